@@ -1,0 +1,94 @@
+# LR Ladder. `make` lists the targets. Nothing here deletes results.
+
+PRESET ?= cpu
+OUT ?= runs/$(patsubst %.yml,%,$(patsubst %.yaml,%,$(notdir $(PRESET))))
+VENV ?= .venv
+PYTEST_ARGS ?=
+# The first Python of at least 3.11, `python3` before others; `make PYTHON=...` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+# PyPI's torch for Linux is the CUDA build, several GB. Without a GPU the CPU build comes from here; empty: never.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+READY := $(VENV)/.ready
+MARK := $(VENV)/.lrladder
+SAY := @printf '%s\n'
+
+.PHONY: help venv benchmark test lint format megablocks
+.DEFAULT_GOAL := help
+
+help:
+	$(SAY) 'LR Ladder: which learning rate for a large MoE, and which way of finding it to trust.' '' \
+	  '  make benchmark   train, compare and report (PRESET=cpu; smoke, or FILE.yaml; OUT=DIR). Continues what OUT holds.' \
+	  '  make test        ruff, mypy and all tests (PYTEST_ARGS="-k law")' \
+	  '  make lint        ruff and mypy only' \
+	  '  make format      let ruff format and fix the sources' \
+	  '  make venv        only set up $(VENV), as the targets above do when it is missing or out of date' \
+	  '  make megablocks  build MegaBlocks into $(VENV); needs an NVIDIA GPU machine with nvcc'
+
+benchmark: $(READY)
+	@$(VENV)/bin/lrladder run $(PRESET) --out $(OUT)
+
+test: lint
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+
+lint: $(READY)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: $(READY)
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+venv: $(READY)
+
+# The stamp goes first and comes back last, so an interrupted set-up is seen, and made afresh, by the next make.
+# Only a folder that carries our mark is ever emptied.
+$(READY): pyproject.toml constraints.txt
+	@set -e; \
+	if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo "LR Ladder needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3.11" >&2; exit 2; fi; \
+	if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "$(PYTHON) has no venv module: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 2; fi; \
+	if [ -e $(VENV) ] && [ ! -e $(MARK) ] && [ -n "$$(ls -A $(VENV))" ]; then \
+	  echo "$(VENV) was not made by this Makefile: move it away, or choose another with make VENV=DIR" >&2; exit 2; fi; \
+	mkdir -p $(VENV); touch $(MARK); \
+	if [ ! -e $@ ]; then find $(VENV) -mindepth 1 -maxdepth 1 ! -name .lrladder -exec rm -rf {} +; fi; \
+	rm -f $@; \
+	index=; \
+	if [ -n "$(TORCH_CPU_INDEX)" ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
+	  $(PYTHON) -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1] + "/torch/", timeout=5)' \
+	    "$(TORCH_CPU_INDEX)" >/dev/null 2>&1; then index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
+	echo "Setting up $(VENV) (about 2 minutes and 1.6 GB for CPU; log: $(VENV)/setup.log) ..."; \
+	start=$$(date +%s); \
+	{ $(PYTHON) -m venv $(VENV) && \
+	  $(VENV)/bin/python -m pip install --disable-pip-version-check $$index -c constraints.txt -e '.[test]'; \
+	} >$(VENV)/setup.log 2>&1 || { tail -n 25 $(VENV)/setup.log >&2; \
+	  echo "Setting up $(VENV) failed; the whole log is $(VENV)/setup.log. Run make again to retry." >&2; exit 2; }; \
+	touch $@; \
+	echo "$(VENV) is ready after $$(($$(date +%s) - start)) s."
+
+# MegaBlocks' metadata pins torch 2.7.0, hence --no-deps. Newer CUB has no debug_synchronous argument
+# (databricks/megablocks#180), so the two calls that pass it are patched in the unpacked source.
+MEGABLOCKS_BUILD := $(VENV)/build-megablocks
+
+megablocks: $(READY)
+	@command -v nvcc >/dev/null || [ -x "$$CUDA_HOME/bin/nvcc" ] || { \
+	  echo "MegaBlocks is compiled with nvcc, and there is none: put it on PATH or set CUDA_HOME" >&2; exit 2; }
+	@$(VENV)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' || { \
+	  echo "$(VENV) has a CPU build of torch: remove $(READY) and run make venv TORCH_CPU_INDEX= on the GPU machine" >&2; exit 2; }
+	@echo "Building MegaBlocks 0.10.0 and grouped_gemm 0.3.0 (8 minutes on 2 cores; log: $(VENV)/megablocks.log) ..."
+	@set -e; rm -rf $(MEGABLOCKS_BUILD); mkdir -p $(MEGABLOCKS_BUILD); \
+	pip="$(abspath $(VENV))/bin/python -m pip --disable-pip-version-check"; \
+	PATH="$(abspath $(VENV))/bin:$$PATH"; export PATH; \
+	{ $$pip install --no-deps stanford-stk==0.7.1 && \
+	  $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(MEGABLOCKS_BUILD) megablocks==0.10.0 && \
+	  tar -xzf $(MEGABLOCKS_BUILD)/megablocks-0.10.0.tar.gz -C $(MEGABLOCKS_BUILD) && \
+	  $(VENV)/bin/python -c 'import pathlib, re, sys; f = pathlib.Path(sys.argv[1]); \
+	    f.write_text(re.sub(r"stream,\s*debug_synchronous\)", "stream)", f.read_text()))' \
+	    $(MEGABLOCKS_BUILD)/megablocks-0.10.0/csrc/cumsum.h && \
+	  $$pip install --no-deps --no-build-isolation grouped_gemm==0.3.0 $(MEGABLOCKS_BUILD)/megablocks-0.10.0; \
+	} >$(VENV)/megablocks.log 2>&1 || { tail -n 25 $(VENV)/megablocks.log >&2; \
+	  echo "Building MegaBlocks failed; the whole log is $(VENV)/megablocks.log" >&2; exit 2; }
+	@rm -rf $(MEGABLOCKS_BUILD); echo "MegaBlocks is installed; lrladder doctor says whether it will be used."

@@ -1,0 +1,185 @@
+"""Results from whatever is there: pure, so that an interrupted study reports what it has and says what is missing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from benchmark.comparison import (
+    PARAMETRIZATIONS,
+    SeedNoise,
+    compare,
+    find_oracle,
+    on_oracle_grid,
+    proposal_runs,
+    seed_means,
+    seed_noise,
+)
+from benchmark.config import StudyConfig
+from benchmark.ladder import Rung
+from benchmark.results import CurveResult, LawResult, Results, RungResult, TrialCounts
+from paradigms.base import Measurement, ParametrizationName, Proposal
+from paradigms.bracket import collect, pooled_noise
+from paradigms.fitting.curve import Curve, open_side, sweep
+from paradigms.fitting.law import Law
+
+PARADIGMS = ("fitting", "mutransfer")
+PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in PARAMETRIZATIONS))
+
+
+def assemble(
+    config: StudyConfig,
+    *,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal] = (),
+    reasons: Mapping[str, str] | None = None,
+    payers: Mapping[str, float] | None = None,
+    law: Law | None = None,
+    corpus: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    trained_now: int = 0,
+) -> Results:
+    """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
+    payers, corpus, ladder = payers or {}, corpus or {}, config.rungs
+    noise = seed_noise(m for m in measurements if m.rung in {rung.name for rung in ladder.targets})
+    missing = tuple(_missing(config, measurements, proposals, reasons or {}))
+    return Results(
+        preset=config.name,
+        config_digest=config.digest,
+        corpus_digest=str(corpus.get("digest", "")),
+        complete=not missing,
+        missing=missing,
+        trials=count_trials(measurements, trained_now=trained_now),
+        seed_noise=noise.sd,
+        seed_noise_df=noise.df,
+        rungs=tuple(_rung(rung) for rung in ladder),
+        targets=tuple(
+            compare(config, measurements, proposals, rung, horizon, noise, payers)
+            for rung in ladder.targets
+            for horizon in rung.horizons
+        ),
+        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
+        law=_law(law),
+        measurements=tuple(measurements),
+        payers=dict(payers),
+        config=config.model_dump(mode="json"),
+        corpus=dict(corpus),
+        environment=dict(environment or {}),
+    )
+
+
+def count_trials(measurements: Sequence[Measurement], *, trained_now: int = 0) -> TrialCounts:
+    """Distinct trials by verdict; one that is not finished at some horizon counts as that."""
+    worst: dict[str, int] = {}
+    order = ("finished", "diverged", "failed")
+    for m in measurements:
+        if m.verdict in order:
+            worst[m.trial_id] = max(worst.get(m.trial_id, 0), order.index(m.verdict))
+    finished, diverged, failed = (sum(value == rank for value in worst.values()) for rank in range(3))
+    return TrialCounts(finished=finished, diverged=diverged, failed=failed, trained_now=trained_now)
+
+
+def _missing(
+    config: StudyConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
+) -> Iterator[str]:
+    for m in {m.trial_id: m for m in measurements if m.verdict == "failed"}.values():
+        yield f"failed run: {m.rung}, {m.parametrization}, lr {m.lr:.4g}, seed {m.seed}: {m.message or 'no message'}"
+    known = {(p.paradigm, p.rung, p.horizon): p for p in proposals}
+    seeds = config.validation.seeds
+    for rung in config.rungs.targets:
+        for horizon in rung.horizons:
+            where = f"{rung.name} at {horizon:,} tokens"
+            for name in PARADIGMS:
+                proposal = known.get((name, rung.name, horizon))
+                if proposal is None:
+                    yield f"{where}: no proposal of {name}: {reasons.get(name, 'not made yet')}"
+                    continue
+                runs = proposal_runs(config, measurements, proposal)
+                if len(runs) < len(seeds):
+                    yield f"{where}: proposal of {name} trained with {len(runs)} of {len(seeds)} seeds"
+            for parametrization in PARAMETRIZATIONS:
+                if reason := _unfinished_oracle(config, measurements, rung, horizon, parametrization):
+                    yield f"{where}: oracle of {parametrization}: {reason}"
+
+
+def _unfinished_oracle(
+    config: StudyConfig,
+    measurements: Sequence[Measurement],
+    rung: Rung,
+    horizon: int,
+    parametrization: ParametrizationName,
+) -> str | None:
+    """A sweep that stopped before its points, or before its extensions while the best was at an edge."""
+    validation = config.validation
+    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.seeds))
+    means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    if len(means) < validation.oracle_points:
+        return f"{len(means)} of {validation.oracle_points} learning rates measured"
+    side = open_side(sweep(list(means), list(means.values())))
+    if side and len(means) < validation.oracle_points + validation.max_extensions:
+        return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
+    return None
+
+
+def _rung(rung: Rung) -> RungResult:
+    return RungResult(
+        name=rung.name,
+        part=rung.part,
+        **rung.shape.model_dump(include={"width", "depth", "num_experts", "top_k", "expert_width"}),
+        n_active=rung.n_active,
+        n_total=rung.n_total,
+        batch_tokens=rung.batch_tokens,
+        horizons=rung.horizons,
+        flops_per_token=rung.flops_per_token,
+    )
+
+
+def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
+    """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
+    proxies = {rung.name for rung in config.rungs.proxies}
+    for name in PARAMETRIZATIONS:
+        cells = collect(m for m in measurements if m.rung in proxies and m.parametrization == name)
+        noise = pooled_noise(cell.fit() for cell in cells.values())
+        for (rung, horizon), cell in cells.items():
+            yield _curve(rung, horizon, name, cell.fit(noise=noise))
+
+
+def _target_curves(config: StudyConfig, measurements: Sequence[Measurement], noise: SeedNoise) -> Iterator[CurveResult]:
+    """The oracle's, on losses averaged over the seeds; `n` counts runs."""
+    for rung in config.rungs.targets:
+        for horizon in rung.horizons:
+            for name in PARAMETRIZATIONS:
+                oracle = find_oracle(config, measurements, rung, horizon, name, noise)
+                if oracle.result.n_lrs:
+                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.seeds))
+
+
+def _curve(
+    rung: str, horizon: int, parametrization: ParametrizationName, curve: Curve, *, per_lr: int = 1
+) -> CurveResult:
+    return CurveResult(
+        rung=rung,
+        horizon=horizon,
+        parametrization=parametrization,
+        status=curve.status,
+        n=curve.n * per_lr,
+        lr_best=curve.lr_best,
+        lr_low=curve.lr_low,
+        lr_high=curve.lr_high,
+        minimum=curve.minimum,
+        curvature=curve.curvature,
+        r2=curve.r2,
+    )
+
+
+def _law(law: Law | None) -> LawResult | None:
+    if law is None:
+        return None
+    return LawResult(
+        k=law.k,
+        u=law.u,
+        u_low=law.u_low,
+        u_high=law.u_high,
+        v=law.v,
+        v_low=law.v_low,
+        v_high=law.v_high,
+        n_points=law.n_points,
+        flags=law.flags,
+    )

@@ -1,0 +1,289 @@
+"""Scores frozen proposals against oracle sweeps. Pure: measurements and proposals in, results out, nothing is run.
+
+All intervals are 90% and come from the seed noise: t quantile at its degrees of freedom. The error of a loss over
+validation documents is not in them: all runs read the same documents, so it cancels in a difference of two runs.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from benchmark.config import StudyConfig
+from benchmark.ladder import Rung
+from benchmark.results import OracleResult, ParadigmResult, TargetResult
+from benchmark.verdicts import Difference, judge
+from paradigms.base import Measurement, ParametrizationName, Proposal
+from paradigms.fitting.curve import Curve, fit_curve
+
+LEVEL = 0.9
+PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup")
+Point = tuple[ParametrizationName, float]  # a run but for its seed
+
+
+class SeedNoise(NamedTuple):
+    """Standard deviation of the loss of one run over seeds, nats; None without a degree of freedom."""
+
+    sd: float | None
+    df: int
+
+    def half_width(self, unit_variance: float, extra: float = 0.0) -> float | None:
+        """Of the 90% interval of a sum of runs whose squared weights add up to `unit_variance`, plus a variance."""
+        if self.sd is None:
+            return None
+        return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * math.sqrt(self.sd**2 * unit_variance + extra)
+
+
+def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
+    """Residuals of loss ~ (parametrization, LR) + seed within each rung and horizon, pooled over these.
+
+    The seed's own effect (its data order) is common to all runs of a rung, and regret compares runs of the same seeds,
+    so it is taken out. One effect serves both parametrizations: where a seed suits one of them better, that
+    stays in the noise, as it must for regret to be compared across them. Only LRs with two finished seeds count.
+    """
+    cells: dict[tuple[str, int], dict[tuple[Point, int], float]] = {}
+    for m in measurements:
+        if m.loss is not None and m.verdict == "finished":
+            cells.setdefault((m.rung, m.horizon), {})[((m.parametrization, m.lr), m.seed)] = m.loss
+    squares, df = 0.0, 0
+    for cell in cells.values():
+        cell_squares, cell_df = _residuals(cell)
+        squares, df = squares + cell_squares, df + cell_df
+    return SeedNoise(math.sqrt(squares / df) if df else None, df)
+
+
+def _residuals(cell: Mapping[tuple[Point, int], float]) -> tuple[float, int]:
+    """Sum of squares and degrees of freedom of the two-way additive model."""
+    seeds_of: dict[Point, int] = {}
+    for point, _ in cell:
+        seeds_of[point] = seeds_of.get(point, 0) + 1
+    runs = [(point, seed, loss) for (point, seed), loss in cell.items() if seeds_of[point] > 1]
+    points, seeds = sorted({run[0] for run in runs}), sorted({run[1] for run in runs})
+    design = np.array(
+        [[*(float(p == point) for p in points), *(float(s == seed) for s in seeds)] for point, seed, _ in runs]
+    )
+    if not runs:
+        return 0.0, 0
+    losses = np.array([loss for _, _, loss in runs])
+    rank = int(np.linalg.matrix_rank(design))
+    fitted = design @ np.linalg.lstsq(design, losses, rcond=None)[0]
+    df = len(runs) - rank
+    return (float(np.sum((losses - fitted) ** 2)), df) if df else (0.0, 0)
+
+
+class Oracle(NamedTuple):
+    """Best of one parametrization at a target. `weights` is what the loss at each LR adds to `loss`; they sum to 1."""
+
+    parametrization: ParametrizationName
+    result: OracleResult
+    curve: Curve
+    weights: dict[Point, float]
+    misfit: float  # variance of the losses about the fitted curve beyond the seed noise; 0 where none is seen
+
+
+def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
+    """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
+    steps = math.log(lr / grid_origin(parametrization, config)) / math.log(config.validation.oracle_factor)
+    return abs(steps - round(steps)) < 1e-6
+
+
+def grid_origin(parametrization: ParametrizationName, config: StudyConfig) -> float:
+    paradigms = config.paradigms
+    return (paradigms.fitting if parametrization == "sp" else paradigms.mutransfer).lr_guess
+
+
+def seed_means(
+    measurements: Iterable[Measurement], rung: str, horizon: int, parametrization: ParametrizationName, seeds: set[int]
+) -> dict[float, float | None]:
+    """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
+    cells: dict[float, dict[int, Measurement]] = {}
+    for m in measurements:
+        here = (m.rung, m.horizon, m.parametrization) == (rung, horizon, parametrization) and m.seed in seeds
+        if here and m.verdict in ("finished", "diverged"):
+            cells.setdefault(m.lr, {})[m.seed] = m
+    means: dict[float, float | None] = {}
+    for lr, by_seed in sorted(cells.items()):
+        losses = [m.loss for m in by_seed.values() if m.loss is not None]
+        if len(losses) < len(by_seed):
+            means[lr] = None
+        elif len(losses) == len(seeds):
+            means[lr] = float(np.mean(losses))
+    return means
+
+
+def find_oracle(
+    config: StudyConfig,
+    measurements: Sequence[Measurement],
+    rung: Rung,
+    horizon: int,
+    parametrization: ParametrizationName,
+    noise: SeedNoise,
+) -> Oracle:
+    """Quadratic fit to the sweep, on losses averaged over seeds; the best measured where the minimum is not inside."""
+    seeds = set(config.validation.seeds)
+    means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
+    sweep = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    spread = noise.sd / math.sqrt(len(seeds)) if noise.sd else None
+    curve = _fit(sweep, spread)
+    finished = {lr: loss for lr, loss in sweep.items() if loss is not None}
+    best = min(finished, key=lambda lr: finished[lr]) if finished else None
+    interior = curve.status == "interior"
+    result = OracleResult(
+        lr=curve.lr_best if interior else best,
+        lr_low=curve.lr_low if interior else None,
+        lr_high=curve.lr_high if interior else None,
+        loss=curve.minimum if interior else finished.get(best) if best is not None else None,
+        status=curve.status,
+        n_lrs=len(finished),
+        n_seeds=len(seeds) if finished else 0,
+        cost_flops=_sweep_flops(config, measurements, rung, parametrization),
+    )
+    slopes = _slopes(sweep, spread, curve) if interior else {best: 1.0} if best is not None else {}
+    misfit = max(0.0, (curve.residual_sd or 0.0) ** 2 - (spread or 0.0) ** 2) if interior else 0.0
+    weights: dict[Point, float] = {(parametrization, lr): slope for lr, slope in slopes.items()}
+    return Oracle(parametrization, result, curve, weights, misfit)
+
+
+def _sweep_flops(
+    config: StudyConfig, measurements: Iterable[Measurement], rung: Rung, parametrization: ParametrizationName
+) -> float:
+    """Of the distinct runs of a sweep; one run is read at all horizons of its rung, so these share the cost."""
+    runs = {
+        m.trial_id: m.flops
+        for m in measurements
+        if (m.rung, m.parametrization) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
+    }
+    return math.fsum(runs.values())
+
+
+def _fit(sweep: Mapping[float, float | None], noise: float | None) -> Curve:
+    return fit_curve(list(sweep), list(sweep.values()), level=LEVEL, noise=noise)
+
+
+def _slopes(sweep: Mapping[float, float | None], noise: float | None, curve: Curve) -> dict[float, float]:
+    """d minimum / d loss at each LR, by a forward step too small to change which points are fitted."""
+    step = 1e-7
+    slopes: dict[float, float] = {}
+    for lr, loss in sweep.items():
+        if loss is None:
+            continue
+        moved = _fit({**sweep, lr: loss + step}, noise)
+        if moved.minimum is not None and curve.minimum is not None:
+            slopes[lr] = (moved.minimum - curve.minimum) / step
+    return slopes
+
+
+def compare(
+    config: StudyConfig,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal],
+    rung: Rung,
+    horizon: int,
+    noise: SeedNoise,
+    payers: Mapping[str, float],
+) -> TargetResult:
+    """Everything known about one target rung at one horizon. Proposals without data are left out."""
+    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noise) for name in PARAMETRIZATIONS}
+    run_flops = float(rung.flops_per_token * horizon)
+    own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
+    scored = tuple(
+        result
+        for p in own
+        if (result := _score(config, measurements, p, oracles, noise, payers.get(p.paradigm, 0.0), run_flops))
+    )
+    winner, verdict = judge(
+        scored,
+        {name: oracle.result for name, oracle in oracles.items()},
+        lambda first, second: _difference(first, second, noise),
+    )
+    return TargetResult(
+        rung=rung.name,
+        n_active=rung.n_active,
+        n_total=rung.n_total,
+        tokens=horizon,
+        batch_tokens=rung.batch_tokens,
+        run_flops=run_flops,
+        oracle={name: oracle.result for name, oracle in oracles.items()},
+        paradigms=scored,
+        winner=winner,
+        verdict=verdict,
+    )
+
+
+def _difference(first: ParadigmResult, second: ParadigmResult, noise: SeedNoise) -> Difference:
+    if first.loss is None or second.loss is None:
+        raise ValueError("only finished proposals are compared")
+    same = (first.parametrization, first.lr) == (second.parametrization, second.lr)
+    return Difference(first.loss - second.loss, noise.half_width(0.0 if same else 2 / first.n_seeds))
+
+
+def _score(
+    config: StudyConfig,
+    measurements: Sequence[Measurement],
+    proposal: Proposal,
+    oracles: Mapping[ParametrizationName, Oracle],
+    noise: SeedNoise,
+    cost: float,
+    run_flops: float,
+) -> ParadigmResult | None:
+    runs = proposal_runs(config, measurements, proposal)
+    diverged = sum(m.verdict == "diverged" for m in runs.values())
+    losses = [m.loss for m in runs.values() if m.verdict == "finished" and m.loss is not None]
+    if not diverged and len(losses) < len(config.validation.seeds):
+        return None
+    loss = None if diverged else float(np.mean(losses))
+    own = oracles[proposal.parametrization]
+    best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
+    point = (proposal.parametrization, proposal.lr)
+    n = len(config.validation.seeds)
+    regret, low, high = _interval(loss, point, best, n, noise)
+    lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise)
+    if own.result.loss is None:
+        regret = low = high = None  # its own best is unknown, so perhaps is the best
+    gap = None if own.result.loss is None or best.result.loss is None else own.result.loss - best.result.loss
+    return ParadigmResult(
+        name=proposal.paradigm,
+        **proposal.model_dump(include={"parametrization", "lr", "lr_low", "lr_high", "extrapolation", "flags"}),
+        loss=loss,
+        n_seeds=len(losses),
+        regret=regret,
+        regret_low=low,
+        regret_high=high,
+        lr_regret=lr_regret,
+        lr_regret_low=lr_low,
+        lr_regret_high=lr_high,
+        parametrization_gap=gap,
+        cost_flops=cost,
+        cost_fraction=cost / run_flops,
+        diverged=diverged,
+    )
+
+
+def proposal_runs(
+    config: StudyConfig, measurements: Iterable[Measurement], proposal: Proposal
+) -> dict[int, Measurement]:
+    """The validation runs of a proposal by seed: finished or diverged ones."""
+    cell = (proposal.rung, proposal.horizon, proposal.parametrization, proposal.lr)
+    return {
+        m.seed: m
+        for m in measurements
+        if (m.rung, m.horizon, m.parametrization, m.lr) == cell
+        and m.seed in config.validation.seeds
+        and m.verdict in ("finished", "diverged")
+    }
+
+
+def _interval(
+    loss: float | None, point: Point, oracle: Oracle, n: int, noise: SeedNoise
+) -> tuple[float | None, float | None, float | None]:
+    """Loss above an oracle, and its interval: of the proposal's mean and, to first order, of the oracle's minimum."""
+    if loss is None or oracle.result.loss is None:
+        return None, None, None
+    weights = {key: -weight for key, weight in oracle.weights.items()}
+    weights[point] = weights.get(point, 0.0) + 1
+    value = loss - oracle.result.loss
+    misfit = oracle.misfit * sum(weight**2 for weight in oracle.weights.values())
+    half = noise.half_width(sum(weight**2 for weight in weights.values()) / n, misfit)
+    return (value, None, None) if half is None else (value, value - half, value + half)

@@ -1,0 +1,234 @@
+"""The study as the user writes it: frozen, strict, from YAML. Every constant here is a default, with its source."""
+
+import difflib
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from benchmark.errors import InputError
+from benchmark.ladder import Ladder, Rung
+from models.shape import ModelShape
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CorpusConfig(_Strict):
+    """Text to train on: `stdlib` (sources of the running Python), text files or globs, or ready token files."""
+
+    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text
+    train_tokens: tuple[str, ...] = ()  # .bin files of little-endian token ids
+    val_tokens: tuple[str, ...] = ()
+    token_dtype: Literal["uint16", "uint32"] = "uint16"
+    vocab_size: int = Field(1024, ge=300)  # 256 bytes plus merges
+    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # of files
+    max_bytes: PositiveInt = 64_000_000
+    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from a file of its own where there are enough
+
+
+class RungConfig(_Strict):
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    part: Literal["proxy", "target"]
+    width: PositiveInt
+    depth: PositiveInt
+    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
+    batch_tokens: PositiveInt | None = None
+
+
+class LadderConfig(_Strict):
+    """Sizes shared by all rungs. Ratios stay fixed so that each rung is the same model, larger."""
+
+    head_size: PositiveInt = 16
+    num_experts: PositiveInt = 8
+    top_k: PositiveInt = 2
+    expert_ratio: PositiveFloat = 1.0  # expert_width / width
+    shared_ratio: float = Field(0.0, ge=0)  # shared expert width / width; 0 is no shared expert
+    seq_len: PositiveInt = 128
+    batch_tokens: PositiveInt = 2048
+    rungs: tuple[RungConfig, ...] = Field(min_length=1)
+
+
+class OptimizerConfig(_Strict):
+    """AdamW. The betas and clip are the usual LLM ones (arXiv 2005.14165 appendix B)."""
+
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    eps: PositiveFloat = 1e-12  # small enough to be inert, so that muP needs no eps rule
+    weight_decay: float = Field(0.1, ge=0)
+    grad_clip: PositiveFloat = 1.0
+    embedding_std: PositiveFloat = 0.1  # assumption: the value of the power scheduler, arXiv 2408.13359 sections 4-5
+    load_balance: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
+    router_z: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
+    zero_stage: Literal[0, 1] = 0
+
+
+class ScheduleConfig(_Strict):
+    """WSD: linear warm-up, constant, linear decay to zero over the last fraction of each horizon."""
+
+    warmup_tokens: PositiveInt
+    decay_fraction: float = Field(0.2, gt=0, lt=1)  # arXiv 2405.18392: about 20% saturates the gain
+
+
+class SearchConfig(_Strict):
+    """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
+
+    lr_guess: PositiveFloat
+    factor: float = Field(2.0, gt=1)
+    points: int = Field(4, ge=3)
+    max_extensions: int = Field(4, ge=0)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+
+class ValidationConfig(_Strict):
+    """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
+
+    seeds: tuple[int, ...] = Field((0, 1), min_length=2)
+    oracle_points: int = Field(4, ge=3)
+    oracle_factor: float = Field(2.0, gt=1)
+    max_extensions: int = Field(4, ge=0)
+
+
+class ParadigmsConfig(_Strict):
+    fitting: SearchConfig
+    mutransfer: SearchConfig
+    mutransfer_proxy: str
+
+
+class StudyConfig(_Strict):
+    """One study: corpus, ladder, training, search and validation."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    corpus: CorpusConfig = CorpusConfig()
+    ladder: LadderConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig
+    paradigms: ParadigmsConfig
+    validation: ValidationConfig = ValidationConfig()
+    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [rung.name for rung in self.ladder.rungs]
+        if len(set(names)) < len(names):
+            raise ValueError("ladder.rungs: two rungs have the same name")
+        for rung in self.rungs:
+            self._check_rung(rung)
+        proxies, targets = self.rungs.proxies, self.rungs.targets
+        if not proxies or not targets:
+            raise ValueError("ladder.rungs: at least one proxy and one target are needed")
+        largest = max(proxies, key=lambda rung: rung.n_active)
+        for rung in targets:
+            if rung.n_active <= largest.n_active:
+                raise ValueError(
+                    f"target {rung.name} (n_active {rung.n_active:,}) is not larger than "
+                    f"proxy {largest.name} ({largest.n_active:,})"
+                )
+        if self.paradigms.mutransfer_proxy not in {rung.name for rung in proxies}:
+            raise ValueError(f"paradigms.mutransfer_proxy: {self.paradigms.mutransfer_proxy!r} is not a proxy rung")
+        return self
+
+    def _check_rung(self, rung: Rung) -> None:
+        where = f"rung {rung.name}"
+        if rung.batch_tokens % rung.shape.seq_len:
+            raise ValueError(f"{where}: batch_tokens {rung.batch_tokens} is not a multiple of seq_len")
+        for horizon in rung.horizons:
+            decay_start = horizon * (1 - self.schedule.decay_fraction)
+            if decay_start <= self.schedule.warmup_tokens:
+                raise ValueError(
+                    f"{where}: horizon {horizon} ends its stable phase before "
+                    f"schedule.warmup_tokens {self.schedule.warmup_tokens} is over"
+                )
+            if horizon % rung.batch_tokens:
+                raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+
+    @property
+    def rungs(self) -> Ladder:
+        return Ladder(self._rung(rung) for rung in self.ladder.rungs)
+
+    def _rung(self, rung: RungConfig) -> Rung:
+        ladder = self.ladder
+        shape = ModelShape(
+            vocab_size=self.corpus.vocab_size,
+            width=rung.width,
+            depth=rung.depth,
+            head_size=ladder.head_size,
+            num_experts=ladder.num_experts,
+            top_k=ladder.top_k,
+            expert_width=max(1, round(ladder.expert_ratio * rung.width)),
+            shared_width=round(ladder.shared_ratio * rung.width),
+            seq_len=ladder.seq_len,
+        )
+        return Rung(rung.name, rung.part, shape, rung.batch_tokens or ladder.batch_tokens, tuple(sorted(rung.horizons)))
+
+    @property
+    def digest(self) -> str:
+        """Hash of the resolved config; the name of the study does not enter."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def preset_names() -> list[str]:
+    folder = resources.files("benchmark") / "presets"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(preset: str) -> StudyConfig:
+    """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
+    return parse_config(_read(preset), source=preset)
+
+
+def _read(preset: str) -> str:
+    if preset in preset_names():
+        return (resources.files("benchmark") / "presets" / f"{preset}.yaml").read_text()
+    path = Path(preset)
+    if path.suffix not in {".yaml", ".yml"}:
+        raise InputError(f"preset {preset!r} is unknown{_suggest(preset, preset_names())}; a file must end in .yaml")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{preset}: cannot be read as a config: {error}") from error
+
+
+def parse_config(text: str, *, source: str) -> StudyConfig:
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{source}: a config is a mapping of keys, this is {type(data).__name__}")
+    try:
+        return StudyConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key}{_suggest(str(first['loc'][-1]), _known_keys(StudyConfig))}"
+    if first["type"] == "missing":
+        return f"key {key} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(name)
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                keys += _known_keys(kind)
+    return keys
+
+
+def _suggest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(set(known)))}"

@@ -1,0 +1,42 @@
+"""The ladder: model sizes shared by all paradigms, with their horizons and batch."""
+
+from typing import Literal, NamedTuple
+
+from models.shape import ModelShape
+
+
+class Rung(NamedTuple):
+    """One model size. `part` says who may search it: proxies are searched, targets held out."""
+
+    name: str
+    part: Literal["proxy", "target"]
+    shape: ModelShape
+    batch_tokens: int
+    horizons: tuple[int, ...]
+
+    @property
+    def n_total(self) -> int:
+        return self.shape.n_total
+
+    @property
+    def n_active(self) -> int:
+        return self.shape.n_active
+
+    @property
+    def flops_per_token(self) -> int:
+        return self.shape.flops_per_token
+
+
+class Ladder(tuple[Rung, ...]):
+    """The rungs in the order of the config."""
+
+    @property
+    def proxies(self) -> tuple[Rung, ...]:
+        return tuple(rung for rung in self if rung.part == "proxy")
+
+    @property
+    def targets(self) -> tuple[Rung, ...]:
+        return tuple(rung for rung in self if rung.part == "target")
+
+    def rung(self, name: str) -> Rung:
+        return next(rung for rung in self if rung.name == name)

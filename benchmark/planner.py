@@ -1,0 +1,291 @@
+"""Every run of a study before anything runs: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.config import SearchConfig, StudyConfig
+from benchmark.lab.trial import Trial, resolve
+from benchmark.ladder import Rung
+from models.shape import ModelShape
+from paradigms.base import ParametrizationName, Request
+from paradigms.bracket import grid_lr
+
+SCHEMA = "lrladder.plan/1"
+PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup")
+Purpose = Literal["search", "validation", "oracle"]
+
+THROUGHPUT_SOURCE = (
+    "measured on one core of an AMD EPYC at fp32, MoE of 8 experts top-2, vocabulary 1,024: width 32 (2 layers) "
+    "28k tokens/s, 64 (2 layers) 24k, 128 (4 layers) 8k; effective FLOP/s interpolated over width, constant outside"
+)
+_MEASURED = ((32, 2, 28_000.0), (64, 2, 24_000.0), (128, 4, 8_000.0))  # width, depth, tokens/s per core
+
+MEMORY_SOURCE = (
+    "per parameter, every expert and the embeddings counted: 16 bytes (fp32 weight, gradient, two AdamW moments), "
+    "and 12 for the trunk's snapshot where a run is read at more than one horizon; activations in fp32 of the whole "
+    "batch without recomputation: 4 bytes x tokens x (depth x (16 width + 4 top_k expert_width + 4 shared_width "
+    "+ 2 experts) + 3 vocabulary)"
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedTrials(_Frozen):
+    """Runs that differ in the seed only. `lr` None: to be proposed. An `extension` runs only if a best is at an edge,
+    at whichever end of the grid that is."""
+
+    payer: str
+    purpose: Purpose
+    rung: str
+    parametrization: ParametrizationName
+    lr: float | None
+    extension: bool
+    seeds: tuple[int, ...]
+    horizons: tuple[int, ...]
+    tokens: int  # of one run: the trunk and each horizon's decay
+    flops: float  # of one run
+    memory_bytes: float  # of one run
+    seconds: float  # of one run on one worker
+
+    @property
+    def runs(self) -> int:
+        return len(self.seeds)
+
+
+class Totals(_Frozen):
+    runs: int
+    tokens: int
+    flops: float
+    worker_seconds: float
+    seconds: float  # wall: at best worker_seconds / workers, at least the longest run
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / 3600
+
+
+class Plan(_Frozen):
+    schema_: str = SCHEMA
+    name: str
+    config_digest: str
+    workers: int
+    trials: tuple[PlannedTrials, ...]
+    planned: Totals  # no grid has to be extended
+    maximum: Totals  # every grid is extended as far as the config lets it
+    peak_memory_bytes: float  # `workers` of the largest run at once
+    throughput_source: str
+    memory_source: str
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        text = self.model_dump_json(indent=2)
+        return text.replace('"schema_"', '"schema"', 1)
+
+
+def plan(
+    config: StudyConfig,
+    *,
+    corpus_tokens: int | None = None,
+    workers: int = 1,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """All runs of the study. `flops_per_second` is what one worker sustains; measured CPU numbers without it."""
+    trials = tuple(_trials(config, flops_per_second))
+    source = THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker"
+    return Plan(
+        name=config.name,
+        config_digest=config.digest,
+        workers=workers,
+        trials=trials,
+        planned=_totals([trial for trial in trials if not trial.extension], workers),
+        maximum=_totals(trials, workers),
+        peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
+        throughput_source=source,
+        memory_source=MEMORY_SOURCE,
+        notes=tuple(_notes(config, corpus_tokens)),
+    )
+
+
+def _trials(config: StudyConfig, flops_per_second: float | None) -> Iterator[PlannedTrials]:
+    for sweep in _sweeps(config):
+        for lr, extension in sweep.lrs:
+            yield _planned(config, sweep, lr, extension, flops_per_second)
+
+
+class _Sweep(NamedTuple):
+    payer: str
+    purpose: Purpose
+    rung: Rung
+    parametrization: ParametrizationName
+    lrs: list[tuple[float | None, bool]]  # with whether it is an extension
+    seeds: tuple[int, ...]
+    horizons: tuple[int, ...]
+
+
+def _sweeps(config: StudyConfig) -> Iterator[_Sweep]:
+    ladder, paradigms, validation = config.rungs, config.paradigms, config.validation
+    for rung in ladder.proxies:
+        yield _search("fitting", rung, "sp", paradigms.fitting)
+    yield _search("mutransfer", ladder.rung(paradigms.mutransfer_proxy), "mup", paradigms.mutransfer)
+    for rung in ladder.targets:
+        for parametrization in PARAMETRIZATIONS:
+            for horizon in rung.horizons:
+                proposal: list[tuple[float | None, bool]] = [(None, False)]
+                yield _Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, (horizon,))
+    for rung in ladder.targets:
+        for parametrization in PARAMETRIZATIONS:
+            grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
+            grid += _extensions(rung, validation.max_extensions)
+            payer = f"oracle-{parametrization}"
+            yield _Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.horizons)
+
+
+def _search(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> _Sweep:
+    grid: list[tuple[float | None, bool]] = [(lr, False) for lr in starting_grid(spec)]
+    grid += _extensions(rung, spec.max_extensions)
+    return _Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
+
+
+def starting_grid(spec: SearchConfig) -> list[float]:
+    """The LRs of a search before any extension, low to high."""
+    return [grid_lr(spec, k - spec.points // 2) for k in range(spec.points)]
+
+
+def _extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
+    """At most one LR a round, or one at either end where horizons disagree."""
+    count = rounds * min(2, len(rung.horizons))
+    return [(None, True) for _ in range(count)]
+
+
+def _planned(
+    config: StudyConfig, sweep: _Sweep, lr: float | None, extension: bool, flops_per_second: float | None
+) -> PlannedTrials:
+    request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
+    trial = resolve(request, config, corpus_digest="", precision="fp32")  # neither enters a count
+    return PlannedTrials(
+        payer=sweep.payer,
+        purpose=sweep.purpose,
+        rung=sweep.rung.name,
+        parametrization=sweep.parametrization,
+        lr=lr,
+        extension=extension,
+        seeds=sweep.seeds,
+        horizons=sweep.horizons,
+        tokens=trial.tokens,
+        flops=trial.flops,
+        memory_bytes=_memory_bytes(trial),
+        seconds=trial.flops / (flops_per_second or _cpu_flops_per_second(trial.shape.width)),
+    )
+
+
+def _memory_bytes(trial: Trial) -> float:
+    """See MEMORY_SOURCE."""
+    shape = trial.shape
+    per_parameter = 16 + (12 if len(trial.horizons) > 1 else 0)
+    block = 16 * shape.width + 4 * shape.top_k * shape.expert_width + 4 * shape.shared_width + 2 * shape.num_experts
+    activations = 4.0 * trial.batch_tokens * (shape.depth * block + 3 * shape.vocab_size)
+    return per_parameter * (shape.n_total + shape.n_embedding) + activations
+
+
+def _cpu_flops_per_second(width: int) -> float:
+    """Effective FLOP/s of one core, interpolated in log width; see THROUGHPUT_SOURCE."""
+    measured = [_shape(w, depth).flops_per_token * tokens for w, depth, tokens in _MEASURED]
+    widths = [math.log(w) for w, _, _ in _MEASURED]
+    return float(np.exp(np.interp(math.log(width), widths, np.log(measured))))
+
+
+def _shape(width: int, depth: int) -> ModelShape:
+    return ModelShape(
+        vocab_size=1024,
+        width=width,
+        depth=depth,
+        head_size=16,
+        num_experts=8,
+        top_k=2,
+        expert_width=width,
+        seq_len=128,
+    )
+
+
+def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:
+    seconds = sum(trial.runs * trial.seconds for trial in trials)
+    return Totals(
+        runs=sum(trial.runs for trial in trials),
+        tokens=sum(trial.runs * trial.tokens for trial in trials),
+        flops=sum(trial.runs * trial.flops for trial in trials),
+        worker_seconds=seconds,
+        seconds=max(seconds / workers, max(trial.seconds for trial in trials)),
+    )
+
+
+def _notes(config: StudyConfig, corpus_tokens: int | None) -> Iterator[str]:
+    yield "validation LRs are proposed by the searches; oracle grids start at the proposal of the same parametrization"
+    yield "one validation run per paradigm, horizon and seed; runs that share an LR and a seed are trained once"
+    longest = max(max(rung.horizons) for rung in config.rungs)
+    if corpus_tokens is not None and longest > corpus_tokens:
+        yield f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens"
+
+
+def render(plan: Plan, console: Console) -> None:
+    """The plan as a table: one line per sweep, extensions beside it."""
+    table = Table(title=f"Plan of study {plan.name}")
+    for column in ("payer", "rung", "LRs", "seeds", "horizons"):
+        table.add_column(column)
+    for column in ("runs", "tokens/run", "FLOPs/run", "GiB/run", "time/run"):
+        table.add_column(column, justify="right")
+    for sweep in _grouped(plan.trials):
+        first = sweep[0]
+        certain = [trial for trial in sweep if not trial.extension]
+        extra = sum(trial.runs for trial in sweep if trial.extension)
+        table.add_row(
+            first.payer if first.purpose != "validation" else f"validation ({first.parametrization})",
+            first.rung,
+            _lrs(certain),
+            " ".join(map(str, first.seeds)),
+            " ".join(f"{horizon:,}" for horizon in first.horizons),
+            f"{sum(trial.runs for trial in certain)}" + (f" (+{extra})" if extra else ""),
+            f"{first.tokens:.3g}",
+            f"{first.flops:.2e}",
+            f"{first.memory_bytes / 2**30:.2f}",
+            _duration(first.seconds),
+        )
+    console.print(table)
+    for name, totals in (("planned", plan.planned), ("at most, every grid extended", plan.maximum)):
+        console.print(
+            f"{name}: {totals.runs} runs, {totals.tokens:.3g} tokens, {totals.flops:.2e} FLOPs, "
+            f"{_duration(totals.seconds)} on {plan.workers} worker(s)"
+        )
+    console.print(f"memory at once: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
+    console.print(f"time: {plan.throughput_source}")
+    for note in plan.notes:
+        console.print(f"note: {note}")
+
+
+def _grouped(trials: Sequence[PlannedTrials]) -> list[list[PlannedTrials]]:
+    groups: dict[tuple[object, ...], list[PlannedTrials]] = {}
+    for trial in trials:
+        key = (trial.payer, trial.rung, trial.parametrization, trial.horizons)
+        groups.setdefault(key, []).append(trial)
+    return list(groups.values())
+
+
+def _lrs(trials: Sequence[PlannedTrials]) -> str:
+    known = [trial.lr for trial in trials if trial.lr is not None]
+    if known:
+        return f"{min(known):.3g} to {max(known):.3g} ({len(known)})"
+    return "to be proposed" if len(trials) == 1 else f"{len(trials)} around the proposal"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"

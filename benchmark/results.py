@@ -1,0 +1,157 @@
+"""results.json: everything the report needs, and the contract for scripts. Documented in docs/results.md."""
+
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from paradigms.base import Measurement, ParametrizationName
+
+SCHEMA = "lrladder.results/1"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrialCounts(_Frozen):
+    finished: int = 0
+    diverged: int = 0
+    failed: int = 0
+    trained_now: int = 0
+
+
+class CurveResult(_Frozen):
+    """Loss against ln lr at one rung and horizon: loss = minimum + curvature * (ln lr - ln lr_best)^2.
+
+    `status`: interior (the fitted minimum is bracketed), edge, flat, or few (under three finished LRs).
+    lr_best, its 90% interval, minimum and curvature are None unless the status is interior.
+    """
+
+    rung: str
+    horizon: int
+    parametrization: ParametrizationName
+    status: Literal["interior", "edge", "flat", "few"]
+    n: int  # finished runs that entered the fit
+    lr_best: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
+    minimum: float | None = None
+    curvature: float | None = None
+    r2: float | None = None  # None where no degree of freedom is left
+
+
+class LawResult(_Frozen):
+    """lr* = k * N_active^-u * D^-v; the intervals are 90%, None where the design does not identify them."""
+
+    k: float
+    u: float
+    u_low: float | None
+    u_high: float | None
+    v: float
+    v_low: float | None
+    v_high: float | None
+    n_points: int
+    flags: tuple[str, ...] = ()
+
+
+class OracleResult(_Frozen):
+    """Best of one parametrization at a target, from a sweep there with every validation seed."""
+
+    lr: float | None
+    lr_low: float | None
+    lr_high: float | None
+    loss: float | None  # fitted minimum, nats, mean over seeds
+    status: Literal["interior", "edge", "flat", "few"]
+    n_lrs: int
+    n_seeds: int
+    cost_flops: float
+
+
+class ParadigmResult(_Frozen):
+    """One paradigm at one target. Losses and regrets in nats per token; all intervals 90%.
+
+    regret = loss - best oracle minimum over parametrizations = lr_regret (against its own parametrization's oracle)
+    + parametrization_gap (its own oracle against the best one).
+    """
+
+    name: str
+    parametrization: ParametrizationName
+    lr: float
+    lr_low: float
+    lr_high: float
+    extrapolation: float
+    loss: float | None
+    n_seeds: int
+    regret: float | None
+    regret_low: float | None
+    regret_high: float | None
+    lr_regret: float | None
+    lr_regret_low: float | None
+    lr_regret_high: float | None
+    parametrization_gap: float | None
+    cost_flops: float  # its whole search, charged once to all targets
+    cost_fraction: float  # search FLOPs / FLOPs of one run at this target and horizon
+    diverged: int
+    flags: tuple[str, ...] = ()
+
+
+class TargetResult(_Frozen):
+    rung: str
+    n_active: int
+    n_total: int
+    tokens: int
+    batch_tokens: int
+    run_flops: float  # one run at this rung and horizon
+    oracle: dict[str, OracleResult]  # by parametrization
+    paradigms: tuple[ParadigmResult, ...]
+    winner: str | None  # None: no winner outside the seed noise
+    verdict: str  # one sentence
+
+
+class RungResult(_Frozen):
+    name: str
+    part: Literal["proxy", "target"]
+    width: int
+    depth: int
+    num_experts: int
+    top_k: int
+    expert_width: int
+    n_active: int
+    n_total: int
+    batch_tokens: int
+    horizons: tuple[int, ...]
+    flops_per_token: int
+
+
+class Results(_Frozen):
+    schema_: str = SCHEMA
+    preset: str
+    config_digest: str
+    corpus_digest: str
+    complete: bool  # False: interrupted or partial; `missing` says what
+    missing: tuple[str, ...]
+    trials: TrialCounts
+    seed_noise: float | None  # pooled standard deviation of the loss over seeds at one LR, nats
+    seed_noise_df: int
+    rungs: tuple[RungResult, ...]
+    targets: tuple[TargetResult, ...]
+    curves: tuple[CurveResult, ...]
+    law: LawResult | None
+    measurements: tuple[Measurement, ...]
+    payers: dict[str, float]  # FLOPs charged by payer
+    config: dict[str, object]
+    corpus: dict[str, object]  # digest, tokens, files, source
+    environment: dict[str, str]  # versions and hardware
+
+    def to_json(self) -> str:
+        data = self.model_dump(mode="json")
+        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Raises ValueError for text that is not a results.json of this schema."""
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
+            raise ValueError(f"not a {SCHEMA} file")
+        return cls.model_validate(data)

@@ -1,0 +1,152 @@
+"""The protocol: search on proxies, freeze proposals, train them, sweep the oracle, score."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+
+from benchmark.assembly import PAYERS, assemble
+from benchmark.comparison import PARAMETRIZATIONS, grid_origin
+from benchmark.config import SearchConfig, StudyConfig
+from benchmark.ladder import Rung
+from benchmark.results import Results
+from paradigms.base import Lab, Measurement, Paradigm, ParametrizationName, Proposal, Request
+from paradigms.bracket import grid_lr, search_brackets
+from paradigms.errors import NoProposal
+from paradigms.fitting.paradigm import Fitting
+from paradigms.mutransfer.paradigm import MuTransfer
+
+
+class _Recorder:
+    """A lab that keeps what it measured, once per trial and horizon."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.measurements: dict[tuple[str, int], Measurement] = {}
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        measured = self.lab.measure(requests, payer=payer)
+        for run in measured:
+            self.measurements.update({(m.trial_id, m.horizon): m for m in run})
+        return measured
+
+    def cost_flops(self, payer: str) -> float:
+        return self.lab.cost_flops(payer)
+
+
+class Study:
+    """One study on a lab. `results` can be asked at any time, also after an interrupted `run`."""
+
+    def __init__(self, config: StudyConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
+        self.config = config
+        self.lab = _Recorder(lab)
+        self.fitting = Fitting(config.paradigms.fitting)
+        self.proposals: list[Proposal] = []
+        self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
+        self._on_stage = on_stage or (lambda stage: None)
+
+    def run(self) -> None:
+        """All stages in order. Proposals are made before anything is trained at a target."""
+        paradigms = self.config.paradigms
+        searchers: tuple[Paradigm, ...] = (self.fitting, MuTransfer(paradigms.mutransfer, paradigms.mutransfer_proxy))
+        for paradigm in searchers:
+            self._on_stage(f"search: {paradigm.name}")
+            self._search(paradigm)
+        self._on_stage("validation")
+        self._validate()
+        for parametrization in PARAMETRIZATIONS:
+            self._on_stage(f"oracle: {parametrization}")
+            self._sweep_oracle(parametrization)
+
+    def results(
+        self,
+        *,
+        measurements: Sequence[Measurement] | None = None,
+        corpus: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
+        trained_now: int = 0,
+    ) -> Results:
+        """What is known so far. `measurements`: a store's, which may hold more than this process has seen."""
+        return assemble(
+            self.config,
+            measurements=list(self.lab.measurements.values()) if measurements is None else measurements,
+            proposals=self.proposals,
+            reasons=self.reasons,
+            payers={payer: self.lab.cost_flops(payer) for payer in PAYERS},
+            law=self.fitting.law,
+            corpus=corpus,
+            environment=environment,
+            trained_now=trained_now,
+        )
+
+    def _search(self, paradigm: Paradigm) -> None:
+        ladder = self.config.rungs
+        try:
+            paradigm.search(self.lab, ladder.proxies)
+            frozen = [paradigm.propose(rung, horizon) for rung in ladder.targets for horizon in rung.horizons]
+        except NoProposal as error:
+            self.reasons[paradigm.name] = str(error)
+        else:
+            self.proposals += frozen
+
+    def _validate(self) -> None:
+        """Train every proposal with every seed. One run reads all horizons that share its rung and LR."""
+        horizons: dict[tuple[str, ParametrizationName, float], set[int]] = {}
+        for p in self.proposals:
+            horizons.setdefault((p.rung, p.parametrization, p.lr), set()).add(p.horizon)
+        requests = [
+            Request(rung, parametrization, lr, seed, tuple(sorted(read)))
+            for (rung, parametrization, lr), read in horizons.items()
+            for seed in self.config.validation.seeds
+        ]
+        if requests:
+            self.lab.measure(requests, payer="validation")
+
+    def _sweep_oracle(self, parametrization: ParametrizationName) -> None:
+        """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy."""
+        starts: dict[int, list[Rung]] = {}
+        for rung in self.config.rungs.targets:
+            starts.setdefault(self._start(rung, parametrization), []).append(rung)
+        for start, rungs in starts.items():
+            search_brackets(
+                self.lab,
+                {rung.name: rung.horizons for rung in rungs},
+                self._oracle_spec(parametrization, start),
+                payer=f"oracle-{parametrization}",
+                parametrization=parametrization,
+            )
+
+    def _start(self, rung: Rung, parametrization: ParametrizationName) -> int:
+        """Grid index nearest to the proposal; 0, the search's own guess, without one.
+
+        The start only saves extensions: the sweep is extended until its best is inside, wherever it began, and its
+        LRs lie on a grid that no proposal moves.
+        """
+        own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, parametrization)]
+        if not own:
+            return 0
+        steps = fmean(map(math.log, own)) - math.log(grid_origin(parametrization, self.config))
+        return round(steps / math.log(self.config.validation.oracle_factor))
+
+    def _oracle_spec(self, parametrization: ParametrizationName, start: int) -> SearchConfig:
+        validation = self.config.validation
+        spec = SearchConfig(
+            lr_guess=grid_origin(parametrization, self.config),
+            factor=validation.oracle_factor,
+            points=validation.oracle_points,
+            max_extensions=validation.max_extensions,
+            seeds=validation.seeds,
+        )
+        return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
+
+
+def run_study(
+    config: StudyConfig,
+    lab: Lab,
+    *,
+    corpus: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Results:
+    """The whole protocol and its results."""
+    study = Study(config, lab)
+    study.run()
+    return study.results(corpus=corpus, environment=environment)

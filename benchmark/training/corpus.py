@@ -1,0 +1,162 @@
+"""The corpus: cached token files, fixed validation windows, and batches that are a pure function of seed and step."""
+
+import contextlib
+import functools
+import itertools
+import json
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmark.config import CorpusConfig
+from benchmark.errors import InputError
+from benchmark.training.sources import FORMAT, TextFiles, TokenFiles, stable_hash
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Tokens of one cache entry. `val_windows` is [val_documents, seq_len + 1]; `digest` names what is trained on."""
+
+    path: Path
+    digest: str
+    manifest: dict[str, Any]
+    train: np.memmap[Any, Any]
+    val: np.memmap[Any, Any]
+    val_windows: Ids
+
+    def batch(self, *, step: int, batch_tokens: int, seq_len: int, seed: int) -> Ids:
+        """Rows [batch_tokens / seq_len, seq_len + 1] of a step: no state, so a resumed run sees the same data."""
+        if step < 0 or batch_tokens <= 0 or batch_tokens % seq_len:
+            raise ValueError(f"step {step}, batch_tokens {batch_tokens}: not whole windows of {seq_len} tokens")
+        windows = _count_windows(len(self.train), seq_len)
+        if not windows:
+            raise InputError(f"corpus has {len(self.train)} train tokens, seq_len {seq_len} needs more; give more text")
+        rows = batch_tokens // seq_len
+        places = (divmod(place, windows) for place in range(step * rows, (step + 1) * rows))
+        starts = np.array([_permutation(seed, epoch, windows)[index] for epoch, index in places]) * seq_len
+        return _gather(self.train, starts, seq_len)
+
+    def require(self, tokens: int) -> None:
+        """Raise InputError unless one epoch holds `tokens`: by default nothing is trained on twice."""
+        seq_len = self.val_windows.shape[1] - 1
+        there = _count_windows(len(self.train), seq_len) * seq_len
+        if tokens > there:
+            raise InputError(
+                f"corpus too short for horizon {tokens:,}: {tokens:,} tokens needed, {there:,} there; "
+                "give more text (or raise corpus.max_bytes) or shorten horizons"
+            )
+
+
+def prepare(config: CorpusConfig, *, seq_len: int, cache: Path) -> Corpus:
+    """Open the cache entry for this config and these files, building it first if absent or damaged."""
+    ready = bool(config.train_tokens or config.val_tokens)
+    if ready and config.text:
+        raise InputError("corpus: text and token files are both given; keep one of them")
+    if ready and not (config.train_tokens and config.val_tokens):
+        raise InputError("corpus: train_tokens and val_tokens go together; give the missing one")
+    source = TokenFiles.find(config) if ready else TextFiles.find(config)
+    entry = cache / source.key
+    if _read_manifest(entry) is None:
+        _build(source, entry)
+    return load(entry, seq_len, config.val_documents)
+
+
+def load(cache_dir: Path, seq_len: int, val_documents: int) -> Corpus:
+    """Open a finished cache entry without hashing it. Raises InputError if damaged, or too short to validate on."""
+    manifest = _read_manifest(cache_dir)
+    if manifest is None:
+        raise InputError(f"{cache_dir}: damaged or unfinished corpus; delete the folder, and it is built again")
+    dtype = np.dtype(manifest["dtype"])
+    train, val = (np.memmap(cache_dir / manifest["paths"][part], dtype=dtype, mode="r") for part in ("train", "val"))
+    starts = _spread(manifest["val_offsets"], seq_len, val_documents)
+    return Corpus(cache_dir, manifest["digest"], manifest, train, val, _gather(val, starts, seq_len))
+
+
+def _spread(offsets: list[int], seq_len: int, count: int) -> Ids:
+    """Starts of `count` windows: one per document, documents spread evenly; in turns where there are too few."""
+    room = np.array([_count_windows(end - begin, seq_len) for begin, end in itertools.pairwise(offsets)])
+    if room.sum() < count:
+        raise InputError(
+            f"corpus: validation holds {room.sum()} windows of {seq_len + 1} tokens, {count} are needed; "
+            "give more text, raise corpus.val_fraction, or lower corpus.val_documents or seq_len"
+        )
+    taken = np.zeros_like(room)
+    while (left := count - taken.sum()) > 0:
+        free = np.flatnonzero(taken < room)
+        taken[free[_evenly(min(left, len(free)), len(free))]] += 1
+    return np.concatenate(
+        [begin + _evenly(n, most) * seq_len for begin, n, most in zip(offsets, taken, room, strict=False) if n]
+    )
+
+
+def _evenly(count: int, length: int) -> Ids:
+    """`count` distinct indices in the middles of equal parts of range(length); count <= length."""
+    middles: Ids = (2 * np.arange(count, dtype=np.int64) + 1) * length // (2 * count)
+    return middles
+
+
+def _count_windows(tokens: int, seq_len: int) -> int:
+    return max(0, tokens - 1) // seq_len  # each window needs one token more, as the last target
+
+
+def _gather(tokens: npt.NDArray[Any], starts: Ids, seq_len: int) -> Ids:
+    rows: Ids = np.asarray(tokens)[starts[:, None] + np.arange(seq_len + 1)].astype(np.int64)
+    return rows
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, windows: int) -> Ids:
+    bits = np.random.PCG64([seed % 2**64, epoch])  # a negative seed is no entropy for numpy
+    order: Ids = np.random.Generator(bits).permutation(windows)
+    order.flags.writeable = False  # shared by all who ask
+    return order
+
+
+def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
+    """Build in a folder of our own, then rename: two processes at once both end with one whole entry."""
+    building = entry.parent / f".building-{entry.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        building.mkdir(parents=True)
+        manifest = source.build(building)
+        matters = [manifest[name] for name in ("dtype", "vocab_size", "sha256", "val_offsets")]
+        manifest |= {"format": FORMAT, "digest": stable_hash("digest", json.dumps(matters, sort_keys=True))[:16]}
+        (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        _publish(building, entry)
+    except OSError as error:
+        raise InputError(f"{entry.parent}: corpus cannot be cached here: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _publish(building: Path, entry: Path) -> None:
+    if _read_manifest(entry) is not None:
+        return  # another process was first
+    damaged = building.with_name(f"{building.name}-damaged")
+    with contextlib.suppress(FileNotFoundError):
+        entry.rename(damaged)
+    shutil.rmtree(damaged, ignore_errors=True)
+    try:
+        building.rename(entry)
+    except OSError:
+        if _read_manifest(entry) is None:
+            raise
+
+
+def _read_manifest(entry: Path) -> dict[str, Any] | None:
+    """The manifest, or None unless it is whole and its token files have the sizes it states."""
+    try:
+        manifest: dict[str, Any] = json.loads((entry / "manifest.json").read_text(encoding="utf-8"))
+        item = np.dtype(manifest["dtype"]).itemsize
+        whole = manifest["format"] == FORMAT and len(manifest["digest"]) == 16 and manifest["val_offsets"]
+        for part, path in manifest["paths"].items():
+            whole = whole and (entry / path).stat().st_size == manifest["tokens"][part] * item > 0
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return manifest if whole else None

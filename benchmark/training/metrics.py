@@ -1,0 +1,72 @@
+"""What is watched during training: validation loss, divergence, and the signs of instability."""
+
+import math
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WINDOW = 16  # steps; assumption: long enough that one bad batch is not a divergence
+MARGIN = 1.0  # nats above the loss of a uniform guess; assumption: no useful run comes back from there
+
+SPIKE_WINDOW, SPIKE_MADS = 64, 5 * 1.4826  # our definition of a spike: 5 robust sd above the median of 64 steps
+
+
+class Validation(NamedTuple):
+    """Mean loss (nats per token) over fixed documents, its standard error over documents, the largest expert load."""
+
+    loss: float
+    loss_se: float
+    max_violation: float  # max over experts of load / mean load - 1, worst block (arXiv 2408.15664)
+
+
+@torch.no_grad()
+def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validation:
+    """Loss on windows [n, seq_len + 1], one window a document."""
+    device = next(model.parameters()).device
+    losses, loads = [], []
+    for start in range(0, len(windows_ns), batch):
+        tokens = torch.from_numpy(windows_ns[start : start + batch].astype(np.int64)).to(device)
+        output = model(tokens[:, :-1])
+        token_loss = F.cross_entropy(output.logits.float().transpose(1, 2), tokens[:, 1:], reduction="none")
+        losses.append(token_loss.mean(1).double().cpu())
+        loads.append(output.load * len(tokens))
+    per_document = torch.cat(losses)
+    load_le = torch.stack(loads).sum(0) / len(per_document)
+    violation = load_le.amax(-1) * load_le.shape[-1] - 1
+    se = per_document.std().item() / math.sqrt(len(per_document)) if len(per_document) > 1 else math.nan
+    return Validation(per_document.mean().item(), se, violation.max().item())
+
+
+class DivergenceRule:
+    """Not finite, or a mean of the last 16 training losses more than 1 nat above ln(vocab), a uniform guess."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self.limit = math.log(vocab_size) + MARGIN
+
+    def reason(self, losses: list[float]) -> str | None:
+        if not math.isfinite(losses[-1]):
+            return "training loss is not finite"
+        if len(losses) >= WINDOW and fmean(losses[-WINDOW:]) > self.limit:
+            return f"mean training loss over {WINDOW} steps above ln(vocab) + {MARGIN:g}"
+        return None
+
+
+def count_spikes(losses: list[float]) -> int:
+    """Steps whose loss is above median + 5 * 1.4826 * MAD of the 64 steps before."""
+    spikes = 0
+    for step in range(SPIKE_WINDOW, len(losses)):
+        window = losses[step - SPIKE_WINDOW : step]
+        middle = median(window)
+        mad = median(abs(loss - middle) for loss in window)
+        spikes += losses[step] > middle + SPIKE_MADS * mad
+    return spikes
+
+
+def grad_norm(parameters: Any) -> float:
+    """L2 norm of all gradients before clipping; stage 0 of DeepSpeed does not report one."""
+    grads: list[Tensor] = [param.grad for param in parameters if param.grad is not None]
+    return torch.nn.utils.get_total_norm(grads).item() if grads else math.nan

@@ -1,0 +1,270 @@
+"""Where tokens come from: text files under a byte-level BPE of their own, or ready token files."""
+
+import glob
+import hashlib
+import json
+import os
+import platform
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from benchmark.config import CorpusConfig
+from benchmark.errors import InputError
+
+END_OF_TEXT = "<|endoftext|>"
+FORMAT = 1  # of a cache entry; raise it when the same input would give other tokens or another manifest
+BPE_SAMPLE = 8_000_000  # characters the merges are learnt on: more changes few of a small vocabulary's merges
+PIECE = 1_000_000  # characters encoded at once, to bound memory; a longer file is cut, at a cost of a token per cut
+CHUNK = 1 << 22  # tokens of a ready file checked at once
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """Text files, as (name, path) in the hash order of their names: any prefix is a fair sample of all."""
+
+    config: CorpusConfig
+    files: tuple[tuple[str, Path], ...]
+    found: int
+    key: str
+
+    @classmethod
+    def find(cls, config: CorpusConfig) -> "TextFiles":
+        named = _named(_expand(config.text, "corpus.text")) if config.text else _stdlib()
+        sized = [(name, path, size) for name, path in named if (size := _stat(path).st_size)]
+        sized.sort(key=lambda file: stable_hash("sample", file[0]))
+        totals = np.cumsum([size for *_, size in sized], dtype=np.int64)
+        files = tuple(
+            (name, path) for (name, path, _), total in zip(sized, totals, strict=True) if total <= config.max_bytes
+        )
+        if not sized:
+            raise InputError(f"corpus: all of the {len(named)} files are empty; give files with text")
+        if len(sized) < 2:
+            raise InputError(f"{sized[0][1]}: the only file with text; the split is by file, give at least 2 files")
+        if len(files) < 2:
+            raise InputError(
+                f"corpus.max_bytes {config.max_bytes:,} holds fewer than 2 files; raise it, or split files"
+            )
+        settings = [config.vocab_size, config.val_fraction, tokenizers.__version__, bool(config.text)]
+        return cls(config, files, len(named), _key("text", settings, files))
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Write train.bin, val.bin and tokenizer.json. Returns the manifest."""
+        texts = dict(self._read())
+        train, val = _split(list(texts), self.config.val_fraction)
+        tokenizer = _train_tokenizer([texts[name] for name in train], self.config.vocab_size)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        dtype = "<u2" if self.config.vocab_size <= 65536 else "<u4"
+        parts = {"train": train, "val": val}
+        offsets = {
+            part: _write_tokens(tokenizer, [texts[name] for name in names], folder / f"{part}.bin", dtype)
+            for part, names in parts.items()
+        }
+        counts = {"found": self.found, "chosen": len(self.files), "skipped": len(self.files) - len(texts)}
+        return {
+            "source": "text" if self.config.text else f"stdlib of Python {platform.python_version()}",
+            "files": counts | {part: len(names) for part, names in parts.items()},
+            "bytes": {part: sum(len(texts[name].encode()) for name in names) for part, names in parts.items()},
+            "tokens": {part: offsets[part][-1] for part in parts},
+            "tokenizer_size": tokenizer.get_vocab_size(),
+            "vocab_size": self.config.vocab_size,
+            "dtype": dtype,
+            "paths": {part: f"{part}.bin" for part in parts},
+            "sha256": {part: _sha256(folder / f"{part}.bin") for part in parts},
+            "val_offsets": offsets["val"],
+        }
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        for name, path in self.files:
+            try:
+                yield name, _read_text(path)
+            except InputError:
+                if self.config.text:  # the library's few files in other encodings are skipped, a user's never are
+                    raise
+
+
+@dataclass(frozen=True)
+class TokenFiles:
+    """Ready token files, used in place where a part is one file and joined in the cache where it is several."""
+
+    config: CorpusConfig
+    parts: dict[str, list[Path]]
+    key: str
+
+    @classmethod
+    def find(cls, config: CorpusConfig) -> "TokenFiles":
+        train = _expand(config.train_tokens, "corpus.train_tokens")
+        val = _expand(config.val_tokens, "corpus.val_tokens")
+        if shared := sorted(set(train) & set(val)):
+            raise InputError(f"{shared[0]}: in both train_tokens and val_tokens; validation must be held out")
+        files = [(part, path) for part, paths in (("train", train), ("val", val)) for path in paths]
+        return cls(config, {"train": train, "val": val}, _key("tokens", [config.token_dtype, config.vocab_size], files))
+
+    def build(self, folder: Path) -> dict[str, Any]:
+        """Check all ids, and write the parts of several files. Returns the manifest."""
+        dtype = {"uint16": "<u2", "uint32": "<u4"}[self.config.token_dtype]
+        paths: dict[str, str] = {}
+        hashes: dict[str, str] = {}
+        for part, files in self.parts.items():
+            paths[part] = str(files[0]) if len(files) == 1 else f"{part}.bin"
+            hashes[part] = self._check(files, dtype, None if len(files) == 1 else folder / f"{part}.bin")
+        sizes = {part: sum(_stat(path).st_size for path in files) for part, files in self.parts.items()}
+        tokens = {part: size // np.dtype(dtype).itemsize for part, size in sizes.items()}
+        return {
+            "source": "tokens",
+            "files": {part: len(files) for part, files in self.parts.items()},
+            "bytes": sizes,
+            "tokens": tokens,
+            "vocab_size": self.config.vocab_size,
+            "dtype": dtype,
+            "paths": paths,
+            "sha256": hashes,
+            "val_offsets": [0, tokens["val"]],  # one document: windows are spread over all of it
+        }
+
+    def _check(self, files: list[Path], dtype: str, joined: Path | None) -> str:
+        digest = hashlib.sha256()
+        with open(joined or os.devnull, "wb") as out:
+            for path in files:
+                size = _stat(path).st_size
+                if not size or size % np.dtype(dtype).itemsize:
+                    raise InputError(f"{path}: {size} bytes are no whole number of {dtype} ids; check token_dtype")
+                for chunk in _chunks(path, dtype):
+                    if (top := int(chunk.max())) >= self.config.vocab_size:
+                        raise InputError(
+                            f"{path}: token id {top} is not below corpus.vocab_size {self.config.vocab_size}; "
+                            "raise vocab_size, or check token_dtype"
+                        )
+                    digest.update(chunk.data)
+                    if joined:
+                        out.write(chunk.data)
+        return digest.hexdigest()
+
+
+def _train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
+    # Set, because unset the library warns at every later fork; workers never tokenize.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_sample(texts), trainer)
+    tokenizer.encode_special_tokens = True  # the marker inside a text is text, not the end of a document
+    return tokenizer
+
+
+def _sample(texts: Iterable[str]) -> Iterator[str]:
+    left = BPE_SAMPLE  # texts come in hash order, so the first ones are a fair sample
+    for text in texts:
+        if left > 0:
+            yield text[:left]
+            left -= len(text)
+
+
+def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str) -> list[int]:
+    """Write the texts' ids, the marker after each. Returns offsets [len(texts) + 1] in tokens."""
+    end = tokenizer.token_to_id(END_OF_TEXT)
+    offsets = [0]
+    with path.open("wb") as out:
+        for text in texts:
+            pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+            ids = [token for coded in tokenizer.encode_batch_fast(pieces) for token in coded.ids] + [end]
+            out.write(np.array(ids, dtype=dtype).data)
+            offsets.append(offsets[-1] + len(ids))
+    return offsets
+
+
+def _split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
+    """Train and validation names, each in the order given; which one is set by a hash of the name."""
+    if len(names) < 2:
+        raise InputError("corpus: fewer than 2 readable files; the split is by file, give at least 2")
+    count = min(max(1, round(fraction * len(names))), len(names) - 1)
+    held_out = set(sorted(names, key=lambda name: stable_hash("split", name))[:count])
+    return [name for name in names if name not in held_out], [name for name in names if name in held_out]
+
+
+def _stdlib() -> list[tuple[str, Path]]:
+    root = Path(sysconfig.get_paths()["stdlib"])
+    files = [(path.relative_to(root), path) for path in root.rglob("*.py") if path.is_file()]
+    outside = {"site-packages", "dist-packages"}
+    named = [(name.as_posix(), path) for name, path in files if not outside & set(name.parts)]
+    if not named:
+        raise InputError(f"{root}: this Python has no library sources; set corpus.text")
+    return sorted(named)
+
+
+def _named(paths: list[Path]) -> list[tuple[str, Path]]:
+    root = os.path.commonpath([path.parent for path in paths])  # so that moving the folder moves no file's side
+    return [(path.relative_to(root).as_posix(), path) for path in paths]
+
+
+def _expand(patterns: Iterable[str], key: str) -> list[Path]:
+    """Absolute paths of all files the patterns name, sorted, each once."""
+    found: set[Path] = set()
+    for pattern in patterns:
+        place = Path(pattern).expanduser()
+        if place.is_dir():
+            raise InputError(f"{pattern}: a folder; {key} takes files or globs such as {pattern.rstrip('/')}/**/*.txt")
+        matches = [place] if place.exists() else [Path(p) for p in glob.glob(str(place), recursive=True)]
+        files = {path.resolve() for path in matches if path.is_file()}
+        if not files:
+            what = "matches no file" if glob.has_magic(pattern) else "no such file"
+            raise InputError(f"{pattern}: {what}; correct {key}")
+        found |= files
+    return sorted(found)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; convert it or leave it out") from error
+    if "\0" in text:
+        raise InputError(f"{path}: has NUL bytes, so it is binary; leave it out of corpus.text")
+    return text
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
+
+
+def _chunks(path: Path, dtype: str) -> Iterator[npt.NDArray[Any]]:
+    try:
+        with path.open("rb") as file:
+            while (chunk := np.fromfile(file, dtype=dtype, count=CHUNK)).size:
+                yield chunk
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
+
+
+def _key(kind: str, settings: list[Any], files: Iterable[tuple[str, Path]]) -> str:
+    """Name of the cache entry. Sizes and times stand for content, so that a reuse reads no file."""
+    listed = [(name, str(path), (stat := _stat(path)).st_size, stat.st_mtime_ns) for name, path in files]
+    return stable_hash(kind, json.dumps([FORMAT, settings, listed]))[:20]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stable_hash(purpose: str, text: str) -> str:
+    """Hex sha256, independent between purposes. File names that are not UTF-8 are fine."""
+    return hashlib.sha256(f"{purpose}\0{text}".encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,77 @@
+"""Dropless top-k mixture of SwiGLU experts, with the losses that keep its router balanced."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.experts import ExpertBackend
+from models.experts.reference import swiglu
+from models.roles import Role, Tag, parameter
+from models.shape import ModelShape
+
+
+class RouterLosses(NamedTuple):
+    """Unscaled auxiliary losses, and each expert's share of the assignments [E] (sums to 1)."""
+
+    load_balance: Tensor
+    router_z: Tensor
+    load_e: Tensor
+
+
+class Routing(NamedTuple):
+    """Weights [T, k] summing to 1 over k, and expert indexes [T, k]."""
+
+    weight_tk: Tensor
+    expert_tk: Tensor
+    losses: RouterLosses
+
+
+def route(logits_te: Tensor, top_k: int) -> Routing:
+    """Softmax over the chosen top-k in fp32: the same as a softmax over all, renormalised over the top-k."""
+    logits_te = logits_te.float()
+    chosen_tk, expert_tk = logits_te.topk(top_k, dim=-1)
+    num_experts = logits_te.shape[-1]
+    load_e = torch.bincount(expert_tk.flatten(), minlength=num_experts).float() / expert_tk.numel()
+    probability_e = logits_te.softmax(-1).mean(0)
+    losses = RouterLosses(
+        load_balance=num_experts * (load_e * probability_e).sum(),  # Switch, arXiv 2101.03961 eq. 4
+        router_z=logits_te.logsumexp(-1).square().mean(),  # ST-MoE, arXiv 2202.08906 eq. 5
+        load_e=load_e,
+    )
+    return Routing(chosen_tk.softmax(-1), expert_tk, losses)
+
+
+class MoE(nn.Module):
+    """Routed experts plus an optional shared one; with a single expert there is no router (a dense block)."""
+
+    def __init__(self, shape: ModelShape, backend: ExpertBackend) -> None:
+        super().__init__()
+        d, h, num_experts = shape.width, shape.expert_width, shape.num_experts
+        self.top_k, self.num_experts, self.backend = shape.top_k, num_experts, backend
+        self.up = parameter(num_experts, 2 * h, d, tag=Tag(Role.EXPERT_UP, d, 2 * h))
+        self.down = parameter(num_experts, d, h, tag=Tag(Role.EXPERT_DOWN, h, d, writes_residual=True))
+        self.router = parameter(num_experts, d, tag=Tag(Role.ROUTER, d, num_experts)) if num_experts > 1 else None
+        s = shape.shared_width
+        self.shared_up = parameter(2 * s, d, tag=Tag(Role.SHARED_UP, d, 2 * s)) if s else None
+        self.shared_down = parameter(d, s, tag=Tag(Role.SHARED_DOWN, s, d, writes_residual=True)) if s else None
+
+    def forward(self, x_bsd: Tensor) -> tuple[Tensor, RouterLosses]:
+        x_td = x_bsd.flatten(0, 1)
+        y_td, losses = self._routed(x_td)
+        if self.shared_up is not None and self.shared_down is not None:
+            y_td = y_td + F.linear(swiglu(F.linear(x_td, self.shared_up)), self.shared_down)
+        return y_td.view_as(x_bsd), losses
+
+    def _routed(self, x_td: Tensor) -> tuple[Tensor, RouterLosses]:
+        if self.router is None:
+            rows_e = torch.tensor([x_td.shape[0]], device=x_td.device)
+            zero = x_td.new_zeros((), dtype=torch.float32)
+            return self.backend(x_td, rows_e, self.up, self.down), RouterLosses(zero, zero, torch.ones_like(zero)[None])
+        routing = route(F.linear(x_td.float(), self.router.float()), self.top_k)
+        order = routing.expert_tk.flatten().argsort(stable=True)  # rows of (token, choice), grouped by expert
+        rows_e = torch.bincount(routing.expert_tk.flatten(), minlength=self.num_experts)
+        y_rd = self.backend(x_td[order // self.top_k], rows_e, self.up, self.down)
+        y_tkd = y_rd[order.argsort()].view(-1, self.top_k, x_td.shape[-1])
+        return (y_tkd * routing.weight_tk.to(y_tkd.dtype)[..., None]).sum(1), routing.losses

@@ -1,0 +1,73 @@
+"""The shape of a model: its sizes, its parameter counts and its training FLOPs. No torch here."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+
+
+class ModelShape(BaseModel):
+    """Sizes of one decoder-only MoE transformer; a plain SwiGLU transformer when `num_experts` is 1.
+
+    `expert_width` is the hidden width of one routed expert; `shared_width` that of the shared expert (0: none).
+    Counts are non-embedding: token embedding and LM head are left out, as in Step Law (arXiv 2503.04715).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    vocab_size: PositiveInt
+    width: PositiveInt
+    depth: PositiveInt
+    head_size: PositiveInt
+    num_experts: PositiveInt
+    top_k: PositiveInt
+    expert_width: PositiveInt
+    shared_width: int = 0
+    seq_len: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width % self.head_size:
+            raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}")
+        if self.head_size % 2:
+            raise ValueError(f"head_size {self.head_size} is odd, RoPE needs an even one")
+        if self.top_k > self.num_experts:
+            raise ValueError(f"top_k {self.top_k} > num_experts {self.num_experts}")
+        if self.shared_width < 0:
+            raise ValueError(f"shared_width {self.shared_width} is negative")
+        return self
+
+    @property
+    def num_heads(self) -> int:
+        return self.width // self.head_size
+
+    def _n_block(self, experts: int) -> int:
+        attention = 4 * self.width**2
+        feed_forward = 3 * self.width * (experts * self.expert_width + self.shared_width)
+        router = self.width * self.num_experts if self.num_experts > 1 else 0
+        norms = 2 * self.width + 2 * self.head_size  # pre-attention, pre-MoE, and the q and k norms
+        return attention + feed_forward + router + norms
+
+    @property
+    def n_total(self) -> int:
+        """Non-embedding parameters, every expert counted."""
+        return self.depth * self._n_block(self.num_experts) + self.width
+
+    @property
+    def n_active(self) -> int:
+        """Non-embedding parameters that one token uses: top_k experts of each block."""
+        return self.depth * self._n_block(self.top_k) + self.width
+
+    @property
+    def n_embedding(self) -> int:
+        """Token embedding plus untied LM head."""
+        return 2 * self.vocab_size * self.width
+
+    @property
+    def flops_per_token(self) -> int:
+        """Training FLOPs (forward + backward) per token.
+
+        6 per active non-embedding parameter and per LM-head parameter (the embedding look-up is free), plus causal
+        attention 6 * depth * seq_len * width: half of the 12 of PaLM, arXiv 2204.02311 appendix B, for the mask.
+        """
+        head = self.vocab_size * self.width
+        return 6 * (self.n_active + head) + 6 * self.depth * self.seq_len * self.width

@@ -1,0 +1,96 @@
+"""What a paradigm sees: rungs, a lab that measures, and the proposal it owes. Plain Python, no torch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Verdict = Literal["finished", "diverged", "failed", "preempted"]
+ParametrizationName = Literal["sp", "mup"]
+
+
+class Rung(Protocol):
+    """One model size of the ladder; counts are non-embedding, horizons and batch are in tokens."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def part(self) -> Literal["proxy", "target"]: ...
+    @property
+    def n_total(self) -> int: ...
+    @property
+    def n_active(self) -> int: ...
+    @property
+    def batch_tokens(self) -> int: ...
+    @property
+    def horizons(self) -> tuple[int, ...]: ...
+    @property
+    def flops_per_token(self) -> int: ...
+
+
+class Request(NamedTuple):
+    """One training run asked of a lab, read at each of `horizons` (tokens)."""
+
+    rung: str
+    parametrization: ParametrizationName
+    lr: float
+    seed: int
+    horizons: tuple[int, ...]
+
+
+class Measurement(BaseModel):
+    """What one run gave at one horizon. `loss` is validation loss in nats per token; None unless finished."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trial_id: str
+    rung: str
+    parametrization: ParametrizationName
+    lr: float
+    seed: int
+    horizon: int
+    verdict: Verdict
+    loss: float | None = None
+    loss_se: float | None = None  # over validation documents: the same for all runs, so mostly common to them
+    flops: float = 0.0  # planned training FLOPs of the whole run, shared by its horizons
+    seconds: float = 0.0  # wall seconds of the whole run
+    metrics: Mapping[str, float] = Field(default_factory=dict)
+    message: str = ""  # why it diverged or failed
+
+
+class Lab(Protocol):
+    """Where measurements come from. Every payer is charged the full planned FLOPs of each distinct run it asks for."""
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        """For each request, in order, one measurement per horizon. A diverged run is a result; loss is None."""
+        ...
+
+    def cost_flops(self, payer: str) -> float:
+        """FLOPs charged to `payer` so far."""
+        ...
+
+
+class Proposal(BaseModel):
+    """A paradigm's answer for one rung and horizon. The interval is 90%; `flags` says in words what weakens it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paradigm: str
+    parametrization: ParametrizationName
+    rung: str
+    horizon: int
+    lr: float
+    lr_low: float
+    lr_high: float
+    extrapolation: float  # target FLOPs / largest searched FLOPs
+    flags: tuple[str, ...] = ()
+
+
+class Paradigm(Protocol):
+    """`search` asks a lab for runs on proxy rungs only; `propose` then answers without any further run."""
+
+    name: str
+    parametrization: ParametrizationName
+
+    def search(self, lab: Lab, ladder: Sequence[Rung]) -> None: ...
+    def propose(self, rung: Rung, horizon: int) -> Proposal: ...

@@ -1,0 +1,214 @@
+"""Loss against learning rate at one rung and horizon: a parabola in ln lr near the best LR tried.
+
+loss = minimum + curvature * (ln lr - ln lr_best)^2, arXiv 2601.05049 eq. 2 (natural logs; losses in nats per token).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Status = Literal["interior", "edge", "flat", "few"]
+Side = Literal["low", "high"]
+Array = NDArray[np.float64]
+
+# Assumption: a parabola holds within 0.1 nats of the best and two LRs of it. Beyond, losses rise faster at high LRs
+# than at low ones, which biases the vertex. The best and its neighbours always enter: three points fix the vertex.
+WINDOW_NATS = 0.1
+WINDOW_LRS = 2
+ASSUMED_NOISE = 0.003  # nats; assumption, used when nothing measures it: local noise of Step Law (arXiv 2503.04715)
+NOISE_DOF = 4  # assumption: degrees of freedom that a given noise is worth beside the residuals of the curve
+ROUNDING = 1e-9  # nats; below this a difference of losses is rounding
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted curve. Values of the fit are None unless the status is interior; the interval is at `level`."""
+
+    status: Status
+    n: int  # finished runs that entered the fit
+    lr_best: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
+    minimum: float | None = None  # nats
+    curvature: float | None = None  # nats per (ln lr)^2
+    r2: float | None = None  # None where no degree of freedom is left
+    sd_ln_lr: float | None = None
+    edge: Side | None = None  # where the minimum lies when it is not bracketed
+    residual_sd: float | None = None  # nats; None where no degree of freedom is left
+    dof: int = 0
+    flags: tuple[str, ...] = ()
+
+    def at(self, lr: float) -> float:
+        """Fitted loss in nats. Raises ValueError unless the curve is interior."""
+        if self.lr_best is None or self.minimum is None or self.curvature is None:
+            raise ValueError(f"a curve of status {self.status} has no fitted loss")
+        return self.minimum + self.curvature * math.log(lr / self.lr_best) ** 2
+
+
+class Sweep(NamedTuple):
+    """One sweep by distinct LR, ascending. An LR diverges when any of its seeds does."""
+
+    tried: Array  # LRs with any result
+    finished: Array  # LRs whose every seed finished
+    means: Array  # loss of each finished LR, mean over its seeds
+    runs: tuple[tuple[float, ...], ...]  # losses of each finished LR
+
+
+class _Fit(NamedTuple):
+    """Parabola c0 + c1 x + c2 x^2 in x = ln(lr / best tried), with the covariance at unit noise."""
+
+    coef: Array
+    cov: Array
+    rss: float
+    r2: float
+    n: int
+    span: tuple[float, float]
+
+    @property
+    def vertex(self) -> float:
+        """Its x; infinite unless the parabola is convex."""
+        return float(-self.coef[1] / (2 * self.coef[2])) if self.coef[2] > 0 else math.inf
+
+
+def sweep(lrs: Sequence[float], losses: Sequence[float | None]) -> Sweep:
+    """Group runs by LR; a loss of None is a diverged run. Raises ValueError on an LR or loss that cannot be used."""
+    if len(lrs) != len(losses):
+        raise ValueError(f"{len(lrs)} learning rates but {len(losses)} losses")
+    groups: dict[float, list[float | None]] = {}
+    for lr, loss in zip(lrs, losses, strict=True):
+        if not (math.isfinite(lr) and lr > 0) or not (loss is None or math.isfinite(loss)):
+            raise ValueError(f"lr {lr} with loss {loss}: the LR must be positive and both finite")
+        groups.setdefault(lr, []).append(loss)
+    runs = {
+        lr: tuple(sorted(loss for loss in groups[lr] if loss is not None))
+        for lr in sorted(groups)
+        if None not in groups[lr]
+    }
+    means = np.array([math.fsum(run) / len(run) for run in runs.values()])
+    return Sweep(np.array(sorted(groups)), np.array(list(runs)), means, tuple(runs.values()))
+
+
+def open_side(data: Sweep) -> Side | None:
+    """The side on which the best LR has nothing worse beside it. A diverged LR is worse than any finished one."""
+    if not len(data.finished):
+        return "low"
+    best = data.finished[int(np.argmin(data.means))]
+    if best == data.tried[0]:
+        return "low"
+    return "high" if best == data.tried[-1] else None
+
+
+def fit_curve(
+    lrs: Sequence[float], losses: Sequence[float | None], *, level: float = 0.9, noise: float | None = None
+) -> Curve:
+    """Fit one sweep; replicates at one LR are allowed, None is a diverged run. `noise` is the sd of one loss, in nats.
+
+    Raises ValueError on an LR or loss that cannot be used.
+    """
+    data = sweep(lrs, losses)
+    total = sum(map(len, data.runs))
+    side = open_side(data)
+    if len(data.finished) < 3 or side is not None:
+        return Curve("few" if len(data.finished) < 3 else "edge", total, edge=side)
+    fit = _fit_best(data)
+    dof = fit.n - 3
+    residual = math.sqrt(fit.rss / dof) if dof else None
+    sd, noise_dof = _noise(residual, dof, noise)
+    origin = float(data.finished[int(np.argmin(data.means))])
+    swept = (math.log(data.tried[0] / origin), math.log(data.tried[-1] / origin))
+    if _is_flat(fit, sd):
+        return Curve("flat", fit.n, residual_sd=residual, dof=dof)
+    if not swept[0] < fit.vertex < swept[1]:
+        side = "low" if fit.vertex <= swept[0] else "high"
+        return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
+    low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
+    slope = np.array([0.0, 1.0, 2 * fit.vertex]) / (2 * fit.coef[2])  # d vertex / d coef, up to sign
+    return Curve(
+        "interior",
+        fit.n,
+        lr_best=origin * math.exp(fit.vertex),
+        lr_low=origin * math.exp(low),
+        lr_high=origin * math.exp(high),
+        minimum=float(fit.coef[0] + fit.coef[1] * fit.vertex / 2),
+        curvature=float(fit.coef[2]),
+        r2=fit.r2 if dof else None,
+        sd_ln_lr=sd * math.sqrt(slope @ fit.cov @ slope),
+        residual_sd=residual,
+        dof=dof,
+        flags=flags,
+    )
+
+
+def _fit_best(data: Sweep) -> _Fit:
+    """The windowed fit, or that of the best and its neighbours where the window puts the vertex beyond them."""
+    best = int(np.argmin(data.means))
+    wide = _parabola(data, _window(data.means, best, WINDOW_LRS))
+    left, right = (float(data.tried[np.searchsorted(data.tried, data.finished[best]) + step]) for step in (-1, 1))
+    origin = float(data.finished[best])
+    inside = math.log(left / origin) < wide.vertex < math.log(right / origin)
+    return wide if inside else _parabola(data, _window(data.means, best, 1))
+
+
+def _window(means: Array, best: int, reach: int) -> list[int]:
+    """Indices of LRs that enter the fit: neighbours always, further ones while within WINDOW_NATS, three at least."""
+    chosen = [
+        i
+        for i in range(max(0, best - reach), min(len(means), best + reach + 1))
+        if abs(i - best) <= 1 or means[i] - means[best] <= WINDOW_NATS
+    ]
+    if len(chosen) < 3:  # the best LR is next to a diverged one
+        chosen = sorted(range(len(means)), key=lambda i: abs(i - best))[:3]
+    return chosen
+
+
+def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
+    origin = data.finished[int(np.argmin(data.means))]
+    base = float(data.means.min())  # a parabola of differences, so that rounding does not depend on the level of losses
+    x = np.array([math.log(data.finished[i] / origin) for i in chosen for _ in data.runs[i]])
+    y = np.array([loss - base for i in chosen for loss in data.runs[i]])
+    scale = float(np.abs(x).max())
+    design = np.column_stack([np.ones_like(x), x / scale, (x / scale) ** 2])
+    unit = np.diag([1.0, 1 / scale, 1 / scale**2])
+    coef = np.linalg.lstsq(design, y, rcond=None)[0]
+    rss = float(((y - design @ coef) ** 2).sum())
+    total = float(((y - y.mean()) ** 2).sum())
+    cov = unit @ np.linalg.inv(design.T @ design) @ unit
+    coef = unit @ coef + np.array([base, 0.0, 0.0])
+    return _Fit(coef, cov, rss, 1 - rss / total if total > 0 else 0.0, len(y), (float(x.min()), float(x.max())))
+
+
+def _noise(residual: float | None, dof: int, noise: float | None) -> tuple[float, float]:
+    """Sd of one loss and its degrees of freedom: the residuals', moderated by a given noise; else given or assumed."""
+    if residual is None:
+        return (ASSUMED_NOISE if noise is None else noise), math.inf
+    if noise is None:
+        return residual, dof
+    return math.sqrt((dof * residual**2 + NOISE_DOF * noise**2) / (dof + NOISE_DOF)), dof + NOISE_DOF
+
+
+def _is_flat(fit: _Fit, sd: float) -> bool:
+    """Not convex, or rising over half its window by no more than the noise of one loss."""
+    half = (fit.span[1] - fit.span[0]) / 2
+    return bool(fit.coef[2] * half**2 <= max(sd, ROUNDING))
+
+
+def _interval(
+    fit: _Fit, sd: float, quantile: float, swept: tuple[float, float]
+) -> tuple[float, float, tuple[str, ...]]:
+    """Fieller's interval of -c1 / (2 c2): all x whose slope c1 + 2 c2 x is within the noise of zero; within `swept`."""
+    q2 = (quantile * sd) ** 2
+    a = 4 * (fit.coef[2] ** 2 - q2 * fit.cov[2, 2])
+    b = 4 * (fit.coef[1] * fit.coef[2] - q2 * fit.cov[1, 2])
+    c = fit.coef[1] ** 2 - q2 * fit.cov[1, 1]
+    if a <= 0:  # the curvature is not told from zero: any LR could be best
+        return *swept, ("interval unbounded by the fit: cut to the LRs tried",)
+    root = math.sqrt(max(b * b - 4 * a * c, 0.0))
+    low, high = min((-b - root) / (2 * a), fit.vertex), max((-b + root) / (2 * a), fit.vertex)
+    if low >= swept[0] and high <= swept[1]:
+        return low, high, ()
+    return max(low, swept[0]), min(high, swept[1]), ("interval cut to the LRs tried",)

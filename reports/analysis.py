@@ -1,0 +1,151 @@
+"""Results to tidy pandas frames: one row per observation, fixed columns even when there is nothing to show."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from benchmark.results import Results
+
+MEASUREMENT_COLUMNS = (
+    "trial_id",
+    "rung",
+    "part",
+    "n_active",
+    "parametrization",
+    "lr",
+    "log2_lr",
+    "seed",
+    "horizon",
+    "verdict",
+    "loss",
+    "loss_se",
+    "flops",
+    "seconds",
+    "message",
+)
+PARADIGM_COLUMNS = (
+    "rung",
+    "tokens",
+    "n_active",
+    "name",
+    "parametrization",
+    "lr",
+    "lr_low",
+    "lr_high",
+    "loss",
+    "n_seeds",
+    "regret",
+    "regret_low",
+    "regret_high",
+    "cost_flops",
+    "cost_fraction",
+    "extrapolation",
+    "diverged",
+)
+OPTIMUM_COLUMNS = ("rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _frame(rows: Iterable[dict[str, object]], columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    for column in columns:
+        frame[column] = pd.to_numeric(frame[column])
+    return frame
+
+
+def measurements(results: Results) -> pd.DataFrame:
+    """One row per run and horizon, in ladder order, then horizon, parametrization, LR and seed."""
+    rungs = {rung.name: rung for rung in results.rungs}
+    order = {name: place for place, name in enumerate(rungs)}
+    kept = sorted(
+        results.measurements,
+        key=lambda m: (order.get(m.rung, len(order)), m.rung, m.horizon, m.parametrization, m.lr, m.seed, m.trial_id),
+    )
+    rows = []
+    for m in kept:
+        rung = rungs.get(m.rung)
+        fields = m.model_dump(exclude={"metrics"})
+        known = {"part": rung.part, "n_active": rung.n_active} if rung else {"part": "", "n_active": None}
+        rows.append({**fields, **known, "log2_lr": float(np.log2(m.lr)) if m.lr > 0 else None})
+    return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))
+
+
+def finished(frame: pd.DataFrame) -> pd.DataFrame:
+    """The measurements that have a usable loss."""
+    return frame[(frame["verdict"] == "finished") & np.isfinite(frame["loss"].astype(float))]
+
+
+def panels(results: Results) -> list[tuple[str, int]]:
+    """(rung, horizon) pairs that have at least one measurement, in ladder order."""
+    frame = measurements(results)
+    return [
+        (str(rung), int(horizon)) for rung, horizon in dict.fromkeys(zip(frame["rung"], frame["horizon"], strict=True))
+    ]
+
+
+def paradigms(results: Results) -> pd.DataFrame:
+    """One row per target, horizon and paradigm."""
+    rows = (
+        {"rung": t.rung, "tokens": t.tokens, "n_active": t.n_active, **p.model_dump(include=set(PARADIGM_COLUMNS))}
+        for t in results.targets
+        for p in t.paradigms
+    )
+    numeric = [c for c in PARADIGM_COLUMNS if c not in ("rung", "name", "parametrization")]
+    return _numeric(_frame(rows, PARADIGM_COLUMNS), numeric)
+
+
+def optima(results: Results) -> pd.DataFrame:
+    """Best LR under standard parametrization: proxies from their curves, targets from their oracle."""
+    rungs = {rung.name: rung for rung in results.rungs}
+    rows: list[dict[str, object]] = []
+    for c in results.curves:
+        rung = rungs.get(c.rung)
+        if rung is None or rung.part != "proxy" or c.parametrization != "sp" or c.lr_best is None:
+            continue
+        rows.append(_optimum(c.rung, "proxy", rung.n_active, c.horizon, (c.lr_best, c.lr_low, c.lr_high), c.status))
+    for t in results.targets:
+        oracle = t.oracle.get("sp")
+        if oracle is not None and oracle.lr is not None:
+            limits = (oracle.lr, oracle.lr_low, oracle.lr_high)
+            rows.append(_optimum(t.rung, "target", t.n_active, t.tokens, limits, oracle.status))
+    return _numeric(_frame(rows, OPTIMUM_COLUMNS), ("n_active", "horizon", "lr", "lr_low", "lr_high"))
+
+
+def _optimum(
+    rung: str, part: str, n_active: int, horizon: int, lr: tuple[float, float | None, float | None], status: str
+) -> dict[str, object]:
+    values = (rung, part, n_active, horizon, *lr, status)
+    return dict(zip(OPTIMUM_COLUMNS, values, strict=True))
+
+
+def costs(results: Results) -> pd.DataFrame:
+    """FLOPs charged to each payer, largest first, with the share of their sum."""
+    rows = sorted(results.payers.items(), key=lambda item: (-item[1], item[0]))
+    total = sum(flops for _, flops in rows)
+    return _frame(
+        ({"payer": payer, "flops": flops, "share": flops / total if total else None} for payer, flops in rows),
+        ("payer", "flops", "share"),
+    )
+
+
+def safe_cell(value: object) -> object:
+    """Text that a spreadsheet would run as a formula is quoted; numbers are left as they are."""
+    if isinstance(value, str):
+        return "'" + value if value.startswith(_FORMULA) else value
+    return "" if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)) else value
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """CSV with a header, safe to open in a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(frame.columns)
+    for row in frame.astype(object).itertuples(index=False, name=None):
+        writer.writerow([safe_cell(cell) for cell in row])
+    return text.getvalue()

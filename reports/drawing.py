@@ -1,0 +1,98 @@
+"""What all figures share: style, axes in powers of two, and SVG that can be inlined and is the same every time."""
+
+import html
+import io
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from reports.formats import power_of_two
+
+BLUE, ORANGE, INK, MUTED = "#0b62a4", "#c8500a", "#23272e", "#6b7280"
+PARAMETRIZATION_COLORS = {"sp": BLUE, "mup": ORANGE}
+PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP"}
+PARADIGM_NAMES = {"fitting": "Fitting", "mutransfer": "muTransfer"}
+_PARADIGM_COLORS = {"fitting": BLUE, "mutransfer": ORANGE}
+_OTHER_COLORS = ("#2f7d4f", "#7a4ea3", "#8a6d00", "#a3325f", "#3f7f8c")
+_RC: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lr-ladder",
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "Helvetica"],
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "axes.edgecolor": "#9aa1ab",
+    "axes.linewidth": 0.7,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": "#e6e8eb",
+    "grid.linewidth": 0.6,
+    "axes.unicode_minus": True,
+}
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib must not read as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def paradigm_name(name: str) -> str:
+    return PARADIGM_NAMES.get(name, name)
+
+
+def paradigm_colors(names: list[str]) -> dict[str, str]:
+    others = [name for name in dict.fromkeys(names) if name not in _PARADIGM_COLORS]
+    extra = {name: _OTHER_COLORS[i % len(_OTHER_COLORS)] for i, name in enumerate(others)}
+    return {**_PARADIGM_COLORS, **extra}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Shared look of every figure; restores matplotlib's settings afterwards."""
+    with sns.axes_style("whitegrid"), matplotlib.rc_context(_RC):
+        yield
+
+
+def power_axis(axes: Axes, low: float, high: float, *, vertical: bool = False, ticks: int = 5) -> None:
+    """Label an axis that holds log2 of a learning rate with powers of two, whole ones at most `ticks` of them."""
+    first, last = math.ceil(low), math.floor(high)
+    step = max(1, math.ceil((last - first + 1) / ticks))
+    places: list[float] = [p for p in range(first, last + 1) if p % step == 0] or [round((low + high) / 2, 1)]
+    axis = axes.yaxis if vertical else axes.xaxis
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_two(value)))
+
+
+def to_svg(figure: Figure, name: str, label: str) -> str:
+    """Inline SVG: no prolog, no metadata, ids of its own, scaled by the page, described for screen readers."""
+    text = io.StringIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    figure.savefig(text, format="svg", metadata=nothing, transparent=True)
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :].rstrip()
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
+    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
+    width = figure.get_figwidth() * 96
+    head = f'<svg role="img" aria-label="{html.escape(label, quote=True)}" style="max-width:{width:.0f}px"'
+    opening, rest = svg.split(">", 1)
+    opening = re.sub(r'\s(?:width|height|id)="[^"]*"', "", opening).replace("<svg", head, 1)
+    return f"{opening}>{rest}"

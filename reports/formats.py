@@ -1,0 +1,90 @@
+"""How the report writes numbers. A missing or non-finite number is an en dash, never `nan` or `None`."""
+
+import math
+
+MISSING = "\u2013"
+THIN = "\u202f"  # narrow no-break space: the thousands separator
+_SUPERSCRIPT = str.maketrans("-0123456789.", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹·")
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def positive(value: float | None) -> bool:
+    """A number that has a place on a logarithmic axis."""
+    return value is not None and math.isfinite(value) and value > 0
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")
+
+
+def lr(value: float | None) -> str:
+    """Three significant digits, plain where that stays short."""
+    if value is None or not _known(value) or value <= 0:
+        return MISSING
+    if 1e-4 <= value < 1000:
+        return f"{value:#.3g}".rstrip(".")
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def exponent(value: float | None) -> str:
+    """The power of two of a learning rate, two decimals."""
+    if value is None or not _known(value) or value <= 0:
+        return MISSING
+    return fixed(math.log2(value), 2)
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """Fixed decimals with a real minus sign, and no minus zero."""
+    if value is None or not _known(value):
+        return MISSING
+    rounded = round(value, digits)
+    return _minus(f"{rounded + 0.0:.{digits}f}")
+
+
+def loss(value: float | None) -> str:
+    return fixed(value, 4)
+
+
+def millinats(value: float | None) -> str:
+    return MISSING if value is None else fixed(1000 * value, 1)
+
+
+def flops(value: float | None) -> str:
+    """Scientific with one decimal: 1.2e12."""
+    if value is None or not _known(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    mantissa, power = f"{value:.1e}".split("e")
+    return f"{_minus(mantissa)}e{int(power)}"
+
+
+def factor(value: float | None) -> str:
+    """A ratio with two or three significant digits and a times sign."""
+    if value is None or not _known(value):
+        return MISSING
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return (flops(value) if abs(value) >= 1e5 else _minus(f"{value:,.{digits}f}".replace(",", THIN))) + "\u00d7"
+
+
+def count(value: int | float | None) -> str:
+    if value is None or not _known(value):
+        return MISSING
+    return _minus(f"{int(value):,}".replace(",", THIN))
+
+
+def short(value: float) -> str:
+    """A count in few characters, for figures: 262k, 1.05M."""
+    for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{suffix}"
+    return f"{value:.3g}"
+
+
+def power_of_two(exponent_: float) -> str:
+    """2 with a superscript exponent, as plain text for figures."""
+    return "2" + f"{exponent_:g}".translate(_SUPERSCRIPT)

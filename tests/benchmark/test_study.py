@@ -1,0 +1,181 @@
+"""The protocol on a simulated lab, where the best LR and loss are known."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from benchmark.config import StudyConfig, load_config
+from benchmark.lab.simulated import FLOOR, SIZE_POWER, SIZE_SCALE, TOKEN_POWER, TOKEN_SCALE, SimulatedLab, TrueLaw
+from benchmark.ladder import Rung
+from benchmark.results import Results
+from benchmark.study import Study, run_study
+from paradigms.base import Measurement, ParametrizationName, Proposal, Request
+
+CONFIG = load_config("cpu")
+LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
+
+
+def simulate(config: StudyConfig = CONFIG, **options: float) -> SimulatedLab:
+    return SimulatedLab(config.rungs, LAW, **options)  # type: ignore[arg-type]
+
+
+def floor(rung: Rung, horizon: int) -> float:
+    return FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
+
+
+class Log(SimulatedLab):
+    """Remembers who asked for what."""
+
+    asked: list[tuple[str, Request]]
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        self.asked = [*getattr(self, "asked", []), *((payer, request) for request in requests)]
+        return super().measure(requests, payer=payer)
+
+
+def test_without_noise_the_oracle_and_the_regret_are_exact() -> None:
+    results = run_study(CONFIG, simulate(noise_sd=0.0))
+    assert results.complete
+    assert results.missing == ()
+    for target in results.targets:
+        rung = CONFIG.rungs.rung(target.rung)
+        for name, oracle in target.oracle.items():
+            assert oracle.status == "interior"
+            assert oracle.lr == pytest.approx(LAW.lr(rung.n_active, target.tokens, name))  # type: ignore[arg-type]
+            assert oracle.loss == pytest.approx(floor(rung, target.tokens))
+        for paradigm in target.paradigms:
+            assert paradigm.regret == pytest.approx(0, abs=1e-6)
+
+
+def test_the_searches_see_no_target_and_everyone_pays() -> None:
+    lab = Log(CONFIG.rungs, LAW)
+    results = run_study(CONFIG, lab)
+    targets = {rung.name for rung in CONFIG.rungs.targets}
+    for payer, request in lab.asked:
+        assert (request.rung in targets) == (payer not in ("fitting", "mutransfer"))
+        if request.rung in targets:
+            assert request.seed in CONFIG.validation.seeds
+    order = list(dict.fromkeys(payer for payer, _ in lab.asked))
+    assert order == ["fitting", "mutransfer", "validation", "oracle-sp", "oracle-mup"]
+    assert results.payers == {payer: lab.cost_flops(payer) for payer in order}
+    for target in results.targets:
+        for paradigm in target.paradigms:
+            assert paradigm.cost_flops == lab.cost_flops(paradigm.name)
+            assert paradigm.cost_fraction == pytest.approx(paradigm.cost_flops / target.run_flops)
+    swept = math.fsum(target.oracle["sp"].cost_flops for target in results.targets)
+    assert swept == pytest.approx(lab.cost_flops("oracle-sp"))
+
+
+def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
+    data = CONFIG.model_dump()
+    data["ladder"]["rungs"][-1]["horizons"] = (131072, 262144)
+    lab = Log(StudyConfig.model_validate(data).rungs, LAW)
+    study = Study(StudyConfig.model_validate(data), lab)
+    lrs: dict[ParametrizationName, float] = {"sp": 0.01, "mup": 0.02}
+    study._search = lambda paradigm: study.proposals.extend(  # type: ignore[method-assign]
+        _proposal(paradigm.name, paradigm.parametrization, rung, horizon, lrs[paradigm.parametrization])
+        for rung in study.config.rungs.targets
+        for horizon in rung.horizons
+    )
+    study.run()
+    validation = [request for payer, request in lab.asked if payer == "validation"]
+    assert {request.horizons for request in validation if request.rung == "t128x4"} == {(131072, 262144)}
+    assert len(validation) == 2 * 2 * 2  # targets, paradigms, seeds
+    assert study.results().complete
+
+
+def _proposal(name: str, parametrization: ParametrizationName, rung: Rung, horizon: int, lr: float) -> Proposal:
+    return Proposal(
+        paradigm=name,
+        parametrization=parametrization,
+        rung=rung.name,
+        horizon=horizon,
+        lr=lr,
+        lr_low=lr,
+        lr_high=lr,
+        extrapolation=1.0,
+    )
+
+
+def test_the_oracle_does_not_depend_on_where_it_starts() -> None:
+    oracles = []
+    for shift in (0.25, 1.0, 4.0):
+        study = Study(CONFIG, simulate(noise_sd=0.0))
+        rung = CONFIG.rungs.rung("t128x4")
+        lr = shift * LAW.lr(rung.n_active, 262144, "sp")
+        study.proposals.append(_proposal("fitting", "sp", rung, 262144, lr))
+        study._sweep_oracle("sp")
+        oracles.append(study.results().targets[-1].oracle["sp"])
+    assert [oracle.status for oracle in oracles] == ["interior"] * 3
+    for oracle in oracles:
+        assert oracle.lr == pytest.approx(oracles[0].lr)
+
+
+def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
+    results = run_study(CONFIG, simulate(diverge_above=1e-9))
+    assert not results.complete
+    assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
+    assert all(target.paradigms == () and target.winner is None for target in results.targets)
+    assert results.targets[0].verdict == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert results.trials.diverged > 0
+
+
+class Interrupted(SimulatedLab):
+    stop_at: str
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        if payer == self.stop_at:
+            raise KeyboardInterrupt
+        return super().measure(requests, payer=payer)
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "expected"),
+    [
+        ("fitting", "no proposal of fitting: not made yet"),
+        ("validation", "proposal of fitting trained with 0 of 2 seeds"),
+        ("oracle-mup", "oracle of mup: 0 of 4 learning rates measured"),
+    ],
+)
+def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -> None:
+    lab = Interrupted(CONFIG.rungs, LAW)
+    lab.stop_at = stop_at
+    study = Study(CONFIG, lab)
+    with pytest.raises(KeyboardInterrupt):
+        study.run()
+    results = study.results()
+    assert not results.complete
+    assert f"t96x3 at 262,144 tokens: {expected}" in results.missing
+    assert len(results.targets) == 2
+    if stop_at == "oracle-mup":
+        for target in results.targets:
+            fitting, mutransfer = target.paradigms
+            assert fitting.lr_regret is not None
+            assert mutransfer.lr_regret is None
+
+
+def test_results_survive_json() -> None:
+    results = run_study(CONFIG, simulate(), corpus={"digest": "abc"}, environment={"python": "3"})
+    text = results.to_json().replace('"schema"', '"schema_"', 1)
+    assert Results.model_validate_json(text) == results
+    assert results.corpus_digest == "abc"
+    assert results.law is not None
+    assert {curve.rung for curve in results.curves} == {rung.name for rung in CONFIG.rungs}
+
+
+def test_regret_intervals_cover_the_truth() -> None:
+    """True regret is curvature * ln^2(lr / lr*) over seeds; the interval is 90%."""
+    covered = total = 0
+    for seed in range(100):
+        results = run_study(CONFIG, simulate(seed=seed, curvature=0.05))
+        for target in results.targets:
+            for p in target.paradigms:
+                best = LAW.lr(target.n_active, target.tokens, p.parametrization)
+                truth = 0.05 * math.log(p.lr / best) ** 2
+                assert p.lr_regret_low is not None
+                assert p.lr_regret_high is not None
+                covered += p.lr_regret_low <= truth <= p.lr_regret_high
+                total += 1
+    assert total == 400
+    assert 0.85 <= covered / total <= 0.98

@@ -1,0 +1,136 @@
+"""torch as the oracle of the engine's wiring; branches against straight runs; divergence as a result."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from benchmark.config import OptimizerConfig
+from benchmark.lab.trial import Trial, branch_point
+from benchmark.training.checkpoints import TrunkState
+from benchmark.training.corpus import Corpus
+from benchmark.training.loop import Run, read_horizon, train
+from benchmark.training.optimizer import set_lrs
+from benchmark.training.schedules import wsd
+from models import parametrization
+from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial, wide_shape
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return tiny_corpus(tmp_path)
+
+
+def _no_log(row: dict[str, object]) -> None:
+    del row
+
+
+def _weights(run: Run) -> list[torch.Tensor]:
+    return [param.detach().clone() for param in run.engine.module.parameters()]
+
+
+def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tensor]:
+    """The same run without DeepSpeed, written out: model, AdamW, clipping, schedule."""
+    model, rules = parametrization.build(
+        trial.parametrization, trial.shape, trial.base, backend="reference", embedding_std=0.1, seed=trial.seed
+    )
+    settings = trial.optimizer
+    groups = parametrization.param_groups(model, rules, lr=trial.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), eps=settings.eps)
+    for step in range(horizon // BATCH):
+        factor = wsd(
+            step * BATCH,
+            batch_tokens=BATCH,
+            warmup=trial.schedule.warmup_tokens,
+            decay_start=branch_point(horizon, trial),
+            horizon=horizon,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = trial.lr * factor * group["lr_multiplier"]
+        tokens = torch.from_numpy(
+            corpus.batch(step=step, batch_tokens=BATCH, seq_len=trial.shape.seq_len, seed=trial.seed)
+        )
+        output = model(tokens[:, :-1])
+        loss = F.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
+        (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+    return [param.detach() for param in model.parameters()]
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_engine_equals_plain_torch(stage: int, corpus: Corpus) -> None:
+    trial = tiny_trial(shape=wide_shape(), lr=0.003, optimizer=OptimizerConfig(zero_stage=stage))
+    run = Run(trial, corpus, _no_log)
+    horizon = trial.horizons[0]
+    run.train_to(horizon, horizon=horizon)
+    for ours, plain in zip(_weights(run), _plain_torch(trial, corpus, horizon), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=2e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_branch_leaves_the_trunk_bit_identical(stage: int, corpus: Corpus) -> None:
+    """Reading an early horizon on the way changes nothing of what the last horizon gives."""
+    optimizer = OptimizerConfig(zero_stage=stage)
+    both = train(tiny_trial(optimizer=optimizer), corpus, log=_no_log)
+    long = train(tiny_trial(optimizer=optimizer, horizons=(20 * BATCH,)), corpus, log=_no_log)
+    short = train(tiny_trial(optimizer=optimizer, horizons=(10 * BATCH,)), corpus, log=_no_log)
+    assert [m.loss for m in both] == [short[0].loss, long[0].loss]
+    assert both[0].loss != both[1].loss
+
+
+def test_restored_state_holds_weights_and_moments(corpus: Corpus) -> None:
+    run = Run(tiny_trial(), corpus, _no_log)
+    run.train_to(5 * BATCH, horizon=20 * BATCH)
+    before, trunk = _weights(run), TrunkState(run.engine)
+    moments = [s["exp_avg"].clone() for s in run.engine.basic_optimizer.state.values()]
+    read_horizon(run, 10 * BATCH)
+    assert run.step == 8  # the branch point of the shorter horizon
+    trunk.restore()
+    assert all(torch.equal(a, b) for a, b in zip(before, _weights(run), strict=True))
+    now = [s["exp_avg"] for s in run.engine.basic_optimizer.state.values()]
+    assert all(torch.equal(a, b) for a, b in zip(moments, now, strict=True))
+
+
+def test_same_trial_twice_gives_the_same_loss_and_learns(corpus: Corpus) -> None:
+    first, second = (train(tiny_trial(), corpus, log=_no_log) for _ in range(2))
+    assert [m.loss for m in first] == [m.loss for m in second]
+    assert first[-1].verdict == "finished" and first[-1].loss is not None and first[-1].loss < 4.0  # ln 64 = 4.16
+    assert first[-1].loss_se is not None and first[-1].loss_se > 0
+
+
+def test_seed_changes_data_and_init(corpus: Corpus) -> None:
+    losses = {train(tiny_trial(seed=seed), corpus, log=_no_log)[-1].loss for seed in (0, 1)}
+    assert len(losses) == 2
+
+
+@pytest.mark.parametrize("lr", [1e4, 1e38])
+def test_divergence_is_a_result_at_every_horizon(lr: float, corpus: Corpus) -> None:
+    measurements = train(tiny_trial(lr=lr, parametrization="sp"), corpus, log=_no_log)
+    assert [m.verdict for m in measurements] == ["diverged", "diverged"]
+    assert all(m.loss is None and m.message for m in measurements)
+
+
+def test_engine_holds_what_the_schedule_says(corpus: Corpus) -> None:
+    run = Run(tiny_trial(shape=wide_shape()), corpus, _no_log)
+    set_lrs(run.engine, 0.5)
+    held = {group["lr_multiplier"]: group["lr"] for group in run.engine.optimizer.param_groups}
+    assert held == {1.0: 0.5, 0.5: 0.25}
+
+
+def test_a_scheduler_that_overwrites_lrs_is_caught(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tiny_trial(shape=wide_shape()), corpus, _no_log)
+    one_lr: Any = [0.5] * len(run.engine.optimizer.param_groups)
+    monkeypatch.setattr(run.engine, "get_lr", lambda: one_lr)
+    with pytest.raises(AssertionError, match="the engine holds"):
+        set_lrs(run.engine, 0.5)
+
+
+def test_log_rows_say_step_lr_and_loss(corpus: Corpus) -> None:
+    rows: list[dict[str, object]] = []
+    train(tiny_trial(), corpus, log=rows.append)
+    assert {"step", "tokens", "lr", "loss", "grad_norm"} <= rows[0].keys()
+    assert rows[0]["step"] == 0

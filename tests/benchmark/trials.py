@@ -1,0 +1,46 @@
+"""Tiny trials on an in-memory corpus, for tests that train."""
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.config import OptimizerConfig, ScheduleConfig
+from benchmark.lab.trial import Trial
+from benchmark.training.corpus import Corpus
+from models.shape import ModelShape
+from tests.models.shapes import moe_shape
+
+BATCH = 64
+
+
+def tiny_trial(**changes: object) -> Trial:
+    fields: dict[str, object] = {
+        "shape": moe_shape(),
+        "base": moe_shape(),
+        "parametrization": "mup",
+        "lr": 0.01,
+        "seed": 0,
+        "horizons": (10 * BATCH, 20 * BATCH),
+        "batch_tokens": BATCH,
+        "optimizer": OptimizerConfig(),
+        "schedule": ScheduleConfig(warmup_tokens=2 * BATCH),
+        "expert_backend": "grouped",
+        "precision": "fp32",
+        "corpus_digest": "test",
+        "val_documents": 4,
+    }
+    return Trial.model_validate(fields | changes)
+
+
+def wide_shape() -> ModelShape:
+    return moe_shape(width=64, expert_width=64)
+
+
+def tiny_corpus(path: Path, shape: ModelShape | None = None) -> Corpus:
+    """Tokens of a first-order Markov chain: learnable, made from a fixed seed."""
+    shape = shape or moe_shape()
+    rng = np.random.default_rng(0)
+    steps = rng.integers(1, 4, 6000)
+    tokens = (np.cumsum(steps) % shape.vocab_size).astype(np.uint16)
+    windows = tokens[: 4 * (shape.seq_len + 1)].reshape(4, shape.seq_len + 1).astype(np.int64)
+    return Corpus(path=path, manifest={}, digest="test", train=tokens, val=tokens, val_windows=windows)

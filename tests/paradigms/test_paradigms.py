@@ -1,0 +1,91 @@
+"""Both paradigms, end to end, on a lab whose law is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmark.lab.simulated import SimulatedLab, TrueLaw
+from paradigms.errors import NoProposal
+from paradigms.fitting.paradigm import Fitting
+from paradigms.mutransfer.paradigm import MuTransfer
+
+LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=50_000)
+
+
+def test_fitting_without_noise_proposes_the_true_lr(ladder, spec):
+    fitting = Fitting(spec)
+    fitting.search(SimulatedLab(ladder, LAW, noise_sd=0.0), ladder)
+    target = ladder[-1]
+    proposal = fitting.propose(target, 8_000_000)
+    assert proposal.lr == pytest.approx(LAW.lr(target.n_active, 8_000_000, "sp"), rel=1e-5)
+    assert proposal.extrapolation == pytest.approx(8.0)
+    assert proposal.flags == ()
+    assert any("extrapolates 16x" in flag for flag in fitting.propose(target, 16_000_000).flags)
+
+
+def test_fitting_proposes_within_its_interval_mostly(ladder, spec):
+    target, hits = ladder[-1], []
+    best = LAW.lr(target.n_active, 8_000_000, "sp")
+    for seed in range(60):
+        fitting = Fitting(spec)
+        fitting.search(SimulatedLab(ladder, LAW, noise_sd=0.002, seed=seed), ladder)
+        proposal = fitting.propose(target, 8_000_000)
+        hits.append(proposal.lr_low <= best <= proposal.lr_high)
+    assert np.mean(hits) >= 0.85
+
+
+def test_fitting_searches_proxies_only(ladder, spec):
+    lab = SimulatedLab(ladder, LAW)
+    fitting = Fitting(spec)
+    fitting.search(lab, ladder)
+    assert {rung for rung, _ in fitting.curves} == {"p0", "p1", "p2", "p3"}
+    assert lab.cost_flops("fitting") > 0
+    assert lab.cost_flops("mutransfer") == 0
+
+
+def test_fitting_leaves_out_edges_and_says_so(ladder, spec):
+    lab = SimulatedLab(ladder, TrueLaw(k=4.0 * 50_000**0.78, u=1.0, v=0.35), noise_sd=0.0)
+    fitting = Fitting(spec._replace(lr_guess=lab.law.lr(50_000, 2_000_000, "sp"), max_extensions=0))
+    fitting.search(lab, ladder)
+    assert any(flag.startswith("left out of the law: p3") for flag in fitting.propose(ladder[-1], 8_000_000).flags)
+    assert fitting.law.n_points < 12
+
+
+def test_fitting_without_an_interior_minimum_has_no_proposal(ladder, spec):
+    fitting = Fitting(spec._replace(lr_guess=100.0, max_extensions=0))
+    with pytest.raises(NoProposal, match="p0 at 1,000,000 tokens: edge"):
+        fitting.search(SimulatedLab(ladder, LAW), ladder)
+    with pytest.raises(NoProposal, match="not been run"):
+        fitting.propose(ladder[-1], 8_000_000)
+
+
+def test_an_unsearched_batch_is_said(ladder, spec):
+    fitting = Fitting(spec)
+    fitting.search(SimulatedLab(ladder, LAW), ladder)
+    flags = fitting.propose(ladder[-1]._replace(batch_tokens=4096), 8_000_000).flags
+    assert any("batch of 4,096" in flag for flag in flags)
+
+
+def test_mutransfer_carries_the_nearest_horizon_over(ladder, spec):
+    paradigm = MuTransfer(spec, "p0")
+    lab = SimulatedLab(ladder, LAW, noise_sd=0.0)
+    paradigm.search(lab, ladder)
+    assert {rung for rung, _ in paradigm.curves} == {"p0"}
+    same = paradigm.propose(ladder[-1], 4_000_000)
+    assert same.lr == pytest.approx(LAW.lr(ladder[-1].n_active, 4_000_000, "mup"), rel=1e-6)
+    assert not any("no horizon rule" in flag for flag in same.flags)
+    longer = paradigm.propose(ladder[-1], 8_000_000)
+    assert longer.lr == same.lr
+    assert "no horizon rule: searched at 4,000,000 tokens, used at 8,000,000" in longer.flags
+    assert any("extrapolates 64x" in flag for flag in longer.flags)
+    assert math.isclose(longer.extrapolation, 64.0)
+    assert longer.lr_low <= longer.lr <= longer.lr_high
+
+
+def test_mutransfer_needs_its_proxy(ladder, spec):
+    with pytest.raises(NoProposal, match="not a proxy"):
+        MuTransfer(spec, "target").search(SimulatedLab(ladder, LAW), ladder)
+    edge = spec._replace(lr_guess=100.0, max_extensions=0)
+    with pytest.raises(NoProposal, match="1,000,000 tokens: edge"):
+        MuTransfer(edge, "p0").search(SimulatedLab(ladder, LAW), ladder)
