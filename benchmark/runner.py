@@ -16,7 +16,7 @@ from benchmark.config import StudyConfig
 from benchmark.environment import environment
 from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
-from benchmark.lab.progress import make_progress
+from benchmark.lab.progress import Progress
 from benchmark.lab.store import Store, lock
 from benchmark.lab.trained import TrainedLab
 from benchmark.lab.trial import Trial
@@ -52,7 +52,7 @@ def _run_and_report(
     planned = plan(config, corpus_tokens=len(corpus.train), workers=workers)
     code = EXIT_DONE
     with _workers(config, out, corpus, workers) as executor:
-        progress = make_progress(console, total_flops=planned.planned.flops)
+        progress = Progress(console, total_flops=planned.planned.flops)
         precision = "bf16" if gpu_names() else "fp32"
         lab = TrainedLab(config, corpus.digest, store, executor, progress, precision=precision)
         study = Study(config, lab, on_stage=progress.stage)

@@ -50,6 +50,6 @@ class Attention(nn.Module):
         qkv = F.linear(x_bsd, self.qkv).view(batch, seq, 3, self.num_heads, self.head_size)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         q, k = rotate(self.q_norm(q), *rope), rotate(self.k_norm(k), *rope)
-        # the default scale 1/sqrt(head_size) is a constant: the ladder fixes the head size (CompleteP's 1/d_head needs it)
+        # the default scale 1/sqrt(head_size) is a constant of the ladder, which fixes the head size
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return F.linear(mixed.transpose(1, 2).reshape(batch, seq, width), self.out)

@@ -1,5 +1,5 @@
 """Faults of a paradigm's search."""
 
 
-class NoProposal(ValueError):  # noqa: N818  an outcome of a search, more than an error
+class NoProposal(ValueError):
     """The search gave nothing to propose from. The message says which cells failed and why."""

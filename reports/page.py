@@ -53,7 +53,6 @@ def render(results: Results) -> str:
         published=PUBLISHED_LAW,
         oracle_status=ORACLE_STATUS,
         parametrizations=PARAMETRIZATION_NAMES,
-        trained=any(p.loss is not None for t in results.targets for p in t.paradigms),
     )
 
 

@@ -1,0 +1,157 @@
+"""Worker processes that train trials: one thread each, many trials per worker, so that start-up is paid once."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from benchmark.lab.store import TrialLog
+from benchmark.lab.trial import Trial
+from paradigms.base import Measurement
+
+Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]
+Start = Callable[[], Runner]  # called once in each worker; must be picklable
+
+ATTEMPTS = 2  # a fault may be the machine's: each trial gets a second, fresh worker
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A trial that could not be measured: the program's or the machine's fault, never a divergence."""
+
+    message: str
+
+
+Outcome = list[Measurement] | Fault
+
+
+class _Worker:
+    """One process and the pipe to it; `trial` is what it trains now."""
+
+    def __init__(self, index: int, folder: Path, start: Start) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.trial: Trial | None = None
+        arguments = (index, folder, start, theirs, os.getpid())
+        self.process: SpawnProcess = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def send(self, trial: Trial) -> None:
+        self.trial = trial
+        self.pipe.send(trial)
+
+    def receive(self) -> Outcome:
+        try:
+            outcome: Outcome = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return Fault(f"worker died with exit code {self.process.exitcode}; see logs/")
+        return outcome
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join()
+        self.pipe.close()
+
+
+class LocalExecutor:
+    """Up to `workers` processes on this machine, started when first needed and kept until `close`."""
+
+    def __init__(self, folder: Path, start: Start, *, workers: int) -> None:
+        self._folder, self._start = folder, start
+        self._workers: list[_Worker | None] = [None] * workers
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        """Train all, longest first; yields each as it completes. A fault is tried once more before it is yielded."""
+        waiting = sorted(trials, key=lambda trial: trial.flops)
+        attempts = dict.fromkeys((trial.id for trial in trials), 0)
+        try:
+            while waiting or self._busy():
+                self._hand_out(waiting)
+                for worker in self._ready():
+                    trial, outcome = self._take(worker)
+                    attempts[trial.id] += 1
+                    if isinstance(outcome, Fault) and attempts[trial.id] < ATTEMPTS:
+                        waiting.append(trial)
+                    else:
+                        yield trial, outcome
+        except BaseException:  # Ctrl-C above all: no worker may outlive the run
+            self.close()
+            raise
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker is not None and worker.trial is not None]
+
+    def _hand_out(self, waiting: list[Trial]) -> None:
+        for index, worker in enumerate(self._workers):
+            if not waiting:
+                return
+            if worker is None:
+                worker = self._workers[index] = _Worker(index, self._folder, self._start)
+            if worker.trial is None:
+                worker.send(waiting.pop())
+
+    def _ready(self) -> list[_Worker]:
+        pipes = {worker.pipe: worker for worker in self._busy()}
+        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+
+    def _take(self, worker: _Worker) -> tuple[Trial, Outcome]:
+        """The outcome of a worker's trial. A worker with a fault is replaced: its state is not to be trusted."""
+        trial, outcome = worker.trial, worker.receive()
+        assert trial is not None
+        worker.trial = None
+        if isinstance(outcome, Fault):
+            worker.stop()
+            self._workers[self._workers.index(worker)] = None
+        return trial, outcome
+
+    def close(self) -> None:
+        for index, worker in enumerate(self._workers):
+            if worker is not None:
+                worker.stop()
+                self._workers[index] = None
+
+
+def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int) -> None:
+    """A worker's life: prepare once, then train trials from the pipe until it closes."""
+    _settle(index, folder, parent)
+    run: Runner | None = None
+    while True:
+        try:
+            trial: Trial = pipe.recv()
+        except EOFError:
+            return
+        try:
+            run = run or start()
+            log = TrialLog(folder, trial)
+            outcome: Outcome = run(trial, log.write)
+            log.finish(outcome)
+        except Exception as error:
+            traceback.print_exc()
+            outcome = Fault(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        pipe.send(outcome)
+
+
+def _settle(index: int, folder: Path, parent: int) -> None:
+    """One thread, output to a log file, and no life of its own: Ctrl-C and death are the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before prctl
+        os._exit(1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+    (folder / "logs").mkdir(exist_ok=True)
+    file = os.open(folder / "logs" / f"worker-{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)

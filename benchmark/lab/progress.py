@@ -1,0 +1,69 @@
+"""How far a study is: a bar with the time left on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich import progress as bars
+from rich.console import Console
+
+from benchmark.lab.trial import Trial
+from paradigms.base import Measurement
+
+
+class Progress:
+    """Counts trials and FLOPs. `total_flops` is the plan's: a bracket that has to be extended adds to it."""
+
+    def __init__(self, console: Console, *, total_flops: float) -> None:
+        self._console, self._total_flops = console, total_flops
+        self._started = time.monotonic()
+        self._trials = self._num_done = 0
+        self._asked_flops = self._done_flops = 0.0
+        columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.TextColumn("{task.fields[left]}"))
+        self._bar = bars.Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("starting", total=total_flops, left="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def stage(self, name: str) -> None:
+        self._bar.update(self._task, description=name)
+        if not self._console.is_terminal:
+            self._say(f"-- {name}")
+
+    def add(self, trials: Sequence[Trial]) -> None:
+        """Trials about to be trained."""
+        self._trials += len(trials)
+        self._asked_flops += sum(trial.flops for trial in trials)
+        self._total_flops = max(self._total_flops, self._asked_flops)
+
+    def done(self, trial: Trial, rung: str, measurements: Sequence[Measurement]) -> None:
+        self._num_done += 1
+        self._done_flops += trial.flops
+        left = self._left()
+        self._bar.update(self._task, completed=self._done_flops, total=self._total_flops, left=left)
+        head = f"[{self._num_done}/{self._trials}] {rung} {trial.parametrization} lr={trial.lr:.4g} seed={trial.seed}"
+        seconds = measurements[0].seconds
+        self._say(f"{head}: {', '.join(_describe(m) for m in measurements)} ({seconds:.0f} s){left and ', ' + left}")
+
+    def _left(self) -> str:
+        elapsed = time.monotonic() - self._started
+        seconds = elapsed * (self._total_flops - self._done_flops) / self._done_flops
+        return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _describe(measurement: Measurement) -> str:
+    tokens = f"{measurement.horizon:,} tokens"
+    if measurement.verdict == "finished":
+        return f"{tokens} loss {measurement.loss:.4f}"
+    return f"{tokens} {measurement.verdict.upper()}: {measurement.message}"

@@ -1,0 +1,137 @@
+"""Where measurements live: SQLite for questions, one append-only jsonl per trial to rebuild it from."""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark.errors import InputError
+from benchmark.lab.trial import Trial
+from paradigms.base import Measurement
+
+VERSION = "1"
+TABLES = """
+CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (id TEXT PRIMARY KEY, spec TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS measurements (
+    trial_id TEXT NOT NULL REFERENCES trials (id), horizon INTEGER NOT NULL, data TEXT NOT NULL,
+    PRIMARY KEY (trial_id, horizon));
+"""
+
+
+class Store:
+    """Results of one study: only `finished` and `diverged` trials, which are results; faults stay in the logs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._db = sqlite3.connect(folder / "store.sqlite")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.executescript(TABLES)
+
+    @classmethod
+    def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
+        """Open or create. Raises InputError if the file is damaged or holds another study; nothing is changed then."""
+        path = folder / "store.sqlite"
+        is_new = not path.exists()
+        try:
+            store = cls(folder)
+            store._check(config=config_digest, corpus=corpus_digest)
+            if is_new:
+                store.rebuild_from_logs()
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                f"{path} is not a readable store ({error}); move it aside and run again: it is rebuilt from trials/"
+            ) from error
+        return store
+
+    def _check(self, **digests: str) -> None:
+        if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("integrity check failed")
+        known = dict(self._db.execute("SELECT key, value FROM study"))
+        for key, now in {"version": VERSION, **digests}.items():
+            if known.get(key, now) != now:
+                raise InputError(
+                    f"{self.folder} holds a study with another {key} ({known[key]}, now {now}); "
+                    "its results are kept: choose another OUT"
+                )
+        with self._db:
+            self._db.executemany("INSERT OR IGNORE INTO study VALUES (?, ?)", {"version": VERSION, **digests}.items())
+
+    def get(self, trial: Trial) -> list[Measurement] | None:
+        """Measurements of a trial by horizon, or None if it has to be trained."""
+        rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial.id,))
+        found = [Measurement.model_validate_json(data) for (data,) in rows]
+        return found if [m.horizon for m in found] == list(trial.horizons) else None
+
+    def put(self, trial: Trial, measurements: Iterable[Measurement]) -> None:
+        """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""
+        rows = [(trial.id, m.horizon, m.model_dump_json()) for m in measurements]
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO trials VALUES (?, ?)", (trial.id, trial.model_dump_json()))
+            self._db.executemany("INSERT OR IGNORE INTO measurements VALUES (?, ?, ?)", rows)
+
+    def rebuild_from_logs(self) -> int:
+        """Take in every trial whose log is complete; returns how many."""
+        logs = [read_log(path) for path in sorted((self.folder / "trials").glob("*.jsonl"))]
+        complete = [found for found in logs if found is not None]
+        for trial, measurements in complete:
+            self.put(trial, measurements)
+        return len(complete)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class TrialLog:
+    """The append-only jsonl of one trial: its specification, rows while it trains, its measurements."""
+
+    def __init__(self, folder: Path, trial: Trial) -> None:
+        (folder / "trials").mkdir(exist_ok=True)
+        self._file = (folder / "trials" / f"{trial.id}.jsonl").open("a", encoding="utf-8")
+        self.write({"trial": trial.model_dump(mode="json")})
+
+    def write(self, row: dict[str, object]) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def finish(self, measurements: Iterable[Measurement]) -> None:
+        self.write({"measurements": [m.model_dump(mode="json") for m in measurements]})
+        self._file.close()
+
+
+def read_log(path: Path) -> tuple[Trial, list[Measurement]] | None:
+    """The trial and measurements of a complete log. A torn line, as a kill leaves it, is passed over."""
+    trial, measurements = None, None
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            if "trial" in row:
+                trial = Trial.model_validate_json(json.dumps(row["trial"]))
+            elif "measurements" in row:
+                measurements = [Measurement.model_validate(m) for m in row["measurements"]]
+        except (json.JSONDecodeError, ValidationError):
+            continue
+    return (trial, measurements) if trial is not None and measurements else None
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a study folder. Raises InputError while another process does; a killed holder frees it."""
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"{folder} is in use by another lrladder run (pid {file.read().strip() or 'unknown'}); "
+                "wait for it or choose another OUT"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
