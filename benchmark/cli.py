@@ -28,9 +28,9 @@ Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (defa
 @app.command()
 def plan(preset: Preset, workers: Workers = None, as_json: AsJson = False) -> None:
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
+    from benchmark.environment import default_workers
     from benchmark.planner import plan as make_plan
     from benchmark.planner import render
-    from benchmark.runner import default_workers
 
     made = make_plan(load_config(preset), workers=workers or default_workers())
     if as_json:
@@ -77,8 +77,7 @@ def report(folder: Folder) -> None:
 @app.command()
 def doctor() -> None:
     """What this machine has, and which expert backend runs here and why."""
-    from benchmark.environment import environment
-    from benchmark.runner import gpu_names
+    from benchmark.environment import environment, gpu_names
     from models.experts.megablocks import unavailable_reason
 
     for key, value in environment(gpus=gpu_names()).items():

@@ -51,3 +51,17 @@ def _memory() -> str:
     except (AttributeError, OSError, ValueError):
         return "unknown"
     return f"{total / 2**30:.1f} GiB"
+
+
+def gpu_names() -> list[str]:
+    """Names of the CUDA devices. Without NVIDIA's kernel driver torch, seconds to import, is not asked."""
+    if not Path("/proc/driver/nvidia").exists():
+        return []
+    import torch
+
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def default_workers() -> int:
+    """One worker per GPU, else one per core."""
+    return len(gpu_names()) or _cores()

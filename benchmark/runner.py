@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.config import StudyConfig
-from benchmark.environment import environment
+from benchmark.environment import default_workers, environment, gpu_names
 from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
 from benchmark.lab.progress import Progress
@@ -53,7 +54,7 @@ def _run_and_report(
     code = EXIT_DONE
     with _workers(config, out, corpus, workers) as executor:
         progress = Progress(console, total_flops=planned.planned.flops)
-        precision = "bf16" if gpu_names() else "fp32"
+        precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
         lab = TrainedLab(config, corpus.digest, store, executor, progress, precision=precision)
         study = Study(config, lab, on_stage=progress.stage)
         with progress:
@@ -166,14 +167,3 @@ def cache_folder() -> Path:
     """Where tokenized corpora are kept: LRLADDER_CACHE, else the user's cache folder."""
     named = os.environ.get("LRLADDER_CACHE")
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrladder"
-
-
-def gpu_names() -> list[str]:
-    import torch
-
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-
-
-def default_workers() -> int:
-    """One worker per GPU, else one per core."""
-    return len(gpu_names()) or len(os.sched_getaffinity(0))

@@ -132,13 +132,18 @@ def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int
             return
         try:
             run = run or start()
-            log = TrialLog(folder, trial)
-            outcome: Outcome = run(trial, log.write)
-            log.finish(outcome)
+            outcome: Outcome = _train(run, folder, trial)
         except Exception as error:
             traceback.print_exc()
             outcome = Fault(f"{type(error).__name__}: {' '.join(str(error).split())}")
         pipe.send(outcome)
+
+
+def _train(run: Runner, folder: Path, trial: Trial) -> list[Measurement]:
+    log = TrialLog(folder, trial)
+    measurements = run(trial, log.write)
+    log.finish(measurements)
+    return measurements
 
 
 def _settle(index: int, folder: Path, parent: int) -> None:

@@ -90,7 +90,7 @@ def train(trial: Trial, corpus: Corpus, *, log: Log) -> list[Measurement]:
     readings: list[tuple[int, Verdict, dict[str, Any]]] = []
     try:
         for horizon in trial.horizons:
-            readings.append((horizon, *read_horizon(run, horizon)))
+            readings += [(horizon, *read_horizon(run, horizon))]
     except Diverged as reason:  # the trunk itself: no later horizon can be read
         done = {horizon for horizon, *_ in readings}
         readings += [(h, "diverged", {"message": str(reason)}) for h in trial.horizons if h not in done]

@@ -7,22 +7,38 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmark.cli import main
 from benchmark.config import load_config
 
 SMOKE = load_config("smoke").model_dump(mode="json")
 
 
-def _run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LRLADDER_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=env, cwd=Path(__file__).parents[2], check=False)
+class Refusals:
+    """Runs the command in this process and hands back the one line that it refuses with."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capsys, self._monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *arguments: str) -> str:
+        self._monkeypatch.setattr(sys, "argv", ["lrladder", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code == 2
+        lines = self._capsys.readouterr().err.strip().split("\n")
+        assert len(lines) == 1, lines
+        return lines[0]
 
 
-def _refused(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 2, done
-    lines = done.stderr.strip().split("\n")
-    assert len(lines) == 1 and "Traceback" not in done.stderr, done.stderr
-    return lines[0]
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Refusals:
+    monkeypatch.setenv("LRLADDER_CACHE", str(tmp_path / "cache"))
+    return Refusals(capsys, monkeypatch)
+
+
+def test_exit_code_and_stderr_of_the_real_command() -> None:
+    command = [sys.executable, "-c", "from benchmark.cli import main; main()", "plan", "smokey"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def _config(tmp_path: Path, **changes: object) -> str:
@@ -39,8 +55,8 @@ def _config(tmp_path: Path, **changes: object) -> str:
     return str(file)
 
 
-def test_unknown_preset_suggests_one(tmp_path: Path) -> None:
-    assert "did you mean 'smoke'" in _refused(_run(tmp_path, "plan", "smokey"))
+def test_unknown_preset_suggests_one(refused: Refusals) -> None:
+    assert "did you mean 'smoke'" in refused("plan", "smokey")
 
 
 @pytest.mark.parametrize(
@@ -58,15 +74,15 @@ def test_unknown_preset_suggests_one(tmp_path: Path) -> None:
         ({"paradigms__fitting__lr_guess": -1}, "paradigms.fitting.lr_guess"),
     ],
 )
-def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_path: Path) -> None:
-    assert says in _refused(_run(tmp_path, "plan", _config(tmp_path, **changes)))
+def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_path: Path, refused: Refusals) -> None:
+    assert says in refused("plan", _config(tmp_path, **changes))
 
 
-def test_not_yaml_and_not_a_mapping(tmp_path: Path) -> None:
+def test_not_yaml_and_not_a_mapping(tmp_path: Path, refused: Refusals) -> None:
     for text, says in [("a: [", "not valid YAML"), ("- 1", "a config is a mapping")]:
         (tmp_path / "bad.yaml").write_text(text)
-        assert says in _refused(_run(tmp_path, "plan", str(tmp_path / "bad.yaml")))
-    assert "cannot be read" in _refused(_run(tmp_path, "plan", str(tmp_path / "absent.yaml")))
+        assert says in refused("plan", str(tmp_path / "bad.yaml"))
+    assert "cannot be read" in refused("plan", str(tmp_path / "absent.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -78,30 +94,31 @@ def test_not_yaml_and_not_a_mapping(tmp_path: Path) -> None:
         ("empty.txt", b"", "empty"),
     ],
 )
-def test_bad_corpus_names_its_file(name: str, content: bytes | None, says: str, tmp_path: Path) -> None:
+def test_bad_corpus_names_its_file(
+    name: str, content: bytes | None, says: str, tmp_path: Path, refused: Refusals
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    (tmp_path / "good.txt").write_text("words " * 100)
-    config = _config(tmp_path, corpus__text=[str(tmp_path / name), str(tmp_path / "good.txt")])
-    assert says in _refused(_run(tmp_path, "run", config, "--out", str(tmp_path / "out")))
+    config = _config(tmp_path, corpus__text=[str(tmp_path / name)])
+    assert says in refused("run", config, "--out", str(tmp_path / "out"))
 
 
-def test_corpus_too_short_for_the_horizon(tmp_path: Path) -> None:
+def test_corpus_too_short_for_the_horizon(tmp_path: Path, refused: Refusals) -> None:
     for index in range(4):
         (tmp_path / f"{index}.txt").write_text(" ".join(f"{word} {word * index}" for word in range(700)))
     config = _config(tmp_path, corpus__text=[str(tmp_path / "*.txt")], corpus__vocab_size=300)
-    assert "too short for horizon" in _refused(_run(tmp_path, "run", config, "--out", str(tmp_path / "out")))
+    assert "too short for horizon" in refused("run", config, "--out", str(tmp_path / "out"))
 
 
-def test_out_that_is_a_file_and_backend_that_cannot_run(tmp_path: Path) -> None:
+def test_out_that_is_a_file_and_backend_that_cannot_run(tmp_path: Path, refused: Refusals) -> None:
     (tmp_path / "file").write_text("kept")
-    assert "cannot be written" in _refused(_run(tmp_path, "run", "smoke", "--out", str(tmp_path / "file")))
+    assert "cannot be written" in refused("run", "smoke", "--out", str(tmp_path / "file"))
     assert (tmp_path / "file").read_text() == "kept"
     config = _config(tmp_path, expert_backend="megablocks")
-    assert "use expert_backend: grouped" in _refused(_run(tmp_path, "run", config, "--out", str(tmp_path / "out")))
+    assert "use expert_backend: grouped" in refused("run", config, "--out", str(tmp_path / "out"))
 
 
-def test_report_of_a_folder_without_or_with_damaged_results(tmp_path: Path) -> None:
-    assert "does not exist" in _refused(_run(tmp_path, "report", str(tmp_path)))
+def test_report_of_a_folder_without_or_with_damaged_results(tmp_path: Path, refused: Refusals) -> None:
+    assert "does not exist" in refused("report", str(tmp_path))
     (tmp_path / "results.json").write_text("{")
-    assert "cannot be read" in _refused(_run(tmp_path, "status", str(tmp_path)))
+    assert "cannot be read" in refused("status", str(tmp_path))

@@ -1,0 +1,51 @@
+"""Stands in for training, so that store, executor and lab are tested in milliseconds."""
+
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmark.lab.trial import Trial
+from paradigms.base import Measurement
+
+FAULTY_SEED, DEADLY_SEED = 13, 66
+Log = Callable[[dict[str, object]], None]
+
+
+def fake_measurements(trial: Trial) -> list[Measurement]:
+    """A parabola in ln lr with its minimum at 0.01; LRs above 1 diverge."""
+    verdict = "diverged" if trial.lr > 1 else "finished"
+    return [
+        Measurement(
+            trial_id=trial.id,
+            rung="",
+            parametrization=trial.parametrization,
+            lr=trial.lr,
+            seed=trial.seed,
+            horizon=horizon,
+            verdict=verdict,
+            loss=None if trial.lr > 1 else 3 + math.log(trial.lr / 0.01) ** 2 + 1e4 / horizon,
+            loss_se=None if trial.lr > 1 else 0.01,
+            flops=trial.flops,
+        )
+        for horizon in trial.horizons
+    ]
+
+
+def start(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
+    """Runner that leaves a mark per run; seed 13 always raises, seed 66 kills its worker at the first try."""
+
+    def run(trial: Trial, log: Log) -> list[Measurement]:
+        log({"step": 0})
+        marks = folder / f"ran-{trial.id}"
+        first = not marks.exists()
+        with marks.open("a") as file:
+            file.write("x")
+        if trial.seed == FAULTY_SEED:
+            raise RuntimeError("planted\nfault")
+        if trial.seed == DEADLY_SEED and first:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fake_measurements(trial)
+
+    return run

@@ -1,0 +1,46 @@
+"""Workers: every trial comes back once, faults are retried, a dead worker is replaced."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmark.lab.executors import Fault, LocalExecutor
+from tests.benchmark.fake_runner import DEADLY_SEED, FAULTY_SEED, fake_measurements, start
+from tests.benchmark.trials import tiny_trial
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[LocalExecutor]:
+    made = LocalExecutor(tmp_path, partial(start, tmp_path), workers=2)
+    yield made
+    made.close()
+
+
+def test_all_trials_come_back_with_their_own_results(executor: LocalExecutor) -> None:
+    trials = [tiny_trial(seed=seed) for seed in range(5)]
+    outcomes = {trial.id: outcome for trial, outcome in executor.run(trials)}
+    assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}
+    again = list(executor.run([tiny_trial(seed=7)]))  # the workers are still there
+    assert again[0][1] == fake_measurements(tiny_trial(seed=7))
+
+
+def test_exception_is_retried_once_then_a_one_line_fault(executor: LocalExecutor, tmp_path: Path) -> None:
+    trial = tiny_trial(seed=FAULTY_SEED)
+    [(_, outcome)] = executor.run([trial])
+    assert outcome == Fault("RuntimeError: planted fault")
+    assert (tmp_path / f"ran-{trial.id}").read_text() == "xx"
+    assert "planted" in "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
+
+
+def test_killed_worker_is_replaced_and_its_trial_gives_the_same_result(executor: LocalExecutor, tmp_path: Path) -> None:
+    trials = [tiny_trial(seed=seed) for seed in (DEADLY_SEED, 1, 2)]
+    outcomes = {trial.id: outcome for trial, outcome in executor.run(trials)}
+    assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}
+    assert (tmp_path / f"ran-{trials[0].id}").read_text() == "xx"
+
+
+def test_nothing_to_do_starts_no_worker(executor: LocalExecutor, tmp_path: Path) -> None:
+    assert list(executor.run([])) == []
+    assert not (tmp_path / "logs").exists()

@@ -1,0 +1,119 @@
+"""The product as a user runs it: the smoke benchmark, its report in a browser, and what interruptions leave."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import find_chromium, open_in_chromium, requested_urls
+
+REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
+OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
+ROOT = Path(__file__).parents[2]
+
+
+def _start(out: Path, cache: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-u", "-c", "from benchmark.cli import main; main()", "run", "smoke", "--out", str(out)]
+    env = os.environ | {"LRLADDER_CACHE": str(cache)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=ROOT, start_new_session=True
+    )
+
+
+def _stop_after(run: "subprocess.Popen[str]", trials: int, sign: signal.Signals) -> int:
+    """Send a signal once that many trials are reported; returns the exit code."""
+    assert run.stdout is not None
+    for line in run.stdout:
+        if line.startswith(f"[{trials}/"):
+            os.kill(run.pid, sign)
+            break
+    run.stdout.read()  # to the end: workers that outlived the run would hold this pipe open
+    return run.wait()
+
+
+def _finish(run: "subprocess.Popen[str]") -> str:
+    output, _ = run.communicate()
+    assert run.returncode == 0, output
+    return output
+
+
+def _numbers(out: Path) -> dict[str, object]:
+    """results.json without what may differ between two runs: wall time and how many were trained now."""
+    results = json.loads((out / "results.json").read_text())
+    results["trials"].pop("trained_now")
+    for measurement in results["measurements"]:
+        measurement.pop("seconds")
+    results["measurements"].sort(key=lambda m: (m["trial_id"], m["horizon"]))
+    return {key: value for key, value in results.items() if key != "environment"}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    out = tmp_path_factory.mktemp("smoke")
+    _finish(_start(out, cache))
+    return out
+
+
+def test_results_hold_the_contract(smoke: Path) -> None:
+    results = json.loads((smoke / "results.json").read_text())
+    assert results["schema"] == "lrladder.results/1"
+    assert results["complete"] is True
+    assert results["trials"]["failed"] == 0
+    assert results["trials"]["trained_now"] == results["trials"]["finished"] + results["trials"]["diverged"] > 40
+    assert len(results["targets"]) == 2
+    for target in results["targets"]:
+        assert set(target["oracle"]) == {"sp", "mup"}
+        assert {paradigm["name"] for paradigm in target["paradigms"]} == {"fitting", "mutransfer"}
+        for paradigm in target["paradigms"]:
+            assert paradigm["regret_low"] < paradigm["regret"] < paradigm["regret_high"]
+            assert paradigm["regret"] == pytest.approx(paradigm["lr_regret"] + paradigm["parametrization_gap"])
+            assert paradigm["cost_flops"] > 0
+
+
+def test_models_learn_and_base_shape_is_the_same_under_both(smoke: Path) -> None:
+    """Losses beat a uniform guess (ln 512 = 6.24), and muP's base rung repeats sp to the bit."""
+    measured = json.loads((smoke / "results.json").read_text())["measurements"]
+    finished = [m for m in measured if m["verdict"] == "finished"]
+    assert min(m["loss"] for m in finished) < 5.5
+    by_key = {(m["rung"], m["parametrization"], m["lr"], m["seed"], m["horizon"]): m["loss"] for m in finished}
+    pairs = [(loss, by_key[r, "sp", lr, seed, h]) for (r, p, lr, seed, h), loss in by_key.items()
+             if p == "mup" and (r, "sp", lr, seed, h) in by_key and r == "p16x2"]  # fmt: skip
+    assert pairs
+    assert all(mup == sp for mup, sp in pairs)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(find_chromium() is None and not REQUIRED, reason="no chromium or google-chrome on PATH")
+def test_report_opens_in_a_browser(smoke: Path, tmp_path: Path) -> None:
+    dom, console = open_in_chromium(smoke / "report" / "index.html", net_log=tmp_path / "net.json")
+    assert "<h1>LR Ladder: smoke</h1>" in dom
+    assert dom.count("<svg") >= 3
+    assert "t48x4" in dom
+    assert console == []
+    assert [url for url in requested_urls(tmp_path / "net.json") if not any(own in url for own in OWN_TRAFFIC)] == []
+
+
+def test_second_run_trains_nothing(smoke: Path, cache: Path) -> None:
+    before = _numbers(smoke)
+    assert "0 trained now" in _finish(_start(smoke, cache))
+    assert _numbers(smoke) == before
+
+
+def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cache: Path, tmp_path: Path) -> None:
+    assert _stop_after(_start(tmp_path, cache), 5, signal.SIGINT) == 130
+    partial = json.loads((tmp_path / "results.json").read_text())
+    assert partial["complete"] is False
+    assert partial["missing"]
+    assert (tmp_path / "report" / "index.html").exists()
+    assert _stop_after(_start(tmp_path, cache), 8, signal.SIGKILL) == -signal.SIGKILL
+    _finish(_start(tmp_path, cache))
+    assert _numbers(tmp_path) == _numbers(smoke)
