@@ -127,6 +127,8 @@ def fit_curve(
         side = "low" if fit.vertex <= swept[0] else "high"
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
+    if residual is None and noise is None:
+        flags = (f"noise of {1e3 * ASSUMED_NOISE:g} millinats assumed, not measured: search with 2 seeds", *flags)
     slope = np.array([0.0, 1.0, 2 * fit.vertex]) / (2 * fit.coef[2])  # d vertex / d coef, up to sign
     return Curve(
         "interior",
