@@ -34,7 +34,12 @@ def _weights(run: Run) -> list[torch.Tensor]:
 def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tensor]:
     """The same run without DeepSpeed, written out: model, AdamW, clipping, schedule."""
     model, rules = parametrization.build(
-        trial.parametrization, trial.shape, trial.base, backend="reference", embedding_std=0.1, seed=trial.seed
+        trial.parametrization,
+        trial.shape,
+        trial.base,
+        backend="reference",
+        embedding_std=trial.optimizer.embedding_std,
+        seed=trial.seed,
     )
     settings = trial.optimizer
     groups = parametrization.param_groups(model, rules, lr=trial.lr, weight_decay=settings.weight_decay)
