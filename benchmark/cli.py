@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from benchmark.config import load_config, preset_names
+from benchmark.console import make_console
 from benchmark.errors import InputError
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def plan(preset: Preset, workers: Workers = None, as_json: AsJson = False) -> No
     if as_json:
         print(made.to_json())
     else:
-        render(made, Console())
+        render(made, make_console())
 
 
 @app.command()

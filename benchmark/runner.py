@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.config import StudyConfig
+from benchmark.assembly import assemble
+from benchmark.config import StudyConfig, load_config
+from benchmark.console import make_console
 from benchmark.environment import default_workers, environment, gpu_names
 from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
@@ -37,7 +38,7 @@ def run_benchmark(config: StudyConfig, out: Path, *, workers: int | None) -> int
     if config.expert_backend == "megablocks":
         raise InputError(unavailable_reason())
     make_folder(out)
-    console = Console()
+    console = make_console()
     with lock(out):
         console.print("Preparing the corpus (once: up to half a minute, then cached) ...")
         corpus = prepare(config.corpus, seq_len=config.ladder.seq_len, cache=cache_folder())
@@ -137,14 +138,29 @@ def _millinats(value: float | None, low: float | None, high: float | None) -> st
 
 
 def load_results(folder: Path) -> Results:
-    """Results of a study folder. Raises InputError if there are none or they are damaged."""
+    """Results of a study folder; from its store where a kill left no results.json. Raises InputError without either."""
     path = folder / "results.json"
+    if not path.exists() and (folder / "store.sqlite").exists():
+        return results_from_store(folder)
     try:
         return Results.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; run `lrladder run PRESET --out {folder}` first") from error
-    except (OSError, UnicodeDecodeError, ValidationError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+
+
+def results_from_store(folder: Path) -> Results:
+    """What a killed run has measured so far. Proposals are not stored, so targets have no scores yet."""
+    config = load_config(str(folder / "config.yaml"))
+    names = {rung.shape: rung.name for rung in config.rungs}
+    measured = [
+        measurement.model_copy(update={"rung": names[trial.shape]})
+        for trial, measurements in Store.reopen(folder).all()
+        for measurement in measurements
+        if trial.shape in names
+    ]
+    return assemble(config, measurements=measured)
 
 
 def make_folder(out: Path) -> None:

@@ -36,22 +36,28 @@ class Store:
     @classmethod
     def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
         """Open or create. Raises InputError if the file is damaged or holds another study; nothing is changed then."""
-        path = folder / "store.sqlite"
-        is_new = not path.exists()
+        is_new = not (folder / "store.sqlite").exists()
+        store = cls.reopen(folder)
+        store._check(config=config_digest, corpus=corpus_digest)
+        if is_new:
+            store.rebuild_from_logs()
+        return store
+
+    @classmethod
+    def reopen(cls, folder: Path) -> "Store":
+        """Open whatever study is there. Raises InputError for a damaged file, which is left alone."""
         try:
             store = cls(folder)
-            store._check(config=config_digest, corpus=corpus_digest)
-            if is_new:
-                store.rebuild_from_logs()
+            if store._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("integrity check failed")
         except sqlite3.DatabaseError as error:
             raise InputError(
-                f"{path} is not a readable store ({error}); move it aside and run again: it is rebuilt from trials/"
+                f"{folder / 'store.sqlite'} is not a readable store ({error}); "
+                "move it aside and run again: it is rebuilt from trials/"
             ) from error
         return store
 
     def _check(self, **digests: str) -> None:
-        if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("integrity check failed")
         known = dict(self._db.execute("SELECT key, value FROM study"))
         for key, now in {"version": VERSION, **digests}.items():
             if known.get(key, now) != now:
@@ -67,6 +73,13 @@ class Store:
         rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial.id,))
         found = [Measurement.model_validate_json(data) for (data,) in rows]
         return found if [m.horizon for m in found] == list(trial.horizons) else None
+
+    def all(self) -> list[tuple[Trial, list[Measurement]]]:
+        """Every trial with what it gave, in the order of their ids."""
+        trials = [
+            Trial.model_validate_json(spec) for (spec,) in self._db.execute("SELECT spec FROM trials ORDER BY id")
+        ]
+        return [(trial, found) for trial in trials if (found := self.get(trial)) is not None]
 
     def put(self, trial: Trial, measurements: Iterable[Measurement]) -> None:
         """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""

@@ -24,6 +24,13 @@ def test_what_is_put_is_found_after_reopening(tmp_path: Path) -> None:
     assert _open(tmp_path).get(trial) == fake_measurements(trial)
 
 
+def test_all_gives_every_stored_trial(tmp_path: Path) -> None:
+    trials, store = [tiny_trial(seed=seed) for seed in range(3)], _open(tmp_path)
+    for trial in trials:
+        store.put(trial, fake_measurements(trial))
+    assert {trial.id: found for trial, found in store.all()} == {t.id: fake_measurements(t) for t in trials}
+
+
 def test_a_stored_result_is_never_replaced(tmp_path: Path) -> None:
     trial, store = tiny_trial(), _open(tmp_path)
     store.put(trial, fake_measurements(trial))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.runner import load_results
 from tests.browser.chromium import find_chromium, open_in_chromium, requested_urls
 
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
@@ -114,6 +115,10 @@ def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cach
     assert partial["complete"] is False
     assert partial["missing"]
     assert (tmp_path / "report" / "index.html").exists()
+    (tmp_path / "results.json").unlink()
     assert _stop_after(_start(tmp_path, cache), 8, signal.SIGKILL) == -signal.SIGKILL
+    killed = load_results(tmp_path)  # what `status` and `report` show of it
+    assert killed.complete is False
+    assert killed.trials.finished >= 13
     _finish(_start(tmp_path, cache))
     assert _numbers(tmp_path) == _numbers(smoke)

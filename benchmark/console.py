@@ -1,0 +1,11 @@
+"""The terminal that commands print to."""
+
+import sys
+
+from rich.console import Console
+
+LOG_WIDTH = 140  # columns, where the output is not a terminal that says its own
+
+
+def make_console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
