@@ -27,7 +27,7 @@ help:
 	  '  make megablocks  build MegaBlocks into $(VENV); needs an NVIDIA GPU machine with nvcc'
 
 benchmark: $(READY)
-	@$(VENV)/bin/lrladder run $(PRESET) --out $(OUT)
+	@$(VENV)/bin/lrladder run "$(PRESET)" --out "$(OUT)"
 
 test: lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)

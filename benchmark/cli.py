@@ -1,5 +1,6 @@
 """The `lrladder` command. Exit codes: 0 done, 2 bad input, 3 some trials failed, 130 interrupted."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -87,13 +88,13 @@ def doctor() -> None:
 
 def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our minus sign is no reason to fail
     try:
         app()
     except InputError as error:
         sys.exit(_refuse(error))
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        sys.exit(130)
 
 
 def _refuse(error: InputError) -> int:

@@ -5,7 +5,7 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from benchmark.errors import InputError
 from benchmark.ladder import Ladder, Rung
 from models.shape import ModelShape
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
 
 
 class _Strict(BaseModel):
@@ -47,8 +49,8 @@ class LadderConfig(_Strict):
     head_size: PositiveInt = 16
     num_experts: PositiveInt = 8
     top_k: PositiveInt = 2
-    expert_ratio: PositiveFloat = 1.0  # expert_width / width
-    shared_ratio: float = Field(0.0, ge=0)  # shared expert width / width; 0 is no shared expert
+    expert_ratio: float = Field(1.0, gt=0, le=64)  # expert_width / width
+    shared_ratio: float = Field(0.0, ge=0, le=64)  # shared expert width / width; 0 is no shared expert
     seq_len: PositiveInt = 128
     batch_tokens: PositiveInt = 2048
     rungs: tuple[RungConfig, ...] = Field(min_length=1)
@@ -78,20 +80,20 @@ class ScheduleConfig(_Strict):
 class SearchConfig(_Strict):
     """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
 
-    lr_guess: PositiveFloat
-    factor: float = Field(2.0, gt=1)
-    points: int = Field(4, ge=3)
-    max_extensions: int = Field(4, ge=0)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    lr_guess: float = Field(ge=1e-8, le=100)
+    factor: float = Field(2.0, ge=1.05, le=100)
+    points: int = Field(4, ge=3, le=32)
+    max_extensions: int = Field(4, ge=0, le=32)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
 
 
 class ValidationConfig(_Strict):
     """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
 
-    seeds: tuple[int, ...] = Field((0, 1), min_length=2)
-    oracle_points: int = Field(4, ge=3)
-    oracle_factor: float = Field(2.0, gt=1)
-    max_extensions: int = Field(4, ge=0)
+    seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
+    oracle_points: int = Field(4, ge=3, le=32)
+    oracle_factor: float = Field(2.0, ge=1.05, le=100)
+    max_extensions: int = Field(4, ge=0, le=32)
 
 
 class ParadigmsConfig(_Strict):
@@ -119,6 +121,7 @@ class StudyConfig(_Strict):
             raise ValueError("ladder.rungs: two rungs have the same name")
         for rung in self.rungs:
             self._check_rung(rung)
+        self._check_distinct()
         proxies, targets = self.rungs.proxies, self.rungs.targets
         if not proxies or not targets:
             raise ValueError("ladder.rungs: at least one proxy and one target are needed")
@@ -138,7 +141,7 @@ class StudyConfig(_Strict):
         if rung.batch_tokens % rung.shape.seq_len:
             raise ValueError(f"{where}: batch_tokens {rung.batch_tokens} is not a multiple of seq_len")
         for horizon in rung.horizons:
-            decay_start = horizon * (1 - self.schedule.decay_fraction)
+            decay_start = int(horizon * (1 - self.schedule.decay_fraction)) // rung.batch_tokens * rung.batch_tokens
             if decay_start <= self.schedule.warmup_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} ends its stable phase before "
@@ -146,6 +149,18 @@ class StudyConfig(_Strict):
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+
+    def _check_distinct(self) -> None:
+        """A value given twice would count one run as two."""
+        lists = {
+            "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
+            "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
+            "validation.seeds": self.validation.seeds,
+            **{f"rung {rung.name}: horizons": rung.horizons for rung in self.rungs},
+        }
+        for key, values in lists.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}: a value is there twice; give each once")
 
     @property
     def rungs(self) -> Ladder:

@@ -62,6 +62,12 @@ def gpu_names() -> list[str]:
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
+def cuda_devices() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES of each worker may hold: the user's own choice of devices first."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return chosen.split(",") if chosen else [str(index) for index in range(len(gpu_names()))]
+
+
 def default_workers() -> int:
     """One worker per GPU, else one per core."""
     return len(gpu_names()) or _cores()

@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmark.assembly import assemble
 from benchmark.config import StudyConfig, load_config
 from benchmark.console import make_console
-from benchmark.environment import default_workers, environment, gpu_names
+from benchmark.environment import cuda_devices, default_workers, environment, gpu_names
 from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
 from benchmark.lab.progress import Progress
@@ -63,8 +63,14 @@ def _run_and_report(
                 study.run()
             except KeyboardInterrupt:
                 code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED and _is_complete(out):
+        console.print("Interrupted: the complete results that were there are kept; the same command continues.")
+        return code
     results = study.results(
-        corpus=dict(corpus.manifest), environment=environment(gpus=gpu_names()), trained_now=lab.trained_now
+        measurements=list(lab.seen.values()),
+        corpus=dict(corpus.manifest),
+        environment=environment(gpus=gpu_names()),
+        trained_now=lab.trained_now,
     )
     write_text(out / "results.json", results.to_json())
     page = write(results, out / "report")
@@ -75,10 +81,17 @@ def _run_and_report(
     return EXIT_FAILED_TRIALS if lab.failed else code
 
 
+def _is_complete(out: Path) -> bool:
+    try:
+        return Results.from_json((out / "results.json").read_text(encoding="utf-8")).complete
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def _workers(config: StudyConfig, out: Path, corpus: Corpus, workers: int) -> Iterator[LocalExecutor]:
     start = partial(start_worker, corpus.path, config.ladder.seq_len, config.corpus.val_documents)
-    executor = LocalExecutor(out, start, workers=workers)
+    executor = LocalExecutor(out, start, workers=workers, devices=cuda_devices())
     try:
         yield executor
     finally:

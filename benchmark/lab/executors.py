@@ -36,11 +36,11 @@ Outcome = list[Measurement] | Fault
 class _Worker:
     """One process and the pipe to it; `trial` is what it trains now."""
 
-    def __init__(self, index: int, folder: Path, start: Start) -> None:
+    def __init__(self, index: int, folder: Path, start: Start, devices: Sequence[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.trial: Trial | None = None
-        arguments = (index, folder, start, theirs, os.getpid())
+        arguments = (index, folder, start, theirs, os.getpid(), devices)
         self.process: SpawnProcess = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
@@ -64,10 +64,10 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Up to `workers` processes on this machine, started when first needed and kept until `close`."""
+    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs."""
 
-    def __init__(self, folder: Path, start: Start, *, workers: int) -> None:
-        self._folder, self._start = folder, start
+    def __init__(self, folder: Path, start: Start, *, workers: int, devices: Sequence[str] = ()) -> None:
+        self._folder, self._start, self._devices = folder, start, tuple(devices)
         self._workers: list[_Worker | None] = [None] * workers
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
@@ -96,7 +96,7 @@ class LocalExecutor:
             if not waiting:
                 return
             if worker is None:
-                worker = self._workers[index] = _Worker(index, self._folder, self._start)
+                worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
             if worker.trial is None:
                 worker.send(waiting.pop())
 
@@ -121,9 +121,9 @@ class LocalExecutor:
                 self._workers[index] = None
 
 
-def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int) -> None:
+def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int, devices: Sequence[str]) -> None:
     """A worker's life: prepare once, then train trials from the pipe until it closes."""
-    _settle(index, folder, parent)
+    _settle(index, folder, parent, devices)
     run: Runner | None = None
     while True:
         try:
@@ -146,7 +146,7 @@ def _train(run: Runner, folder: Path, trial: Trial) -> list[Measurement]:
     return measurements
 
 
-def _settle(index: int, folder: Path, parent: int) -> None:
+def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> None:
     """One thread, output to a log file, and no life of its own: Ctrl-C and death are the parent's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -154,8 +154,8 @@ def _settle(index: int, folder: Path, parent: int) -> None:
     if os.getppid() != parent:  # it died before prctl
         os._exit(1)
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(index)
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
     (folder / "logs").mkdir(exist_ok=True)
     file = os.open(folder / "logs" / f"worker-{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)

@@ -50,6 +50,11 @@ class Store:
             store = cls(folder)
             if store._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("integrity check failed")
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{folder / 'store.sqlite'} cannot be opened ({error}); "
+                "close what uses it, check permissions and disk space, and run again"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise InputError(
                 f"{folder / 'store.sqlite'} is not a readable store ({error}); "

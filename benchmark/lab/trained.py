@@ -33,6 +33,7 @@ class TrainedLab:
         self._charged: dict[str, dict[str, float]] = {}  # payer -> trial id -> FLOPs
         self.trained_now = 0
         self.failed: dict[str, list[Measurement]] = {}
+        self.seen: dict[tuple[str, int], Measurement] = {}  # all measured so far, also of a call that was interrupted
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
         trials = [self._resolve(request) for request in requests]
@@ -55,12 +56,18 @@ class TrainedLab:
         distinct = {trial.id: trial for trial in trials}
         stored = {key: self._store.get(trial) for key, trial in distinct.items()}
         found = {key: measurements for key, measurements in stored.items() if measurements is not None}
+        for key, measurements in found.items():
+            self._see(rungs[key], measurements)
         todo = [trial for key, trial in distinct.items() if key not in found]
         self._progress.add(todo)
         for trial, outcome in self._executor.run(todo):
             found[trial.id] = measurements = self._keep(trial, outcome)
+            self._see(rungs[trial.id], measurements)
             self._progress.done(trial, rungs[trial.id], measurements)
         return found
+
+    def _see(self, rung: str, measurements: Iterable[Measurement]) -> None:
+        self.seen.update({(m.trial_id, m.horizon): m.model_copy(update={"rung": rung}) for m in measurements})
 
     def _keep(self, trial: Trial, outcome: Outcome) -> list[Measurement]:
         if isinstance(outcome, Fault):

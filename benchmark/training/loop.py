@@ -62,15 +62,15 @@ class Run:
         tokens = torch.from_numpy(_local_part(batch)).to(engine.device)
         output = engine(tokens[:, :-1])
         loss = F.cross_entropy(output.logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+        self.losses.append(loss.item())
+        if reason := self.rule.reason(self.losses):  # before backward: a branch must leave the trunk no gradients
+            raise Diverged(f"{reason} at step {self.step}, lr {lr:.3g}")
         settings = trial.optimizer
         engine.backward(loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z)
-        self.losses.append(loss.item())
         if self.step % LOG_EVERY == 0:
             norm = grad_norm(engine.module.parameters())
             row = {"step": self.step, "tokens": self.tokens, "lr": lr, "loss": self.losses[-1], "grad_norm": norm}
             self.log({**row, "load_balance": output.load_balance.item(), "router_z": output.router_z.item()})
-        if reason := self.rule.reason(self.losses):
-            raise Diverged(f"{reason} at step {self.step}, lr {lr:.3g}")
         engine.step()
         self.step += 1
 
@@ -132,8 +132,10 @@ def _reading(run: Run) -> tuple[Verdict, dict[str, Any]]:
     run.engine.eval()
     found = validate(run.engine.module, run.corpus.val_windows)
     run.engine.train()
-    if not math.isfinite(found.loss) or found.loss > math.log(run.trial.shape.vocab_size):
-        return "diverged", {"message": f"validation loss {found.loss:.3f} is above a uniform guess"}
+    if not math.isfinite(found.loss) or found.loss > run.rule.limit:
+        return "diverged", {
+            "message": f"validation loss {found.loss:.3f} is above {run.rule.limit:.3f}, no better than a guess"
+        }
     metrics = {
         "train_loss": fmean(run.losses[-LOG_EVERY:]),
         "loss_spikes": float(count_spikes(run.losses)),

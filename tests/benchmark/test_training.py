@@ -139,3 +139,18 @@ def test_log_rows_say_step_lr_and_loss(corpus: Corpus) -> None:
     train(tiny_trial(), corpus, log=rows.append)
     assert {"step", "tokens", "lr", "loss", "grad_norm"} <= rows[0].keys()
     assert rows[0]["step"] == 0
+
+
+def test_a_diverged_branch_leaves_nothing_in_the_trunk(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A divergence planted in the first decay does not change what the second horizon gives."""
+    clean = train(tiny_trial(), corpus, log=_no_log)
+    told = iter([None] * 9 + ["planted"])  # 8 steps of trunk, then the second step of the first decay
+    monkeypatch.setattr("benchmark.training.metrics.DivergenceRule.reason", lambda self, losses: next(told, None))
+    marred = train(tiny_trial(), corpus, log=_no_log)
+    assert [m.verdict for m in marred] == ["diverged", "finished"]
+    assert marred[1].loss == clean[1].loss
+
+
+def test_a_run_that_learns_nothing_is_finished_not_diverged(corpus: Corpus) -> None:
+    measurements = train(tiny_trial(lr=1e-8), corpus, log=_no_log)
+    assert [m.verdict for m in measurements] == ["finished", "finished"]

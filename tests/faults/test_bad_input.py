@@ -71,6 +71,10 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
         ({"ladder__rungs__3__width": 16}, "is not larger than proxy"),
         ({"paradigms__mutransfer_proxy": "p99"}, "'p99' is not a proxy rung"),
         ({"schedule__decay_fraction": 1.5}, "schedule.decay_fraction"),
+        ({"validation__seeds": [0, 0]}, "validation.seeds: a value is there twice"),
+        ({"ladder__rungs__0__horizons": [16384, 16384]}, "horizons: a value is there twice"),
+        ({"paradigms__fitting__factor": 1e200}, "paradigms.fitting.factor"),
+        ({"ladder__expert_ratio": 1e308}, "ladder.expert_ratio"),
         ({"paradigms__fitting__lr_guess": -1}, "paradigms.fitting.lr_guess"),
     ],
 )
