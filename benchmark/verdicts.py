@@ -38,7 +38,16 @@ def judge(
     loose = [f"{name}: {oracle.status}" for name, oracle in oracles.items() if oracle.status != "interior"]
     if loose:
         notes.append(f"oracle not bracketed ({', '.join(loose)})")
+    if winner is not None and all(_found_own_best(p) for p in paradigms):
+        notes.append(
+            "each LR is within the noise of its own parametrization's best: the parametrization makes the difference"
+        )
     return winner, "; ".join([sentence, *notes])
+
+
+def _found_own_best(paradigm: ParadigmResult) -> bool:
+    low, high = paradigm.lr_regret_low, paradigm.lr_regret_high
+    return low is not None and high is not None and low <= 0 <= high
 
 
 def _compare(
