@@ -67,7 +67,7 @@ def _run_and_report(
         console.print("Interrupted: the complete results that were there are kept; the same command continues.")
         return code
     results = study.results(
-        measurements=list(lab.seen.values()),
+        measurements=sorted(lab.seen.values(), key=_by_place),  # sums must not depend on which run ended first
         corpus=dict(corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
@@ -79,6 +79,10 @@ def _run_and_report(
         console.print("Interrupted: everything measured is kept; the same command continues.")
         return code
     return EXIT_FAILED_TRIALS if lab.failed else code
+
+
+def _by_place(m: Measurement) -> tuple[str, str, int, float, int]:
+    return m.rung, m.parametrization, m.horizon, m.lr, m.seed
 
 
 def _is_complete(out: Path) -> bool:
