@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 Verdict = Literal["finished", "diverged", "failed", "preempted"]
-ParametrizationName = Literal["sp", "mup"]
+ParametrizationName = str  # names the rules in use: "sp" is the standard parametrization, "mup" muTransfer's
 
 
 class Rung(Protocol):
@@ -29,13 +29,19 @@ class Rung(Protocol):
 
 
 class Request(NamedTuple):
-    """One training run asked of a lab, read at each of `horizons` (tokens)."""
+    """One training run asked of a lab, read at each of `horizons` (tokens).
+
+    `lr` is the study's LR: the rules of the parametrization turn it into that of each role, model size, batch and
+    horizon. `horizon_exponent` serves a horizon rule that is fitted; `role_lrs` multiplies the LR of whole roles.
+    """
 
     rung: str
     parametrization: ParametrizationName
     lr: float
     seed: int
     horizons: tuple[int, ...]
+    horizon_exponent: float | None = None
+    role_lrs: tuple[tuple[str, float], ...] = ()
 
 
 class Measurement(BaseModel):
@@ -84,6 +90,8 @@ class Proposal(BaseModel):
     lr_high: float
     extrapolation: float  # target FLOPs / largest searched FLOPs
     flags: tuple[str, ...] = ()
+    horizon_exponent: float | None = None  # as in Request
+    role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request
 
 
 class Paradigm(Protocol):

@@ -73,6 +73,8 @@ def search_brackets(
     *,
     payer: str,
     parametrization: ParametrizationName,
+    horizon_exponent: float | None = None,
+    role_lrs: tuple[tuple[str, float], ...] = (),
 ) -> dict[Cell, Curve]:
     """A curve per (rung, horizon) of `cells` (rung name to horizons); one run is read at all horizons of its rung.
 
@@ -87,7 +89,7 @@ def search_brackets(
     readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in cells[rung]}
     for extension in range(spec.max_extensions + 1):
         requests = [
-            Request(rung, parametrization, grid_lr(spec, k), seed, tuple(cells[rung]))
+            Request(rung, parametrization, grid_lr(spec, k), seed, tuple(cells[rung]), horizon_exponent, role_lrs)
             for rung, ks in todo.items()
             for k in ks
             for seed in spec.seeds

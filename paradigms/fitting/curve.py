@@ -5,7 +5,7 @@ loss = minimum + curvature * (ln lr - ln lr_best)^2, arXiv 2601.05049 eq. 2 (nat
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,13 +16,17 @@ Status = Literal["interior", "edge", "flat", "few"]
 Side = Literal["low", "high"]
 Array = NDArray[np.float64]
 
-# Assumption: a parabola holds within 0.1 nats of the best and two LRs of it. Beyond, losses rise faster at high LRs
-# than at low ones, which biases the vertex. The best and its neighbours always enter: three points fix the vertex.
-WINDOW_NATS = 0.1
+# Assumption: a parabola holds to two LRs from the best. Beyond, losses rise faster at high LRs than at low ones, which
+# biases the vertex. The best and its neighbours always enter, as three points fix the vertex; an LR beyond them enters
+# unless its rise per (ln lr)^2 is over twice that of the steeper neighbour, which an exact parabola never exceeds.
 WINDOW_LRS = 2
+STEEPER = 2.0
 ASSUMED_NOISE = 0.003  # nats; assumption, used when nothing measures it: local noise of Step Law (arXiv 2503.04715)
+NOISE_SHARE = 0.0012  # of the loss: the same where losses may be in any unit; Step Law's are about 2.5 nats
+OUTLIER = 6.0  # sds of a known noise that an LR may be off the parabola of the others; assumption
+AGREES = 2.0  # sds of a known noise within which the others are a parabola; assumption
 NOISE_DOF = 4  # assumption: degrees of freedom that a given noise is worth beside the residuals of the curve
-ROUNDING = 1e-9  # nats; below this a difference of losses is rounding
+ROUNDING = 1e-9  # of the loss; below this a difference of losses is rounding
 
 
 @dataclass(frozen=True)
@@ -108,27 +112,35 @@ def fit_curve(
 ) -> Curve:
     """Fit one sweep; replicates at one LR are allowed, None is a diverged run. `noise` is the sd of one loss, in nats.
 
-    Raises ValueError on an LR or loss that cannot be used.
+    Losses and LRs may be in any unit: multiplied by a constant, they give the same fit, multiplied. A run far off a
+    known noise is left out. Raises ValueError on an LR or loss that cannot be used.
     """
     data = sweep(lrs, losses)
     total = sum(map(len, data.runs))
     side = open_side(data)
     if len(data.finished) < 3 or side is not None:
         return Curve("few" if len(data.finished) < 3 else "edge", total, edge=side)
+    level_of_loss = float(np.abs(data.means).min())
+    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * level_of_loss))
+    if bad is not None:
+        rest = [(lr, loss) for lr, loss in zip(lrs, losses, strict=True) if lr != bad]
+        curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise)
+        return replace(curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others: left out", *curve.flags))
     fit = _fit_best(data)
     dof = fit.n - 3
     residual = math.sqrt(fit.rss / dof) if dof else None
-    sd, noise_dof = _noise(residual, dof, noise)
+    sd, noise_dof = _noise(residual, dof, noise, NOISE_SHARE * level_of_loss)
     origin = float(data.finished[int(np.argmin(data.means))])
     swept = (math.log(data.tried[0] / origin), math.log(data.tried[-1] / origin))
-    if _is_flat(fit, sd):
+    known = 0.0 if residual is None and noise is None else sd  # a noise only assumed calls no sweep flat
+    if _is_flat(fit, max(known, ROUNDING * level_of_loss)):
         return Curve("flat", fit.n, residual_sd=residual, dof=dof)
     if not swept[0] < fit.vertex < swept[1]:
         side = "low" if fit.vertex <= swept[0] else "high"
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
     if residual is None and noise is None:
-        flags = (f"noise of {1e3 * ASSUMED_NOISE:g} millinats assumed, not measured: search with 2 seeds", *flags)
+        flags = (f"noise of {1e3 * sd:.2g} millinats assumed, not measured: search with 2 seeds", *flags)
     slope = np.array([0.0, 1.0, 2 * fit.vertex]) / (2 * fit.coef[2])  # d vertex / d coef, up to sign
     return Curve(
         "interior",
@@ -149,23 +161,25 @@ def fit_curve(
 def _fit_best(data: Sweep) -> _Fit:
     """The windowed fit, or that of the best and its neighbours where the window puts the vertex beyond them."""
     best = int(np.argmin(data.means))
-    wide = _parabola(data, _window(data.means, best, WINDOW_LRS))
-    left, right = (float(data.tried[np.searchsorted(data.tried, data.finished[best]) + step]) for step in (-1, 1))
-    origin = float(data.finished[best])
-    inside = math.log(left / origin) < wide.vertex < math.log(right / origin)
-    return wide if inside else _parabola(data, _window(data.means, best, 1))
+    x = np.log(data.finished / data.finished[best])
+    wide = _parabola(data, _window(x, data.means, best))
+    place = int(np.searchsorted(data.tried, data.finished[best]))
+    left, right = (math.log(data.tried[place + step] / data.finished[best]) for step in (-1, 1))
+    return wide if left < wide.vertex < right else _parabola(data, _around(x, best, 1))
 
 
-def _window(means: Array, best: int, reach: int) -> list[int]:
-    """Indices of LRs that enter the fit: neighbours always, further ones while within WINDOW_NATS, three at least."""
-    chosen = [
-        i
-        for i in range(max(0, best - reach), min(len(means), best + reach + 1))
-        if abs(i - best) <= 1 or means[i] - means[best] <= WINDOW_NATS
-    ]
-    if len(chosen) < 3:  # the best LR is next to a diverged one
-        chosen = sorted(range(len(means)), key=lambda i: abs(i - best))[:3]
-    return chosen
+def _around(x: Array, best: int, reach: int) -> list[int]:
+    """Indices of the LRs within `reach` of the best; the nearest three where it is next to a diverged one."""
+    chosen = list(range(max(0, best - reach), min(len(x), best + reach + 1)))
+    return chosen if len(chosen) >= 3 else sorted(range(len(x)), key=lambda i: abs(i - best))[:3]
+
+
+def _window(x: Array, means: Array, best: int) -> list[int]:
+    """Indices of LRs that enter the fit: neighbours, and further ones that rise as a parabola does; three at least."""
+    rise = np.divide(means - means[best], x**2, out=np.zeros_like(x), where=x != 0)
+    near = _around(x, best, 1)
+    limit = STEEPER * rise[near].max()
+    return [i for i in _around(x, best, WINDOW_LRS) if i in near or rise[i] <= limit]
 
 
 def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
@@ -176,18 +190,33 @@ def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
     scale = float(np.abs(x).max())
     design = np.column_stack([np.ones_like(x), x / scale, (x / scale) ** 2])
     unit = np.diag([1.0, 1 / scale, 1 / scale**2])
-    coef = np.linalg.lstsq(design, y, rcond=None)[0]
+    inverse = np.linalg.inv(design.T @ design)
+    coef = inverse @ (design.T @ y)
     rss = float(((y - design @ coef) ** 2).sum())
     total = float(((y - y.mean()) ** 2).sum())
-    cov = unit @ np.linalg.inv(design.T @ design) @ unit
     coef = unit @ coef + np.array([base, 0.0, 0.0])
-    return _Fit(coef, cov, rss, 1 - rss / total if total > 0 else 0.0, len(y), (float(x.min()), float(x.max())))
+    r2 = 1 - rss / total if total > 0 else 0.0
+    return _Fit(coef, unit @ inverse @ unit, rss, r2, len(y), (float(x.min()), float(x.max())))
 
 
-def _noise(residual: float | None, dof: int, noise: float | None) -> tuple[float, float]:
+def _outlier(data: Sweep, noise: float) -> float | None:
+    """The LR whose runs are OUTLIER sds off a parabola that the others around the best fit; None where none is."""
+    chosen = _around(data.finished, int(np.argmin(data.means)), WINDOW_LRS)
+    if len(chosen) < 5:  # without one of four, any three fit
+        return None
+    everything = _parabola(data, chosen).rss
+    if everything < (OUTLIER * noise) ** 2:
+        return None
+    fits = {i: _parabola(data, [j for j in chosen if j != i]) for i in chosen}
+    bad = min(fits, key=lambda i: fits[i].rss)
+    holds = fits[bad].rss <= (fits[bad].n - 3) * (AGREES * noise) ** 2 and fits[bad].coef[2] > 0
+    return float(data.finished[bad]) if holds and everything - fits[bad].rss > (OUTLIER * noise) ** 2 else None
+
+
+def _noise(residual: float | None, dof: int, noise: float | None, assumed: float) -> tuple[float, float]:
     """Sd of one loss and its degrees of freedom: the residuals', moderated by a given noise; else given or assumed."""
     if residual is None:
-        return (ASSUMED_NOISE if noise is None else noise), math.inf
+        return (assumed if noise is None else noise), math.inf
     if noise is None:
         return residual, dof
     return math.sqrt((dof * residual**2 + NOISE_DOF * noise**2) / (dof + NOISE_DOF)), dof + NOISE_DOF
@@ -196,7 +225,7 @@ def _noise(residual: float | None, dof: int, noise: float | None) -> tuple[float
 def _is_flat(fit: _Fit, sd: float) -> bool:
     """Not convex, or rising over half its window by no more than the noise of one loss."""
     half = (fit.span[1] - fit.span[0]) / 2
-    return bool(fit.coef[2] * half**2 <= max(sd, ROUNDING))
+    return bool(fit.coef[2] * half**2 <= sd)
 
 
 def _interval(

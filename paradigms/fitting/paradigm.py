@@ -1,7 +1,7 @@
 """Fitting: find the best LR of every proxy cell, fit a law to them, extrapolate it. arXiv 2601.05049."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from paradigms.base import Lab, ParametrizationName, Proposal, Rung
 from paradigms.bracket import Cell, SearchSpec, search_brackets
@@ -27,14 +27,20 @@ class Fitting:
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
         """Search all proxies at all their horizons. Raises NoProposal when no cell has an interior minimum."""
-        proxies = {rung.name: rung for rung in ladder if rung.part == "proxy"}
-        self.curves = search_brackets(
+        proxies = [rung for rung in ladder if rung.part == "proxy"]
+        curves = search_brackets(
             lab,
-            {name: rung.horizons for name, rung in proxies.items()},
+            {rung.name: rung.horizons for rung in proxies},
             self.spec,
             payer=self.name,
             parametrization=self.parametrization,
         )
+        self.learn(proxies, curves)
+
+    def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
+        """Fit the law to curves of the proxies, new or stored. Raises NoProposal without an interior minimum."""
+        self.curves = dict(curves)
+        proxies = {rung.name: rung for rung in ladder}
         points = [
             LawPoint(proxies[name].n_active, horizon, math.log(curve.lr_best), curve.sd_ln_lr)
             for (name, horizon), curve in self.curves.items()

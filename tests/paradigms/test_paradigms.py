@@ -1,6 +1,4 @@
-"""Both paradigms, end to end, on a lab whose law is known."""
-
-import math
+"""Fitting, end to end, on a lab whose law is known."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ import pytest
 from benchmark.lab.simulated import SimulatedLab, TrueLaw
 from paradigms.errors import NoProposal
 from paradigms.fitting.paradigm import Fitting
-from paradigms.mutransfer.paradigm import MuTransfer
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=50_000)
 
@@ -65,27 +62,3 @@ def test_an_unsearched_batch_is_said(ladder, spec):
     fitting.search(SimulatedLab(ladder, LAW), ladder)
     flags = fitting.propose(ladder[-1]._replace(batch_tokens=4096), 8_000_000).flags
     assert any("batch of 4,096" in flag for flag in flags)
-
-
-def test_mutransfer_carries_the_nearest_horizon_over(ladder, spec):
-    paradigm = MuTransfer(spec, "p0")
-    lab = SimulatedLab(ladder, LAW, noise_sd=0.0)
-    paradigm.search(lab, ladder)
-    assert {rung for rung, _ in paradigm.curves} == {"p0"}
-    same = paradigm.propose(ladder[-1], 4_000_000)
-    assert same.lr == pytest.approx(LAW.lr(ladder[-1].n_active, 4_000_000, "mup"), rel=1e-6)
-    assert not any("no horizon rule" in flag for flag in same.flags)
-    longer = paradigm.propose(ladder[-1], 8_000_000)
-    assert longer.lr == same.lr
-    assert "no horizon rule: searched at 4,000,000 tokens, used at 8,000,000" in longer.flags
-    assert any("extrapolates 64x" in flag for flag in longer.flags)
-    assert math.isclose(longer.extrapolation, 64.0)
-    assert longer.lr_low <= longer.lr <= longer.lr_high
-
-
-def test_mutransfer_needs_its_proxy(ladder, spec):
-    with pytest.raises(NoProposal, match="not a proxy"):
-        MuTransfer(spec, "target").search(SimulatedLab(ladder, LAW), ladder)
-    edge = spec._replace(lr_guess=100.0, max_extensions=0)
-    with pytest.raises(NoProposal, match="1,000,000 tokens: edge"):
-        MuTransfer(edge, "p0").search(SimulatedLab(ladder, LAW), ladder)

@@ -1,0 +1,184 @@
+"""What a set of cells can say of lr* = k N^-u D^-v B^w A^s: columns, priors, and what is not identified."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Size = Literal["active", "total", "flops"]  # what N is; with "flops" the law is in C = N_active D alone
+Column = Literal["size", "tokens", "batch", "sparsity"]
+
+MIN_SPAN = 1.5  # assumption: a ratio of sizes or horizons below this does not identify an exponent
+MAX_CORRELATION = 0.99  # of a log column with the others; assumption: beyond it exponents are not told apart
+LEANING = 0.7  # assumption: with over this part of its prior's sd left, an exponent is half the prior's
+WORDS: dict[Column, tuple[str, str]] = {
+    "size": ("u", "size"),
+    "tokens": ("v", "horizon"),
+    "batch": ("w", "batch size"),
+    "sparsity": ("s", "sparsity"),
+}
+
+
+class Slope(NamedTuple):
+    """A prior of a slope of ln lr*: normal, weak, and only of exponents, never of prefactors."""
+
+    mean: float
+    sd: float
+
+
+# Means and spreads of published exponents. N: -0.22 (2601.05049), -0.23 (2409.19913), -0.36 (2406.19146), -0.71
+# (2503.04715), -0.81 (2502.05172). D at a fixed batch: -0.51 (2408.13359), -0.35 (2601.05049), -0.32 (2409.19913), 0 to
+# 0.06 (2503.04715 refitted); with the batch left free it is higher, as B* grows: 0.31 (2503.04715). B: 0.5 (Adam, small
+# batches), 0.30-0.37 (2503.04715 refitted), 1 (2408.13359). C: -0.125 (2401.02954), -0.139 (2609.08690).
+# Sparsity A = N_active / N_total: 0.06 (2503.04715 refitted), 0.14 (2609.08690), 0.25 (2502.05172).
+PRIORS: dict[Column, Slope] = {
+    "size": Slope(-0.45, 0.25),
+    "tokens": Slope(-0.2, 0.2),
+    "batch": Slope(0.5, 0.25),
+    "sparsity": Slope(0.1, 0.2),
+}
+MOVING_BATCH_TOKENS = Slope(0.05, 0.2)  # of D where the batch moves with it: 0.31, -0.01 (2609.08690 refits), -0.13
+UNKNOWN_BATCH_TOKENS = Slope(-0.1, 0.3)  # of D where the batch may or may not move; assumption: between the two
+FLOPS = Slope(-0.15, 0.15)
+
+
+class Place(NamedTuple):
+    """Where a minimum is or is wanted; `n_total` is n_active unless given, `batch_tokens` may not be known."""
+
+    n_active: float
+    tokens: float
+    n_total: float | None = None
+    batch_tokens: float | None = None
+
+    @property
+    def model_key(self) -> tuple[float, ...]:
+        """The model."""
+        return (self.n_active, self.n_total or self.n_active)
+
+    @property
+    def trunk_key(self) -> tuple[float, ...]:
+        """The model and batch: runs of one trunk branch into several horizons."""
+        return (*self.model_key, self.batch_tokens or 0.0)
+
+    def log(self, column: Column, size: Size) -> float:
+        """Natural log of the regressor `column`."""
+        total = self.n_total or self.n_active
+        if column == "tokens":
+            return math.log(self.tokens)
+        if column == "batch":
+            assert self.batch_tokens is not None
+            return math.log(self.batch_tokens)
+        if column == "sparsity":
+            return math.log(self.n_active / total)
+        if size == "flops":
+            return math.log(self.n_active) + math.log(self.tokens)
+        return math.log(total if size == "total" else self.n_active)
+
+
+class LawPoint(NamedTuple):
+    """One interior minimum: active parameters, tokens, ln lr* and its standard deviation.
+
+    `n_total` is None for a dense model, or where it is not known; `batch_tokens` (per step) where it is not known.
+    """
+
+    n_active: float
+    tokens: float
+    ln_lr: float
+    sd: float
+    n_total: float | None = None
+    batch_tokens: float | None = None
+
+    @property
+    def place(self) -> Place:
+        """Its cell."""
+        return Place(self.n_active, self.tokens, self.n_total, self.batch_tokens)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns of a law of one size measure; `names[0]` is size. Logs are about their `center`."""
+
+    size: Size
+    names: tuple[Column, ...]
+    center: Array  # [columns]
+    logs: Array  # [points, columns], about the center
+    identified: tuple[bool, ...]  # whether the column spans MIN_SPAN
+    entangled: tuple[bool, ...]  # whether the others predict the column
+    batch_moves: bool  # whether the batch is known to vary
+
+    @classmethod
+    def of(cls, places: Sequence[Place], size: Size, *, batch: bool) -> "Design":
+        """The columns that these places allow. With `batch`, each place must know its batch."""
+        names: list[Column] = ["size"] if size == "flops" else ["size", "tokens"]
+        batches = [place.log("batch", size) for place in places if place.batch_tokens is not None]
+        if batch:
+            names.append("batch")
+        if size != "active":
+            names.append("sparsity")
+        raw = np.array([[place.log(name, size) for name in names] for place in places])
+        logs = raw - raw.mean(axis=0)
+        identified = tuple(_spans(column) for column in raw.T)
+        return cls(
+            size,
+            tuple(names),
+            raw.mean(axis=0),
+            logs,
+            identified,
+            _entangled(logs, identified),
+            bool(batches) and _spans(batches),
+        )
+
+    def fitted(self) -> Array:
+        """[points, 1 + columns]: ones and the columns; one not identified is zero, which leaves it to its prior."""
+        return np.column_stack([np.ones(len(self.logs)), self.logs * np.array(self.identified)])
+
+    def row(self, place: Place) -> Array:
+        """[1 + columns] of a place."""
+        return np.array([1.0, *[place.log(name, self.size) for name in self.names]]) - np.array([0.0, *self.center])
+
+    def priors(self) -> tuple[Slope, ...]:
+        """Of each column."""
+        named = dict(PRIORS)
+        if "batch" not in self.names:
+            named["tokens"] = MOVING_BATCH_TOKENS if self.batch_moves else UNKNOWN_BATCH_TOKENS
+        if self.size == "flops":
+            named["size"] = FLOPS
+        return tuple(named[name] for name in self.names)
+
+    def flags(self, places: Sequence[Place], sds: Array) -> tuple[str, ...]:
+        """What the design does not identify, in words; `sds` [columns] of the fitted slopes."""
+        flags = []
+        for i, (name, prior) in enumerate(zip(self.names, self.priors(), strict=True)):
+            symbol, noun = WORDS[name]
+            n = len({place.log(name, self.size) for place in places})
+            if not self.identified[i]:
+                if name in ("batch", "sparsity"):
+                    continue  # one value is no weakness; it is said where another is asked for
+                counted = f"{n} {noun}{'s' * (n > 1)} within {MIN_SPAN:g}x"
+                flags.append(f"{symbol} not identified ({counted}): assumed {-prior.mean:g} +- {prior.sd:g}")
+            elif self.entangled[i]:
+                flags.append(f"{symbol} not told from the other exponents ({noun} moves with them): leans on its prior")
+            elif sds[i] > LEANING * prior.sd:
+                flags.append(f"{symbol} hardly identified by {n} {noun}{'s' * (n > 1)}: leans on its prior")
+        return tuple(flags)
+
+
+def _spans(logs: Sequence[float] | Array) -> bool:
+    return bool(np.ptp(logs) >= math.log(MIN_SPAN))
+
+
+def _entangled(logs: Array, identified: Sequence[bool]) -> tuple[bool, ...]:
+    """Whether the other identified columns predict each by a correlation of MAX_CORRELATION."""
+    found = []
+    for i in range(logs.shape[1]):
+        others = logs[:, [j for j in range(logs.shape[1]) if j != i and identified[j]]]
+        if not identified[i] or not others.shape[1]:
+            found.append(False)
+            continue
+        left = logs[:, i] - others @ np.linalg.lstsq(others, logs[:, i], rcond=None)[0]
+        found.append(bool(left @ left <= (1 - MAX_CORRELATION**2) * (logs[:, i] @ logs[:, i])))
+    return tuple(found)

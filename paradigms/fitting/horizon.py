@@ -1,0 +1,194 @@
+"""Loss against tokens at one size: L(D) = floor + scale * D^-gamma, arXiv 2601.05049 eq. 4, one gamma for all LRs.
+
+Curves of one size differ in floor and scale and share gamma, because three horizons of one LR determine three constants
+exactly and then miss the next horizon by tens of millinats.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, stats
+
+Array = NDArray[np.float64]
+
+GAMMAS = (0.02, 3.0)  # assumption: published exponents of tokens lie between 0.1 and 0.6
+STARTS = (0.1, 0.3, 0.6, 1.0, 2.0)
+PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # Chinchilla's 0.28 (2203.15556) and others' 0.1 to 0.6: weak, on ln gamma
+MAX_REACH = 4.0  # assumption: beyond this many times the longest horizon nothing is predicted
+MAX_SD = 0.25  # of the drop in loss over the horizons seen; assumption: a prediction less sure than this says nothing
+MISFIT = 0.08  # sd of a prediction as a part of the fall beyond the horizons seen; OpenEuroLLM sweeps, docs/fitting.md
+ROUNDS = 3  # of the size of residuals, which needs a fit, and the fit, which needs their size
+SOFT = 2.0  # residual sds beyond which a loss pulls less (soft l1)
+
+
+class Predicted(NamedTuple):
+    """A loss and the sd of a new measurement of it, in the unit of the losses."""
+
+    loss: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class HorizonLaw:
+    """One curve. `usable` says whether it may replace a measurement at all; `reaches` whether it may at some tokens."""
+
+    floor: float
+    scale: float  # of the part that falls, at `center` tokens
+    gamma: float
+    center: float
+    noise: float
+    dof: int  # of all curves fitted together
+    span: tuple[float, float]  # tokens of the shortest and the longest horizon
+    drop: float  # fitted fall of the loss over the span
+    covariance: Array  # of floor, scale, gamma
+    flags: tuple[str, ...]
+
+    @property
+    def usable(self) -> bool:
+        return not self.flags
+
+    def predict(self, tokens: float) -> Predicted:
+        """Loss at `tokens` and the sd of a measurement there."""
+        x = math.log(tokens / self.center)
+        falling = math.exp(-self.gamma * x)
+        slope = np.array([1.0, falling, -self.scale * x * falling])
+        nearest = math.log(min(max(tokens, self.span[0]), self.span[1]) / self.center)
+        beyond = self.scale * (math.exp(-self.gamma * nearest) - falling)
+        variance = float(slope @ self.covariance @ slope) + self.noise**2 + (MISFIT * beyond) ** 2
+        return Predicted(self.floor + self.scale * falling, math.sqrt(max(variance, 0.0)))
+
+    def reaches(self, tokens: float) -> bool:
+        """Whether a prediction at `tokens` is to be used: near enough to what was seen, and sure enough."""
+        near = self.span[0] / MAX_REACH <= tokens <= self.span[1] * MAX_REACH
+        return self.usable and near and self.predict(tokens).sd <= MAX_SD * self.drop
+
+
+def fit_horizon(tokens: Sequence[float], losses: Sequence[float], *, noise: float | None = None) -> HorizonLaw:
+    """One curve alone. Raises ValueError as `fit_horizons`."""
+    return fit_horizons([(tokens, losses)], noise=noise)[0]
+
+
+def fit_horizons(
+    curves: Sequence[tuple[Sequence[float], Sequence[float]]], *, noise: float | None = None
+) -> tuple[HorizonLaw, ...]:
+    """Curves of one size, (tokens, losses) of each LR, with one gamma. `noise` is the sd of one loss, where known.
+
+    Raises ValueError for curves of fewer than two horizons, or values that are not positive and finite.
+    """
+    data = [_curve(tokens, losses) for tokens, losses in curves]
+    center = math.exp(float(np.mean([np.log(x).mean() for x, _ in data])))
+    logs = [np.log(x / center) for x, _ in data]
+    values = [y for _, y in data]
+    gamma = _best_gamma(logs, values)
+    residuals = np.concatenate([_linear(x, y, gamma)[1] for x, y in zip(logs, values, strict=True)])
+    dof = len(residuals) - 2 * len(data) - 1
+    sd = _noise(residuals, dof, noise)
+    gamma_sd = _gamma_sd(logs, values, gamma, sd)
+    return tuple(
+        _law(x, y, gamma, gamma_sd, sd, center, dof, noise is not None) for x, y in zip(logs, values, strict=True)
+    )
+
+
+def _curve(tokens: Sequence[float], losses: Sequence[float]) -> tuple[Array, Array]:
+    x, y = np.array(tokens, dtype=float), np.array(losses, dtype=float)
+    if x.shape != y.shape or len(set(x)) < 2:
+        raise ValueError(f"{len(x)} horizons and {len(y)} losses: a curve needs both at two horizons or more")
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and (x > 0).all() and (y > 0).all()):
+        raise ValueError("tokens and losses must be positive and finite")
+    order = np.argsort(x)
+    return x[order], y[order]
+
+
+def _linear(x: Array, y: Array, gamma: float) -> tuple[Array, Array]:
+    """Floor and scale at a given gamma by least squares, and the residuals."""
+    design = np.column_stack([np.ones_like(x), np.exp(-gamma * x)])
+    coef = np.linalg.lstsq(design, y, rcond=None)[0]
+    return coef, y - design @ coef
+
+
+def _best_gamma(logs: Sequence[Array], values: Sequence[Array]) -> float:
+    """Multi-start, by a robust loss with a weak prior of ln gamma, worth one residual of the fit itself."""
+    gamma = PRIOR_GAMMA
+    for _ in range(ROUNDS):
+        unit = _typical([_linear(x, y, gamma)[1] for x, y in zip(logs, values, strict=True)])
+        gamma = _robust_gamma(logs, values, unit)
+    return gamma
+
+
+def _robust_gamma(logs: Sequence[Array], values: Sequence[Array], unit: float) -> float:
+    def off(parameters: Array) -> Array:
+        gamma = math.exp(float(parameters[0]))
+        found = [_linear(x, y, gamma)[1] / unit for x, y in zip(logs, values, strict=True)]
+        return np.concatenate([*found, [(parameters[0] - math.log(PRIOR_GAMMA)) / PRIOR_LOG_SD]])
+
+    low, high = (math.log(end) for end in GAMMAS)
+    fits = [
+        optimize.least_squares(off, [math.log(start)], bounds=([low], [high]), loss="soft_l1", f_scale=SOFT)
+        for start in STARTS
+    ]
+    return math.exp(float(min(fits, key=lambda fit: fit.cost).x[0]))
+
+
+def _typical(residuals: Sequence[Array]) -> float:
+    """A robust size of residuals, never zero."""
+    found = np.concatenate(residuals)
+    return max(1.4826 * float(np.median(np.abs(found))), 1e-12)
+
+
+def _noise(residuals: Array, dof: int, noise: float | None) -> float:
+    """Sd of one loss; 0 where neither given nor measured, which a flag says."""
+    measured = math.sqrt(float((residuals**2).sum()) / dof) if dof > 0 else 0.0
+    return max(measured, noise or 0.0)
+
+
+def _gamma_sd(logs: Sequence[Array], values: Sequence[Array], gamma: float, sd: float) -> float:
+    """From the curvature of the profile of gamma, and its prior."""
+    information = PRIOR_LOG_SD**-2
+    if sd > 0:
+        step = 0.01
+        for x, y in zip(logs, values, strict=True):
+            moved = [_linear(x, y, gamma * math.exp(s * step))[1] for s in (-1, 1)]
+            slope = (moved[1] - moved[0]) / (2 * step)
+            information += float(slope @ slope) / sd**2
+    return gamma / math.sqrt(information)
+
+
+def _law(
+    x: Array, y: Array, gamma: float, gamma_sd: float, sd: float, center: float, dof: int, known_noise: bool
+) -> HorizonLaw:
+    (floor, scale), _ = _linear(x, y, gamma)
+    design = np.column_stack([np.ones_like(x), np.exp(-gamma * x)])
+    linear = np.linalg.inv(design.T @ design) * sd**2
+    step = 0.01 * gamma
+    moved = (_linear(x, y, gamma + step)[0] - _linear(x, y, gamma - step)[0]) / (2 * step)
+    jacobian = np.append(moved, 1.0)[:, None]
+    covariance = np.zeros((3, 3))
+    covariance[:2, :2] = linear
+    covariance += jacobian @ jacobian.T * gamma_sd**2
+    drop = float(scale * (math.exp(-gamma * x[0]) - math.exp(-gamma * x[-1])))
+    flags = tuple(_flags(float(floor), float(scale), gamma, dof, known_noise, stats_ok=drop > 2 * sd))
+    span = (float(center * math.exp(x[0])), float(center * math.exp(x[-1])))
+    return HorizonLaw(float(floor), float(scale), gamma, center, sd, dof, span, drop, covariance, flags)
+
+
+def _flags(floor: float, scale: float, gamma: float, dof: int, known_noise: bool, *, stats_ok: bool) -> list[str]:
+    flags = []
+    if dof < 1 and not known_noise:
+        flags.append("as many constants as losses: the noise is not measured, and such fits miss by tens of millinats")
+    if scale <= 0 or not stats_ok:
+        flags.append("the loss does not fall with tokens by more than its noise")
+    if floor <= 0:
+        flags.append("the fitted floor is not positive")
+    if not GAMMAS[0] * 1.01 < gamma < GAMMAS[1] / 1.01:
+        flags.append("gamma is at the end of its range")
+    return flags
+
+
+def interval(predicted: Predicted, dof: int, *, level: float = 0.9) -> tuple[float, float]:
+    """Prediction interval of a measurement."""
+    half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * predicted.sd
+    return predicted.loss - half, predicted.loss + half
