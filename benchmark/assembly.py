@@ -8,6 +8,7 @@ from benchmark.comparison import (
     compare,
     find_oracle,
     on_oracle_grid,
+    on_search_grid,
     proposal_runs,
     seed_means,
     seed_noise,
@@ -42,6 +43,7 @@ def assemble(
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
     return Results(
         preset=config.name,
+        lab="trained" if config.simulated is None else "simulated",
         config_digest=config.digest,
         corpus_digest=str(corpus.get("digest", "")),
         complete=not missing,
@@ -135,7 +137,8 @@ def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> I
     """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
     proxies = {rung.name for rung in config.rungs.proxies}
     for name in PARAMETRIZATIONS:
-        cells = collect(m for m in measurements if m.rung in proxies and m.parametrization == name)
+        own = [m for m in measurements if m.rung in proxies and m.parametrization == name]
+        cells = collect(m for m in own if on_search_grid(m.lr, name, config))
         noise = pooled_noise(cell.fit() for cell in cells.values())
         for (rung, horizon), cell in cells.items():
             yield _curve(rung, horizon, name, cell.fit(noise=noise))
@@ -166,6 +169,8 @@ def _curve(
         minimum=curve.minimum,
         curvature=curve.curvature,
         r2=curve.r2,
+        sd_ln_lr=curve.sd_ln_lr,
+        flags=curve.flags,
     )
 
 

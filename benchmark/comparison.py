@@ -13,6 +13,7 @@ from scipy import stats
 
 from benchmark.config import StudyConfig
 from benchmark.ladder import Rung
+from benchmark.recipe import proposal_recipe
 from benchmark.results import OracleResult, ParadigmResult, TargetResult
 from benchmark.verdicts import Difference, judge
 from paradigms.base import Measurement, ParametrizationName, Proposal
@@ -85,7 +86,18 @@ class Oracle(NamedTuple):
 
 def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
     """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
-    steps = math.log(lr / grid_origin(parametrization, config)) / math.log(config.validation.oracle_factor)
+    return _on_grid(lr, grid_origin(parametrization, config), config.validation.oracle_factor)
+
+
+def on_search_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
+    """Searches for the LR run on a grid too: this tells their runs from those that try multipliers of roles."""
+    paradigms = config.paradigms
+    spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
+    return _on_grid(lr, spec.lr_guess, spec.factor)
+
+
+def _on_grid(lr: float, origin: float, factor: float) -> bool:
+    steps = math.log(lr / origin) / math.log(factor)
     return abs(steps - round(steps)) < 1e-6
 
 
@@ -245,7 +257,7 @@ def _score(
     gap = None if own.result.loss is None or best.result.loss is None else own.result.loss - best.result.loss
     return ParadigmResult(
         name=proposal.paradigm,
-        **proposal.model_dump(include={"parametrization", "lr", "lr_low", "lr_high", "extrapolation", "flags"}),
+        **proposal.model_dump(exclude={"paradigm", "rung", "horizon"}),
         loss=loss,
         n_seeds=len(losses),
         regret=regret,
@@ -258,6 +270,7 @@ def _score(
         cost_flops=cost,
         cost_fraction=cost / run_flops,
         diverged=diverged,
+        recipe=proposal_recipe(config, proposal),
     )
 
 

@@ -5,23 +5,40 @@ import hashlib
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from benchmark.errors import InputError
-from benchmark.ladder import Ladder, Rung
+from benchmark.lab.simulated import Bowl, TrueLaw
+from benchmark.ladder import Base, Ladder, Rung
+from models.roles import Role
+from models.rules import MUTRANSFER, STANDARD, Rules
 from models.shape import ModelShape
+from paradigms.base import ParametrizationName
+from paradigms.mutransfer.drift import DRIFT_OCTAVES
 
+Config = TypeVar("Config", bound=BaseModel)
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a config: frozen, and an unknown key is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class CorpusConfig(_Strict):
+class CorpusConfig(Strict):
     """Text to train on: `stdlib` (sources of the running Python), text files or globs, or ready token files."""
 
     text: tuple[str, ...] = ()  # paths or globs of UTF-8 text
@@ -34,7 +51,7 @@ class CorpusConfig(_Strict):
     val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from a file of its own where there are enough
 
 
-class RungConfig(_Strict):
+class RungConfig(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     part: Literal["proxy", "target"]
     width: PositiveInt
@@ -43,7 +60,7 @@ class RungConfig(_Strict):
     batch_tokens: PositiveInt | None = None
 
 
-class LadderConfig(_Strict):
+class LadderConfig(Strict):
     """Sizes shared by all rungs. Ratios stay fixed so that each rung is the same model, larger."""
 
     head_size: PositiveInt = 16
@@ -56,7 +73,7 @@ class LadderConfig(_Strict):
     rungs: tuple[RungConfig, ...] = Field(min_length=1)
 
 
-class OptimizerConfig(_Strict):
+class OptimizerConfig(Strict):
     """AdamW. The betas and clip are the usual LLM ones (arXiv 2005.14165 appendix B)."""
 
     beta1: float = Field(0.9, ge=0, lt=1)
@@ -70,14 +87,14 @@ class OptimizerConfig(_Strict):
     zero_stage: Literal[0, 1] = 0
 
 
-class ScheduleConfig(_Strict):
+class ScheduleConfig(Strict):
     """WSD: linear warm-up, constant, linear decay to zero over the last fraction of each horizon."""
 
     warmup_tokens: PositiveInt
     decay_fraction: float = Field(0.2, gt=0, lt=1)  # arXiv 2405.18392: about 20% saturates the gain
 
 
-class SearchConfig(_Strict):
+class SearchConfig(Strict):
     """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
 
     lr_guess: float = Field(ge=1e-8, le=100)
@@ -87,7 +104,7 @@ class SearchConfig(_Strict):
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
 
 
-class ValidationConfig(_Strict):
+class ValidationConfig(Strict):
     """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
 
     seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
@@ -96,13 +113,47 @@ class ValidationConfig(_Strict):
     max_extensions: int = Field(4, ge=0, le=32)
 
 
-class ParadigmsConfig(_Strict):
+class RoleSearchConfig(Strict):
+    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR."""
+
+    roles: tuple[Role, ...] = Field(min_length=1)
+    factor: float = Field(2.0, ge=1.05, le=100)
+    max_trials: PositiveInt  # runs, seeds counted
+
+
+class MuTransferConfig(SearchConfig):
+    """The search on the proxy, and the rules that carry its LR over."""
+
+    rules: Rules = MUTRANSFER
+    drift_octaves: float = Field(DRIFT_OCTAVES, ge=0, le=10)  # of the best LR per doubling of width, batch, tokens; 90%
+    role_search: RoleSearchConfig | None = None
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _on_unless_given(cls, given: object) -> object:
+        """A rule that is left out is as without the key: else naming one would turn the others off."""
+        return MUTRANSFER.model_dump() | given if isinstance(given, dict) else given
+
+
+class ParadigmsConfig(Strict):
     fitting: SearchConfig
-    mutransfer: SearchConfig
+    mutransfer: MuTransferConfig
     mutransfer_proxy: str
 
 
-class StudyConfig(_Strict):
+class SimulatedConfig(Strict):
+    """Losses from a known law, with no training: for ladders past this machine. Nothing is said of real models."""
+
+    law: TrueLaw  # `mup_base` and `mup_tokens` are those of muTransfer's proxy
+    bowl: Bowl = Bowl()
+    seed: Seed = 0
+
+    def law_for(self, base: Base) -> TrueLaw:
+        """The law, with muTransfer's proxy as what its parametrization counts from."""
+        return self.law.model_copy(update={"mup_base": base.shape.n_active, "mup_tokens": base.tokens})
+
+
+class StudyConfig(Strict):
     """One study: corpus, ladder, training, search and validation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
@@ -113,6 +164,7 @@ class StudyConfig(_Strict):
     paradigms: ParadigmsConfig
     validation: ValidationConfig = ValidationConfig()
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+    simulated: SimulatedConfig | None = None  # instead of training
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -152,15 +204,26 @@ class StudyConfig(_Strict):
 
     def _check_distinct(self) -> None:
         """A value given twice would count one run as two."""
-        lists = {
+        roles = self.paradigms.mutransfer.role_search
+        lists: dict[str, tuple[object, ...]] = {
             "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
             "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
+            **({"paradigms.mutransfer.role_search.roles": roles.roles} if roles else {}),
             **{f"rung {rung.name}: horizons": rung.horizons for rung in self.rungs},
         }
         for key, values in lists.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: a value is there twice; give each once")
+
+    @property
+    def base(self) -> Base:
+        """muTransfer's proxy at its longest horizon."""
+        proxy = self.rungs.rung(self.paradigms.mutransfer_proxy)
+        return Base(shape=proxy.shape, batch_tokens=proxy.batch_tokens, tokens=max(proxy.horizons))
+
+    def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        return {"sp": STANDARD, "mup": self.paradigms.mutransfer.rules}[parametrization]
 
     @property
     def rungs(self) -> Ladder:
@@ -184,8 +247,12 @@ class StudyConfig(_Strict):
     @property
     def digest(self) -> str:
         """Hash of the resolved config; the name of the study does not enter."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return config_digest(self)
+
+
+def config_digest(config: BaseModel) -> str:
+    text = json.dumps(config.model_dump(mode="json", exclude={"name"}), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def preset_names() -> list[str]:
@@ -195,10 +262,10 @@ def preset_names() -> list[str]:
 
 def load_config(preset: str) -> StudyConfig:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
-    return parse_config(_read(preset), source=preset)
+    return parse_config(read_preset(preset), source=preset)
 
 
-def _read(preset: str) -> str:
+def read_preset(preset: str) -> str:
     if preset in preset_names():
         return (resources.files("benchmark") / "presets" / f"{preset}.yaml").read_text()
     path = Path(preset)
@@ -211,23 +278,35 @@ def _read(preset: str) -> str:
 
 
 def parse_config(text: str, *, source: str) -> StudyConfig:
+    data = parse_yaml(text, source=source)
+    if (kind := data.pop("kind", "benchmark")) != "benchmark":
+        raise InputError(f"{source}: kind: {kind!r} is no benchmark; known: benchmark, and axes for plan and run")
+    return validate(StudyConfig, data, source=source)
+
+
+def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise InputError(f"{source}: a config is a mapping of keys, this is {type(data).__name__}")
+    return data
+
+
+def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Config:
+    """The config that `data` says. Raises InputError with one line that names the key."""
     try:
-        return StudyConfig.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise InputError(f"{source}: {_explain(error)}") from error
+        raise InputError(f"{source}: {_explain(error, model)}") from error
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key}{_suggest(str(first['loc'][-1]), _known_keys(StudyConfig))}"
+        return f"unknown key {key}{_suggest(str(first['loc'][-1]), _known_keys(model))}"
     if first["type"] == "missing":
         return f"key {key} is missing"
     message = first["msg"].removeprefix("Value error, ")

@@ -2,7 +2,19 @@
 
 from typing import Literal, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from models.shape import ModelShape
+
+
+class Base(BaseModel):
+    """The model, batch and horizon whose LR muTransfer carries over: its proxy at its longest horizon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: ModelShape
+    batch_tokens: int
+    tokens: int
 
 
 class Rung(NamedTuple):
@@ -13,6 +25,7 @@ class Rung(NamedTuple):
     shape: ModelShape
     batch_tokens: int
     horizons: tuple[int, ...]
+    weight_decay: float | None = None  # instead of the study's
 
     @property
     def n_total(self) -> int:

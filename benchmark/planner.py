@@ -1,24 +1,25 @@
 """Every run of a study before anything runs: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.config import SearchConfig, StudyConfig
-from benchmark.lab.trial import Trial, resolve
+from benchmark.config import RoleSearchConfig, SearchConfig, StudyConfig
+from benchmark.lab.trial import Setup, Trial, resolve
 from benchmark.ladder import Rung
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Request
 from paradigms.bracket import grid_lr
+from paradigms.mutransfer.horizon import searched_horizons
 
 SCHEMA = "lrladder.plan/1"
 PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup")
-Purpose = Literal["search", "validation", "oracle"]
+Purpose = Literal["search", "roles", "validation", "oracle"]
 
 THROUGHPUT_SOURCE = (
     "measured on one core of an AMD EPYC at fp32, MoE of 8 experts top-2, vocabulary 1,024: width 32 (2 layers) "
@@ -50,7 +51,7 @@ class PlannedTrials(_Frozen):
     extension: bool
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
-    tokens: int  # of one run: the trunk and each horizon's decay
+    tokens: int  # of one run: the trunk and each horizon's decay, or one run a horizon where a rule depends on it
     flops: float  # of one run
     memory_bytes: float  # of one run
     seconds: float  # of one run on one worker
@@ -90,37 +91,16 @@ class Plan(_Frozen):
         return text.replace('"schema_"', '"schema"', 1)
 
 
-def plan(
-    config: StudyConfig,
-    *,
-    corpus_tokens: int | None = None,
-    workers: int = 1,
-    flops_per_second: float | None = None,
-) -> Plan:
-    """All runs of the study. `flops_per_second` is what one worker sustains; measured CPU numbers without it."""
-    trials = tuple(_trials(config, flops_per_second))
-    source = THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker"
-    return Plan(
-        name=config.name,
-        config_digest=config.digest,
-        workers=workers,
-        trials=trials,
-        planned=_totals([trial for trial in trials if not trial.extension], workers),
-        maximum=_totals(trials, workers),
-        peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
-        throughput_source=source,
-        memory_source=MEMORY_SOURCE,
-        notes=tuple(_notes(config, corpus_tokens)),
-    )
+class PlannedStudy(Setup, Protocol):
+    """A study whose trials can be priced."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
 
 
-def _trials(config: StudyConfig, flops_per_second: float | None) -> Iterator[PlannedTrials]:
-    for sweep in _sweeps(config):
-        for lr, extension in sweep.lrs:
-            yield _planned(config, sweep, lr, extension, flops_per_second)
-
-
-class _Sweep(NamedTuple):
+class Sweep(NamedTuple):
     payer: str
     purpose: Purpose
     rung: Rung
@@ -130,28 +110,79 @@ class _Sweep(NamedTuple):
     horizons: tuple[int, ...]
 
 
-def _sweeps(config: StudyConfig) -> Iterator[_Sweep]:
+def plan(
+    config: StudyConfig,
+    *,
+    corpus_tokens: int | None = None,
+    workers: int = 1,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """All runs of the study. `flops_per_second` is what one worker sustains; measured CPU numbers without it."""
+    notes = tuple(_notes(config, corpus_tokens))
+    return plan_sweeps(config, _sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second)
+
+
+def plan_sweeps(
+    study: PlannedStudy,
+    sweeps: Iterable[Sweep],
+    *,
+    notes: tuple[str, ...] = (),
+    workers: int = 1,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """The plan of any study, from its sweeps."""
+    trials = tuple(
+        _planned(study, sweep, lr, extension, flops_per_second) for sweep in sweeps for lr, extension in sweep.lrs
+    )
+    source = THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker"
+    return Plan(
+        name=study.name,
+        config_digest=study.digest,
+        workers=workers,
+        trials=trials,
+        planned=_totals([trial for trial in trials if not trial.extension], workers),
+        maximum=_totals(trials, workers),
+        peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
+        throughput_source=source,
+        memory_source=MEMORY_SOURCE,
+        notes=notes,
+    )
+
+
+def _sweeps(config: StudyConfig) -> Iterator[Sweep]:
     ladder, paradigms, validation = config.rungs, config.paradigms, config.validation
     for rung in ladder.proxies:
-        yield _search("fitting", rung, "sp", paradigms.fitting)
-    yield _search("mutransfer", ladder.rung(paradigms.mutransfer_proxy), "mup", paradigms.mutransfer)
+        yield search_sweep("fitting", rung, "sp", paradigms.fitting)
+    proxy, transfer = ladder.rung(paradigms.mutransfer_proxy), paradigms.mutransfer
+    searched = proxy._replace(horizons=searched_horizons(transfer.rules.horizon, proxy.horizons))
+    yield search_sweep("mutransfer", searched, "mup", transfer)
+    if transfer.role_search is not None:
+        yield _role_search(proxy, transfer.role_search, transfer.seeds)
     for rung in ladder.targets:
         for parametrization in PARAMETRIZATIONS:
             for horizon in rung.horizons:
                 proposal: list[tuple[float | None, bool]] = [(None, False)]
-                yield _Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, (horizon,))
+                yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, (horizon,))
     for rung in ladder.targets:
         for parametrization in PARAMETRIZATIONS:
             grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
             grid += _extensions(rung, validation.max_extensions)
             payer = f"oracle-{parametrization}"
-            yield _Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.horizons)
+            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.horizons)
 
 
-def _search(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> _Sweep:
+def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
+    """A bracket search of one rung."""
     grid: list[tuple[float | None, bool]] = [(lr, False) for lr in starting_grid(spec)]
     grid += _extensions(rung, spec.max_extensions)
-    return _Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
+    return Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
+
+
+def _role_search(proxy: Rung, spec: RoleSearchConfig, seeds: tuple[int, ...]) -> Sweep:
+    """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
+    tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
+    runs: list[tuple[float | None, bool]] = [(None, False)] * (1 + tried if tried else 0)
+    return Sweep("mutransfer", "roles", proxy, "mup", runs, seeds, (max(proxy.horizons),))
 
 
 def starting_grid(spec: SearchConfig) -> list[float]:
@@ -166,10 +197,11 @@ def _extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
 
 
 def _planned(
-    config: StudyConfig, sweep: _Sweep, lr: float | None, extension: bool, flops_per_second: float | None
+    study: Setup, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
 ) -> PlannedTrials:
     request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
-    trial = resolve(request, config, corpus_digest="", precision="fp32")  # neither enters a count
+    parts = resolve(request, study, corpus_digest="", precision="fp32")  # neither enters a count
+    flops = sum(trial.flops for trial in parts)
     return PlannedTrials(
         payer=sweep.payer,
         purpose=sweep.purpose,
@@ -179,10 +211,10 @@ def _planned(
         extension=extension,
         seeds=sweep.seeds,
         horizons=sweep.horizons,
-        tokens=trial.tokens,
-        flops=trial.flops,
-        memory_bytes=_memory_bytes(trial),
-        seconds=trial.flops / (flops_per_second or _cpu_flops_per_second(trial.shape.width)),
+        tokens=sum(trial.tokens for trial in parts),
+        flops=flops,
+        memory_bytes=max(map(_memory_bytes, parts)),
+        seconds=flops / (flops_per_second or _cpu_flops_per_second(sweep.rung.shape.width)),
     )
 
 
@@ -227,6 +259,8 @@ def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:
 
 
 def _notes(config: StudyConfig, corpus_tokens: int | None) -> Iterator[str]:
+    if config.simulated is not None:
+        yield "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
     yield "validation LRs are proposed by the searches; oracle grids start at the proposal of the same parametrization"
     yield "one validation run per paradigm, horizon and seed; runs that share an LR and a seed are trained once"
     longest = max(max(rung.horizons) for rung in config.rungs)
@@ -246,7 +280,7 @@ def render(plan: Plan, console: Console) -> None:
         certain = [trial for trial in sweep if not trial.extension]
         extra = sum(trial.runs for trial in sweep if trial.extension)
         table.add_row(
-            first.payer if first.purpose != "validation" else f"validation ({first.parametrization})",
+            _label(first),
             first.rung,
             _lrs(certain),
             " ".join(map(str, first.seeds)),
@@ -272,12 +306,19 @@ def render(plan: Plan, console: Console) -> None:
 def _grouped(trials: Sequence[PlannedTrials]) -> list[list[PlannedTrials]]:
     groups: dict[tuple[object, ...], list[PlannedTrials]] = {}
     for trial in trials:
-        key = (trial.payer, trial.rung, trial.parametrization, trial.horizons)
+        key = (trial.payer, trial.purpose, trial.rung, trial.parametrization, trial.horizons)
         groups.setdefault(key, []).append(trial)
     return list(groups.values())
 
 
+def _label(trial: PlannedTrials) -> str:
+    details = {"validation": trial.parametrization, "roles": "roles' LRs"}
+    return f"{trial.payer} ({details[trial.purpose]})" if trial.purpose in details else trial.payer
+
+
 def _lrs(trials: Sequence[PlannedTrials]) -> str:
+    if any(trial.purpose == "roles" for trial in trials):
+        return "at the best, multiplied by role"
     known = [trial.lr for trial in trials if trial.lr is not None]
     if known:
         return f"{min(known):.3g} to {max(known):.3g} ({len(known)})"

@@ -5,9 +5,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from benchmark.recipe import Recipe
 from paradigms.base import Measurement, ParametrizationName
 
 SCHEMA = "lrladder.results/1"
+SIMULATED = "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
 
 
 class _Frozen(BaseModel):
@@ -39,6 +41,8 @@ class CurveResult(_Frozen):
     minimum: float | None = None
     curvature: float | None = None
     r2: float | None = None  # None where no degree of freedom is left
+    sd_ln_lr: float | None = None  # standard deviation of ln lr_best
+    flags: tuple[str, ...] = ()  # what weakens it, in words
 
 
 class LawResult(_Frozen):
@@ -94,6 +98,9 @@ class ParadigmResult(_Frozen):
     cost_fraction: float  # search FLOPs / FLOPs of one run at this target and horizon
     diverged: int
     flags: tuple[str, ...] = ()
+    horizon_exponent: float | None = None  # of tokens, where the study fits its horizon rule
+    role_lrs: tuple[tuple[str, float], ...] = ()  # LR multipliers of whole roles beyond the rules
+    recipe: Recipe | None = None  # None in results of an older version
 
 
 class TargetResult(_Frozen):
@@ -127,6 +134,7 @@ class RungResult(_Frozen):
 class Results(_Frozen):
     schema_: str = SCHEMA
     preset: str
+    lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
     config_digest: str
     corpus_digest: str
     complete: bool  # False: interrupted or partial; `missing` says what

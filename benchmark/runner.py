@@ -1,74 +1,79 @@
 """One study in one folder: corpus, store, workers, protocol, results.json and report."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from benchmark.assembly import assemble
-from benchmark.config import StudyConfig, load_config
+from benchmark.comparison import PARAMETRIZATIONS
+from benchmark.config import SimulatedConfig, StudyConfig, load_config
 from benchmark.console import make_console
-from benchmark.environment import cuda_devices, default_workers, environment, gpu_names
+from benchmark.environment import environment, gpu_names
 from benchmark.errors import InputError
-from benchmark.lab.executors import LocalExecutor
-from benchmark.lab.progress import Progress
+from benchmark.lab.simulated import SimulatedLab
 from benchmark.lab.store import Store, lock
-from benchmark.lab.trained import TrainedLab
-from benchmark.lab.trial import Trial
+from benchmark.lab.trained import labels_of
 from benchmark.planner import plan
-from benchmark.results import Results
-from benchmark.study import Study
-from benchmark.training.corpus import Corpus, prepare
-from models.experts.megablocks import unavailable_reason
-from paradigms.base import Measurement
+from benchmark.results import SIMULATED, Results
+from benchmark.session import (
+    EXIT_DONE,
+    EXIT_FAILED_TRIALS,
+    EXIT_INTERRUPTED,
+    Session,
+    in_order,
+    make_folder,
+    open_session,
+    write_config,
+    write_text,
+)
+from benchmark.study import Study, run_study
 from reports.page import write
-
-EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED = 0, 3, 130
 
 
 def run_benchmark(config: StudyConfig, out: Path, *, workers: int | None) -> int:
     """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
-    if config.expert_backend == "megablocks":
-        raise InputError(unavailable_reason())
-    make_folder(out)
-    console = make_console()
-    with lock(out):
-        console.print("Preparing the corpus (once: up to half a minute, then cached) ...")
-        corpus = prepare(config.corpus, seq_len=config.ladder.seq_len, cache=cache_folder())
-        corpus.require(max(max(rung.horizons) for rung in config.rungs))
-        store = Store.open(out, config_digest=config.digest, corpus_digest=corpus.digest)
-        write_text(out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        return _run_and_report(config, out, corpus, store, workers or default_workers(), console)
+    if config.simulated is not None:
+        make_folder(out)
+        with lock(out):
+            return _simulate(config, config.simulated, out, make_console())
+    with open_session(config, out, workers=workers) as session:
+        return _run_and_report(config, session)
 
 
-def _run_and_report(
-    config: StudyConfig, out: Path, corpus: Corpus, store: Store, workers: int, console: Console
-) -> int:
-    planned = plan(config, corpus_tokens=len(corpus.train), workers=workers)
+def _simulate(config: StudyConfig, truth: SimulatedConfig, out: Path, console: Console) -> int:
+    """The same protocol on losses from a known law. Seconds, so nothing is stored to continue from."""
+    if (out / "store.sqlite").exists():
+        raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
+    write_config(config, out)
+    results = run_study(
+        config,
+        SimulatedLab(config.rungs, truth.law_for(config.base), seed=truth.seed, **truth.bowl.model_dump()),
+        corpus={"source": SIMULATED},
+        environment=environment(),
+    )
+    write_text(out / "results.json", results.to_json())
+    console.print(SIMULATED)
+    show(results, write(results, out / "report"), console)
+    return EXIT_DONE
+
+
+def _run_and_report(config: StudyConfig, session: Session) -> int:
+    out, console = session.out, session.console
+    planned = plan(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
     code = EXIT_DONE
-    with _workers(config, out, corpus, workers) as executor:
-        progress = Progress(console, total_flops=planned.planned.flops)
-        precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
-        lab = TrainedLab(config, corpus.digest, store, executor, progress, precision=precision)
+    with session.lab(total_flops=planned.planned.flops) as (lab, progress):
         study = Study(config, lab, on_stage=progress.stage)
-        with progress:
-            try:
-                study.run()
-            except KeyboardInterrupt:
-                code = EXIT_INTERRUPTED
+        try:
+            study.run()
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED and _is_complete(out):
         console.print("Interrupted: the complete results that were there are kept; the same command continues.")
         return code
     results = study.results(
-        measurements=sorted(lab.seen.values(), key=_by_place),  # sums must not depend on which run ended first
-        corpus=dict(corpus.manifest),
+        measurements=in_order(lab),
+        corpus=dict(session.corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
     )
@@ -81,43 +86,11 @@ def _run_and_report(
     return EXIT_FAILED_TRIALS if lab.failed else code
 
 
-def _by_place(m: Measurement) -> tuple[str, str, int, float, int]:
-    return m.rung, m.parametrization, m.horizon, m.lr, m.seed
-
-
 def _is_complete(out: Path) -> bool:
     try:
         return Results.from_json((out / "results.json").read_text(encoding="utf-8")).complete
     except (OSError, ValueError):
         return False
-
-
-@contextmanager
-def _workers(config: StudyConfig, out: Path, corpus: Corpus, workers: int) -> Iterator[LocalExecutor]:
-    start = partial(start_worker, corpus.path, config.ladder.seq_len, config.corpus.val_documents)
-    executor = LocalExecutor(out, start, workers=workers, devices=cuda_devices())
-    try:
-        yield executor
-    finally:
-        executor.close()
-
-
-def start_worker(
-    corpus_path: Path, seq_len: int, val_documents: int
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
-    """In a worker: import the training stack and open the corpus once; returns what trains one trial."""
-    import torch
-
-    from benchmark.training.corpus import load
-    from benchmark.training.loop import train
-
-    torch.set_num_threads(1)
-    corpus = load(corpus_path, seq_len, val_documents)
-
-    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
-        return train(trial, corpus, log=log)
-
-    return run
 
 
 def show(results: Results, page: Path, console: Console) -> None:
@@ -170,33 +143,10 @@ def load_results(folder: Path) -> Results:
 def results_from_store(folder: Path) -> Results:
     """What a killed run has measured so far. Proposals are not stored, so targets have no scores yet."""
     config = load_config(str(folder / "config.yaml"))
-    names = {rung.shape: rung.name for rung in config.rungs}
     measured = [
-        measurement.model_copy(update={"rung": names[trial.shape]})
+        label.put_on(measurement)
         for trial, measurements in Store.reopen(folder).all()
+        for label in labels_of(trial, config, PARAMETRIZATIONS)
         for measurement in measurements
-        if trial.shape in names
     ]
     return assemble(config, measurements=measured)
-
-
-def make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise InputError(f"OUT {out} cannot be written ({error.strerror}); choose another folder") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step, so that an interruption leaves the old one or the new one."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def cache_folder() -> Path:
-    """Where tokenized corpora are kept: LRLADDER_CACHE, else the user's cache folder."""
-    named = os.environ.get("LRLADDER_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrladder"

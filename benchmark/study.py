@@ -17,16 +17,16 @@ from paradigms.mutransfer.paradigm import MuTransfer
 
 
 class _Recorder:
-    """A lab that keeps what it measured, once per trial and horizon."""
+    """A lab that keeps what it measured, once per trial, horizon and what the study calls it."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.measurements: dict[tuple[str, int], Measurement] = {}
+        self.measurements: dict[tuple[str, str, str, int], Measurement] = {}
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
         measured = self.lab.measure(requests, payer=payer)
         for run in measured:
-            self.measurements.update({(m.trial_id, m.horizon): m for m in run})
+            self.measurements.update({(m.rung, m.parametrization, m.trial_id, m.horizon): m for m in run})
         return measured
 
     def cost_flops(self, payer: str) -> float:
@@ -40,14 +40,14 @@ class Study:
         self.config = config
         self.lab = _Recorder(lab)
         self.fitting = Fitting(config.paradigms.fitting)
+        self.mutransfer = make_mutransfer(config)
         self.proposals: list[Proposal] = []
         self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
         self._on_stage = on_stage or (lambda stage: None)
 
     def run(self) -> None:
         """All stages in order. Proposals are made before anything is trained at a target."""
-        paradigms = self.config.paradigms
-        searchers: tuple[Paradigm, ...] = (self.fitting, MuTransfer(paradigms.mutransfer, paradigms.mutransfer_proxy))
+        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer)
         for paradigm in searchers:
             self._on_stage(f"search: {paradigm.name}")
             self._search(paradigm)
@@ -89,20 +89,22 @@ class Study:
             self.proposals += frozen
 
     def _validate(self) -> None:
-        """Train every proposal with every seed. One run reads all horizons that share its rung and LR."""
-        horizons: dict[tuple[str, ParametrizationName, float], set[int]] = {}
+        """Train every proposal with every seed. One run reads all horizons that share its rung and recipe."""
+        horizons: dict[Request, set[int]] = {}
         for p in self.proposals:
-            horizons.setdefault((p.rung, p.parametrization, p.lr), set()).add(p.horizon)
-        requests = [
-            Request(rung, parametrization, lr, seed, tuple(sorted(read)))
-            for (rung, parametrization, lr), read in horizons.items()
-            for seed in self.config.validation.seeds
-        ]
+            for seed in self.config.validation.seeds:
+                run = Request(p.rung, p.parametrization, p.lr, seed, (), p.horizon_exponent, p.role_lrs)
+                horizons.setdefault(run, set()).add(p.horizon)
+        requests = [run._replace(horizons=tuple(sorted(read))) for run, read in horizons.items()]
         if requests:
             self.lab.measure(requests, payer="validation")
 
     def _sweep_oracle(self, parametrization: ParametrizationName) -> None:
-        """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy."""
+        """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy.
+
+        All but the LR is as the searches left it: the exponent of a fitted horizon rule, and the multipliers of roles.
+        """
+        found = self.mutransfer if parametrization == self.mutransfer.parametrization else None
         starts: dict[int, list[Rung]] = {}
         for rung in self.config.rungs.targets:
             starts.setdefault(self._start(rung, parametrization), []).append(rung)
@@ -113,6 +115,8 @@ class Study:
                 self._oracle_spec(parametrization, start),
                 payer=f"oracle-{parametrization}",
                 parametrization=parametrization,
+                horizon_exponent=found.horizon_exponent if found else None,
+                role_lrs=found.role_lrs if found else (),
             )
 
     def _start(self, rung: Rung, parametrization: ParametrizationName) -> int:
@@ -137,6 +141,18 @@ class Study:
             seeds=validation.seeds,
         )
         return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
+
+
+def make_mutransfer(config: StudyConfig) -> MuTransfer:
+    """The paradigm as the config sets it up, before its search."""
+    spec = config.paradigms.mutransfer
+    return MuTransfer(
+        spec,
+        config.paradigms.mutransfer_proxy,
+        horizon_rule=spec.rules.horizon,
+        drift_octaves=spec.drift_octaves,
+        role_search=spec.role_search,
+    )
 
 
 def run_study(

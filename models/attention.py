@@ -14,9 +14,9 @@ NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite, far below any activation's 
 class RMSNorm(nn.Module):
     """x / rms(x) * gain over the last dimension."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, in_block: bool = True) -> None:
         super().__init__()
-        self.gain = parameter(width, tag=Tag(Role.NORM, 1, width))
+        self.gain = parameter(width, tag=Tag(Role.NORM, 1, width, in_block=in_block))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), self.gain, NORM_EPS)

@@ -20,12 +20,16 @@ class Role(StrEnum):
 
 
 class Tag(NamedTuple):
-    """Role and fans of one parameter. `writes_residual`: its output is added to the residual stream."""
+    """Role and fans of one parameter. `writes_residual`: its output is added to the residual stream.
+
+    `in_block`: it is part of one of the model's blocks, so that rules of depth apply.
+    """
 
     role: Role
     fan_in: int
     fan_out: int
     writes_residual: bool = False
+    in_block: bool = True
 
 
 def parameter(*shape: int, tag: Tag, device: torch.device | str | None = None) -> nn.Parameter:

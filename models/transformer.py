@@ -30,19 +30,21 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Pre-RMSNorm blocks of attention and MoE. `head_multiplier` scales the logits: muP's 1/m, 1 otherwise.
+    """Pre-RMSNorm blocks of attention and MoE. muP scales the logits by `head_multiplier`, depth rules what each
+    block adds by `branch_multiplier`; both are 1 otherwise.
 
     Parameters are made uninitialised: `models.parametrization.initialise` fills them by role.
     """
 
-    def __init__(self, shape: ModelShape, *, backend: str = "grouped", head_multiplier: float = 1.0) -> None:
+    def __init__(self, shape: ModelShape, *, backend: str = "grouped") -> None:
         super().__init__()
         vocab, width = shape.vocab_size, shape.width
-        self.shape, self.head_multiplier = shape, head_multiplier
-        self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width))
+        self.shape = shape
+        self.head_multiplier = self.branch_multiplier = 1.0
+        self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
-        self.norm = RMSNorm(width)
-        self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab))
+        self.norm = RMSNorm(width, in_block=False)
+        self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
     def forward(self, tokens_bs: Tensor) -> Output:
         x = F.embedding(tokens_bs, self.embedding)
@@ -50,9 +52,9 @@ class Transformer(nn.Module):
         losses = []
         for block in self.blocks:
             assert isinstance(block, Block)
-            x = x + block.attention(block.attention_norm(x), rope)
+            x = torch.add(x, block.attention(block.attention_norm(x), rope), alpha=self.branch_multiplier)
             update, router_losses = block.moe(block.moe_norm(x))
-            x = x + update
+            x = torch.add(x, update, alpha=self.branch_multiplier)
             losses.append(router_losses)
         logits = F.linear(self.norm(x) * self.head_multiplier, self.head)
         balance, z, load = (torch.stack(column) for column in zip(*losses, strict=True))

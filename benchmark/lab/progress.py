@@ -44,12 +44,12 @@ class Progress:
         self._asked_flops += sum(trial.flops for trial in trials)
         self._total_flops = max(self._total_flops, self._asked_flops)
 
-    def done(self, trial: Trial, rung: str, measurements: Sequence[Measurement]) -> None:
+    def done(self, trial: Trial, label: str, measurements: Sequence[Measurement]) -> None:
         self._num_done += 1
         self._done_flops += trial.flops
         left = self._left()
         self._bar.update(self._task, completed=self._done_flops, total=self._total_flops, left=left)
-        head = f"[{self._num_done}/{self._trials}] {rung} {trial.parametrization} lr={trial.lr:.4g} seed={trial.seed}"
+        head = f"[{self._num_done}/{self._trials}] {label} lr={trial.lr:.4g} seed={trial.seed}"
         seconds = measurements[0].seconds
         self._say(f"{head}: {', '.join(_describe(m) for m in measurements)} ({seconds:.0f} s){left and ', ' + left}")
 

@@ -1,11 +1,11 @@
-"""A lab without training: losses from a known law, so that tests know the answer."""
+"""A lab without training: losses from a known law, so that the answer is known and any ladder takes seconds."""
 
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from paradigms.base import Measurement, ParametrizationName, Request, Rung
 
@@ -14,55 +14,100 @@ DECAY_FRACTION = 0.2  # of each horizon, after its branch from the trunk; the st
 FLOOR, SIZE_SCALE, SIZE_POWER, TOKEN_SCALE, TOKEN_POWER = 1.69, 406.4, 0.34, 410.7, 0.28
 
 
-@dataclass(frozen=True)
-class TrueLaw:
-    """lr* = k N_active^-u D^-v in sp. In mup N counts as `mup_base` active parameters, but for a drift of transfer."""
+class _Truth(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    k: float
+
+class TrueLaw(_Truth):
+    """lr* = k N_active^-u D^-v B^w A^s in sp, with B batch tokens and A = N_active / N_total.
+
+    In mup N counts as `mup_base` active parameters, but for a drift of transfer; with `mup_v`, D as `mup_tokens`.
+    """
+
+    k: PositiveFloat
     u: float
     v: float
-    mup_base: int = 1
+    w: float = 0.0
+    s: float = 0.0
+    mup_base: PositiveInt = 1
     mup_drift: float = 0.0  # mup: lr* falls as (N / mup_base)^-mup_drift
+    mup_tokens: PositiveInt = 1
+    mup_v: float | None = None  # mup: lr* falls as (D / mup_tokens)^-mup_v, what a horizon rule leaves; None: v
 
-    def lr(self, n_active: int, tokens: int, parametrization: ParametrizationName) -> float:
+    def lr(
+        self,
+        n_active: int,
+        tokens: int,
+        parametrization: ParametrizationName,
+        *,
+        batch_tokens: int = 1,
+        activation: float = 1.0,
+    ) -> float:
         """The best LR."""
+        level = self.k * batch_tokens**self.w * activation**self.s
         if parametrization == "sp":
-            return float(self.k * n_active**-self.u * tokens**-self.v)
-        base = self.k * self.mup_base**-self.u * tokens**-self.v
-        return float(base * (n_active / self.mup_base) ** -self.mup_drift)
+            return float(level * n_active**-self.u * tokens**-self.v)
+        base = level * self.mup_base**-self.u * self.mup_tokens**-self.v
+        v = self.v if self.mup_v is None else self.mup_v
+        return float(base * (n_active / self.mup_base) ** -self.mup_drift * (tokens / self.mup_tokens) ** -v)
+
+    def best(self, rung: Rung, horizon: int, parametrization: ParametrizationName) -> float:
+        """The best LR of a rung at a horizon."""
+        return self.lr(
+            rung.n_active,
+            horizon,
+            parametrization,
+            batch_tokens=rung.batch_tokens,
+            activation=rung.n_active / rung.n_total,
+        )
+
+
+class Bowl(_Truth):
+    """Loss around lr*, in nats: curvature (ln lr - ln lr*)^2, plus noise. Defaults are Step Law's for dense models."""
+
+    curvature: PositiveFloat = 0.02  # nats per (ln lr)^2; 0.015-0.025 in arXiv 2503.04715's runs
+    steeper: PositiveFloat = 1.0  # times the curvature above lr*
+    plateau: PositiveFloat | None = None  # nats that the rise nears, as a loss that has stopped to learn; None: no end
+    diverge_above: PositiveFloat | None = None  # times lr*
+    noise_sd: NonNegativeFloat = 0.003  # of each run at each horizon
+    common_sd: NonNegativeFloat = 0.0  # of each seed at one rung and horizon, shared by all its LRs
+
+    def rise(self, x: float) -> float:
+        """Loss above the minimum at x = ln(lr / lr*), without noise."""
+        rise = self.curvature * (self.steeper if x > 0 else 1.0) * x**2
+        return rise if self.plateau is None else self.plateau * -math.expm1(-rise / self.plateau)
 
 
 class SimulatedLab:
-    """Loss = floor(N, D) + curvature (ln lr - ln lr*)^2 + noise, in nats; diverged above `diverge_above` times lr*.
+    """Loss = floor(N, D) + bowl; diverged above `diverge_above` times lr*. `bowl` takes the fields of Bowl.
 
     The noise depends on the run and the horizon alone, so that a run asked twice gives the same loss. A payer is
-    charged each distinct run once: the trunk to the last branch point and the decay to each horizon.
+    charged each distinct run once: the trunk to the last branch point and the decay to each horizon. With a fixed
+    `grid`, as published runs have, no other LR can be asked for.
     """
 
     def __init__(
-        self,
-        rungs: Sequence[Rung],
-        law: TrueLaw,
-        *,
-        curvature: float = 0.02,
-        noise_sd: float = 0.003,
-        seed: int = 0,
-        diverge_above: float = math.inf,
+        self, rungs: Sequence[Rung], law: TrueLaw, *, seed: int = 0, grid: Sequence[float] | None = None, **bowl: float
     ) -> None:
         self.rungs = {rung.name: rung for rung in rungs}
         self.law = law
-        self.curvature = curvature
-        self.noise_sd = noise_sd
+        self.bowl = Bowl(**bowl)
         self.seed = seed
-        self.diverge_above = diverge_above
+        self.grid = None if grid is None else tuple(sorted(grid))
         self.calls = 0
         self._charged: dict[str, dict[Request, float]] = {}
 
+    def lrs(self, rung: str) -> tuple[float, ...] | None:
+        """The only LRs that a rung can be run at; None where every one can."""
+        return self.grid
+
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        """One measurement per request and horizon. Raises KeyError for an unknown rung."""
+        """One measurement per request and horizon. Raises KeyError for an unknown rung or an LR off the grid."""
         self.calls += 1
         charged = self._charged.setdefault(payer, {})
         for request in requests:
+            if self.grid is not None and request.lr not in self.grid:
+                raise KeyError(f"{request.rung} has no run at lr {request.lr}")
             charged[request._replace(horizons=tuple(sorted(request.horizons)))] = self.flops(request)
         return [[self._read(request, horizon) for horizon in request.horizons] for request in requests]
 
@@ -76,10 +121,11 @@ class SimulatedLab:
 
     def _read(self, request: Request, horizon: int) -> Measurement:
         rung = self.rungs[request.rung]
-        best = self.law.lr(rung.n_active, horizon, request.parametrization)
-        diverged = request.lr > self.diverge_above * best
+        best = self.law.best(rung, horizon, request.parametrization)
+        limit = self.bowl.diverge_above
+        diverged = limit is not None and request.lr > limit * best
         floor = FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
-        loss = floor + self.curvature * math.log(request.lr / best) ** 2 + self._noise(request, horizon)
+        loss = floor + self.bowl.rise(math.log(request.lr / best)) + self._noise(request, horizon)
         return Measurement(
             trial_id=_digest(request._replace(horizons=tuple(sorted(request.horizons)))).hex()[:16],
             rung=request.rung,
@@ -90,12 +136,19 @@ class SimulatedLab:
             verdict="diverged" if diverged else "finished",
             loss=None if diverged else loss,
             flops=self.flops(request),
-            message=f"lr above {self.diverge_above:g} times the best" if diverged else "",
+            message=f"lr above {limit:g} times the best" if diverged else "",
         )
 
     def _noise(self, request: Request, horizon: int) -> float:
-        key = _digest((self.seed, tuple(request._replace(horizons=(horizon,)))))
-        return self.noise_sd * float(np.random.default_rng(int.from_bytes(key)).standard_normal())
+        own = self._normal(tuple(request._replace(horizons=(horizon,))))
+        if not self.bowl.common_sd:
+            return self.bowl.noise_sd * own
+        common = self._normal((request.rung, request.parametrization, request.seed, horizon))
+        return self.bowl.noise_sd * own + self.bowl.common_sd * common
+
+    def _normal(self, key: object) -> float:
+        """A standard normal that depends on the key and the lab's seed alone."""
+        return float(np.random.default_rng(int.from_bytes(_digest((self.seed, key)))).standard_normal())
 
 
 def _digest(key: object) -> bytes:

@@ -14,7 +14,7 @@ from benchmark.errors import InputError
 from benchmark.lab.trial import Trial
 from paradigms.base import Measurement
 
-VERSION = "1"
+VERSION = "2"
 TABLES = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (id TEXT PRIMARY KEY, spec TEXT NOT NULL);

@@ -1,14 +1,26 @@
 """The lab that trains: requests become trials, stored ones are looked up, the rest go to the workers."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
 
-from benchmark.config import StudyConfig
 from benchmark.lab.executors import Fault, Outcome
 from benchmark.lab.progress import Progress
 from benchmark.lab.store import Store
-from benchmark.lab.trial import Trial, resolve
-from paradigms.base import Measurement, Request
+from benchmark.lab.trial import Setup, Trial, resolve
+from paradigms.base import Measurement, ParametrizationName, Request
+
+
+class Label(NamedTuple):
+    """What a study calls a trial; one trial may have several, where two parametrizations are one function."""
+
+    rung: str
+    parametrization: str
+
+    def put_on(self, measurement: Measurement) -> Measurement:
+        return measurement.model_copy(update=self._asdict())
+
+    def __str__(self) -> str:
+        return f"{self.rung} {self.parametrization}"
 
 
 class Executor(Protocol):
@@ -20,7 +32,7 @@ class TrainedLab:
 
     def __init__(
         self,
-        config: StudyConfig,
+        setup: Setup,
         corpus_digest: str,
         store: Store,
         executor: Executor,
@@ -28,46 +40,55 @@ class TrainedLab:
         *,
         precision: Literal["fp32", "bf16"],
     ) -> None:
-        self._config, self._corpus_digest, self._precision = config, corpus_digest, precision
+        self._setup, self._corpus_digest, self._precision = setup, corpus_digest, precision
         self._store, self._executor, self._progress = store, executor, progress
         self._charged: dict[str, dict[str, float]] = {}  # payer -> trial id -> FLOPs
         self.trained_now = 0
         self.failed: dict[str, list[Measurement]] = {}
-        self.seen: dict[tuple[str, int], Measurement] = {}  # all measured so far, also of a call that was interrupted
+        self.seen: dict[tuple[str, str, str, int], Measurement] = {}  # all so far, also of a call that was interrupted
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
         trials = [self._resolve(request) for request in requests]
         bill = self._charged.setdefault(payer, {})
-        bill.update({trial.id: trial.flops for trial in trials})
-        found = self._obtain(trials, {t.id: request.rung for t, request in zip(trials, requests, strict=True)})
+        bill.update({trial.id: trial.flops for parts in trials for trial in parts})
+        labels: dict[str, list[Label]] = {}
+        for parts, request in zip(trials, requests, strict=True):
+            for trial in parts:
+                labels.setdefault(trial.id, []).append(Label(request.rung, request.parametrization))
+        found = self._obtain([trial for parts in trials for trial in parts], labels)
         return [
-            [m.model_copy(update={"rung": request.rung}) for m in found[trial.id]]
-            for trial, request in zip(trials, requests, strict=True)
+            [
+                Label(request.rung, request.parametrization).put_on(m)
+                for trial in parts
+                for m in found[trial.id]
+            ]
+            for parts, request in zip(trials, requests, strict=True)
         ]
 
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
 
-    def _resolve(self, request: Request) -> Trial:
-        return resolve(request, self._config, corpus_digest=self._corpus_digest, precision=self._precision)
+    def _resolve(self, request: Request) -> tuple[Trial, ...]:
+        return resolve(request, self._setup, corpus_digest=self._corpus_digest, precision=self._precision)
 
-    def _obtain(self, trials: Iterable[Trial], rungs: dict[str, str]) -> dict[str, list[Measurement]]:
+    def _obtain(self, trials: Iterable[Trial], labels: Mapping[str, list[Label]]) -> dict[str, list[Measurement]]:
         """Measurements by trial id; each distinct trial is trained at most once and stored as it completes."""
         distinct = {trial.id: trial for trial in trials}
         stored = {key: self._store.get(trial) for key, trial in distinct.items()}
         found = {key: measurements for key, measurements in stored.items() if measurements is not None}
         for key, measurements in found.items():
-            self._see(rungs[key], measurements)
+            self._see(labels[key], measurements)
         todo = [trial for key, trial in distinct.items() if key not in found]
         self._progress.add(todo)
         for trial, outcome in self._executor.run(todo):
             found[trial.id] = measurements = self._keep(trial, outcome)
-            self._see(rungs[trial.id], measurements)
-            self._progress.done(trial, rungs[trial.id], measurements)
+            self._see(labels[trial.id], measurements)
+            self._progress.done(trial, str(labels[trial.id][0]), measurements)
         return found
 
-    def _see(self, rung: str, measurements: Iterable[Measurement]) -> None:
-        self.seen.update({(m.trial_id, m.horizon): m.model_copy(update={"rung": rung}) for m in measurements})
+    def _see(self, labels: Iterable[Label], measurements: Sequence[Measurement]) -> None:
+        for label in labels:
+            self.seen.update({(*label, m.trial_id, m.horizon): label.put_on(m) for m in measurements})
 
     def _keep(self, trial: Trial, outcome: Outcome) -> list[Measurement]:
         if isinstance(outcome, Fault):
@@ -82,7 +103,7 @@ def _failure(trial: Trial, horizon: int, fault: Fault) -> Measurement:
     return Measurement(
         trial_id=trial.id,
         rung="",
-        parametrization=trial.parametrization,
+        parametrization="",
         lr=trial.lr,
         seed=trial.seed,
         horizon=horizon,
@@ -90,3 +111,17 @@ def _failure(trial: Trial, horizon: int, fault: Fault) -> Measurement:
         flops=trial.flops,
         message=fault.message,
     )
+
+
+def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
+    """What a study calls a stored trial: each rung and parametrization whose request resolves to it."""
+    found = []
+    for rung in setup.rungs:
+        for name in parametrizations:
+            request = Request(
+                rung.name, name, trial.lr, trial.seed, trial.horizons, trial.horizon_exponent, trial.role_lrs
+            )
+            parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
+            if trial.id in {part.id for part in parts}:
+                found.append(Label(rung.name, name))
+    return found

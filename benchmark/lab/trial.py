@@ -2,26 +2,30 @@
 
 import hashlib
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from benchmark.config import OptimizerConfig, ScheduleConfig, StudyConfig
+from benchmark.config import CorpusConfig, OptimizerConfig, ScheduleConfig
+from benchmark.ladder import Base, Ladder, Rung
+from models.rules import STANDARD, Rules, TokenRule, token_rule
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Request
 
-SPEC_VERSION = 1  # raised when the meaning of a specification changes, so that old results are not reused
+SPEC_VERSION = 2  # raised when the meaning of a specification changes, so that old results are not reused
 
 
 class Trial(BaseModel):
-    """One resolved training run. `base` is the shape whose init and LRs muP carries over; sp ignores widths."""
+    """One resolved training run. `rules` carry its LR, init and decay over from `base`, which standard ones ignore."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     spec_version: int = SPEC_VERSION
     shape: ModelShape
-    base: ModelShape
-    parametrization: ParametrizationName
+    base: Base
+    rules: Rules
+    horizon_exponent: float | None
+    role_lrs: tuple[tuple[str, float], ...]
     lr: float
     seed: int
     horizons: tuple[int, ...]
@@ -54,21 +58,76 @@ def branch_point(horizon: int, trial: Trial) -> int:
     return int(horizon * (1 - trial.schedule.decay_fraction)) // batch * batch
 
 
-def resolve(request: Request, config: StudyConfig, *, corpus_digest: str, precision: Literal["fp32", "bf16"]) -> Trial:
-    """The trial that a paradigm's request means in this study."""
-    rung = config.rungs.rung(request.rung)
-    return Trial(
-        shape=rung.shape,
-        base=config.rungs.rung(config.paradigms.mutransfer_proxy).shape,
-        parametrization=request.parametrization,
-        lr=request.lr,
-        seed=request.seed,
-        horizons=tuple(sorted(request.horizons)),
-        batch_tokens=rung.batch_tokens,
-        optimizer=config.optimizer,
-        schedule=config.schedule,
-        expert_backend=config.expert_backend,
-        precision=precision,
-        corpus_digest=corpus_digest,
-        val_documents=config.corpus.val_documents,
+class Setup(Protocol):
+    """What a study says about all of its trials."""
+
+    @property
+    def corpus(self) -> CorpusConfig: ...
+    @property
+    def optimizer(self) -> OptimizerConfig: ...
+    @property
+    def schedule(self) -> ScheduleConfig: ...
+    @property
+    def expert_backend(self) -> str: ...
+    @property
+    def rungs(self) -> Ladder: ...
+    @property
+    def base(self) -> Base: ...
+    def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
+
+
+def resolve(
+    request: Request, setup: Setup, *, corpus_digest: str, precision: Literal["fp32", "bf16"]
+) -> tuple[Trial, ...]:
+    """The trials that a paradigm's request means: one, or one a horizon where the rules depend on the horizon.
+
+    At the base all rules are one function, so the standard ones stand for them and the run is trained once.
+    """
+    rung, base = setup.rungs.rung(request.rung), setup.base
+    rules = setup.rules_of(request.parametrization)
+    horizons = tuple(sorted(request.horizons))
+    parts = tuple((horizon,) for horizon in horizons) if rules.by_tokens else (horizons,)
+    return tuple(
+        Trial(
+            shape=rung.shape,
+            base=base,
+            rules=STANDARD if _is_base(rules, rung, part, base) else rules,
+            horizon_exponent=request.horizon_exponent if rules.horizon in ("power", "fitted") else None,
+            role_lrs=tuple(sorted(request.role_lrs)),
+            lr=request.lr,
+            seed=request.seed,
+            horizons=part,
+            batch_tokens=rung.batch_tokens,
+            optimizer=_optimizer(setup, rung),
+            schedule=setup.schedule,
+            expert_backend=setup.expert_backend,
+            precision=precision,
+            corpus_digest=corpus_digest,
+            val_documents=setup.corpus.val_documents,
+        )
+        for part in parts
+    )
+
+
+def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
+    """Sizes of no rule (experts, vocabulary) may differ."""
+    names = ("width", "depth", "expert_width", "shared_width")
+    same_shape = all(getattr(rung.shape, name) == getattr(base.shape, name) for name in names)
+    return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))
+
+
+def _optimizer(setup: Setup, rung: Rung) -> OptimizerConfig:
+    if rung.weight_decay is None:
+        return setup.optimizer
+    return setup.optimizer.model_copy(update={"weight_decay": rung.weight_decay})
+
+
+def token_rule_of(trial: Trial) -> TokenRule:
+    """The trial's own multipliers for its batch and horizon; a rule that depends on the horizon has one."""
+    return token_rule(
+        trial.rules,
+        m_batch=trial.batch_tokens / trial.base.batch_tokens,
+        m_tokens=max(trial.horizons) / trial.base.tokens,
+        m_size=trial.shape.n_active / trial.base.shape.n_active,
+        exponent=trial.horizon_exponent,
     )

@@ -13,7 +13,7 @@ from benchmark.lab.trial import Trial, branch_point
 from benchmark.training.checkpoints import TrunkState
 from benchmark.training.corpus import Corpus
 from benchmark.training.metrics import DivergenceRule, count_spikes, grad_norm, validate
-from benchmark.training.optimizer import build_engine, set_lrs
+from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
 from benchmark.training.schedules import wsd
 from paradigms.base import Measurement, Verdict
 
@@ -100,8 +100,8 @@ def train(trial: Trial, corpus: Corpus, *, log: Log) -> list[Measurement]:
     return [
         Measurement(
             trial_id=trial.id,
-            rung="",  # a label of the ladder, put there by the lab
-            parametrization=trial.parametrization,
+            rung="",  # labels of the study, put there by the lab
+            parametrization="",
             lr=trial.lr,
             seed=trial.seed,
             horizon=horizon,
@@ -141,4 +141,6 @@ def _reading(run: Run) -> tuple[Verdict, dict[str, Any]]:
         "loss_spikes": float(count_spikes(run.losses)),
         "max_violation": found.max_violation,
     }
+    if (tau := tau_ema(run.trial)) is not None:
+        metrics["tau_ema"] = tau
     return "finished", {"loss": found.loss, "loss_se": found.loss_se, "metrics": metrics}

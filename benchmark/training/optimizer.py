@@ -6,8 +6,10 @@ from typing import Any
 
 import torch
 
-from benchmark.lab.trial import Trial
+from benchmark.lab.trial import Trial, token_rule_of
 from models import parametrization
+from models.roles import Role, Tag
+from models.rules import Ratios, Rule, rule
 
 
 def start_deepspeed() -> Any:
@@ -39,23 +41,57 @@ def _free_port() -> int:
 def build_engine(trial: Trial) -> Any:
     """A DeepSpeed engine over an initialised model; each group keeps its `lr_multiplier`."""
     deepspeed = start_deepspeed()
-    settings = trial.optimizer
     model, rules = parametrization.build(
-        trial.parametrization,
+        trial.rules,
         trial.shape,
-        trial.base,
+        trial.base.shape,
         backend=trial.expert_backend,
-        embedding_std=settings.embedding_std,
+        embedding_std=trial.optimizer.embedding_std,
         seed=trial.seed,
     )
-    optimizer = torch.optim.AdamW(
-        parametrization.param_groups(model, rules, lr=trial.lr, weight_decay=settings.weight_decay),
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.eps,
-        fused=True,
-    )
+    optimizer = torch.optim.AdamW(groups(trial, model, rules), betas=betas(trial), fused=True)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=engine_config(trial))
     return engine
+
+
+def groups(trial: Trial, model: torch.nn.Module, rules: dict[str, Rule]) -> list[dict[str, object]]:
+    """The trial's parameter groups."""
+    settings = trial.optimizer
+    return parametrization.param_groups(
+        model,
+        rules,
+        lr=trial.lr,
+        weight_decay=settings.weight_decay,
+        eps=settings.eps,
+        tokens=token_rule_of(trial),
+        role_lrs=dict(trial.role_lrs),
+    )
+
+
+def betas(trial: Trial) -> tuple[float, float]:
+    """Adam's betas under the trial's token rule; none goes below 0, where a far shorter run would put it."""
+    pace = token_rule_of(trial).one_minus_beta
+    settings = trial.optimizer
+    return max(0.0, 1 - pace * (1 - settings.beta1)), max(0.0, 1 - pace * (1 - settings.beta2))
+
+
+def tau_ema(trial: Trial) -> float | None:
+    """How far AdamW's average reaches, as a fraction of the run: batch / (lr weight_decay tokens), arXiv 2505.13738.
+
+    Of the attention matrices at the peak LR; None without decay.
+    """
+    width = trial.shape.width
+    tokens = token_rule_of(trial)
+    hidden = rule(
+        trial.rules,
+        Tag(Role.ATTENTION, width, width),
+        Ratios(fan_in=width / trial.base.shape.width, depth=trial.shape.depth / trial.base.shape.depth),
+        depth=trial.shape.depth,
+        embedding_std=trial.optimizer.embedding_std,
+    )
+    lr = trial.lr * tokens.lr * hidden.lr
+    decay = trial.optimizer.weight_decay * tokens.weight_decay * hidden.weight_decay
+    return trial.batch_tokens / (lr * decay * max(trial.horizons)) if decay else None
 
 
 def engine_config(trial: Trial) -> dict[str, Any]:
@@ -75,7 +111,7 @@ def engine_config(trial: Trial) -> dict[str, Any]:
 
 
 def set_lrs(engine: Any, lr: float) -> None:
-    """Write lr x role multiplier into every group, then check what the engine holds: nothing else may schedule LRs."""
+    """Write lr x multiplier of the group into every group, then check what the engine holds: nothing else may schedule LRs."""
     groups = engine.optimizer.param_groups
     for group in groups:
         group["lr"] = lr * group["lr_multiplier"]

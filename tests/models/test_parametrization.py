@@ -1,40 +1,65 @@
-"""mup as the oracle for dense roles; properties of the rule table for the rest."""
+"""mup as the oracle for dense roles; all parametrizations are one function at the base."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import mup
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from models.parametrization import build, param_groups, width_ratio
+from models.parametrization import Built, build, param_groups
 from models.roles import Role, tag_of
+from models.rules import MUTRANSFER, STANDARD, Rules
 from models.shape import ModelShape
 from models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
-LR, DECAY = 0.01, 0.1
+LR, DECAY, EPS = 0.01, 0.1, 1e-8
+WIDTH_ONLY = Rules(width=True, router=True, experts="fi", weight_decay="independent")
+RULES = st.builds(
+    Rules,
+    width=st.booleans(),
+    router=st.booleans(),
+    experts=st.sampled_from(["none", "mf", "fi"]),
+    depth=st.sampled_from(["none", "depth_mup", "completep"]),
+    weight_decay=st.sampled_from(["standard", "sqrt", "independent"]),
+    eps=st.booleans(),
+)
 
 
-def _build(name: str, shape: ModelShape, base: ModelShape) -> tuple[Transformer, dict]:  # type: ignore[type-arg]
-    return build(name, shape, base, backend="grouped", embedding_std=0.1, seed=0)  # type: ignore[arg-type]
+def _build(rules: Rules, shape: ModelShape, base: ModelShape) -> Built:
+    return build(rules, shape, base, backend="grouped", embedding_std=0.1, seed=0)
 
 
-def _effective(groups: list[dict], model: Transformer) -> dict[str, tuple[float, float]]:  # type: ignore[type-arg]
+def _groups(built: Built) -> list[dict[str, Any]]:
+    return param_groups(built.model, built.rules, lr=LR, weight_decay=DECAY, eps=EPS)
+
+
+def _effective(groups: list[dict[str, Any]], model: Transformer) -> dict[str, tuple[float, float]]:
     names = {id(param): name for name, param in model.named_parameters()}
     return {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
 
 
-@pytest.mark.parametrize("changes", [{"width": 64, "expert_width": 64}, {"width": 96, "expert_width": 160, "depth": 3}])
-def test_dense_groups_equal_mups_adamw(changes: dict[str, int]) -> None:
+@pytest.mark.parametrize("optimizer", [mup.MuAdamW, mup.MuAdam], ids=["MuAdamW", "MuAdam"])
+@pytest.mark.parametrize(
+    "changes",
+    [{"width": 64, "expert_width": 64}, {"width": 96, "expert_width": 160}, {"width": 128, "expert_width": 48}],
+    ids=str,
+)
+def test_dense_groups_equal_mups_optimizers(changes: dict[str, int], optimizer: Callable[..., Any]) -> None:
     """mup decides LR and decay of each dense parameter; embedding, norms and head are handed to it without decay."""
-    model, rules = _build("mup", dense_shape(**changes), dense_shape())
-    ours = _effective(param_groups(model, rules, lr=LR, weight_decay=DECAY), model)
+    built = _build(WIDTH_ONLY, dense_shape(**changes), dense_shape())
+    ours = _effective(_groups(built), built.model)
     vector_roles = (Role.EMBEDDING, Role.NORM, Role.HEAD)
-    by_role = {name: tag_of(param, name).role in vector_roles for name, param in model.named_parameters()}
-    matrices = [param for name, param in model.named_parameters() if not by_role[name]]
-    vectors = [param for name, param in model.named_parameters() if by_role[name]]
-    oracle = mup.MuAdamW([{"params": matrices, "weight_decay": DECAY}, {"params": vectors, "weight_decay": 0.0}], lr=LR)
-    expected = _effective(oracle.param_groups, model)
+    is_vector = {name: tag_of(param, name).role in vector_roles for name, param in built.model.named_parameters()}
+    matrices = [param for name, param in built.model.named_parameters() if not is_vector[name]]
+    vectors = [param for name, param in built.model.named_parameters() if is_vector[name]]
+    oracle = optimizer([{"params": matrices, "weight_decay": DECAY}, {"params": vectors, "weight_decay": 0.0}], lr=LR)
+    expected = _effective(oracle.param_groups, built.model)
     assert ours.keys() == expected.keys()
     for name, values in expected.items():
         assert ours[name] == pytest.approx(values, rel=1e-15), name  # lr / m against lr * (1 / m): one rounding
@@ -42,7 +67,7 @@ def test_dense_groups_equal_mups_adamw(changes: dict[str, int]) -> None:
 
 def test_head_equals_mups_readout() -> None:
     base, shape = dense_shape(), dense_shape(width=128, expert_width=128)
-    model, _ = _build("mup", shape, base)
+    model = _build(WIDTH_ONLY, shape, base).model
     readouts = [mup.MuReadout(s.width, s.vocab_size, bias=False) for s in (base, dense_shape(width=64), shape)]
     mup.set_base_shapes(readouts[2], readouts[0], delta=readouts[1], rescale_params=False)
     with torch.no_grad():
@@ -51,44 +76,64 @@ def test_head_equals_mups_readout() -> None:
     torch.testing.assert_close((x * model.head_multiplier) @ model.head.T, readouts[2](x))
 
 
-def test_base_shape_is_the_same_function_under_both() -> None:
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(RULES)
+def test_at_the_base_every_parametrization_is_one_function(rules: Rules) -> None:
+    """Bitwise: init, groups, logits, and weights after AdamW steps."""
     shape = moe_shape(shared_width=16)
-    (sp, sp_rules), (mu, mu_rules) = _build("sp", shape, shape), _build("mup", shape, shape)
-    assert sp_rules == mu_rules and sp.head_multiplier == mu.head_multiplier == 1
-    for (name, a), (_, b) in zip(sp.named_parameters(), mu.named_parameters(), strict=True):
-        assert torch.equal(a, b), name
+    ours, standard = _build(rules, shape, shape), _build(STANDARD, shape, shape)
+    assert ours.rules == standard.rules
+    assert _trained(ours) == _trained(standard)
 
 
-def test_moe_roles_scale_with_width_as_the_table_says() -> None:
-    base, m = moe_shape(), 4
-    shape = moe_shape(width=32 * m, expert_width=32 * m, depth=3)
-    model, rules = _build("mup", shape, base)
-    for name, param in model.named_parameters():
-        tag, got = tag_of(param, name), rules[name]
-        if tag.role in (Role.EMBEDDING, Role.NORM, Role.HEAD):
-            assert (got.lr, got.weight_decay) == (1, 0), name
-        elif tag.role is Role.ROUTER:
-            assert (got.lr, got.weight_decay) == (1 / m, 0)
-            assert got.init_std == pytest.approx(32**-0.5 / m)
-        else:
-            assert (got.lr, got.weight_decay) == (1 / m, m), name
-            assert width_ratio(param) == m
+def _trained(built: Built) -> list[list[float]]:
+    optimizer = torch.optim.AdamW(_groups(built))
+    tokens = torch.randint(built.model.shape.vocab_size, (2, 9), generator=torch.Generator().manual_seed(1))
+    seen = [built.model(tokens).logits.flatten().tolist()]
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(built.model(tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        optimizer.step()
+    return seen + [param.flatten().tolist() for param in built.model.parameters()]
+
+
+def test_other_expert_counts_are_no_width() -> None:
+    """More experts change no rule: mup would take any size that differs for a width."""
+    few, many = moe_shape(num_experts=4, top_k=1), moe_shape(num_experts=16, top_k=4)
+    assert _build(MUTRANSFER, many, few).rules == _build(MUTRANSFER, few, few).rules
+
+
+def test_branches_and_head_are_multiplied_as_the_table_says() -> None:
+    shape = moe_shape(width=64, expert_width=64, depth=6)
+    base = moe_shape(depth=2)
+    assert _build(STANDARD, shape, base).model.branch_multiplier == 1
+    for depth, expected in (("completep", 1 / 3), ("depth_mup", 3**-0.5)):
+        model = _build(MUTRANSFER.model_copy(update={"depth": depth}), shape, base).model
+        assert model.branch_multiplier == pytest.approx(expected)
+        assert model.head_multiplier == 0.5
 
 
 def test_sp_gives_every_role_the_same_lr() -> None:
-    _, rules = _build("sp", moe_shape(width=128, expert_width=64), moe_shape())
+    rules = _build(STANDARD, moe_shape(width=128, expert_width=64), moe_shape()).rules
     assert {rule.lr for rule in rules.values()} == {1.0}
     assert {rule.weight_decay for rule in rules.values()} == {0.0, 1.0}
 
 
-@pytest.mark.parametrize("name", ["sp", "mup"])
-def test_init_has_the_std_of_the_table(name: str) -> None:
-    model, rules = _build(name, moe_shape(width=128, expert_width=64), moe_shape())
+@pytest.mark.parametrize("rules", [STANDARD, MUTRANSFER], ids=["sp", "mup"])
+def test_init_has_the_std_of_the_table(rules: Rules) -> None:
+    built = _build(rules, moe_shape(width=128, expert_width=64), moe_shape())
     truncation = 0.9866  # std of a normal cut at 3 std
-    for key, param in model.named_parameters():
-        std = rules[key].init_std
+    for key, param in built.model.named_parameters():
+        std = built.rules[key].init_std
         if std is not None:
             assert param.std().item() == pytest.approx(std * truncation, rel=0.1), key
+
+
+def test_role_lrs_multiply_whole_roles() -> None:
+    built = _build(STANDARD, moe_shape(), moe_shape())
+    groups = param_groups(built.model, built.rules, lr=LR, weight_decay=DECAY, eps=EPS, role_lrs={"router": 4.0})
+    for name, (lr, _) in _effective(groups, built.model).items():
+        assert lr == pytest.approx(4 * LR if name.endswith("router") else LR), name
 
 
 def test_a_parameter_without_role_is_an_error() -> None:

@@ -9,13 +9,14 @@ from models.attention import rope_table, rotate
 from models.moe import MoE, route
 from models.parametrization import build
 from models.roles import Role, tag_of
+from models.rules import STANDARD
 from models.shape import ModelShape
 from models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 
 def _model(shape: ModelShape, backend: str = "grouped") -> Transformer:
-    return build("sp", shape, shape, backend=backend, embedding_std=0.1, seed=0)[0]
+    return build(STANDARD, shape, shape, backend=backend, embedding_std=0.1, seed=0)[0]
 
 
 def _tokens(shape: ModelShape, batch: int = 3) -> torch.Tensor:

@@ -1,0 +1,131 @@
+"""What every trained study needs while it runs: its folder, corpus, store and workers."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+import yaml
+from pydantic import BaseModel
+from rich.console import Console
+
+from benchmark.console import make_console
+from benchmark.environment import cuda_devices, default_workers, gpu_names
+from benchmark.errors import InputError
+from benchmark.lab.executors import LocalExecutor
+from benchmark.lab.progress import Progress
+from benchmark.lab.store import Store, lock
+from benchmark.lab.trained import TrainedLab
+from benchmark.lab.trial import Setup, Trial
+from benchmark.training.corpus import Corpus, prepare
+from models.experts.megablocks import unavailable_reason
+from paradigms.base import Measurement
+
+EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED = 0, 3, 130
+
+
+class TrainedStudy(Setup, Protocol):
+    """A config whose trials are trained."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open study folder. Only one process holds it."""
+
+    study: TrainedStudy
+    out: Path
+    corpus: Corpus
+    store: Store
+    workers: int
+    console: Console
+
+    @contextmanager
+    def lab(self, *, total_flops: float) -> Iterator[tuple[TrainedLab, Progress]]:
+        """A lab with its workers, and what it says of its progress."""
+        shape = self.study.base.shape
+        start = partial(start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents)
+        executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices())
+        progress = Progress(self.console, total_flops=total_flops)
+        precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
+        try:
+            with progress:
+                yield (
+                    TrainedLab(self.study, self.corpus.digest, self.store, executor, progress, precision=precision),
+                    progress,
+                )
+        finally:
+            executor.close()
+
+
+@contextmanager
+def open_session(study: TrainedStudy, out: Path, *, workers: int | None) -> Iterator[Session]:
+    """Open or create a study's folder. Raises InputError for bad input."""
+    if study.expert_backend == "megablocks":
+        raise InputError(unavailable_reason())
+    make_folder(out)
+    console = make_console()
+    with lock(out):
+        console.print("Preparing the corpus (once: up to half a minute, then cached) ...")
+        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        corpus.require(max(max(rung.horizons) for rung in study.rungs))
+        store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
+        write_config(study, out)
+        yield Session(study, out, corpus, store, workers or default_workers(), console)
+
+
+def write_config(study: object, out: Path) -> None:
+    """The resolved config, as it can be run again."""
+    assert isinstance(study, BaseModel)
+    write_text(out / "config.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
+
+
+def in_order(lab: TrainedLab) -> list[Measurement]:
+    """All that was measured, by place: sums must not depend on which run ended first."""
+    return sorted(lab.seen.values(), key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))
+
+
+def start_worker(
+    corpus_path: Path, seq_len: int, val_documents: int
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
+    """In a worker: import the training stack and open the corpus once; returns what trains one trial."""
+    import torch
+
+    from benchmark.training.corpus import load
+    from benchmark.training.loop import train
+
+    torch.set_num_threads(1)
+    corpus = load(corpus_path, seq_len, val_documents)
+
+    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
+        return train(trial, corpus, log=log)
+
+    return run
+
+
+def make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise InputError(f"OUT {out} cannot be written ({error.strerror}); choose another folder") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step, so that an interruption leaves the old one or the new one."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def cache_folder() -> Path:
+    """Where tokenized corpora are kept: LRLADDER_CACHE, else the user's cache folder."""
+    named = os.environ.get("LRLADDER_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrladder"

@@ -1,0 +1,254 @@
+"""The coordinate check: how large activations are, and what training adds to them, as a model grows along one axis.
+
+Coordinates of each role, RMS over tokens, channels and blocks, after every AdamW step on one fixed batch:
+
+* `size`: the activation itself.
+* `update`: what the module's own learning added: its output minus that of its weights of step 0 on the same input,
+  (W_t - W_0) x_t for one matrix; for the residual stream, the sum of this over its writers. This is what an LR rule
+  is about (arXiv 2203.03466 appendix J, 2510.19093). The change of an output would add W_0 (x_t - x_0): the init's
+  random signs again, which fade with size like those of the sizes at step 0.
+* `decay`: the share of a weight that AdamW's decay takes in a step, lr * weight_decay.
+
+A rule holds along an axis where the log-log slope of the coordinate is 0.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import stats
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from models.attention import rotate
+from models.parametrization import Built, param_groups
+from models.roles import tag_of
+from models.shape import ModelShape
+from models.transformer import Block, Transformer
+
+Axis = Literal["width", "depth", "experts", "expert_width"]
+Quantity = Literal["size", "update", "decay"]
+T = TypeVar("T")
+BAND = 0.1  # a rule holds where the slope is within it: over 8 times the size, a factor of 1.23
+CONFIDENCE = 0.9
+
+_READOUT = "a fresh readout of random signs adds up like width^-1/2; what it learns does not shrink"
+_AVERAGE = "fresh experts average independent outputs, like (top k)^-1/2; what they learn adds up"
+_MEAN_FIELD = "the mean-field init averages hidden units, like (expert width)^-1/2"
+INIT_SLOPE = -0.5  # of all transients below: a mean of independent terms
+TRANSIENTS: dict[tuple[Axis, str], str] = {
+    ("width", "logits"): _READOUT,
+    ("width", "router_logits"): _READOUT,
+    ("experts", "experts"): _AVERAGE,
+    ("expert_width", "experts"): _MEAN_FIELD,
+}
+
+
+class Settings(NamedTuple):
+    """AdamW and the auxiliary losses, as in training."""
+
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    grad_clip: float
+    load_balance: float
+    router_z: float
+
+
+class Coordinate(NamedTuple):
+    step: int
+    role: str
+    quantity: Quantity
+    rms: float
+    mean_abs: float  # mup's measure
+
+
+class Slope(NamedTuple):
+    """Of log2 coordinate against log2 size, with a 90% t interval; NaN where a coordinate is 0 or not finite."""
+
+    slope: float
+    low: float
+    high: float
+
+
+def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
+    """The shape made `factor` times larger along one axis; head size and activation ratio stay."""
+    names: dict[Axis, tuple[str, ...]] = {
+        "width": ("width", "expert_width", "shared_width"),
+        "depth": ("depth",),
+        "experts": ("num_experts", "top_k"),
+        "expert_width": ("expert_width", "shared_width"),
+    }
+    return shape.model_copy(update={name: factor * getattr(shape, name) for name in names[axis]})
+
+
+def trace(built: Built, tokens: Tensor, settings: Settings, *, steps: int) -> list[Coordinate]:
+    """Train on one batch [B, S + 1] at a constant LR; every coordinate before the first step and after each."""
+    model = built.model
+    groups = param_groups(model, built.rules, lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps)
+    optimizer = torch.optim.AdamW(groups, betas=settings.betas)
+    recorder = Recorder(model, tokens[:, :-1])
+    found = recorder.record(0)
+    for step in range(1, steps + 1):
+        _train_step(model, optimizer, tokens, settings)
+        found += recorder.record(step)
+        found += _decay(step, model, optimizer)
+    return found
+
+
+def _train_step(model: Transformer, optimizer: torch.optim.Optimizer, tokens: Tensor, settings: Settings) -> None:
+    output = model(tokens[:, :-1])
+    loss = F.cross_entropy(output.logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+    optimizer.zero_grad()
+    (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
+    optimizer.step()
+
+
+def _decay(step: int, model: Transformer, optimizer: torch.optim.Optimizer) -> list[Coordinate]:
+    names = {id(param): name for name, param in model.named_parameters()}
+    shares: dict[str, list[float]] = {}
+    for group in optimizer.param_groups:
+        for param in group["params"] if group["weight_decay"] else ():
+            role = tag_of(param, names[id(param)]).role
+            shares.setdefault(role, []).append(group["lr"] * group["weight_decay"])
+    return [_coordinate(step, role, "decay", [torch.tensor(values)]) for role, values in shares.items()]
+
+
+class Recorder:
+    """Remembers a model's weights, and records its coordinates on one batch of tokens [B, S] against them."""
+
+    def __init__(self, model: Transformer, tokens_bs: Tensor) -> None:
+        self._model, self._tokens = model, tokens_bs
+        self._start = {name: param.detach().clone() for name, param in model.named_parameters()}
+
+    @torch.no_grad()
+    def record(self, step: int) -> list[Coordinate]:
+        """Sizes, and after step 0 updates."""
+        sizes, updates = self._activations()
+        found = [_coordinate(step, role, "size", values) for role, values in sizes.items()]
+        if step:
+            found += [_coordinate(step, role, "update", values) for role, values in updates.items()]
+        return found
+
+    def _activations(self) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
+        """By role, one tensor or one for each block."""
+        model, start = self._model, self._start
+        calls = _calls(model, (self._tokens,))
+        embedding = F.embedding(self._tokens, model.embedding)
+        sizes = {"embedding": [embedding]}
+        updates = {"embedding": [embedding - F.embedding(self._tokens, start["embedding"])]}
+        for i, block in enumerate(model.blocks):
+            assert isinstance(block, Block)
+            attention, moe = _inside(f"blocks.{i}.attention", calls), calls[f"blocks.{i}.moe"]
+            now = _roles(attention, moe, block.moe.router)
+            before = _roles(*_at_weights(block, _inside(f"blocks.{i}", start), attention[""].args, moe.args))
+            for role, value in now.items():
+                sizes.setdefault(role, []).append(value)
+                updates.setdefault(role, []).append(value - before[role])
+        branches = torch.stack(updates["attention"] + updates["experts"]).sum(0)
+        sizes["residual"] = [calls["norm"].args[0]]
+        updates["residual"] = [updates["embedding"][0] + model.branch_multiplier * branches]
+        normed = calls["norm"].output * model.head_multiplier
+        sizes["logits"] = [calls[""].output.logits]
+        updates["logits"] = [F.linear(normed, model.head - start["head"])]
+        return sizes, updates
+
+
+class _Call(NamedTuple):
+    args: tuple[Any, ...]
+    output: Any
+
+
+def _roles(attention: Mapping[str, _Call], moe: _Call, router: Tensor | None) -> dict[str, Tensor]:
+    """What a block's modules put out, from calls of its attention and of its MoE."""
+    outputs = {"attention": attention[""].output, "attention_logits": _attention_logits(attention)}
+    if router is not None:
+        outputs["router_logits"] = F.linear(moe.args[0].float(), router.float())
+    return outputs | {"experts": moe.output[0]}
+
+
+def _at_weights(
+    block: Block, weights: Mapping[str, Tensor], attention_args: tuple[Any, ...], moe_args: tuple[Any, ...]
+) -> tuple[dict[str, _Call], _Call, Tensor | None]:
+    """The same on these inputs with other weights; experts keep the router of now, whose learning is not theirs."""
+    moe = _inside("moe", weights)
+    router = moe.pop("router", None)
+    experts = _Call(moe_args, functional_call(block.moe, moe, moe_args))
+    return _calls(block.attention, attention_args, _inside("attention", weights)), experts, router
+
+
+def _attention_logits(calls: Mapping[str, _Call]) -> Tensor:
+    """q.k / sqrt(head_size) of the pairs that the causal mask leaves, [B, heads, pairs]."""
+    rope = calls[""].args[1]
+    q, k = (rotate(calls[name].output, *rope) for name in ("q_norm", "k_norm"))
+    logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
+    return logits[..., seen]
+
+
+@torch.no_grad()
+def _calls(module: nn.Module, args: tuple[Any, ...], weights: Mapping[str, Tensor] | None = None) -> dict[str, _Call]:
+    """Run a module, some of its weights replaced: what went into and came out of each module in it, by name."""
+    calls: dict[str, _Call] = {}
+
+    def keep(name: str) -> Any:
+        return lambda _, args, output: calls.update({name: _Call(args, output)})
+
+    handles = [part.register_forward_hook(keep(name)) for name, part in module.named_modules()]
+    try:
+        functional_call(module, dict(weights or {}), args)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def _inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
+    """What lies at or under a dotted name, by the rest of its name."""
+    return {
+        name.removeprefix(place).removeprefix("."): value
+        for name, value in found.items()
+        if name == place or name.startswith(f"{place}.")
+    }
+
+
+def _coordinate(step: int, role: str, quantity: Quantity, values: Sequence[Tensor]) -> Coordinate:
+    rms = math.sqrt(math.fsum(value.float().square().mean().item() for value in values) / len(values))
+    mean_abs = math.fsum(value.float().abs().mean().item() for value in values) / len(values)
+    return Coordinate(step, role, quantity, rms, mean_abs)
+
+
+def fit_slope(sizes: Sequence[float], coordinates: Sequence[float]) -> Slope:
+    """Least squares of log2 on log2 over all (size, seed). Needs three points."""
+    if not all(value > 0 and math.isfinite(value) for value in coordinates):
+        return Slope(math.nan, math.nan, math.nan)
+    x, y = np.log2(sizes), np.log2(coordinates)
+    centred = x - x.mean()
+    slope = float(centred @ y / (centred @ centred))
+    misses = y - y.mean() - slope * centred
+    error = math.sqrt(misses @ misses / (len(x) - 2) / (centred @ centred))
+    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * error
+    return Slope(slope, slope - reach, slope + reach)
+
+
+def passes(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> bool:
+    """Whether |slope| is at most BAND, or not shown to be more: its interval is at most +-BAND wide and reaches there.
+
+    A named transient may fall at step 0, as far as its cause takes it.
+    """
+    floor = INIT_SLOPE - BAND if has_transient(axis, role, quantity, step) else -BAND
+    return floor <= fit.slope <= BAND or (fit.high - fit.slope <= BAND and fit.low <= BAND and fit.high >= floor)
+
+
+def has_transient(axis: Axis, role: str, quantity: Quantity, step: int) -> bool:
+    return step == 0 and quantity == "size" and (axis, role) in TRANSIENTS
+
+
+def is_judged(axis: Axis, role: str, quantity: Quantity, step: int) -> bool:
+    """Sizes with a transient still hold what the init left in them; after step 0 their update is judged instead."""
+    return step == 0 or quantity != "size" or (axis, role) not in TRANSIENTS

@@ -1,0 +1,74 @@
+"""How muTransfer carries the LR over to another token horizon, by the rule that the study's parametrization applies."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from paradigms.fitting.curve import Curve
+from paradigms.fitting.design import MIN_SPAN
+
+HorizonRule = Literal["none", "sde", "power", "fitted"]
+
+SD_FLOOR = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
+Z90 = float(stats.norm.ppf(0.95))
+# Published exponents of tokens lie in [-0.51, 0.31] (arXiv 2408.13359, 2503.04715). Assumption: without a rule the
+# exponent is within this of 0, and a fitted one that is less sure says nothing
+UNKNOWN_EXPONENT = 0.5
+
+
+def searched_horizons(rule: HorizonRule, horizons: Sequence[int]) -> tuple[int, ...]:
+    """The proxy's horizons to search: with a rule of known exponent the base's, its longest, says all."""
+    return (max(horizons),) if rule in ("sde", "power") else tuple(horizons)
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """lr* = lr (tokens / base)^b over the proxy's horizons; `b` is 0 where they do not identify it."""
+
+    ln_lr: float
+    b: float
+    b_low: float  # 90%
+    b_high: float
+    covariance: tuple[tuple[float, float], tuple[float, float]]  # of (ln_lr, b)
+    flags: tuple[str, ...] = ()
+
+    def half_width(self, ratio: float) -> float:
+        """Of the 90% interval of ln lr at tokens / base = `ratio`."""
+        x = np.array([1.0, math.log(ratio)])
+        return Z90 * math.sqrt(x @ np.array(self.covariance) @ x)
+
+
+def sd_ln_lr(curve: Curve) -> float:
+    """Sd of ln lr* whose normal 90% interval is as wide as the curve's; floored, as no parabola is that exact."""
+    assert curve.lr_low is not None
+    assert curve.lr_high is not None
+    return max(math.log(curve.lr_high / curve.lr_low) / (2 * Z90), SD_FLOOR)
+
+
+def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
+    """Weighted least squares over interior curves by horizon; None where they do not identify the exponent."""
+    known = {tokens: curve for tokens, curve in curves.items() if curve.lr_best is not None}
+    if not known or max(known) < MIN_SPAN * min(known):
+        return None
+    x = np.array([[1.0, math.log(tokens / base)] for tokens in known])
+    y = np.array([math.log(curve.lr_best) for curve in known.values() if curve.lr_best is not None])
+    sd = np.array([sd_ln_lr(curve) for curve in known.values()])
+    unit = np.linalg.inv(x.T @ (x / sd[:, None] ** 2))
+    ln_lr, b = unit @ (x.T @ (y / sd**2))
+    dof = len(known) - 2
+    scatter = float((((y - x @ [ln_lr, b]) / sd) ** 2).sum()) / dof if dof else 1.0
+    covariance = max(1.0, scatter) * unit
+    half = Z90 * math.sqrt(covariance[1, 1])
+    if half > UNKNOWN_EXPONENT:
+        return None
+    flags = [f"horizon exponent {b:.2f} [{b - half:.2f}, {b + half:.2f}] fitted on {len(known)} horizons"]
+    if not dof:
+        flags.append("horizon exponent from 2 horizons: whether a power law holds is not tested")
+    if b - half <= 0 <= b + half:
+        flags.append("horizon exponent is not told from 0")
+    (a, c), (_, d) = covariance.tolist()
+    return Exponent(float(ln_lr), float(b), float(b - half), float(b + half), ((a, c), (c, d)), tuple(flags))

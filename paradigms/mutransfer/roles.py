@@ -1,0 +1,100 @@
+"""LR multipliers of whole roles, by coordinate search on the proxy at the best LR. Off unless a study asks for it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from scipy import stats
+
+from paradigms.base import Lab, Request
+from paradigms.fitting.curve import ASSUMED_NOISE, Curve
+
+FAMILY_ERROR = 0.05  # assumption, the usual level: chance that any multiplier is accepted where none helps
+
+RoleLrs = tuple[tuple[str, float], ...]
+
+
+class RoleSearchSpec(Protocol):
+    """Try `factor` and its inverse on each of `roles` in turn, in at most `max_trials` runs, seeds counted."""
+
+    @property
+    def roles(self) -> Sequence[str]: ...
+    @property
+    def factor(self) -> float: ...
+    @property
+    def max_trials(self) -> int: ...
+
+
+class Noise(NamedTuple):
+    """Sd of the loss of one run, nats, and its degrees of freedom."""
+
+    sd: float
+    dof: float
+
+
+@dataclass(frozen=True)
+class RoleLrsFound:
+    """The accepted multipliers, and what to say of the search."""
+
+    role_lrs: RoleLrs
+    flags: tuple[str, ...]
+
+
+def residual_noise(curves: Iterable[Curve]) -> Noise:
+    """From the residuals of all curves; assumed where these leave no degree of freedom."""
+    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
+    dof = sum(dof for _, dof in known)
+    if not dof:
+        return Noise(ASSUMED_NOISE, math.inf)
+    return Noise(math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof), dof)
+
+
+def least_gain(noise: Noise, *, candidates: int, seeds: int) -> float:
+    """Nats by which the best of `candidates` must win: one-sided t of two means over seeds, Bonferroni-corrected."""
+    quantile = float(stats.t.ppf(1 - FAMILY_ERROR / candidates, noise.dof))
+    return quantile * noise.sd * math.sqrt(2 / seeds)
+
+
+def search_roles(lab: Lab, at: Sequence[Request], spec: RoleSearchSpec, noise: Noise, *, payer: str) -> RoleLrsFound:
+    """Multipliers that lower the mean loss of `at`, one request a seed, by more than the noise.
+
+    Each role is tried once, both ways in one call; an accepted multiplier stays for the roles after it. Stops
+    where the next pair would not fit into the budget, the start included.
+    """
+    affordable = spec.max_trials // len(at)
+    roles = spec.roles[: max(0, affordable - 1) // 2]
+    if not roles:
+        return RoleLrsFound((), (f"no role tried: {spec.max_trials} runs do not pay for a start and one role",))
+    (best,) = _losses(lab, at, [()], payer)
+    if best is None:
+        return RoleLrsFound((), ("no role tried: the run at the best LR did not finish",))
+    least = least_gain(noise, candidates=2 * len(roles), seeds=len(at))
+    found: RoleLrs = ()
+    start = best
+    for role in roles:
+        tried: list[RoleLrs] = [(*found, (role, factor)) for factor in (spec.factor, 1 / spec.factor)]
+        losses = _losses(lab, at, tried, payer)
+        loss, candidate = min((math.inf if loss is None else loss, tried[i]) for i, loss in enumerate(losses))
+        if best - loss > least:
+            best, found = loss, candidate
+    return RoleLrsFound(found, tuple(_flags(spec, roles, found, gain=start - best, least=least)))
+
+
+def _losses(lab: Lab, at: Sequence[Request], tried: Sequence[RoleLrs], payer: str) -> list[float | None]:
+    """Mean loss over the requests with each set of multipliers; None where one did not finish."""
+    requests = [request._replace(role_lrs=role_lrs) for role_lrs in tried for request in at]
+    measured = [run[0].loss for run in lab.measure(requests, payer=payer)]
+    groups = [measured[i : i + len(at)] for i in range(0, len(measured), len(at))]
+    return [None if None in group else math.fsum(loss or 0.0 for loss in group) / len(at) for group in groups]
+
+
+def _flags(spec: RoleSearchSpec, roles: Sequence[str], found: RoleLrs, *, gain: float, least: float) -> Iterable[str]:
+    each = f"each had to win {1e3 * least:.1f} millinats at the proxy"
+    if found:
+        multipliers = ", ".join(f"{role} x{factor:g}" for role, factor in found)
+        yield f"LR multipliers {multipliers}: {1e3 * gain:.1f} millinats better; {each}"
+    else:
+        yield f"no LR multiplier of {len(roles)} roles beats the noise: {each}"
+    if len(roles) < len(spec.roles):
+        yield f"role search out of runs: {', '.join(spec.roles[len(roles) :])} not tried"

@@ -1,0 +1,53 @@
+"""What the golden group lists hold, and how they are written: `python -m tests.golden.groups` writes them anew."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import OptimizerConfig
+from benchmark.lab.trial import Trial
+from benchmark.training.optimizer import groups
+from models import parametrization
+from models.rules import MUTRANSFER, STANDARD, Rules
+from tests.benchmark.trials import BATCH, tiny_trial
+from tests.models.shapes import moe_shape
+
+FOLDER = Path(__file__).parent
+RULES: dict[str, Rules] = {"sp": STANDARD, "mup": MUTRANSFER.model_copy(update={"betas": True})}
+
+
+def golden_trial(name: str, **changes: object) -> Trial:
+    """Twice the base's width, 1.5 times its depth, twice its horizon, with a shared expert."""
+    base = moe_shape(depth=2, shared_width=16)
+    fields: dict[str, object] = {
+        "shape": base.model_copy(update={"width": 64, "expert_width": 64, "shared_width": 32, "depth": 3}),
+        "base": {"shape": base, "batch_tokens": BATCH, "tokens": 10 * BATCH},
+        "rules": RULES[name],
+        "horizons": (20 * BATCH,),
+        "optimizer": OptimizerConfig(eps=1e-8),
+    }
+    return tiny_trial(**(fields | changes))
+
+
+def group_list(name: str) -> list[dict[str, Any]]:
+    """LR, decay, eps and LR multiplier of each parameter, in the order of the groups."""
+    trial = golden_trial(name)
+    built = parametrization.build(
+        trial.rules, trial.shape, trial.base.shape, backend="reference", embedding_std=1.0, seed=0
+    )
+    names = {id(param): key for key, param in built.model.named_parameters()}
+    return [
+        {**{key: value for key, value in group.items() if key != "params"}, "params": [names[id(p)] for p in params]}
+        for group in groups(trial, built.model, built.rules)
+        if isinstance(params := group["params"], list)
+    ]
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((FOLDER / f"groups_{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    for rules in RULES:
+        (FOLDER / f"groups_{rules}.json").write_text(json.dumps(group_list(rules), indent=1) + "\n", encoding="utf-8")

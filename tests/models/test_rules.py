@@ -1,0 +1,159 @@
+"""The rule table: against a transcription by formula, and its properties."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.roles import Role, Tag
+from models.rules import MUTRANSFER, STANDARD, Ratios, Rule, Rules, rule, token_rule
+
+RATIO = st.floats(0.25, 64)
+BASE_WIDTH, BASE_HIDDEN, BASE_DEPTH = 32, 48, 2
+TAGS = {
+    Role.EMBEDDING: Tag(Role.EMBEDDING, 100, BASE_WIDTH, in_block=False),
+    Role.ATTENTION: Tag(Role.ATTENTION, BASE_WIDTH, BASE_WIDTH, writes_residual=True),
+    Role.ROUTER: Tag(Role.ROUTER, BASE_WIDTH, 8),
+    Role.EXPERT_UP: Tag(Role.EXPERT_UP, BASE_WIDTH, 2 * BASE_HIDDEN),
+    Role.EXPERT_DOWN: Tag(Role.EXPERT_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
+    Role.NORM: Tag(Role.NORM, 1, BASE_WIDTH),
+    Role.HEAD: Tag(Role.HEAD, BASE_WIDTH, 100, in_block=False),
+}
+
+
+def _rule(rules: Rules, role: Role, *, m_n: float = 1, m_h: float = 1, m_l: float = 1) -> Rule:
+    """The rule of a role whose widths are exactly m times the base's (fans need not be whole numbers here)."""
+    ratios = {
+        Role.EMBEDDING: (1, m_n),
+        Role.ATTENTION: (m_n, m_n),
+        Role.ROUTER: (m_n, 1),
+        Role.EXPERT_UP: (m_n, m_h),
+        Role.EXPERT_DOWN: (m_h, m_n),
+        Role.NORM: (1, 1),
+        Role.HEAD: (m_n, 1),
+    }
+    fan_in, fan_out = ratios[role]
+    tag = TAGS[role]._replace(fan_in=TAGS[role].fan_in * fan_in)  # type: ignore[arg-type]
+    depth = BASE_DEPTH * m_l
+    return rule(rules, tag, Ratios(fan_in, fan_out, m_l), depth=depth, embedding_std=1.0)  # type: ignore[arg-type]
+
+
+@given(m_n=RATIO, m_h=RATIO, m_l=RATIO, alpha=st.sampled_from([0.5, 1.0]), init=st.sampled_from(["mf", "fi"]))
+def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alpha: float, init: str) -> None:
+    """Transcribed as multipliers of the base: init std, forward, LR, decay, eps."""
+    block = m_l ** (alpha - 1)
+    down_std = m_n**0.5 / m_h if init == "mf" else m_h**-0.5
+    eps = m_l**-alpha
+    table = {
+        Role.EMBEDDING: (1, 1, 1, 0, 1 / m_n),
+        Role.ATTENTION: (m_n**-0.5, m_l**-alpha, block / m_n, m_n, eps / m_n),
+        Role.ROUTER: (1 / m_n, 1, block / m_n, 0, eps),
+        Role.EXPERT_UP: (m_n**-0.5, 1, block / m_n, m_n, eps / m_h),
+        Role.EXPERT_DOWN: (down_std, m_l**-alpha, block / m_h, m_h, eps * m_n / m_h**2),
+        Role.NORM: (None, 1, block, 0, eps),
+        Role.HEAD: (1, 1 / m_n, 1, 0, 1 / m_n),
+    }
+    depth = {0.5: "depth_mup", 1.0: "completep"}[alpha]
+    rules = MUTRANSFER.model_copy(update={"experts": init, "depth": depth})
+    for role, (std, *others) in table.items():
+        got, base = _rule(rules, role, m_n=m_n, m_h=m_h, m_l=m_l), _rule(rules, role)
+        if std is not None:
+            assert got.init_std is not None
+            assert base.init_std is not None
+            assert got.init_std / base.init_std == pytest.approx(std), role
+        assert tuple(got[1:]) == pytest.approx(others), role
+
+
+def _product(first: Rule, second: Rule, base: Rule) -> list[float]:
+    return [(a or 1.0) * (b or 1.0) / (c or 1.0) for a, b, c in zip(first, second, base, strict=True)]
+
+
+@given(first=RATIO, second=RATIO, axis=st.sampled_from(["m_n", "m_h", "m_l"]), role=st.sampled_from(list(TAGS)))
+def test_multipliers_compose_along_an_axis(first: float, second: float, axis: str, role: Role) -> None:
+    both = _rule(MUTRANSFER, role, **{axis: first * second})
+    one, other, base = (_rule(MUTRANSFER, role, **{axis: m}) for m in (first, second, 1.0))
+    assert [value or 1.0 for value in both] == pytest.approx(_product(one, other, base))
+
+
+@given(m_n=RATIO, m_l=RATIO, role=st.sampled_from(list(TAGS)))
+def test_axes_are_independent(m_n: float, m_l: float, role: Role) -> None:
+    both = _rule(MUTRANSFER, role, m_n=m_n, m_l=m_l)
+    wide, deep, base = (
+        _rule(MUTRANSFER, role, m_n=m_n),
+        _rule(MUTRANSFER, role, m_l=m_l),
+        _rule(MUTRANSFER, role),
+    )
+    assert [value or 1.0 for value in both] == pytest.approx(_product(wide, deep, base))
+
+
+@given(m_n=RATIO, m_h=RATIO, role=st.sampled_from([Role.ATTENTION, Role.EXPERT_UP, Role.EXPERT_DOWN]))
+def test_independent_decay_shrinks_weights_alike_at_every_width(m_n: float, m_h: float, role: Role) -> None:
+    got = _rule(MUTRANSFER.model_copy(update={"depth": "completep"}), role, m_n=m_n, m_h=m_h, m_l=3.0)
+    assert got.lr * got.weight_decay == pytest.approx(1)
+
+
+@given(m=RATIO)
+def test_decay_variants_lie_between(m: float) -> None:
+    values = [
+        _rule(MUTRANSFER.model_copy(update={"weight_decay": name}), Role.ATTENTION, m_n=m).weight_decay
+        for name in ("standard", "sqrt", "independent")
+    ]
+    assert values == pytest.approx([1, m**0.5, m])
+
+
+@given(role=st.sampled_from(list(TAGS)), m_n=RATIO, m_h=RATIO)
+def test_without_rules_lr_and_decay_know_no_size(role: Role, m_n: float, m_h: float) -> None:
+    got = _rule(STANDARD, role, m_n=m_n, m_h=m_h)
+    assert (got.forward, got.lr, got.eps) == (1, 1, 1)
+    assert got.weight_decay in (0, 1)
+
+
+HORIZONS = st.sampled_from(["none", "sde", "power", "fitted"])
+DECAYS = st.sampled_from(["none", "tau", "power_lines"])
+
+
+@given(horizon=HORIZONS, decay=DECAYS, betas=st.booleans(), exponent=st.floats(-1, 0))
+def test_at_the_base_batch_and_horizon_nothing_is_multiplied(
+    horizon: str, decay: str, betas: bool, exponent: float
+) -> None:
+    rules = Rules.model_validate({"horizon": horizon, "decay_horizon": decay, "betas": betas})
+    assert token_rule(rules, m_batch=1, m_tokens=1, exponent=exponent) == (1, 1, 1, 1)
+
+
+@given(m_batch=RATIO, m_tokens=RATIO, horizon=HORIZONS)
+def test_the_tau_rule_keeps_tau(m_batch: float, m_tokens: float, horizon: str) -> None:
+    """tau_EMA = batch / (lr decay tokens), arXiv 2505.13738."""
+    got = token_rule(
+        Rules.model_validate({"horizon": horizon, "decay_horizon": "tau"}),
+        m_batch=m_batch,
+        m_tokens=m_tokens,
+        exponent=-0.3,
+    )
+    assert m_batch / (got.lr * got.weight_decay * m_tokens) == pytest.approx(1)
+
+
+@given(m_batch=RATIO, m_tokens=RATIO)
+def test_the_sde_rule(m_batch: float, m_tokens: float) -> None:
+    s = math.sqrt(m_batch / m_tokens)
+    got = token_rule(MUTRANSFER.model_copy(update={"betas": True}), m_batch=m_batch, m_tokens=m_tokens)
+    assert got == pytest.approx((s, s, 1 / s, s * s))
+    assert token_rule(MUTRANSFER, m_batch=m_batch, m_tokens=m_tokens) == pytest.approx((s, s, 1, 1))
+
+
+@given(m_batch=RATIO, m_tokens=RATIO, m_size=RATIO)
+def test_power_lines_moves_tau_with_tokens_per_parameter(m_batch: float, m_tokens: float, m_size: float) -> None:
+    got = token_rule(Rules(decay_horizon="power_lines"), m_batch=m_batch, m_tokens=m_tokens, m_size=m_size)
+    tau = m_batch / (got.lr * got.weight_decay * m_tokens)
+    assert tau == pytest.approx((m_tokens / m_size) ** -0.527)
+
+
+def test_a_power_rule_takes_the_published_exponent_unless_given_one() -> None:
+    rules = Rules(horizon="power")
+    assert token_rule(rules, m_batch=2, m_tokens=4).lr == pytest.approx(2 * 4**-0.51)
+    assert token_rule(rules, m_batch=2, m_tokens=4, exponent=-0.3).lr == pytest.approx(2 * 4**-0.3)
+
+
+def test_a_fitted_rule_needs_its_exponent() -> None:
+    with pytest.raises(ValueError, match="exponent"):
+        token_rule(Rules(horizon="fitted"), m_batch=1, m_tokens=2)
