@@ -1,0 +1,90 @@
+"""results.json of a drift study, schema lrladder.axes/1. Documented in docs/axes.md."""
+
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.axes.config import AxisName
+from benchmark.results import TrialCounts
+from paradigms.base import Measurement
+
+SCHEMA = "lrladder.axes/1"
+Verdict = Literal["holds", "does not hold", "not decided"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PointResult(_Frozen):
+    """The LR sweep at one value of an axis. Best LR and interval (90%) are None unless the status is interior."""
+
+    value: int
+    ratio: float  # to the base
+    rung: str
+    horizon: int
+    status: Literal["interior", "edge", "flat", "few"]
+    n: int  # finished runs that entered the fit
+    n_diverged: int
+    lr_best: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
+    minimum: float | None = None  # nats per token
+    curvature: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+class VariantResult(_Frozen):
+    """One axis under one set of rules. Drift in octaves of the best LR per doubling of the axis, interval 90%."""
+
+    name: str
+    parametrization: str
+    rules: dict[str, object]
+    points: tuple[PointResult, ...]
+    drift: float | None = None
+    drift_low: float | None = None
+    drift_high: float | None = None
+    at_base: float | None = None  # log2 of the fitted best LR at the base
+    n_optima: int = 0
+    verdict: Verdict = "not decided"
+    loss_change: float | None = None  # fitted minimum at the largest value minus that of "off", nats; None for "off"
+    loss_change_low: float | None = None
+    loss_change_high: float | None = None
+
+
+class AxisResult(_Frozen):
+    axis: AxisName
+    expected: float  # octaves per doubling without a rule, as published
+    expected_source: str
+    variants: tuple[VariantResult, ...]
+    sentence: str
+
+
+class AxesResults(_Frozen):
+    schema_: str = SCHEMA
+    preset: str
+    config_digest: str
+    corpus_digest: str
+    complete: bool
+    missing: tuple[str, ...]
+    trials: TrialCounts
+    holds_within: float
+    axes: tuple[AxisResult, ...]
+    measurements: tuple[Measurement, ...]
+    flops: float
+    config: dict[str, object]
+    corpus: dict[str, object]
+    environment: dict[str, str]
+
+    def to_json(self) -> str:
+        data = self.model_dump(mode="json")
+        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "AxesResults":
+        """Raises ValueError for text that is not a results.json of this schema."""
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
+            raise ValueError(f"not a {SCHEMA} file")
+        return cls.model_validate(data)

@@ -1,0 +1,89 @@
+"""One drift study in one folder: the same corpus, store and workers as a benchmark's."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.axes.config import OFF, AxesConfig, parametrization_name
+from benchmark.axes.planner import plan_axes
+from benchmark.axes.results import AxesResults
+from benchmark.axes.study import assemble_axes, run_axes
+from benchmark.environment import environment, gpu_names
+from benchmark.errors import InputError
+from benchmark.lab.store import Store
+from benchmark.lab.trained import labels_of
+from benchmark.session import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, in_order, open_session, write_text
+from benchmark.studies import load_study
+from reports.axes_page import write
+
+
+def run_drift_study(config: AxesConfig, out: Path, *, workers: int | None) -> int:
+    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
+    with open_session(config, out, workers=workers) as session:
+        planned = plan_axes(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
+        code = EXIT_DONE
+        with session.lab(total_flops=planned.planned.flops) as (lab, progress):
+            try:
+                run_axes(config, lab, on_stage=progress.stage)
+            except KeyboardInterrupt:
+                code = EXIT_INTERRUPTED
+        results = assemble_axes(
+            config,
+            measurements=in_order(lab),
+            flops=lab.cost_flops("axes"),
+            corpus=dict(session.corpus.manifest),
+            environment=environment(gpus=gpu_names()),
+            trained_now=lab.trained_now,
+        )
+        write_text(out / "results.json", results.to_json())
+        show(results, write(results, out / "report"), session.console)
+        if code == EXIT_INTERRUPTED:
+            session.console.print("Interrupted: everything measured is kept; the same command continues.")
+            return code
+        return EXIT_FAILED_TRIALS if lab.failed else code
+
+
+def show(results: AxesResults, page: Path, console: Console) -> None:
+    """One row per axis and variant on the terminal."""
+    table = Table(title=f"{results.preset}: drift of the best LR, octaves per doubling (90% intervals)")
+    for column in ("axis", "rules", "optima", "drift", "expected without rule", "verdict"):
+        table.add_column(column, justify="right" if column in ("optima", "drift") else "left")
+    for axis in results.axes:
+        for variant in axis.variants:
+            interval = "-"
+            if variant.drift is not None:
+                interval = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
+            known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
+            table.add_row(axis.axis, variant.name, f"{variant.n_optima}", interval, known, variant.verdict)
+    console.print(table)
+    counts = results.trials
+    console.print(
+        f"{counts.finished} trials finished, {counts.diverged} diverged, {counts.failed} failed; "
+        f"{counts.trained_now} trained now"
+    )
+    console.print(f"Report: {page}", soft_wrap=True, markup=False)
+
+
+def load_axes_results(folder: Path) -> AxesResults:
+    """Results of a drift study; from its store where a kill left no results.json. Raises InputError without either."""
+    path = folder / "results.json"
+    if not path.exists() and (folder / "store.sqlite").exists():
+        return _from_store(folder)
+    try:
+        return AxesResults.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+
+
+def _from_store(folder: Path) -> AxesResults:
+    config = load_study(str(folder / "config.yaml"))
+    assert isinstance(config, AxesConfig)
+    names = [parametrization_name(axis.axis, variant) for axis in config.axes for variant in axis.variants]
+    measured = [
+        label.put_on(measurement)
+        for trial, measurements in Store.reopen(folder).all()
+        for label in labels_of(trial, config, names)
+        for measurement in measurements
+    ]
+    return assemble_axes(config, measurements=measured)
