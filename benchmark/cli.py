@@ -4,13 +4,15 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from benchmark.axes.config import AxesConfig
 from benchmark.config import load_config, preset_names
 from benchmark.console import make_console
 from benchmark.errors import InputError
+from benchmark.studies import is_axes_folder, load_study, schema_of
 
 app = typer.Typer(
     name="lrladder",
@@ -23,17 +25,21 @@ app = typer.Typer(
 Preset = Annotated[str, typer.Argument(help=f"a preset ({', '.join(preset_names())}) or a YAML file")]
 Folder = Annotated[Path, typer.Argument(help="the folder of a study: OUT of make benchmark")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
+OWN = "your own model: what is left out is the ladder's"
+Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or one per GPU)")]
 
 
 @app.command()
 def plan(preset: Preset, workers: Workers = None, as_json: AsJson = False) -> None:
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
+    from benchmark.axes.planner import plan_axes
     from benchmark.environment import default_workers
     from benchmark.planner import plan as make_plan
     from benchmark.planner import render
 
-    made = make_plan(load_config(preset), workers=workers or default_workers())
+    study, workers = load_study(preset), workers or default_workers()
+    made = plan_axes(study, workers=workers) if isinstance(study, AxesConfig) else make_plan(study, workers=workers)
     if as_json:
         print(made.to_json())
     else:
@@ -47,17 +53,22 @@ def run(
     workers: Workers = None,
 ) -> None:
     """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
+    from benchmark.axes.runner import run_drift_study
     from benchmark.runner import run_benchmark
 
-    raise typer.Exit(run_benchmark(load_config(preset), out, workers=workers))
+    study = load_study(preset)
+    if isinstance(study, AxesConfig):
+        raise typer.Exit(run_drift_study(study, out, workers=workers))
+    raise typer.Exit(run_benchmark(study, out, workers=workers))
 
 
 @app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """How far a study is: trials by verdict, and what is missing."""
+    from benchmark.axes.runner import load_axes_results
     from benchmark.runner import load_results
 
-    results = load_results(folder)
+    results = load_axes_results(folder) if is_axes_folder(folder) else load_results(folder)
     if as_json:
         print(json.dumps({"complete": results.complete, "missing": results.missing, **results.trials.model_dump()}))
         return
@@ -69,10 +80,147 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
 @app.command()
 def report(folder: Folder) -> None:
     """Write the report again from stored results."""
+    from benchmark.axes.runner import load_axes_results
+    from benchmark.fit import SCHEMA as FIT_SCHEMA
+    from benchmark.fit_runner import load_fit
     from benchmark.runner import load_results
-    from reports.page import write
+    from reports import axes_page, fit_page, page
 
-    print(write(load_results(folder), folder / "report"))
+    if schema_of(folder) == FIT_SCHEMA:
+        print(fit_page.write(load_fit(folder), folder / "report"))
+    elif is_axes_folder(folder):
+        print(axes_page.write(load_axes_results(folder), folder / "report"))
+    else:
+        print(page.write(load_results(folder), folder / "report"))
+
+
+@app.command()
+def coordcheck(
+    preset: Preset,
+    out: Annotated[Path | None, typer.Option(help="write OUT/coordcheck/index.html")] = None,
+    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on the one batch")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="initialisations of each size")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Whether the muTransfer rules keep activations and updates at one size, with slopes and a verdict per role."""
+    from benchmark.coordcheck import check, render
+    from benchmark.session import make_folder
+    from reports.coordcheck_page import write
+
+    console = make_console()
+    if out:
+        make_folder(out)  # refuse before the work, not after
+    progress = (lambda axis: None) if as_json else (lambda axis: console.print(f"Checking {axis} ..."))
+    result = check(load_config(preset), steps=steps, seeds=seeds, on_axis=progress)
+    page = write(result, out / "coordcheck") if out else None
+    if as_json:
+        print(json.dumps(result.to_dict()))
+    else:
+        render(result, page, console)
+
+
+@app.command()
+def recommend(
+    folder: Folder,
+    n_params: Annotated[
+        float | None, typer.Option(min=0, help="of a fit: non-embedding parameters, as in its CSV")
+    ] = None,
+    rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None,
+    width: Size = None,
+    depth: Size = None,
+    head_size: Size = None,
+    num_experts: Size = None,
+    top_k: Size = None,
+    expert_width: Size = None,
+    shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None,
+    vocab_size: Size = None,
+    seq_len: Size = None,
+    n_active: Annotated[float | None, typer.Option(min=0, help="active non-embedding parameters")] = None,
+    tokens: Annotated[
+        float | None, typer.Option(min=0, help="training tokens; a rung's longest horizon without")
+    ] = None,
+    batch_tokens: Annotated[
+        float | None, typer.Option(min=0, help="tokens per step (default: as in the study)")
+    ] = None,
+    paradigm: Annotated[Literal["fitting", "mutransfer"] | None, typer.Option(help="whose LR")] = None,
+    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json",
+    as_json: AsJson = False,
+) -> None:
+    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
+    from benchmark.fit import SCHEMA as FIT_SCHEMA
+    from benchmark.fit_runner import load_fit
+    from benchmark.recipe_export import Wanted, advise
+    from benchmark.recipe_formats import text
+    from benchmark.recommend import Target, words
+    from benchmark.recommend import recommend as recommend_from_fit
+    from benchmark.runner import load_results
+
+    if schema_of(folder) == FIT_SCHEMA:
+        if not n_params or not tokens:
+            raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+        found = recommend_from_fit(load_fit(folder), Target(n_params, tokens, n_active, batch_tokens))
+        print(found.to_json() if as_json else words(found))
+        return
+    if n_params is not None:
+        raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
+
+    given = {
+        "width": width,
+        "depth": depth,
+        "head_size": head_size,
+        "num_experts": num_experts,
+        "top_k": top_k,
+        "expert_width": expert_width,
+        "shared_width": shared_width,
+        "vocab_size": vocab_size,
+        "seq_len": seq_len,
+    }
+    sizes = {name: size for name, size in given.items() if size is not None}
+    counts = (round(count) if count else None for count in (n_active, tokens, batch_tokens))
+    wanted = Wanted(paradigm, rung, sizes, *counts)
+    print(text(advise(load_results(folder), wanted), "json" if as_json else form))
+
+
+@app.command()
+def fit(
+    runs: Annotated[Path, typer.Argument(help="CSV of runs: n_params, tokens, lr, loss and what else is known")],
+    out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
+    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    as_json: AsJson = False,
+) -> None:
+    """Laws of the best learning rate, loss and batch from your own or published runs."""
+    from benchmark.fit_runner import fit_file, save
+    from benchmark.fit_runner import words as law_words
+
+    results = fit_file(runs, protocol=protocol)
+    page = save(results, out) if out else None
+    print(json.dumps(results.summary(), indent=2) if as_json else law_words(results))
+    if page and not as_json:
+        print(f"Report: {page}")
+
+
+@app.command()
+def replay(
+    runs: Annotated[
+        Path, typer.Argument(help="CSV of training runs: n_params, tokens, lr, loss and what else is known")
+    ],
+    out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
+    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    from benchmark.replay import replay as make_replay
+    from benchmark.runs import load_runs
+    from reports.replay_table import render, write
+
+    result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
+    if out is not None:
+        write(result, out)
+    if as_json:
+        print(result.to_json())
+    else:
+        render(result, make_console())
 
 
 @app.command()

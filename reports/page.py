@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark.results import Results
+from benchmark.results import SIMULATED, Results
 from reports import analysis, figures, formats
 from reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 
@@ -36,7 +36,7 @@ _FILTERS = {
 
 def render(results: Results) -> str:
     """The whole page as text; the same results give the same bytes."""
-    template = _environment().get_template("index.html.j2")
+    template = environment().get_template("index.html.j2")
     drawn = {
         "bowls": figures.loss_against_lr(results),
         "law": figures.law_with_points(results),
@@ -51,16 +51,21 @@ def render(results: Results) -> str:
         config=_pretty(results.config),
         corpus=_pretty(results.corpus),
         published=PUBLISHED_LAW,
+        simulated=SIMULATED if results.lab == "simulated" else None,
         oracle_status=ORACLE_STATUS,
         parametrizations=PARAMETRIZATION_NAMES,
     )
 
 
 def write(results: Results, folder: Path) -> Path:
+    """Write the report of a study to folder/index.html."""
+    return write_page(render(results), folder)
+
+
+def write_page(text: str, folder: Path) -> Path:
     """Write folder/index.html; a reader sees the old page or the new one, never half of one."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "index.html"
-    text = render(results)
     handle, name = tempfile.mkstemp(dir=folder, prefix=".index-", suffix=".html")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -75,13 +80,12 @@ def write(results: Results, folder: Path) -> Path:
     return page
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of all pages: escaped, strict about missing names, with our number formats as filters."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(_FILTERS)
-    return environment
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters.update(_FILTERS)
+    return made
 
 
 def _downloads(results: Results) -> list[dict[str, str]]:
@@ -90,10 +94,11 @@ def _downloads(results: Results) -> list[dict[str, str]]:
         "comparison.csv": analysis.paradigms(results),
         "cost.csv": analysis.costs(results),
     }
-    return [{"name": name, "uri": _data_uri(analysis.to_csv(frame))} for name, frame in frames.items()]
+    return [{"name": name, "uri": data_uri(analysis.to_csv(frame))} for name, frame in frames.items()]
 
 
-def _data_uri(text: str) -> str:
+def data_uri(text: str) -> str:
+    """A CSV as a link that downloads it."""
     return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
 
 

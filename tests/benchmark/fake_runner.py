@@ -20,7 +20,7 @@ def fake_measurements(trial: Trial) -> list[Measurement]:
         Measurement(
             trial_id=trial.id,
             rung="",
-            parametrization=trial.parametrization,
+            parametrization="",
             lr=trial.lr,
             seed=trial.seed,
             horizon=horizon,

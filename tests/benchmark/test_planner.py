@@ -9,8 +9,9 @@ from rich.console import Console
 
 from benchmark.config import StudyConfig, load_config
 from benchmark.lab.simulated import SimulatedLab, TrueLaw
+from benchmark.lab.trial import resolve
 from benchmark.planner import plan, render
-from benchmark.study import run_study
+from benchmark.study import make_mutransfer, run_study
 from paradigms.base import Request
 
 CONFIG = load_config("cpu")
@@ -50,6 +51,39 @@ def test_the_search_grid_is_the_one_that_runs() -> None:
     run_study(CONFIG, Log(CONFIG.rungs, TrueLaw(k=50.0, u=0.4, v=0.3)))
     planned = {(t.rung, t.parametrization, t.lr, t.horizons) for t in plan(CONFIG).trials if t.lr is not None}
     assert planned <= {(r.rung, r.parametrization, r.lr, r.horizons) for r in asked}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rules": {"horizon": "fitted"}},
+        {"rules": {"horizon": "none", "decay_horizon": "none"}},
+        {"role_search": {"roles": ("router", "head", "embedding"), "max_trials": 11}},
+    ],
+)
+def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object]) -> None:
+    data = CONFIG.model_dump()
+    data["paradigms"]["mutransfer"] |= changes
+    config = StudyConfig.model_validate(data)
+    made = [t for t in plan(config).trials if t.payer == "mutransfer"]
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
+    lab = Charged(config.rungs, law, noise_sd=0.0)
+    lab.config = config
+    make_mutransfer(config).search(lab, config.rungs)
+    certain = sum(t.runs * t.flops for t in made if not t.extension)
+    assert certain <= lab.cost_flops("mutransfer") * 1.001
+    assert lab.cost_flops("mutransfer") <= sum(t.runs * t.flops for t in made) * 1.001
+    roles = [t for t in made if t.purpose == "roles"]
+    assert sum(t.runs for t in roles) == (10 if "role_search" in changes else 0)  # a start, two roles; two seeds
+
+
+class Charged(SimulatedLab):
+    """Charges what the trained lab would."""
+
+    config: StudyConfig
+
+    def flops(self, request: Request) -> float:
+        return sum(t.flops for t in resolve(request, self.config, corpus_digest="", precision="fp32"))
 
 
 def test_a_huge_ladder_is_planned_at_once() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmark.errors import InputError
 from benchmark.lab.store import Store, TrialLog, lock, read_log
+from models.rules import STANDARD
 from tests.benchmark.fake_runner import fake_measurements
 from tests.benchmark.trials import tiny_trial
 
@@ -85,7 +86,7 @@ def test_lost_database_is_rebuilt_from_complete_logs(tmp_path: Path) -> None:
 
 def test_trial_id_changes_with_every_field_that_can_change_its_numbers() -> None:
     changes: list[dict[str, object]] = [
-        {"seed": 1}, {"lr": 0.02}, {"horizons": (640,)}, {"parametrization": "sp"}, {"corpus_digest": "x"},
+        {"seed": 1}, {"lr": 0.02}, {"horizons": (640,)}, {"rules": STANDARD}, {"corpus_digest": "x"},
         {"precision": "bf16"}, {"batch_tokens": 128}, {"val_documents": 5}, {"expert_backend": "reference"},
     ]  # fmt: skip
     ids = {tiny_trial(**change).id for change in changes} | {tiny_trial().id}

@@ -10,6 +10,7 @@ from benchmark.lab.simulated import FLOOR, SIZE_POWER, SIZE_SCALE, TOKEN_POWER, 
 from benchmark.ladder import Rung
 from benchmark.results import Results
 from benchmark.study import Study, run_study
+from models.rules import MUTRANSFER
 from paradigms.base import Measurement, ParametrizationName, Proposal, Request
 
 CONFIG = load_config("cpu")
@@ -153,6 +154,75 @@ def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -
             fitting, mutransfer = target.paradigms
             assert fitting.lr_regret is not None
             assert mutransfer.lr_regret is None
+
+
+class Carried(Log):
+    """Trains as the request says: a fitted exponent moves the LR with the horizon, a role's x2 is worth 0.1 nats."""
+
+    def _read(self, request: Request, horizon: int) -> Measurement:
+        ratio = (horizon / CONFIG.base.tokens) ** (request.horizon_exponent or 0.0)
+        found = super()._read(request._replace(lr=request.lr * ratio), horizon)
+        gain = 0.1 * sum(math.log2(factor) for _, factor in request.role_lrs)
+        loss = None if found.loss is None else found.loss - gain
+        return found.model_copy(update={"lr": request.lr, "loss": loss})
+
+
+def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> StudyConfig:
+    data = CONFIG.model_dump()
+    rules = changes.pop("rules", {})
+    data["paradigms"]["mutransfer"] |= changes
+    data["paradigms"]["mutransfer"]["rules"] |= rules
+    data["ladder"]["rungs"][-1]["horizons"] = horizons
+    return StudyConfig.model_validate(data)
+
+
+def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> None:
+    config = with_mutransfer((262144, 1048576), rules={"horizon": "fitted"})
+    lab = Carried(config.rungs, LAW, noise_sd=0.0)
+    results = run_study(config, lab)
+    assert results.complete
+    for payer, request in lab.asked:
+        expected = None if request.parametrization == "sp" else 0.0 if payer == "mutransfer" else -LAW.v
+        assert request.horizon_exponent == (expected if not expected else pytest.approx(expected, abs=1e-6))
+    searched = {request.horizons for payer, request in lab.asked if payer == "mutransfer"}
+    assert searched == {(131072, 262144)}
+    for target in results.targets:
+        found = next(p for p in target.paradigms if p.name == "mutransfer")
+        assert found.lr_regret == pytest.approx(0, abs=1e-6)
+        assert found.recipe is not None
+        assert found.recipe.token_factor == pytest.approx((target.tokens / 262144) ** -LAW.v, rel=1e-5)
+
+
+def test_rules_that_a_config_leaves_out_stay_on() -> None:
+    data = CONFIG.model_dump()
+    data["paradigms"]["mutransfer"]["rules"] = {"horizon": "none"}
+    assert StudyConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
+
+
+def test_a_fixed_rule_searches_the_base_horizon_only() -> None:
+    lab = Log(CONFIG.rungs, LAW)
+    run_study(CONFIG, lab)
+    assert {request.horizons for payer, request in lab.asked if payer == "mutransfer"} == {(262144,)}
+
+
+def test_role_multipliers_reach_validation_and_oracle_but_not_the_proxys_curve() -> None:
+    config = with_mutransfer(role_search={"roles": ("router", "head"), "max_trials": 20})
+    lab = Carried(config.rungs, LAW, noise_sd=0.001)
+    results = run_study(config, lab)
+    multipliers = (("router", 2.0), ("head", 2.0))
+    for payer, request in lab.asked:
+        if payer in ("validation", "oracle-mup"):
+            assert request.role_lrs == (multipliers if request.parametrization == "mup" else ())
+    plain = run_study(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    assert [c for c in results.curves if c.rung == "p48x3"] == [c for c in plain.curves if c.rung == "p48x3"]
+    found = next(p for p in results.targets[0].paradigms if p.name == "mutransfer")
+    assert found.role_lrs == multipliers
+    assert found.recipe is not None
+    router = next(setting for setting in found.recipe.settings if setting.kind == "router")
+    unscaled = next(p for p in plain.targets[0].paradigms if p.name == "mutransfer").recipe
+    assert unscaled is not None
+    assert router.lr == pytest.approx(2 * next(s.lr for s in unscaled.settings if s.kind == "router"))
+    assert results.payers["mutransfer"] > plain.payers["mutransfer"]
 
 
 def test_results_survive_json() -> None:

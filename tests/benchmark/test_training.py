@@ -12,9 +12,10 @@ from benchmark.lab.trial import Trial, branch_point
 from benchmark.training.checkpoints import TrunkState
 from benchmark.training.corpus import Corpus
 from benchmark.training.loop import Run, read_horizon, train
-from benchmark.training.optimizer import set_lrs
+from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
 from benchmark.training.schedules import wsd
 from models import parametrization
+from models.rules import MUTRANSFER, STANDARD
 from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial, wide_shape
 
 
@@ -34,16 +35,18 @@ def _weights(run: Run) -> list[torch.Tensor]:
 def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tensor]:
     """The same run without DeepSpeed, written out: model, AdamW, clipping, schedule."""
     model, rules = parametrization.build(
-        trial.parametrization,
+        trial.rules,
         trial.shape,
-        trial.base,
+        trial.base.shape,
         backend="reference",
         embedding_std=trial.optimizer.embedding_std,
         seed=trial.seed,
     )
     settings = trial.optimizer
-    groups = parametrization.param_groups(model, rules, lr=trial.lr, weight_decay=settings.weight_decay)
-    optimizer = torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2), eps=settings.eps)
+    groups = parametrization.param_groups(
+        model, rules, lr=trial.lr, weight_decay=settings.weight_decay, eps=settings.eps
+    )
+    optimizer = torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2))
     for step in range(horizon // BATCH):
         factor = wsd(
             step * BATCH,
@@ -114,7 +117,7 @@ def test_seed_changes_data_and_init(corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("lr", [1e4, 1e38])
 def test_divergence_is_a_result_at_every_horizon(lr: float, corpus: Corpus) -> None:
-    measurements = train(tiny_trial(lr=lr, parametrization="sp"), corpus, log=_no_log)
+    measurements = train(tiny_trial(lr=lr, rules=STANDARD), corpus, log=_no_log)
     assert [m.verdict for m in measurements] == ["diverged", "diverged"]
     assert all(m.loss is None and m.message for m in measurements)
 
@@ -154,3 +157,32 @@ def test_a_diverged_branch_leaves_nothing_in_the_trunk(corpus: Corpus, monkeypat
 def test_a_run_that_learns_nothing_is_finished_not_diverged(corpus: Corpus) -> None:
     measurements = train(tiny_trial(lr=1e-8), corpus, log=_no_log)
     assert [m.verdict for m in measurements] == ["finished", "finished"]
+
+
+def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
+    """Of the attention matrices: batch / (lr weight_decay tokens), at the peak LR."""
+    trial = tiny_trial(shape=wide_shape(), rules=MUTRANSFER, horizons=(40 * BATCH,))
+    engine = build_engine(trial)
+    qkv = engine.module.blocks[0].attention.qkv
+    (group,) = [g for g in engine.optimizer.param_groups if any(p is qkv for p in g["params"])]
+    lr = trial.lr * group["lr_multiplier"]
+    assert tau_ema(trial) == pytest.approx(1 / (40 * lr * group["weight_decay"]))
+    engine.destroy()
+    (measured,) = train(trial, corpus, log=_no_log)
+    assert measured.metrics["tau_ema"] == tau_ema(trial)
+    assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0))) is None
+
+
+def test_token_rules_reach_the_optimizer() -> None:
+    """Twice the horizon: LR and decay by sqrt(1/2), eps by sqrt(2), 1 - beta by 1/2; roles are left to the table."""
+    rules = MUTRANSFER.model_copy(update={"betas": True})
+    held = {}
+    for steps in (20, 40):
+        engine = build_engine(tiny_trial(rules=rules, horizons=(steps * BATCH,)))
+        held[steps] = [dict(group) for group in engine.optimizer.param_groups]
+        engine.destroy()
+    for short, long in zip(held[20], held[40], strict=True):
+        assert long["lr_multiplier"] == pytest.approx(short["lr_multiplier"] * 0.5**0.5)
+        assert long["weight_decay"] == pytest.approx(short["weight_decay"] * 0.5**0.5)
+        assert long["eps"] == pytest.approx(short["eps"] * 2**0.5)
+        assert [1 - beta for beta in long["betas"]] == pytest.approx([(1 - beta) / 2 for beta in short["betas"]])

@@ -6,18 +6,23 @@ import numpy as np
 
 from benchmark.config import OptimizerConfig, ScheduleConfig
 from benchmark.lab.trial import Trial
+from benchmark.ladder import Base
 from benchmark.training.corpus import Corpus
+from models.rules import MUTRANSFER
 from models.shape import ModelShape
 from tests.models.shapes import moe_shape
 
 BATCH = 64
+WIDTH_RULES = MUTRANSFER.model_copy(update={"horizon": "none", "decay_horizon": "none"})  # horizons share a trunk
 
 
 def tiny_trial(**changes: object) -> Trial:
     fields: dict[str, object] = {
         "shape": moe_shape(),
-        "base": moe_shape(),
-        "parametrization": "mup",
+        "base": Base(shape=moe_shape(), batch_tokens=BATCH, tokens=20 * BATCH),
+        "rules": WIDTH_RULES,
+        "horizon_exponent": None,
+        "role_lrs": (),
         "lr": 0.01,
         "seed": 0,
         "horizons": (10 * BATCH, 20 * BATCH),

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.config import load_config
+from benchmark.lab.simulated import SimulatedLab, TrueLaw
 from benchmark.results import Results
-from reports import page
+from benchmark.study import run_study
+from reports import formats, page
 from tests.reports.synthetic import build_results, diverged_results, empty_results, rungs, target
 
 CASES = {
@@ -65,6 +68,19 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
         assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
     assert html.count(">Fitting</span>") == html.count(">muTransfer</span>") == len(results.targets)
     assert "[13.0, 21.0]" in html  # Fitting's regret, millinats
+
+
+def test_the_recipe_to_set_stands_under_its_target() -> None:
+    config = load_config("cpu")
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
+    results = run_study(config, SimulatedLab(config.rungs, law))
+    html = page.render(results)
+    assert html.count("The recipe to set:") == sum(len(t.paradigms) for t in results.targets)
+    for p in (p for scale in results.targets for p in scale.paradigms):
+        assert p.recipe is not None
+        assert all(f">{s.kind.replace('_', ' ')}</th>" in html for s in p.recipe.settings)
+        assert all(f">{formats.lr(s.lr)}</td>" in html for s in p.recipe.settings)
+    assert "The recipe to set" not in page.render(build_results())  # results of an older version
 
 
 def test_unresolved_oracle_says_so() -> None:

@@ -1,0 +1,141 @@
+"""The cells of a CSV: one LR sweep per model and horizon, at one batch size."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from benchmark.runs import Runs
+from benchmark.runs_file import NO_SEED
+from paradigms.fitting.curve import Curve
+from paradigms.fitting.pooled import fit_curves
+
+Protocol = Literal["best", "rule", "fixed"]
+KEY = ["family", "n_params", "n_active", "tokens"]
+
+
+@dataclass(frozen=True)
+class RunCell:
+    """One sweep. `losses` holds None for a diverged run; `batch_tokens` is None where the file has none."""
+
+    family: str
+    n_params: float
+    n_active: float
+    tokens: float
+    batch_tokens: float | None
+    lrs: tuple[float, ...]
+    losses: tuple[float | None, ...]
+    seeds: tuple[int, ...]
+    held_out: bool
+    curve: Curve
+
+    @property
+    def flops(self) -> float:
+        """6 N D, N active."""
+        return 6 * self.n_active * self.tokens
+
+    @property
+    def name(self) -> str:
+        batch = "" if self.batch_tokens is None else f", batch {self.batch_tokens:.12g}"
+        family = f"{self.family} " if self.family else ""
+        active = "" if self.n_active == self.n_params else f" ({self.n_active:.12g} active)"
+        return f"{family}N {self.n_params:.12g}{active}, D {self.tokens:.12g}{batch}"
+
+
+class _Sweep(NamedTuple):
+    key: tuple[str, float, float, float]
+    batch: float | None
+    lrs: tuple[float, ...]
+    losses: tuple[float | None, ...]
+    seeds: tuple[int, ...]
+    held_out: bool
+
+
+def all_cells(runs: Runs) -> tuple[RunCell, ...]:
+    """Every sweep, at every batch size."""
+    sweeps = _sweeps(runs)
+    curves = fit_curves([(sweep.lrs, sweep.losses) for sweep in sweeps])
+    return tuple(
+        RunCell(*sweep.key, sweep.batch, sweep.lrs, sweep.losses, sweep.seeds, sweep.held_out, curve)
+        for sweep, curve in zip(sweeps, curves, strict=True)
+    )
+
+
+def cells(runs: Runs, *, protocol: Protocol = "best") -> tuple[RunCell, ...]:
+    """Every model and horizon, each at the one batch size that the protocol chooses."""
+    return choose_batch(all_cells(runs), protocol)
+
+
+def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell, ...]:
+    """One batch size per model and horizon.
+
+    best: the one whose fitted minimum is lowest. rule: the one nearest to a power law of the tokens through these.
+    fixed: the one that most have; others are left out.
+    """
+    groups: dict[tuple[object, ...], list[RunCell]] = {}
+    for cell in found:
+        groups.setdefault((cell.family, cell.n_params, cell.n_active, cell.tokens), []).append(cell)
+    best = [min(group, key=_rank) for group in groups.values()]
+    if protocol == "best" or any(cell.batch_tokens is None for cell in found):
+        return tuple(best)
+    if protocol == "fixed":
+        common = Counter(cell.batch_tokens for cell in found)
+        chosen = max(common, key=lambda batch: (common[batch], batch or 0.0))
+        return tuple(cell for cell in found if cell.batch_tokens == chosen)
+    slope, level = _batch_rule(best)
+    return tuple(
+        min(group, key=lambda cell: abs(math.log(cell.batch_tokens or 1) - level - slope * math.log(cell.tokens)))
+        for group in groups.values()
+    )
+
+
+def _rank(cell: RunCell) -> tuple[bool, float, float]:
+    """Bracketed minima first, by their loss; then the best loss tried; of equals the larger batch."""
+    tried = [loss for loss in cell.losses if loss is not None]
+    loss = cell.curve.minimum if cell.curve.minimum is not None else min(tried, default=math.inf)
+    return cell.curve.status != "interior", loss, -(cell.batch_tokens or 0.0)
+
+
+def _batch_rule(best: Sequence[RunCell]) -> tuple[float, float]:
+    """Slope and level of ln B against ln D by least squares; no slope where there is one horizon."""
+    x = np.log([cell.tokens for cell in best])
+    y = np.log([cell.batch_tokens or 1.0 for cell in best])
+    if np.ptp(x) == 0:
+        return 0.0, float(y.mean())
+    slope, level = np.polyfit(x, y, 1)
+    return float(slope), float(level)
+
+
+def _sweeps(runs: Runs) -> list[_Sweep]:
+    found = []
+    for key, group in runs.frame.groupby([*KEY, "batch_tokens"], dropna=False, sort=True):
+        ordered = _best_of_unknown(group.sort_values(["lr", "seed", "loss"]))
+        losses = tuple(None if math.isnan(loss) else float(loss) for loss in ordered["loss"])
+        seeds = tuple(0 if seed is None or math.isnan(seed) else int(seed) for seed in ordered["seed"])
+        assert isinstance(key, tuple)
+        n_params, n_active, tokens, batch = (float(str(part)) for part in key[1:])
+        found.append(
+            _Sweep(
+                key=(str(key[0]), n_params, n_active, tokens),
+                batch=None if math.isnan(batch) else batch,
+                lrs=tuple(map(float, ordered["lr"])),
+                losses=losses,
+                seeds=seeds,
+                held_out=bool(group["held_out"].any()),
+            )
+        )
+    return found
+
+
+def _best_of_unknown(group: pd.DataFrame) -> pd.DataFrame:
+    """Of runs at one LR that differ in what the file does not say, most likely the batch, the best.
+
+    Runs whose seeds are told, or whose batch is known, are replicates and all count.
+    """
+    if group["batch_tokens"].notna().all() or (group["seed"] != NO_SEED).any():
+        return group
+    return group.drop_duplicates("lr")  # sorted by loss, diverged ones last

@@ -1,0 +1,128 @@
+"""Bad tables of runs: one line that names the file, row and column, exit code 2, never a traceback."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmark import runs_file
+from benchmark.cli import main
+from benchmark.errors import InputError
+from benchmark.runs import load_runs
+
+HEADER = "n_params,tokens,lr,loss\n"
+GOOD = "1e7,1e9,1e-3,2.5\n"
+
+
+def _refusal(tmp_path: Path, text: str | bytes) -> str:
+    path = tmp_path / "runs.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError) as refused:
+        load_runs(path)
+    message = str(refused.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("1e7,1e9,abc,2.5", "row 3: column lr: 'abc' is not a number"),
+        ("1e7,1e9,,2.5", "row 3: column lr: '' is not a number"),
+        ("1e7,1e9,nan,2.5", "row 3: column lr: 'nan' must be positive and finite"),
+        ("1e7,1e9,inf,2.5", "row 3: column lr: 'inf' must be positive and finite"),
+        ("1e7,1e9,-1e-3,2.5", "row 3: column lr: '-1e-3' must be positive"),
+        ("1e7,1e9,0,2.5", "row 3: column lr: '0' must be positive"),
+        ("0,1e9,1e-3,2.5", "row 3: column n_params: '0' must be positive"),
+        ("1e7,-5,1e-3,2.5", "row 3: column tokens: '-5' must be positive"),
+        ("10M,1e9,1e-3,2.5", "row 3: column n_params: '10M' is not a number; write it plainly"),
+        (
+            "1e7,1e9,1e-3,low",
+            "row 3: column loss: 'low' is not a number; leave it empty or write nan for a diverged run",
+        ),
+        ("1e7,1e9,1e-3,-2.5", "row 3: column loss: '-2.5' must be positive"),
+        ("1e1,1e9,1e-3,2.5", "row 3: column n_params: 10, but 10,000,000 in row 2, and nothing between: two units"),
+        ("1e7,1e9,1e-3,2.5,7", "row 3: more than the 4 fields of the header; quote commas"),
+    ],
+)
+def test_a_bad_value_is_named_by_row_and_column(tmp_path: Path, row: str, said: str) -> None:
+    assert said in _refusal(tmp_path, HEADER + GOOD + row + "\n")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("n_active", "2e7", "row 2: column n_active: 20,000,000 is more than n_params (10,000,000)"),
+        ("n_active", "x", "row 2: column n_active: 'x' is not a number"),
+        ("batch_tokens", "0", "row 2: column batch_tokens: '0' must be positive"),
+        ("seed", "1.5", "row 2: column seed: '1.5' is not a whole number"),
+        ("held_out", "2", "row 2: column held_out: '2' must be 0 or 1"),
+    ],
+)
+def test_a_bad_optional_value_is_named(tmp_path: Path, column: str, value: str, said: str) -> None:
+    assert said in _refusal(tmp_path, f"n_params,tokens,lr,loss,{column}\n1e7,1e9,1e-3,2.5,{value}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "empty; the first line must name the columns n_params, tokens, lr, loss"),
+        ("\n\n", "empty; the first line"),
+        (HEADER, "no runs, only a header"),
+        (HEADER + ",,,\n\n", "no runs, only a header"),
+        ("n_params,tokens,learning_rate,loss\n", "row 1: no column lr; "),
+        ("n_param,tokens,lr,loss\n", "row 1: no column n_params; did you mean 'n_param'?"),
+        ("n_params,tokens,lr,loss,lr\n" + GOOD, "row 1: column lr appears 2 times; keep one"),
+        (b"n_params,tokens,lr,loss\n1e7,1e9,1e-3,\xff\n", "not UTF-8 text"),
+        ("n_params,tokens,lr,loss\n".encode("utf-16"), "not UTF-8 text"),
+        (b"\x00\x01\x02" * 50, "row 1: no column n_params"),
+        (HEADER + '"1e7,1e9,1e-3,2.5\n', "not a CSV with 4 columns"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str | bytes, said: str) -> None:
+    assert said in _refusal(tmp_path, text)
+
+
+def test_bad_rows_are_counted(tmp_path: Path) -> None:
+    assert "(2 more rows like it)" in _refusal(tmp_path, HEADER + 3 * "1e7,1e9,x,2\n")
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    with path.open("wb") as file:
+        file.write(HEADER.encode())
+        file.truncate(2**30)
+    with pytest.raises(InputError, match=r"1,024 MiB is too large \(at most 128 MiB or 1,000,000 runs\)"):
+        load_runs(path)
+
+
+def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_file, "MAX_ROWS", 3)
+    assert "more than 3 rows" in _refusal(tmp_path, HEADER + 4 * GOOD)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("none.csv",), "none.csv: no such file"),
+        (("{runs}", "--strategy", "magic"), "--strategy magic: unknown; there are fitting, "),
+        (("{runs}", "--out", "{runs}"), "cannot be written"),
+    ],
+)
+def test_the_command_refuses_in_one_line(
+    arguments: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(HEADER + GOOD)
+    monkeypatch.setattr(sys, "argv", ["lrladder", "replay", *(a.format(runs=path) for a in arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    error = capsys.readouterr().err.strip()
+    assert stopped.value.code == 2
+    assert "\n" not in error
+    assert said in error
