@@ -224,8 +224,30 @@ def replay(
 
 
 @app.command()
-def doctor() -> None:
-    """What this machine has, and which expert backend runs here and why."""
+def doctor(
+    parametrization: Annotated[
+        str | None, typer.Option(help="a preset or study YAML: what its rules give each parameter, instead")
+    ] = None,
+    rung: Annotated[str | None, typer.Option(help="one rung; without, the proxy and the targets")] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=1e-8, max=100, help="the study's LR; at 1, the default, LRs are multipliers")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""
+    if parametrization is not None:
+        from benchmark.effective import effective
+        from benchmark.effective import render as render_effective
+
+        found = effective(load_config(parametrization), rung=rung, lr=1.0 if lr is None else lr)
+        if as_json:
+            print(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        else:
+            for one in found:
+                render_effective(one, make_console())
+        return
+    if rung is not None or lr is not None or as_json:
+        raise InputError("--rung, --lr and --json are of a study's rules: give --parametrization PRESET too")
     from benchmark.environment import environment, gpu_names
     from models.experts.megablocks import unavailable_reason
 

@@ -92,7 +92,7 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
 
 def _settings(trial: Trial) -> tuple[Setting, ...]:
     """One for each kind of parameter, in the order of the model."""
-    plan = _plan(trial.rules, trial.shape, trial.base, trial.optimizer.embedding_std)
+    plan = _plan_of(trial)
     group_of = {
         id(param): group for group in optimizer.groups(trial, plan.model, plan.rules) for param in _params(group)
     }
@@ -114,6 +114,11 @@ def _settings(trial: Trial) -> tuple[Setting, ...]:
     return tuple(settings.values())
 
 
+def meta_model(trial: Trial) -> Transformer:
+    """The trial's model without memory, its parameters tagged."""
+    return _plan_of(trial).model
+
+
 def kind_of(tag: Tag) -> str:
     """What tells two parameters of one role apart: the residual stream's writers, and norms within blocks."""
     if tag.role is Role.ATTENTION:
@@ -128,6 +133,10 @@ class _Plan(NamedTuple):
 
     model: Transformer
     rules: dict[str, Rule]
+
+
+def _plan_of(trial: Trial) -> _Plan:
+    return _plan(trial.rules, trial.shape, trial.base, trial.optimizer.embedding_std)
 
 
 @lru_cache(maxsize=32)

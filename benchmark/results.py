@@ -9,7 +9,9 @@ from benchmark.recipe import Recipe
 from paradigms.base import Measurement, ParametrizationName
 
 SCHEMA = "lrladder.results/1"
-SIMULATED = "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
+SIMULATED = (
+    "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
+)
 
 
 class _Frozen(BaseModel):

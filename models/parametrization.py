@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models.roles import Role, tag_of
-from models.rules import Ratios, Rule, Rules, TokenRule, rule
+from models.rules import AT_BASE, Ratios, Rule, Rules, TokenRule, rule
 from models.shape import ModelShape
 from models.transformer import Transformer
 
@@ -46,9 +46,7 @@ def ratios_of(param: nn.Parameter, name: str, *, depth: float) -> Ratios:
     return Ratios(fan_in, fan_out, depth)
 
 
-def build(
-    rules: Rules, shape: ModelShape, base: ModelShape, *, backend: str, embedding_std: float, seed: int
-) -> Built:
+def build(rules: Rules, shape: ModelShape, base: ModelShape, *, backend: str, embedding_std: float, seed: int) -> Built:
     """An initialised model and its rules. `base` is the shape at which all parametrizations are the same function."""
     model = Transformer(shape, backend=backend)
     table = rule_table(rules, model, base, embedding_std=embedding_std)
@@ -94,7 +92,7 @@ def param_groups(
     lr: float,
     weight_decay: float,
     eps: float,
-    tokens: TokenRule = TokenRule(),
+    tokens: TokenRule = AT_BASE,
     role_lrs: Mapping[str, float] | None = None,
 ) -> list[dict[str, object]]:
     """AdamW groups, one per distinct (LR, decay, eps). `lr_multiplier` stays in the group for the schedule.

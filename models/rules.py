@@ -1,22 +1,24 @@
 """The rule table: role -> init std, forward multiplier, LR, weight decay, eps. Pure arithmetic, no torch.
 
-With m_N, m_L, m_h the ratios of width, depth and expert width to the base model, alpha the depth exponent, and sigma the
-standard init at the base (fan_in^-1/2; an embedding's is a constant), all rules on:
+With m_N, m_L, m_h the ratios of width, depth and expert width to the base model, alpha the depth exponent, and sigma
+the standard init at the base (fan_in^-1/2; an embedding's is a constant), all rules on:
 
-| role             | init std                       | forward        | LR                       | decay   | eps                     |
-| embedding        | sigma_e                        | 1              | 1                        | 0       | 1 / m_N                 |
-| attention        | sigma m_N^-1/2                 | out: m_L^-alpha | m_N^-1 m_L^(alpha-1)    | m_N     | m_N^-1 m_L^-alpha       |
-| router           | sigma m_N^-1                   | 1, in fp32     | m_N^-1 m_L^(alpha-1)     | 0       | m_L^-alpha              |
-| expert up, gate  | sigma m_N^-1/2                 | 1              | m_N^-1 m_L^(alpha-1)     | m_N     | m_h^-1 m_L^-alpha       |
-| expert down      | mf: sigma m_N^1/2 m_h^-1       | m_L^-alpha     | m_h^-1 m_L^(alpha-1)     | m_h     | m_N m_h^-2 m_L^-alpha   |
-|                  | fi: sigma m_h^-1/2             |                |                          |         |                         |
-| norm gain        | 1                              | -              | m_L^(alpha-1) in blocks  | 0       | m_L^-alpha in blocks    |
-| head (untied)    | sigma                          | 1 / m_N        | 1                        | 0       | 1 / m_N                 |
+| role            | init std              | forward         | LR                   | decay | eps                   |
+| embedding       | sigma_e               | 1               | 1                    | 0     | 1 / m_N               |
+| attention       | sigma m_N^-1/2        | out: m_L^-alpha | m_N^-1 m_L^(alpha-1) | m_N   | m_N^-1 m_L^-alpha     |
+| router          | sigma m_N^-1          | 1, in fp32      | m_N^-1 m_L^(alpha-1) | 0     | m_L^-alpha            |
+| expert up, gate | sigma m_N^-1/2        | 1               | m_N^-1 m_L^(alpha-1) | m_N   | m_h^-1 m_L^-alpha     |
+| expert down, mf | sigma m_N^1/2 m_h^-1  | m_L^-alpha      | m_h^-1 m_L^(alpha-1) | m_h   | m_N m_h^-2 m_L^-alpha |
+| expert down, fi | sigma m_h^-1/2        | as mf           | as mf                | m_h   | as mf                 |
+| norm in a block | 1                     | -               | m_L^(alpha-1)        | 0     | m_L^-alpha            |
+| final norm      | 1                     | -               | 1                    | 0     | 1                     |
+| head (untied)   | sigma                 | 1 / m_N         | 1                    | 0     | 1 / m_N               |
 
 A shared expert follows the routed ones, m_h then being the ratio of its own width. The token rule (`token_rule`)
-multiplies all LRs, decays and eps alike. Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts,
-2508.09752, 2601.20205 ("mf" is its mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244
-(alpha 1/2); eps, 2505.01618 and 2601.20205; decay, 2510.19093. The combination is ours. docs/theory.md says how sure we are.
+multiplies all LRs, decays and eps alike. Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and
+experts, 2508.09752, 2601.20205 ("mf" is its mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP
+2310.02244 (alpha 1/2); eps, 2505.01618 and 2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md
+says how sure we are.
 """
 
 from typing import Literal, NamedTuple
@@ -93,6 +95,9 @@ class TokenRule(NamedTuple):
     one_minus_beta: float = 1.0
 
 
+AT_BASE = TokenRule()
+
+
 def rule(rules: Rules, tag: Tag, ratios: Ratios, *, depth: int, embedding_std: float) -> Rule:
     """The table for one parameter of a model of `depth` blocks."""
     width, eps = _width_rule(rules, tag, ratios, embedding_std)
@@ -148,8 +153,8 @@ def token_rule(
 
     sde: sqrt(m_batch / m_tokens), arXiv 2512.22382, and where `betas` is on Adam's betas and eps as in 2205.10287.
     power: m_batch * m_tokens^exponent, linear in the batch, 2408.13359. fitted: sqrt(m_batch) * m_tokens^exponent, its
-    batch part an assumption. Decay: `tau` keeps tau_EMA = batch / (lr decay tokens), 2405.13698; `power_lines` moves it with
-    (tokens / parameters)^-0.527, 2505.13738. Raises ValueError for a fitted rule without its exponent.
+    batch part an assumption. Decay: `tau` keeps tau_EMA = batch / (lr decay tokens), 2405.13698; `power_lines`
+    moves it with (tokens / parameters)^-0.527, 2505.13738. Raises ValueError for a fitted rule without its exponent.
     """
     lr = _horizon_lr(rules, m_batch, m_tokens, exponent)
     per_token = m_batch / m_tokens

@@ -11,6 +11,7 @@ from paradigms.base import Measurement
 
 SCHEMA = "lrladder.axes/1"
 Verdict = Literal["holds", "does not hold", "not decided"]
+Against = Literal["less", "more", "no difference seen"]
 
 
 class _Frozen(BaseModel):
@@ -48,6 +49,7 @@ class VariantResult(_Frozen):
     at_base: float | None = None  # log2 of the fitted best LR at the base
     n_optima: int = 0
     verdict: Verdict = "not decided"
+    against_off: Against | None = None  # whether its best LR moves less than without the rule; None for "off"
     loss_change: float | None = None  # fitted minimum at the largest value minus that of "off", nats; None for "off"
     loss_change_low: float | None = None
     loss_change_high: float | None = None

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from benchmark.axes.config import OFF, AxesConfig, parametrization_name
 from benchmark.axes.planner import plan_axes
-from benchmark.axes.results import AxesResults
+from benchmark.axes.results import AxesResults, VariantResult
 from benchmark.axes.study import assemble_axes, run_axes
 from benchmark.environment import environment, gpu_names
 from benchmark.errors import InputError
@@ -47,7 +47,7 @@ def run_drift_study(config: AxesConfig, out: Path, *, workers: int | None) -> in
 def show(results: AxesResults, page: Path, console: Console) -> None:
     """One row per axis and variant on the terminal."""
     table = Table(title=f"{results.preset}: drift of the best LR, octaves per doubling (90% intervals)")
-    for column in ("axis", "rules", "optima", "drift", "expected without rule", "verdict"):
+    for column in ("axis", "rules", "optima", "drift", "expected without rule", "verdict", "moves, against off"):
         table.add_column(column, justify="right" if column in ("optima", "drift") else "left")
     for axis in results.axes:
         for variant in axis.variants:
@@ -55,7 +55,7 @@ def show(results: AxesResults, page: Path, console: Console) -> None:
             if variant.drift is not None:
                 interval = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
             known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
-            table.add_row(axis.axis, variant.name, f"{variant.n_optima}", interval, known, variant.verdict)
+            table.add_row(axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant))
     console.print(table)
     counts = results.trials
     console.print(
@@ -63,6 +63,10 @@ def show(results: AxesResults, page: Path, console: Console) -> None:
         f"{counts.trained_now} trained now"
     )
     console.print(f"Report: {page}", soft_wrap=True, markup=False)
+
+
+def _words(variant: VariantResult) -> tuple[str, str]:
+    return ("", "") if variant.name == OFF else (variant.verdict, variant.against_off or "")
 
 
 def load_axes_results(folder: Path) -> AxesResults:

@@ -7,7 +7,7 @@ from benchmark.assembly import count_trials
 from benchmark.axes.config import OFF, AxesConfig, AxisConfig, AxisName, base_value, parametrization_name
 from benchmark.axes.drift import Drift, Optimum, fit_drift
 from benchmark.axes.loss import loss_change
-from benchmark.axes.results import AxesResults, AxisResult, PointResult, VariantResult, Verdict
+from benchmark.axes.results import Against, AxesResults, AxisResult, PointResult, VariantResult, Verdict
 from benchmark.ladder import Rung
 from benchmark.results import TrialCounts
 from paradigms.base import Lab, Measurement
@@ -23,6 +23,14 @@ EXPECTED: dict[AxisName, tuple[float, str]] = {
     "weight_decay": (0.0, "late drift when decay is not scaled up with width, arXiv 2510.19093; its size is not given"),
     "horizon": (-0.35, "arXiv 2601.05049; 0.32 in 2409.19913, 0.5 by the SDE rule of 2512.22382"),
     "batch": (0.5, "square root rule of Adam, arXiv 2205.10287; 0.30 to 0.37 measured on Step Law grids"),
+}
+
+
+_AGAINST = {
+    "less": "moves less than off",
+    "more": "moves more than off",
+    "no difference seen": "no difference from off seen",
+    None: "off is not known",
 }
 
 
@@ -77,7 +85,10 @@ def _missing(axes: Sequence[AxisResult]) -> Iterator[str]:
 
 
 def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measurement]) -> AxisResult:
-    variants = tuple(_variant(config, axis, name, measurements) for name in axis.variants)
+    found = {name: _variant(config, axis, name, measurements) for name in axis.variants}
+    variants = tuple(
+        variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
+    )
     expected, source = EXPECTED[axis.axis]
     return AxisResult(
         axis=axis.axis,
@@ -180,6 +191,19 @@ def _loss_change(cell: Cell, axis: AxisName, variant: str, measurements: Sequenc
     return {"loss_change": change.value, "loss_change_low": change.low, "loss_change_high": change.high}
 
 
+def against(variant: VariantResult, off: VariantResult) -> Against | None:
+    """Whether the best LR moves less with a rule than without, whichever way, beyond both 90% intervals."""
+    if variant.name == OFF or variant.drift is None or off.drift is None:
+        return None
+    assert variant.drift_high is not None
+    assert off.drift_high is not None
+    half = math.hypot(variant.drift_high - variant.drift, off.drift_high - off.drift)
+    less = abs(off.drift) - abs(variant.drift)
+    if abs(less) <= half:
+        return "no difference seen"
+    return "less" if less > 0 else "more"
+
+
 def judge(drift: Drift, within: float) -> Verdict:
     """A rule holds where the whole interval is within +-`within` octaves per doubling, and not where none of it is."""
     if -within <= drift.low and drift.high <= within:
@@ -193,8 +217,8 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:
         return "; ".join(parts) + "."
-    verdicts = ", ".join(f"{variant.name}: {variant.verdict}" for variant in on)
-    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling? {verdicts}."
+    verdicts = "; ".join(f"{variant.name} {variant.verdict} ({_AGAINST[variant.against_off]})" for variant in on)
+    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {verdicts}."
 
 
 def _words(variant: VariantResult) -> str:

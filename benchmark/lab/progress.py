@@ -13,13 +13,15 @@ from paradigms.base import Measurement
 
 
 class Progress:
-    """Counts trials and FLOPs. `total_flops` is the plan's: a bracket that has to be extended adds to it."""
+    """Counts trials and FLOPs that are trained now. `total_flops` is the plan's: a bracket that has to be extended adds
+    to it, and what the store already had is taken off."""
 
     def __init__(self, console: Console, *, total_flops: float) -> None:
-        self._console, self._total_flops = console, total_flops
+        self._console, self._planned_flops = console, total_flops
         self._started = time.monotonic()
         self._trials = self._num_done = 0
-        self._asked_flops = self._done_flops = 0.0
+        self._asked_flops = self._stored_flops = self._done_flops = 0.0
+        self._seen: set[str] = set()
         columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.TextColumn("{task.fields[left]}"))
         self._bar = bars.Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task("starting", total=total_flops, left="")
@@ -42,7 +44,17 @@ class Progress:
         """Trials about to be trained."""
         self._trials += len(trials)
         self._asked_flops += sum(trial.flops for trial in trials)
-        self._total_flops = max(self._total_flops, self._asked_flops)
+        self._seen.update(trial.id for trial in trials)
+
+    def skip(self, trials: Sequence[Trial]) -> None:
+        """Trials that the store has; those trained now are in it too, when they are asked for again."""
+        new = [trial for trial in trials if trial.id not in self._seen]
+        self._stored_flops += sum(trial.flops for trial in new)
+        self._seen.update(trial.id for trial in new)
+
+    @property
+    def _total_flops(self) -> float:
+        return max(self._planned_flops, self._asked_flops + self._stored_flops) - self._stored_flops
 
     def done(self, trial: Trial, label: str, measurements: Sequence[Measurement]) -> None:
         self._num_done += 1

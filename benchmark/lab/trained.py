@@ -57,11 +57,7 @@ class TrainedLab:
                 labels.setdefault(trial.id, []).append(Label(request.rung, request.parametrization))
         found = self._obtain([trial for parts in trials for trial in parts], labels)
         return [
-            [
-                Label(request.rung, request.parametrization).put_on(m)
-                for trial in parts
-                for m in found[trial.id]
-            ]
+            [Label(request.rung, request.parametrization).put_on(m) for trial in parts for m in found[trial.id]]
             for parts, request in zip(trials, requests, strict=True)
         ]
 
@@ -78,6 +74,7 @@ class TrainedLab:
         found = {key: measurements for key, measurements in stored.items() if measurements is not None}
         for key, measurements in found.items():
             self._see(labels[key], measurements)
+        self._progress.skip([distinct[key] for key in found])
         todo = [trial for key, trial in distinct.items() if key not in found]
         self._progress.add(todo)
         for trial, outcome in self._executor.run(todo):

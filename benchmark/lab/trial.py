@@ -87,12 +87,13 @@ def resolve(
     rules = setup.rules_of(request.parametrization)
     horizons = tuple(sorted(request.horizons))
     parts = tuple((horizon,) for horizon in horizons) if rules.by_tokens else (horizons,)
+    in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
     return tuple(
         Trial(
             shape=rung.shape,
             base=base,
-            rules=STANDARD if _is_base(rules, rung, part, base) else rules,
-            horizon_exponent=request.horizon_exponent if rules.horizon in ("power", "fitted") else None,
+            rules=in_use[part],
+            horizon_exponent=request.horizon_exponent if in_use[part].horizon in ("power", "fitted") else None,
             role_lrs=tuple(sorted(request.role_lrs)),
             lr=request.lr,
             seed=request.seed,

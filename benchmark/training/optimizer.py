@@ -89,7 +89,7 @@ def tau_ema(trial: Trial) -> float | None:
         depth=trial.shape.depth,
         embedding_std=trial.optimizer.embedding_std,
     )
-    lr = trial.lr * tokens.lr * hidden.lr
+    lr = trial.lr * tokens.lr * hidden.lr * dict(trial.role_lrs).get(Role.ATTENTION, 1.0)
     decay = trial.optimizer.weight_decay * tokens.weight_decay * hidden.weight_decay
     return trial.batch_tokens / (lr * decay * max(trial.horizons)) if decay else None
 
@@ -111,7 +111,7 @@ def engine_config(trial: Trial) -> dict[str, Any]:
 
 
 def set_lrs(engine: Any, lr: float) -> None:
-    """Write lr x multiplier of the group into every group, then check what the engine holds: nothing else may schedule LRs."""
+    """Write lr x its multiplier into every group, then check what the engine holds: nothing else may schedule LRs."""
     groups = engine.optimizer.param_groups
     for group in groups:
         group["lr"] = lr * group["lr_multiplier"]

@@ -9,9 +9,7 @@ from paradigms.bracket import Cell, Readings
 from paradigms.fitting.curve import open_side, sweep
 
 OPENING = 3  # LRs of a cell's first block: what a parabola needs
-NEAR = (
-    2  # grid steps from where a minimum is expected within which a run is worth asking; as far as a curve's fit looks
-)
+NEAR = 2  # grid steps about a minimum within which a run is worth asking; as far as a curve's fit looks
 ROUNDING = 1e-6  # FLOPs nearer than this, in ratio, are equal, so that units of N and D decide nothing
 
 
@@ -110,6 +108,34 @@ class Book:
         """Extend the cells whose minimum is not bracketed, while LRs and budget last."""
         while self.ask(self._extensions(), budget=budget):
             pass
+
+    def confirm(self, *, budget: float) -> None:
+        """Ask until the best LR of each cell has NEAR others on either side, cheapest first, while the budget lasts.
+
+        A bracket of three is enough where the noise is small. Where it is not, the LRs that happen to bracket draw the
+        minimum towards the middle of them; asking only where the curve looks unsure would select in the same way.
+        """
+        while self.ask(self._flanks(), budget=budget):
+            self.close(budget=budget)
+
+    def _flanks(self) -> list[Block]:
+        """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""
+        blocks = []
+        for cell, found in self.readings.items():
+            data = sweep(found.lrs, found.losses)
+            if not len(data.finished) or open_side(data) is not None:
+                continue
+            best = float(data.finished[int(data.means.argmin())])
+            below = [lr for lr in data.tried if lr < best]
+            above = [lr for lr in data.tried if lr > best]
+            sides = [(float(data.tried[0]), -1)] * (len(below) < NEAR) + [(float(data.tried[-1]), 1)] * (
+                len(above) < NEAR
+            )
+            for edge, sign in sides:
+                options = self.options(cell, math.log(edge))
+                beyond = [(lr, seed) for lr, seed in options if sign * lr > sign * edge]
+                blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+        return blocks
 
     def _extensions(self) -> list[Block]:
         """For each cell whose best LR has nothing worse beside it, or too few LRs: the next LR on that side."""

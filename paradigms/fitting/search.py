@@ -94,6 +94,7 @@ def full_grid(lab: Lab, cells: Sequence[Rung], grid: GridSpec, *, payer: str) ->
         blocks.append(Block(name, tuple(sorted(lrs)), (horizon,), grid.seeds[0]))
     book.ask(blocks)
     book.close(budget=math.inf)
+    book.confirm(budget=math.inf)
     return book
 
 
@@ -111,7 +112,7 @@ class SearchFactor(LawSearch):
     """O(n C_D C_eta) in place of O(n^3): a few horizons of each size, a few LRs around where its neighbours' best lie.
 
     Curves of the other horizons are predicted where the law of the loss against tokens is to be trusted so far.
-    `planned_flops` is the cost that the spec promises, before any bracket is extended or the budget binds.
+    `planned_flops` is the cost that the spec promises, before brackets are extended and confirmed, or the budget binds.
     """
 
     name = "search_factor"
@@ -132,6 +133,7 @@ class SearchFactor(LawSearch):
             opened = [opening(book, cell, lrs=self.spec.lrs) for cell in size if cell in chosen]
             book.ask((block for block in opened if block is not None), budget=budget)
             book.close(budget=budget)
+        book.confirm(budget=budget)
         self._learn(book)
         assert self.law is not None
         for size in by_size(book):
@@ -171,6 +173,7 @@ class Economy(LawSearch):
             if block is not None and book.spent + book.cost(block) + book.run_flops(cell) <= budget:
                 book.ask([block])
                 book.close(budget=budget)
+        book.confirm(budget=budget)
         self._learn(book)
 
 

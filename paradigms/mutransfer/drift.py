@@ -4,8 +4,8 @@ import math
 
 from paradigms.base import Rung
 
-# Preset axes, docs/findings.md; an assumption until that is measured: about what the preset cpu showed over width
-DRIFT_OCTAVES = 0.25
+# Preset axes, docs/findings.md: no end of a 90% interval of width, depth, tokens or batch lay further out than 0.29
+DRIFT_OCTAVES = 0.3
 
 
 def drift_half_width(octaves: float, proxy: Rung, rung: Rung, *, tokens: float) -> float:

@@ -93,6 +93,8 @@ def test_verdicts_tell_a_rule_that_holds_from_one_that_does_not(results: AxesRes
     verdicts = {variant.parametrization: variant.verdict for axis in results.axes for variant in axis.variants}
     assert verdicts["width:off"] == "does not hold"
     assert verdicts["width:on"] == "holds"
+    moves = {variant.parametrization: variant.against_off for axis in results.axes for variant in axis.variants}
+    assert (moves["width:off"], moves["width:on"]) == (None, "less")
     assert all(variant.name in axis.sentence for axis in results.axes for variant in axis.variants)
 
 

@@ -55,7 +55,7 @@ def test_the_search_factor_pays_for_c_d_horizons_and_c_eta_lrs() -> None:
     ends = [cell for cell in CELLS if cell.tokens in (HORIZONS[0], HORIZONS[-1])]
     assert strategy.planned_flops == pytest.approx(3 * sum(map(run_flops, ends)))
     extended = simulated.cost_flops("search_factor") / strategy.planned_flops
-    assert 1 <= extended < 1.25
+    assert 1 <= extended < 2  # two more LRs confirm each bracket
     assert {name for name, _ in strategy.curves} == {cell.name for cell in ends}
 
 
@@ -90,7 +90,7 @@ def test_warm_starts_leave_little_to_extend() -> None:
     simulated, strategy = lab(grid=wide), SearchFactor(FactorSpec(target_runs=math.inf), aim=AIM)
     strategy.search(simulated, CELLS)
     assert all(curve.status == "interior" for curve in strategy.curves.values())
-    assert simulated.cost_flops("search_factor") < 1.2 * strategy.planned_flops
+    assert simulated.cost_flops("search_factor") < 1.9 * strategy.planned_flops
 
 
 def test_a_lab_with_free_lrs_is_searched_from_the_guess() -> None:

@@ -1,0 +1,63 @@
+"""doctor --parametrization: what it prints is what training builds."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.config import load_config
+from benchmark.effective import effective
+from benchmark.errors import InputError
+from benchmark.lab.trial import resolve
+from benchmark.training.optimizer import betas, groups
+from models import parametrization
+from paradigms.base import Request
+
+CONFIG = load_config("smoke")
+
+
+def test_values_are_those_of_the_groups_that_train() -> None:
+    target = CONFIG.rungs.targets[-1]
+    (found,) = effective(CONFIG, rung=target.name, lr=0.02)
+    request = Request(target.name, "mup", 0.02, 0, (max(target.horizons),))
+    (trial,) = resolve(request, CONFIG, corpus_digest="", precision="fp32")
+    built = parametrization.build(
+        trial.rules, trial.shape, trial.base.shape, backend="grouped", embedding_std=1.0, seed=0
+    )
+    names = {id(param): name for name, param in built.model.named_parameters()}
+    by_name = {parameter.name: parameter for parameter in found.parameters}
+    assert set(by_name) == set(names.values())
+    for group in groups(trial, built.model, built.rules):
+        assert isinstance(group["params"], list)
+        for param in group["params"]:
+            one = by_name[names[id(param)]]
+            assert (one.lr, one.weight_decay, one.eps) == (group["lr"], group["weight_decay"], group["eps"])
+            assert one.shape == tuple(param.shape)
+    assert (found.beta1, found.beta2) == betas(trial)
+
+
+def test_the_proxy_gets_ones() -> None:
+    proxy, *targets = effective(CONFIG)
+    assert proxy.rung == CONFIG.paradigms.mutransfer_proxy
+    assert [target.part for target in targets] == ["target"] * len(CONFIG.rungs.targets)
+    assert {parameter.lr for parameter in proxy.parameters} == {1.0}
+    assert {parameter.forward for parameter in proxy.parameters} == {1.0}
+
+
+def test_the_command_prints_a_table_and_json() -> None:
+    table = CliRunner().invoke(app, ["doctor", "--parametrization", "smoke"])
+    assert table.exit_code == 0
+    assert "router" in table.stdout
+    printed = CliRunner().invoke(app, ["doctor", "--parametrization", "smoke", "--rung", "t48x4", "--json"])
+    assert [one["rung"] for one in json.loads(printed.stdout)] == ["t48x4"]
+
+
+def test_a_model_past_this_machine_costs_nothing() -> None:
+    largest = effective(load_config("moe12b"))[-1]
+    assert sum(parameter.lr < 1 for parameter in largest.parameters) > 100
+
+
+def test_an_unknown_rung_is_one_line() -> None:
+    with pytest.raises(InputError, match="t48x4"):
+        effective(CONFIG, rung="nope")
