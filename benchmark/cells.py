@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from benchmark.errors import InputError
 from benchmark.runs import Runs
 from benchmark.runs_file import NO_SEED
 from paradigms.fitting.curve import Curve
@@ -74,14 +75,16 @@ def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell,
     """One batch size per model and horizon.
 
     best: the one whose fitted minimum is lowest. rule: the one nearest to a power law of the tokens through these.
-    fixed: the one that most have; others are left out.
+    fixed: the one that most have; others are left out. Raises InputError where these need batches that are not given.
     """
     groups: dict[tuple[object, ...], list[RunCell]] = {}
     for cell in found:
         groups.setdefault((cell.family, cell.n_params, cell.n_active, cell.tokens), []).append(cell)
     best = [min(group, key=_rank) for group in groups.values()]
-    if protocol == "best" or any(cell.batch_tokens is None for cell in found):
+    if protocol == "best":
         return tuple(best)
+    if any(cell.batch_tokens is None for cell in found):
+        raise InputError(f"--protocol {protocol} needs batch_tokens in every row; give them or take best")
     if protocol == "fixed":
         common = Counter(cell.batch_tokens for cell in found)
         chosen = max(common, key=lambda batch: (common[batch], batch or 0.0))

@@ -26,6 +26,14 @@ Preset = Annotated[str, typer.Argument(help=f"a preset ({', '.join(preset_names(
 Folder = Annotated[Path, typer.Argument(help="the folder of a study: OUT of make benchmark")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 OWN = "your own model: what is left out is the ladder's"
+
+
+def _finite(param: typer.CallbackParam, value: float | None) -> float | None:
+    if value is not None and not 0 < value < float("inf"):
+        raise InputError(f"{param.opts[0]} {value:g}: must be above zero and finite")
+    return value
+
+
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or one per GPU)")]
 
@@ -123,7 +131,7 @@ def coordcheck(
 def recommend(
     folder: Folder,
     n_params: Annotated[
-        float | None, typer.Option(min=0, help="of a fit: non-embedding parameters, as in its CSV")
+        float | None, typer.Option(callback=_finite, help="of a fit: non-embedding parameters, as in its CSV")
     ] = None,
     rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None,
     width: Size = None,
@@ -135,12 +143,12 @@ def recommend(
     shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None,
     vocab_size: Size = None,
     seq_len: Size = None,
-    n_active: Annotated[float | None, typer.Option(min=0, help="active non-embedding parameters")] = None,
+    n_active: Annotated[float | None, typer.Option(callback=_finite, help="active non-embedding parameters")] = None,
     tokens: Annotated[
-        float | None, typer.Option(min=0, help="training tokens; a rung's longest horizon without")
+        float | None, typer.Option(callback=_finite, help="training tokens; a rung's longest horizon without")
     ] = None,
     batch_tokens: Annotated[
-        float | None, typer.Option(min=0, help="tokens per step (default: as in the study)")
+        float | None, typer.Option(callback=_finite, help="tokens per step (default: as in the study)")
     ] = None,
     paradigm: Annotated[Literal["fitting", "mutransfer"] | None, typer.Option(help="whose LR")] = None,
     form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json",
@@ -156,8 +164,10 @@ def recommend(
     from benchmark.runner import load_results
 
     if schema_of(folder) == FIT_SCHEMA:
-        if not n_params or not tokens:
+        if n_params is None or tokens is None:
             raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+        if rung or paradigm or width or depth:
+            raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
         found = recommend_from_fit(load_fit(folder), Target(n_params, tokens, n_active, batch_tokens))
         print(found.to_json() if as_json else words(found))
         return
@@ -229,9 +239,7 @@ def doctor(
         str | None, typer.Option(help="a preset or study YAML: what its rules give each parameter, instead")
     ] = None,
     rung: Annotated[str | None, typer.Option(help="one rung; without, the proxy and the targets")] = None,
-    lr: Annotated[
-        float | None, typer.Option(min=1e-8, max=100, help="the study's LR; at 1, the default, LRs are multipliers")
-    ] = None,
+    lr: Annotated[float | None, typer.Option(help="the study's LR; at 1, the default, LRs are multipliers")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""

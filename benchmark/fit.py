@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmark.cells import Protocol, RunCell, all_cells, choose_batch
 from benchmark.runs import Runs
 from paradigms.fitting.batch_law import BatchPoint, best_batch, fit_batch_law
-from paradigms.fitting.horizon import fit_horizons
+from paradigms.fitting.horizon import fit_horizons, interval
 from paradigms.fitting.law import Law, LawPoint, fit_law
 from paradigms.fitting.loss_law import LossPoint, fit_loss_law
 
@@ -306,13 +307,15 @@ def _horizons(cells: Sequence[FitCell]) -> HorizonResult:
         if not series:
             continue
         total += len(series)
-        laws = fit_horizons([([x for x, _ in found[:-1]], [y for _, y in found[:-1]]) for found in series])
+        shorter = [[(tokens, loss) for tokens, loss in found if tokens < found[-1][0]] for found in series]
+        laws = fit_horizons([([x for x, _ in found], [y for _, y in found]) for found in shorter])
         for law, found in zip(laws, series, strict=True):
-            tokens, loss = found[-1]
-            predicted = law.predict(tokens)
-            if law.reaches(tokens):
-                misses.append(abs(predicted.loss - loss))
-                covered.append(abs(predicted.loss - loss) <= 1.645 * predicted.sd)
+            longest = found[-1][0]
+            loss = fmean(loss for tokens, loss in found if tokens == longest)
+            if law.reaches(longest):
+                low, high = interval(law.predict(longest), law.dof)
+                misses.append(abs(law.predict(longest).loss - loss))
+                covered.append(low <= loss <= high)
     middle = sorted(misses)[len(misses) // 2] if misses else None
     return HorizonResult(
         n=total,
@@ -333,6 +336,11 @@ def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
     single = sum(len(set(cell.lrs)) == 1 for cell in chosen)
     if single:
         yield f"{single} cells have one learning rate"
+    if not cells:
+        yield "every cell is held out: there is nothing to fit"
+    families = {cell.family for cell in chosen}
+    if len(families) > 1:
+        yield f"{len(families)} families share one law; fit each alone where their best rates differ"
     dead = sum(all(loss is None for loss in cell.losses) for cell in chosen)
     if dead:
         yield f"in {dead} cells every run diverged"

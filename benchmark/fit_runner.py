@@ -40,9 +40,10 @@ def load_fit(folder: Path) -> FitResults:
 
 def _is_same(path: Path, results: FitResults) -> bool:
     try:
-        return FitResults.from_json(path.read_text(encoding="utf-8")).digest == results.digest
+        there = FitResults.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+    return (there.digest, there.protocol) == (results.digest, results.protocol)
 
 
 def words(results: FitResults) -> str:

@@ -69,14 +69,17 @@ class Recommendation(BaseModel):
 
 
 def recommend(results: FitResults, target: Target) -> Recommendation:
-    """The law's answer. Raises InputError where the fit has no bracketed minimum."""
+    """The law's answer. Raises InputError for a target that cannot be, or where no minimum is bracketed."""
+    if target.active > target.n_params:
+        raise InputError(f"--n-active {target.active:g} is more than --n-params {target.n_params:g}")
     points = law_points(results.cells)
     if not points:
         raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")
     law = fit_law(points)
     found = _predict(law, target)
     loss_law = fit_loss_law(loss_points(results.cells))
-    loss = loss_law and loss_law.predict(target.active, target.tokens)
+    # a law that its cells do not identify fits them exactly, and its interval says nothing
+    loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
     extrapolation = target.flops / max(6 * point.n_active * point.tokens for point in points)
     return Recommendation(
         lr=found.lr,
@@ -91,6 +94,7 @@ def recommend(results: FitResults, target: Target) -> Recommendation:
             *law.flags,
             *law.flags_at(target.active, target.tokens, n_total=target.n_params, batch_tokens=target.batch_tokens),
             *far_flags(extrapolation),
+            *([] if loss_law is None else [f"no loss is predicted: {flag}" for flag in loss_law.flags]),
             *results.flags,
         ),
     )

@@ -29,6 +29,8 @@ class AxisConfig(Strict):
             raise ValueError("values: one is there twice")
         if OFF not in self.variants:
             raise ValueError(f"variants: {OFF!r} is missing, the axis without its rule")
+        if any(rules.horizon == "fitted" for rules in self.variants.values()):
+            raise ValueError("variants: horizon: fitted takes its exponent from a search; use sde or power here")
         return self
 
 
@@ -68,6 +70,8 @@ class AxesConfig(Strict):
         for axis in self.axes:
             if base_value(axis.axis, self.start) not in axis.values:
                 raise ValueError(f"axes.{axis.axis}.values: the base's {base_value(axis.axis, self.start)} is missing")
+            if axis.axis == "experts" and any(v * self.start.top_k % self.start.num_experts for v in axis.values):
+                raise ValueError("axes.experts.values: each times top_k / num_experts must be whole")
         for rung in self.rungs:
             for horizon in rung.horizons:
                 if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:

@@ -1,7 +1,7 @@
 """How the best LR moves along an axis: a weighted line through the optima, in octaves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +29,41 @@ class Drift(NamedTuple):
     n: int
 
 
-def fit_drift(optima: Sequence[Optimum], *, level: float = 0.9) -> Drift | None:
-    """None for fewer than two axis values. The interval holds the optima's own sds, raised to their scatter."""
+class Scatter(NamedTuple):
+    """Of optima about their lines: sum of squares in units of their sds, and its degrees of freedom."""
+
+    chi2: float = 0.0
+    dof: int = 0
+
+    def quantile(self, level: float) -> float:
+        """Half width of an interval in sds of a slope: of the optima's own sds, and of the scatter where it is more."""
+        own = float(stats.t.ppf((1 + level) / 2, max(self.dof, MIN_DOF)))
+        if not self.dof:
+            return own
+        return max(own, float(stats.t.ppf((1 + level) / 2, self.dof)) * math.sqrt(self.chi2 / self.dof))
+
+
+def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = 0.9) -> Drift | None:
+    """None for fewer than two axis values. The interval holds the optima's own sds, raised to `scatter`.
+
+    Three points say little of their scatter, so a study gives that of all its lines; without, it is the line's own.
+    """
+    line = _line(optima)
+    if line is None:
+        return None
+    (at_base, slope), sd, own = line
+    half = (scatter or own).quantile(level) * sd
+    return Drift(slope, slope - half, slope + half, at_base, len(optima))
+
+
+def pooled_scatter(lines: Iterable[Sequence[Optimum]]) -> Scatter:
+    """The scatter of all lines of a study, in units of the optima's sds."""
+    found = [line[2] for optima in lines if (line := _line(optima)) is not None]
+    return Scatter(sum(scatter.chi2 for scatter in found), sum(scatter.dof for scatter in found))
+
+
+def _line(optima: Sequence[Optimum]) -> tuple[tuple[float, float], float, Scatter] | None:
+    """Level and slope by weighted least squares, the slope's sd, and the scatter about the line."""
     x = np.array([optimum.ratio for optimum in optima])
     if len(set(x)) < 2:
         return None
@@ -38,9 +71,6 @@ def fit_drift(optima: Sequence[Optimum], *, level: float = 0.9) -> Drift | None:
     sd = np.array([max(optimum.sd, SD_FLOOR) for optimum in optima])
     design = np.column_stack([np.ones_like(x), x]) / sd[:, None]
     cov = np.linalg.inv(design.T @ design)
-    level_, slope = cov @ design.T @ (y / sd)
-    dof = len(x) - 2
-    chi2 = float((((y - level_ - slope * x) / sd) ** 2).sum())
-    inflation = max(1.0, chi2 / dof) if dof else 1.0
-    half = stats.t.ppf((1 + level) / 2, max(dof, MIN_DOF)) * math.sqrt(inflation * cov[1, 1])
-    return Drift(float(slope), float(slope - half), float(slope + half), float(level_), len(x))
+    level, slope = (float(value) for value in cov @ design.T @ (y / sd))
+    chi2 = float((((y - level - slope * x) / sd) ** 2).sum())
+    return (level, slope), math.sqrt(cov[1, 1]), Scatter(chi2, len(x) - 2)

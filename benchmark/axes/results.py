@@ -31,6 +31,7 @@ class PointResult(_Frozen):
     lr_best: float | None = None
     lr_low: float | None = None
     lr_high: float | None = None
+    sd_ln_lr: float | None = None
     minimum: float | None = None  # nats per token
     curvature: float | None = None
     flags: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmark.assembly import count_trials
 from benchmark.axes.config import OFF, AxesConfig, AxisConfig, AxisName, base_value, parametrization_name
-from benchmark.axes.drift import Drift, Optimum, fit_drift
+from benchmark.axes.drift import Drift, Optimum, Scatter, fit_drift, pooled_scatter
 from benchmark.axes.loss import loss_change
 from benchmark.axes.results import Against, AxesResults, AxisResult, PointResult, VariantResult, Verdict
 from benchmark.ladder import Rung
@@ -56,7 +56,10 @@ def assemble_axes(
     trained_now: int = 0,
 ) -> AxesResults:
     """Results from whatever has been measured."""
-    axes = tuple(_axis(config, axis, measurements) for axis in config.axes)
+    scatter = pooled_scatter(
+        _optima(config, axis, name, measurements) for axis in config.axes for name in axis.variants
+    )
+    axes = tuple(_axis(config, axis, measurements, scatter) for axis in config.axes)
     missing = tuple(_missing(axes))
     counts: TrialCounts = count_trials(measurements, trained_now=trained_now)
     return AxesResults(
@@ -84,8 +87,8 @@ def _missing(axes: Sequence[AxisResult]) -> Iterator[str]:
                 yield f"{axis.axis}, {variant.name}: {', '.join(lacking)}"
 
 
-def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measurement]) -> AxisResult:
-    found = {name: _variant(config, axis, name, measurements) for name in axis.variants}
+def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measurement], scatter: Scatter) -> AxisResult:
+    found = {name: _variant(config, axis, name, measurements, scatter) for name in axis.variants}
     variants = tuple(
         variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
     )
@@ -99,27 +102,43 @@ def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measureme
     )
 
 
-def _variant(config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> VariantResult:
-    parametrization = parametrization_name(axis.axis, name)
-    found = [m for m in measurements if m.parametrization == parametrization]
-    curves = _curves(found)
-    points = tuple(
-        _point(axis.axis, (rung.name, horizon), value, value / base_value(axis.axis, config.start), curves, found)
-        for rung, horizon, value in _values(config, axis)
-    )
-    drift = fit_drift([optimum for point in points if (optimum := _optimum(point, curves)) is not None])
+def _variant(
+    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement], scatter: Scatter
+) -> VariantResult:
+    points = _points(config, axis, name, measurements)
+    drift = fit_drift(_optima(config, axis, name, measurements), scatter=scatter)
     fitted = {} if drift is None else _fitted(drift, config.holds_within)
     if name != OFF:
         fitted |= _loss_change((points[-1].rung, points[-1].horizon), axis.axis, name, measurements)
     return VariantResult.model_validate(
         {
             "name": name,
-            "parametrization": parametrization,
+            "parametrization": parametrization_name(axis.axis, name),
             "rules": axis.variants[name].model_dump(),
             "points": points,
             **fitted,
         }
     )
+
+
+def _points(
+    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]
+) -> tuple[PointResult, ...]:
+    parametrization = parametrization_name(axis.axis, name)
+    found = [m for m in measurements if m.parametrization == parametrization]
+    curves = _curves(found)
+    return tuple(
+        _point((rung.name, horizon), value, value / base_value(axis.axis, config.start), curves, found)
+        for rung, horizon, value in _values(config, axis)
+    )
+
+
+def _optima(config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> list[Optimum]:
+    return [
+        Optimum(math.log2(point.ratio), math.log2(point.lr_best), point.sd_ln_lr / math.log(2))
+        for point in _points(config, axis, name, measurements)
+        if point.lr_best is not None and point.sd_ln_lr is not None
+    ]
 
 
 def _values(config: AxesConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, int]]:
@@ -136,7 +155,6 @@ def _curves(measurements: Sequence[Measurement]) -> dict[Cell, Curve]:
 
 
 def _point(
-    axis: AxisName,
     cell: Cell,
     value: int,
     ratio: float,
@@ -156,17 +174,11 @@ def _point(
         lr_best=curve.lr_best,
         lr_low=curve.lr_low,
         lr_high=curve.lr_high,
+        sd_ln_lr=curve.sd_ln_lr,
         minimum=curve.minimum,
         curvature=curve.curvature,
         flags=curve.flags,
     )
-
-
-def _optimum(point: PointResult, curves: Mapping[Cell, Curve]) -> Optimum | None:
-    curve = curves.get((point.rung, point.horizon))
-    if curve is None or curve.lr_best is None or curve.sd_ln_lr is None:
-        return None
-    return Optimum(math.log2(point.ratio), math.log2(curve.lr_best), curve.sd_ln_lr / math.log(2))
 
 
 def _fitted(drift: Drift, within: float) -> dict[str, object]:

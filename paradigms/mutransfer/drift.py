@@ -4,7 +4,7 @@ import math
 
 from paradigms.base import Rung
 
-# Preset axes, docs/findings.md: no end of a 90% interval of width, depth, tokens or batch lay further out than 0.29
+# Preset axes, docs/findings.md: no 90% interval of a default rule on width, depth, tokens or batch ends beyond 0.28
 DRIFT_OCTAVES = 0.3
 
 

@@ -60,8 +60,9 @@ def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
     unit = np.linalg.inv(x.T @ (x / sd[:, None] ** 2))
     ln_lr, b = unit @ (x.T @ (y / sd**2))
     dof = len(known) - 2
-    scatter = float((((y - x @ [ln_lr, b]) / sd) ** 2).sum()) / dof if dof else 1.0
-    covariance = max(1.0, scatter) * unit
+    scatter = math.sqrt(float((((y - x @ [ln_lr, b]) / sd) ** 2).sum()) / dof) if dof else 1.0
+    # few points say little of their own scatter: Student's quantile stands for the normal one
+    covariance = max(1.0, scatter * float(stats.t.ppf(0.95, max(dof, 1))) / Z90 if dof else 1.0) ** 2 * unit
     half = Z90 * math.sqrt(covariance[1, 1])
     if half > UNKNOWN_EXPONENT:
         return None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.axes.config import AxesConfig
-from benchmark.axes.drift import Drift, Optimum, fit_drift
+from benchmark.axes.drift import Drift, Optimum, fit_drift, pooled_scatter
 from benchmark.axes.loss import loss_change
 from benchmark.axes.planner import plan_axes
 from benchmark.axes.results import AxesResults
@@ -115,15 +115,30 @@ def test_one_axis_value_has_no_drift() -> None:
     assert fit_drift([Optimum(0.0, -5.0, 0.1), Optimum(0.0, -5.1, 0.1)]) is None
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("true_sd", [0.1, 0.3])
+def test_intervals_cover_the_truth_also_where_sds_are_understated(true_sd: float) -> None:
+    """Six lines of three points, whose stated sd is 0.1."""
     rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(400):
-        optima = [Optimum(x, -5.0 - 0.3 * x + 0.15 * rng.standard_normal(), 0.15) for x in (0.0, 1.0, 2.0)]
-        drift = fit_drift(optima)
-        assert drift is not None
-        hits += drift.low <= -0.3 <= drift.high
-    assert hits / 400 > 0.86
+    hits = []
+    for _ in range(150):
+        lines = [
+            [Optimum(x, -5 - 0.3 * x + true_sd * rng.standard_normal(), 0.1) for x in (0.0, 1, 2)] for _ in range(6)
+        ]
+        scatter = pooled_scatter(lines)
+        for line in lines:
+            drift = fit_drift(line, scatter=scatter)
+            assert drift is not None
+            hits.append(drift.low <= -0.3 <= drift.high)
+    assert np.mean(hits) > 0.87
+
+
+def test_a_line_alone_takes_its_own_scatter() -> None:
+    bent = [Optimum(0.0, -5.0, 0.05), Optimum(1.0, -5.6, 0.05), Optimum(2.0, -5.0, 0.05)]
+    straight = [optimum._replace(lr=-5.0) for optimum in bent]
+    alone, level = fit_drift(bent), fit_drift(straight)
+    assert alone is not None
+    assert level is not None
+    assert alone.high - alone.low > 10 * (level.high - level.low)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +218,8 @@ def test_the_page_is_one_file_with_a_panel_per_axis(results: AxesResults) -> Non
         ("width: true", "widht: true", "widht"),
         ("262144]", "262145]", "divide"),
         ("values: [32, 64, 128]", "values: [32, 32]", "there twice"),
+        ("sde: {horizon: sde}", "sde: {horizon: fitted}", "use sde or power"),
+        ("axis: width, values: [32, 64, 128]", "axis: experts, values: [6, 8]", "must be whole"),
     ],
 )
 def test_a_bad_config_is_one_line(tmp_path: object, old: str, new: str, words: str) -> None:

@@ -5,10 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.cli import app
+from benchmark.cli import app, main
 from benchmark.config import load_config
 from benchmark.effective import effective
-from benchmark.errors import InputError
 from benchmark.lab.trial import resolve
 from benchmark.training.optimizer import betas, groups
 from models import parametrization
@@ -58,6 +57,32 @@ def test_a_model_past_this_machine_costs_nothing() -> None:
     assert sum(parameter.lr < 1 for parameter in largest.parameters) > 100
 
 
-def test_an_unknown_rung_is_one_line() -> None:
-    with pytest.raises(InputError, match="t48x4"):
-        effective(CONFIG, rung="nope")
+def test_a_fitted_exponent_is_said_to_be_unknown() -> None:
+    searched = CONFIG.paradigms.mutransfer
+    fitted = searched.model_copy(update={"rules": searched.rules.model_copy(update={"horizon": "fitted"})})
+    config = CONFIG.model_copy(update={"paradigms": CONFIG.paradigms.model_copy(update={"mutransfer": fitted})})
+    assert "exponent" in effective(config)[-1].note
+    assert effective(CONFIG)[-1].note == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--parametrization", "smoke", "--rung", "nope"], "t48x4"),
+        (["--parametrization", "nope"], "unknown"),
+        (["--parametrization", "axes"], "kind"),
+        (["--parametrization", "smoke", "--lr", "nan"], "--lr nan"),
+        (["--parametrization", "smoke", "--lr", "-1"], "--lr -1"),
+        (["--rung", "t48x4"], "--parametrization"),
+        (["--json"], "--parametrization"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lrladder", "doctor", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -62,6 +62,16 @@ def test_second_run_trains_nothing_and_pays_in_full(tmp_path: Path, executor: _I
     assert again.cost_flops("a") == 0
 
 
+def test_progress_is_told_what_the_store_had(
+    tmp_path: Path, executor: _Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lab(tmp_path, executor).measure([REQUEST], payer="a")
+    skipped: list[str] = []
+    monkeypatch.setattr(Progress, "skip", lambda self, trials: skipped.extend(trial.id for trial in trials))
+    _lab(tmp_path, executor).measure([REQUEST, REQUEST._replace(lr=0.1)], payer="a")
+    assert skipped == executor.trained[:1]
+
+
 def test_failed_trial_is_said_and_tried_again_by_the_next_run(tmp_path: Path, executor: _Inline) -> None:
     lab = _lab(tmp_path, executor)
     [[first, *_]] = lab.measure([REQUEST._replace(seed=FAULTY_SEED)], payer="a")

@@ -171,6 +171,8 @@ def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
     (measured,) = train(trial, corpus, log=_no_log)
     assert measured.metrics["tau_ema"] == tau_ema(trial)
     assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0))) is None
+    faster = tau_ema(trial.model_copy(update={"role_lrs": (("attention", 2.0), ("router", 8.0))}))
+    assert faster == pytest.approx(measured.metrics["tau_ema"] / 2)
 
 
 def test_token_rules_reach_the_optimizer() -> None:

@@ -20,6 +20,18 @@ from tests.models.shapes import dense_shape, moe_shape
 
 LR, DECAY, EPS = 0.01, 0.1, 1e-8
 WIDTH_ONLY = Rules(width=True, router=True, experts="fi", weight_decay="independent")
+ALONE = [
+    Rules.model_validate({switch: value})
+    for switch, values in {
+        "width": [True],
+        "router": [True],
+        "experts": ["mf", "fi"],
+        "depth": ["depth_mup", "completep"],
+        "weight_decay": ["sqrt", "independent"],
+        "eps": [True],
+    }.items()
+    for value in values
+]
 RULES = st.builds(
     Rules,
     width=st.booleans(),
@@ -79,22 +91,38 @@ def test_head_equals_mups_readout() -> None:
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(RULES)
 def test_at_the_base_every_parametrization_is_one_function(rules: Rules) -> None:
-    """Bitwise: init, groups, logits, and weights after AdamW steps."""
+    _assert_standard(rules)
+
+
+@pytest.mark.parametrize("rules", [*ALONE, MUTRANSFER], ids=lambda rules: str(rules.model_dump(exclude_defaults=True)))
+def test_at_the_base_each_switch_is_one_function(rules: Rules) -> None:
+    _assert_standard(rules)
+
+
+def _assert_standard(rules: Rules) -> None:
+    """Bitwise: init, groups, logits, and weights after each of three AdamW steps."""
     shape = moe_shape(shared_width=16)
     ours, standard = _build(rules, shape, shape), _build(STANDARD, shape, shape)
     assert ours.rules == standard.rules
+    assert _effective(_groups(ours), ours.model) == _effective(_groups(standard), standard.model)
     assert _trained(ours) == _trained(standard)
 
 
 def _trained(built: Built) -> list[list[float]]:
+    """Logits, then the weights at the start and after each step."""
     optimizer = torch.optim.AdamW(_groups(built))
     tokens = torch.randint(built.model.shape.vocab_size, (2, 9), generator=torch.Generator().manual_seed(1))
-    seen = [built.model(tokens).logits.flatten().tolist()]
+    seen = [built.model(tokens).logits.flatten().tolist(), *_weights(built)]
     for _ in range(3):
         optimizer.zero_grad()
         F.cross_entropy(built.model(tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
         optimizer.step()
-    return seen + [param.flatten().tolist() for param in built.model.parameters()]
+        seen += _weights(built)
+    return seen
+
+
+def _weights(built: Built) -> list[list[float]]:
+    return [param.flatten().tolist() for param in built.model.parameters()]
 
 
 def test_other_expert_counts_are_no_width() -> None:

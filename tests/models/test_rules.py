@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.roles import Role, Tag
-from models.rules import MUTRANSFER, STANDARD, Ratios, Rule, Rules, rule, token_rule
+from models.rules import MUTRANSFER, STANDARD, Ratios, Rule, Rules, TokenRule, rule, token_rule
 
 RATIO = st.floats(0.25, 64)
 BASE_WIDTH, BASE_HIDDEN, BASE_DEPTH = 32, 48, 2
@@ -17,6 +17,8 @@ TAGS = {
     Role.ROUTER: Tag(Role.ROUTER, BASE_WIDTH, 8),
     Role.EXPERT_UP: Tag(Role.EXPERT_UP, BASE_WIDTH, 2 * BASE_HIDDEN),
     Role.EXPERT_DOWN: Tag(Role.EXPERT_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
+    Role.SHARED_UP: Tag(Role.SHARED_UP, BASE_WIDTH, 2 * BASE_HIDDEN),
+    Role.SHARED_DOWN: Tag(Role.SHARED_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
     Role.NORM: Tag(Role.NORM, 1, BASE_WIDTH),
     Role.HEAD: Tag(Role.HEAD, BASE_WIDTH, 100, in_block=False),
 }
@@ -30,6 +32,8 @@ def _rule(rules: Rules, role: Role, *, m_n: float = 1, m_h: float = 1, m_l: floa
         Role.ROUTER: (m_n, 1),
         Role.EXPERT_UP: (m_n, m_h),
         Role.EXPERT_DOWN: (m_h, m_n),
+        Role.SHARED_UP: (m_n, m_h),
+        Role.SHARED_DOWN: (m_h, m_n),
         Role.NORM: (1, 1),
         Role.HEAD: (m_n, 1),
     }
@@ -54,6 +58,7 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
         Role.NORM: (None, 1, block, 0, eps),
         Role.HEAD: (1, 1 / m_n, 1, 0, 1 / m_n),
     }
+    table |= {Role.SHARED_UP: table[Role.EXPERT_UP], Role.SHARED_DOWN: table[Role.EXPERT_DOWN]}
     depth = {0.5: "depth_mup", 1.0: "completep"}[alpha]
     rules = MUTRANSFER.model_copy(update={"experts": init, "depth": depth})
     for role, (std, *others) in table.items():
@@ -63,6 +68,12 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
             assert base.init_std is not None
             assert got.init_std / base.init_std == pytest.approx(std), role
         assert tuple(got[1:]) == pytest.approx(others), role
+
+
+def test_the_final_norm_knows_no_depth() -> None:
+    tag = Tag(Role.NORM, 1, BASE_WIDTH, in_block=False)
+    got = rule(MUTRANSFER, tag, Ratios(1, 4, 3), depth=3 * BASE_DEPTH, embedding_std=1.0)
+    assert got == Rule(init_std=None, forward=1, lr=1, weight_decay=0, eps=1)
 
 
 def _product(first: Rule, second: Rule, base: Rule) -> list[float]:
@@ -131,6 +142,33 @@ def test_the_tau_rule_keeps_tau(m_batch: float, m_tokens: float, horizon: str) -
         exponent=-0.3,
     )
     assert m_batch / (got.lr * got.weight_decay * m_tokens) == pytest.approx(1)
+
+
+@given(
+    horizon=HORIZONS,
+    decay=DECAYS,
+    betas=st.booleans(),
+    batch=st.tuples(RATIO, RATIO),
+    tokens=st.tuples(RATIO, RATIO),
+    size=st.tuples(RATIO, RATIO),
+)
+def test_token_rules_compose_along_batch_tokens_and_size(
+    horizon: str,
+    decay: str,
+    betas: bool,
+    batch: tuple[float, float],
+    tokens: tuple[float, float],
+    size: tuple[float, float],
+) -> None:
+    """All three move at once, so each axis alone, the others at 1, is a case of it."""
+    rules = Rules.model_validate({"horizon": horizon, "decay_horizon": decay, "betas": betas})
+
+    def at(m_batch: float, m_tokens: float, m_size: float) -> TokenRule:
+        return token_rule(rules, m_batch=m_batch, m_tokens=m_tokens, m_size=m_size, exponent=-0.3)
+
+    parts = zip(at(batch[0], tokens[0], size[0]), at(batch[1], tokens[1], size[1]), strict=True)
+    whole = at(math.prod(batch), math.prod(tokens), math.prod(size))
+    assert whole == pytest.approx([one * other for one, other in parts])
 
 
 @given(m_batch=RATIO, m_tokens=RATIO)
