@@ -4,7 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from paradigms.fitting.curve import Curve
 from paradigms.fitting.pooled import fit_curves
 
 Protocol = Literal["best", "rule", "fixed"]
-KEY = ["family", "n_params", "n_active", "tokens"]
+SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 
 @dataclass(frozen=True)
@@ -114,31 +115,31 @@ def _batch_rule(best: Sequence[RunCell]) -> tuple[float, float]:
 
 
 def _sweeps(runs: Runs) -> list[_Sweep]:
-    found = []
-    for key, group in runs.frame.groupby([*KEY, "batch_tokens"], dropna=False, sort=True):
-        ordered = _best_of_unknown(group.sort_values(["lr", "seed", "loss"]))
-        losses = tuple(None if math.isnan(loss) else float(loss) for loss in ordered["loss"])
-        seeds = tuple(0 if seed is None or math.isnan(seed) else int(seed) for seed in ordered["seed"])
-        assert isinstance(key, tuple)
-        n_params, n_active, tokens, batch = (float(str(part)) for part in key[1:])
-        found.append(
-            _Sweep(
-                key=(str(key[0]), n_params, n_active, tokens),
-                batch=None if math.isnan(batch) else batch,
-                lrs=tuple(map(float, ordered["lr"])),
-                losses=losses,
-                seeds=seeds,
-                held_out=bool(group["held_out"].any()),
-            )
-        )
-    return found
+    frame = _best_of_unknown(runs.frame.sort_values([*SWEEP, "lr", "seed", "loss"]))
+    number = frame.groupby(SWEEP, dropna=False, sort=False).ngroup().to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(frame)]
+    columns = {name: frame[name].to_list() for name in (*SWEEP, "lr", "loss", "seed", "held_out")}
+    return [_sweep(columns, slice(start, end)) for start, end in pairwise(starts)]
 
 
-def _best_of_unknown(group: pd.DataFrame) -> pd.DataFrame:
-    """Of runs at one LR that differ in what the file does not say, most likely the batch, the best.
+def _sweep(columns: dict[str, list[Any]], rows: slice) -> _Sweep:
+    family, n_params, n_active, tokens, batch = (columns[name][rows.start] for name in SWEEP)
+    return _Sweep(
+        key=(family, n_params, n_active, tokens),
+        batch=None if math.isnan(batch) else batch,
+        lrs=tuple(columns["lr"][rows]),
+        losses=tuple(None if math.isnan(loss) else loss for loss in columns["loss"][rows]),
+        seeds=tuple(columns["seed"][rows]),
+        held_out=any(columns["held_out"][rows]),
+    )
 
-    Runs whose seeds are told, or whose batch is known, are replicates and all count.
+
+def _best_of_unknown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of a sweep's runs at one LR that differ in what the file does not say, most likely the batch, the best.
+
+    Runs whose seeds are told, or whose batch is known, are replicates and all count. Within each LR `frame` is sorted
+    by loss, diverged runs last.
     """
-    if group["batch_tokens"].notna().all() or (group["seed"] != NO_SEED).any():
-        return group
-    return group.drop_duplicates("lr")  # sorted by loss, diverged ones last
+    seeded = (frame["seed"] != NO_SEED).groupby([frame[name] for name in SWEEP], dropna=False).transform("any")
+    told = frame["batch_tokens"].notna() | seeded
+    return frame[told | ~frame.duplicated([*SWEEP, "lr"])]

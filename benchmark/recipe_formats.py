@@ -97,7 +97,7 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
     hidden = next(setting for setting in recipe.settings if setting.kind == "attention_qkv")
     defaults = {"lr": hidden.lr, "betas": [recipe.beta1, recipe.beta2], "eps": hidden.eps}
     config = {
-        "train_batch_size": max(1, advice.batch_tokens // advice.sizes.seq_len),
+        "train_batch_size": max(1, round(advice.batch_tokens / advice.sizes.seq_len)),
         "gradient_clipping": recipe.grad_clip,
         "optimizer": {"type": "AdamW", "params": {**defaults, "weight_decay": hidden.weight_decay}},
         "lrladder": {

@@ -122,10 +122,11 @@ class SimulatedLab:
     def _read(self, request: Request, horizon: int) -> Measurement:
         rung = self.rungs[request.rung]
         best = self.law.best(rung, horizon, request.parametrization)
+        lr = request.lr * (horizon / self.law.mup_tokens) ** (request.horizon_exponent or 0.0)
         limit = self.bowl.diverge_above
-        diverged = limit is not None and request.lr > limit * best
+        diverged = limit is not None and lr > limit * best
         floor = FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
-        loss = floor + self.bowl.rise(math.log(request.lr / best)) + self._noise(request, horizon)
+        loss = floor + self.bowl.rise(math.log(lr / best)) + self._noise(request, horizon)
         return Measurement(
             trial_id=_digest(request._replace(horizons=tuple(sorted(request.horizons)))).hex()[:16],
             rung=request.rung,

@@ -1,10 +1,10 @@
 """From a trial to a DeepSpeed engine with AdamW, and the LRs that the engine must hold at each step."""
 
 import os
-import socket
 from typing import Any
 
 import torch
+from torch._C._distributed_c10d import HashStore
 
 from benchmark.lab.trial import Trial, token_rule_of
 from models import parametrization
@@ -15,10 +15,8 @@ from models.rules import Ratios, Rule, rule
 def start_deepspeed() -> Any:
     """Import DeepSpeed once per process, with one rank unless a launcher has set more."""
     has_cuda = torch.cuda.is_available()
-    defaults = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
-    for key, value in defaults.items():
+    for key, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
         os.environ.setdefault(key, value)
-    os.environ.setdefault("MASTER_PORT", str(_free_port()))
     if not has_cuda:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed
@@ -28,14 +26,17 @@ def start_deepspeed() -> Any:
         # else the first initialize() compiles a CPU op for a minute that training never uses
         deepspeed.ops.__compatible_ops__ = {}
     if not torch.distributed.is_initialized():
-        deepspeed.init_distributed(dist_backend="nccl" if has_cuda else "gloo")
+        _start_ranks("nccl" if has_cuda else "gloo")
+    deepspeed.init_distributed(auto_mpi_discovery=False)
     return deepspeed
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _start_ranks(backend: str) -> None:
+    """One rank alone listens on no port: MASTER_PORT may be set around us, and our workers would share it."""
+    if os.environ["WORLD_SIZE"] == "1":
+        torch.distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+    else:
+        torch.distributed.init_process_group(backend)
 
 
 def build_engine(trial: Trial) -> Any:

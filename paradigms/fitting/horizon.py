@@ -16,7 +16,7 @@ from scipy import optimize, stats
 Array = NDArray[np.float64]
 
 GAMMAS = (0.02, 3.0)  # assumption: published exponents of tokens lie between 0.1 and 0.6
-STARTS = (0.1, 0.3, 0.6, 1.0, 2.0)
+STARTS = np.linspace(math.log(GAMMAS[0]), math.log(GAMMAS[1]), 41)  # of ln gamma
 PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # Chinchilla's 0.28 (2203.15556) and others' 0.1 to 0.6: weak, on ln gamma
 MAX_REACH = 4.0  # assumption: beyond this many times the longest horizon nothing is predicted
 MAX_SD = 0.25  # of the drop in loss over the horizons seen; assumption: a prediction less sure than this says nothing
@@ -83,14 +83,38 @@ def fit_horizons(
     center = math.exp(float(np.mean([np.log(x).mean() for x, _ in data])))
     logs = [np.log(x / center) for x, _ in data]
     values = [y for _, y in data]
-    gamma = _best_gamma(logs, values)
-    residuals = np.concatenate([_linear(x, y, gamma)[1] for x, y in zip(logs, values, strict=True)])
+    together = _Curves.of(logs, values)
+    gamma = _best_gamma(together)
+    residuals = together.residuals(gamma)
     dof = len(residuals) - 2 * len(data) - 1
     sd = _noise(residuals, dof, noise)
-    gamma_sd = _gamma_sd(logs, values, gamma, sd)
+    gamma_sd = _gamma_sd(together, gamma, sd)
     return tuple(
         _law(x, y, gamma, gamma_sd, sd, center, dof, noise is not None) for x, y in zip(logs, values, strict=True)
     )
+
+
+class _Curves(NamedTuple):
+    """All curves end to end; `ids` says whose a row is. Losses are relative to their curve's mean."""
+
+    x: Array
+    y: Array
+    ids: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, logs: Sequence[Array], values: Sequence[Array]) -> "_Curves":
+        ids = np.repeat(np.arange(len(logs)), [len(x) for x in logs])
+        return cls(np.concatenate(logs), np.concatenate([y - y.mean() for y in values]), ids)
+
+    def residuals(self, gamma: float) -> Array:
+        """After floor and scale of each curve by least squares, in closed form: this is evaluated very often."""
+        falling = np.exp(-gamma * self.x)
+        falling -= (self._sums(falling) / np.bincount(self.ids))[self.ids]
+        scales = self._sums(falling * self.y) / self._sums(falling**2)
+        return self.y - scales[self.ids] * falling
+
+    def _sums(self, rows: Array) -> Array:
+        return np.bincount(self.ids, weights=rows).astype(float)
 
 
 def _curve(tokens: Sequence[float], losses: Sequence[float]) -> tuple[Array, Array]:
@@ -103,40 +127,35 @@ def _curve(tokens: Sequence[float], losses: Sequence[float]) -> tuple[Array, Arr
     return x[order], y[order]
 
 
-def _linear(x: Array, y: Array, gamma: float) -> tuple[Array, Array]:
-    """Floor and scale at a given gamma by least squares, and the residuals."""
+def _linear(x: Array, y: Array, gamma: float) -> Array:
+    """Floor and scale of one curve at a given gamma by least squares."""
     design = np.column_stack([np.ones_like(x), np.exp(-gamma * x)])
-    coef = np.linalg.lstsq(design, y, rcond=None)[0]
-    return coef, y - design @ coef
+    coef: Array = np.linalg.lstsq(design, y, rcond=None)[0]
+    return coef
 
 
-def _best_gamma(logs: Sequence[Array], values: Sequence[Array]) -> float:
+def _best_gamma(curves: _Curves) -> float:
     """Multi-start, by a robust loss with a weak prior of ln gamma, worth one residual of the fit itself."""
     gamma = PRIOR_GAMMA
     for _ in range(ROUNDS):
-        unit = _typical([_linear(x, y, gamma)[1] for x, y in zip(logs, values, strict=True)])
-        gamma = _robust_gamma(logs, values, unit)
+        gamma = _robust_gamma(curves, _typical(curves.residuals(gamma)))
     return gamma
 
 
-def _robust_gamma(logs: Sequence[Array], values: Sequence[Array], unit: float) -> float:
-    def off(parameters: Array) -> Array:
-        gamma = math.exp(float(parameters[0]))
-        found = [_linear(x, y, gamma)[1] / unit for x, y in zip(logs, values, strict=True)]
-        return np.concatenate([*found, [(parameters[0] - math.log(PRIOR_GAMMA)) / PRIOR_LOG_SD]])
+def _robust_gamma(curves: _Curves, unit: float) -> float:
+    def cost(log_gamma: float) -> float:
+        off = curves.residuals(math.exp(log_gamma)) / unit / SOFT
+        prior = (log_gamma - math.log(PRIOR_GAMMA)) / PRIOR_LOG_SD / SOFT
+        return float(2 * (np.sqrt(1 + off**2) - 1).sum() + 2 * (math.sqrt(1 + prior**2) - 1))
 
-    low, high = (math.log(end) for end in GAMMAS)
-    fits = [
-        optimize.least_squares(off, [math.log(start)], bounds=([low], [high]), loss="soft_l1", f_scale=SOFT)
-        for start in STARTS
-    ]
-    return math.exp(float(min(fits, key=lambda fit: fit.cost).x[0]))
+    best = int(np.argmin([cost(start) for start in STARTS]))
+    around = STARTS[max(best - 1, 0)], STARTS[min(best + 1, len(STARTS) - 1)]
+    return math.exp(float(optimize.minimize_scalar(cost, bounds=around, method="bounded").x))
 
 
-def _typical(residuals: Sequence[Array]) -> float:
+def _typical(residuals: Array) -> float:
     """A robust size of residuals, never zero."""
-    found = np.concatenate(residuals)
-    return max(1.4826 * float(np.median(np.abs(found))), 1e-12)
+    return max(1.4826 * float(np.median(np.abs(residuals))), 1e-12)
 
 
 def _noise(residuals: Array, dof: int, noise: float | None) -> float:
@@ -145,26 +164,25 @@ def _noise(residuals: Array, dof: int, noise: float | None) -> float:
     return max(measured, noise or 0.0)
 
 
-def _gamma_sd(logs: Sequence[Array], values: Sequence[Array], gamma: float, sd: float) -> float:
+def _gamma_sd(curves: _Curves, gamma: float, sd: float) -> float:
     """From the curvature of the profile of gamma, and its prior."""
     information = PRIOR_LOG_SD**-2
     if sd > 0:
         step = 0.01
-        for x, y in zip(logs, values, strict=True):
-            moved = [_linear(x, y, gamma * math.exp(s * step))[1] for s in (-1, 1)]
-            slope = (moved[1] - moved[0]) / (2 * step)
-            information += float(slope @ slope) / sd**2
+        down, up = (curves.residuals(gamma * math.exp(sign * step)) for sign in (-1, 1))
+        slope = (up - down) / (2 * step)
+        information += float(slope @ slope) / sd**2
     return gamma / math.sqrt(information)
 
 
 def _law(
     x: Array, y: Array, gamma: float, gamma_sd: float, sd: float, center: float, dof: int, known_noise: bool
 ) -> HorizonLaw:
-    (floor, scale), _ = _linear(x, y, gamma)
+    floor, scale = _linear(x, y, gamma)
     design = np.column_stack([np.ones_like(x), np.exp(-gamma * x)])
     linear = np.linalg.inv(design.T @ design) * sd**2
     step = 0.01 * gamma
-    moved = (_linear(x, y, gamma + step)[0] - _linear(x, y, gamma - step)[0]) / (2 * step)
+    moved = (_linear(x, y, gamma + step) - _linear(x, y, gamma - step)) / (2 * step)
     jacobian = np.append(moved, 1.0)[:, None]
     covariance = np.zeros((3, 3))
     covariance[:2, :2] = linear

@@ -1,5 +1,9 @@
 """torch as the oracle of the engine's wiring; branches against straight runs; divergence as a result."""
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +192,14 @@ def test_token_rules_reach_the_optimizer() -> None:
         assert long["weight_decay"] == pytest.approx(short["weight_decay"] * 0.5**0.5)
         assert long["eps"] == pytest.approx(short["eps"] * 2**0.5)
         assert [1 - beta for beta in long["betas"]] == pytest.approx([(1 - beta) / 2 for beta in short["betas"]])
+
+
+def test_a_worker_starts_though_the_port_of_its_environment_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(taken.getsockname()[1])}
+        code = (
+            "from benchmark.training.optimizer import start_deepspeed; print(start_deepspeed().comm.get_world_size())"
+        )
+        found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines()[-1] == "1"
