@@ -14,7 +14,7 @@ from models.rules import MUTRANSFER
 from paradigms.base import Measurement, ParametrizationName, Proposal, Request
 
 CONFIG = load_config("cpu")
-LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
+LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 
 
 def simulate(config: StudyConfig = CONFIG, **options: float) -> SimulatedLab:
@@ -157,14 +157,12 @@ def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -
 
 
 class Carried(Log):
-    """Trains as the request says: a fitted exponent moves the LR with the horizon, a role's x2 is worth 0.1 nats."""
+    """A role's x2 is worth 0.1 nats."""
 
     def _read(self, request: Request, horizon: int) -> Measurement:
-        ratio = (horizon / CONFIG.base.tokens) ** (request.horizon_exponent or 0.0)
-        found = super()._read(request._replace(lr=request.lr * ratio), horizon)
+        found = super()._read(request, horizon)
         gain = 0.1 * sum(math.log2(factor) for _, factor in request.role_lrs)
-        loss = None if found.loss is None else found.loss - gain
-        return found.model_copy(update={"lr": request.lr, "loss": loss})
+        return found.model_copy(update={"loss": None if found.loss is None else found.loss - gain})
 
 
 def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> StudyConfig:
