@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmark.comparison import (
-    PARAMETRIZATIONS,
+    ORACLES,
     SeedNoise,
     compare,
     find_oracle,
@@ -21,8 +21,8 @@ from paradigms.bracket import collect, pooled_noise
 from paradigms.fitting.curve import Curve, open_side, sweep
 from paradigms.fitting.law import Law
 
-PARADIGMS = ("fitting", "mutransfer")
-PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in PARAMETRIZATIONS))
+PARADIGMS = ("fitting", "mutransfer", "mutransfer+power")
+PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES))
 
 
 def assemble(
@@ -55,7 +55,7 @@ def assemble(
         targets=tuple(
             compare(config, measurements, proposals, rung, horizon, noise, payers)
             for rung in ladder.targets
-            for horizon in rung.horizons
+            for horizon in rung.read
         ),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
         law=_law(law),
@@ -65,6 +65,11 @@ def assemble(
         corpus=dict(corpus),
         environment=dict(environment or {}),
     )
+
+
+def competitors(config: StudyConfig) -> tuple[str, ...]:
+    """The paradigms of a study."""
+    return PARADIGMS if config.paradigms.power is not None else PARADIGMS[:2]
 
 
 def count_trials(measurements: Sequence[Measurement], *, trained_now: int = 0) -> TrialCounts:
@@ -86,9 +91,9 @@ def _missing(
     known = {(p.paradigm, p.rung, p.horizon): p for p in proposals}
     seeds = config.validation.seeds
     for rung in config.rungs.targets:
-        for horizon in rung.horizons:
+        for horizon in rung.read:
             where = f"{rung.name} at {horizon:,} tokens"
-            for name in PARADIGMS:
+            for name in competitors(config):
                 proposal = known.get((name, rung.name, horizon))
                 if proposal is None:
                     yield f"{where}: no proposal of {name}: {reasons.get(name, 'not made yet')}"
@@ -96,7 +101,7 @@ def _missing(
                 runs = proposal_runs(config, measurements, proposal)
                 if len(runs) < len(seeds):
                     yield f"{where}: proposal of {name} trained with {len(runs)} of {len(seeds)} seeds"
-            for parametrization in PARAMETRIZATIONS:
+            for parametrization in ORACLES:
                 if reason := _unfinished_oracle(config, measurements, rung, horizon, parametrization):
                     yield f"{where}: oracle of {parametrization}: {reason}"
 
@@ -115,6 +120,8 @@ def _unfinished_oracle(
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
     side = open_side(sweep(list(means), list(means.values())))
+    if horizon in rung.continued:
+        return None  # no sweep is extended for a horizon to which runs are only continued
     if side and len(means) < validation.oracle_points + validation.max_extensions:
         return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
     return None
@@ -128,7 +135,7 @@ def _rung(rung: Rung) -> RungResult:
         n_active=rung.n_active,
         n_total=rung.n_total,
         batch_tokens=rung.batch_tokens,
-        horizons=rung.horizons,
+        horizons=rung.read,
         flops_per_token=rung.flops_per_token,
     )
 
@@ -136,7 +143,7 @@ def _rung(rung: Rung) -> RungResult:
 def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
     """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
     proxies = {rung.name for rung in config.rungs.proxies}
-    for name in PARAMETRIZATIONS:
+    for name in ORACLES:
         own = [m for m in measurements if m.rung in proxies and m.parametrization == name]
         cells = collect(m for m in own if on_search_grid(m.lr, name, config))
         noise = pooled_noise(cell.fit() for cell in cells.values())
@@ -147,8 +154,8 @@ def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> I
 def _target_curves(config: StudyConfig, measurements: Sequence[Measurement], noise: SeedNoise) -> Iterator[CurveResult]:
     """The oracle's, on losses averaged over the seeds; `n` counts runs."""
     for rung in config.rungs.targets:
-        for horizon in rung.horizons:
-            for name in PARAMETRIZATIONS:
+        for horizon in rung.read:
+            for name in ORACLES:
                 oracle = find_oracle(config, measurements, rung, horizon, name, noise)
                 if oracle.result.n_lrs:
                     yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.seeds))

@@ -71,6 +71,19 @@ def run(
 
 
 @app.command()
+def extend(
+    folder: Folder,
+    tokens: Annotated[int, typer.Option(min=1, help="a longer horizon, to be read at every target")],
+    workers: Workers = None,
+) -> None:
+    """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
+    from benchmark.extension import extend as make_longer
+    from benchmark.runner import run_benchmark
+
+    raise typer.Exit(run_benchmark(make_longer(folder, tokens), folder, workers=workers))
+
+
+@app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """How far a study is: trials by verdict, and what is missing."""
     from benchmark.axes.runner import load_axes_results

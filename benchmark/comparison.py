@@ -20,7 +20,8 @@ from paradigms.base import Measurement, ParametrizationName, Proposal
 from paradigms.fitting.curve import Curve, fit_curve
 
 LEVEL = 0.9
-PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup")
+ORACLES: tuple[ParametrizationName, ...] = ("sp", "mup")  # those whose LR is swept at the targets
+PARAMETRIZATIONS: tuple[ParametrizationName, ...] = (*ORACLES, "mup+power")
 Point = tuple[ParametrizationName, float]  # a run but for its seed
 
 
@@ -197,7 +198,7 @@ def compare(
     payers: Mapping[str, float],
 ) -> TargetResult:
     """Everything known about one target rung at one horizon. Proposals without data are left out."""
-    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noise) for name in PARAMETRIZATIONS}
+    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noise) for name in ORACLES}
     run_flops = float(rung.flops_per_token * horizon)
     own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
     scored = tuple(
@@ -246,15 +247,15 @@ def _score(
     if not diverged and len(losses) < len(config.validation.seeds):
         return None
     loss = None if diverged else float(np.mean(losses))
-    own = oracles[proposal.parametrization]
+    own = oracles.get(proposal.parametrization)
     best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
     point = (proposal.parametrization, proposal.lr)
     n = len(config.validation.seeds)
     regret, low, high = _interval(loss, point, best, n, noise)
-    lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise)
-    if own.result.loss is None:
+    lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
+    if own and own.result.loss is None:
         regret = low = high = None  # its own best is unknown, so perhaps is the best
-    gap = None if own.result.loss is None or best.result.loss is None else own.result.loss - best.result.loss
+    gap = own.result.loss - best.result.loss if own and own.result.loss is not None and best.result.loss else None
     return ParadigmResult(
         name=proposal.paradigm,
         **proposal.model_dump(exclude={"paradigm", "rung", "horizon"}),

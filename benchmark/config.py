@@ -22,6 +22,7 @@ from pydantic import (
 from benchmark.errors import InputError
 from benchmark.lab.simulated import Bowl, TrueLaw
 from benchmark.ladder import Base, Ladder, Rung
+from benchmark.schedules import POWER_B, ScheduleConfig
 from models.roles import Role
 from models.rules import MUTRANSFER, STANDARD, Rules
 from models.shape import ModelShape
@@ -57,6 +58,7 @@ class RungConfig(Strict):
     width: PositiveInt
     depth: PositiveInt
     horizons: tuple[PositiveInt, ...] = Field(min_length=1)
+    continued: tuple[PositiveInt, ...] = ()  # longer ones, to which a target's runs are continued at their own LR
     batch_tokens: PositiveInt | None = None
 
 
@@ -85,13 +87,6 @@ class OptimizerConfig(Strict):
     load_balance: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
     router_z: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
     zero_stage: Literal[0, 1] = 0
-
-
-class ScheduleConfig(Strict):
-    """WSD: linear warm-up, constant, linear decay to zero over the last fraction of each horizon."""
-
-    warmup_tokens: PositiveInt
-    decay_fraction: float = Field(0.2, gt=0, lt=1)  # arXiv 2405.18392: about 20% saturates the gain
 
 
 class SearchConfig(Strict):
@@ -135,10 +130,18 @@ class MuTransferConfig(SearchConfig):
         return MUTRANSFER.model_dump() | given if isinstance(given, dict) else given
 
 
+class PowerConfig(Strict):
+    """muTransfer under the Power schedule: the proxy's best LR sets its amplitude; nothing else is tuned."""
+
+    exponent: float = Field(POWER_B, ge=-2, le=0)  # of tokens
+    cap: float = Field(4.0, ge=1)  # of the LR over the proxy's best; see ScheduleConfig
+
+
 class ParadigmsConfig(Strict):
     fitting: SearchConfig
     mutransfer: MuTransferConfig
     mutransfer_proxy: str
+    power: PowerConfig | None = PowerConfig()  # None: mutransfer+power does not compete
 
 
 class SimulatedConfig(Strict):
@@ -192,15 +195,18 @@ class StudyConfig(Strict):
         where = f"rung {rung.name}"
         if rung.batch_tokens % rung.shape.seq_len:
             raise ValueError(f"{where}: batch_tokens {rung.batch_tokens} is not a multiple of seq_len")
-        for horizon in rung.horizons:
-            decay_start = int(horizon * (1 - self.schedule.decay_fraction)) // rung.batch_tokens * rung.batch_tokens
-            if decay_start <= self.schedule.warmup_tokens:
+        for horizon in rung.read:
+            if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} ends its stable phase before "
                     f"schedule.warmup_tokens {self.schedule.warmup_tokens} is over"
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+        if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
+            raise ValueError(f"{where}: continued is for targets, and beyond their horizons")
+        if rung.continued and not self.schedule.has_trunk:
+            raise ValueError(f"{where}: a {self.schedule.kind} schedule ends at its horizon and cannot be continued")
 
     def _check_distinct(self) -> None:
         """A value given twice would count one run as two."""
@@ -210,7 +216,7 @@ class StudyConfig(Strict):
             "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
             **({"paradigms.mutransfer.role_search.roles": roles.roles} if roles else {}),
-            **{f"rung {rung.name}: horizons": rung.horizons for rung in self.rungs},
+            **{f"rung {rung.name}: horizons": rung.read for rung in self.rungs},
         }
         for key, values in lists.items():
             if len(set(values)) < len(values):
@@ -223,7 +229,16 @@ class StudyConfig(Strict):
         return Base(shape=proxy.shape, batch_tokens=proxy.batch_tokens, tokens=max(proxy.horizons))
 
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
-        return {"sp": STANDARD, "mup": self.paradigms.mutransfer.rules}[parametrization]
+        rules = self.paradigms.mutransfer.rules
+        # the Power schedule itself answers for tokens and batch
+        by_power = rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
+        return {"sp": STANDARD, "mup": rules, "mup+power": by_power}[parametrization]
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        power = self.paradigms.power
+        if parametrization != "mup+power" or power is None:
+            return self.schedule
+        return self.schedule.model_copy(update={"kind": "power", **power.model_dump()})
 
     @property
     def rungs(self) -> Ladder:
@@ -242,7 +257,9 @@ class StudyConfig(Strict):
             shared_width=round(ladder.shared_ratio * rung.width),
             seq_len=ladder.seq_len,
         )
-        return Rung(rung.name, rung.part, shape, rung.batch_tokens or ladder.batch_tokens, tuple(sorted(rung.horizons)))
+        batch = rung.batch_tokens or ladder.batch_tokens
+        horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
+        return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued)
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,10 @@ class Base(BaseModel):
 
 
 class Rung(NamedTuple):
-    """One model size. `part` says who may search it: proxies are searched, targets held out."""
+    """One model size. `part` says who may search it: proxies are searched, targets held out.
+
+    `continued`: longer horizons that runs of the longest of `horizons` are continued to, at the LR chosen for that.
+    """
 
     name: str
     part: Literal["proxy", "target"]
@@ -26,6 +29,12 @@ class Rung(NamedTuple):
     batch_tokens: int
     horizons: tuple[int, ...]
     weight_decay: float | None = None  # instead of the study's
+    continued: tuple[int, ...] = ()
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """All horizons at which runs are read."""
+        return (*self.horizons, *self.continued)
 
     @property
     def n_total(self) -> int:

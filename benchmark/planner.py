@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.comparison import ORACLES
 from benchmark.config import RoleSearchConfig, SearchConfig, StudyConfig
 from benchmark.lab.trial import Setup, Trial, resolve
 from benchmark.ladder import Rung
@@ -18,7 +19,6 @@ from paradigms.bracket import grid_lr
 from paradigms.mutransfer.horizon import searched_horizons
 
 SCHEMA = "lrladder.plan/1"
-PARAMETRIZATIONS: tuple[ParametrizationName, ...] = ("sp", "mup")
 Purpose = Literal["search", "roles", "validation", "oracle"]
 
 THROUGHPUT_SOURCE = (
@@ -159,16 +159,23 @@ def _sweeps(config: StudyConfig) -> Iterator[Sweep]:
     if transfer.role_search is not None:
         yield _role_search(proxy, transfer.role_search, transfer.seeds)
     for rung in ladder.targets:
-        for parametrization in PARAMETRIZATIONS:
-            for horizon in rung.horizons:
+        for parametrization in (*ORACLES, *(["mup+power"] if paradigms.power else [])):
+            for horizons in _validated(config, rung, parametrization):
                 proposal: list[tuple[float | None, bool]] = [(None, False)]
-                yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, (horizon,))
+                yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, horizons)
     for rung in ladder.targets:
-        for parametrization in PARAMETRIZATIONS:
+        for parametrization in ORACLES:
             grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
             grid += _extensions(rung, validation.max_extensions)
             payer = f"oracle-{parametrization}"
-            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.horizons)
+            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.read)
+
+
+def _validated(config: StudyConfig, rung: Rung, parametrization: ParametrizationName) -> list[tuple[int, ...]]:
+    """Horizons that one proposal's run is read at: all where its LR does not depend on them."""
+    if parametrization == "mup+power":
+        return [rung.read]
+    return [*((h,) for h in rung.horizons[:-1]), (rung.horizons[-1], *rung.continued)]
 
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
@@ -192,7 +199,7 @@ def starting_grid(spec: SearchConfig) -> list[float]:
 
 def _extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
     """At most one LR a round, or one at either end where horizons disagree."""
-    count = rounds * min(2, len(rung.horizons))
+    count = rounds * min(2, len(rung.read))
     return [(None, True) for _ in range(count)]
 
 
@@ -263,7 +270,7 @@ def _notes(config: StudyConfig, corpus_tokens: int | None) -> Iterator[str]:
         yield "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
     yield "validation LRs are proposed by the searches; oracle grids start at the proposal of the same parametrization"
     yield "one validation run per paradigm, horizon and seed; runs that share an LR and a seed are trained once"
-    longest = max(max(rung.horizons) for rung in config.rungs)
+    longest = max(max(rung.read) for rung in config.rungs)
     if corpus_tokens is not None and longest > corpus_tokens:
         yield f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens"
 

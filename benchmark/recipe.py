@@ -57,12 +57,14 @@ class Recipe(_Frozen):
 
 def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
     """The recipe of a proposal, as its validation runs are trained."""
+    rung = setup.rungs.rung(proposal.rung)
+    horizon = max(rung.horizons) if proposal.horizon in rung.continued else proposal.horizon
     request = Request(
         proposal.rung,
         proposal.parametrization,
         proposal.lr,
         0,
-        (proposal.horizon,),
+        (horizon,),
         proposal.horizon_exponent,
         proposal.role_lrs,
     )
@@ -85,7 +87,7 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
         beta1=beta1,
         beta2=beta2,
         grad_clip=trial.optimizer.grad_clip,
-        tau_ema=optimizer.tau_ema(trial),
+        tau_ema=optimizer.tau_ema(trial, tokens),
         settings=_settings(trial),
     )
 

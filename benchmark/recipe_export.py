@@ -5,12 +5,13 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.config import CorpusConfig, OptimizerConfig, ScheduleConfig, StudyConfig
+from benchmark.config import CorpusConfig, OptimizerConfig, StudyConfig
 from benchmark.errors import InputError
 from benchmark.ladder import Base, Ladder
 from benchmark.ladder import Rung as LadderRung
 from benchmark.recipe import Recipe, proposal_recipe
 from benchmark.results import CurveResult, Results
+from benchmark.schedules import ScheduleConfig
 from benchmark.study import make_mutransfer
 from models.rules import Rules
 from models.shape import ModelShape
@@ -78,14 +79,16 @@ class _Setup(NamedTuple):
 
     corpus: CorpusConfig
     optimizer: OptimizerConfig
-    schedule: ScheduleConfig
+    study: StudyConfig
     expert_backend: str
     rungs: Ladder
     base: Base
-    rules: Mapping[ParametrizationName, Rules]
 
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
-        return self.rules[parametrization]
+        return self.study.rules_of(parametrization)
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        return self.study.schedule_of(parametrization)
 
 
 def advise(results: Results, wanted: Wanted) -> Advice:
@@ -219,9 +222,8 @@ def _role_lrs(results: Results, config: StudyConfig) -> tuple[tuple[str, float],
 
 
 def _setup(config: StudyConfig, rung: LadderRung) -> _Setup:
-    rules = {name: config.rules_of(name) for name in ("sp", "mup")}
-    given = (config.corpus, config.optimizer, config.schedule, config.expert_backend)
-    return _Setup(*given, rungs=Ladder([rung]), base=config.base, rules=rules)
+    given = (config.corpus, config.optimizer, config, config.expert_backend)
+    return _Setup(*given, rungs=Ladder([rung]), base=config.base)
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:

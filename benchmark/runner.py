@@ -80,6 +80,8 @@ def _run_and_report(config: StudyConfig, session: Session) -> int:
     write_text(out / "results.json", results.to_json())
     page = write(results, out / "report")
     show(results, page, console)
+    if saved := lab.planned_tokens - lab.trained_tokens:
+        console.print(f"{lab.trained_tokens:,} tokens trained now; stored trunks saved {saved:,} more")
     if code == EXIT_INTERRUPTED:
         console.print("Interrupted: everything measured is kept; the same command continues.")
         return code

@@ -23,6 +23,7 @@ from benchmark.lab.trained import TrainedLab
 from benchmark.lab.trial import Setup, Trial
 from benchmark.training.corpus import Corpus, prepare
 from models.experts.megablocks import unavailable_reason
+from models.shape import ModelShape
 from paradigms.base import Measurement
 
 EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED = 0, 3, 130
@@ -50,7 +51,10 @@ class Session:
     def lab(self, *, total_flops: float) -> Iterator[tuple[TrainedLab, Progress]]:
         """A lab with its workers, and what it says of its progress."""
         shape = self.study.base.shape
-        start = partial(start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents)
+        kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
+        start = partial(
+            start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents, self.out / "trunks", kept
+        )
         executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices())
         progress = Progress(self.console, total_flops=total_flops)
         precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
@@ -74,7 +78,7 @@ def open_session(study: TrainedStudy, out: Path, *, workers: int | None) -> Iter
     with lock(out):
         console.print("Preparing the corpus (once: up to half a minute, then cached) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
-        corpus.require(max(max(rung.horizons) for rung in study.rungs))
+        corpus.require(max(max(rung.read) for rung in study.rungs))
         store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
         write_config(study, out)
         yield Session(study, out, corpus, store, workers or default_workers(), console)
@@ -92,9 +96,12 @@ def in_order(lab: TrainedLab) -> list[Measurement]:
 
 
 def start_worker(
-    corpus_path: Path, seq_len: int, val_documents: int
+    corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
 ) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
-    """In a worker: import the training stack and open the corpus once; returns what trains one trial."""
+    """In a worker: import the training stack and open the corpus once; returns what trains one trial.
+
+    Trunks of the shapes in `kept` are stored, to be continued beyond their longest horizon.
+    """
     import torch
 
     from benchmark.training.corpus import load
@@ -104,7 +111,7 @@ def start_worker(
     corpus = load(corpus_path, seq_len, val_documents)
 
     def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
-        return train(trial, corpus, log=log)
+        return train(trial, corpus, log=log, trunks=trunks if trial.shape in kept else None)
 
     return run
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from benchmark.assembly import PAYERS, assemble
-from benchmark.comparison import PARAMETRIZATIONS, grid_origin
+from benchmark.comparison import ORACLES, grid_origin
 from benchmark.config import SearchConfig, StudyConfig
 from benchmark.ladder import Rung
 from benchmark.results import Results
@@ -41,19 +41,20 @@ class Study:
         self.lab = _Recorder(lab)
         self.fitting = Fitting(config.paradigms.fitting)
         self.mutransfer = make_mutransfer(config)
+        self.power = None if config.paradigms.power is None else make_power(config)
         self.proposals: list[Proposal] = []
         self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
         self._on_stage = on_stage or (lambda stage: None)
 
     def run(self) -> None:
         """All stages in order. Proposals are made before anything is trained at a target."""
-        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer)
+        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer, *([self.power] if self.power else []))
         for paradigm in searchers:
             self._on_stage(f"search: {paradigm.name}")
             self._search(paradigm)
         self._on_stage("validation")
         self._validate()
-        for parametrization in PARAMETRIZATIONS:
+        for parametrization in ORACLES:
             self._on_stage(f"oracle: {parametrization}")
             self._sweep_oracle(parametrization)
 
@@ -82,7 +83,7 @@ class Study:
         ladder = self.config.rungs
         try:
             paradigm.search(self.lab, ladder.proxies)
-            frozen = [paradigm.propose(rung, horizon) for rung in ladder.targets for horizon in rung.horizons]
+            frozen = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
         except NoProposal as error:
             self.reasons[paradigm.name] = str(error)
         else:
@@ -117,6 +118,7 @@ class Study:
                 parametrization=parametrization,
                 horizon_exponent=found.horizon_exponent if found else None,
                 role_lrs=found.role_lrs if found else (),
+                continued={rung.name: rung.continued for rung in rungs},
             )
 
     def _start(self, rung: Rung, parametrization: ParametrizationName) -> int:
@@ -143,6 +145,21 @@ class Study:
         return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
 
 
+def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
+    """A horizon to which runs are only continued keeps the LR chosen for the longest one that is chosen for."""
+    if horizon not in rung.continued:
+        return paradigm.propose(rung, horizon)
+    chosen = max(rung.horizons)
+    proposal = paradigm.propose(rung, chosen)
+    return proposal.model_copy(
+        update={
+            "horizon": horizon,
+            "extrapolation": proposal.extrapolation * horizon / chosen,
+            "flags": (f"continued: its LR was chosen for {chosen:,} tokens", *proposal.flags),
+        }
+    )
+
+
 def make_mutransfer(config: StudyConfig) -> MuTransfer:
     """The paradigm as the config sets it up, before its search."""
     spec = config.paradigms.mutransfer
@@ -152,6 +169,21 @@ def make_mutransfer(config: StudyConfig) -> MuTransfer:
         horizon_rule=spec.rules.horizon,
         drift_octaves=spec.drift_octaves,
         role_search=spec.role_search,
+    )
+
+
+def make_power(config: StudyConfig) -> MuTransfer:
+    """muTransfer whose LR the Power schedule carries over tokens and batch; its proxy's sweep is muTransfer's own."""
+    spec = config.paradigms.mutransfer
+    return MuTransfer(
+        spec,
+        config.paradigms.mutransfer_proxy,
+        horizon_rule="power",
+        search_exponent=0.0 if spec.rules.horizon == "fitted" else None,
+        drift_octaves=spec.drift_octaves,
+        role_search=spec.role_search,
+        name="mutransfer+power",
+        proposes="mup+power",
     )
 
 

@@ -38,7 +38,7 @@ def judge(
     loose = [f"{name}: {oracle.status}" for name, oracle in oracles.items() if oracle.status != "interior"]
     if loose:
         notes.append(f"oracle not bracketed ({', '.join(loose)})")
-    if winner is not None and all(_found_own_best(p) for p in paradigms):
+    if winner is not None and all(_found_own_best(p) for p in paradigms if p.parametrization in oracles):
         notes.append(
             "each LR is within the noise of its own parametrization's best: the parametrization makes the difference"
         )
@@ -70,4 +70,9 @@ def _compare(
     pair = [p for p in paradigms if p in finished[:2]]  # in the order of the study
     gap = difference(pair[0], pair[1])
     known = "no difference outside the seed noise" if gap.half is not None else "no winner, the seed noise is unknown"
-    return None, f"{known}: {pair[0].name} \N{MINUS SIGN} {pair[1].name} = {gap}, {n}"
+    behind = [
+        f"behind: {other.name} \N{MINUS SIGN} {best.name} = {rival._replace(value=-rival.value)}"
+        for other, rival in zip(finished[1:], rivals, strict=True)
+        if rival.significant
+    ]
+    return None, "; ".join([f"{known}: {pair[0].name} \N{MINUS SIGN} {pair[1].name} = {gap}, {n}", *behind])

@@ -60,6 +60,7 @@ class Measurement(BaseModel):
     loss_se: float | None = None  # over validation documents: the same for all runs, so mostly common to them
     flops: float = 0.0  # planned training FLOPs of the whole run, shared by its horizons
     seconds: float = 0.0  # wall seconds of the whole run
+    trained_tokens: int = 0  # of the whole run; fewer than planned where it continued a stored trunk
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 
@@ -98,7 +99,6 @@ class Paradigm(Protocol):
     """`search` asks a lab for runs on proxy rungs only; `propose` then answers without any further run."""
 
     name: str
-    parametrization: ParametrizationName
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None: ...
     def propose(self, rung: Rung, horizon: int) -> Proposal: ...

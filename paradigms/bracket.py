@@ -75,8 +75,11 @@ def search_brackets(
     parametrization: ParametrizationName,
     horizon_exponent: float | None = None,
     role_lrs: tuple[tuple[str, float], ...] = (),
+    continued: Mapping[str, tuple[int, ...]] | None = None,
 ) -> dict[Cell, Curve]:
     """A curve per (rung, horizon) of `cells` (rung name to horizons); one run is read at all horizons of its rung.
+
+    Horizons in `continued` are read too, but no grid is extended for them.
 
     Every round asks for the runs of all rungs in one call, so that workers stay busy. The noise of a loss is pooled
     over the curves where their residuals allow. Raises ValueError for a spec of under three points.
@@ -86,10 +89,11 @@ def search_brackets(
     first = -(spec.points // 2)  # an even grid leans low: too high an LR may diverge and then shows no curvature
     grids = {rung: list(range(first, first + spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
-    readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in cells[rung]}
+    read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
+    readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in read[rung]}
     for extension in range(spec.max_extensions + 1):
         requests = [
-            Request(rung, parametrization, grid_lr(spec, k), seed, tuple(cells[rung]), horizon_exponent, role_lrs)
+            Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
             for rung, ks in todo.items()
             for k in ks
             for seed in spec.seeds

@@ -19,12 +19,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from reports.formats import power_of_two
 
-BLUE, ORANGE, INK, MUTED = "#0b62a4", "#c8500a", "#23272e", "#6b7280"
+BLUE, ORANGE, GREEN, INK, MUTED = "#0b62a4", "#c8500a", "#2f7d4f", "#23272e", "#6b7280"
 PARAMETRIZATION_COLORS = {"sp": BLUE, "mup": ORANGE}
-PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP"}
-PARADIGM_NAMES = {"fitting": "Fitting", "mutransfer": "muTransfer"}
-_PARADIGM_COLORS = {"fitting": BLUE, "mutransfer": ORANGE}
-_OTHER_COLORS = ("#2f7d4f", "#7a4ea3", "#8a6d00", "#a3325f", "#3f7f8c")
+PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP", "mup+power": "μP, Power"}
+PARADIGM_NAMES = {"fitting": "Fitting", "mutransfer": "muTransfer", "mutransfer+power": "muTransfer + Power"}
+_PARADIGM_COLORS = {"fitting": BLUE, "mutransfer": ORANGE, "mutransfer+power": GREEN}
+_OTHER_COLORS = ("#7a4ea3", "#8a6d00", "#a3325f", "#3f7f8c")
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lr-ladder",

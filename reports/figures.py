@@ -71,7 +71,8 @@ def _panel(axes: Axes, results: Results, frame: pd.DataFrame, pair: tuple[str, i
     target = bool((here["part"] == "target").any())
     _limits(axes, good)
     top = axes.get_ylim()[1]
-    seen = good[good["loss"] <= top]
+    swept = good["parametrization"].isin(list(PARAMETRIZATION_COLORS))
+    seen = good[(good["loss"] <= top) & swept]
     if len(seen):
         colors = PARAMETRIZATION_COLORS
         look: dict[str, Any] = {"s": 15, "alpha": 0.75, "linewidth": 0, "legend": False, "zorder": 3}

@@ -5,8 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from benchmark.config import CorpusConfig, OptimizerConfig, ScheduleConfig, SearchConfig, Strict, config_digest
+from benchmark.config import CorpusConfig, OptimizerConfig, SearchConfig, Strict, config_digest
 from benchmark.ladder import Base, Ladder, Rung
+from benchmark.schedules import ScheduleConfig
 from models.rules import Rules
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName
@@ -114,6 +115,9 @@ class AxesConfig(Strict):
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         axis, variant = parametrization.split(":")
         return next(known for known in self.axes if known.axis == axis).variants[variant]
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        return self.schedule
 
     @property
     def digest(self) -> str:

@@ -14,7 +14,7 @@ from benchmark.errors import InputError
 from benchmark.lab.trial import Trial
 from paradigms.base import Measurement
 
-VERSION = "2"
+VERSION = "3"
 TABLES = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (id TEXT PRIMARY KEY, spec TEXT NOT NULL);
@@ -72,6 +72,11 @@ class Store:
                 )
         with self._db:
             self._db.executemany("INSERT OR IGNORE INTO study VALUES (?, ?)", {"version": VERSION, **digests}.items())
+
+    def retarget(self, config_digest: str) -> None:
+        """Let the study's config change to one that asks for more; what has been measured stays."""
+        with self._db:
+            self._db.execute("UPDATE study SET value = ? WHERE key = 'config'", (config_digest,))
 
     def get(self, trial: Trial) -> list[Measurement] | None:
         """Measurements of a trial by horizon, or None if it has to be trained."""

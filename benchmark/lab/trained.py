@@ -44,6 +44,7 @@ class TrainedLab:
         self._store, self._executor, self._progress = store, executor, progress
         self._charged: dict[str, dict[str, float]] = {}  # payer -> trial id -> FLOPs
         self.trained_now = 0
+        self.trained_tokens = self.planned_tokens = 0  # stored trunks make the difference
         self.failed: dict[str, list[Measurement]] = {}
         self.seen: dict[tuple[str, str, str, int], Measurement] = {}  # all so far, also of a call that was interrupted
 
@@ -93,6 +94,8 @@ class TrainedLab:
             return failed
         self._store.put(trial, outcome)
         self.trained_now += 1
+        self.trained_tokens += outcome[0].trained_tokens
+        self.planned_tokens += trial.tokens
         return outcome
 
 

@@ -6,17 +6,21 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from benchmark.config import CorpusConfig, OptimizerConfig, ScheduleConfig
+from benchmark.config import CorpusConfig, OptimizerConfig
 from benchmark.ladder import Base, Ladder, Rung
+from benchmark.schedules import Reference, ScheduleConfig
 from models.rules import STANDARD, Rules, TokenRule, token_rule
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Request
 
-SPEC_VERSION = 2  # raised when the meaning of a specification changes, so that old results are not reused
+SPEC_VERSION = 3  # raised when the meaning of a specification changes, so that old results are not reused
 
 
 class Trial(BaseModel):
-    """One resolved training run. `rules` carry its LR, init and decay over from `base`, which standard ones ignore."""
+    """One resolved training run. `rules` carry its LR, init and decay over from `base`, which standard ones ignore.
+
+    `rule_tokens` is the horizon that rules by tokens speak of, None where none does. Later horizons continue the run.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,6 +33,7 @@ class Trial(BaseModel):
     lr: float
     seed: int
     horizons: tuple[int, ...]
+    rule_tokens: int | None
     batch_tokens: int
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
@@ -40,6 +45,11 @@ class Trial(BaseModel):
     @cached_property
     def id(self) -> str:
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @property
+    def trunk_id(self) -> str:
+        """Of all runs that differ in their horizons alone: they share a trunk, where there is one."""
+        return hashlib.sha256(self.model_dump_json(exclude={"horizons"}).encode()).hexdigest()[:16]
 
     @property
     def tokens(self) -> int:
@@ -54,8 +64,12 @@ class Trial(BaseModel):
 
 def branch_point(horizon: int, trial: Trial) -> int:
     """Tokens after which the decay to `horizon` begins, at a whole step."""
-    batch = trial.batch_tokens
-    return int(horizon * (1 - trial.schedule.decay_fraction)) // batch * batch
+    return trial.schedule.decay_start(horizon, trial.batch_tokens)
+
+
+def reference(trial: Trial) -> Reference:
+    """Where a power schedule's LR is the trial's: the base's batch and horizon."""
+    return Reference(trial.base.batch_tokens, trial.base.tokens)
 
 
 class Setup(Protocol):
@@ -66,27 +80,25 @@ class Setup(Protocol):
     @property
     def optimizer(self) -> OptimizerConfig: ...
     @property
-    def schedule(self) -> ScheduleConfig: ...
-    @property
     def expert_backend(self) -> str: ...
     @property
     def rungs(self) -> Ladder: ...
     @property
     def base(self) -> Base: ...
     def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig: ...
 
 
 def resolve(
     request: Request, setup: Setup, *, corpus_digest: str, precision: Literal["fp32", "bf16"]
 ) -> tuple[Trial, ...]:
-    """The trials that a paradigm's request means: one, or one a horizon where the rules depend on the horizon.
+    """The trials that a paradigm's request means: one, or one a horizon where the LR depends on the horizon.
 
     At the base all rules are one function, so the standard ones stand for them and the run is trained once.
     """
     rung, base = setup.rungs.rung(request.rung), setup.base
-    rules = setup.rules_of(request.parametrization)
-    horizons = tuple(sorted(request.horizons))
-    parts = tuple((horizon,) for horizon in horizons) if rules.by_tokens else (horizons,)
+    rules, schedule = setup.rules_of(request.parametrization), _schedule(request, setup)
+    parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
     in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
     return tuple(
         Trial(
@@ -98,9 +110,10 @@ def resolve(
             lr=request.lr,
             seed=request.seed,
             horizons=part,
+            rule_tokens=part[0] if in_use[part].by_tokens else None,
             batch_tokens=rung.batch_tokens,
             optimizer=_optimizer(setup, rung),
-            schedule=setup.schedule,
+            schedule=schedule,
             expert_backend=setup.expert_backend,
             precision=precision,
             corpus_digest=corpus_digest,
@@ -108,6 +121,22 @@ def resolve(
         )
         for part in parts
     )
+
+
+def _schedule(request: Request, setup: Setup) -> ScheduleConfig:
+    schedule = setup.schedule_of(request.parametrization)
+    if schedule.kind != "power" or request.horizon_exponent is None:
+        return schedule
+    return schedule.model_copy(update={"exponent": request.horizon_exponent})
+
+
+def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[int, ...], ...]:
+    """Horizons that one run is read at. Those that only continue a run go with the longest that does not."""
+    horizons = tuple(sorted(asked))
+    if shared:
+        return (horizons,)
+    own = tuple(horizon for horizon in horizons if horizon not in rung.continued)
+    return (*((horizon,) for horizon in own[:-1]), (*own[-1:], *(h for h in horizons if h in rung.continued)))
 
 
 def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
@@ -128,7 +157,7 @@ def token_rule_of(trial: Trial) -> TokenRule:
     return token_rule(
         trial.rules,
         m_batch=trial.batch_tokens / trial.base.batch_tokens,
-        m_tokens=max(trial.horizons) / trial.base.tokens,
+        m_tokens=(trial.rule_tokens or trial.base.tokens) / trial.base.tokens,
         m_size=trial.shape.n_active / trial.base.shape.n_active,
         exponent=trial.horizon_exponent,
     )

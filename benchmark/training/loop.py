@@ -1,21 +1,29 @@
-"""One trial, read top to bottom: a WSD trunk trained once, and a decay branch from it for each horizon."""
+"""One trial, read top to bottom: a trunk trained once, and a decay branch from it for each horizon."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from benchmark.lab.trial import Trial, branch_point
-from benchmark.training.checkpoints import TrunkState
+from benchmark.lab.trial import Trial, branch_point, reference
+from benchmark.schedules import factor
+from benchmark.training.checkpoints import (
+    Reading,
+    StoredTrunk,
+    TrunkState,
+    load_trunk,
+    restore_trunk,
+    save_trunk,
+)
 from benchmark.training.corpus import Corpus
 from benchmark.training.metrics import DivergenceRule, count_spikes, grad_norm, validate
 from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
-from benchmark.training.schedules import wsd
-from paradigms.base import Measurement, Verdict
+from paradigms.base import Measurement
 
 Log = Callable[[dict[str, object]], None]
 LOG_EVERY = 16  # steps
@@ -34,6 +42,8 @@ class Run:
         self.rule = DivergenceRule(trial.shape.vocab_size)
         self.step = 0
         self.losses: list[float] = []
+        self.ended: str | None = None  # why the trunk has diverged
+        self.trained_tokens = 0
 
     @property
     def tokens(self) -> int:
@@ -42,17 +52,12 @@ class Run:
     def train_to(self, tokens: int, *, horizon: int) -> None:
         """Train until `tokens` are consumed, on the LR schedule of `horizon`. Raises Diverged."""
         trial = self.trial
-        decay_start = branch_point(horizon, trial)
         while self.tokens < tokens:
-            factor = wsd(
-                self.tokens,
-                batch_tokens=trial.batch_tokens,
-                warmup=trial.schedule.warmup_tokens,
-                decay_start=decay_start,
-                horizon=horizon,
+            lr = trial.lr * factor(
+                trial.schedule, self.tokens, batch_tokens=trial.batch_tokens, horizon=horizon, at=reference(trial)
             )
-            set_lrs(self.engine, trial.lr * factor)
-            self._step(trial.lr * factor)
+            set_lrs(self.engine, lr)
+            self._step(lr)
 
     def _step(self, lr: float) -> None:
         trial, engine = self.trial, self.engine
@@ -73,6 +78,7 @@ class Run:
             self.log({**row, "load_balance": output.load_balance.item(), "router_z": output.router_z.item()})
         engine.step()
         self.step += 1
+        self.trained_tokens += trial.batch_tokens
 
 
 def _local_part(batch: Any) -> Any:
@@ -82,18 +88,20 @@ def _local_part(batch: Any) -> Any:
     return batch[rank * share : (rank + 1) * share]
 
 
-def train(trial: Trial, corpus: Corpus, *, log: Log) -> list[Measurement]:
-    """Train one trial and read it at each horizon, shortest first. A divergence is a result, not an error."""
+def train(trial: Trial, corpus: Corpus, *, log: Log, trunks: Path | None = None) -> list[Measurement]:
+    """Train one trial and read it at each horizon, shortest first. A divergence is a result, not an error.
+
+    With a folder `trunks` the trunk is kept there, and one that is there already is continued.
+    """
     started = time.perf_counter()
     corpus.require(max(trial.horizons))
     run = Run(trial, corpus, log)
-    readings: list[tuple[int, Verdict, dict[str, Any]]] = []
+    path = trunks / f"{trial.trunk_id}.pt" if trunks is not None and trial.schedule.has_trunk else None
     try:
-        for horizon in trial.horizons:
-            readings += [(horizon, *read_horizon(run, horizon))]
-    except Diverged as reason:  # the trunk itself: no later horizon can be read
-        done = {horizon for horizon, *_ in readings}
-        readings += [(h, "diverged", {"message": str(reason)}) for h in trial.horizons if h not in done]
+        known = _resume(run, path)
+        readings = _read_all(run, known)
+        if path is not None:
+            _keep(run, path, {**known, **readings})
     finally:
         run.engine.destroy()
     seconds = time.perf_counter() - started
@@ -105,16 +113,53 @@ def train(trial: Trial, corpus: Corpus, *, log: Log) -> list[Measurement]:
             lr=trial.lr,
             seed=trial.seed,
             horizon=horizon,
-            verdict=verdict,
+            verdict=readings[horizon][0],
             flops=trial.flops,
             seconds=seconds,
-            **found,
+            trained_tokens=run.trained_tokens,
+            **readings[horizon][1],
         )
-        for horizon, verdict, found in readings
+        for horizon in trial.horizons
     ]
 
 
-def read_horizon(run: Run, horizon: int) -> tuple[Verdict, dict[str, Any]]:
+def _resume(run: Run, path: Path | None) -> dict[int, Reading]:
+    """Put the run where a stored trunk of the trial stands; returns what was read from it before."""
+    if path is None or not path.exists():
+        return {}
+    trunk, state = load_trunk(path)
+    trial = run.trial
+    branches = tuple(branch_point(horizon, trial) for horizon in trial.horizons)
+    if not trunk.serves(trial.horizons, branches, trial.batch_tokens):
+        return {}
+    run.step, run.losses, run.ended = trunk.step, list(trunk.losses), trunk.ended
+    if trunk.ended is None:
+        restore_trunk(run.engine, state)
+    run.log({"continued_from_tokens": run.tokens})
+    return trunk.readings
+
+
+def _read_all(run: Run, known: Mapping[int, Reading]) -> dict[int, Reading]:
+    """Every horizon of the trial; once the trunk itself has diverged, no later one can be read."""
+    readings = {horizon: known[horizon] for horizon in run.trial.horizons if horizon in known}
+    for horizon in run.trial.horizons:
+        if horizon not in readings and run.ended is None:
+            try:
+                readings[horizon] = read_horizon(run, horizon)
+            except Diverged as reason:
+                run.ended = str(reason)
+    if run.ended is not None:
+        readings |= {h: ("diverged", {"message": run.ended}) for h in run.trial.horizons if h not in readings}
+    return readings
+
+
+def _keep(run: Run, path: Path, readings: dict[int, Reading]) -> None:
+    trunk = StoredTrunk(run.step, run.losses, readings, run.ended)
+    if not save_trunk(path, run.engine, trunk):
+        run.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
+
+
+def read_horizon(run: Run, horizon: int) -> Reading:
     """Take the trunk to the branch point, decay to zero and validate; the trunk is left as it was there."""
     run.train_to(branch_point(horizon, run.trial), horizon=horizon)
     trunk, step, num_losses = TrunkState(run.engine), run.step, len(run.losses)
@@ -128,7 +173,7 @@ def read_horizon(run: Run, horizon: int) -> tuple[Verdict, dict[str, Any]]:
         run.step, run.losses = step, run.losses[:num_losses]
 
 
-def _reading(run: Run) -> tuple[Verdict, dict[str, Any]]:
+def _reading(run: Run) -> Reading:
     run.engine.eval()
     found = validate(run.engine.module, run.corpus.val_windows)
     run.engine.train()
@@ -141,6 +186,6 @@ def _reading(run: Run) -> tuple[Verdict, dict[str, Any]]:
         "loss_spikes": float(count_spikes(run.losses)),
         "max_violation": found.max_violation,
     }
-    if (tau := tau_ema(run.trial)) is not None:
+    if (tau := tau_ema(run.trial, run.tokens)) is not None:
         metrics["tau_ema"] = tau
     return "finished", {"loss": found.loss, "loss_se": found.loss_se, "metrics": metrics}

@@ -76,7 +76,7 @@ def betas(trial: Trial) -> tuple[float, float]:
     return max(0.0, 1 - pace * (1 - settings.beta1)), max(0.0, 1 - pace * (1 - settings.beta2))
 
 
-def tau_ema(trial: Trial) -> float | None:
+def tau_ema(trial: Trial, horizon: int) -> float | None:
     """How far AdamW's average reaches, as a fraction of the run: batch / (lr weight_decay tokens), arXiv 2505.13738.
 
     Of the attention matrices at the peak LR; None without decay.
@@ -92,7 +92,7 @@ def tau_ema(trial: Trial) -> float | None:
     )
     lr = trial.lr * tokens.lr * hidden.lr * dict(trial.role_lrs).get(Role.ATTENTION, 1.0)
     decay = trial.optimizer.weight_decay * tokens.weight_decay * hidden.weight_decay
-    return trial.batch_tokens / (lr * decay * max(trial.horizons)) if decay else None
+    return trial.batch_tokens / (lr * decay * horizon) if decay else None
 
 
 def engine_config(trial: Trial) -> dict[str, Any]:

@@ -30,11 +30,11 @@ class MuTransfer:
     `horizon_rule` names the rule of those for the horizon. With `sde` and `power` the LR is that of the base, the
     proxy's longest horizon; with `none` that of the searched horizon nearest, in ratio, to the target's; with `fitted`
     an exponent is fitted to the optima of all horizons, and where they do not identify it the answer is that of `none`.
+    A schedule that itself answers for the horizon is as `power`, and `proposes` under a parametrization of its own.
     The interval is 90%: of the proxy's curves, `drift_octaves` per doubling of what the rules carry over, and, where
     none carries the horizon, published exponents of it.
     """
 
-    name: str = "mutransfer"
     parametrization: ParametrizationName = "mup"
 
     def __init__(
@@ -45,12 +45,18 @@ class MuTransfer:
         horizon_rule: HorizonRule = "none",
         drift_octaves: float = DRIFT_OCTAVES,
         role_search: RoleSearchSpec | None = None,
+        search_exponent: float | None = None,
+        name: str = "mutransfer",
+        proposes: ParametrizationName = "mup",
     ) -> None:
+        self.name = name
+        self.proposes = proposes
         self.spec = spec
         self.proxy_name = proxy_name
         self.horizon_rule = horizon_rule
         self.drift_octaves = drift_octaves
         self.role_search = role_search
+        self._search_exponent = 0.0 if horizon_rule == "fitted" else search_exponent
         self.curves: dict[Cell, Curve] = {}
         self.exponent: Exponent | None = None
         self.role_lrs: RoleLrs = ()
@@ -71,14 +77,14 @@ class MuTransfer:
         """
         proxy = next((rung for rung in ladder if rung.name == self.proxy_name and rung.part == "proxy"), None)
         if proxy is None:
-            raise NoProposal(f"mutransfer: {self.proxy_name!r} is not a proxy of this ladder")
+            raise NoProposal(f"{self.name}: {self.proxy_name!r} is not a proxy of this ladder")
         curves = search_brackets(
             lab,
             {proxy.name: searched_horizons(self.horizon_rule, proxy.horizons)},
             self.spec,
             payer=self.name,
             parametrization=self.parametrization,
-            horizon_exponent=self.horizon_exponent,
+            horizon_exponent=self._search_exponent,
         )
         self.learn(proxy, curves)
         if self.role_search is not None:
@@ -89,7 +95,7 @@ class MuTransfer:
         self.curves = dict(curves)
         if not self._interior:
             found = "; ".join(f"{horizon:,} tokens: {curve.status}" for (_, horizon), curve in curves.items())
-            raise NoProposal(f"mutransfer: proxy {proxy.name} has no interior minimum ({found})")
+            raise NoProposal(f"{self.name}: proxy {proxy.name} has no interior minimum ({found})")
         self._proxy = proxy
         if self.horizon_rule == "fitted":
             self.exponent = fit_exponent(self._interior, max(proxy.horizons))
@@ -97,7 +103,7 @@ class MuTransfer:
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The proxy's LR and its interval. Raises NoProposal before a search."""
         if self._proxy is None:
-            raise NoProposal("mutransfer: search has not been run")
+            raise NoProposal(f"{self.name}: search has not been run")
         answer = self._carry(self._proxy, horizon)
         drift = drift_half_width(self.drift_octaves, self._proxy, rung, tokens=answer.tokens)
         low, high = widen(answer.lr, answer.low, answer.high, drift)
@@ -105,7 +111,7 @@ class MuTransfer:
         drift_flag = f"interval assumes a drift of {self.drift_octaves:g} octaves per doubling (90%)"
         return Proposal(
             paradigm=self.name,
-            parametrization=self.parametrization,
+            parametrization=self.proposes,
             rung=rung.name,
             horizon=horizon,
             lr=answer.lr,
@@ -146,7 +152,14 @@ class MuTransfer:
         lr = self._interior[base].lr_best
         assert lr is not None
         at = [
-            Request(self._proxy.name, self.parametrization, lr, seed, (base,), self.horizon_exponent)
+            Request(
+                self._proxy.name,
+                self.parametrization,
+                lr,
+                seed,
+                (base,),
+                self.horizon_exponent or self._search_exponent,
+            )
             for seed in self.spec.seeds
         ]
         found = search_roles(lab, at, spec, residual_noise(self.curves.values()), payer=self.name)

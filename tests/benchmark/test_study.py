@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from benchmark.assembly import PARADIGMS
 from benchmark.config import StudyConfig, load_config
 from benchmark.lab.simulated import FLOOR, SIZE_POWER, SIZE_SCALE, TOKEN_POWER, TOKEN_SCALE, SimulatedLab, TrueLaw
 from benchmark.ladder import Rung
@@ -54,11 +55,11 @@ def test_the_searches_see_no_target_and_everyone_pays() -> None:
     results = run_study(CONFIG, lab)
     targets = {rung.name for rung in CONFIG.rungs.targets}
     for payer, request in lab.asked:
-        assert (request.rung in targets) == (payer not in ("fitting", "mutransfer"))
+        assert (request.rung in targets) == (payer not in PARADIGMS)
         if request.rung in targets:
             assert request.seed in CONFIG.validation.seeds
     order = list(dict.fromkeys(payer for payer, _ in lab.asked))
-    assert order == ["fitting", "mutransfer", "validation", "oracle-sp", "oracle-mup"]
+    assert order == [*PARADIGMS, "validation", "oracle-sp", "oracle-mup"]
     assert results.payers == {payer: lab.cost_flops(payer) for payer in order}
     for target in results.targets:
         for paradigm in target.paradigms:
@@ -73,16 +74,22 @@ def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
     data["ladder"]["rungs"][-1]["horizons"] = (131072, 262144)
     lab = Log(StudyConfig.model_validate(data).rungs, LAW)
     study = Study(StudyConfig.model_validate(data), lab)
-    lrs: dict[ParametrizationName, float] = {"sp": 0.01, "mup": 0.02}
-    study._search = lambda paradigm: study.proposals.extend(  # type: ignore[method-assign]
-        _proposal(paradigm.name, paradigm.parametrization, rung, horizon, lrs[paradigm.parametrization])
-        for rung in study.config.rungs.targets
-        for horizon in rung.horizons
+    lrs: dict[str, tuple[ParametrizationName, float]] = {
+        "fitting": ("sp", 0.01),
+        "mutransfer": ("mup", 0.02),
+        "mutransfer+power": ("mup+power", 0.02),
+    }
+    study._search = (
+        lambda paradigm: study.proposals.extend(  # type: ignore[method-assign]
+            _proposal(paradigm.name, *lrs[paradigm.name][:1], rung, horizon, lrs[paradigm.name][1])
+            for rung in study.config.rungs.targets
+            for horizon in rung.horizons
+        )
     )
     study.run()
     validation = [request for payer, request in lab.asked if payer == "validation"]
     assert {request.horizons for request in validation if request.rung == "t128x4"} == {(131072, 262144)}
-    assert len(validation) == 2 * 2 * 2  # targets, paradigms, seeds
+    assert len(validation) == 2 * 3 * 2  # targets, paradigms, seeds
     assert study.results().complete
 
 
@@ -151,9 +158,9 @@ def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -
     assert len(results.targets) == 2
     if stop_at == "oracle-mup":
         for target in results.targets:
-            fitting, mutransfer = target.paradigms
+            fitting, mutransfer, power = target.paradigms
             assert fitting.lr_regret is not None
-            assert mutransfer.lr_regret is None
+            assert mutransfer.lr_regret is power.lr_regret is None
 
 
 class Carried(Log):
@@ -180,7 +187,8 @@ def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> Non
     results = run_study(config, lab)
     assert results.complete
     for payer, request in lab.asked:
-        expected = None if request.parametrization == "sp" else 0.0 if payer == "mutransfer" else -LAW.v
+        searched = payer.startswith("mutransfer")
+        expected = None if request.parametrization in ("sp", "mup+power") else 0.0 if searched else -LAW.v
         assert request.horizon_exponent == (expected if not expected else pytest.approx(expected, abs=1e-6))
     searched = {request.horizons for payer, request in lab.asked if payer == "mutransfer"}
     assert searched == {(131072, 262144)}
@@ -210,7 +218,7 @@ def test_role_multipliers_reach_validation_and_oracle_but_not_the_proxys_curve()
     multipliers = (("router", 2.0), ("head", 2.0))
     for payer, request in lab.asked:
         if payer in ("validation", "oracle-mup"):
-            assert request.role_lrs == (multipliers if request.parametrization == "mup" else ())
+            assert request.role_lrs == (() if request.parametrization == "sp" else multipliers)
     plain = run_study(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
     assert [c for c in results.curves if c.rung == "p48x3"] == [c for c in plain.curves if c.rung == "p48x3"]
     found = next(p for p in results.targets[0].paradigms if p.name == "mutransfer")
@@ -238,7 +246,7 @@ def test_regret_intervals_cover_the_truth() -> None:
     for seed in range(100):
         results = run_study(CONFIG, simulate(seed=seed, curvature=0.05))
         for target in results.targets:
-            for p in target.paradigms:
+            for p in target.paradigms[:2]:  # Power has no sweep of its own
                 best = LAW.lr(target.n_active, target.tokens, p.parametrization)
                 truth = 0.05 * math.log(p.lr / best) ** 2
                 assert p.lr_regret_low is not None

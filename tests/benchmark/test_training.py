@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 
 from benchmark.config import OptimizerConfig
-from benchmark.lab.trial import Trial, branch_point
+from benchmark.lab.trial import Trial, reference
+from benchmark.schedules import ScheduleConfig, factor
 from benchmark.training.checkpoints import TrunkState
 from benchmark.training.corpus import Corpus
 from benchmark.training.loop import Run, read_horizon, train
 from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
-from benchmark.training.schedules import wsd
 from models import parametrization
 from models.rules import MUTRANSFER, STANDARD
+from paradigms.base import Measurement
 from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial, wide_shape
 
 
@@ -52,15 +53,9 @@ def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tenso
     )
     optimizer = torch.optim.AdamW(groups, betas=(settings.beta1, settings.beta2))
     for step in range(horizon // BATCH):
-        factor = wsd(
-            step * BATCH,
-            batch_tokens=BATCH,
-            warmup=trial.schedule.warmup_tokens,
-            decay_start=branch_point(horizon, trial),
-            horizon=horizon,
-        )
+        now = factor(trial.schedule, step * BATCH, batch_tokens=BATCH, horizon=horizon, at=reference(trial))
         for group in optimizer.param_groups:
-            group["lr"] = trial.lr * factor * group["lr_multiplier"]
+            group["lr"] = trial.lr * now * group["lr_multiplier"]
         tokens = torch.from_numpy(
             corpus.batch(step=step, batch_tokens=BATCH, seq_len=trial.shape.seq_len, seed=trial.seed)
         )
@@ -126,6 +121,57 @@ def test_divergence_is_a_result_at_every_horizon(lr: float, corpus: Corpus) -> N
     assert all(m.loss is None and m.message for m in measurements)
 
 
+TRUNKS = [
+    {},
+    {"optimizer": OptimizerConfig(zero_stage=1)},
+    {"schedule": ScheduleConfig(warmup_tokens=128, kind="power")},
+]
+
+
+@pytest.mark.parametrize("changes", TRUNKS, ids=["wsd", "zero1", "power"])
+def test_a_continued_trunk_costs_only_what_is_new_and_equals_the_uninterrupted_run(
+    changes: dict[str, object], corpus: Corpus, tmp_path: Path
+) -> None:
+    short, long = (
+        tiny_trial(horizons=horizons, **changes) for horizons in ((10 * BATCH,), (10 * BATCH, 20 * BATCH, 30 * BATCH))
+    )
+    first = train(short, corpus, log=_no_log, trunks=tmp_path)
+    later = train(long, corpus, log=_no_log, trunks=tmp_path)
+    whole = train(long, corpus, log=_no_log)
+    assert [_outcome(m) for m in later] == [_outcome(m) for m in whole]
+    assert first[0].trained_tokens == short.tokens and whole[0].trained_tokens == long.tokens
+    assert first[0].trained_tokens + later[0].trained_tokens == whole[0].trained_tokens
+
+
+def _outcome(measurement: Measurement) -> dict[str, object]:
+    """What must not depend on how often a run was interrupted."""
+    return measurement.model_dump(exclude={"seconds", "trained_tokens"})
+
+
+def test_a_stored_trunk_beyond_a_new_horizon_is_not_used(corpus: Corpus, tmp_path: Path) -> None:
+    train(tiny_trial(horizons=(30 * BATCH,)), corpus, log=_no_log, trunks=tmp_path)
+    both = train(tiny_trial(), corpus, log=_no_log, trunks=tmp_path)
+    assert [_outcome(m) for m in both] == [_outcome(m) for m in train(tiny_trial(), corpus, log=_no_log)]
+
+
+def test_a_diverged_trunk_is_known_to_have_diverged_later_too(corpus: Corpus, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"lr": 1e4, "rules": STANDARD}
+    train(tiny_trial(**changes), corpus, log=_no_log, trunks=tmp_path)
+    longer = (10 * BATCH, 20 * BATCH, 30 * BATCH)
+    later = train(tiny_trial(horizons=longer, **changes), corpus, log=_no_log, trunks=tmp_path)
+    assert [m.verdict for m in later] == ["diverged"] * 3
+    assert later[0].trained_tokens == 0
+
+
+def test_power_reaches_every_group_of_the_engine(corpus: Corpus) -> None:
+    schedule = ScheduleConfig(warmup_tokens=BATCH, kind="power")
+    run = Run(tiny_trial(shape=wide_shape(), schedule=schedule), corpus, _no_log)
+    run.train_to(5 * BATCH, horizon=20 * BATCH)  # the last step began after 4 batches of the base's 20
+    held = {group["lr_multiplier"]: group["lr"] for group in run.engine.optimizer.param_groups}
+    peak = 0.01 * (4 / 20) ** -0.51
+    assert held == {1.0: pytest.approx(peak), 0.5: pytest.approx(peak / 2)}
+
+
 def test_engine_holds_what_the_schedule_says(corpus: Corpus) -> None:
     run = Run(tiny_trial(shape=wide_shape()), corpus, _no_log)
     set_lrs(run.engine, 0.5)
@@ -170,12 +216,12 @@ def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
     qkv = engine.module.blocks[0].attention.qkv
     (group,) = [g for g in engine.optimizer.param_groups if any(p is qkv for p in g["params"])]
     lr = trial.lr * group["lr_multiplier"]
-    assert tau_ema(trial) == pytest.approx(1 / (40 * lr * group["weight_decay"]))
+    assert tau_ema(trial, max(trial.horizons)) == pytest.approx(1 / (40 * lr * group["weight_decay"]))
     engine.destroy()
     (measured,) = train(trial, corpus, log=_no_log)
-    assert measured.metrics["tau_ema"] == tau_ema(trial)
-    assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0))) is None
-    faster = tau_ema(trial.model_copy(update={"role_lrs": (("attention", 2.0), ("router", 8.0))}))
+    assert measured.metrics["tau_ema"] == tau_ema(trial, max(trial.horizons))
+    assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0)), 640) is None
+    faster = tau_ema(trial.model_copy(update={"role_lrs": (("attention", 2.0), ("router", 8.0))}), 40 * BATCH)
     assert faster == pytest.approx(measured.metrics["tau_ema"] / 2)
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.config import OptimizerConfig, ScheduleConfig
+from benchmark.config import OptimizerConfig
 from benchmark.lab.trial import Trial
 from benchmark.ladder import Base
+from benchmark.schedules import ScheduleConfig
 from benchmark.training.corpus import Corpus
-from models.rules import MUTRANSFER
+from models.rules import MUTRANSFER, Rules
 from models.shape import ModelShape
 from tests.models.shapes import moe_shape
 
@@ -26,6 +27,7 @@ def tiny_trial(**changes: object) -> Trial:
         "lr": 0.01,
         "seed": 0,
         "horizons": (10 * BATCH, 20 * BATCH),
+        "rule_tokens": None,
         "batch_tokens": BATCH,
         "optimizer": OptimizerConfig(),
         "schedule": ScheduleConfig(warmup_tokens=2 * BATCH),
@@ -34,7 +36,10 @@ def tiny_trial(**changes: object) -> Trial:
         "corpus_digest": "test",
         "val_documents": 4,
     }
-    return Trial.model_validate(fields | changes)
+    fields |= changes
+    if isinstance(rules := fields["rules"], Rules) and rules.by_tokens:
+        fields |= {"rule_tokens": fields["horizons"][0]}  # type: ignore[index]
+    return Trial.model_validate(fields)
 
 
 def wide_shape() -> ModelShape:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,9 @@ OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the
 ROOT = Path(__file__).parents[2]
 
 
-def _start(out: Path, cache: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-u", "-c", "from benchmark.cli import main; main()", "run", "smoke", "--out", str(out)]
+def _start(out: Path, cache: Path, *arguments: str) -> "subprocess.Popen[str]":
+    arguments = arguments or ("run", "smoke", "--out", str(out))
+    command = [sys.executable, "-u", "-c", "from benchmark.cli import main; main()", *arguments]
     env = os.environ | {"LRLADDER_CACHE": str(cache)}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=ROOT, start_new_session=True
@@ -42,12 +45,13 @@ def _finish(run: "subprocess.Popen[str]") -> str:
     return output
 
 
-def _numbers(out: Path) -> dict[str, object]:
+def _numbers(out: Path) -> dict[str, Any]:
     """results.json without what may differ between two runs: wall time and how many were trained now."""
     results = json.loads((out / "results.json").read_text())
     results["trials"].pop("trained_now")
     for measurement in results["measurements"]:
         measurement.pop("seconds")
+        measurement.pop("trained_tokens")
     results["measurements"].sort(key=lambda m: (m["trial_id"], m["horizon"]))
     return {key: value for key, value in results.items() if key != "environment"}
 
@@ -73,7 +77,7 @@ def test_results_hold_the_contract(smoke: Path) -> None:
     assert len(results["targets"]) == 2
     for target in results["targets"]:
         assert set(target["oracle"]) == {"sp", "mup"}
-        assert {paradigm["name"] for paradigm in target["paradigms"]} == {"fitting", "mutransfer"}
+        assert {paradigm["name"] for paradigm in target["paradigms"]} == {"fitting", "mutransfer", "mutransfer+power"}
         for paradigm in target["paradigms"]:
             assert paradigm["regret_low"] < paradigm["regret"] < paradigm["regret_high"]
             assert paradigm["regret"] == pytest.approx(paradigm["lr_regret"] + paradigm["parametrization_gap"])
@@ -122,3 +126,26 @@ def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cach
     assert killed.trials.finished >= 13
     _finish(_start(tmp_path, cache))
     assert _numbers(tmp_path) == _numbers(smoke)
+
+
+def _losses(targets: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    return [(paradigm["lr"], paradigm["loss"]) for target in targets for paradigm in target["paradigms"]]
+
+
+def test_extend_costs_only_the_new_tokens_and_equals_the_uninterrupted_longer_run(
+    smoke: Path, tmp_path: Path, cache: Path
+) -> None:
+    """Every measurement but what was saved: bitwise, on CPU."""
+    out, whole = tmp_path / "extended", tmp_path / "whole"
+    shutil.copytree(smoke, out)
+    before = json.loads((out / "results.json").read_text())
+    _finish(_start(out, cache, "extend", str(out), "--tokens", "65536"))
+    _finish(_start(whole, cache, "run", str(out / "config.yaml"), "--out", str(whole)))
+    first, second = _numbers(out), _numbers(whole)
+    assert first == second
+    assert {target["tokens"] for target in first["targets"]} == {32768, 65536}
+    kept = [target for target in first["targets"] if target["tokens"] == 32768]
+    assert _losses(kept) == _losses(before["targets"])
+    new = [m for m in json.loads((out / "results.json").read_text())["measurements"] if m["horizon"] == 65536]
+    assert {m["trained_tokens"] for m in new} == {65536 - int(0.8 * 32768) // 1024 * 1024}
+    assert list(out.glob("results-*.json")) and list(out.glob("config-*.yaml"))

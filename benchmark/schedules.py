@@ -1,0 +1,109 @@
+"""Learning-rate schedules: pure functions of tokens consumed.
+
+A schedule gives the factor on a trial's LR. WSD and constant are 1 in their stable phase. Power's LR at n tokens is
+min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7; as a factor it is 1 at a reference batch and token count, so that
+the trial's LR is the power law's value there and can be compared with the best LR of WSD at that horizon.
+"""
+
+import math
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+Kind = Literal["constant", "linear", "cosine", "wsd", "power"]
+DecayShape = Literal["linear", "sqrt", "exponential"]
+
+POWER_A = 4.0  # per sequence of 4,096 tokens in the batch; recommended in arXiv 2408.13359 section 4
+POWER_B = -0.51  # the same, and eq. 5
+POWER_LR_MAX = 0.02  # the same
+POWER_SEQ_LEN = 4096  # tokens of a sequence there
+
+
+class ScheduleConfig(BaseModel):
+    """Warm-up is linear. wsd and power then decay over the last fraction of each horizon, linear and cosine all along.
+
+    Before their decay constant, wsd and power do not depend on the horizon, so one trunk serves all horizons.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Kind = "wsd"
+    warmup_tokens: PositiveInt
+    decay_fraction: float = Field(0.2, gt=0, lt=1)  # arXiv 2405.18392: about 20% saturates the gain
+    decay: DecayShape = "linear"  # of wsd and power
+    decay_to: float = Field(0.0, ge=0, lt=1)  # of the LR before the decay; arXiv 2502.15938: zero is best
+    exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_B
+    cap: float = Field(
+        4.0, ge=1
+    )  # lr_max over the trial's LR; the paper's is 1.1 to 6.4 of it at batch 1,024, 32B to 1T
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.decay == "exponential" and self.decay_to == 0:
+            raise ValueError("decay_to: an exponential decay never reaches 0; give what it ends at, as 0.01")
+        return self
+
+    @property
+    def has_trunk(self) -> bool:
+        return self.kind in ("constant", "wsd", "power")
+
+    def decay_start(self, horizon: int, batch_tokens: int) -> int:
+        """Tokens after which the decay to `horizon` begins, at a whole step; the horizon itself without a trunk."""
+        if self.kind not in ("wsd", "power"):
+            return horizon
+        return int(horizon * (1 - self.decay_fraction)) // batch_tokens * batch_tokens
+
+
+class Reference(NamedTuple):
+    """Where the power law's LR equals the trial's."""
+
+    batch_tokens: int
+    tokens: int
+
+
+def factor(schedule: ScheduleConfig, tokens: int, *, batch_tokens: int, horizon: int, at: Reference) -> float:
+    """On the LR of the step after `tokens`, which are multiples of the batch.
+
+    Warm-up counts the step itself, so that neither the first step nor the last has an LR of zero.
+    """
+    warm = schedule.warmup_tokens
+    if tokens + batch_tokens <= warm:
+        return (tokens + batch_tokens) / warm * _stable(schedule, warm, batch_tokens, at)
+    if schedule.kind in ("linear", "cosine"):
+        return decay(
+            "linear" if schedule.kind == "linear" else "cosine", _left(tokens, warm, horizon), schedule.decay_to
+        )
+    start = schedule.decay_start(horizon, batch_tokens)
+    stable = _stable(schedule, min(max(tokens, warm), start), batch_tokens, at)
+    if tokens < start or schedule.kind == "constant":
+        return stable
+    return stable * decay(schedule.decay, _left(tokens, start, horizon), schedule.decay_to)
+
+
+def _stable(schedule: ScheduleConfig, tokens: int, batch_tokens: int, at: Reference) -> float:
+    if schedule.kind != "power":
+        return 1.0
+    b = schedule.exponent
+    return power_lr(tokens, batch=batch_tokens / at.batch_tokens, a=at.tokens**-b, b=b, lr_max=schedule.cap)
+
+
+def _left(tokens: int, start: int, end: int) -> float:
+    return min(max((end - tokens) / (end - start), 0.0), 1.0)
+
+
+def power_lr(tokens: float, *, batch: float, a: float, b: float, lr_max: float) -> float:
+    """eta_power(n) = min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7; `a` is per unit of `batch`."""
+    return min(lr_max, a * batch * tokens**b) if tokens > 0 else lr_max
+
+
+def decay(shape: DecayShape | Literal["cosine"], left: float, to: float) -> float:
+    """From 1 where all of the decay is left to `to` where none is. `sqrt` falls as 1 - sqrt, arXiv 2405.18392."""
+    match shape:
+        case "linear":
+            return to + (1 - to) * left
+        case "sqrt":
+            return 1 - (1 - to) * math.sqrt(1 - left)
+        case "cosine":
+            return to + (1 - to) * (1 - math.cos(math.pi * left)) / 2
+        case "exponential":
+            return float(to ** (1 - left))
