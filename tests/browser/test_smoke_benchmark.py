@@ -80,7 +80,8 @@ def test_results_hold_the_contract(smoke: Path) -> None:
         assert {paradigm["name"] for paradigm in target["paradigms"]} == {"fitting", "mutransfer", "mutransfer+power"}
         for paradigm in target["paradigms"]:
             assert paradigm["regret_low"] < paradigm["regret"] < paradigm["regret_high"]
-            assert paradigm["regret"] == pytest.approx(paradigm["lr_regret"] + paradigm["parametrization_gap"])
+            if paradigm["parametrization"] in target["oracle"]:  # Power has no sweep of its own
+                assert paradigm["regret"] == pytest.approx(paradigm["lr_regret"] + paradigm["parametrization_gap"])
             assert paradigm["cost_flops"] > 0
 
 
