@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from benchmark.axes.config import AxesConfig
-from benchmark.config import load_config, preset_names
+from benchmark.config import StudyConfig, load_config, preset_names
 from benchmark.console import make_console
 from benchmark.errors import InputError
-from benchmark.studies import is_axes_folder, load_study, schema_of
+from benchmark.studies import kind_of, load_study, schema_of
 
 app = typer.Typer(
     name="lrladder",
@@ -45,9 +45,15 @@ def plan(preset: Preset, workers: Workers = None, as_json: AsJson = False) -> No
     from benchmark.environment import default_workers
     from benchmark.planner import plan as make_plan
     from benchmark.planner import render
+    from benchmark.power.planner import plan_power
 
     study, workers = load_study(preset), workers or default_workers()
-    made = plan_axes(study, workers=workers) if isinstance(study, AxesConfig) else make_plan(study, workers=workers)
+    if isinstance(study, StudyConfig):
+        made = make_plan(study, workers=workers)
+    elif isinstance(study, AxesConfig):
+        made = plan_axes(study, workers=workers)
+    else:
+        made = plan_power(study, workers=workers)
     if as_json:
         print(made.to_json())
     else:
@@ -62,12 +68,15 @@ def run(
 ) -> None:
     """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
     from benchmark.axes.runner import run_drift_study
+    from benchmark.power.runner import run_power_study
     from benchmark.runner import run_benchmark
 
     study = load_study(preset)
+    if isinstance(study, StudyConfig):
+        raise typer.Exit(run_benchmark(study, out, workers=workers))
     if isinstance(study, AxesConfig):
         raise typer.Exit(run_drift_study(study, out, workers=workers))
-    raise typer.Exit(run_benchmark(study, out, workers=workers))
+    raise typer.Exit(run_power_study(study, out, workers=workers))
 
 
 @app.command()
@@ -77,19 +86,29 @@ def extend(
     workers: Workers = None,
 ) -> None:
     """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
-    from benchmark.extension import extend as make_longer
-    from benchmark.runner import run_benchmark
+    from benchmark.extension import extend as run_longer
 
-    raise typer.Exit(run_benchmark(make_longer(folder, tokens), folder, workers=workers))
+    raise typer.Exit(run_longer(folder, tokens, workers=workers))
 
 
 @app.command()
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """How far a study is: trials by verdict, and what is missing."""
+    from benchmark.axes.results import AxesResults
     from benchmark.axes.runner import load_axes_results
+    from benchmark.power.results import PowerResults
+    from benchmark.power.runner import load_power_results
+    from benchmark.results import Results
     from benchmark.runner import load_results
 
-    results = load_axes_results(folder) if is_axes_folder(folder) else load_results(folder)
+    results: AxesResults | PowerResults | Results
+    match kind_of(folder):
+        case "axes":
+            results = load_axes_results(folder)
+        case "power":
+            results = load_power_results(folder)
+        case "benchmark":
+            results = load_results(folder)
     if as_json:
         print(json.dumps({"complete": results.complete, "missing": results.missing, **results.trials.model_dump()}))
         return
@@ -104,13 +123,16 @@ def report(folder: Folder) -> None:
     from benchmark.axes.runner import load_axes_results
     from benchmark.fit import SCHEMA as FIT_SCHEMA
     from benchmark.fit_runner import load_fit
+    from benchmark.power.runner import load_power_results
     from benchmark.runner import load_results
-    from reports import axes_page, fit_page, page
+    from reports import axes_page, fit_page, page, power_page
 
     if schema_of(folder) == FIT_SCHEMA:
         print(fit_page.write(load_fit(folder), folder / "report"))
-    elif is_axes_folder(folder):
+    elif (kind := kind_of(folder)) == "axes":
         print(axes_page.write(load_axes_results(folder), folder / "report"))
+    elif kind == "power":
+        print(power_page.write(load_power_results(folder), folder / "report"))
     else:
         print(page.write(load_results(folder), folder / "report"))
 
@@ -163,7 +185,9 @@ def recommend(
     batch_tokens: Annotated[
         float | None, typer.Option(callback=_finite, help="tokens per step (default: as in the study)")
     ] = None,
-    paradigm: Annotated[Literal["fitting", "mutransfer"] | None, typer.Option(help="whose LR")] = None,
+    paradigm: Annotated[
+        Literal["fitting", "mutransfer", "mutransfer+power"] | None, typer.Option(help="whose LR")
+    ] = None,
     form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json",
     as_json: AsJson = False,
 ) -> None:

@@ -234,6 +234,9 @@ class StudyConfig(Strict):
         by_power = rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
         return {"sp": STANDARD, "mup": rules, "mup+power": by_power}[parametrization]
 
+    def base_of(self, rung: Rung) -> Base:
+        return self.base
+
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         power = self.paradigms.power
         if parametrization != "mup+power" or power is None:

@@ -1,29 +1,27 @@
 """A study continued to a longer horizon after the fact: its targets' runs go on from their stored trunks."""
 
+from functools import partial
 from pathlib import Path
 
 from benchmark.config import StudyConfig, validate
 from benchmark.errors import InputError
-from benchmark.lab.store import Store, lock
-from benchmark.session import write_config, write_text
+from benchmark.lab.store import Store
+from benchmark.runner import run_benchmark
+from benchmark.session import write_text
 from benchmark.studies import load_study
 
 
-def extend(folder: Path, tokens: int) -> StudyConfig:
-    """Let the study in `folder` read its targets at `tokens` too; returns its config, to be run there.
+def extend(folder: Path, tokens: int, *, workers: int | None) -> int:
+    """Read the targets of the study in `folder` at `tokens` too; returns the exit code. Raises InputError.
 
-    What was measured stays; results.json and config.yaml as they were are kept beside the new ones. Raises InputError.
+    What was measured stays; results.json and config.yaml as they were are kept beside the new ones.
     """
     config = load_study(str(folder / "config.yaml"))
     if not isinstance(config, StudyConfig) or config.simulated is not None:
         raise InputError(f"{folder}: only a trained benchmark can be continued")
     longer = continued(config, tokens)
-    if longer != config:
-        with lock(folder):
-            _keep(folder, config.digest)
-            Store.reopen(folder).retarget(longer.digest)
-            write_config(longer, folder)
-    return longer
+    change = partial(_supersede, folder, config.digest, longer.digest) if longer != config else None
+    return run_benchmark(longer, folder, workers=workers, change=change)
 
 
 def continued(config: StudyConfig, tokens: int) -> StudyConfig:
@@ -35,9 +33,10 @@ def continued(config: StudyConfig, tokens: int) -> StudyConfig:
     return validate(StudyConfig, data, source=f"--tokens {tokens}")
 
 
-def _keep(folder: Path, digest: str) -> None:
-    """Copies named after the config they belong to."""
+def _supersede(folder: Path, digest: str, longer: str) -> None:
+    """Keep copies named after the config they belong to, and let the store serve the new one."""
     for name in ("config.yaml", "results.json"):
         if (folder / name).exists():
             stem, suffix = name.split(".")
             write_text(folder / f"{stem}-{digest}.{suffix}", (folder / name).read_text(encoding="utf-8"))
+    Store.reopen(folder).retarget(longer)

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from benchmark.lab.trial import Setup, Trial, resolve, token_rule_of
+from benchmark.lab.trial import Setup, Trial, reference, resolve, token_rule_of
 from benchmark.ladder import Base
 from benchmark.training import optimizer
 from models.parametrization import rule_table
@@ -53,6 +53,7 @@ class Recipe(_Frozen):
     grad_clip: float
     tau_ema: float | None  # fraction of the run that AdamW averages over, of the attention matrices; None without decay
     settings: tuple[Setting, ...]
+    schedule: str = ""  # in words; empty in results of an older version
 
 
 def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
@@ -89,6 +90,7 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
         grad_clip=trial.optimizer.grad_clip,
         tau_ema=optimizer.tau_ema(trial, tokens),
         settings=_settings(trial),
+        schedule=trial.schedule.words(tokens, reference(trial)),
     )
 
 

@@ -12,7 +12,7 @@ from benchmark.ladder import Rung as LadderRung
 from benchmark.recipe import Recipe, proposal_recipe
 from benchmark.results import CurveResult, Results
 from benchmark.schedules import ScheduleConfig
-from benchmark.study import make_mutransfer
+from benchmark.study import make_mutransfer, make_power
 from models.rules import Rules
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Proposal, Rung
@@ -22,7 +22,7 @@ from paradigms.fitting.curve import Curve
 from paradigms.fitting.paradigm import Fitting
 from paradigms.mutransfer.horizon import searched_horizons
 
-ParadigmName = Literal["fitting", "mutransfer"]
+ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power"]
 
 
 class Wanted(NamedTuple):
@@ -87,6 +87,9 @@ class _Setup(NamedTuple):
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         return self.study.rules_of(parametrization)
 
+    def base_of(self, rung: LadderRung) -> Base:
+        return self.base
+
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         return self.study.schedule_of(parametrization)
 
@@ -97,8 +100,10 @@ def advise(results: Results, wanted: Wanted) -> Advice:
     rung = _rung(config, wanted)
     bare = isinstance(rung, _Bare)
     name: ParadigmName = wanted.paradigm or ("fitting" if bare else "mutransfer")
-    if bare and name == "mutransfer":
-        raise InputError("--n-active is not enough for mutransfer: give --width and --depth, or --paradigm fitting")
+    if name == "mutransfer+power" and config.paradigms.power is None:
+        raise InputError("--paradigm mutransfer+power: the study's config switches it off (paradigms.power)")
+    if bare and name != "fitting":
+        raise InputError(f"--n-active is not enough for {name}: give --width and --depth, or --paradigm fitting")
     proposal = _propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
     return Advice(
@@ -185,7 +190,7 @@ def _propose(results: Results, config: StudyConfig, name: ParadigmName, rung: Ru
             fitting = Fitting(config.paradigms.fitting)
             fitting.learn(config.rungs.proxies, _curves(results, config, fitting.parametrization))
             return fitting.propose(rung, tokens)
-        mutransfer = make_mutransfer(config)
+        mutransfer = make_power(config) if name == "mutransfer+power" else make_mutransfer(config)
         proxy = config.rungs.rung(mutransfer.proxy_name)
         searched = {(proxy.name, h) for h in searched_horizons(mutransfer.horizon_rule, proxy.horizons)}
         curves = _curves(results, config, mutransfer.parametrization)

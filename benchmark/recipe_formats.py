@@ -23,9 +23,9 @@ import re
 
 BETAS = ({beta1!r}, {beta2!r})
 GRAD_CLIP = {grad_clip!r}
-# Peak LR, PyTorch's weight decay and eps for the optimizer; init_std (None: start at ones) and forward for the model:
-# the head computes forward * W x; attention_out, expert_down and shared_down add forward * W x to the residual stream
-# each. The router softmaxes over the chosen experts, in fp32.
+# LR before the schedule, PyTorch's weight decay and eps for the optimizer; init_std (None: start at ones) and forward
+# for the model: the head computes forward * W x; attention_out, expert_down and shared_down add forward * W x to the
+# residual stream each. The router softmaxes over the chosen experts, in fp32.
 RECIPE = {{
 {settings}
 }}
@@ -78,7 +78,7 @@ def summary(advice: Advice) -> str:
 
 
 def _torch(advice: Advice, recipe: Recipe) -> str:
-    lines = (summary(advice), *(f"weak: {flag}" for flag in advice.flags))
+    lines = (summary(advice), f"schedule: {recipe.schedule}", *(f"weak: {flag}" for flag in advice.flags))
     return _TORCH.format(
         header="\n".join(f"# {' '.join(line.split())}" for line in lines),
         beta1=recipe.beta1,
@@ -104,6 +104,7 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
             "note": NOTE,
             "summary": summary(advice),
             "flags": list(advice.flags),
+            "schedule": recipe.schedule,
             "sequence_length": advice.sizes.seq_len,
             "roles": {setting.kind: _values(setting) for setting in recipe.settings},
         },

@@ -1,5 +1,6 @@
 """One study in one folder: corpus, store, workers, protocol, results.json and report."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -31,13 +32,18 @@ from benchmark.study import Study, run_study
 from reports.page import write
 
 
-def run_benchmark(config: StudyConfig, out: Path, *, workers: int | None) -> int:
-    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
+def run_benchmark(
+    config: StudyConfig, out: Path, *, workers: int | None, change: Callable[[], None] | None = None
+) -> int:
+    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input.
+
+    `change` makes the folder one of this config; it is called when nothing is left to be refused.
+    """
     if config.simulated is not None:
         make_folder(out)
         with lock(out):
             return _simulate(config, config.simulated, out, make_console())
-    with open_session(config, out, workers=workers) as session:
+    with open_session(config, out, workers=workers, change=change) as session:
         return _run_and_report(config, session)
 
 

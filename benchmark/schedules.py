@@ -19,6 +19,13 @@ POWER_LR_MAX = 0.02  # the same
 POWER_SEQ_LEN = 4096  # tokens of a sequence there
 
 
+class Reference(NamedTuple):
+    """Where the power law's LR equals the trial's."""
+
+    batch_tokens: int
+    tokens: int
+
+
 class ScheduleConfig(BaseModel):
     """Warm-up is linear. wsd and power then decay over the last fraction of each horizon, linear and cosine all along.
 
@@ -47,18 +54,27 @@ class ScheduleConfig(BaseModel):
     def has_trunk(self) -> bool:
         return self.kind in ("constant", "wsd", "power")
 
+    def words(self, horizon: int, at: Reference) -> str:
+        """What a run of this length does to every LR, in words."""
+        warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
+        last = f"{self.decay} decay to {self.decay_to:g} of it over the last {self.decay_fraction:.0%} of {horizon:,}"
+        match self.kind:
+            case "constant":
+                return f"constant: {warm}, then constant"
+            case "linear" | "cosine":
+                return f"{self.kind}: {warm}, then decay to {self.decay_to:g} of the peak at {horizon:,} tokens"
+            case "wsd":
+                return f"WSD: {warm}, constant, then {last}"
+            case "power":
+                law = f"(B / {at.batch_tokens:,}) (n / {at.tokens:,})^{self.exponent:g}"
+                law = f"min({self.cap:g}, {law}) at n tokens and B a batch"
+                return f"Power: {warm}, then every LR times {law}, then {last}"
+
     def decay_start(self, horizon: int, batch_tokens: int) -> int:
         """Tokens after which the decay to `horizon` begins, at a whole step; the horizon itself without a trunk."""
         if self.kind not in ("wsd", "power"):
             return horizon
         return int(horizon * (1 - self.decay_fraction)) // batch_tokens * batch_tokens
-
-
-class Reference(NamedTuple):
-    """Where the power law's LR equals the trial's."""
-
-    batch_tokens: int
-    tokens: int
 
 
 def factor(schedule: ScheduleConfig, tokens: int, *, batch_tokens: int, horizon: int, at: Reference) -> float:

@@ -69,8 +69,13 @@ class Session:
 
 
 @contextmanager
-def open_session(study: TrainedStudy, out: Path, *, workers: int | None) -> Iterator[Session]:
-    """Open or create a study's folder. Raises InputError for bad input."""
+def open_session(
+    study: TrainedStudy, out: Path, *, workers: int | None, change: Callable[[], None] | None = None
+) -> Iterator[Session]:
+    """Open or create a study's folder. Raises InputError for bad input.
+
+    `change`, which lets a folder serve another config, is called under its lock once the corpus is known to suffice.
+    """
     if study.expert_backend == "megablocks":
         raise InputError(unavailable_reason())
     make_folder(out)
@@ -79,6 +84,8 @@ def open_session(study: TrainedStudy, out: Path, *, workers: int | None) -> Iter
         console.print("Preparing the corpus (once: up to half a minute, then cached) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
         corpus.require(max(max(rung.read) for rung in study.rungs))
+        if change is not None:
+            change()
         store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
         write_config(study, out)
         yield Session(study, out, corpus, store, workers or default_workers(), console)

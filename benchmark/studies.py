@@ -1,20 +1,31 @@
-"""Either kind of study: a benchmark of paradigms, or, with `kind: axes`, a drift study."""
+"""Every kind of study: a benchmark of paradigms, a drift study (`kind: axes`), a study of schedules (`kind: power`)."""
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from benchmark.axes.config import AxesConfig
 from benchmark.axes.results import SCHEMA as AXES_SCHEMA
 from benchmark.config import StudyConfig, parse_config, parse_yaml, read_preset, validate
+from benchmark.power.config import PowerStudyConfig
+from benchmark.power.results import SCHEMA as POWER_SCHEMA
+
+AnyStudy = StudyConfig | AxesConfig | PowerStudyConfig
+Kind = Literal["benchmark", "axes", "power"]
+SCHEMAS: dict[str, Kind] = {AXES_SCHEMA: "axes", POWER_SCHEMA: "power"}
 
 
-def load_study(preset: str) -> StudyConfig | AxesConfig:
+def load_study(preset: str) -> AnyStudy:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
     text = read_preset(preset)
     data = parse_yaml(text, source=preset)
-    return (
-        validate(AxesConfig, data, source=preset) if data.get("kind") == "axes" else parse_config(text, source=preset)
-    )
+    match data.get("kind"):
+        case "axes":
+            return validate(AxesConfig, data, source=preset)
+        case "power":
+            return validate(PowerStudyConfig, data, source=preset)
+        case _:
+            return parse_config(text, source=preset)
 
 
 def schema_of(folder: Path) -> str | None:
@@ -26,13 +37,13 @@ def schema_of(folder: Path) -> str | None:
     return str(data.get("schema")) if isinstance(data, dict) else None
 
 
-def is_axes_folder(folder: Path) -> bool:
-    """Whether a folder holds a drift study, by its results or, before there are any, its config."""
+def kind_of(folder: Path) -> Kind:
+    """What a folder holds, by its results or, before there are any, its config."""
     schema = schema_of(folder)
     if schema is not None:
-        return schema == AXES_SCHEMA
+        return SCHEMAS.get(schema, "benchmark")
     try:
-        text = (folder / "config.yaml").read_text(encoding="utf-8")
-        return parse_yaml(text, source="config.yaml").get("kind") == "axes"
+        kind = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"), source="config.yaml").get("kind")
     except (OSError, ValueError):
-        return False
+        return "benchmark"
+    return next((known for known in SCHEMAS.values() if known == kind), "benchmark")

@@ -116,6 +116,9 @@ class AxesConfig(Strict):
         axis, variant = parametrization.split(":")
         return next(known for known in self.axes if known.axis == axis).variants[variant]
 
+    def base_of(self, rung: Rung) -> Base:
+        return self.base
+
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         return self.schedule
 

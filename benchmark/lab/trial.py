@@ -85,6 +85,7 @@ class Setup(Protocol):
     def rungs(self) -> Ladder: ...
     @property
     def base(self) -> Base: ...
+    def base_of(self, rung: Rung) -> Base: ...
     def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig: ...
 
@@ -96,7 +97,8 @@ def resolve(
 
     At the base all rules are one function, so the standard ones stand for them and the run is trained once.
     """
-    rung, base = setup.rungs.rung(request.rung), setup.base
+    rung = setup.rungs.rung(request.rung)
+    base = setup.base_of(rung)
     rules, schedule = setup.rules_of(request.parametrization), _schedule(request, setup)
     parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
     in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}

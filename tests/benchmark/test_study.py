@@ -255,3 +255,43 @@ def test_regret_intervals_cover_the_truth() -> None:
                 total += 1
     assert total == 400
     assert 0.85 <= covered / total <= 0.98
+
+
+def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_one_run() -> None:
+    config = with_mutransfer((131072, 262144))
+    lab = Log(config.rungs, LAW)
+    results = run_study(config, lab)
+    found = [p for target in results.targets for p in target.paradigms if p.name == "mutransfer+power"]
+    assert len({p.lr for p in found}) == 1
+    assert all(p.lr_regret is None and p.parametrization_gap is None and p.regret is not None for p in found)
+    assert all(p.recipe is not None and p.recipe.schedule.startswith("Power: ") for p in found)
+    mutransfer = next(p for p in results.targets[0].paradigms if p.name == "mutransfer")
+    assert found[0].lr == mutransfer.lr
+    assert found[0].cost_flops == mutransfer.cost_flops
+    asked = {r.horizons for payer, r in lab.asked if payer == "validation" and r.parametrization == "mup+power"}
+    assert asked == {(262144,), (131072, 262144)}
+
+
+def test_without_power_two_paradigms_compete() -> None:
+    data = CONFIG.model_dump()
+    data["paradigms"]["power"] = None
+    results = run_study(StudyConfig.model_validate(data), simulate())
+    assert results.complete
+    assert [p.name for p in results.targets[0].paradigms] == ["fitting", "mutransfer"]
+
+
+def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
+    data = CONFIG.model_dump()
+    for rung in data["ladder"]["rungs"][-2:]:
+        rung["continued"] = (1048576,)
+    lab = Log(CONFIG.rungs, LAW.model_copy(update={"v": 0.6}))
+    before = run_study(CONFIG, lab)
+    longer = run_study(StudyConfig.model_validate(data), lab)
+    assert longer.complete
+    asked = {(p, *request._replace(horizons=())) for p, request in lab.asked}
+    assert len(asked) == len({(p, *request._replace(horizons=())) for p, request in lab.asked[: len(lab.asked) // 2]})
+    chosen = {(t.rung, p.name): p.lr for t in before.targets for p in t.paradigms}
+    for target in longer.targets:
+        for p in target.paradigms:
+            assert p.lr == chosen[target.rung, p.name]
+            assert (target.tokens == 1048576) == (p.flags[0] == "continued: its LR was chosen for 262,144 tokens")

@@ -122,6 +122,40 @@ def test_out_that_is_a_file_and_backend_that_cannot_run(tmp_path: Path, refused:
     assert "use expert_backend: grouped" in refused("run", config, "--out", str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        (100, "horizon 100 ends its stable phase before schedule.warmup_tokens 4096"),
+        (32768, "continued is for targets, and beyond their horizons"),
+        (40000, "horizon 40000 is not a multiple of batch_tokens 1024"),
+        (10**9 // 1024 * 1024, "corpus too short for horizon"),
+    ],
+)
+def test_extend_to_where_it_cannot_go_changes_nothing(
+    tokens: int, says: str, tmp_path: Path, refused: Refusals
+) -> None:
+    text = yaml.safe_dump({**SMOKE, "corpus": {"text": [_text(tmp_path)], "vocab_size": 300}})
+    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "results.json").write_text("{}")
+    assert says in refused("extend", str(tmp_path), "--tokens", str(tokens))
+    assert (tmp_path / "config.yaml").read_text() == text
+    assert not list(tmp_path.glob("*-*.yaml"))
+
+
+def _text(tmp_path: Path) -> str:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog " * 20000)
+    return str(tmp_path / "*.txt")
+
+
+def test_only_a_trained_benchmark_can_be_extended(tmp_path: Path, refused: Refusals) -> None:
+    (tmp_path / "config.yaml").write_text("kind: power\n")
+    assert "config.yaml" in refused("extend", str(tmp_path), "--tokens", "1024")
+    simulated = load_config("moe12b").model_dump(mode="json")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(simulated))
+    assert "only a trained benchmark" in refused("extend", str(tmp_path), "--tokens", "1024")
+
+
 def test_report_of_a_folder_without_or_with_damaged_results(tmp_path: Path, refused: Refusals) -> None:
     assert "does not exist" in refused("report", str(tmp_path))
     (tmp_path / "results.json").write_text("{")

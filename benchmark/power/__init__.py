@@ -1,0 +1,1 @@
+"""The Power study: whether one LR setting serves every token count, batch and size, by schedule."""

@@ -1,0 +1,106 @@
+"""One Power study in one folder: the same corpus, store and workers as a benchmark's."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.environment import environment, gpu_names
+from benchmark.errors import InputError
+from benchmark.lab.store import Store
+from benchmark.lab.trained import labels_of
+from benchmark.power.config import SCHEDULES, PowerStudyConfig
+from benchmark.power.planner import plan_power
+from benchmark.power.results import PowerResults
+from benchmark.power.study import assemble_power, run_power
+from benchmark.session import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, in_order, open_session, write_text
+from benchmark.studies import load_study
+from reports.power_page import write
+
+
+def run_power_study(config: PowerStudyConfig, out: Path, *, workers: int | None) -> int:
+    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
+    with open_session(config, out, workers=workers) as session:
+        planned = plan_power(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
+        code = EXIT_DONE
+        with session.lab(total_flops=planned.planned.flops) as (lab, progress):
+            try:
+                run_power(config, lab, on_stage=progress.stage)
+            except KeyboardInterrupt:
+                code = EXIT_INTERRUPTED
+        results = assemble_power(
+            config,
+            measurements=in_order(lab),
+            flops=sum(lab.cost_flops(schedule) for schedule in SCHEDULES),
+            corpus=dict(session.corpus.manifest),
+            environment=environment(gpus=gpu_names()),
+            trained_now=lab.trained_now,
+        )
+        write_text(out / "results.json", results.to_json())
+        show(results, write(results, out / "report"), session.console)
+        if code == EXIT_INTERRUPTED:
+            session.console.print("Interrupted: everything measured is kept; the same command continues.")
+            return code
+        return EXIT_FAILED_TRIALS if lab.failed else code
+
+
+def show(results: PowerResults, page: Path, console: Console) -> None:
+    """One row per family and schedule on the terminal."""
+    table = Table(title=f"{results.preset}: one LR setting from the smallest cell, against tuning every cell (90%)")
+    for column in (
+        "family",
+        "schedule",
+        "LR there",
+        "cells",
+        "mean regret, millinats",
+        "worst",
+        "tokens, own runs = 1",
+    ):
+        table.add_column(column, justify="left" if column in ("family", "schedule") else "right")
+    for setting in results.settings:
+        table.add_row(
+            setting.family,
+            setting.schedule,
+            "-" if setting.lr is None else f"{setting.lr:.3g}",
+            f"{setting.n_cells}",
+            millinats(setting.mean_regret, setting.mean_low, setting.mean_high),
+            millinats(setting.worst_regret, None, None),
+            f"{setting.tokens_share:.2f}",
+        )
+    console.print(table)
+    counts = results.trials
+    console.print(
+        f"{counts.finished} trials finished, {counts.diverged} diverged, {counts.failed} failed; "
+        f"{counts.trained_now} trained now"
+    )
+    console.print(f"Report: {page}", soft_wrap=True, markup=False)
+
+
+def millinats(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return "-"
+    interval = "" if low is None or high is None else f" [{1e3 * low:.1f}, {1e3 * high:.1f}]"
+    return f"{1e3 * value:.1f}{interval}"
+
+
+def load_power_results(folder: Path) -> PowerResults:
+    """Results of a Power study; from its store where a kill left no results.json. Raises InputError without either."""
+    path = folder / "results.json"
+    if not path.exists() and (folder / "store.sqlite").exists():
+        return _from_store(folder)
+    try:
+        return PowerResults.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+
+
+def _from_store(folder: Path) -> PowerResults:
+    config = load_study(str(folder / "config.yaml"))
+    assert isinstance(config, PowerStudyConfig)
+    measured = [
+        label.put_on(measurement)
+        for trial, measurements in Store.reopen(folder).all()
+        for label in labels_of(trial, config, SCHEDULES)
+        for measurement in measurements
+    ]
+    return assemble_power(config, measurements=measured)
