@@ -12,6 +12,7 @@ from benchmark.axes.config import AxesConfig
 from benchmark.config import StudyConfig, load_config, preset_names
 from benchmark.console import make_console
 from benchmark.errors import InputError
+from benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
 from benchmark.studies import kind_of, load_study, schema_of
 
 app = typer.Typer(
@@ -160,6 +161,48 @@ def coordcheck(
         print(json.dumps(result.to_dict()))
     else:
         render(result, page, console)
+
+
+@app.command()
+def schedule(
+    kind: Annotated[Kind, typer.Argument(help="the shape")],
+    tokens: Annotated[float, typer.Option(callback=_finite, help="the run's length")],
+    batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
+    lr: Annotated[float | None, typer.Option(callback=_finite, help="the peak; power has --a instead")] = None,
+    warmup_tokens: Annotated[float | None, typer.Option(callback=_finite, help="1% of the run without")] = None,
+    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = 0.2,
+    decay: Annotated[DecayShape, typer.Option(help="its shape; wsd and power")] = "linear",
+    decay_to: Annotated[float, typer.Option(help="what is left of the LR at the end, as a part")] = 0.0,
+    a: Annotated[float, typer.Option(callback=_finite, help="power: per sequence of 4,096 tokens a batch")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_B,
+    lr_max: Annotated[float, typer.Option(callback=_finite, help="power: its cap")] = POWER_LR_MAX,
+    points: Annotated[int, typer.Option(min=2, max=100_000)] = 200,
+    out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The LR at every token of a run under a schedule: points, and a drawing."""
+    from benchmark.schedule_points import PowerLaw, draw, render
+    from benchmark.session import write_text
+    from reports.schedule_figure import figure
+
+    curve = draw(
+        kind,
+        tokens=int(tokens),
+        batch_tokens=batch_tokens,
+        lr=lr,
+        law=PowerLaw(a, b, lr_max) if kind == "power" else None,
+        points=points,
+        warmup_tokens=int(warmup_tokens or max(1, tokens // 100)),
+        decay_fraction=decay_fraction,
+        decay=decay,
+        decay_to=decay_to,
+    )
+    if out:
+        write_text(out, figure(curve))
+    if as_json:
+        print(json.dumps(curve.to_dict()))
+    else:
+        render(curve, make_console())
 
 
 @app.command()
