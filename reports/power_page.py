@@ -47,7 +47,9 @@ def render(results: PowerResults) -> str:
             figures=figures,
             schedules=NAMES,
             law_sentences={name: [law_sentence(fit) for fit in results.fits if fit.family == name] for name in names},
-            sentences={name: [sentence(s) for s in results.settings if s.family == name] for name in names},
+            sentences={
+                name: [sentence(s) for s in results.settings if s.family == name and s.scope != "all"] for name in names
+            },
             downloads=[{"name": name, "uri": data_uri(analysis.to_csv(frame))} for name, frame in frames.items()],
             config=json.dumps(results.config, indent=2, ensure_ascii=False, default=str),
         )
@@ -62,10 +64,11 @@ def sentence(setting: Setting) -> str:
     interval = ""
     if setting.mean_low is not None:
         interval = f" [{millinats(setting.mean_low)}, {millinats(setting.mean_high)}]"
+    moved = "tokens and size" if setting.scope == "base batch" else "the batch, tokens and size"
     untold = f"; {setting.n_untold} more cells cannot tell" if setting.n_untold else ""
     return (
-        f"{name} at {lr(setting.lr)} costs {millinats(setting.mean_regret)}{interval} millinats on average over "
-        f"{setting.n_cells} cells{untold}, at worst {millinats(setting.worst_regret)} ({setting.worst_cell})."
+        f"Over {moved}, {name} at {lr(setting.lr)} costs {millinats(setting.mean_regret)}{interval} millinats "
+        f"on average ({setting.n_cells} cells{untold}), at worst {millinats(setting.worst_regret)} ({setting.worst_cell})."
     )
 
 

@@ -44,15 +44,19 @@ class CellResult(_Frozen):
     flags: tuple[str, ...] = ()
 
 
+Scope = Literal["all", "base batch", "other batches"]
+
+
 class Setting(_Frozen):
     """One LR setting of a schedule, chosen at the family's smallest cell, and what it costs not to tune it again.
 
-    Regrets are over the cells at `horizons` other than the smallest cell: mean with its 90% interval, and the worst.
-    `tokens`: trained to read all horizons at one batch, as a part of runs of their own. None where no cell tells.
+    Regrets are over the cells of the scope but the smallest: mean with 90% interval, and the worst; at the base batch
+    only tokens and size differ. `tokens_share`: trained to read all horizons at one batch, runs of their own being 1.
     """
 
     family: str
     schedule: ScheduleName
+    scope: Scope
     lr: float | None
     a: float | None  # power: of eta / beta = a T^b, per sequence of 4,096 tokens
     n_cells: int

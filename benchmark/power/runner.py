@@ -51,17 +51,19 @@ def show(results: PowerResults, page: Path, console: Console) -> None:
         "family",
         "schedule",
         "LR there",
+        "over",
         "cells",
         "mean regret, millinats",
         "worst",
         "tokens, own runs = 1",
     ):
-        table.add_column(column, justify="left" if column in ("family", "schedule") else "right")
+        table.add_column(column, justify="left" if column in ("family", "schedule", "over") else "right")
     for setting in results.settings:
         table.add_row(
             setting.family,
             setting.schedule,
             "-" if setting.lr is None else f"{setting.lr:.3g}",
+            setting.scope,
             f"{setting.n_cells}",
             millinats(setting.mean_regret, setting.mean_low, setting.mean_high),
             millinats(setting.worst_regret, None, None),

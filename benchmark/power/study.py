@@ -11,7 +11,7 @@ from benchmark.assembly import count_trials
 from benchmark.ladder import Rung
 from benchmark.power.config import SCHEDULES, FamilyConfig, PowerStudyConfig, ScheduleName
 from benchmark.power.regret import AtLr, Weights, at_lr
-from benchmark.power.results import Against, CellResult, Coefficient, LawFit, PowerResults, Setting
+from benchmark.power.results import Against, CellResult, Coefficient, LawFit, PowerResults, Scope, Setting
 from paradigms.base import Lab, Measurement
 from paradigms.bracket import Readings, collect, search_brackets
 from paradigms.fitting.curve import Curve
@@ -77,7 +77,7 @@ def assemble_power(
         noise=noise.sd,
         noise_df=noise.df,
         cells=tuple(cells),
-        settings=tuple(family.setting(schedule) for family in families for schedule in SCHEDULES),
+        settings=tuple(row for family in families for schedule in SCHEDULES for row in family.settings(schedule)),
         against_wsd=tuple(row for family in families for row in family.against_wsd()),
         fits=tuple(_fits([family.name for family in config.families], cells)),
         measurements=tuple(measurements),
@@ -155,16 +155,25 @@ class _Family:
             flags=curve.flags,
         )
 
-    def setting(self, schedule: ScheduleName) -> Setting:
-        """Over all cells but the one where the setting was chosen."""
+    def settings(self, schedule: ScheduleName) -> Iterator[Setting]:
+        """By scope, over all cells but the one where the setting was chosen."""
+        places = [(rung, horizon) for rung, horizon in self.places(schedule) if (rung.name, horizon) != self.smallest]
+        base = [place for place in places if place[0].batch_tokens == self.config.base_batch]
+        scopes: dict[Scope, list[tuple[Rung, int]]] = {"all": places, "base batch": base}
+        scopes["other batches"] = [place for place in places if place not in base]
+        for scope, own in scopes.items():
+            if own:
+                yield self._setting(schedule, scope, [(rung.name, horizon) for rung, horizon in own])
+
+    def _setting(self, schedule: ScheduleName, scope: Scope, others: Sequence[tuple[str, int]]) -> Setting:
         lr = self.one_lr(schedule)
-        others = [(r.name, h) for r, h in self.places(schedule) if (r.name, h) != self.smallest]
         found = {cell: at for cell in others if (at := self.at((schedule, *cell), lr))}
         mean = self._mean([(at.regret, at.regret_weights) for at in found.values()])
         worst = max(found, key=lambda cell: found[cell].regret, default=None)
         return Setting(
             family=self.family.name,
             schedule=schedule,
+            scope=scope,
             lr=lr,
             a=self._amplitude(lr) if lr and schedule == "power" else None,
             n_cells=len(found),

@@ -71,10 +71,20 @@ def test_where_powers_law_is_true_it_needs_no_tuning_and_the_others_do() -> None
 
 
 def test_where_the_best_lr_does_not_move_power_is_what_costs() -> None:
-    by = {s.schedule: s for s in study(v=0.0, w=0.0).settings if s.family == "moe"}
+    by = {s.schedule: s for s in study(v=0.0, w=0.0).settings if (s.family, s.scope) == ("moe", "all")}
     assert by["wsd"].worst_regret == pytest.approx(0, abs=1e-9)
     assert by["power"].mean_regret is not None
     assert by["power"].mean_regret > 0.005
+
+
+def test_tokens_and_the_batch_are_told_apart() -> None:
+    """Power's token exponent is right and its linear batch rule is not: only the other batches may show regret."""
+    by = {(s.schedule, s.scope): s for s in study(v=-0.51, w=0.5).settings if s.family == "moe"}
+    assert by["power", "base batch"].worst_regret == pytest.approx(0, abs=1e-9)
+    assert by["power", "base batch"].n_cells == by["cosine", "base batch"].n_cells == 7
+    wrong = CURVATURE * (0.5 * math.log(2)) ** 2  # one doubling of the batch, half an exponent off
+    assert by["power", "other batches"].mean_regret == pytest.approx(wrong, rel=1e-6)
+    assert ("cosine", "other batches") not in by
 
 
 def test_both_fits_recover_the_law() -> None:
