@@ -68,7 +68,8 @@ def sentence(setting: Setting) -> str:
     untold = f"; {setting.n_untold} more cells cannot tell" if setting.n_untold else ""
     return (
         f"Over {moved}, {name} at {lr(setting.lr)} costs {millinats(setting.mean_regret)}{interval} millinats "
-        f"on average ({setting.n_cells} cells{untold}), at worst {millinats(setting.worst_regret)} ({setting.worst_cell})."
+        f"on average ({setting.n_cells} cells{untold}), "
+        f"at worst {millinats(setting.worst_regret)} ({setting.worst_cell})."
     )
 
 
