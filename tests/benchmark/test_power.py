@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from benchmark.errors import InputError
@@ -158,6 +158,7 @@ def test_a_wrong_config_is_one_clear_line(change: dict[str, object], message: st
 @settings(max_examples=30, deadline=None)
 @given(place=st.floats(-2, 2), at=st.floats(-0.6, 0.6))
 def test_regret_is_the_parabolas_within_a_step_and_nothing_outside_the_sweep(place: float, at: float) -> None:
+    assume(abs(place % 1 - 0.5) > 1e-3)  # two equally good runs: which points are fitted hangs on the last bit
     lrs = [0.01 * 2.0**k for k in range(-3, 4)]
     best = 0.01 * 2**place
     readings = Readings(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
