@@ -14,7 +14,7 @@ A rule holds along an axis where the log-log slope of the coordinate is 0.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.attention import rotate
+from models.calls import Call, attention_logits, calls_of, inside
 from models.parametrization import Built, param_groups
 from models.roles import tag_of
 from models.shape import ModelShape
@@ -31,7 +31,6 @@ from models.transformer import Block, Transformer
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
-T = TypeVar("T")
 BAND = 0.1  # a rule holds where the slope is within it: over 8 times the size, a factor of 1.23
 CONFIDENCE = 0.9
 
@@ -138,15 +137,15 @@ class Recorder:
     def _activations(self) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
         """By role, one tensor or one for each block."""
         model, start = self._model, self._start
-        calls = _calls(model, (self._tokens,))
+        calls = calls_of(model, (self._tokens,))
         embedding = F.embedding(self._tokens, model.embedding)
         sizes = {"embedding": [embedding]}
         updates = {"embedding": [embedding - F.embedding(self._tokens, start["embedding"])]}
         for i, block in enumerate(model.blocks):
             assert isinstance(block, Block)
-            attention, moe = _inside(f"blocks.{i}.attention", calls), calls[f"blocks.{i}.moe"]
+            attention, moe = inside(f"blocks.{i}.attention", calls), calls[f"blocks.{i}.moe"]
             now = _roles(attention, moe, block.moe.router)
-            before = _roles(*_at_weights(block, _inside(f"blocks.{i}", start), attention[""].args, moe.args))
+            before = _roles(*_at_weights(block, inside(f"blocks.{i}", start), attention[""].args, moe.args))
             for role, value in now.items():
                 sizes.setdefault(role, []).append(value)
                 updates.setdefault(role, []).append(value - before[role])
@@ -159,14 +158,9 @@ class Recorder:
         return sizes, updates
 
 
-class _Call(NamedTuple):
-    args: tuple[Any, ...]
-    output: Any
-
-
-def _roles(attention: Mapping[str, _Call], moe: _Call, router: Tensor | None) -> dict[str, Tensor]:
+def _roles(attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
     """What a block's modules put out, from calls of its attention and of its MoE."""
-    outputs = {"attention": attention[""].output, "attention_logits": _attention_logits(attention)}
+    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(attention)}
     if router is not None:
         outputs["router_logits"] = F.linear(moe.args[0].float(), router.float())
     return outputs | {"experts": moe.output[0]}
@@ -174,47 +168,12 @@ def _roles(attention: Mapping[str, _Call], moe: _Call, router: Tensor | None) ->
 
 def _at_weights(
     block: Block, weights: Mapping[str, Tensor], attention_args: tuple[Any, ...], moe_args: tuple[Any, ...]
-) -> tuple[dict[str, _Call], _Call, Tensor | None]:
+) -> tuple[dict[str, Call], Call, Tensor | None]:
     """The same on these inputs with other weights; experts keep the router of now, whose learning is not theirs."""
-    moe = _inside("moe", weights)
+    moe = inside("moe", weights)
     router = moe.pop("router", None)
-    experts = _Call(moe_args, functional_call(block.moe, moe, moe_args))
-    return _calls(block.attention, attention_args, _inside("attention", weights)), experts, router
-
-
-def _attention_logits(calls: Mapping[str, _Call]) -> Tensor:
-    """q.k / sqrt(head_size) of the pairs that the causal mask leaves, [B, heads, pairs]."""
-    rope = calls[""].args[1]
-    q, k = (rotate(calls[name].output, *rope) for name in ("q_norm", "k_norm"))
-    logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-    seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
-    return logits[..., seen]
-
-
-@torch.no_grad()
-def _calls(module: nn.Module, args: tuple[Any, ...], weights: Mapping[str, Tensor] | None = None) -> dict[str, _Call]:
-    """Run a module, some of its weights replaced: what went into and came out of each module in it, by name."""
-    calls: dict[str, _Call] = {}
-
-    def keep(name: str) -> Any:
-        return lambda _, args, output: calls.update({name: _Call(args, output)})
-
-    handles = [part.register_forward_hook(keep(name)) for name, part in module.named_modules()]
-    try:
-        functional_call(module, dict(weights or {}), args)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return calls
-
-
-def _inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
-    """What lies at or under a dotted name, by the rest of its name."""
-    return {
-        name.removeprefix(place).removeprefix("."): value
-        for name, value in found.items()
-        if name == place or name.startswith(f"{place}.")
-    }
+    experts = Call(moe_args, functional_call(block.moe, moe, moe_args))
+    return calls_of(block.attention, attention_args, inside("attention", weights)), experts, router
 
 
 def _coordinate(step: int, role: str, quantity: Quantity, values: Sequence[Tensor]) -> Coordinate:

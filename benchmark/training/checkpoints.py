@@ -38,6 +38,7 @@ class StoredTrunk(NamedTuple):
     step: int
     losses: list[float]
     readings: dict[int, Reading]
+    watch: dict[str, Any] | None = None  # state of benchmark.training.watch; None in files from before it was kept
     ended: str | None = None
 
     def serves(self, horizons: tuple[int, ...], branch_points: tuple[int, ...], batch_tokens: int) -> bool:

@@ -21,12 +21,13 @@ from benchmark.training.checkpoints import (
     save_trunk,
 )
 from benchmark.training.corpus import Corpus
-from benchmark.training.metrics import DivergenceRule, count_spikes, grad_norm, validate
+from benchmark.training.metrics import DivergenceRule, grad_norm, validate
 from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
+from benchmark.training.watch import PROBE_WINDOWS, Watch
 from paradigms.base import Measurement
 
 Log = Callable[[dict[str, object]], None]
-LOG_EVERY = 16  # steps
+LOSSES_READ = 16  # steps whose mean is the training loss of a reading
 
 
 class Diverged(Exception):
@@ -39,6 +40,8 @@ class Run:
     def __init__(self, trial: Trial, corpus: Corpus, log: Log) -> None:
         self.trial, self.corpus, self.log = trial, corpus, log
         self.engine: Any = build_engine(trial)
+        probe = torch.from_numpy(corpus.val_windows[:PROBE_WINDOWS, :-1].astype("int64")).to(self.engine.device)
+        self.watch = Watch(self.engine, probe, precision=trial.precision)
         self.rule = DivergenceRule(trial.shape.vocab_size)
         self.step = 0
         self.losses: list[float] = []
@@ -57,9 +60,9 @@ class Run:
                 trial.schedule, self.tokens, batch_tokens=trial.batch_tokens, horizon=horizon, at=reference(trial)
             )
             set_lrs(self.engine, lr)
-            self._step(lr)
+            self._step(lr, decaying=self.tokens >= branch_point(horizon, trial))
 
-    def _step(self, lr: float) -> None:
+    def _step(self, lr: float, *, decaying: bool) -> None:
         trial, engine = self.trial, self.engine
         batch = self.corpus.batch(
             step=self.step, batch_tokens=trial.batch_tokens, seq_len=trial.shape.seq_len, seed=trial.seed
@@ -72,11 +75,12 @@ class Run:
             raise Diverged(f"{reason} at step {self.step}, lr {lr:.3g}")
         settings = trial.optimizer
         engine.backward(loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z)
-        if self.step % LOG_EVERY == 0:
-            norm = grad_norm(engine.module.parameters())
-            row = {"step": self.step, "tokens": self.tokens, "lr": lr, "loss": self.losses[-1], "grad_norm": norm}
-            self.log({**row, "load_balance": output.load_balance.item(), "router_z": output.router_z.item()})
+        norm = grad_norm(engine.module.parameters())
+        self.watch.before_step(self.step, norm, output.load)
         engine.step()
+        if (seen := self.watch.after_step(self.step, decaying=decaying)) is not None:
+            row = {"step": self.step, "tokens": self.tokens, "lr": lr, "loss": self.losses[-1], "grad_norm": norm}
+            self.log({**row, "load_balance": output.load_balance.item(), **seen})
         self.step += 1
         self.trained_tokens += trial.batch_tokens
 
@@ -130,9 +134,10 @@ def _resume(run: Run, path: Path | None) -> dict[int, Reading]:
     trunk, state = load_trunk(path)
     trial = run.trial
     branches = tuple(branch_point(horizon, trial) for horizon in trial.horizons)
-    if not trunk.serves(trial.horizons, branches, trial.batch_tokens):
+    if trunk.watch is None or not trunk.serves(trial.horizons, branches, trial.batch_tokens):
         return {}
     run.step, run.losses, run.ended = trunk.step, list(trunk.losses), trunk.ended
+    run.watch.state = trunk.watch
     if trunk.ended is None:
         restore_trunk(run.engine, state)
     run.log({"continued_from_tokens": run.tokens})
@@ -149,12 +154,13 @@ def _read_all(run: Run, known: Mapping[int, Reading]) -> dict[int, Reading]:
             except Diverged as reason:
                 run.ended = str(reason)
     if run.ended is not None:
-        readings |= {h: ("diverged", {"message": run.ended}) for h in run.trial.horizons if h not in readings}
+        lost: Reading = ("diverged", {"message": run.ended, "metrics": run.watch.read_diverged(run.losses)})
+        readings |= {h: lost for h in run.trial.horizons if h not in readings}
     return readings
 
 
 def _keep(run: Run, path: Path, readings: dict[int, Reading]) -> None:
-    trunk = StoredTrunk(run.step, run.losses, readings, run.ended)
+    trunk = StoredTrunk(run.step, run.losses, readings, run.watch.state, run.ended)
     if not save_trunk(path, run.engine, trunk):
         run.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
 
@@ -162,15 +168,15 @@ def _keep(run: Run, path: Path, readings: dict[int, Reading]) -> None:
 def read_horizon(run: Run, horizon: int) -> Reading:
     """Take the trunk to the branch point, decay to zero and validate; the trunk is left as it was there."""
     run.train_to(branch_point(horizon, run.trial), horizon=horizon)
-    trunk, step, num_losses = TrunkState(run.engine), run.step, len(run.losses)
+    trunk, step, num_losses, watched = TrunkState(run.engine), run.step, len(run.losses), run.watch.state
     try:
         run.train_to(horizon, horizon=horizon)
         return _reading(run)
     except Diverged as reason:
-        return "diverged", {"message": str(reason)}
+        return "diverged", {"message": str(reason), "metrics": run.watch.read_diverged(run.losses)}
     finally:
         trunk.restore()
-        run.step, run.losses = step, run.losses[:num_losses]
+        run.step, run.losses, run.watch.state = step, run.losses[:num_losses], watched
 
 
 def _reading(run: Run) -> Reading:
@@ -179,11 +185,12 @@ def _reading(run: Run) -> Reading:
     run.engine.train()
     if not math.isfinite(found.loss) or found.loss > run.rule.limit:
         return "diverged", {
-            "message": f"validation loss {found.loss:.3f} is above {run.rule.limit:.3f}, no better than a guess"
+            "message": f"validation loss {found.loss:.3f} is above {run.rule.limit:.3f}, no better than a guess",
+            "metrics": run.watch.read_diverged(run.losses),
         }
     metrics = {
-        "train_loss": fmean(run.losses[-LOG_EVERY:]),
-        "loss_spikes": float(count_spikes(run.losses)),
+        **run.watch.read(run.losses),
+        "train_loss": fmean(run.losses[-LOSSES_READ:]),
         "max_violation": found.max_violation,
     }
     if (tau := tau_ema(run.trial, run.tokens)) is not None:

@@ -1,7 +1,7 @@
-"""What is watched during training: validation loss, divergence, and the signs of instability."""
+"""Validation loss, divergence, and the gradient's norm."""
 
 import math
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,8 +11,6 @@ from torch import Tensor
 
 WINDOW = 16  # steps; assumption: long enough that one bad batch is not a divergence
 MARGIN = 1.0  # nats above the loss of a uniform guess; assumption: no useful run comes back from there
-
-SPIKE_WINDOW, SPIKE_MADS = 64, 5 * 1.4826  # our definition of a spike: 5 robust sd above the median of 64 steps
 
 
 class Validation(NamedTuple):
@@ -53,17 +51,6 @@ class DivergenceRule:
         if len(losses) >= WINDOW and fmean(losses[-WINDOW:]) > self.limit:
             return f"mean training loss over {WINDOW} steps above ln(vocab) + {MARGIN:g}"
         return None
-
-
-def count_spikes(losses: list[float]) -> int:
-    """Steps whose loss is above median + 5 * 1.4826 * MAD of the 64 steps before."""
-    spikes = 0
-    for step in range(SPIKE_WINDOW, len(losses)):
-        window = losses[step - SPIKE_WINDOW : step]
-        middle = median(window)
-        mad = median(abs(loss - middle) for loss in window)
-        spikes += losses[step] > middle + SPIKE_MADS * mad
-    return spikes
 
 
 def grad_norm(parameters: Any) -> float:

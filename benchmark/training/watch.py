@@ -1,0 +1,121 @@
+"""What is watched while a trial trains: gradient norms, loads, and a fixed probe batch every few steps.
+
+docs/stability.md has the formulas. Nothing here changes what is trained. The state is small, so that it goes with the
+trunk to branches and files.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from benchmark.training.spikes import find_spikes
+from models.observation import Metrics, feature_metrics, observe, rms_by_role
+from models.roles import tag_of
+
+EVERY = 16  # steps between probes
+PROBE_WINDOWS = 4  # of the validation windows, the same for all trials of a study
+DEAD = 0.1  # of the mean load; an expert below it over EVERY steps counts as dead (ours)
+
+
+class Watch:
+    """Watches one engine from its first step on; `state` is what a continued run must carry over."""
+
+    def __init__(self, engine: Any, probe_bs: Tensor, *, precision: str) -> None:
+        self._engine, self._probe = engine, probe_bs
+        self._weights = precision == "fp32"  # bf16 weights round small updates away: ratios of them would be wrong
+        self._start = {name: param.detach().clone() for name, param in engine.module.named_parameters()}
+        self._features = observe(engine.module, probe_bs).features
+        self._before: dict[str, Tensor] = {}
+        self._state: dict[str, Any] = {"grad_norms": [], "weights": {}, "logit_max": 0.0, "loads": [], "load_steps": 0}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return copy.deepcopy(self._state)
+
+    @state.setter
+    def state(self, state: Mapping[str, Any]) -> None:
+        self._state = copy.deepcopy(dict(state))
+
+    def before_step(self, step: int, grad_norm: float, load_le: Tensor) -> None:
+        """After backward, before the optimizer."""
+        self._state["grad_norms"].append(grad_norm)
+        self._add_load(step, load_le)
+        if step % EVERY == 0 and self._weights:
+            self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
+
+    def after_step(self, step: int, *, decaying: bool) -> Metrics | None:
+        """A row for the log every few steps, else None. In the decay, weights are seen no more: their LR is going."""
+        if step % EVERY:
+            return None
+        state = self._state
+        seen = observe(self._engine.module, self._probe).metrics
+        state["logit_max"] = max(state["logit_max"], seen["attention_logit_max"])
+        if not decaying or not state["weights"]:
+            state["weights"] = self._weight_metrics()
+        return seen | state["weights"]
+
+    def _add_load(self, step: int, load_le: Tensor) -> None:
+        state, now = self._state, load_le.tolist()
+        if step % EVERY == 0:
+            state["loads"], state["load_steps"] = now, 1
+            return
+        state["loads"] = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(state["loads"], now, strict=True)]
+        state["load_steps"] += 1
+
+    def _weight_metrics(self) -> Metrics:
+        """Of one optimizer step, by role, and where decay and LR of that step would hold them in the long run."""
+        if not self._before:
+            return {}
+        model = self._engine.module
+        now = {name: param.detach() for name, param in model.named_parameters()}
+        updates = rms_by_role(model, {name: now[name] - before for name, before in self._before.items()})
+        self._before = {}
+        weights = rms_by_role(model, now)
+        found = {f"weight_rms/{role}": value for role, value in weights.items()}
+        found |= {f"update_ratio/{role}": updates[role] / weights[role] for role in weights if weights[role]}
+        for role, (lr, decay) in self._lr_and_decay().items():
+            if lr and decay:
+                found[f"update_ratio_steady/{role}"] = math.sqrt(2 * lr * decay)
+                found[f"weight_rms_steady/{role}"] = math.sqrt(lr / (2 * decay))  # arXiv 2510.19093
+        return found
+
+    def _lr_and_decay(self) -> dict[str, tuple[float, float]]:
+        names = {id(param): name for name, param in self._engine.module.named_parameters()}
+        found: dict[str, tuple[float, float]] = {}
+        for group in self._engine.optimizer.param_groups:
+            for param in group["params"]:
+                if name := names.get(id(param)):  # ZeRO 1 holds flat partitions, which have no role
+                    found[tag_of(param, name).role] = (group["lr"], group["weight_decay"])
+        return found
+
+    def read(self, losses: list[float]) -> Metrics:
+        """Everything, at the end of a horizon; weights and their updates at the last probe before the decay."""
+        now = observe(self._engine.module, self._probe)
+        found = self._state["weights"] | self.read_diverged(losses) | now.metrics
+        found |= feature_metrics(self._engine.module, self._start, self._features, now)
+        found["attention_logit_max"] = max(self._state["logit_max"], now.metrics["attention_logit_max"])
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def read_diverged(self, losses: list[float]) -> Metrics:
+        """What can be said without the model, whose weights may not be finite."""
+        found: Metrics = {"initial_loss": losses[0]} if losses else {}
+        for name, values in (("loss", losses), ("grad", self._state["grad_norms"])):
+            finite = [value for value in values if math.isfinite(value)]
+            spikes = find_spikes(finite)
+            found |= {f"{name}_spikes": float(spikes.number), f"{name}_spike_area": spikes.area}
+            found |= {f"{name}_spike_steps": float(spikes.steps), f"{name}_spike_judged": float(spikes.judged)}
+        if len(self._state["loads"]) and len(self._state["loads"][0]) > 1:
+            found |= self._loads()
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def _loads(self) -> Metrics:
+        """Share of dead experts, and the largest load over the mean less 1, of the last steps; worst block."""
+        dead, worst = [], []
+        for load_e in self._state["loads"]:
+            mean = math.fsum(load_e) / len(load_e)
+            dead.append(sum(load < DEAD * mean for load in load_e) / len(load_e))
+            worst.append(max(load_e) / mean - 1)
+        return {"dead_experts": max(dead), "max_violation_train": max(worst)}

@@ -1,0 +1,145 @@
+"""What one forward pass on a fixed probe batch tells of a model's health, and what training has made of its features.
+
+Formulas: docs/stability.md. All norms are over tokens and channels; a mean over blocks where there are several.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.calls import Call, attention_logits, calls_of, inside
+from models.experts.reference import swiglu
+from models.roles import Role, tag_of
+from models.transformer import Block, Transformer
+
+Metrics = dict[str, float]
+
+
+class Observation(NamedTuple):
+    """`features`: the residual stream [B, S, d] that enters block 0, block 1, ..., and the final norm."""
+
+    features: list[Tensor]
+    metrics: Metrics
+    calls: dict[str, Call]
+
+
+@torch.no_grad()
+def observe(model: Transformer, tokens_bs: Tensor) -> Observation:
+    """Activation RMS by depth, largest attention logit, mean log Z, and the router's entropies and z."""
+    calls = calls_of(model, (tokens_bs,))
+    blocks = range(len(model.blocks))
+    features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in blocks] + [calls["norm"].args[0]]
+    metrics = {f"activation_rms/{depth}": rms(feature) for depth, feature in enumerate(features)}
+    largest = [attention_logits(inside(f"blocks.{i}.attention", calls)).abs().amax() for i in blocks]
+    metrics["attention_logit_max"] = torch.stack(largest).max().item()
+    metrics["log_z"] = calls[""].output.logits.float().logsumexp(-1).mean().item()
+    return Observation(features, metrics | _router(model, calls), calls)
+
+
+def _router(model: Transformer, calls: Mapping[str, Call]) -> Metrics:
+    """Entropies over log(experts), 1 being even: of each token's choice, and of the use that the batch makes of all."""
+    found = [value for i, block in enumerate(model.blocks) if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
+    return {name: math.fsum(value[name] for value in found) / len(found) for name in found[0]} if found else {}
+
+
+def _block_router(block: torch.nn.Module, moe: Call) -> Metrics:
+    assert isinstance(block, Block)
+    router = block.moe.router
+    if router is None:
+        return {}
+    log_p = F.linear(moe.args[0].float(), router.float()).flatten(0, -2).log_softmax(-1)
+    mean_p = log_p.exp().mean(0)
+    most = math.log(len(router))
+    return {
+        "router_entropy_token": -(log_p.exp() * log_p).sum(-1).mean().item() / most,
+        "router_entropy_batch": -torch.xlogy(mean_p, mean_p).sum().item() / most,
+        "router_z": moe.output[1].router_z.item(),
+    }
+
+
+@torch.no_grad()
+def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: list[Tensor], now: Observation) -> Metrics:
+    """What training added since `start`, the weights then, and `before`, the features then.
+
+    * `feature_change/l`: RMS(h_l - h_l at start) / RMS(h_l at start).
+    * `output_change/role`: norm(dW x) / norm(W x) on the inputs x of now; dW = W - W at start.
+    * `alignment_ratio/role`: the same over norm(dW) / norm(W): how much better dW is aligned with x than W is
+      (arXiv 2510.19093). Attention: its q, k, v matrix.
+    """
+    found = {
+        f"feature_change/{depth}": rms(new.float() - old.float()) / rms(old)
+        for depth, (new, old) in enumerate(zip(now.features, before, strict=True))
+    }
+    by_role: dict[str, list[tuple[float, float]]] = {}
+    for name, changed, output in _outputs(model, start, now):
+        weight = model.get_parameter(name)
+        relative = rms(weight - start[name]) / rms(weight)
+        if relative and (size := rms(output)):
+            change = rms(changed) / size
+            by_role.setdefault(tag_of(weight, name).role, []).append((change, change / relative))
+    for role, pairs in by_role.items():
+        found[f"output_change/{role}"] = math.fsum(change for change, _ in pairs) / len(pairs)
+        found[f"alignment_ratio/{role}"] = math.fsum(ratio for _, ratio in pairs) / len(pairs)
+    return found
+
+
+def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """(name, dW x, W x) of each matrix whose input is at hand."""
+    calls = now.calls
+
+    def linear(name: str, x: Tensor) -> tuple[str, Tensor, Tensor]:
+        weight = model.get_parameter(name)
+        return name, F.linear(x, weight - start[name]), F.linear(x, weight)
+
+    yield linear("head", calls["norm"].output)
+    for i, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
+        yield linear(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
+        x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)
+        if block.moe.router is not None:
+            yield linear(f"blocks.{i}.moe.router", x_td)
+        yield from _expert_outputs(block, f"blocks.{i}.moe", start, x_td)
+
+
+def _expert_outputs(
+    block: Block, place: str, start: Mapping[str, Tensor], x_td: Tensor
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Of the experts on the tokens that the router sends them now."""
+    moe = block.moe
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {Role.EXPERT_UP: [], Role.EXPERT_DOWN: []}
+    up_change, down_change = moe.up - start[f"{place}.up"], moe.down - start[f"{place}.down"]
+    for expert, x in enumerate(_rows_of_experts(block, x_td)):
+        up = F.linear(x, moe.up[expert])
+        hidden = swiglu(up)
+        found[Role.EXPERT_UP].append((F.linear(x, up_change[expert]), up))
+        found[Role.EXPERT_DOWN].append((F.linear(hidden, down_change[expert]), F.linear(hidden, moe.down[expert])))
+    for name, pairs in ((f"{place}.up", found[Role.EXPERT_UP]), (f"{place}.down", found[Role.EXPERT_DOWN])):
+        changed, output = zip(*pairs, strict=True)
+        yield name, torch.cat(changed), torch.cat(output)
+
+
+def _rows_of_experts(block: Block, x_td: Tensor) -> list[Tensor]:
+    moe = block.moe
+    if moe.router is None:
+        return [x_td]
+    chosen = F.linear(x_td.float(), moe.router.float()).topk(moe.top_k, dim=-1).indices
+    return [x_td[(chosen == expert).any(-1)] for expert in range(moe.num_experts)]
+
+
+def rms(value: Tensor) -> float:
+    return value.float().square().mean().sqrt().item()
+
+
+def rms_by_role(model: Transformer, values: Mapping[str, Tensor]) -> Metrics:
+    """RMS over all entries of each role's tensors, given by parameter name."""
+    sums: dict[str, list[float]] = {}
+    squares = torch._foreach_norm(list(values.values()))
+    for (name, value), norm in zip(values.items(), squares, strict=True):
+        total = sums.setdefault(tag_of(model.get_parameter(name), name).role, [0.0, 0.0])
+        total[0] += norm.item() ** 2
+        total[1] += value.numel()
+    return {role: math.sqrt(square / count) for role, (square, count) in sums.items()}
