@@ -15,14 +15,15 @@ from benchmark.comparison import (
 )
 from benchmark.config import StudyConfig
 from benchmark.ladder import Rung
+from benchmark.modules import role_effects
 from benchmark.results import CurveResult, LawResult, Results, RungResult, TrialCounts
 from paradigms.base import Measurement, ParametrizationName, Proposal
 from paradigms.bracket import collect, pooled_noise
 from paradigms.fitting.curve import Curve, open_side, sweep
 from paradigms.fitting.law import Law
 
-PARADIGMS = ("fitting", "mutransfer", "mutransfer+power")
-PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES))
+PARADIGMS = ("fitting", "mutransfer", "mutransfer+power", "mutransfer+modules")
+PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ablation")
 
 
 def assemble(
@@ -59,6 +60,7 @@ def assemble(
         ),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
         law=_law(law),
+        role_effects=tuple(role_effects(measurements)),
         measurements=tuple(measurements),
         payers=dict(payers),
         config=config.model_dump(mode="json"),
@@ -69,7 +71,11 @@ def assemble(
 
 def competitors(config: StudyConfig) -> tuple[str, ...]:
     """The paradigms of a study."""
-    return PARADIGMS if config.paradigms.power is not None else PARADIGMS[:2]
+    absent = {
+        "mutransfer+power": config.paradigms.power is None,
+        "mutransfer+modules": config.paradigms.modules is None,
+    }
+    return tuple(name for name in PARADIGMS if not absent.get(name))
 
 
 def count_trials(measurements: Sequence[Measurement], *, trained_now: int = 0) -> TrialCounts:
@@ -144,7 +150,7 @@ def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> I
     """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
     proxies = {rung.name for rung in config.rungs.proxies}
     for name in ORACLES:
-        own = [m for m in measurements if m.rung in proxies and m.parametrization == name]
+        own = [m for m in measurements if m.rung in proxies and m.parametrization == name and not m.role_lrs]
         cells = collect(m for m in own if on_search_grid(m.lr, name, config))
         noise = pooled_noise(cell.fit() for cell in cells.values())
         for (rung, horizon), cell in cells.items():

@@ -229,7 +229,7 @@ def recommend(
         float | None, typer.Option(callback=_finite, help="tokens per step (default: as in the study)")
     ] = None,
     paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power"] | None, typer.Option(help="whose LR")
+        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
     ] = None,
     form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json",
     as_json: AsJson = False,

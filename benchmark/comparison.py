@@ -22,7 +22,7 @@ from paradigms.fitting.curve import Curve, fit_curve
 LEVEL = 0.9
 ORACLES: tuple[ParametrizationName, ...] = ("sp", "mup")  # those whose LR is swept at the targets
 PARAMETRIZATIONS: tuple[ParametrizationName, ...] = (*ORACLES, "mup+power")
-Point = tuple[ParametrizationName, float]  # a run but for its seed
+Point = tuple[str, float]  # a run but for its seed: its parametrization, with multipliers of roles, and LR
 
 
 class SeedNoise(NamedTuple):
@@ -48,12 +48,16 @@ def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
     cells: dict[tuple[str, int], dict[tuple[Point, int], float]] = {}
     for m in measurements:
         if m.loss is not None and m.verdict == "finished":
-            cells.setdefault((m.rung, m.horizon), {})[((m.parametrization, m.lr), m.seed)] = m.loss
+            cells.setdefault((m.rung, m.horizon), {})[((_label(m), m.lr), m.seed)] = m.loss
     squares, df = 0.0, 0
     for cell in cells.values():
         cell_squares, cell_df = _residuals(cell)
         squares, df = squares + cell_squares, df + cell_df
     return SeedNoise(math.sqrt(squares / df) if df else None, df)
+
+
+def _label(of: Measurement | Proposal) -> str:
+    return of.parametrization + "".join(f" {role} x{factor:g}" for role, factor in sorted(of.role_lrs))
 
 
 def _residuals(cell: Mapping[tuple[Point, int], float]) -> tuple[float, int]:
@@ -91,7 +95,7 @@ def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: Stud
 
 
 def on_search_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
-    """Searches for the LR run on a grid too: this tells their runs from those that try multipliers of roles."""
+    """Searches for the LR run on a grid too."""
     paradigms = config.paradigms
     spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
     return _on_grid(lr, spec.lr_guess, spec.factor)
@@ -113,7 +117,7 @@ def seed_means(
     """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
     cells: dict[float, dict[int, Measurement]] = {}
     for m in measurements:
-        here = (m.rung, m.horizon, m.parametrization) == (rung, horizon, parametrization) and m.seed in seeds
+        here = (m.rung, m.horizon, _label(m)) == (rung, horizon, parametrization) and m.seed in seeds
         if here and m.verdict in ("finished", "diverged"):
             cells.setdefault(m.lr, {})[m.seed] = m
     means: dict[float, float | None] = {}
@@ -166,7 +170,7 @@ def _sweep_flops(
     runs = {
         m.trial_id: m.flops
         for m in measurements
-        if (m.rung, m.parametrization) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
+        if (m.rung, _label(m)) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
     }
     return math.fsum(runs.values())
 
@@ -228,8 +232,7 @@ def compare(
 def _difference(first: ParadigmResult, second: ParadigmResult, noise: SeedNoise) -> Difference:
     if first.loss is None or second.loss is None:
         raise ValueError("only finished proposals are compared")
-    same = (first.parametrization, first.lr) == (second.parametrization, second.lr)
-    return Difference(first.loss - second.loss, noise.half_width(0.0 if same else 2 / first.n_seeds))
+    return Difference(first.loss - second.loss, noise.half_width(0.0 if first.same_as(second) else 2 / first.n_seeds))
 
 
 def _score(
@@ -249,7 +252,7 @@ def _score(
     loss = None if diverged else float(np.mean(losses))
     own = oracles.get(proposal.parametrization)
     best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
-    point = (proposal.parametrization, proposal.lr)
+    point = (_label(proposal), proposal.lr)
     n = len(config.validation.seeds)
     regret, low, high = _interval(loss, point, best, n, noise)
     lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
@@ -279,11 +282,11 @@ def proposal_runs(
     config: StudyConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
     """The validation runs of a proposal by seed: finished or diverged ones."""
-    cell = (proposal.rung, proposal.horizon, proposal.parametrization, proposal.lr)
+    cell = (proposal.rung, proposal.horizon, _label(proposal), proposal.lr)
     return {
         m.seed: m
         for m in measurements
-        if (m.rung, m.horizon, m.parametrization, m.lr) == cell
+        if (m.rung, m.horizon, _label(m), m.lr) == cell
         and m.seed in config.validation.seeds
         and m.verdict in ("finished", "diverged")
     }

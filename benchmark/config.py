@@ -109,11 +109,15 @@ class ValidationConfig(Strict):
 
 
 class RoleSearchConfig(Strict):
-    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR."""
+    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR.
+
+    With `ablate` each is tried alone at every target too, at the LR that muTransfer proposes there.
+    """
 
     roles: tuple[Role, ...] = Field(min_length=1)
     factor: float = Field(2.0, ge=1.05, le=100)
     max_trials: PositiveInt  # runs, seeds counted
+    ablate: bool = True
 
 
 class MuTransferConfig(SearchConfig):
@@ -121,7 +125,6 @@ class MuTransferConfig(SearchConfig):
 
     rules: Rules = MUTRANSFER
     drift_octaves: float = Field(DRIFT_OCTAVES, ge=0, le=10)  # of the best LR per doubling of width, batch, tokens; 90%
-    role_search: RoleSearchConfig | None = None
 
     @field_validator("rules", mode="before")
     @classmethod
@@ -142,6 +145,7 @@ class ParadigmsConfig(Strict):
     mutransfer: MuTransferConfig
     mutransfer_proxy: str
     power: PowerConfig | None = PowerConfig()  # None: mutransfer+power does not compete
+    modules: RoleSearchConfig | None = None  # None: mutransfer+modules does not compete
 
 
 class SimulatedConfig(Strict):
@@ -210,12 +214,12 @@ class StudyConfig(Strict):
 
     def _check_distinct(self) -> None:
         """A value given twice would count one run as two."""
-        roles = self.paradigms.mutransfer.role_search
+        roles = self.paradigms.modules
         lists: dict[str, tuple[object, ...]] = {
             "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
             "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
-            **({"paradigms.mutransfer.role_search.roles": roles.roles} if roles else {}),
+            **({"paradigms.modules.roles": roles.roles} if roles else {}),
             **{f"rung {rung.name}: horizons": rung.read for rung in self.rungs},
         }
         for key, values in lists.items():

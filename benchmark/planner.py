@@ -156,19 +156,27 @@ def _sweeps(config: StudyConfig) -> Iterator[Sweep]:
     proxy, transfer = ladder.rung(paradigms.mutransfer_proxy), paradigms.mutransfer
     searched = proxy._replace(horizons=searched_horizons(transfer.rules.horizon, proxy.horizons))
     yield search_sweep("mutransfer", searched, "mup", transfer)
-    if transfer.role_search is not None:
-        yield _role_search(proxy, transfer.role_search, transfer.seeds)
+    if paradigms.modules is not None:
+        yield _role_search(proxy, paradigms.modules, transfer.seeds)
     for rung in ladder.targets:
         for parametrization in (*ORACLES, *(["mup+power"] if paradigms.power else [])):
             for horizons in _validated(config, rung, parametrization):
                 proposal: list[tuple[float | None, bool]] = [(None, False)]
                 yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, horizons)
+        if paradigms.modules is not None:  # the same runs as muTransfer's where the search accepts no multiplier
+            with_roles: list[tuple[float | None, bool]] = [(None, True)]
+            yield Sweep("validation", "validation", rung, "mup", with_roles, validation.seeds, rung.read)
     for rung in ladder.targets:
         for parametrization in ORACLES:
             grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
             grid += _extensions(rung, validation.max_extensions)
             payer = f"oracle-{parametrization}"
             yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.read)
+    if paradigms.modules is not None and paradigms.modules.ablate:
+        tried: list[tuple[float | None, bool]] = [(None, False)] * (2 * len(paradigms.modules.roles))
+        for rung in ladder.targets:
+            for horizon in rung.horizons:
+                yield Sweep("ablation", "roles", rung, "mup", tried, validation.seeds, (horizon,))
 
 
 def _validated(config: StudyConfig, rung: Rung, parametrization: ParametrizationName) -> list[tuple[int, ...]]:
@@ -189,7 +197,7 @@ def _role_search(proxy: Rung, spec: RoleSearchConfig, seeds: tuple[int, ...]) ->
     """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
     tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
     runs: list[tuple[float | None, bool]] = [(None, False)] * (1 + tried if tried else 0)
-    return Sweep("mutransfer", "roles", proxy, "mup", runs, seeds, (max(proxy.horizons),))
+    return Sweep("mutransfer+modules", "roles", proxy, "mup", runs, seeds, (max(proxy.horizons),))
 
 
 def starting_grid(spec: SearchConfig) -> list[float]:

@@ -12,7 +12,7 @@ from benchmark.ladder import Rung as LadderRung
 from benchmark.recipe import Recipe, proposal_recipe
 from benchmark.results import CurveResult, Results
 from benchmark.schedules import ScheduleConfig
-from benchmark.study import make_mutransfer, make_power
+from benchmark.study import make_modules, make_mutransfer, make_power
 from models.rules import Rules
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Proposal, Rung
@@ -22,7 +22,7 @@ from paradigms.fitting.curve import Curve
 from paradigms.fitting.paradigm import Fitting
 from paradigms.mutransfer.horizon import searched_horizons
 
-ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power"]
+ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"]
 
 
 class Wanted(NamedTuple):
@@ -190,12 +190,14 @@ def _propose(results: Results, config: StudyConfig, name: ParadigmName, rung: Ru
             fitting = Fitting(config.paradigms.fitting)
             fitting.learn(config.rungs.proxies, _curves(results, config, fitting.parametrization))
             return fitting.propose(rung, tokens)
-        mutransfer = make_power(config) if name == "mutransfer+power" else make_mutransfer(config)
+        makers = {"mutransfer": make_mutransfer, "mutransfer+power": make_power, "mutransfer+modules": make_modules}
+        mutransfer = makers[name](config)
         proxy = config.rungs.rung(mutransfer.proxy_name)
         searched = {(proxy.name, h) for h in searched_horizons(mutransfer.horizon_rule, proxy.horizons)}
         curves = _curves(results, config, mutransfer.parametrization)
         mutransfer.learn(proxy, {cell: curve for cell, curve in curves.items() if cell in searched})
-        mutransfer.role_lrs = _role_lrs(results, config)
+        if name == "mutransfer+modules":
+            mutransfer.role_lrs = _role_lrs(results)
         return mutransfer.propose(rung, tokens)
     except NoProposal as error:
         raise InputError(f"{results.preset}: {error}; `lrladder status` says what is missing") from error
@@ -214,11 +216,9 @@ def _curve(found: CurveResult) -> Curve:
     return Curve(**found.model_dump(exclude={"rung", "horizon", "parametrization"}))
 
 
-def _role_lrs(results: Results, config: StudyConfig) -> tuple[tuple[str, float], ...]:
+def _role_lrs(results: Results) -> tuple[tuple[str, float], ...]:
     """Multipliers that the study's search accepted; all its proposals carry the same."""
-    if config.paradigms.mutransfer.role_search is None:
-        return ()
-    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == "mutransfer"]
+    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == "mutransfer+modules"]
     if not found:
         raise InputError(
             f"{results.preset}: no proposal with its LR multipliers yet; `lrladder status` says what is missing"

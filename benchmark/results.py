@@ -61,6 +61,20 @@ class LawResult(_Frozen):
     flags: tuple[str, ...] = ()
 
 
+class RoleEffect(_Frozen):
+    """What multiplying the LR of one role does to the loss: nats, mean over seeds, 90% interval of the rung's noise."""
+
+    rung: str
+    horizon: int
+    role: str
+    factor: float
+    others: tuple[tuple[str, float], ...]  # multipliers that were in place on both sides
+    change: float | None  # None where a run diverged with the multiplier
+    low: float | None
+    high: float | None
+    n_seeds: int
+
+
 class OracleResult(_Frozen):
     """Best of one parametrization at a target, from a sweep there with every validation seed."""
 
@@ -103,6 +117,11 @@ class ParadigmResult(_Frozen):
     horizon_exponent: float | None = None  # of tokens, where the study fits its horizon rule
     role_lrs: tuple[tuple[str, float], ...] = ()  # LR multipliers of whole roles beyond the rules
     recipe: Recipe | None = None  # None in results of an older version
+
+    def same_as(self, other: "ParadigmResult") -> bool:
+        """Whether both propose the same runs."""
+        ours, theirs = ((p.parametrization, p.lr, sorted(p.role_lrs)) for p in (self, other))
+        return ours == theirs
 
 
 class TargetResult(_Frozen):
@@ -148,6 +167,7 @@ class Results(_Frozen):
     targets: tuple[TargetResult, ...]
     curves: tuple[CurveResult, ...]
     law: LawResult | None
+    role_effects: tuple[RoleEffect, ...] = ()  # of a module-wise search and its ablation
     measurements: tuple[Measurement, ...]
     payers: dict[str, float]  # FLOPs charged by payer
     config: dict[str, object]

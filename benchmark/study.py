@@ -6,7 +6,7 @@ from statistics import fmean
 
 from benchmark.assembly import PAYERS, assemble
 from benchmark.comparison import ORACLES, grid_origin
-from benchmark.config import SearchConfig, StudyConfig
+from benchmark.config import RoleSearchConfig, SearchConfig, StudyConfig
 from benchmark.ladder import Rung
 from benchmark.results import Results
 from paradigms.base import Lab, Measurement, Paradigm, ParametrizationName, Proposal, Request
@@ -41,14 +41,17 @@ class Study:
         self.lab = _Recorder(lab)
         self.fitting = Fitting(config.paradigms.fitting)
         self.mutransfer = make_mutransfer(config)
-        self.power = None if config.paradigms.power is None else make_power(config)
+        self.others = [
+            *([make_power(config)] if config.paradigms.power else []),
+            *([make_modules(config)] if config.paradigms.modules else []),
+        ]
         self.proposals: list[Proposal] = []
         self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
         self._on_stage = on_stage or (lambda stage: None)
 
     def run(self) -> None:
         """All stages in order. Proposals are made before anything is trained at a target."""
-        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer, *([self.power] if self.power else []))
+        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer, *self.others)
         for paradigm in searchers:
             self._on_stage(f"search: {paradigm.name}")
             self._search(paradigm)
@@ -57,6 +60,9 @@ class Study:
         for parametrization in ORACLES:
             self._on_stage(f"oracle: {parametrization}")
             self._sweep_oracle(parametrization)
+        if self.config.paradigms.modules is not None and self.config.paradigms.modules.ablate:
+            self._on_stage("ablation")
+            self._ablate(self.config.paradigms.modules)
 
     def results(
         self,
@@ -103,7 +109,7 @@ class Study:
     def _sweep_oracle(self, parametrization: ParametrizationName) -> None:
         """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy.
 
-        All but the LR is as the searches left it: the exponent of a fitted horizon rule, and the multipliers of roles.
+        All but the LR is as muTransfer's search left it, above all the exponent of a fitted horizon rule.
         """
         found = self.mutransfer if parametrization == self.mutransfer.parametrization else None
         starts: dict[int, list[Rung]] = {}
@@ -117,9 +123,21 @@ class Study:
                 payer=f"oracle-{parametrization}",
                 parametrization=parametrization,
                 horizon_exponent=found.horizon_exponent if found else None,
-                role_lrs=found.role_lrs if found else (),
                 continued={rung.name: rung.continued for rung in rungs},
             )
+
+    def _ablate(self, spec: RoleSearchConfig) -> None:
+        """Each multiplier alone at each of muTransfer's own proposals, which is what it is compared with."""
+        requests = [
+            Request(p.rung, p.parametrization, p.lr, seed, (p.horizon,), p.horizon_exponent, ((role, factor),))
+            for p in self.proposals
+            if p.paradigm == self.mutransfer.name and p.horizon in self.config.rungs.rung(p.rung).horizons
+            for role in spec.roles
+            for factor in (spec.factor, 1 / spec.factor)
+            for seed in self.config.validation.seeds
+        ]
+        if requests:
+            self.lab.measure(requests, payer="ablation")
 
     def _start(self, rung: Rung, parametrization: ParametrizationName) -> int:
         """Grid index nearest to the proposal; 0, the search's own guess, without one.
@@ -168,7 +186,19 @@ def make_mutransfer(config: StudyConfig) -> MuTransfer:
         config.paradigms.mutransfer_proxy,
         horizon_rule=spec.rules.horizon,
         drift_octaves=spec.drift_octaves,
-        role_search=spec.role_search,
+    )
+
+
+def make_modules(config: StudyConfig) -> MuTransfer:
+    """muTransfer that also searches multipliers of roles on its proxy; the search for the LR is muTransfer's own."""
+    spec = config.paradigms.mutransfer
+    return MuTransfer(
+        spec,
+        config.paradigms.mutransfer_proxy,
+        horizon_rule=spec.rules.horizon,
+        drift_octaves=spec.drift_octaves,
+        role_search=config.paradigms.modules,
+        name="mutransfer+modules",
     )
 
 
@@ -181,7 +211,6 @@ def make_power(config: StudyConfig) -> MuTransfer:
         horizon_rule="power",
         search_exponent=0.0 if spec.rules.horizon == "fitted" else None,
         drift_octaves=spec.drift_octaves,
-        role_search=spec.role_search,
         name="mutransfer+power",
         proposes="mup+power",
     )

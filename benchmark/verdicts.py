@@ -33,8 +33,10 @@ def judge(
     difference: Callable[[ParadigmResult, ParadigmResult], Difference],
 ) -> tuple[str | None, str]:
     """The winner, None where there is none outside the seed noise, and the sentence that says so."""
-    winner, sentence = _compare(paradigms, difference)
+    distinct = [p for i, p in enumerate(paradigms) if not any(p.same_as(other) for other in paradigms[:i])]
+    winner, sentence = _compare(distinct if len(distinct) > 1 else paradigms, difference)
     notes = [f"{p.name} diverged in {p.diverged} of {p.diverged + p.n_seeds} seeds" for p in paradigms if p.diverged]
+    notes += [f"{p.name} proposes what another does" for p in paradigms if p not in distinct and len(distinct) > 1]
     loose = [f"{name}: {oracle.status}" for name, oracle in oracles.items() if oracle.status != "interior"]
     if loose:
         notes.append(f"oracle not bracketed ({', '.join(loose)})")

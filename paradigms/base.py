@@ -61,6 +61,7 @@ class Measurement(BaseModel):
     flops: float = 0.0  # planned training FLOPs of the whole run, shared by its horizons
     seconds: float = 0.0  # wall seconds of the whole run
     trained_tokens: int = 0  # of the whole run; fewer than planned where it continued a stored trunk
+    role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 

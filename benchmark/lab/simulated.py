@@ -137,6 +137,7 @@ class SimulatedLab:
             verdict="diverged" if diverged else "finished",
             loss=None if diverged else loss,
             flops=self.flops(request),
+            role_lrs=tuple(sorted(request.role_lrs)),
             message=f"lr above {limit:g} times the best" if diverged else "",
         )
 

@@ -109,6 +109,7 @@ def _failure(trial: Trial, horizon: int, fault: Fault) -> Measurement:
         horizon=horizon,
         verdict="failed",
         flops=trial.flops,
+        role_lrs=trial.role_lrs,
         message=fault.message,
     )
 

@@ -121,6 +121,7 @@ def train(trial: Trial, corpus: Corpus, *, log: Log, trunks: Path | None = None)
             flops=trial.flops,
             seconds=seconds,
             trained_tokens=run.trained_tokens,
+            role_lrs=trial.role_lrs,
             **readings[horizon][1],
         )
         for horizon in trial.horizons

@@ -11,7 +11,7 @@ from benchmark.config import StudyConfig, load_config
 from benchmark.lab.simulated import SimulatedLab, TrueLaw
 from benchmark.lab.trial import resolve
 from benchmark.planner import plan, render
-from benchmark.study import make_mutransfer, run_study
+from benchmark.study import make_modules, make_mutransfer, run_study
 from paradigms.base import Request
 
 CONFIG = load_config("cpu")
@@ -58,23 +58,27 @@ def test_the_search_grid_is_the_one_that_runs() -> None:
     [
         {"rules": {"horizon": "fitted"}},
         {"rules": {"horizon": "none", "decay_horizon": "none"}},
-        {"role_search": {"roles": ("router", "head", "embedding"), "max_trials": 11}},
+        {"modules": {"roles": ("router", "head", "embedding"), "max_trials": 11}},
     ],
 )
 def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object]) -> None:
     data = CONFIG.model_dump()
-    data["paradigms"]["mutransfer"] |= changes
+    modules = changes.get("modules")
+    data["paradigms"]["mutransfer"] |= {key: value for key, value in changes.items() if key != "modules"}
+    data["paradigms"]["modules"] = modules
     config = StudyConfig.model_validate(data)
-    made = [t for t in plan(config).trials if t.payer == "mutransfer"]
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
     lab = Charged(config.rungs, law, noise_sd=0.0)
     lab.config = config
-    make_mutransfer(config).search(lab, config.rungs)
+    paradigm = make_modules(config) if modules else make_mutransfer(config)
+    paradigm.search(lab, config.rungs)
+    # the search for the LR is priced once, as the runs of both are the same
+    made = [t for t in plan(config).trials if t.payer in ("mutransfer", paradigm.name)]
     certain = sum(t.runs * t.flops for t in made if not t.extension)
-    assert certain <= lab.cost_flops("mutransfer") * 1.001
-    assert lab.cost_flops("mutransfer") <= sum(t.runs * t.flops for t in made) * 1.001
+    assert certain <= lab.cost_flops(paradigm.name) * 1.001
+    assert lab.cost_flops(paradigm.name) <= sum(t.runs * t.flops for t in made) * 1.001
     roles = [t for t in made if t.purpose == "roles"]
-    assert sum(t.runs for t in roles) == (10 if "role_search" in changes else 0)  # a start, two roles; two seeds
+    assert sum(t.runs for t in roles) == (10 if modules else 0)  # a start, two roles; two seeds
 
 
 class Charged(SimulatedLab):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmark.assembly import PARADIGMS
+from benchmark.assembly import PARADIGMS, competitors
 from benchmark.config import StudyConfig, load_config
 from benchmark.lab.simulated import FLOOR, SIZE_POWER, SIZE_SCALE, TOKEN_POWER, TOKEN_SCALE, SimulatedLab, TrueLaw
 from benchmark.ladder import Rung
@@ -59,7 +59,7 @@ def test_the_searches_see_no_target_and_everyone_pays() -> None:
         if request.rung in targets:
             assert request.seed in CONFIG.validation.seeds
     order = list(dict.fromkeys(payer for payer, _ in lab.asked))
-    assert order == [*PARADIGMS, "validation", "oracle-sp", "oracle-mup"]
+    assert order == [*competitors(CONFIG), "validation", "oracle-sp", "oracle-mup"]
     assert results.payers == {payer: lab.cost_flops(payer) for payer in order}
     for target in results.targets:
         for paradigm in target.paradigms:
@@ -211,24 +211,53 @@ def test_a_fixed_rule_searches_the_base_horizon_only() -> None:
     assert {request.horizons for payer, request in lab.asked if payer == "mutransfer"} == {(262144,)}
 
 
-def test_role_multipliers_reach_validation_and_oracle_but_not_the_proxys_curve() -> None:
-    config = with_mutransfer(role_search={"roles": ("router", "head"), "max_trials": 20})
+def with_modules(**changes: object) -> StudyConfig:
+    data = CONFIG.model_dump()
+    data["paradigms"]["modules"] = {"roles": ("router", "head"), "max_trials": 20} | changes
+    return StudyConfig.model_validate(data)
+
+
+def test_role_multipliers_are_validated_and_ablated_and_leave_all_else_alone() -> None:
+    config = with_modules()
     lab = Carried(config.rungs, LAW, noise_sd=0.001)
     results = run_study(config, lab)
     multipliers = (("router", 2.0), ("head", 2.0))
-    for payer, request in lab.asked:
-        if payer in ("validation", "oracle-mup"):
-            assert request.role_lrs == (() if request.parametrization == "sp" else multipliers)
+    asked = {payer: {request.role_lrs for p, request in lab.asked if p == payer} for payer, _ in lab.asked}
+    assert asked["validation"] == {(), multipliers}
+    assert asked["oracle-mup"] == asked["mutransfer"] == {()}
+    assert asked["ablation"] == {((role, factor),) for role in ("router", "head") for factor in (2.0, 0.5)}
     plain = run_study(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
-    assert [c for c in results.curves if c.rung == "p48x3"] == [c for c in plain.curves if c.rung == "p48x3"]
-    found = next(p for p in results.targets[0].paradigms if p.name == "mutransfer")
-    assert found.role_lrs == multipliers
-    assert found.recipe is not None
-    router = next(setting for setting in found.recipe.settings if setting.kind == "router")
-    unscaled = next(p for p in plain.targets[0].paradigms if p.name == "mutransfer").recipe
-    assert unscaled is not None
-    assert router.lr == pytest.approx(2 * next(s.lr for s in unscaled.settings if s.kind == "router"))
-    assert results.payers["mutransfer"] > plain.payers["mutransfer"]
+    assert [c.minimum for c in results.curves] == [c.minimum for c in plain.curves]
+    for ours, without in zip(results.targets, plain.targets, strict=True):
+        *others, found = ours.paradigms
+        assert [p.model_copy(update={"regret_low": None, "regret_high": None}).loss for p in others] == [
+            p.loss for p in without.paradigms
+        ]
+        assert found.role_lrs == multipliers
+        assert found.loss == pytest.approx(others[1].loss - 0.2, abs=0.01)
+        assert found.recipe is not None and others[1].recipe is not None
+        router, unscaled = (next(s.lr for s in p.recipe.settings if s.kind == "router") for p in (found, others[1]))
+        assert router == pytest.approx(2 * unscaled)
+    assert results.payers["mutransfer+modules"] > results.payers["mutransfer"] == plain.payers["mutransfer"]
+
+
+def test_the_ablation_recovers_what_each_role_is_worth() -> None:
+    results = run_study(with_modules(), Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    targets = [e for e in results.role_effects if e.rung.startswith("t") and not e.others]
+    assert {(e.role, e.factor) for e in targets} == {(role, f) for role in ("router", "head") for f in (2.0, 0.5)}
+    for effect in targets:
+        assert effect.change == pytest.approx(-0.1 * math.log2(effect.factor), abs=0.01)
+        assert effect.low is not None and effect.high is not None and effect.low < effect.change < effect.high
+        assert effect.n_seeds == 2
+
+
+def test_modules_that_change_nothing_take_no_win_away() -> None:
+    config = with_modules(ablate=False)
+    results, plain = (run_study(c, SimulatedLab(CONFIG.rungs, LAW, noise_sd=0.001)) for c in (config, CONFIG))
+    for ours, without in zip(results.targets, plain.targets, strict=True):
+        assert ours.paradigms[-1].role_lrs == ()
+        assert ours.winner == without.winner
+        assert "mutransfer+modules proposes what another does" in ours.verdict
 
 
 def test_results_survive_json() -> None:
