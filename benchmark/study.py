@@ -78,7 +78,7 @@ class Study:
             measurements=list(self.lab.measurements.values()) if measurements is None else measurements,
             proposals=self.proposals,
             reasons=self.reasons,
-            payers={payer: self.lab.cost_flops(payer) for payer in PAYERS},
+            payers={payer: cost for payer in PAYERS if (cost := self.lab.cost_flops(payer))},
             law=self.fitting.law,
             corpus=corpus,
             environment=environment,
