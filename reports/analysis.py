@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from benchmark.results import Results
+from benchmark.results import Results, RungResult
+from paradigms.base import Measurement
 
 MEASUREMENT_COLUMNS = (
     "trial_id",
@@ -24,6 +25,9 @@ MEASUREMENT_COLUMNS = (
     "loss_se",
     "flops",
     "seconds",
+    "roles",
+    "paradigm",
+    "purpose",
     "message",
 )
 PARADIGM_COLUMNS = (
@@ -45,7 +49,9 @@ PARADIGM_COLUMNS = (
     "extrapolation",
     "diverged",
 )
+DRIFT_COLUMNS = ("rung", "width", "parametrization", "octaves", "low", "high")
 OPTIMUM_COLUMNS = ("rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
+_PARADIGM_OF = {"sp": "fitting", "mup": "mutransfer", "mup+power": "mutransfer+power"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -67,13 +73,38 @@ def measurements(results: Results) -> pd.DataFrame:
         results.measurements,
         key=lambda m: (order.get(m.rung, len(order)), m.rung, m.horizon, m.parametrization, m.lr, m.seed, m.trial_id),
     )
+    proposed = proposals(results)
     rows = []
     for m in kept:
         rung = rungs.get(m.rung)
-        fields = m.model_dump(exclude={"metrics"})
+        fields = m.model_dump(exclude={"metrics", "role_lrs"}) | asked_for(m, proposed, rung)
         known = {"part": rung.part, "n_active": rung.n_active} if rung else {"part": "", "n_active": None}
         rows.append({**fields, **known, "log2_lr": float(np.log2(m.lr)) if m.lr > 0 else None})
     return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))
+
+
+def proposals(results: Results) -> dict[tuple[object, ...], list[str]]:
+    """Names of the paradigms that proposed a run, by what tells it from others but its seed."""
+    found: dict[tuple[object, ...], list[str]] = {}
+    for t in results.targets:
+        for p in t.paradigms:
+            key = (t.rung, t.tokens, p.parametrization, p.lr, tuple(sorted(p.role_lrs)))
+            found.setdefault(key, []).append(p.name)
+    return found
+
+
+def asked_for(
+    m: Measurement, proposed: Mapping[tuple[object, ...], list[str]], rung: RungResult | None
+) -> dict[str, str]:
+    """In words: multipliers of roles, whose way of choosing an LR the run belongs to, and what it was for."""
+    names = proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), [])
+    own = "mutransfer+modules" if m.role_lrs else _PARADIGM_OF.get(m.parametrization, m.parametrization)
+    part = "search" if rung is None or rung.part == "proxy" else "ablation" if m.role_lrs else "oracle"
+    return {
+        "roles": ", ".join(f"{role} x{factor:g}" for role, factor in m.role_lrs),
+        "paradigm": names[0] if names else own,
+        "purpose": "proposal" if names else part,
+    }
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:
@@ -122,6 +153,25 @@ def _optimum(
 ) -> dict[str, object]:
     values = (rung, part, n_active, horizon, *lr, status)
     return dict(zip(OPTIMUM_COLUMNS, values, strict=True))
+
+
+def drift(results: Results) -> pd.DataFrame:
+    """Best LR of each rung at its longest horizon, in octaves from the smallest rung's, where there is one."""
+    longest = {rung.name: (max(rung.horizons, default=0), rung.width) for rung in results.rungs}
+    rows: list[dict[str, object]] = []
+    for name in ("sp", "mup"):
+        own = [
+            (longest[c.rung][1], c)
+            for c in results.curves
+            if c.parametrization == name and c.rung in longest and longest[c.rung][0] == c.horizon
+        ]
+        origin: float | None = None
+        for width, c in sorted(own, key=lambda pair: pair[0]):
+            if c.lr_best and c.lr_low and c.lr_high:
+                origin = origin or float(np.log2(c.lr_best))
+                places = (float(np.log2(lr)) - origin for lr in (c.lr_best, c.lr_low, c.lr_high))
+                rows.append(dict(zip(DRIFT_COLUMNS, (c.rung, width, name, *places), strict=True)))
+    return _numeric(_frame(rows, DRIFT_COLUMNS), ("width", "octaves", "low", "high"))
 
 
 def costs(results: Results) -> pd.DataFrame:

@@ -11,12 +11,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from benchmark.axes.config import OFF
 from benchmark.axes.results import AxesResults, AxisResult, PointResult, VariantResult
 from paradigms.base import Measurement
-from reports.drawing import BLUE, INK, MUTED, ORANGE, power_axis, style, to_svg
+from reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, power_axis, style, to_svg
 from reports.formats import short
 
 WIDTH = 11.0  # inches
 REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
-OTHERS = (ORANGE, "#2f7d4f", "#7a4ea3")  # rules that are on, in the order of the config
+OTHERS = (ORANGE, GREEN, PURPLE)  # rules that are on, in the order of the config
 
 
 def axis_panels(results: AxesResults, axis: AxisResult) -> str | None:
@@ -85,7 +85,7 @@ def _bowl(panel: Axes, runs: list[Measurement], point: PointResult, shade: tuple
         offsets = np.linspace(-1.4, 1.4, 41)
         x = math.log2(point.lr_best) + offsets / math.log(2)
         panel.plot(x, point.curvature * offsets**2, color=shade, lw=1.1)
-        panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc="white", mec=shade, mew=1.2, zorder=5)
+        panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc=PAPER, mec=shade, mew=1.2, zorder=5)
 
 
 def _optima(panel: Axes, axis: AxisResult) -> None:

@@ -17,14 +17,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from benchmark.results import Results
 from reports.formats import power_of_two
 
-BLUE, ORANGE, GREEN, INK, MUTED = "#0b62a4", "#c8500a", "#2f7d4f", "#23272e", "#6b7280"
+# Light values; the page gives each name a light and a dark one (style.css). Blue, orange, green and purple differ in
+# hue and lightness under the common colour deficiencies; text in them has a contrast of at least 5 on white.
+PALETTE = {
+    "blue": "#0067a5",
+    "orange": "#b34700",
+    "green": "#00795c",
+    "purple": "#8e4585",
+    "ink": "#23272e",
+    "muted": "#5f6772",
+    "grid": "#e6e8eb",
+    "axis": "#9aa1ab",
+    "paper": "#ffffff",
+}
+WIDTH = 11.0  # inches, of a figure as wide as the page
+BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
+INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
 PARAMETRIZATION_COLORS = {"sp": BLUE, "mup": ORANGE}
 PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP", "mup+power": "μP, Power"}
-PARADIGM_NAMES = {"fitting": "Fitting", "mutransfer": "muTransfer", "mutransfer+power": "muTransfer + Power"}
-_PARADIGM_COLORS = {"fitting": BLUE, "mutransfer": ORANGE, "mutransfer+power": GREEN}
-_OTHER_COLORS = ("#7a4ea3", "#8a6d00", "#a3325f", "#3f7f8c")
+PARADIGM_NAMES = {
+    "fitting": "Fitting",
+    "mutransfer": "muTransfer",
+    "mutransfer+power": "muTransfer + Power",
+    "mutransfer+modules": "muTransfer + modules",
+}
+_PARADIGM_COLORS = {
+    "fitting": BLUE,
+    "mutransfer": ORANGE,
+    "mutransfer+power": GREEN,
+    "mutransfer+modules": PURPLE,
+}
+_OTHER_COLORS = ("#8a6d00", "#a3325f", "#3f7f8c", "#6b6f00")
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lr-ladder",
@@ -36,16 +62,19 @@ _RC: dict[Any, Any] = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "legend.fontsize": 8,
-    "axes.edgecolor": "#9aa1ab",
+    "axes.edgecolor": PALETTE["axis"],
     "axes.linewidth": 0.7,
     "axes.labelcolor": INK,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "grid.color": "#e6e8eb",
+    "grid.color": PALETTE["grid"],
     "grid.linewidth": 0.6,
     "axes.unicode_minus": True,
 }
+
+
+_NAMED = {color: name for name, color in PALETTE.items()}
 
 
 def plain(text: str) -> str:
@@ -55,6 +84,11 @@ def plain(text: str) -> str:
 
 def paradigm_name(name: str) -> str:
     return PARADIGM_NAMES.get(name, name)
+
+
+def colors_of(results: Results) -> dict[str, str]:
+    """One colour per paradigm, everywhere."""
+    return paradigm_colors([p.name for target in results.targets for p in target.paradigms])
 
 
 def paradigm_colors(names: list[str]) -> dict[str, str]:
@@ -82,7 +116,7 @@ def power_axis(axes: Axes, low: float, high: float, *, vertical: bool = False, t
 
 
 def to_svg(figure: Figure, name: str, label: str) -> str:
-    """Inline SVG: no prolog, no metadata, ids of its own, scaled by the page, described for screen readers."""
+    """Inline SVG: no prolog, no metadata, ids of its own, colours by name, scaled by the page, described in words."""
     text = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(text, format="svg", metadata=nothing, transparent=True)
@@ -93,6 +127,7 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
     width = figure.get_figwidth() * 96
     head = f'<svg role="img" aria-label="{html.escape(label, quote=True)}" style="max-width:{width:.0f}px"'
+    svg = re.sub("|".join(_NAMED), lambda found: f"var(--{_NAMED[found[0]]})", svg)
     opening, rest = svg.split(">", 1)
     opening = re.sub(r'\s(?:width|height|id)="[^"]*"', "", opening).replace("<svg", head, 1)
     return f"{opening}>{rest}"

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from benchmark.fit import FitCell, FitResults, law_points
 from paradigms.fitting.law import fit_law
-from reports.drawing import INK, MUTED, plain, power_axis, style, to_svg
+from reports.drawing import INK, MUTED, PAPER, plain, power_axis, style, to_svg
 from reports.formats import short
 
 WIDTH = 11.0  # inches
@@ -83,7 +83,7 @@ def _parabola(axes: Axes, cell: FitCell, shade: tuple[float, float, float]) -> N
         return
     x = np.linspace(math.log(min(cell.lrs)), math.log(max(cell.lrs)), 60)
     axes.plot(x / math.log(2), cell.curvature * (x - math.log(cell.lr_best)) ** 2, color=shade, lw=0.9, alpha=0.7)
-    axes.plot([math.log2(cell.lr_best)], [0], marker="D", ms=3.4, mfc="white", mec=shade, mew=1, zorder=5)
+    axes.plot([math.log2(cell.lr_best)], [0], marker="D", ms=3.4, mfc=PAPER, mec=shade, mew=1, zorder=5)
 
 
 def optima(results: FitResults) -> str | None:

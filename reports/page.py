@@ -1,18 +1,35 @@
 """The report: one self-contained HTML page made from results."""
 
 import base64
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark.results import SIMULATED, Results
-from reports import analysis, figures, formats
+from benchmark.results import SIMULATED, Results, RoleEffect
+from reports import analysis, bowls, figures, formats, health, health_figures, module_figures, readings
 from reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 
+TEMPLATES = Path(__file__).parent / "templates"
+SECTIONS = (
+    ("verdict", "Verdict"),
+    ("curves", "Curves"),
+    ("fitting", "Fitting"),
+    ("transfer", "Transfer"),
+    ("schedules", "Schedules"),
+    ("stability", "Stability"),
+    ("features", "Features"),
+    ("modules", "Modules"),
+    ("cost", "Cost"),
+    ("trial-list", "Trials"),
+    ("reproduce", "Reproduce"),
+)
+CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", "mutransfer+modules": "p-modules"}
 PUBLISHED_LAW = {"u": 0.2219, "v": 0.3509, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
@@ -36,25 +53,65 @@ _FILTERS = {
 
 def render(results: Results) -> str:
     """The whole page as text; the same results give the same bytes."""
-    template = environment().get_template("index.html.j2")
     drawn = {
-        "bowls": figures.loss_against_lr(results),
+        "bowls": bowls.loss_against_lr(results),
         "law": figures.law_with_points(results),
+        "transfer": figures.best_lr_over_size(results),
         "cost": figures.regret_against_cost(results),
+        "stability": health_figures.stability(results),
+        "features": health_figures.features(results),
+        "modules": module_figures.role_effects(results),
     }
-    return template.render(
-        results=results,
-        figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # only our own drawing is trusted
-        costs=analysis.costs(results).to_dict("records"),
-        trials=analysis.measurements(results).astype(object).to_dict("records"),
-        downloads=_downloads(results),
-        config=_pretty(results.config),
-        corpus=_pretty(results.corpus),
-        published=PUBLISHED_LAW,
-        simulated=SIMULATED if results.lab == "simulated" else None,
-        oracle_status=ORACLE_STATUS,
-        parametrizations=PARAMETRIZATION_NAMES,
+    trials = analysis.measurements(results).astype(object).to_dict("records")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    return (
+        environment()
+        .get_template("index.html.j2")
+        .render(
+            results=results,
+            sections=SECTIONS,
+            figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
+            readings=_readings(results),
+            data=_data(results),
+            costs=analysis.costs(results).to_dict("records"),
+            trials=trials,
+            choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
+            own=list(zip(results.targets, health.at_own_lr(results), strict=True)),
+            metrics=health.STABILITY,
+            sensitivities=health.sensitivities(results),
+            schedules=_schedules(results),
+            config=_pretty(results.config),
+            corpus=_pretty(results.corpus),
+            published=PUBLISHED_LAW,
+            simulated=SIMULATED if results.lab == "simulated" else None,
+            oracle_status=ORACLE_STATUS,
+            parametrizations=PARAMETRIZATION_NAMES,
+            classes=CLASSES,
+            script=Markup(script),
+            script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
     )
+
+
+def _readings(results: Results) -> dict[str, object]:
+    """One sentence for each figure, or several for a section."""
+    return {
+        "cost": readings.cost(results),
+        "curves": readings.curves(results),
+        "law": readings.law(results),
+        "transfer": readings.transfer(results),
+        "schedules": list(readings.schedules(results)),
+        "stability": readings.stability(results),
+        "features": readings.features(results),
+        "modules": list(readings.modules(results)),
+        "ablation": readings.ablation(results),
+    }
+
+
+def _schedules(results: Results) -> dict[str, str]:
+    """In words, by paradigm, at the last target."""
+    last = results.targets[-1].paradigms if results.targets else ()
+    return {p.name: p.recipe.schedule for p in last if p.recipe and p.recipe.schedule}
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -82,19 +139,26 @@ def write_page(text: str, folder: Path) -> Path:
 
 def environment() -> Environment:
     """Templates of all pages: escaped, strict about missing names, with our number formats as filters."""
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    loader = FileSystemLoader(TEMPLATES)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(_FILTERS)
     return made
 
 
-def _downloads(results: Results) -> list[dict[str, str]]:
+def _data(results: Results) -> dict[str, dict[str, str]]:
+    """What each figure shows, as a CSV to download."""
+    effects = [effect.model_dump() for effect in results.role_effects]
     frames = {
-        "measurements.csv": analysis.measurements(results),
-        "comparison.csv": analysis.paradigms(results),
-        "cost.csv": analysis.costs(results),
+        "measurements": analysis.measurements(results),
+        "comparison": analysis.paradigms(results),
+        "cost": analysis.costs(results),
+        "optima": analysis.optima(results),
+        "drift": analysis.drift(results),
+        "stability": health.swept(results, health.STABILITY),
+        "features": health.feature_rows(results),
+        "modules": pd.DataFrame(effects, columns=list(RoleEffect.model_fields)),
     }
-    return [{"name": name, "uri": data_uri(analysis.to_csv(frame))} for name, frame in frames.items()]
+    return {name: {"name": f"{name}.csv", "uri": data_uri(analysis.to_csv(frame))} for name, frame in frames.items()}
 
 
 def data_uri(text: str) -> str:

@@ -1,52 +1,158 @@
-"""The report in a real browser: it parses, shows its headline, complains about nothing and asks nobody for anything."""
+"""The report in a real browser: complete, quiet, on its own, usable by keyboard, readable in both themes."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmark.results import Results
-from reports.page import write
-from tests.browser.chromium import find_chromium, open_in_chromium, requested_urls
-from tests.reports.synthetic import build_results, diverged_results, empty_results
+from reports import analysis
+from reports.page import SECTIONS, write
+from tests.browser.chromium import find_chromium
+from tests.reports.synthetic import (
+    build_results,
+    diverged_results,
+    empty_results,
+    many_results,
+    single_results,
+    watched_results,
+)
 
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None and not REQUIRED, reason="no chromium or google-chrome on PATH"),
 ]
-OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
+HOSTILE = "<script>document.title='taken';console.error('taken')</script><img src=x onerror=console.error('taken')>"
+CASES = {
+    "full": build_results(),
+    "watched": watched_results(),
+    "empty": empty_results(),
+    "partial": build_results(complete=False, missing=("t128x4: oracle of mup",)),
+    "one paradigm": single_results(),
+    "all diverged": diverged_results(),
+    "1,000 trials": many_results(),
+    "hostile": build_results(
+        preset=HOSTILE, config={"name": HOSTILE}, missing=(HOSTILE,), environment={HOSTILE: HOSTILE}
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    "results", [build_results(), empty_results(), diverged_results()], ids=["full", "empty", "lost"]
-)
-def test_report_opens_without_console_output(results: Results, tmp_path: Path) -> None:
-    dom, console = open_in_chromium(write(results, tmp_path))
-    assert "<h1>LR Ladder: synthetic</h1>" in dom
-    assert "Provenance" in dom
-    assert console == []
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        yield found
+        found.close()
 
 
-def test_figures_are_drawn_inline(tmp_path: Path) -> None:
-    dom, _ = open_in_chromium(write(build_results(), tmp_path))
-    assert dom.count("<svg") == 3
-    assert "t128x4 (target)" in dom
+class Opened:
+    """A page with what it said and asked for."""
+
+    def __init__(self, browser: Browser, results: Results, folder: Path, **options: object) -> None:
+        self.page: Page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(write(results, folder).resolve().as_uri())
 
 
-def test_no_address_is_requested(tmp_path: Path) -> None:
-    log = tmp_path / "net.json"
-    open_in_chromium(write(build_results(), tmp_path), net_log=log)
-    urls = [url for url in requested_urls(log) if not any(own in url for own in OWN_TRAFFIC)]
-    assert urls == []
+@pytest.mark.parametrize("results", CASES.values(), ids=list(CASES))
+def test_every_report_is_whole_quiet_and_on_its_own(results: Results, browser: Browser, tmp_path: Path) -> None:
+    opened = Opened(browser, results, tmp_path)
+    for identifier, title in SECTIONS:
+        assert opened.page.locator(f"h2#{identifier}").inner_text() == title
+    assert opened.said == []
+    assert [url for url in opened.asked if not url.startswith(("file:", "data:"))] == []
+    assert opened.page.title() == f"LR Ladder: {results.preset}"
+    assert len((tmp_path / "index.html").read_bytes()) < 5e6
 
 
-def test_hostile_name_runs_no_script(tmp_path: Path) -> None:
-    hostile = "<script>document.title='taken';console.error('taken')</script><img src=x onerror=console.error('taken')>"
-    results = build_results(
-        preset=hostile, config={"name": hostile}, missing=(hostile,), environment={hostile: hostile}
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1250, 390])
+def test_nothing_serious_stands_between_the_report_and_its_readers(
+    scheme: str, width: int, browser: Browser, tmp_path: Path
+) -> None:
+    page = Opened(
+        browser, watched_results(), tmp_path, color_scheme=scheme, viewport={"width": width, "height": 900}
+    ).page
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_filters_hide_rows_and_points(browser: Browser, tmp_path: Path) -> None:
+    results = build_results()
+    page = Opened(browser, results, tmp_path).page
+    page.locator("select[name=verdict]").select_option("diverged")
+    lost = sum(m.verdict == "diverged" for m in results.measurements)
+    assert page.locator("#trials tbody tr:not([hidden])").count() == lost
+    assert page.locator("svg .run:not(.off)").count() == lost
+    assert page.locator("#count").inner_text() == f"{lost} of {len(results.measurements)} readings"
+    page.get_by_role("button", name="All", exact=True).click()
+    page.locator("select[name=rung]").select_option("t96x3")
+    assert page.locator("#trials tbody tr:not([hidden])").count() == sum(
+        m.rung == "t96x3" for m in results.measurements
     )
-    dom, console = open_in_chromium(write(results, tmp_path))
-    assert console == []
-    assert "<title>taken</title>" not in dom
-    assert "<script>" not in dom
+
+
+def test_every_run_of_the_panels_is_a_point_with_its_row(browser: Browser, tmp_path: Path) -> None:
+    results = build_results()
+    page = Opened(browser, results, tmp_path).page
+    numbers = page.locator("svg .run").evaluate_all("(all) => all.map((point) => point.dataset.i)")
+    assert sorted(map(int, numbers)) == list(range(len(results.measurements)))
+
+
+def test_the_table_is_sorted_by_number(browser: Browser, tmp_path: Path) -> None:
+    page = Opened(browser, build_results(), tmp_path).page
+    page.locator("details.trials summary").click()
+    head = page.locator("#trials th", has_text="loss ± se")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    losses = page.locator("#trials tbody tr").evaluate_all("(rows) => rows.map((row) => row.cells[9].dataset.v)")
+    known = [float(loss) for loss in losses if loss]
+    assert known == sorted(known) and losses[-1] == ""  # diverged ones last
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_points_are_walked_with_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+    page = Opened(browser, build_results(), tmp_path).page
+    first = page.locator("svg .run[tabindex='0']").first
+    first.focus()
+    assert page.locator("#tip").inner_text() == first.get_attribute("aria-label")
+    page.keyboard.press("ArrowRight")
+    here = page.evaluate("document.activeElement.dataset.i")
+    assert here is not None and page.locator("#tip").inner_text() != ""
+    page.keyboard.press("Enter")
+    assert page.locator(f"#trials tr[data-i='{here}']").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#tip").is_hidden()
+
+
+def test_figures_give_their_data(browser: Browser, tmp_path: Path) -> None:
+    results = build_results()
+    page = Opened(browser, results, tmp_path).page
+    assert page.locator("figure svg").count() == page.locator("figcaption a[download]").count() == 4
+    with page.expect_download() as download:
+        page.locator("a[download='measurements.csv']").first.click()
+    text = Path(download.value.path()).read_bytes().decode()
+    assert text == analysis.to_csv(analysis.measurements(results))
+
+
+def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path) -> None:
+    page = Opened(browser, watched_results(), tmp_path).page
+    table = page.locator("table", has=page.locator("caption", has_text="t128x4 at 262")).last
+    for name, fitting, transfer in (("gradient spikes", "3.0", "0.0"), ("dead experts", "0.25", "0.00")):
+        cells = table.locator("tr", has_text=name).locator("td")
+        assert cells.nth(0).inner_text().split()[0] == fitting
+        assert cells.nth(1).inner_text().split()[0] == transfer
+    reading = page.locator("h2#features ~ figure figcaption b").first.inner_text()
+    assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in reading
+    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in reading

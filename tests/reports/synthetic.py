@@ -221,3 +221,69 @@ def diverged_results() -> Results:
     runs = tuple(m.model_copy(update=gone) for m in build_results().measurements)
     targets = tuple(target(r, h, trained=False) for r in rungs() if r.part == "target" for h in r.horizons)
     return build_results(complete=False, missing=("all",), targets=targets, curves=(), law=None, measurements=runs)
+
+
+def watched_results(**changes: object) -> Results:
+    """With planted metrics. Standard runs of targets: 3 gradient spikes, a quarter of the experts dead, features that
+    shrink as 1 / width; muP's: none, none, features that stay."""
+    widths = {rung.name: rung.width for rung in rungs()}
+    runs, done = [], set()
+    for m in build_results().measurements:
+        sp, target_run = m.parametrization == "sp", m.rung.startswith("t")
+        depth = next(rung.depth for rung in rungs() if rung.name == m.rung)
+        change = 64 / widths[m.rung] if sp else 2.0
+        metrics = {
+            "initial_loss": 6.9,
+            "loss_spikes": 0.0,
+            "grad_spikes": 3.0 if sp and target_run else 0.0,
+            "dead_experts": 0.25 if sp and target_run else 0.0,
+            "attention_logit_max": 5.0,
+            "max_violation_train": 0.5,
+            "update_ratio/expert_up": 0.01,
+            "update_ratio_steady/expert_up": 0.02,
+            "alignment_ratio/router": 1.2,
+            **{f"feature_change/{i}": change for i in range(depth + 1)},
+        }
+        runs.append(m.model_copy(update={"metrics": metrics}))
+        own = next(
+            (
+                p
+                for t in build_results().targets
+                if t.rung == m.rung
+                for p in t.paradigms
+                if (p.parametrization == "sp") == sp
+            ),
+            None,
+        )
+        key = (m.rung, m.parametrization, m.seed)
+        if own is not None and key not in done:  # the proposal's own runs
+            done.add(key)
+            runs.append(
+                runs[-1].model_copy(
+                    update={
+                        "lr": own.lr,
+                        "trial_id": f"own{len(runs):013d}",
+                        "verdict": "finished",
+                        "loss": 3.41,
+                        "message": "",
+                    }
+                )
+            )
+    return build_results(measurements=tuple(runs)).model_copy(update=changes)
+
+
+def many_results(trials: int = 1000) -> Results:
+    """As many trials as asked for."""
+    runs = build_results().measurements
+    more = [
+        runs[i % len(runs)].model_copy(update={"trial_id": f"{i:016x}", "seed": i // len(runs)}) for i in range(trials)
+    ]
+    return build_results(measurements=tuple(more))
+
+
+def single_results() -> Results:
+    """One paradigm alone was scored."""
+    targets = tuple(
+        t.model_copy(update={"paradigms": t.paradigms[:1], "winner": None}) for t in build_results().targets
+    )
+    return build_results(targets=targets, complete=False, missing=("muTransfer: no interior minimum",))
