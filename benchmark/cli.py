@@ -139,6 +139,23 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
+    out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
+) -> None:
+    """Several studies side by side: scores, verdicts, and what differs between them."""
+    from reports import compare_page, owned_page, side_by_side
+
+    if out:
+        owned_page.require_own(out, compare_page.COMMAND)
+    comparison = side_by_side.load(folders)
+    console = make_console()
+    compare_page.show(comparison, console)
+    if out:
+        console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+
+
+@app.command()
 def coordcheck(
     preset: Preset,
     out: Annotated[Path | None, typer.Option(help="write OUT/coordcheck/index.html")] = None,
