@@ -119,23 +119,19 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
+) -> None:
     """Write the report again from stored results."""
-    from benchmark.axes.runner import load_axes_results
-    from benchmark.fit import SCHEMA as FIT_SCHEMA
-    from benchmark.fit_runner import load_fit
-    from benchmark.power.runner import load_power_results
-    from benchmark.runner import load_results
-    from reports import axes_page, fit_page, page, power_page
+    from reports import rewrite
+    from reports.pdf import print_page, require_browser
 
-    if schema_of(folder) == FIT_SCHEMA:
-        print(fit_page.write(load_fit(folder), folder / "report"))
-    elif (kind := kind_of(folder)) == "axes":
-        print(axes_page.write(load_axes_results(folder), folder / "report"))
-    elif kind == "power":
-        print(power_page.write(load_power_results(folder), folder / "report"))
-    else:
-        print(page.write(load_results(folder), folder / "report"))
+    browser = require_browser() if pdf else None  # refuse before the work, not after
+    page = rewrite.write(folder)
+    print(page)
+    if browser:
+        print(print_page(page, browser))
 
 
 @app.command()
@@ -153,6 +149,15 @@ def compare(
     compare_page.show(comparison, console)
     if out:
         console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def index(folder: Annotated[Path, typer.Argument(help="the folder that your studies are in")]) -> None:
+    """A page of links to all reports below a folder: FOLDER/index.html."""
+    from reports.index_page import write
+
+    page, count = write(folder)
+    print(f"{page}: {count} listed")
 
 
 @app.command()

@@ -28,6 +28,6 @@ def write_own(text: str, folder: Path, command: str) -> Path:
     require_own(folder, command)
     assert mark(command) in text[:_HEAD]
     try:
-        return write_page(text, folder)
+        return write_page(text.encode(errors="replace").decode(), folder)  # a file name need not be text
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}); choose another folder") from error

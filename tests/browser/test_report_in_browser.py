@@ -7,13 +7,14 @@ import pytest
 
 from benchmark.results import Results
 from reports.page import write
-from tests.browser.chromium import find_chromium, open_in_chromium, requested_urls
+from reports.pdf import find_browser, print_page, require_browser
+from tests.browser.chromium import open_in_chromium, requested_urls
 from tests.reports.synthetic import build_results, diverged_results, empty_results
 
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None and not REQUIRED, reason="no chromium or google-chrome on PATH"),
+    pytest.mark.skipif(find_browser() is None and not REQUIRED, reason="no chromium or google-chrome on PATH"),
 ]
 OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
 
@@ -50,3 +51,9 @@ def test_hostile_name_runs_no_script(tmp_path: Path) -> None:
     assert console == []
     assert "<title>taken</title>" not in dom
     assert "<script>" not in dom
+
+
+def test_report_is_printed(tmp_path: Path) -> None:
+    made = print_page(write(build_results(), tmp_path / "report"), require_browser())
+    assert made.read_bytes().startswith(b"%PDF-")
+    assert made.stat().st_size > 20_000

@@ -56,3 +56,21 @@ def test_compare_writes_over_no_page_but_its_own(
     (tmp_path / "index.html").write_text("mine")
     assert "was not written by `lrladder compare`" in refused("compare", *studies, "--out", str(tmp_path))
     assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_index_of_nothing_and_over_someone_elses_page(
+    tmp_path: Path, studies: tuple[str, str], refused: Refusals
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no results below" in refused("index", str(tmp_path / "empty"))
+    assert "is not a folder" in refused("index", str(tmp_path / "absent"))
+    (tmp_path / "index.html").write_text("mine")
+    assert "was not written by `lrladder index`" in refused("index", str(tmp_path))
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_pdf_without_a_browser_names_the_remedy(
+    studies: tuple[str, str], refused: Refusals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "install Chromium" in refused("report", studies[0], "--pdf")
