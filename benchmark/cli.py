@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from benchmark.config import StudyConfig, load_config, preset_names
 from benchmark.console import make_console
 from benchmark.errors import InputError
 from benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
-from benchmark.studies import kind_of, load_study, schema_of
+from benchmark.studies import load_study, schema_of
 
 app = typer.Typer(
     name="lrladder",
@@ -42,19 +43,11 @@ Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (defa
 @app.command()
 def plan(preset: Preset, workers: Workers = None, as_json: AsJson = False) -> None:
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
-    from benchmark.axes.planner import plan_axes
     from benchmark.environment import default_workers
-    from benchmark.planner import plan as make_plan
     from benchmark.planner import render
-    from benchmark.power.planner import plan_power
+    from benchmark.plans import plan_of
 
-    study, workers = load_study(preset), workers or default_workers()
-    if isinstance(study, StudyConfig):
-        made = make_plan(study, workers=workers)
-    elif isinstance(study, AxesConfig):
-        made = plan_axes(study, workers=workers)
-    else:
-        made = plan_power(study, workers=workers)
+    made = plan_of(load_study(preset), workers=workers or default_workers())
     if as_json:
         print(made.to_json())
     else:
@@ -93,29 +86,24 @@ def extend(
 
 
 @app.command()
-def status(folder: Folder, as_json: AsJson = False) -> None:
-    """How far a study is: trials by verdict, and what is missing."""
-    from benchmark.axes.results import AxesResults
-    from benchmark.axes.runner import load_axes_results
-    from benchmark.power.results import PowerResults
-    from benchmark.power.runner import load_power_results
-    from benchmark.results import Results
-    from benchmark.runner import load_results
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="a live view until the study has ended, or Ctrl-C")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How far a study is: trials by verdict, what runs now, the best LRs so far, and what is missing."""
+    from benchmark import status as views
+    from benchmark.live import Watcher
 
-    results: AxesResults | PowerResults | Results
-    match kind_of(folder):
-        case "axes":
-            results = load_axes_results(folder)
-        case "power":
-            results = load_power_results(folder)
-        case "benchmark":
-            results = load_results(folder)
-    if as_json:
-        print(json.dumps({"complete": results.complete, "missing": results.missing, **results.trials.model_dump()}))
+    watcher = Watcher(folder)
+    if watch:
+        views.watch(watcher, make_console())
         return
-    counts = results.trials
-    print(f"{results.preset}: {counts.finished} finished, {counts.diverged} diverged, {counts.failed} failed")
-    print("complete" if results.complete else "missing: " + "; ".join(results.missing))
+    now = watcher.look()
+    if as_json:
+        print(json.dumps(now.to_dict()))
+    else:
+        make_console().print(views.view(now, time.time()))
 
 
 @app.command()

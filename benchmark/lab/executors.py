@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -110,6 +111,8 @@ class LocalExecutor:
         assert trial is not None
         worker.trial = None
         if isinstance(outcome, Fault):
+            with suppress(OSError):  # the fault may be a full disk, and the outcome says it anyway
+                TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()
             self._workers[self._workers.index(worker)] = None
         return trial, outcome
