@@ -59,13 +59,19 @@ def run(
     preset: Preset,
     out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
     workers: Workers = None,
+    log: Annotated[
+        list[str] | None, typer.Option(help="copy the trial logs to tensorboard or wandb too; repeatable")
+    ] = None,
 ) -> None:
     """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
+    from benchmark import loggers
     from benchmark.axes.runner import run_drift_study
     from benchmark.power.runner import run_power_study
     from benchmark.runner import run_benchmark
 
     study = load_study(preset)
+    if log:
+        loggers.choose(log)
     if isinstance(study, StudyConfig):
         raise typer.Exit(run_benchmark(study, out, workers=workers))
     if isinstance(study, AxesConfig):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmark.lab.store import TrialLog
 from benchmark.lab.trial import Trial
+from benchmark.loggers import copies
 from paradigms.base import Measurement
 
 Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]
@@ -144,8 +145,15 @@ def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int
 
 def _train(run: Runner, folder: Path, trial: Trial) -> list[Measurement]:
     log = TrialLog(folder, trial)
-    measurements = run(trial, log.write)
-    log.finish(measurements)
+    with copies(folder, trial) as copied:
+
+        def write(row: dict[str, object]) -> None:
+            log.write(row)
+            copied.row(row)
+
+        measurements = run(trial, write)
+        log.finish(measurements)
+        copied.finish(measurements)
     return measurements
 
 

@@ -74,3 +74,11 @@ def test_pdf_without_a_browser_names_the_remedy(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "install Chromium" in refused("report", studies[0], "--pdf")
+
+
+def test_unknown_logger_is_refused_before_anything_is_written(
+    tmp_path: Path, refused: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRLADDER_LOG", "")
+    assert "'mlflow' is not a logger" in refused("run", "smoke", "--out", str(tmp_path / "out"), "--log", "mlflow")
+    assert not (tmp_path / "out").exists()
