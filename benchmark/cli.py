@@ -71,6 +71,8 @@ def run(
 
     study = load_study(preset)
     if log:
+        if isinstance(study, StudyConfig) and study.simulated is not None:
+            raise InputError(f"--log: {preset} is simulated, nothing is trained that could be logged")
         loggers.choose(log)
     if isinstance(study, StudyConfig):
         raise typer.Exit(run_benchmark(study, out, workers=workers))

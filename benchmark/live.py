@@ -12,7 +12,8 @@ from benchmark.errors import InputError
 from benchmark.lab.store import LogState, read_state
 from benchmark.lab.trained import labels_of
 from benchmark.plans import parametrizations_of, plan_of
-from benchmark.studies import AnyStudy, load_study
+from benchmark.results import SCHEMA
+from benchmark.studies import SCHEMAS, AnyStudy, load_study
 from paradigms.base import Measurement
 
 
@@ -217,13 +218,15 @@ def _results(folder: Path) -> tuple[dict[str, Any], int]:
     path = folder / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or not str(data.get("schema")).startswith("lrladder."):
-            raise ValueError("not ours")
+        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *SCHEMAS):
+            raise ValueError("not of a study")
         return data, path.stat().st_mtime_ns
     except FileNotFoundError:
         return {}, 0
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+        raise InputError(
+            f"{path} cannot be read as that of a study; `lrladder run` again writes it from the store"
+        ) from error
 
 
 def _measured(results: Mapping[str, Any]) -> list[Measurement]:

@@ -60,6 +60,8 @@ def show(comparison: Comparison, console: Console) -> None:
     for study in comparison.studies:
         if study.results.lab == "simulated":
             _say(console, f"{study.label}: {SIMULATED}")
+        if not study.results.complete:
+            _say(console, f"{study.label}: partial, {len(study.results.missing)} things are missing")
         for target in study.results.targets:
             _say(console, f"{study.label}, {target.rung} at {target.tokens:,} tokens: {target.verdict}")
     for other in comparison.others:

@@ -81,4 +81,10 @@ def test_unknown_logger_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setenv("LRLADDER_LOG", "")
     assert "'mlflow' is not a logger" in refused("run", "smoke", "--out", str(tmp_path / "out"), "--log", "mlflow")
+    assert "is simulated" in refused("run", "moe12b", "--out", str(tmp_path / "out"), "--log", "wandb")
     assert not (tmp_path / "out").exists()
+
+
+def test_status_is_of_studies(tmp_path: Path, refused: Refusals) -> None:
+    (tmp_path / "results.json").write_text('{"schema": "lrladder.fit/1"}')
+    assert "cannot be read as that of a study" in refused("status", str(tmp_path))
