@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from benchmark.config import StudyConfig, load_config, preset_names
 from benchmark.console import make_console
 from benchmark.errors import InputError
 from benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
-from benchmark.studies import kind_of, load_study, schema_of
+from benchmark.studies import load_study, schema_of
 
 app = typer.Typer(
     name="lrladder",
@@ -42,19 +43,11 @@ Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (defa
 @app.command()
 def plan(preset: Preset, workers: Workers = None, as_json: AsJson = False) -> None:
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
-    from benchmark.axes.planner import plan_axes
     from benchmark.environment import default_workers
-    from benchmark.planner import plan as make_plan
     from benchmark.planner import render
-    from benchmark.power.planner import plan_power
+    from benchmark.plans import plan_of
 
-    study, workers = load_study(preset), workers or default_workers()
-    if isinstance(study, StudyConfig):
-        made = make_plan(study, workers=workers)
-    elif isinstance(study, AxesConfig):
-        made = plan_axes(study, workers=workers)
-    else:
-        made = plan_power(study, workers=workers)
+    made = plan_of(load_study(preset), workers=workers or default_workers())
     if as_json:
         print(made.to_json())
     else:
@@ -66,13 +59,21 @@ def run(
     preset: Preset,
     out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
     workers: Workers = None,
+    log: Annotated[
+        list[str] | None, typer.Option(help="copy the trial logs to tensorboard or wandb too; repeatable")
+    ] = None,
 ) -> None:
     """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
+    from benchmark import loggers
     from benchmark.axes.runner import run_drift_study
     from benchmark.power.runner import run_power_study
     from benchmark.runner import run_benchmark
 
     study = load_study(preset)
+    if log:
+        if isinstance(study, StudyConfig) and study.simulated is not None:
+            raise InputError(f"--log: {preset} is simulated, nothing is trained that could be logged")
+        loggers.choose(log)
     if isinstance(study, StudyConfig):
         raise typer.Exit(run_benchmark(study, out, workers=workers))
     if isinstance(study, AxesConfig):
@@ -93,49 +94,66 @@ def extend(
 
 
 @app.command()
-def status(folder: Folder, as_json: AsJson = False) -> None:
-    """How far a study is: trials by verdict, and what is missing."""
-    from benchmark.axes.results import AxesResults
-    from benchmark.axes.runner import load_axes_results
-    from benchmark.power.results import PowerResults
-    from benchmark.power.runner import load_power_results
-    from benchmark.results import Results
-    from benchmark.runner import load_results
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="a live view until the study has ended, or Ctrl-C")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How far a study is: trials by verdict, what runs now, the best LRs so far, and what is missing."""
+    from benchmark import status as views
+    from benchmark.live import Watcher
 
-    results: AxesResults | PowerResults | Results
-    match kind_of(folder):
-        case "axes":
-            results = load_axes_results(folder)
-        case "power":
-            results = load_power_results(folder)
-        case "benchmark":
-            results = load_results(folder)
-    if as_json:
-        print(json.dumps({"complete": results.complete, "missing": results.missing, **results.trials.model_dump()}))
+    watcher = Watcher(folder)
+    if watch:
+        views.watch(watcher, make_console())
         return
-    counts = results.trials
-    print(f"{results.preset}: {counts.finished} finished, {counts.diverged} diverged, {counts.failed} failed")
-    print("complete" if results.complete else "missing: " + "; ".join(results.missing))
+    now = watcher.look()
+    if as_json:
+        print(json.dumps(now.to_dict()))
+    else:
+        make_console().print(views.view(now, time.time()))
 
 
 @app.command()
-def report(folder: Folder) -> None:
+def report(
+    folder: Folder,
+    pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
+) -> None:
     """Write the report again from stored results."""
-    from benchmark.axes.runner import load_axes_results
-    from benchmark.fit import SCHEMA as FIT_SCHEMA
-    from benchmark.fit_runner import load_fit
-    from benchmark.power.runner import load_power_results
-    from benchmark.runner import load_results
-    from reports import axes_page, fit_page, page, power_page
+    from reports import rewrite
+    from reports.pdf import print_page, require_browser
 
-    if schema_of(folder) == FIT_SCHEMA:
-        print(fit_page.write(load_fit(folder), folder / "report"))
-    elif (kind := kind_of(folder)) == "axes":
-        print(axes_page.write(load_axes_results(folder), folder / "report"))
-    elif kind == "power":
-        print(power_page.write(load_power_results(folder), folder / "report"))
-    else:
-        print(page.write(load_results(folder), folder / "report"))
+    browser = require_browser() if pdf else None  # refuse before the work, not after
+    page = rewrite.write(folder)
+    print(page)
+    if browser:
+        print(print_page(page, browser))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
+    out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
+) -> None:
+    """Several studies side by side: scores, verdicts, and what differs between them."""
+    from reports import compare_page, owned_page, side_by_side
+
+    if out:
+        owned_page.require_own(out, compare_page.COMMAND)
+    comparison = side_by_side.load(folders)
+    console = make_console()
+    compare_page.show(comparison, console)
+    if out:
+        console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def index(folder: Annotated[Path, typer.Argument(help="the folder that your studies are in")]) -> None:
+    """A page of links to all reports below a folder: FOLDER/index.html."""
+    from reports.index_page import write
+
+    page, count = write(folder)
+    print(f"{page}: {count} listed")
 
 
 @app.command()

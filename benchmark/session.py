@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 from rich.console import Console
 
+from benchmark import loggers
 from benchmark.console import make_console
 from benchmark.environment import cuda_devices, default_workers, gpu_names
 from benchmark.errors import InputError
@@ -78,6 +79,7 @@ def open_session(
     """
     if study.expert_backend == "megablocks":
         raise InputError(unavailable_reason())
+    loggers.chosen()  # refused here, not in a worker
     make_folder(out)
     console = make_console()
     with lock(out):

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from benchmark.lab.store import TrialLog
 from benchmark.lab.trial import Trial
+from benchmark.loggers import copies
 from paradigms.base import Measurement
 
 Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]
@@ -110,6 +112,8 @@ class LocalExecutor:
         assert trial is not None
         worker.trial = None
         if isinstance(outcome, Fault):
+            with suppress(OSError):  # the fault may be a full disk, and the outcome says it anyway
+                TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()
             self._workers[self._workers.index(worker)] = None
         return trial, outcome
@@ -141,8 +145,15 @@ def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int
 
 def _train(run: Runner, folder: Path, trial: Trial) -> list[Measurement]:
     log = TrialLog(folder, trial)
-    measurements = run(trial, log.write)
-    log.finish(measurements)
+    with copies(folder, trial) as copied:
+
+        def write(row: dict[str, object]) -> None:
+            log.write(row)
+            copied.row(row)
+
+        measurements = run(trial, write)
+        log.finish(measurements)
+        copied.finish(measurements)
     return measurements
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -126,20 +127,47 @@ class TrialLog:
         self.write({"measurements": [m.model_dump(mode="json") for m in measurements]})
         self._file.close()
 
+    def fail(self, message: str) -> None:
+        self.write({"fault": message})
+        self._file.close()
 
-def read_log(path: Path) -> tuple[Trial, list[Measurement]] | None:
-    """The trial and measurements of a complete log. A torn line, as a kill leaves it, is passed over."""
-    trial, measurements = None, None
+
+class LogState(NamedTuple):
+    """What a trial's log says. Without measurements: the `fault` of its last attempt, or how far one has come."""
+
+    trial: Trial
+    measurements: tuple[Measurement, ...] = ()
+    fault: str | None = None
+    last: dict[str, Any] | None = None  # row of a training step
+
+
+def read_state(path: Path) -> LogState | None:
+    """None without a readable specification. A torn line, as a kill leaves it, is passed over."""
+    state: LogState | None = None
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
             if "trial" in row:
-                trial = Trial.model_validate_json(json.dumps(row["trial"]))
+                known = () if state is None else state.measurements
+                state = LogState(Trial.model_validate_json(json.dumps(row["trial"])), known)
+            elif state is None:
+                continue
             elif "measurements" in row:
-                measurements = [Measurement.model_validate(m) for m in row["measurements"]]
-        except (json.JSONDecodeError, ValidationError):
+                found = tuple(Measurement.model_validate(m) for m in row["measurements"])
+                state = state._replace(measurements=found)
+            elif "fault" in row:
+                state = state._replace(fault=str(row["fault"]))
+            elif "step" in row:
+                state = state._replace(last=row)
+        except (json.JSONDecodeError, TypeError, ValidationError):
             continue
-    return (trial, measurements) if trial is not None and measurements else None
+    return state
+
+
+def read_log(path: Path) -> tuple[Trial, list[Measurement]] | None:
+    """The trial and measurements of a complete log."""
+    state = read_state(path)
+    return (state.trial, list(state.measurements)) if state is not None and state.measurements else None
 
 
 @contextmanager
@@ -157,4 +185,7 @@ def lock(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)  # whoever looks on sees that no run is going on

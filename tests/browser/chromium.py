@@ -1,12 +1,12 @@
 """Open a local page in headless Chromium: the DOM it built, its console, its network."""
 
 import json
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from reports.pdf import find_browser
+
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -23,14 +23,9 @@ _FLAGS = (
 )
 
 
-def find_chromium() -> str | None:
-    """The browser's path, or None where there is none."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
 def open_in_chromium(path: Path, *, net_log: Path | None = None) -> tuple[str, list[str]]:
     """(DOM after load, console lines). `net_log` additionally records every network event there."""
-    browser = find_chromium()
+    browser = find_browser()
     if browser is None:
         raise FileNotFoundError("no chromium or google-chrome on PATH")
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from benchmark.results import Results
 from reports import analysis
 from reports.page import SECTIONS, write
-from tests.browser.chromium import find_chromium
+from reports.pdf import find_browser, print_page, require_browser
 from tests.reports.synthetic import (
     build_results,
     diverged_results,
@@ -24,7 +24,7 @@ from tests.reports.synthetic import (
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(find_chromium() is None and not REQUIRED, reason="no chromium or google-chrome on PATH"),
+    pytest.mark.skipif(find_browser() is None and not REQUIRED, reason="no chromium or google-chrome on PATH"),
 ]
 HOSTILE = "<script>document.title='taken';console.error('taken')</script><img src=x onerror=console.error('taken')>"
 CASES = {
@@ -44,7 +44,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        found = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox", "--disable-gpu"])
         yield found
         found.close()
 
@@ -156,3 +156,9 @@ def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path
     reading = page.locator("h2#features ~ figure figcaption b").first.inner_text()
     assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in reading
     assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in reading
+
+
+def test_report_is_printed(tmp_path: Path) -> None:
+    made = print_page(write(build_results(), tmp_path / "report"), require_browser())
+    assert made.read_bytes().startswith(b"%PDF-")
+    assert made.stat().st_size > 20_000

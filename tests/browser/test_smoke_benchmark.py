@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from benchmark.runner import load_results
-from tests.browser.chromium import find_chromium, open_in_chromium, requested_urls
+from reports.pdf import find_browser
+from tests.browser.chromium import open_in_chromium, requested_urls
 
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
@@ -98,7 +99,7 @@ def test_models_learn_and_base_shape_is_the_same_under_both(smoke: Path) -> None
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(find_chromium() is None and not REQUIRED, reason="no chromium or google-chrome on PATH")
+@pytest.mark.skipif(find_browser() is None and not REQUIRED, reason="no chromium or google-chrome on PATH")
 def test_report_opens_in_a_browser(smoke: Path, tmp_path: Path) -> None:
     dom, console = open_in_chromium(smoke / "report" / "index.html", net_log=tmp_path / "net.json")
     assert "<h1>LR Ladder: smoke</h1>" in dom

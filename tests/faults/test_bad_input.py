@@ -7,32 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.cli import main
 from benchmark.config import load_config
+from tests.faults.refusals import Refusals
 
 SMOKE = load_config("smoke").model_dump(mode="json")
-
-
-class Refusals:
-    """Runs the command in this process and hands back the one line that it refuses with."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self._capsys, self._monkeypatch = capsys, monkeypatch
-
-    def __call__(self, *arguments: str) -> str:
-        self._monkeypatch.setattr(sys, "argv", ["lrladder", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert stopped.value.code == 2
-        lines = self._capsys.readouterr().err.strip().split("\n")
-        assert len(lines) == 1, lines
-        return lines[0]
-
-
-@pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Refusals:
-    monkeypatch.setenv("LRLADDER_CACHE", str(tmp_path / "cache"))
-    return Refusals(capsys, monkeypatch)
 
 
 def test_exit_code_and_stderr_of_the_real_command() -> None:

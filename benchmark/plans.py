@@ -1,0 +1,30 @@
+"""The plan of a study of any kind, and what such a study calls its parametrizations."""
+
+from collections.abc import Sequence
+
+from benchmark.axes.config import AxesConfig, parametrization_name
+from benchmark.axes.planner import plan_axes
+from benchmark.comparison import PARAMETRIZATIONS
+from benchmark.config import StudyConfig
+from benchmark.planner import Plan, plan
+from benchmark.power.config import SCHEDULES
+from benchmark.power.planner import plan_power
+from benchmark.studies import AnyStudy
+
+
+def plan_of(study: AnyStudy, *, workers: int = 1) -> Plan:
+    """Every run, before anything runs."""
+    if isinstance(study, StudyConfig):
+        return plan(study, workers=workers)
+    if isinstance(study, AxesConfig):
+        return plan_axes(study, workers=workers)
+    return plan_power(study, workers=workers)
+
+
+def parametrizations_of(study: AnyStudy) -> Sequence[str]:
+    """Every name under which the study asks for runs."""
+    if isinstance(study, StudyConfig):
+        return PARAMETRIZATIONS
+    if isinstance(study, AxesConfig):
+        return [parametrization_name(axis.axis, variant) for axis in study.axes for variant in axis.variants]
+    return SCHEDULES

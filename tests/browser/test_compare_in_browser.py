@@ -1,0 +1,42 @@
+"""The compare and index pages in a real browser: nothing to complain about, nobody asked for anything."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reports import compare_page, index_page
+from reports.pdf import find_browser
+from reports.side_by_side import Comparison, Study
+from tests.browser.chromium import open_in_chromium, requested_urls
+from tests.reports.synthetic import build_results
+
+REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
+HOSTILE = "<img src=http://example.invalid/x onerror=console.error('taken')>"
+OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_browser() is None and not REQUIRED, reason="no chromium or google-chrome on PATH"),
+]
+
+
+def _study(label: str) -> Study:
+    return Study(label, build_results(preset=HOSTILE, environment={"cpu": label}))
+
+
+def test_compare_page_is_quiet_and_whole(tmp_path: Path) -> None:
+    page = compare_page.write(Comparison((_study(HOSTILE), _study("b")), ()), tmp_path)
+    dom, console = open_in_chromium(page, net_log=tmp_path / "net.json")
+    assert console == []
+    assert dom.count("<svg") == 1
+    assert "What differs" in dom and "<img" not in dom
+    urls = requested_urls(tmp_path / "net.json")
+    assert [url for url in urls if not any(own in url for own in OWN_TRAFFIC)] == []
+
+
+def test_index_page_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "<b>one").mkdir()
+    (tmp_path / "<b>one" / "results.json").write_text(build_results(preset=HOSTILE).to_json())
+    dom, console = open_in_chromium(index_page.write(tmp_path)[0])
+    assert console == []
+    assert "&lt;b&gt;one" in dom and "<img" not in dom
