@@ -3,6 +3,8 @@
 PRESET ?= cpu
 OUT ?= runs/$(patsubst %.yml,%,$(patsubst %.yaml,%,$(notdir $(PRESET))))
 VENV ?= .venv
+# pip reads these: make venv PIP_NO_INDEX=1 PIP_FIND_LINKS=wheelhouse installs without network.
+export PIP_NO_INDEX PIP_FIND_LINKS
 PYTEST_ARGS ?=
 # The first Python of at least 3.11, `python3` before others; `make PYTHON=...` names another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -10,11 +12,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # PyPI's torch for Linux is the CUDA build, several GB. Without a GPU the CPU build comes from here; empty: never.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
+MEGABLOCKS := megablocks==0.10.0
+GROUPED_GEMM := grouped_gemm==0.3.0
+STK := stanford-stk==0.7.1
+WHEELHOUSE ?= wheelhouse
+
 READY := $(VENV)/.ready
 MARK := $(VENV)/.lrladder
 SAY := @printf '%s\n'
 
-.PHONY: help venv benchmark test lint format megablocks
+.PHONY: help venv benchmark test lint format megablocks wheelhouse
 .DEFAULT_GOAL := help
 
 help:
@@ -24,7 +31,8 @@ help:
 	  '  make lint        ruff and mypy only' \
 	  '  make format      let ruff format and fix the sources' \
 	  '  make venv        only set up $(VENV), as the targets above do when it is missing or out of date' \
-	  '  make megablocks  build MegaBlocks into $(VENV); needs an NVIDIA GPU machine with nvcc'
+	  '  make megablocks  build MegaBlocks into $(VENV); needs an NVIDIA GPU machine with nvcc' \
+	  '  make wheelhouse  collect every package in $(WHEELHOUSE), for a machine without network'
 
 benchmark: $(READY)
 	@$(VENV)/bin/lrladder run "$(PRESET)" --out "$(OUT)"
@@ -66,6 +74,10 @@ $(READY): pyproject.toml constraints.txt
 	  $(VENV)/bin/python -m pip install --disable-pip-version-check $$index -c constraints.txt -e '.[test]'; \
 	} >$(VENV)/setup.log 2>&1 || { tail -n 25 $(VENV)/setup.log >&2; \
 	  echo "Setting up $(VENV) failed; the whole log is $(VENV)/setup.log. Run make again to retry." >&2; exit 2; }; \
+	if $(VENV)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then \
+	  env -u CUDA_HOME $(VENV)/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation \
+	    $(MEGABLOCKS) >>$(VENV)/setup.log 2>&1 || \
+	    echo "MegaBlocks could not be installed, so its kernels go untested; the log is $(VENV)/setup.log" >&2; fi; \
 	touch $@; \
 	echo "$(VENV) is ready after $$(($$(date +%s) - start)) s."
 
@@ -82,13 +94,31 @@ megablocks: $(READY)
 	@set -e; rm -rf $(MEGABLOCKS_BUILD); mkdir -p $(MEGABLOCKS_BUILD); \
 	pip="$(abspath $(VENV))/bin/python -m pip --disable-pip-version-check"; \
 	PATH="$(abspath $(VENV))/bin:$$PATH"; export PATH; \
-	{ $$pip install --no-deps stanford-stk==0.7.1 && \
-	  $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(MEGABLOCKS_BUILD) megablocks==0.10.0 && \
+	{ $$pip install --no-deps $(STK) && \
+	  $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(MEGABLOCKS_BUILD) $(MEGABLOCKS) && \
 	  tar -xzf $(MEGABLOCKS_BUILD)/megablocks-0.10.0.tar.gz -C $(MEGABLOCKS_BUILD) && \
 	  $(VENV)/bin/python -c 'import pathlib, re, sys; f = pathlib.Path(sys.argv[1]); \
 	    f.write_text(re.sub(r"stream,\s*debug_synchronous\)", "stream)", f.read_text()))' \
 	    $(MEGABLOCKS_BUILD)/megablocks-0.10.0/csrc/cumsum.h && \
-	  $$pip install --no-deps --no-build-isolation grouped_gemm==0.3.0 $(MEGABLOCKS_BUILD)/megablocks-0.10.0; \
+	  $$pip install --no-deps --no-build-isolation --force-reinstall $(GROUPED_GEMM) $(MEGABLOCKS_BUILD)/megablocks-0.10.0; \
 	} >$(VENV)/megablocks.log 2>&1 || { tail -n 25 $(VENV)/megablocks.log >&2; \
 	  echo "Building MegaBlocks failed; the whole log is $(VENV)/megablocks.log" >&2; exit 2; }
 	@rm -rf $(MEGABLOCKS_BUILD); echo "MegaBlocks is installed; lrladder doctor says whether it will be used."
+
+# Everything that this environment was made of, as wheels, and MegaBlocks' sources, which are compiled where the GPU is.
+# The target's Python and platform must be this machine's; torch is the build that $(VENV) has.
+wheelhouse: $(READY)
+	@echo "Collecting packages in $(WHEELHOUSE) (log: $(VENV)/wheelhouse.log) ..."
+	@set -e; mkdir -p $(WHEELHOUSE); \
+	pip="$(VENV)/bin/python -m pip --disable-pip-version-check"; \
+	index=; if $(VENV)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then \
+	  index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
+	{ $$pip freeze --all --exclude-editable --exclude megablocks --exclude grouped_gemm >$(WHEELHOUSE)/requirements.txt && \
+	  $$pip wheel --no-deps $$index -w $(WHEELHOUSE) -r $(WHEELHOUSE)/requirements.txt && \
+	  $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(WHEELHOUSE) $(MEGABLOCKS) $(GROUPED_GEMM); \
+	} >$(VENV)/wheelhouse.log 2>&1 || { tail -n 25 $(VENV)/wheelhouse.log >&2; \
+	  echo "Collecting failed; the whole log is $(VENV)/wheelhouse.log. The same command continues." >&2; exit 2; }
+	@$(VENV)/bin/lrladder doctor --wheelhouse $(WHEELHOUSE)
+	@printf '%s\n' 'Copy it with this checkout to the machine without network, and there:' \
+	  '  make venv PIP_NO_INDEX=1 PIP_FIND_LINKS=$(abspath $(WHEELHOUSE))   # the folder as it is called there' \
+	  '  make megablocks PIP_NO_INDEX=1 PIP_FIND_LINKS=...                  # with a GPU and nvcc'

@@ -338,9 +338,17 @@ def doctor(
     ] = None,
     rung: Annotated[str | None, typer.Option(help="one rung; without, the proxy and the targets")] = None,
     lr: Annotated[float | None, typer.Option(help="the study's LR; at 1, the default, LRs are multipliers")] = None,
+    wheelhouse: Annotated[Path | None, typer.Option(help="a folder of `make wheelhouse`: is everything in it?")] = None,
     as_json: AsJson = False,
 ) -> None:
     """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""
+    if wheelhouse is not None:
+        from benchmark.wheelhouse import missing
+
+        if absent := missing(wheelhouse):
+            raise InputError(f"--wheelhouse: {wheelhouse} lacks {', '.join(absent)}; `make wheelhouse` gets them")
+        print(f"{wheelhouse} is complete")
+        return
     if parametrization is not None:
         from benchmark.effective import effective
         from benchmark.effective import render as render_effective
@@ -359,7 +367,7 @@ def doctor(
 
     for key, value in environment(gpus=gpu_names()).items():
         print(f"{key:12} {value}")
-    print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {unavailable_reason()}")
+    print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {unavailable_reason() or 'so does megablocks'}")
 
 
 def main() -> None:

@@ -77,8 +77,8 @@ def open_session(
 
     `change`, which lets a folder serve another config, is called under its lock once the corpus is known to suffice.
     """
-    if study.expert_backend == "megablocks":
-        raise InputError(unavailable_reason())
+    if study.expert_backend == "megablocks" and (reason := unavailable_reason()):
+        raise InputError(reason)
     loggers.chosen()  # refused here, not in a worker
     make_folder(out)
     console = make_console()

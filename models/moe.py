@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.experts import ExpertBackend
+from models.experts.permuted import ExpertBackend
 from models.experts.reference import swiglu
 from models.roles import Role, Tag, parameter
 from models.shape import ModelShape
@@ -66,12 +66,8 @@ class MoE(nn.Module):
 
     def _routed(self, x_td: Tensor) -> tuple[Tensor, RouterLosses]:
         if self.router is None:
-            rows_e = torch.tensor([x_td.shape[0]], device=x_td.device)
             zero = x_td.new_zeros((), dtype=torch.float32)
-            return self.backend(x_td, rows_e, self.up, self.down), RouterLosses(zero, zero, torch.ones_like(zero)[None])
+            y_td = F.linear(swiglu(F.linear(x_td, self.up[0])), self.down[0])
+            return y_td, RouterLosses(zero, zero, torch.ones_like(zero)[None])
         routing = route(F.linear(x_td.float(), self.router.float()), self.top_k)
-        order = routing.expert_tk.flatten().argsort(stable=True)  # rows of (token, choice), grouped by expert
-        rows_e = torch.bincount(routing.expert_tk.flatten(), minlength=self.num_experts)
-        y_rd = self.backend(x_td[order // self.top_k], rows_e, self.up, self.down)
-        y_tkd = y_rd[order.argsort()].view(-1, self.top_k, x_td.shape[-1])
-        return (y_tkd * routing.weight_tk.to(y_tkd.dtype)[..., None]).sum(1), routing.losses
+        return self.backend(x_td, routing.expert_tk, routing.weight_tk, self.up, self.down), routing.losses

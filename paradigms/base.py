@@ -62,6 +62,7 @@ class Measurement(BaseModel):
     seconds: float = 0.0  # wall seconds of the whole run
     trained_tokens: int = 0  # of the whole run; fewer than planned where it continued a stored trunk
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
+    expert_gemm: str | None = None  # what the experts ran on; None where nothing was trained
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 

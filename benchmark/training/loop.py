@@ -24,6 +24,7 @@ from benchmark.training.corpus import Corpus
 from benchmark.training.metrics import DivergenceRule, grad_norm, validate
 from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
 from benchmark.training.watch import PROBE_WINDOWS, Watch
+from models.experts import gemm_of
 from paradigms.base import Measurement
 
 Log = Callable[[dict[str, object]], None]
@@ -122,6 +123,7 @@ def train(trial: Trial, corpus: Corpus, *, log: Log, trunks: Path | None = None)
             seconds=seconds,
             trained_tokens=run.trained_tokens,
             role_lrs=trial.role_lrs,
+            expert_gemm=gemm_of(trial.expert_backend) if trial.shape.num_experts > 1 else None,
             **readings[horizon][1],
         )
         for horizon in trial.horizons

@@ -1,18 +1,18 @@
 """Expert backends: one interface, one state dict, several kernels."""
 
-from collections.abc import Callable
-
-from torch import Tensor
-
 from models.experts.grouped import grouped_experts
-from models.experts.megablocks import megablocks_experts
+from models.experts.megablocks import gemm_name, megablocks_experts
+from models.experts.permuted import ExpertBackend, permuted
 from models.experts.reference import reference_experts
 
-# (x [rows, d] sorted by expert, rows per expert [E], up [E, 2h, d], down [E, d, h]) -> [rows, d]
-ExpertBackend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-
+# (x [T, d], experts [T, k], weights [T, k] fp32, up [E, 2h, d], down [E, d, h]) -> [T, d]
 BACKENDS: dict[str, ExpertBackend] = {
-    "reference": reference_experts,
-    "grouped": grouped_experts,
+    "reference": permuted(reference_experts),
+    "grouped": permuted(grouped_experts),
     "megablocks": megablocks_experts,
 }
+
+
+def gemm_of(backend: str) -> str:
+    """Which GEMM a backend's experts run on, for the record."""
+    return {"reference": "loop over experts", "grouped": "torch grouped_mm"}.get(backend) or gemm_name()

@@ -1,20 +1,77 @@
-"""MegaBlocks' kernels: their place. Everything that touches the package stays behind this file."""
+"""MegaBlocks' kernels on our weights. Everything that touches the package, which is no longer maintained, is in here.
 
+MegaBlocks sorts, counts, gathers and scatters; its expert GEMM is grouped_gemm's where that is installed, and otherwise
+torch's grouped_mm put in its place, which on Hopper is one launch without a host synchronisation.
+"""
+
+import functools
+import importlib
 import importlib.util
-from typing import NoReturn
+import warnings
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from models.experts.reference import swiglu
 
-def unavailable_reason() -> str:
-    """Why this backend cannot run here, in one sentence with the remedy."""
+PARTS = ("megablocks", "megablocks_ops", "stk", "triton")  # modules, of which the second is compiled with nvcc
+GROUPED_GEMM, TORCH_GEMM = "grouped_gemm", "torch grouped_mm"
+
+
+def unavailable_reason() -> str | None:
+    """Why this backend cannot run here, in one sentence with the remedy; None where it can."""
     if not torch.cuda.is_available():
         return "expert_backend megablocks needs a CUDA GPU and this machine has none; use expert_backend: grouped"
-    if importlib.util.find_spec("megablocks") is None:
-        return "expert_backend megablocks: the package is not installed; run `make megablocks` or use grouped"
-    return "expert_backend megablocks is installed but not wired up in this version; use expert_backend: grouped"
+    absent = [name for name in PARTS if importlib.util.find_spec(name) is None]
+    if absent:
+        return f"expert_backend megablocks: {', '.join(absent)} not installed; run `make megablocks` or use grouped"
+    return None
 
 
-def megablocks_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> NoReturn:
-    raise RuntimeError(unavailable_reason())
+class TorchGemm:
+    """The part of grouped_gemm's `ops` that is used, on torch's kernel; bf16 on CUDA."""
+
+    @staticmethod
+    def gmm(a: Tensor, b: Tensor, batch_sizes: Tensor, trans_b: bool = False) -> Tensor:
+        """a [rows, k] sorted by expert, b [E, k, n] or with trans_b [E, n, k] -> [rows, n]."""
+        ends = batch_sizes.cumsum(0).to(torch.int32)
+        return F.grouped_mm(a, b.transpose(-2, -1) if trans_b else b, offs=ends)
+
+
+class _Package(NamedTuple):
+    ops: Any  # sort, histogram, inclusive_cumsum, gather, scatter
+    gemm: Any
+    gemm_name: str
+
+
+@functools.cache
+def _package() -> _Package:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns that grouped_gemm is not there, which is answered below
+        ops = importlib.import_module("megablocks.ops")
+        util: Any = importlib.import_module("megablocks.grouped_gemm_util")
+    if util.ops is None:
+        util.ops = TorchGemm
+    return _Package(ops, util.ops, TORCH_GEMM if util.ops is TorchGemm else GROUPED_GEMM)
+
+
+def gemm_name() -> str:
+    return _package().gemm_name
+
+
+def megablocks_experts(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
+    """SwiGLU experts on the tokens routed to them, weighted and added up, [T, d] in x's dtype."""
+    ops, gemm, name = _package()
+    num_experts, top_k = len(up_e2hd), expert_tk.shape[-1]
+    chosen_r = expert_tk.flatten().to(torch.int32)
+    expert_r, place_r = ops.sort(chosen_r, max(1, (num_experts - 1).bit_length()))  # bits that tell experts apart
+    rows_e = ops.histogram(chosen_r, num_experts)
+    ends_e = ops.inclusive_cumsum(rows_e, 0).view(-1)  # it drops the only dimension of a single expert
+    x_rd = ops.gather(x_td, place_r, expert_r, ends_e, top_k)
+    sizes_e = rows_e.long().cpu() if name == GROUPED_GEMM else rows_e  # grouped_gemm reads sizes on the host
+    hidden_rh = swiglu(gemm.gmm(x_rd, up_e2hd, sizes_e, trans_b=True))
+    y_rd = gemm.gmm(hidden_rh, down_edh, sizes_e, trans_b=True)
+    y_td: Tensor = ops.scatter(y_rd, place_r, expert_r, weight_tk.flatten(), ends_e, top_k)
+    return y_td

@@ -1,0 +1,83 @@
+"""Run MegaBlocks' Triton kernels in Triton's interpreter against the loop; a process of its own, TRITON_INTERPRET set.
+
+Prints one JSON line by case: the largest miss of output and gradients over their largest entry; the GEMM; how many
+kernels ran.
+"""
+
+import json
+import sys
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.experts import gemm_of
+from tests.models.expert_cases import CASES, run
+
+
+def _sort(x: Tensor, end_bit: int, x_out: Tensor, iota_out: Tensor) -> None:
+    assert int(x.max()) < 2**end_bit, "the sort looks at too few bits"
+    values, places = x.sort(stable=True)
+    x_out.copy_(values)
+    iota_out.copy_(places)
+
+
+def _histogram(x: Tensor, num_bins: int) -> Tensor:
+    return torch.bincount(x, minlength=num_bins).to(torch.int32)
+
+
+def _inclusive_cumsum(x: Tensor, dim: int, out: Tensor) -> None:
+    out.copy_(x.cumsum(dim))
+
+
+def _exclusive_cumsum(x: Tensor, dim: int, out: Tensor) -> None:
+    out.copy_(x.cumsum(dim) - x)
+
+
+def stand_in() -> ModuleType:
+    """For the compiled `megablocks_ops`, which needs nvcc."""
+    module: Any = ModuleType("megablocks_ops")
+    module.sort, module.histogram = _sort, _histogram
+    module.inclusive_cumsum, module.exclusive_cumsum = _inclusive_cumsum, _exclusive_cumsum
+    return module
+
+
+def count_kernels() -> set[str]:
+    """Cut every autotuned kernel to one config, as tuning wants a driver; returns the names of those that run."""
+    from megablocks.backend import kernels
+
+    ran: set[str] = set()
+    for name, kernel in vars(kernels).items():
+        if hasattr(kernel, "configs"):
+            kernel.configs = kernel.configs[:1]
+            _note(kernel, name, ran)
+    return ran
+
+
+def _note(kernel: Any, name: str, ran: set[str]) -> None:
+    run_kernel = kernel.run
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        ran.add(name)
+        return run_kernel(*args, **kwargs)
+
+    kernel.run = noted
+
+
+def main() -> None:
+    sys.modules["megablocks_ops"] = stand_in()
+    gemm = gemm_of("megablocks")
+    ran = count_kernels()
+    misses = {
+        name: [
+            float((got - expected).abs().max() / expected.abs().max().clamp_min(1))
+            for got, expected in zip(run("megablocks", case), run("reference", case), strict=True)
+        ]
+        for name, case in CASES.items()
+    }
+    print(json.dumps({"gemm": gemm, "misses": misses, "kernels": len(ran)}))
+
+
+if __name__ == "__main__":
+    main()
