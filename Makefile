@@ -21,13 +21,14 @@ READY := $(VENV)/.ready
 MARK := $(VENV)/.lrladder
 SAY := @printf '%s\n'
 
-.PHONY: help venv benchmark test lint format megablocks wheelhouse
+.PHONY: help venv benchmark bench test lint format megablocks wheelhouse
 .DEFAULT_GOAL := help
 
 help:
 	$(SAY) 'LR Ladder: which learning rate for a large MoE, and which way of finding it to trust.' '' \
 	  '  make benchmark   train, compare and report (PRESET=cpu; smoke, or FILE.yaml; OUT=DIR). Continues what OUT holds.' \
 	  '  make test        ruff, mypy and all tests (PYTEST_ARGS="-k law")' \
+	  '  make bench       training speed of the rungs of PRESET beside a peer, in ratios; bench.json' \
 	  '  make lint        ruff and mypy only' \
 	  '  make format      let ruff format and fix the sources' \
 	  '  make venv        only set up $(VENV), as the targets above do when it is missing or out of date' \
@@ -36,6 +37,10 @@ help:
 
 benchmark: $(READY)
 	@$(VENV)/bin/lrladder run "$(PRESET)" --out "$(OUT)"
+
+bench: $(READY)
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	@OMP_NUM_THREADS=1 $(VENV)/bin/lrladder bench "$(PRESET)" --out bench.json
 
 test: lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)

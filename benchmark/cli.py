@@ -370,6 +370,22 @@ def doctor(
     print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {unavailable_reason() or 'so does megablocks'}")
 
 
+@app.command()
+def bench(
+    preset: Annotated[str, typer.Argument(help="a preset or a study's YAML: whose rungs are timed")] = "cpu",
+    out: Annotated[Path, typer.Option(help="the JSON to write")] = Path("bench.json"),
+    rounds: Annotated[int, typer.Option(min=3, help="turns that every contestant takes")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="training steps in a turn")] = 6,
+    workers: Workers = None,
+) -> None:
+    """Training speed beside transformers' Mixtral, a plain loop and this machine's GEMM peak, measured in turns."""
+    from benchmark.bench.runner import run_bench
+    from benchmark.environment import default_workers
+
+    config = load_config(preset)
+    run_bench(config, out, make_console(), rounds=rounds, steps=steps, workers=workers or default_workers())
+
+
 def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):

@@ -103,7 +103,7 @@ def swept(results: Results, metrics: Sequence[Metric]) -> pd.DataFrame:
 
 
 class Sensitivity(NamedTuple):
-    """LR sensitivity (arXiv 2309.14322) over the LRs that both parametrizations were swept at, nats; over seeds."""
+    """LR sensitivity (arXiv 2309.14322), nats, over seeds, at the swept LRs that both parametrizations share."""
 
     rung: str
     horizon: int
@@ -116,36 +116,35 @@ class Sensitivity(NamedTuple):
 
 
 def sensitivities(results: Results) -> list[Sensitivity]:
-    """One per rung, longest horizon and parametrization."""
+    """Two per rung at its longest horizon, where they share three LRs and both are best inside of these."""
+    proposed = {(t.rung, p.parametrization, p.lr) for t in results.targets for p in t.paradigms}
     found = []
     for rung in results.rungs:
         horizon = max(rung.horizons, default=0)
         runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
-        lrs = {p: {m.lr for m in runs if m.parametrization == p} for p in ("sp", "mup")}
-        if not all(lrs.values()):
-            continue
-        low, high = max(min(own) for own in lrs.values()), min(max(own) for own in lrs.values())
-        for p, own in lrs.items():
-            kept = sorted(lr for lr in own if low <= lr <= high)
-            if len(kept) >= MIN_COMMON and (cell := _sensitivity(runs, p, kept)):
+        swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
+        shared = sorted(set.intersection(*({m.lr for m in swept if m.parametrization == p} for p in ("sp", "mup"))))
+        cells = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
+        for p, cell in cells.items():
+            if cell is not None and all(cells.values()):
                 lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
-                found.append(
-                    Sensitivity(rung.name, horizon, p, cell, len(kept), kept[0], kept[-1], min(lost, default=None))
-                )
+                limits = shared[0], shared[-1], min(lost, default=None)
+                found.append(Sensitivity(rung.name, horizon, p, cell, len(shared), *limits))
     return found
 
 
 def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Cell | None:
-    """By seed: mean over LRs of min(loss, initial loss) - best; seeds without every LR are left out."""
+    """By seed: mean over LRs of min(loss, initial loss) - best. None where the best is at an end of the range."""
     values = []
     for seed in sorted({m.seed for m in runs}):
         by_lr = {m.lr: m for m in runs if (m.parametrization, m.seed) == (parametrization, seed) and m.lr in set(lrs)}
         starts = [m.metrics["initial_loss"] for m in by_lr.values() if "initial_loss" in m.metrics]
-        finished = [m.loss for m in by_lr.values() if m.loss is not None]
-        if len(by_lr) == len(lrs) and starts and finished:
+        if len(by_lr) == len(lrs) and starts:
             start = fmean(starts)
-            losses = [start if m.loss is None else min(m.loss, start) for m in by_lr.values()]
-            values.append(fmean(losses) - min(finished))
+            losses = [start if by_lr[lr].loss is None else min(by_lr[lr].loss or 0.0, start) for lr in lrs]
+            if min(losses) in (losses[0], losses[-1]):
+                return None
+            values.append(fmean(losses) - min(losses))
     return spread(values)
 
 

@@ -95,7 +95,7 @@ def stability(results: Results) -> str:
     """LR sensitivity at the largest rung where both were swept."""
     found = health.sensitivities(results)
     if not found:
-        return "No rung has three learning rates that both parametrizations were swept at, with the metrics recorded."
+        return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
         f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.cell.mean)} "
