@@ -26,7 +26,10 @@ class Metric(NamedTuple):
 # of one run; a key `a~b` is the ratio of two
 STABILITY = (
     Metric("loss_spikes", "loss spikes", 1),
+    Metric("loss_spike_area", "their area, nats x steps"),
+    Metric("loss_spike_steps", "their steps until recovery", 1),
     Metric("grad_spikes", "gradient spikes", 1),
+    Metric("grad_spike_steps", "their steps until recovery", 1),
     Metric("attention_logit_max", "largest attention logit", 1),
     Metric("log_z", "log Z, nats"),
     Metric("dead_experts", "dead experts, share"),
@@ -213,4 +216,26 @@ def metric_rows(results: Results, prefix: str, target: tuple[str, int]) -> pd.Da
         for key, seen in m.metrics.items()
         if key.startswith(prefix)
     ]
+    return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
+
+
+def all_rows(results: Results) -> pd.DataFrame:
+    """Every metric of every run at its paradigm's own LR."""
+    rows = [
+        (m.rung, m.horizon, name, m.seed, key, seen)
+        for _, name, m in own_runs(results)
+        for key, seen in m.metrics.items()
+    ]
+    return pd.DataFrame(rows, columns=["rung", "horizon", "paradigm", "seed", "metric", "value"])
+
+
+def steady_rows(results: Results, target: tuple[str, int]) -> pd.DataFrame:
+    """Update-to-weight ratio by role over its steady state, at every paradigm's own LR, as `metric_rows`."""
+    rows = []
+    for _, name, m in own_runs(results):
+        for key in m.metrics if (m.rung, m.horizon) == target else ():
+            role = key.removeprefix("update_ratio_steady/")
+            seen = value(m, f"update_ratio/{role}~{key}")
+            if role != key and seen is not None:
+                rows.append((name, m.seed, role, seen))
     return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])

@@ -89,29 +89,54 @@ def _parametrization_legend(figure: Figure) -> None:
 
 
 def features(results: Results) -> str | None:
-    """Feature change over width at the best LR; by depth, and alignment by role, at the largest trained target."""
+    """Feature change over width at the best LR; by depth, and what updates do by role, at the largest target."""
     change = health.feature_rows(results)
     target = largest_target(results)
     if change.empty and target is None:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.3))
-        over_width, by_depth, by_role = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
-        figure.subplots_adjust(0.06, 0.17, 0.995, 0.82, wspace=0.28)
+        figure = Figure(figsize=(WIDTH, 3.4))
+        over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
+        figure.subplots_adjust(0.05, 0.17, 0.995, 0.8, wspace=0.32)
         _over_width(over_width, change)
         if target is not None:
             colors = colors_of(results)
             _by_depth(by_depth, health.metric_rows(results, "feature_change/", target), colors)
-            _by_role(by_role, health.metric_rows(results, "alignment_ratio/", target), colors)
-            note = plain(f"{target[0]}, {short(target[1])} tokens, own LR")
-            by_depth.set_title(f"by depth: {note}", loc="left")
-            by_role.set_title(f"alignment by role: {note}", loc="left")
-            names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
-            handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
-            figure.legend(
-                handles=handles, loc="upper right", ncol=len(names), frameon=False, bbox_to_anchor=(0.995, 1.01)
-            )
-        return to_svg(figure, "features", "Feature change over width and depth, and alignment of updates by role")
+            _by_role(aligned, health.metric_rows(results, "alignment_ratio/", target), colors)
+            _by_role(outputs, health.metric_rows(results, "output_change/", target), colors)
+            aligned.axvline(1, color=INK, lw=0.7, zorder=0)
+            outputs.set_yticklabels([])
+            by_depth.set_title("features by depth", loc="left")
+            aligned.set_title("alignment ratio", loc="left")
+            outputs.set_title("output change", loc="left")
+            _paradigm_legend(figure, results, target)
+        return to_svg(figure, "features", "Feature change over width and depth, alignment and output change by role")
+
+
+def by_depth_and_role(results: Results) -> str | None:
+    """Activation RMS by depth, and updates against their steady state by role, at the largest target."""
+    target = largest_target(results)
+    if target is None:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH * 0.72, 3.0))
+        depth, role = figure.subplots(1, 2)
+        figure.subplots_adjust(0.07, 0.17, 0.995, 0.8, wspace=0.35)
+        _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
+        _by_role(role, health.steady_rows(results, target), colors_of(results))
+        depth.set_title("RMS of the residual stream", loc="left")
+        role.set_title("update / steady", loc="left")
+        _paradigm_legend(figure, results, target)
+        return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
+
+
+def _paradigm_legend(figure: Figure, results: Results, target: tuple[str, int]) -> None:
+    colors = colors_of(results)
+    names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
+    handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
+    title = plain(f"own LR at {target[0]}, {short(target[1])} tokens:")
+    handles = [Line2D([], [], lw=0, label=title), *handles]
+    figure.legend(handles=handles, loc="upper right", ncol=len(handles), frameon=False, bbox_to_anchor=(0.995, 1.01))
 
 
 def largest_target(results: Results) -> tuple[str, int] | None:
@@ -151,5 +176,4 @@ def _by_role(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
         rows = rows.assign(name=rows["name"].str.replace("_", " "))
         look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "size": 4}
         sns.stripplot(rows, x="value", y="name", hue="paradigm", dodge=True, jitter=False, **look)
-        axes.axvline(1, color=INK, lw=0.7, zorder=0)
-    axes.set(xlabel="alignment ratio, 1: as the weights", ylabel="")
+    axes.set(xlabel="", ylabel="")

@@ -59,6 +59,7 @@ def render(results: Results) -> str:
         "transfer": figures.best_lr_over_size(results),
         "cost": figures.regret_against_cost(results),
         "stability": health_figures.stability(results),
+        "depth": health_figures.by_depth_and_role(results),
         "features": health_figures.features(results),
         "modules": module_figures.role_effects(results),
     }
@@ -102,6 +103,7 @@ def _readings(results: Results) -> dict[str, object]:
         "transfer": readings.transfer(results),
         "schedules": list(readings.schedules(results)),
         "stability": readings.stability(results),
+        "boundary": readings.boundary(results),
         "features": readings.features(results),
         "modules": list(readings.modules(results)),
         "ablation": readings.ablation(results),
@@ -156,6 +158,7 @@ def _data(results: Results) -> dict[str, dict[str, str]]:
         "drift": analysis.drift(results),
         "stability": health.swept(results, health.STABILITY),
         "features": health.feature_rows(results),
+        "own": health.all_rows(results),
         "modules": pd.DataFrame(effects, columns=list(RoleEffect.model_fields)),
     }
     return {name: {"name": f"{name}.csv", "uri": data_uri(analysis.to_csv(frame))} for name, frame in frames.items()}

@@ -109,6 +109,20 @@ def stability(results: Results) -> str:
     )
 
 
+def boundary(results: Results) -> str:
+    """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
+    runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
+    parts = []
+    for name, words in PARAMETRIZATION_NAMES.items():
+        own = [m for m in runs if m.parametrization == name]
+        lost = min((m for m in own if m.verdict == "diverged"), key=lambda m: m.lr, default=None)
+        if lost is not None:
+            parts.append(f"{words} diverges from {lr(lost.lr)} ({lost.rung})")
+        elif own:
+            parts.append(f"{words} nowhere up to {lr(max(m.lr for m in own))}")
+    return f"Divergence: {'; '.join(parts)}." if parts else ""
+
+
 def features(results: Results) -> str:
     """Does the feature change stay constant over width?"""
     parts = []

@@ -11,7 +11,8 @@ from benchmark.errors import InputError
 from benchmark.lab.trial import Trial
 from models.shape import ModelShape
 
-IMPLEMENTATIONS = ("eager", "grouped_mm", "batched_mm")  # of its experts; the fastest speaks for it
+# Of its experts; the fastest speaks for it. batched_mm copies weights for each token: it is for decoding.
+IMPLEMENTATIONS = ("eager", "grouped_mm")
 Step = Callable[[torch.Tensor], None]  # trains on tokens [B, S + 1]
 
 

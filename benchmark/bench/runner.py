@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmark.bench.peer import require_transformers
 from benchmark.bench.steps import OURS, PLAIN, best_peer, gemm_flops_per_second, seconds_per_step
 from benchmark.config import StudyConfig, load_config
-from benchmark.environment import environment, gpu_names
+from benchmark.environment import environment, gpu_names, keep_freed_memory
 from benchmark.lab.executors import LocalExecutor
 from benchmark.lab.trial import Trial, resolve
 from benchmark.runner import load_results, run_benchmark
@@ -31,6 +31,7 @@ def run_bench(config: StudyConfig, out: Path, console: Console, *, rounds: int, 
     """Measure, write `out` as JSON and print a table. Raises InputError without the peer."""
     require_transformers()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as workers do; the peer gains by it too
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     corpus = prepare(config.corpus, seq_len=config.base.shape.seq_len, cache=cache_folder())
     trials = {rung.name: _trial(config, rung.name, corpus) for rung in config.rungs}

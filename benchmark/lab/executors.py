@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from benchmark.environment import keep_freed_memory
 from benchmark.lab.store import TrialLog
 from benchmark.lab.trial import Trial
 from benchmark.loggers import copies
@@ -164,6 +165,7 @@ def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> No
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before prctl
         os._exit(1)
+    keep_freed_memory()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     if devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]

@@ -148,6 +148,7 @@ def test_figures_give_their_data(browser: Browser, tmp_path: Path) -> None:
 
 def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path) -> None:
     page = Opened(browser, watched_results(), tmp_path).page
+    assert "standard (SP) diverges from" in page.locator("main").inner_text()
     table = page.locator("table", has=page.locator("caption", has_text="t128x4 at 262")).last
     for name, fitting, transfer in (("gradient spikes", "3.0", "0.0"), ("dead experts", "0.25", "0.00")):
         cells = table.locator("tr", has_text=name).locator("td")
