@@ -28,10 +28,10 @@ THROUGHPUT_SOURCE = (
 _MEASURED = ((32, 2, 28_000.0), (64, 2, 24_000.0), (128, 4, 8_000.0))  # width, depth, tokens/s per core
 
 MEMORY_SOURCE = (
-    "per parameter, every expert and the embeddings counted: 16 bytes (fp32 weight, gradient, two AdamW moments), "
-    "and 12 for the trunk's snapshot where a run is read at more than one horizon; activations in fp32 of the whole "
-    "batch without recomputation: 4 bytes x tokens x (depth x (16 width + 4 top_k expert_width + 4 shared_width "
-    "+ 2 experts) + 3 vocabulary)"
+    "per parameter, every expert and the embeddings counted: 36 bytes (fp32 weight, gradient, two AdamW moments; the "
+    "weights of the start and of a probed step, which are watched; the trunk's snapshot of weight and moments); "
+    "activations in fp32 of the whole batch without recomputation: 4 bytes x tokens x (depth x (16 width + 4 top_k "
+    "expert_width + 4 shared_width + 2 experts) + 3 vocabulary)"
 )
 
 
@@ -236,10 +236,9 @@ def _planned(
 def _memory_bytes(trial: Trial) -> float:
     """See MEMORY_SOURCE."""
     shape = trial.shape
-    per_parameter = 16 + (12 if len(trial.horizons) > 1 else 0)
     block = 16 * shape.width + 4 * shape.top_k * shape.expert_width + 4 * shape.shared_width + 2 * shape.num_experts
     activations = 4.0 * trial.batch_tokens * (shape.depth * block + 3 * shape.vocab_size)
-    return per_parameter * (shape.n_total + shape.n_embedding) + activations
+    return 36.0 * (shape.n_total + shape.n_embedding) + activations
 
 
 def _cpu_flops_per_second(width: int) -> float:

@@ -18,6 +18,7 @@ from tests.browser.chromium import open_in_chromium, requested_urls
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
 ROOT = Path(__file__).parents[2]
+GOLDEN_NATS = 0.01  # a fifth of the smoke study's seed noise
 
 
 def _start(out: Path, cache: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -96,6 +97,21 @@ def test_models_learn_and_base_shape_is_the_same_under_both(smoke: Path) -> None
              if p == "mup" and (r, "sp", lr, seed, h) in by_key and r == "p16x2"]  # fmt: skip
     assert pairs
     assert all(mup == sp for mup, sp in pairs)
+
+
+def test_losses_are_the_golden_ones(smoke: Path) -> None:
+    """An optimisation that moves them by more than what another machine's rounding does must say why."""
+    golden = json.loads((ROOT / "tests" / "golden" / "smoke_losses.json").read_text())
+    results = json.loads((smoke / "results.json").read_text())
+    if results["corpus_digest"] != golden["corpus_digest"]:
+        pytest.skip("another Python's standard library is another corpus")
+    measured = {
+        (m["rung"], m["parametrization"], m["horizon"], round(m["lr"], 9), m["seed"]): m["loss"]
+        for m in results["measurements"]
+    }
+    pairs = [(measured[key], loss) for *parts, loss in golden["losses"] if (key := tuple(parts)) in measured]
+    assert len(pairs) >= 50  # LRs of proposals hang on the last bits of a fit
+    assert max(abs(ours - theirs) for ours, theirs in pairs) < GOLDEN_NATS
 
 
 @pytest.mark.browser
