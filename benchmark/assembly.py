@@ -11,7 +11,7 @@ from benchmark.comparison import (
     on_search_grid,
     proposal_runs,
     seed_means,
-    seed_noise,
+    target_noises,
 )
 from benchmark.config import StudyConfig
 from benchmark.ladder import Rung
@@ -40,7 +40,8 @@ def assemble(
 ) -> Results:
     """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
     payers, corpus, ladder = payers or {}, corpus or {}, config.rungs
-    noise = seed_noise(m for m in measurements if m.rung in {rung.name for rung in ladder.targets})
+    noises = target_noises(measurements, {rung.name for rung in ladder.targets})
+    noise = noises.of()
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
     return Results(
         preset=config.name,
@@ -54,7 +55,7 @@ def assemble(
         seed_noise_df=noise.df,
         rungs=tuple(_rung(rung) for rung in ladder),
         targets=tuple(
-            compare(config, measurements, proposals, rung, horizon, noise, payers)
+            compare(config, measurements, proposals, rung, horizon, noises, payers)
             for rung in ladder.targets
             for horizon in rung.read
         ),

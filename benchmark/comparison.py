@@ -38,6 +38,22 @@ class SeedNoise(NamedTuple):
         return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * math.sqrt(self.sd**2 * unit_variance + extra)
 
 
+class Noises(NamedTuple):
+    """Of runs whose parametrization is swept at targets, and of all. An entry that is not swept, as one under another
+    schedule, may scatter more: that must not blur what is said of the others."""
+
+    swept: SeedNoise
+    all: SeedNoise
+
+    def of(self, *parametrizations: ParametrizationName) -> SeedNoise:
+        return self.swept if set(parametrizations) <= set(ORACLES) and self.swept.sd is not None else self.all
+
+
+def target_noises(measurements: Sequence[Measurement], targets: set[str]) -> Noises:
+    runs = [m for m in measurements if m.rung in targets]
+    return Noises(seed_noise(m for m in runs if m.parametrization in ORACLES), seed_noise(runs))
+
+
 def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
     """Residuals of loss ~ (parametrization, LR) + seed within each rung and horizon, pooled over these.
 
@@ -198,22 +214,22 @@ def compare(
     proposals: Sequence[Proposal],
     rung: Rung,
     horizon: int,
-    noise: SeedNoise,
+    noises: Noises,
     payers: Mapping[str, float],
 ) -> TargetResult:
     """Everything known about one target rung at one horizon. Proposals without data are left out."""
-    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noise) for name in ORACLES}
+    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.swept) for name in ORACLES}
     run_flops = float(rung.flops_per_token * horizon)
     own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
     scored = tuple(
         result
         for p in own
-        if (result := _score(config, measurements, p, oracles, noise, payers.get(p.paradigm, 0.0), run_flops))
+        if (result := _score(config, measurements, p, oracles, noises, payers.get(p.paradigm, 0.0), run_flops))
     )
     winner, verdict = judge(
         scored,
         {name: oracle.result for name, oracle in oracles.items()},
-        lambda first, second: _difference(first, second, noise),
+        lambda first, second: _difference(first, second, noises.of(first.parametrization, second.parametrization)),
     )
     return TargetResult(
         rung=rung.name,
@@ -240,7 +256,7 @@ def _score(
     measurements: Sequence[Measurement],
     proposal: Proposal,
     oracles: Mapping[ParametrizationName, Oracle],
-    noise: SeedNoise,
+    noises: Noises,
     cost: float,
     run_flops: float,
 ) -> ParadigmResult | None:
@@ -253,7 +269,7 @@ def _score(
     own = oracles.get(proposal.parametrization)
     best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
     point = (_label(proposal), proposal.lr)
-    n = len(config.validation.seeds)
+    n, noise = len(config.validation.seeds), noises.of(proposal.parametrization)
     regret, low, high = _interval(loss, point, best, n, noise)
     lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
     if own and own.result.loss is None:

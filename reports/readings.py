@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmark.comparison import SeedNoise
+from benchmark.comparison import target_noises
 from benchmark.results import ParadigmResult, Results, TargetResult
 from reports import analysis, health
 from reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
@@ -73,7 +73,8 @@ def _difference(results: Results, first: ParadigmResult, second: ParadigmResult)
     if first.loss is None or second.loss is None:
         return None
     difference = second.loss - first.loss
-    half = SeedNoise(results.seed_noise, results.seed_noise_df).half_width(2 / second.n_seeds)
+    noises = target_noises(results.measurements, {target.rung for target in results.targets})
+    half = noises.of(first.parametrization, second.parametrization).half_width(2 / second.n_seeds)
     if half is None:
         return f"{millinats(difference)} millinats, noise unknown"
     word = "no difference outside the noise" if abs(difference) <= half else "better" if difference < 0 else "worse"

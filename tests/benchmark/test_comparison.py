@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.assembly import assemble, count_trials
-from benchmark.comparison import compare, seed_noise
+from benchmark.comparison import compare, seed_noise, target_noises
 from benchmark.config import load_config
 from benchmark.results import TargetResult
 from paradigms.base import Measurement, ParametrizationName, Proposal, Verdict
@@ -65,7 +65,9 @@ def proposal(name: str, parametrization: ParametrizationName, lr: float) -> Prop
 
 
 def score(measurements: Sequence[Measurement], proposals: Sequence[Proposal]) -> TargetResult:
-    return compare(CONFIG, measurements, proposals, RUNG, HORIZON, seed_noise(measurements), {"fitting": 2.0})
+    return compare(
+        CONFIG, measurements, proposals, RUNG, HORIZON, target_noises(measurements, {RUNG.name}), {"fitting": 2.0}
+    )
 
 
 SWEEPS = [*measured("sp", GRID, rng_seed=1), *measured("mup", GRID, rng_seed=2)]
@@ -77,6 +79,16 @@ def test_seed_noise_is_recovered_without_the_seeds_own_effect() -> None:
     noise = seed_noise(runs)
     assert noise.df == 399
     assert noise.sd == pytest.approx(0.003, rel=0.1)
+
+
+def test_an_entry_that_scatters_under_its_own_schedule_blurs_nothing_else() -> None:
+    two = [proposal("fitting", "sp", SP), proposal("mutransfer", "mup", MUP)]
+    runs = [*SWEEPS, *measured("sp", [SP], rng_seed=3), *measured("mup", [MUP], rng_seed=4)]
+    wild = [run("mup+power", MUP, seed, 3.5 + 0.8 * seed) for seed in (0, 1)]
+    plain, third = score(runs, two), score([*runs, *wild], [*two, proposal("mutransfer+power", "mup+power", MUP)])
+    assert third.paradigms[:2] == plain.paradigms
+    widths = [p.regret_high - p.regret_low for p in third.paradigms if p.regret_high and p.regret_low]
+    assert widths[2] > 3 * max(widths[:2])
 
 
 def test_seed_noise_needs_two_seeds_at_two_lrs() -> None:
@@ -162,7 +174,7 @@ def test_a_best_at_the_edge_is_used_and_said() -> None:
 def test_runs_of_proposals_do_not_move_the_oracle() -> None:
     before = score(SWEEPS, []).oracle
     low = [m.model_copy(update={"loss": 1.0}) for m in measured("sp", [SP])]
-    noise = seed_noise(SWEEPS)
+    noise = target_noises(SWEEPS, {RUNG.name})
     assert compare(CONFIG, [*SWEEPS, *low], [], RUNG, HORIZON, noise, {}).oracle == before
 
 
