@@ -163,3 +163,17 @@ def test_report_is_printed(tmp_path: Path) -> None:
     made = print_page(write(build_results(), tmp_path / "report"), require_browser())
     assert made.read_bytes().startswith(b"%PDF-")
     assert made.stat().st_size > 20_000
+
+
+def test_paper_is_white_whatever_the_screen(browser: Browser, tmp_path: Path) -> None:
+    page = Opened(browser, build_results(), tmp_path, color_scheme="dark").page
+    color = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(color) != "rgb(255, 255, 255)"
+    page.emulate_media(media="print")
+    assert page.evaluate(color) == "rgb(255, 255, 255)"
+    page.emulate_media(media="screen")
+    page.locator("#theme").click()
+    assert page.evaluate(color) == "rgb(255, 255, 255)"
+    page.locator("#theme").click()
+    page.emulate_media(media="print")
+    assert page.evaluate(color) == "rgb(255, 255, 255)"
