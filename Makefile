@@ -12,6 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # PyPI's torch for Linux is the CUDA build, several GB. Without a GPU the CPU build comes from here; empty: never.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
+INDEX_IS_THERE = [ -n "$(TORCH_CPU_INDEX)" ] && $(PYTHON) -c \
+  'import sys, urllib.request as r; r.urlopen(sys.argv[1] + "/torch/", timeout=5)' "$(TORCH_CPU_INDEX)" >/dev/null 2>&1
+
 MEGABLOCKS := megablocks==0.10.0
 GROUPED_GEMM := grouped_gemm==0.3.0
 STK := stanford-stk==0.7.1
@@ -21,7 +24,7 @@ READY := $(VENV)/.ready
 MARK := $(VENV)/.lrladder
 SAY := @printf '%s\n'
 
-.PHONY: help venv benchmark bench test lint format megablocks wheelhouse
+.PHONY: help venv benchmark bench gpu-check test lint format megablocks wheelhouse
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +32,7 @@ help:
 	  '  make benchmark   train, compare and report (PRESET=cpu; smoke, or FILE.yaml; OUT=DIR). Continues what OUT holds.' \
 	  '  make test        ruff, mypy and all tests (PYTEST_ARGS="-k law")' \
 	  '  make bench       training speed of the rungs of PRESET beside a peer, in ratios; bench.json' \
+	  '  make gpu-check   on a GPU: kernels, smoke, speed and first rungs in one table, 8 minutes at a time' \
 	  '  make lint        ruff and mypy only' \
 	  '  make format      let ruff format and fix the sources' \
 	  '  make venv        only set up $(VENV), as the targets above do when it is missing or out of date' \
@@ -41,6 +45,13 @@ benchmark: $(READY)
 bench: $(READY)
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	@OMP_NUM_THREADS=1 $(VENV)/bin/lrladder bench "$(PRESET)" --out bench.json
+
+# What only a GPU can show, in pieces of 8 minutes: the same command goes on.
+gpu-check: $(READY)
+	@command -v nvidia-smi >/dev/null || { echo "make gpu-check needs an NVIDIA GPU, and this machine has none" >&2; exit 2; }
+	@$(VENV)/bin/python -c 'import sys, importlib.util as u; sys.exit(u.find_spec("megablocks_ops") is None)' || $(MAKE) megablocks
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	@$(VENV)/bin/lrladder gpu-check --out "$(if $(filter runs/cpu,$(OUT)),runs/gpu-check,$(OUT))"
 
 test: lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
@@ -69,10 +80,8 @@ $(READY): pyproject.toml constraints.txt
 	mkdir -p $(VENV); touch $(MARK); \
 	if [ ! -e $@ ]; then find $(VENV) -mindepth 1 -maxdepth 1 ! -name .lrladder -exec rm -rf {} +; fi; \
 	rm -f $@; \
-	index=; \
-	if [ -n "$(TORCH_CPU_INDEX)" ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
-	  $(PYTHON) -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1] + "/torch/", timeout=5)' \
-	    "$(TORCH_CPU_INDEX)" >/dev/null 2>&1; then index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
+	index=; if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && $(INDEX_IS_THERE); then \
+	  index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
 	echo "Setting up $(VENV) (about 2 minutes and 1.6 GB for CPU; log: $(VENV)/setup.log) ..."; \
 	start=$$(date +%s); \
 	{ $(PYTHON) -m venv $(VENV) && \
@@ -111,16 +120,21 @@ megablocks: $(READY)
 	@rm -rf $(MEGABLOCKS_BUILD); echo "MegaBlocks is installed; lrladder doctor says whether it will be used."
 
 # Everything that this environment was made of, as wheels, and MegaBlocks' sources, which are compiled where the GPU is.
-# The target's Python and platform must be this machine's; torch is the build that $(VENV) has.
+# The target's Python and platform must be this machine's; torch is the build that $(VENV) has. To name a source archive
+# pip runs its setup.py, and grouped_gemm's asks for a GPU and for CUDA, which this machine need not have.
 wheelhouse: $(READY)
 	@echo "Collecting packages in $(WHEELHOUSE) (log: $(VENV)/wheelhouse.log) ..."
 	@set -e; mkdir -p $(WHEELHOUSE); \
 	pip="$(VENV)/bin/python -m pip --disable-pip-version-check"; \
-	index=; if $(VENV)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then \
+	index=; if $(VENV)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)' && $(INDEX_IS_THERE); then \
 	  index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
 	{ $$pip freeze --all --exclude-editable --exclude megablocks --exclude grouped_gemm >$(WHEELHOUSE)/requirements.txt && \
 	  $$pip wheel --no-deps $$index -w $(WHEELHOUSE) -r $(WHEELHOUSE)/requirements.txt && \
-	  $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(WHEELHOUSE) $(MEGABLOCKS) $(GROUPED_GEMM); \
+	  mkdir -p $(VENV)/as-with-cuda && printf '%s\n' 'import torch.utils.cpp_extension as extension, torch' \
+	    'torch.cuda.get_device_capability = lambda *_: (9, 0)' 'extension.CUDA_HOME = extension.CUDA_HOME or "/nowhere"' \
+	    >$(VENV)/as-with-cuda/sitecustomize.py && \
+	  PYTHONPATH="$(abspath $(VENV))/as-with-cuda" $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(WHEELHOUSE) \
+	    $(MEGABLOCKS) $(GROUPED_GEMM); \
 	} >$(VENV)/wheelhouse.log 2>&1 || { tail -n 25 $(VENV)/wheelhouse.log >&2; \
 	  echo "Collecting failed; the whole log is $(VENV)/wheelhouse.log. The same command continues." >&2; exit 2; }
 	@$(VENV)/bin/lrladder doctor --wheelhouse $(WHEELHOUSE)

@@ -40,9 +40,10 @@ class Strict(BaseModel):
 
 
 class CorpusConfig(Strict):
-    """Text to train on: `stdlib` (sources of the running Python), text files or globs, or ready token files."""
+    """Text to train on: sources of the running Python, text files or globs, or ready token files."""
 
-    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text
+    packages: bool = False  # sources of the installed packages too: some ten times the text, other on each machine
+    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, instead
     train_tokens: tuple[str, ...] = ()  # .bin files of little-endian token ids
     val_tokens: tuple[str, ...] = ()
     token_dtype: Literal["uint16", "uint32"] = "uint16"

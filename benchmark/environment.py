@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+PER_GPU = 4  # assumption, unmeasured: small models leave most of a GPU idle, and more processes hide their launches
 PACKAGES = ("torch", "deepspeed", "mup", "numpy", "pandas", "seaborn")
 
 
@@ -70,9 +71,19 @@ def cuda_devices() -> list[str]:
     return chosen.split(",") if chosen else [str(index) for index in range(len(gpu_names()))]
 
 
+def gpu_bytes() -> int | None:
+    """Memory of the smallest CUDA device, None without one."""
+    count = len(gpu_names())
+    if not count:
+        return None
+    import torch
+
+    return min(torch.cuda.get_device_properties(index).total_memory for index in range(count))
+
+
 def default_workers() -> int:
-    """One worker per GPU, else one per core."""
-    return len(gpu_names()) or _cores()
+    """Several workers per GPU, which share it where their trials fit, else one per core."""
+    return PER_GPU * len(gpu_names()) or _cores()
 
 
 def keep_freed_memory() -> None:

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from benchmark import memory
 from benchmark.comparison import ORACLES
 from benchmark.config import RoleSearchConfig, SearchConfig, StudyConfig
-from benchmark.lab.trial import Setup, Trial, resolve
+from benchmark.lab.trial import Setup, resolve
 from benchmark.ladder import Rung
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Request
@@ -26,13 +27,6 @@ THROUGHPUT_SOURCE = (
     "28k tokens/s, 64 (2 layers) 24k, 128 (4 layers) 8k; effective FLOP/s interpolated over width, constant outside"
 )
 _MEASURED = ((32, 2, 28_000.0), (64, 2, 24_000.0), (128, 4, 8_000.0))  # width, depth, tokens/s per core
-
-MEMORY_SOURCE = (
-    "per parameter, every expert and the embeddings counted: 36 bytes (fp32 weight, gradient, two AdamW moments; the "
-    "weights of the start and of a probed step, which are watched; the trunk's snapshot of weight and moments); "
-    "activations in fp32 of the whole batch without recomputation: 4 bytes x tokens x (depth x (16 width + 4 top_k "
-    "expert_width + 4 shared_width + 2 experts) + 3 vocabulary)"
-)
 
 
 class _Frozen(BaseModel):
@@ -117,7 +111,7 @@ def plan(
     workers: int = 1,
     flops_per_second: float | None = None,
 ) -> Plan:
-    """All runs of the study. `flops_per_second` is what one worker sustains; measured CPU numbers without it."""
+    """All runs of the study, on GPUs that sustain `flops_per_second` in bf16, or without it on cores in fp32."""
     notes = tuple(_notes(config, corpus_tokens))
     return plan_sweeps(config, _sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second)
 
@@ -134,7 +128,9 @@ def plan_sweeps(
     trials = tuple(
         _planned(study, sweep, lr, extension, flops_per_second) for sweep in sweeps for lr, extension in sweep.lrs
     )
-    source = THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker"
+    source = (
+        THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
+    )
     return Plan(
         name=study.name,
         config_digest=study.digest,
@@ -144,7 +140,7 @@ def plan_sweeps(
         maximum=_totals(trials, workers),
         peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
         throughput_source=source,
-        memory_source=MEMORY_SOURCE,
+        memory_source=memory.SOURCE,
         notes=notes,
     )
 
@@ -215,7 +211,7 @@ def _planned(
     study: Setup, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
 ) -> PlannedTrials:
     request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
-    parts = resolve(request, study, corpus_digest="", precision="fp32")  # neither enters a count
+    parts = resolve(request, study, corpus_digest="", precision="bf16" if flops_per_second else "fp32")
     flops = sum(trial.flops for trial in parts)
     return PlannedTrials(
         payer=sweep.payer,
@@ -228,17 +224,9 @@ def _planned(
         horizons=sweep.horizons,
         tokens=sum(trial.tokens for trial in parts),
         flops=flops,
-        memory_bytes=max(map(_memory_bytes, parts)),
+        memory_bytes=max(map(memory.memory_bytes, parts)),
         seconds=flops / (flops_per_second or _cpu_flops_per_second(sweep.rung.shape.width)),
     )
-
-
-def _memory_bytes(trial: Trial) -> float:
-    """See MEMORY_SOURCE."""
-    shape = trial.shape
-    block = 16 * shape.width + 4 * shape.top_k * shape.expert_width + 4 * shape.shared_width + 2 * shape.num_experts
-    activations = 4.0 * trial.batch_tokens * (shape.depth * block + 3 * shape.vocab_size)
-    return 36.0 * (shape.n_total + shape.n_embedding) + activations
 
 
 def _cpu_flops_per_second(width: int) -> float:

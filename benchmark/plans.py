@@ -12,13 +12,13 @@ from benchmark.power.planner import plan_power
 from benchmark.studies import AnyStudy
 
 
-def plan_of(study: AnyStudy, *, workers: int = 1) -> Plan:
-    """Every run, before anything runs."""
+def plan_of(study: AnyStudy, *, workers: int = 1, flops_per_second: float | None = None) -> Plan:
+    """Every run, before anything runs; `flops_per_second` as in `benchmark.planner.plan`."""
     if isinstance(study, StudyConfig):
-        return plan(study, workers=workers)
+        return plan(study, workers=workers, flops_per_second=flops_per_second)
     if isinstance(study, AxesConfig):
-        return plan_axes(study, workers=workers)
-    return plan_power(study, workers=workers)
+        return plan_axes(study, workers=workers, flops_per_second=flops_per_second)
+    return plan_power(study, workers=workers, flops_per_second=flops_per_second)
 
 
 def parametrizations_of(study: AnyStudy) -> Sequence[str]:

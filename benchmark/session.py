@@ -1,8 +1,9 @@
 """What every trained study needs while it runs: its folder, corpus, store and workers."""
 
+import functools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,18 +16,21 @@ from rich.console import Console
 
 from benchmark import loggers
 from benchmark.console import make_console
-from benchmark.environment import cuda_devices, default_workers, gpu_names
+from benchmark.environment import cuda_devices, default_workers, gpu_bytes, gpu_names
 from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
 from benchmark.lab.progress import Progress
 from benchmark.lab.store import Store, lock
 from benchmark.lab.trained import TrainedLab
 from benchmark.lab.trial import Setup, Trial
+from benchmark.memory import memory_bytes
+from benchmark.training import compiling
 from benchmark.training.corpus import Corpus, prepare
 from models.experts.megablocks import unavailable_reason
 from models.shape import ModelShape
 from paradigms.base import Measurement
 
+PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
 EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED = 0, 3, 130
 
 
@@ -56,7 +60,8 @@ class Session:
         start = partial(
             start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents, self.out / "trunks", kept
         )
-        executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices())
+        fits = partial(_fit, room_bytes=gpu_bytes())
+        executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices(), fits=fits)
         progress = Progress(self.console, total_flops=total_flops)
         precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
         try:
@@ -67,6 +72,13 @@ class Session:
                 )
         finally:
             executor.close()
+
+
+def _fit(trials: Sequence[Trial], *, room_bytes: float | None) -> bool:
+    """Whether one device holds these together; without a GPU every core trains one."""
+    if room_bytes is None:
+        return True
+    return sum(memory_bytes(trial) + PROCESS_BYTES for trial in trials) <= room_bytes
 
 
 @contextmanager
@@ -80,6 +92,7 @@ def open_session(
     if study.expert_backend == "megablocks" and (reason := unavailable_reason()):
         raise InputError(reason)
     loggers.chosen()  # refused here, not in a worker
+    compiling.chosen()
     make_folder(out)
     console = make_console()
     with lock(out):
@@ -109,7 +122,7 @@ def start_worker(
 ) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
     """In a worker: import the training stack and open the corpus once; returns what trains one trial.
 
-    Trunks of the shapes in `kept` are stored, to be continued beyond their longest horizon.
+    Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
     """
     import torch
 
@@ -118,9 +131,18 @@ def start_worker(
 
     torch.set_num_threads(1)
     corpus = load(corpus_path, seq_len, val_documents)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    compiles = functools.cache(
+        partial(compiling.prepare, cache_folder() / "compiled", device)
+    )  # asked only where it pays
 
     def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
-        return train(trial, corpus, log=log, trunks=trunks if trial.shape in kept else None)
+        compiled = compiling.pays(trial, device) and compiles()
+        try:
+            return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)
+        finally:
+            if device == "cuda":
+                torch.cuda.empty_cache()  # for the workers beside this one
 
     return run
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from models.attention import rotate
+from models.regions import uncompiled
 
 T = TypeVar("T")
 
@@ -27,7 +28,8 @@ def calls_of(module: nn.Module, args: tuple[Any, ...], weights: Mapping[str, Ten
 
     handles = [part.register_forward_hook(keep(name)) for name, part in module.named_modules()]
     try:
-        functional_call(module, dict(weights or {}), args)
+        with uncompiled():
+            functional_call(module, dict(weights or {}), args)
     finally:
         for handle in handles:
             handle.remove()

@@ -27,7 +27,7 @@ from models.calls import Call, attention_logits, calls_of, inside
 from models.parametrization import Built, param_groups
 from models.roles import tag_of
 from models.shape import ModelShape
-from models.transformer import Block, Transformer
+from models.transformer import Block, Transformer, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
@@ -101,7 +101,7 @@ def trace(built: Built, tokens: Tensor, settings: Settings, *, steps: int) -> li
 
 def _train_step(model: Transformer, optimizer: torch.optim.Optimizer, tokens: Tensor, settings: Settings) -> None:
     output = model(tokens[:, :-1])
-    loss = F.cross_entropy(output.logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+    loss = next_token_loss(output, tokens[:, 1:])
     optimizer.zero_grad()
     (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
     nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)

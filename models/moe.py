@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.experts.permuted import ExpertBackend
+from models.experts.permuted import ExpertBackend, count
 from models.experts.reference import swiglu
 from models.roles import Role, Tag, parameter
 from models.shape import ModelShape
@@ -33,7 +33,7 @@ def route(logits_te: Tensor, top_k: int) -> Routing:
     logits_te = logits_te.float()
     chosen_tk, expert_tk = logits_te.topk(top_k, dim=-1)
     num_experts = logits_te.shape[-1]
-    load_e = torch.bincount(expert_tk.flatten(), minlength=num_experts).float() / expert_tk.numel()
+    load_e = count(expert_tk, num_experts).float() / expert_tk.numel()
     probability_e = logits_te.softmax(-1).mean(0)
     losses = RouterLosses(
         load_balance=num_experts * (load_e * probability_e).sum(),  # Switch, arXiv 2101.03961 eq. 4

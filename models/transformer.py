@@ -8,18 +8,29 @@ from torch import Tensor, nn
 
 from models.attention import Attention, RMSNorm, rope_table
 from models.experts import BACKENDS
-from models.moe import MoE
+from models.moe import MoE, RouterLosses
 from models.roles import Role, Tag, parameter
 from models.shape import ModelShape
 
 
 class Output(NamedTuple):
-    """Logits [B, S, V]; auxiliary losses summed over blocks, unscaled; expert loads [L, E]."""
+    """What enters the head [B, S, d], the head [V, d]; auxiliary losses summed over blocks, unscaled; loads [L, E]."""
 
-    logits: Tensor
+    features: Tensor
+    head: Tensor
     load_balance: Tensor
     router_z: Tensor
     load: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """[B, S, V]"""
+        return F.linear(self.features, self.head)
+
+
+def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
+    """Mean cross-entropy in nats, in fp32."""
+    return F.cross_entropy(output.logits.float().flatten(0, 1), targets_bs.flatten())
 
 
 class Block(nn.Module):
@@ -27,6 +38,11 @@ class Block(nn.Module):
         super().__init__()
         self.attention_norm, self.attention = RMSNorm(shape.width), Attention(shape)
         self.moe_norm, self.moe = RMSNorm(shape.width), MoE(shape, BACKENDS[backend])
+
+    def forward(self, x_bsd: Tensor, rope: tuple[Tensor, Tensor], multiplier: float) -> tuple[Tensor, RouterLosses]:
+        x_bsd = torch.add(x_bsd, self.attention(self.attention_norm(x_bsd), rope), alpha=multiplier)
+        update, losses = self.moe(self.moe_norm(x_bsd))
+        return torch.add(x_bsd, update, alpha=multiplier), losses
 
 
 class Transformer(nn.Module):
@@ -51,11 +67,7 @@ class Transformer(nn.Module):
         rope = rope_table(tokens_bs.shape[1], self.shape.head_size, x.device)
         losses = []
         for block in self.blocks:
-            assert isinstance(block, Block)
-            x = torch.add(x, block.attention(block.attention_norm(x), rope), alpha=self.branch_multiplier)
-            update, router_losses = block.moe(block.moe_norm(x))
-            x = torch.add(x, update, alpha=self.branch_multiplier)
+            x, router_losses = block(x, rope, self.branch_multiplier)
             losses.append(router_losses)
-        logits = F.linear(self.norm(x) * self.head_multiplier, self.head)
         balance, z, load = (torch.stack(column) for column in zip(*losses, strict=True))
-        return Output(logits, balance.sum(), z.sum(), load)
+        return Output(self.norm(x) * self.head_multiplier, self.head, balance.sum(), z.sum(), load)

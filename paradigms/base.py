@@ -63,6 +63,7 @@ class Measurement(BaseModel):
     trained_tokens: int = 0  # of the whole run; fewer than planned where it continued a stored trunk
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     expert_gemm: str | None = None  # what the experts ran on; None where nothing was trained
+    compiled: bool = False  # by torch.compile, where trained
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 

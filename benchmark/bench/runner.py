@@ -13,14 +13,25 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.bench.peer import require_transformers
-from benchmark.bench.steps import OURS, PLAIN, best_peer, gemm_flops_per_second, seconds_per_step
+from benchmark.bench.steps import (
+    OURS,
+    PLAIN,
+    UNCOMPILED,
+    best_peer,
+    gemm_flops_per_second,
+    seconds_per_step,
+    startup_seconds,
+)
 from benchmark.config import StudyConfig, load_config
 from benchmark.environment import environment, gpu_names, keep_freed_memory
+from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
 from benchmark.lab.trial import Trial, resolve
 from benchmark.runner import load_results, run_benchmark
 from benchmark.session import cache_folder, start_worker, write_text
+from benchmark.training import compiling
 from benchmark.training.corpus import Corpus, prepare
+from models.experts.megablocks import unavailable_reason
 from paradigms.base import Request
 
 TRIALS = 4  # for each count of workers
@@ -30,21 +41,27 @@ SMOKE = "smoke"  # the study whose overhead is measured
 def run_bench(config: StudyConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int) -> None:
     """Measure, write `out` as JSON and print a table. Raises InputError without the peer."""
     require_transformers()
+    if config.expert_backend == "megablocks" and (reason := unavailable_reason()):
+        raise InputError(reason)
     torch.set_num_threads(1)
     keep_freed_memory()  # as workers do; the peer gains by it too
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     corpus = prepare(config.corpus, seq_len=config.base.shape.seq_len, cache=cache_folder())
     trials = {rung.name: _trial(config, rung.name, corpus) for rung in config.rungs}
     peak = gemm_flops_per_second(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    compiles = compiling.prepare(cache_folder() / "compiled", device.type)
     rungs = []
     for name, trial in trials.items():
         console.print(f"{name} ...")
-        rungs.append(_rung(name, trial, seconds_per_step(trial, corpus, rounds=rounds, steps=steps), peak))
+        compiled = compiles and compiling.pays(trial, device.type)
+        times = seconds_per_step(trial, corpus, rounds=rounds, steps=steps, compiled=compiled)
+        rungs.append(_rung(name, trial, times, peak))
     found = {
         "preset": config.name,
         "gemm_flops_per_s": peak,
         "threads": torch.get_num_threads(),
         "rungs": rungs,
+        "startup_seconds": startup_seconds(trials[config.rungs[0].name], corpus),
         "worker_speedup": _worker_speedup(config, corpus, workers),
         "workers": workers,
         **_study_overhead(workers),
@@ -73,6 +90,7 @@ def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: float) -
         "peer_tokens_per_s": trial.batch_tokens / median(found[peer]),
         **_ratio("ratio", found[peer], found[OURS]),
         **_ratio("plain_ratio", found[PLAIN], found[OURS]),
+        **(_ratio("compiled_ratio", found[UNCOMPILED], found[OURS]) if UNCOMPILED in found else {}),
         "mfu": ours * trial.shape.flops_per_token / peak,
         "rounds": len(found[OURS]),
     }
@@ -119,19 +137,31 @@ def _study_overhead(workers: int) -> dict[str, float]:
 
 def show(found: dict[str, Any], console: Console) -> None:
     table = Table(title=f"{found['preset']}: training speed, one thread or GPU, medians of rounds [least, most]")
-    for column in ("rung", "backend", "tokens/s", "of Mixtral's", "of a plain loop's", "of the GEMM peak"):
+    for column in (
+        "rung",
+        "backend",
+        "tokens/s",
+        "of Mixtral's",
+        "of a plain loop's",
+        "of it uncompiled",
+        "of the GEMM peak",
+    ):
         table.add_column(column, justify="left" if column in ("rung", "backend") else "right")
     for row in found["rungs"]:
         table.add_row(
             row["rung"],
             row["backend"],
             f"{row['tokens_per_s']:,.0f}",
-            f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]",
-            f"{row['plain_ratio']:.2f} [{row['plain_ratio_low']:.2f}, {row['plain_ratio_high']:.2f}]",
+            *(_cell(row, name) for name in ("ratio", "plain_ratio", "compiled_ratio")),
             f"{row['mfu']:.1%}",
         )
     console.print(table)
     console.print(
         f"{found['workers']} workers: {found['worker_speedup']:.2f} times one; "
-        f"{found['overhead_fraction']:.1%} of the workers' time of a {SMOKE} study is not training"
+        f"{found['overhead_fraction']:.1%} of the workers' time of a {SMOKE} study is not training; "
+        f"a trial starts in {found['startup_seconds']:.2f} s"
     )
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" if name in row else "-"

@@ -2,40 +2,60 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from benchmark.bench.peer import IMPLEMENTATIONS, Step, mixtral_step
+from benchmark.environment import gpu_bytes
 from benchmark.lab.trial import Trial
+from benchmark.memory import memory_bytes
 from benchmark.training.corpus import Corpus
-from benchmark.training.loop import Run
 from benchmark.training.optimizer import betas, groups
+from benchmark.training.run import Run
 from models import parametrization
+from models.transformer import next_token_loss
 
-OURS, PLAIN, PEER = "ours", "plain", "mixtral "
+OURS, UNCOMPILED, PLAIN, PEER = "ours", "uncompiled", "plain", "mixtral "
 
 
-def seconds_per_step(trial: Trial, corpus: Corpus, *, rounds: int, steps: int) -> dict[str, list[float]]:
-    """By contestant, one entry a round; the first round, which warms up, is left out."""
+def seconds_per_step(
+    trial: Trial, corpus: Corpus, *, rounds: int, steps: int, compiled: bool
+) -> dict[str, list[float]]:
+    """By contestant, one entry a round; the first round, which compiles and warms up, is left out."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(trial, corpus, lambda row: None)
+    runs = {OURS: Run(trial, corpus, lambda row: None, compiled=compiled)}
+    room = gpu_bytes()
+    if compiled and (room is None or 3 * memory_bytes(trial) < room):  # all contestants are in memory at once
+        runs[UNCOMPILED] = Run(trial, corpus, lambda row: None)
     contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
     contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}
-    found: dict[str, list[float]] = {name: [] for name in (OURS, *contestants)}
+    works: dict[str, Callable[[], object]] = {name: partial(_engine_steps, run, steps) for name, run in runs.items()}
+    works |= {name: partial(_steps, step, trial, corpus, steps, device) for name, step in contestants.items()}
+    found: dict[str, list[float]] = {name: [] for name in works}
     try:
         for turn in range(rounds + 1):
-            times = {OURS: _time(lambda: _engine_steps(run, steps), device)}
-            for name, step in contestants.items():
-                times[name] = _time(lambda step=step: _steps(step, trial, corpus, steps, device), device)  # type: ignore[misc]
-            for name, value in times.items():
+            for name, work in works.items():
+                seconds = _time(work, device) / steps
                 if turn:
-                    found[name].append(value / steps)
+                    found[name].append(seconds)
     finally:
-        run.engine.destroy()
+        for run in runs.values():
+            run.engine.destroy()
     return found
+
+
+def startup_seconds(trial: Trial, corpus: Corpus) -> float:
+    """From a trial to its first step, in a worker that has trained one before."""
+    times = []
+    for _ in range(4):
+        began = time.perf_counter()
+        run = Run(trial, corpus, lambda row: None)
+        times.append(time.perf_counter() - began)
+        run.engine.destroy()
+    return median(times[1:])
 
 
 def _engine_steps(run: Run, steps: int) -> None:
@@ -69,7 +89,7 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
 
     def step(tokens_bs: torch.Tensor) -> None:
         output = model(tokens_bs[:, :-1])
-        loss = F.cross_entropy(output.logits.float().flatten(0, 1), tokens_bs[:, 1:].flatten())
+        loss = next_token_loss(output, tokens_bs[:, 1:])
         (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()

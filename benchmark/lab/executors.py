@@ -21,6 +21,7 @@ from paradigms.base import Measurement
 
 Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]
 Start = Callable[[], Runner]  # called once in each worker; must be picklable
+Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of these at once
 
 ATTEMPTS = 2  # a fault may be the machine's: each trial gets a second, fresh worker
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -67,10 +68,15 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs."""
+    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs.
 
-    def __init__(self, folder: Path, start: Start, *, workers: int, devices: Sequence[str] = ()) -> None:
-        self._folder, self._start, self._devices = folder, start, tuple(devices)
+    Trials share a device where `fits` says that they can; the first on it is never asked for.
+    """
+
+    def __init__(
+        self, folder: Path, start: Start, *, workers: int, devices: Sequence[str] = (), fits: Fits = lambda trials: True
+    ) -> None:
+        self._folder, self._start, self._devices, self._fits = folder, start, tuple(devices), fits
         self._workers: list[_Worker | None] = [None] * workers
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
@@ -96,12 +102,23 @@ class LocalExecutor:
 
     def _hand_out(self, waiting: list[Trial]) -> None:
         for index, worker in enumerate(self._workers):
-            if not waiting:
-                return
+            if worker is not None and worker.trial is not None:
+                continue
+            if (trial := self._next(index, waiting)) is None:
+                continue
             if worker is None:
                 worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
-            if worker.trial is None:
-                worker.send(waiting.pop())
+            worker.send(trial)
+
+    def _next(self, index: int, waiting: list[Trial]) -> Trial | None:
+        """Take from the end of `waiting` the first that fits beside what the worker's device trains already."""
+        share = max(1, len(self._devices))
+        others = [worker for worker in self._workers[index % share :: share] if worker is not None]
+        beside = [worker.trial for worker in others if worker.trial is not None]
+        for place in reversed(range(len(waiting))):
+            if not beside or self._fits([*beside, waiting[place]]):
+                return waiting.pop(place)
+        return None
 
     def _ready(self) -> list[_Worker]:
         pipes = {worker.pipe: worker for worker in self._busy()}

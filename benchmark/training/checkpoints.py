@@ -1,6 +1,9 @@
-"""The trunk's state: in memory for the decay branches that start from it, in a file to be continued one day."""
+"""What a run can be continued from: in memory for decay branches, in a file after a kill or for longer horizons."""
 
 import json
+import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,76 +13,140 @@ from torch import Tensor
 from paradigms.base import Verdict
 
 Reading = tuple[Verdict, dict[str, Any]]  # of one horizon: the verdict and fields of its Measurement
-MAX_BYTES = 256 * 2**20  # of one stored trunk; assumption: larger ones are not worth their disk
+FORMAT = 2  # of a file; another is passed over, and the run trains anew
+MAX_BYTES = 256 * 2**20  # of a trunk kept for longer horizons; assumption: larger ones are not worth their disk
+EVERY_SECONDS = 120.0  # between checkpoints, so that a kill costs no more
+SHARE = 0.05  # of the time that may go into writing them
 
 
-class TrunkState:
-    """A copy of every tensor that training changes: parameters, fp32 masters where there are any, and AdamW moments.
+class EngineState(NamedTuple):
+    """Every tensor that training changes: parameters, fp32 masters where there are any, and AdamW moments.
 
     The engine's inner optimizer holds the tensors that are really updated: the parameters themselves at stage 0 in
-    fp32, flat fp32 partitions under bf16 or ZeRO 1. The data position is the step number, kept by the caller.
+    fp32, flat fp32 partitions under bf16 or ZeRO 1. The data position is the step number, which is in Position.
     """
 
-    def __init__(self, engine: Any) -> None:
-        self._live = _tensors(engine)
-        self._saved = [tensor.detach().clone() for tensor in self._live]
-        self._rng = torch.get_rng_state()
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        for tensor, saved in zip(self._live, self._saved, strict=True):
-            tensor.copy_(saved)
-        torch.set_rng_state(self._rng)
+    params: list[Tensor]
+    moments: list[dict[str, Any]]
+    rng: Tensor
 
 
-class StoredTrunk(NamedTuple):
-    """Where a stored trunk stands, and what has been read from it. `ended`: why it diverged, None if it can go on."""
+class Position(NamedTuple):
+    """Where a run stands besides its tensors; `watch` is the state of benchmark.training.watch."""
 
     step: int
     losses: list[float]
+    watch: dict[str, Any]
+
+
+class Known(NamedTuple):
+    """All of a run but its tensors. In a decay `trunk` is where it began and `decaying_to` the horizon it goes to."""
+
+    now: Position
+    trunk: Position | None
+    decaying_to: int | None
     readings: dict[int, Reading]
-    watch: dict[str, Any] | None = None  # state of benchmark.training.watch; None in files from before it was kept
-    ended: str | None = None
+    ended: str | None  # why the trunk has diverged, None if it can go on
+    seconds: float = 0.0  # spent so far on a run that is not over
+    trained_tokens: int = 0  # by it
 
-    def serves(self, horizons: tuple[int, ...], branch_points: tuple[int, ...], batch_tokens: int) -> bool:
+
+class Stored(NamedTuple):
+    """A file's content. A run that is over, and whose trunk was not worth keeping, has no state."""
+
+    known: Known
+    now: EngineState | None
+    trunk: EngineState | None
+
+    def serves(self, horizons: Sequence[int], branch_points: Sequence[int], batch_tokens: int) -> bool:
         """Whether every horizon has been read already, or begins its decay where the trunk stands or later."""
-        here = self.step * batch_tokens
+        known = self.known
+        here = (known.trunk or known.now).step * batch_tokens
+        can_go_on = self.now is not None or known.ended is not None
         pairs = zip(horizons, branch_points, strict=True)
-        return all(horizon in self.readings or branch >= here for horizon, branch in pairs)
+        return all(horizon in known.readings or (can_go_on and branch >= here) for horizon, branch in pairs)
 
 
-def save_trunk(path: Path, engine: Any, trunk: StoredTrunk) -> bool:
-    """Keep a trunk in one step, so that a kill leaves the old file or the new one. False where it is too large."""
-    params = _parameters(engine)
-    moments = [dict(engine.basic_optimizer.state.get(param, {})) for param in params]
-    tensors = [*params, *(value for state in moments for value in state.values() if isinstance(value, Tensor))]
-    if sum(tensor.nbytes for tensor in tensors) > MAX_BYTES:
-        return False
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    state = {"params": [param.detach() for param in params], "moments": moments, "rng": torch.get_rng_state()}
-    torch.save({"trunk": json.dumps(trunk._asdict()), **(state if trunk.ended is None else {})}, temporary)
-    temporary.replace(path)
-    return True
+def live_state(engine: Any) -> EngineState:
+    """The engine's own tensors: they change as it trains."""
+    moments = [dict(engine.basic_optimizer.state.get(param, {})) for param in _parameters(engine)]
+    return EngineState([param.detach() for param in _parameters(engine)], moments, torch.get_rng_state())
 
 
-def load_trunk(path: Path) -> tuple[StoredTrunk, dict[str, Any]]:
-    """What is stored of a trunk, and the state for `restore_trunk`. Only tensors and plain values are read."""
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    found = json.loads(state.pop("trunk"))
-    found["readings"] = {int(horizon): (verdict, rest) for horizon, (verdict, rest) in found["readings"].items()}
-    return StoredTrunk(**found), state
+def copied_state(engine: Any) -> EngineState:
+    """Copies of them, on the same device."""
+    live = live_state(engine)
+    moments = [{name: value.clone() for name, value in of_one.items()} for of_one in live.moments]
+    return EngineState([param.clone() for param in live.params], moments, live.rng)
 
 
 @torch.no_grad()
-def restore_trunk(engine: Any, state: dict[str, Any]) -> None:
-    """Put a stored state into a fresh engine of the same trial."""
-    for param, saved, moments in zip(_parameters(engine), state["params"], state["moments"], strict=True):
+def put_back(engine: Any, state: EngineState) -> None:
+    """Into the engine that it was copied from, or a fresh one of the same trial."""
+    held = engine.basic_optimizer.state
+    for param, saved, moments in zip(_parameters(engine), state.params, state.moments, strict=True):
         param.copy_(saved)
-        if moments:
-            device = {name: value.to(param.device) for name, value in moments.items()}
-            engine.basic_optimizer.state[param] = device
-    torch.set_rng_state(state["rng"])
+        if not moments:
+            held.pop(param, None)
+        elif param in held:
+            for name, value in moments.items():
+                held[param][name].copy_(value)
+        else:
+            held[param] = {name: value.to(param.device, copy=True) for name, value in moments.items()}
+    torch.set_rng_state(state.rng)
+
+
+def size_of(state: EngineState) -> int:
+    """In bytes."""
+    return sum(tensor.nbytes for tensor in (*state.params, *(v for found in state.moments for v in found.values())))
+
+
+def save(path: Path, stored: Stored) -> None:
+    """In one step, so that a kill leaves the old file or the new one. Raises OSError."""
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    states = {name: state and state._asdict() for name, state in (("now", stored.now), ("trunk", stored.trunk))}
+    try:
+        torch.save({"format": FORMAT, "known": json.dumps(_plain(stored.known)), **states}, temporary)
+        temporary.replace(path)
+    except RuntimeError as error:  # torch's word for a full disk
+        raise OSError(str(error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> Stored | None:
+    """What is stored; None where there is nothing of this format. Only tensors and plain values are read."""
+    if not path.exists():
+        return None
+    found = torch.load(path, weights_only=True, map_location="cpu")
+    if found.get("format") != FORMAT:
+        return None
+    known = json.loads(found["known"])
+    known["readings"] = {int(horizon): (verdict, rest) for horizon, (verdict, rest) in known["readings"].items()}
+    for name in ("now", "trunk"):
+        known[name] = known[name] and Position(**known[name])
+    now, trunk = (found[name] and EngineState(**found[name]) for name in ("now", "trunk"))
+    return Stored(Known(**known), now, trunk)
+
+
+def _plain(known: Known) -> dict[str, Any]:
+    positions = {"now": known.now._asdict(), "trunk": known.trunk and known.trunk._asdict()}
+    return known._asdict() | positions
+
+
+class Clock:
+    """When a run is to be saved: every EVERY_SECONDS, and more rarely where writing takes long."""
+
+    def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
+        self._every = every_seconds
+        self._next = time.monotonic() + every_seconds
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    def saved(self, seconds: float) -> None:
+        self._next = time.monotonic() + max(self._every, seconds / SHARE)
 
 
 def _parameters(engine: Any) -> list[Tensor]:
@@ -88,11 +155,4 @@ def _parameters(engine: Any) -> list[Tensor]:
         *engine.module.parameters(),
         *(p for group in engine.basic_optimizer.param_groups for p in group["params"]),
     ]
-    return list({id(tensor): tensor for tensor in found}.values())
-
-
-def _tensors(engine: Any) -> list[Tensor]:
-    state = engine.basic_optimizer.state
-    found = _parameters(engine)
-    found += [value for values in state.values() for value in values.values() if isinstance(value, Tensor)]
     return list({id(tensor): tensor for tensor in found}.values())

@@ -53,7 +53,7 @@ class DivergenceRule:
         return None
 
 
-def grad_norm(parameters: Any) -> float:
+def grad_norm(parameters: Any) -> Tensor:
     """L2 norm of all gradients before clipping; stage 0 of DeepSpeed does not report one."""
     grads: list[Tensor] = [param.grad for param in parameters if param.grad is not None]
-    return torch.nn.utils.get_total_norm(grads).item() if grads else math.nan
+    return torch.nn.utils.get_total_norm(grads).float() if grads else torch.tensor(math.nan)

@@ -37,7 +37,7 @@ class TextFiles:
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TextFiles":
-        named = _named(_expand(config.text, "corpus.text")) if config.text else _stdlib()
+        named = _named(_expand(config.text, "corpus.text")) if config.text else _python_sources(config.packages)
         sized = [(name, path, size) for name, path in named if (size := _stat(path).st_size)]
         sized.sort(key=lambda file: stable_hash("sample", file[0]))
         totals = np.cumsum([size for *_, size in sized], dtype=np.int64)
@@ -69,7 +69,7 @@ class TextFiles:
         }
         counts = {"found": self.found, "chosen": len(self.files), "skipped": len(self.files) - len(texts)}
         return {
-            "source": "text" if self.config.text else f"stdlib of Python {platform.python_version()}",
+            "source": self._source(),
             "files": counts | {part: len(names) for part, names in parts.items()},
             "bytes": {part: sum(len(texts[name].encode()) for name in names) for part, names in parts.items()},
             "tokens": {part: offsets[part][-1] for part in parts},
@@ -81,13 +81,25 @@ class TextFiles:
             "val_offsets": offsets["val"],
         }
 
+    def _source(self) -> str:
+        if self.config.text:
+            return "text"
+        return f"stdlib of Python {platform.python_version()}{' and packages' if self.config.packages else ''}"
+
     def _read(self) -> Iterator[tuple[str, str]]:
+        seen: set[str] = set()
         for name, path in self.files:
             try:
-                yield name, _read_text(path)
+                text = _read_text(path)
             except InputError:
                 if self.config.text:  # the library's few files in other encodings are skipped, a user's never are
                     raise
+                continue
+            if self.config.packages:  # which carry copies of each other: one could be on either side of the split
+                if (digest := stable_hash("text", text)) in seen:
+                    continue
+                seen.add(digest)
+            yield name, text
 
 
 @dataclass(frozen=True)
@@ -195,14 +207,23 @@ def _split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in held_out], [name for name in names if name in held_out]
 
 
-def _stdlib() -> list[tuple[str, Path]]:
-    root = Path(sysconfig.get_paths()["stdlib"])
-    files = [(path.relative_to(root), path) for path in root.rglob("*.py") if path.is_file()]
+def _python_sources(packages: bool) -> list[tuple[str, Path]]:
+    """Of the running Python: its library's and, if asked, those of the packages that are installed."""
+    places = sysconfig.get_paths()
+    root = Path(places["stdlib"])
     outside = {"site-packages", "dist-packages"}
-    named = [(name.as_posix(), path) for name, path in files if not outside & set(name.parts)]
+    named = {
+        path.relative_to(root).as_posix(): path
+        for path in root.rglob("*.py")
+        if path.is_file() and not outside & set(path.relative_to(root).parts)
+    }
     if not named:
         raise InputError(f"{root}: this Python has no library sources; set corpus.text")
-    return sorted(named)
+    for folder in sorted({places["purelib"], places["platlib"]}) if packages else ():
+        for path in Path(folder).rglob("*.py"):
+            if path.is_file():
+                named[f"packages/{path.relative_to(folder).as_posix()}"] = path
+    return sorted(named.items())
 
 
 def _named(paths: list[Path]) -> list[tuple[str, Path]]:

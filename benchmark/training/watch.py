@@ -39,12 +39,16 @@ class Watch:
     def state(self, state: Mapping[str, Any]) -> None:
         self._state = copy.deepcopy(dict(state))
 
-    def before_step(self, step: int, grad_norm: float, load_le: Tensor) -> None:
+    def before_step(self, step: int) -> None:
         """After backward, before the optimizer."""
-        self._state["grad_norms"].append(grad_norm)
-        self._add_load(step, load_le)
         if step % EVERY == 0 and self._weights:
             self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
+
+    def take(self, step: int, grad_norm: float, load: list[float]) -> None:
+        """A step's numbers, the loads of all blocks' experts in one row; in order, but as late as the next probe."""
+        self._state["grad_norms"].append(grad_norm)
+        num_experts = len(load) // len(self._engine.module.blocks)
+        self._add_load(step, [load[i : i + num_experts] for i in range(0, len(load), num_experts)])
 
     def after_step(self, step: int, *, decaying: bool) -> Metrics | None:
         """A row for the log every few steps, else None. In the decay, weights are seen no more: their LR is going."""
@@ -57,8 +61,8 @@ class Watch:
             state["weights"] = self._weight_metrics()
         return seen | state["weights"]
 
-    def _add_load(self, step: int, load_le: Tensor) -> None:
-        state, now = self._state, load_le.tolist()
+    def _add_load(self, step: int, now: list[list[float]]) -> None:
+        state = self._state
         if step % EVERY == 0:
             state["loads"], state["load_steps"] = now, 1
             return

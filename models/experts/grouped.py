@@ -1,5 +1,7 @@
 """torch's grouped GEMM: one launch for all experts, no host synchronisation on CUDA."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,6 +11,46 @@ from models.experts.reference import swiglu
 
 def grouped_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
     """As `reference_experts`, with `torch.nn.functional.grouped_mm`; on CUDA it takes bf16 only."""
-    ends = rows_e.cumsum(0).to(torch.int32)
-    hidden = swiglu(F.grouped_mm(x_rd, up_e2hd.transpose(-2, -1), offs=ends))
-    return F.grouped_mm(hidden, down_edh.transpose(-2, -1), offs=ends)
+    ends_e = rows_e.cumsum(0).to(torch.int32)
+    return _product(swiglu(_product(x_rd, up_e2hd, ends_e)), down_edh, ends_e)
+
+
+def _product(x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> Tensor:
+    """Rows [rows, k] sorted by expert, each times its expert's weight, [rows, n]."""
+    if torch.compiler.is_compiling() and x_rk.dtype is torch.float32:
+        return _opaque(x_rk, weight_enk, ends_e)
+    return F.grouped_mm(x_rk, weight_enk.transpose(-2, -1), offs=ends_e)
+
+
+# torch 2.13 computes grouped_mm in fp32 but refuses to trace it ("Expected inputs of BF16 type"), so the compiler is
+# shown an operator that it cannot look into.
+@torch.library.custom_op("lrladder::grouped_product", mutates_args=())
+def _opaque(x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> Tensor:
+    return F.grouped_mm(x_rk, weight_enk.transpose(-2, -1), offs=ends_e)
+
+
+@torch.library.custom_op("lrladder::grouped_product_backward", mutates_args=())
+def _opaque_backward(grad_rn: Tensor, x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> tuple[Tensor, Tensor]:
+    grad_rn = grad_rn.contiguous()
+    return F.grouped_mm(grad_rn, weight_enk, offs=ends_e), F.grouped_mm(grad_rn.t(), x_rk, offs=ends_e)
+
+
+@_opaque.register_fake
+def _(x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> Tensor:
+    return x_rk.new_empty(x_rk.shape[0], weight_enk.shape[1])
+
+
+@_opaque_backward.register_fake
+def _(grad_rn: Tensor, x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x_rk), torch.empty_like(weight_enk)
+
+
+def _keep_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _gradients(ctx: Any, grad_rn: Tensor) -> tuple[Tensor, Tensor, None]:
+    return *_opaque_backward(grad_rn, *ctx.saved_tensors), None
+
+
+_opaque.register_autograd(_gradients, setup_context=_keep_inputs)

@@ -61,6 +61,7 @@ def gemm_name() -> str:
     return _package().gemm_name
 
 
+@torch.compiler.disable
 def megablocks_experts(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
     """SwiGLU experts on the tokens routed to them, weighted and added up, [T, d] in x's dtype."""
     ops, gemm, name = _package()

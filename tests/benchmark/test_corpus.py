@@ -285,3 +285,24 @@ def test_bad_ready_tokens(tmp_path: Path) -> None:
     fails("good.bin: in both", good, good)
     fails("go together; give the missing one", good, "")
     fails("both given; keep one", good, large, text=("x",))
+
+
+def test_packages_add_their_sources_and_copies_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, packages = tmp_path / "library", tmp_path / "packages"
+    places = {"stdlib": str(library), "purelib": str(packages), "platlib": str(packages)}
+    for seed in range(4):
+        for place, shift in ((library, 0), (packages, 10)):
+            (place / "part").mkdir(parents=True, exist_ok=True)
+            (place / "part" / f"{seed}.py").write_text(_text(shift + seed))
+    (packages / "copy.py").write_text(_text(0))
+    monkeypatch.setattr("sysconfig.get_paths", lambda: places)
+    config = _config(tmp_path, text=(), packages=True)
+    source = TextFiles.find(config)
+    names = [name for name, _ in source.files]
+    assert sorted(names) == sorted(
+        [f"{place}part/{seed}.py" for place in ("", "packages/") for seed in range(4)] + ["packages/copy.py"]
+    )
+    assert len(dict(source._read())) == len({path.read_text() for _, path in source.files}) < len(names)
+    without = TextFiles.find(config.model_copy(update={"packages": False}))
+    assert len(without.files) == 4 and without.key != source.key
+    _fails("keep one of them", _config(tmp_path, packages=True), tmp_path)

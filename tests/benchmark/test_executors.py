@@ -44,3 +44,34 @@ def test_killed_worker_is_replaced_and_its_trial_gives_the_same_result(executor:
 def test_nothing_to_do_starts_no_worker(executor: LocalExecutor, tmp_path: Path) -> None:
     assert list(executor.run([])) == []
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize(("together", "workers"), [(1, {"worker-0.log"}), (2, {"worker-0.log", "worker-1.log"})])
+def test_trials_share_a_device_only_where_they_fit(together: int, workers: set[str], tmp_path: Path) -> None:
+    made = LocalExecutor(
+        tmp_path, partial(start, tmp_path), workers=2, devices=("0",), fits=lambda trials: len(trials) <= together
+    )
+    try:
+        trials = [tiny_trial(seed=seed) for seed in range(4)]
+        assert {trial.id for trial, _ in made.run(trials)} == {trial.id for trial in trials}
+        assert {path.name for path in (tmp_path / "logs").iterdir()} == workers
+    finally:
+        made.close()
+
+
+def test_a_large_trial_lets_smaller_ones_past_but_is_not_left_out(tmp_path: Path) -> None:
+    """Two of the largest never fit together, one beside a smaller one does."""
+    made_of = [tiny_trial(seed=seed, horizons=(640 * (1 + seed // 2),)) for seed in range(4)]
+    horizons = {trial.id: trial for trial in made_of}
+    large = {trial.id for trial in horizons.values() if trial.seed >= 2}
+    made = LocalExecutor(
+        tmp_path,
+        partial(start, tmp_path),
+        workers=2,
+        devices=("0",),
+        fits=lambda trials: sum(trial.id in large for trial in trials) < 2,
+    )
+    try:
+        assert {trial.id for trial, _ in made.run(list(horizons.values()))} == set(horizons)
+    finally:
+        made.close()

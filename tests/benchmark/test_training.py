@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from benchmark.config import OptimizerConfig
 from benchmark.lab.trial import Trial, reference
 from benchmark.schedules import ScheduleConfig, factor
-from benchmark.training.checkpoints import TrunkState
+from benchmark.training.checkpoints import Clock
 from benchmark.training.corpus import Corpus
-from benchmark.training.loop import Run, read_horizon, train
+from benchmark.training.loop import read_horizon, train
 from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
+from benchmark.training.run import Run
 from models import parametrization
 from models.rules import MUTRANSFER, STANDARD
 from paradigms.base import Measurement
@@ -92,11 +93,11 @@ def test_branch_leaves_the_trunk_bit_identical(stage: int, corpus: Corpus) -> No
 def test_restored_state_holds_weights_and_moments(corpus: Corpus) -> None:
     run = Run(tiny_trial(), corpus, _no_log)
     run.train_to(5 * BATCH, horizon=20 * BATCH)
-    before, trunk = _weights(run), TrunkState(run.engine)
+    before, trunk = _weights(run), run.snapshot()
     moments = [s["exp_avg"].clone() for s in run.engine.basic_optimizer.state.values()]
     read_horizon(run, 10 * BATCH)
     assert run.step == 8  # the branch point of the shorter horizon
-    trunk.restore()
+    run.return_to(trunk)
     assert all(torch.equal(a, b) for a, b in zip(before, _weights(run), strict=True))
     now = [s["exp_avg"] for s in run.engine.basic_optimizer.state.values()]
     assert all(torch.equal(a, b) for a, b in zip(moments, now, strict=True))
@@ -135,8 +136,8 @@ def test_a_continued_trunk_costs_only_what_is_new_and_equals_the_uninterrupted_r
     short, long = (
         tiny_trial(horizons=horizons, **changes) for horizons in ((10 * BATCH,), (10 * BATCH, 20 * BATCH, 30 * BATCH))
     )
-    first = train(short, corpus, log=_no_log, trunks=tmp_path)
-    later = train(long, corpus, log=_no_log, trunks=tmp_path)
+    first = train(short, corpus, log=_no_log, trunks=tmp_path, keep=True)
+    later = train(long, corpus, log=_no_log, trunks=tmp_path, keep=True)
     whole = train(long, corpus, log=_no_log)
     assert [_outcome(m) for m in later] == [_outcome(m) for m in whole]
     assert first[0].trained_tokens == short.tokens and whole[0].trained_tokens == long.tokens
@@ -149,18 +150,96 @@ def _outcome(measurement: Measurement) -> dict[str, object]:
 
 
 def test_a_stored_trunk_beyond_a_new_horizon_is_not_used(corpus: Corpus, tmp_path: Path) -> None:
-    train(tiny_trial(horizons=(30 * BATCH,)), corpus, log=_no_log, trunks=tmp_path)
-    both = train(tiny_trial(), corpus, log=_no_log, trunks=tmp_path)
+    train(tiny_trial(horizons=(30 * BATCH,)), corpus, log=_no_log, trunks=tmp_path, keep=True)
+    both = train(tiny_trial(), corpus, log=_no_log, trunks=tmp_path, keep=True)
     assert [_outcome(m) for m in both] == [_outcome(m) for m in train(tiny_trial(), corpus, log=_no_log)]
 
 
 def test_a_diverged_trunk_is_known_to_have_diverged_later_too(corpus: Corpus, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"lr": 1e4, "rules": STANDARD}
-    train(tiny_trial(**changes), corpus, log=_no_log, trunks=tmp_path)
+    train(tiny_trial(**changes), corpus, log=_no_log, trunks=tmp_path, keep=True)
     longer = (10 * BATCH, 20 * BATCH, 30 * BATCH)
-    later = train(tiny_trial(horizons=longer, **changes), corpus, log=_no_log, trunks=tmp_path)
+    later = train(tiny_trial(horizons=longer, **changes), corpus, log=_no_log, trunks=tmp_path, keep=True)
     assert [m.verdict for m in later] == ["diverged"] * 3
     assert later[0].trained_tokens == 0
+
+
+class Killed(Exception):
+    """In place of a signal."""
+
+
+STOPS = {"before any branch": 5, "in the first decay": 9, "between the decays": 14, "in the last decay": 21}
+CHANGES: dict[str, dict[str, Any]] = {
+    "wsd": {},
+    "zero1": {"optimizer": OptimizerConfig(zero_stage=1)},
+    "bf16": {"precision": "bf16"},
+    "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},
+}
+
+
+@pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_numbers(
+    changes: dict[str, Any], stop: int, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after any step, it trains no step twice and gives what an uninterrupted run gives, to the bit."""
+    trial = tiny_trial(horizons=(10 * BATCH, 20 * BATCH)).model_copy(update=changes)
+    whole = train(trial, corpus, log=_no_log)
+    monkeypatch.setattr(Clock, "due", lambda self: True)
+    steps = iter(range(stop))
+    real = Run._step
+
+    def until_killed(self: Run, lr: float, *, decaying: bool) -> None:
+        if next(steps, None) is None:
+            raise Killed
+        real(self, lr, decaying=decaying)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_step", until_killed)
+        with pytest.raises(Killed):
+            train(trial, corpus, log=_no_log, trunks=tmp_path)
+    rows: list[dict[str, object]] = []
+    continued = train(trial, corpus, log=rows.append, trunks=tmp_path)
+    assert any("continued_from_tokens" in row for row in rows)
+    assert [_outcome(m) for m in continued] == [_outcome(m) for m in whole]
+    assert continued[0].trained_tokens == whole[0].trained_tokens
+    again = train(trial, corpus, log=_no_log, trunks=tmp_path)  # killed between training and storing
+    assert [_outcome(m) for m in again] == [_outcome(m) for m in whole]
+
+
+def test_a_full_disk_stops_no_training(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Clock, "due", lambda self: True)
+    monkeypatch.setattr("benchmark.training.run.save", refuse)
+    rows: list[dict[str, object]] = []
+    found = train(tiny_trial(), corpus, log=rows.append, trunks=tmp_path)
+    assert [_outcome(m) for m in found] == [_outcome(m) for m in train(tiny_trial(), corpus, log=_no_log)]
+    assert any("No space left" in str(row.get("note")) for row in rows)
+
+
+def test_a_checkpoint_of_another_format_is_passed_over(corpus: Corpus, tmp_path: Path) -> None:
+    trial = tiny_trial()
+    torch.save({"format": 1, "trunk": "{}"}, tmp_path / f"{trial.trunk_id}.pt")
+    found = train(trial, corpus, log=_no_log, trunks=tmp_path)
+    assert found[0].trained_tokens == trial.tokens
+
+
+@pytest.mark.parametrize("lr", [0.01, 1e4])
+def test_numbers_read_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's steps are read at every probe: a divergence is seen later, at the step where it was."""
+    trial = tiny_trial(lr=lr, rules=STANDARD)
+    at_once = train(trial, corpus, log=_no_log)
+    real = Run.__init__
+
+    def patient(self: Run, *args: Any, **kwargs: Any) -> None:
+        real(self, *args, **kwargs)
+        self._read_every = 16
+
+    monkeypatch.setattr(Run, "__init__", patient)
+    late = train(trial, corpus, log=_no_log)
+    assert [_outcome(m) for m in late] == [_outcome(m) for m in at_once]
 
 
 def test_power_reaches_every_group_of_the_engine(corpus: Corpus) -> None:

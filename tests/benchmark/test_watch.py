@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.training.loop import Run, train
+from benchmark.training.loop import train
+from benchmark.training.run import Run
 from benchmark.training.watch import EVERY, Watch
 from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial
 
@@ -18,9 +19,9 @@ def _run(tmp_path: Path) -> Run:
 def test_a_dead_expert_is_counted(tmp_path: Path) -> None:
     run = _run(tmp_path)
     try:
-        share = torch.tensor([[0.5, 0.3, 0.2, 0.0], [0.4, 0.2, 0.2, 0.2]])
+        share = [0.5, 0.3, 0.2, 0.0, 0.4, 0.2, 0.2, 0.2]
         for step in range(EVERY):
-            run.watch.before_step(step, 1.0, share)
+            run.watch.take(step, 1.0, share)
         found = run.watch.read_diverged([5.0])
         assert found["dead_experts"] == 0.25
         assert found["max_violation_train"] == pytest.approx(1.0)
@@ -33,7 +34,7 @@ def test_a_gradient_spike_is_counted(tmp_path: Path) -> None:
     run = _run(tmp_path)
     try:
         for step in range(100):
-            run.watch.before_step(step, 50.0 if step == 80 else 1.0 + 0.01 * (step % 3), torch.full((1, 4), 0.25))
+            run.watch.take(step, 50.0 if step == 80 else 1.0 + 0.01 * (step % 3), [0.25] * 8)
         found = run.watch.read_diverged([4.0] * 100)
         assert (found["grad_spikes"], found["grad_spike_steps"], found["loss_spikes"]) == (1, 1, 0)
         assert found["grad_spike_area"] == pytest.approx(49, abs=0.1)

@@ -46,11 +46,11 @@ def wide_shape() -> ModelShape:
     return moe_shape(width=64, expert_width=64)
 
 
-def tiny_corpus(path: Path, shape: ModelShape | None = None) -> Corpus:
+def tiny_corpus(path: Path, shape: ModelShape | None = None, *, tokens: int = 6000) -> Corpus:
     """Tokens of a first-order Markov chain: learnable, made from a fixed seed."""
     shape = shape or moe_shape()
     rng = np.random.default_rng(0)
-    steps = rng.integers(1, 4, 6000)
-    tokens = (np.cumsum(steps) % shape.vocab_size).astype(np.uint16)
-    windows = tokens[: 4 * (shape.seq_len + 1)].reshape(4, shape.seq_len + 1).astype(np.int64)
-    return Corpus(path=path, manifest={}, digest="test", train=tokens, val=tokens, val_windows=windows)
+    steps = rng.integers(1, 4, tokens)
+    chain = (np.cumsum(steps) % shape.vocab_size).astype(np.uint16)
+    windows = chain[: 4 * (shape.seq_len + 1)].reshape(4, shape.seq_len + 1).astype(np.int64)
+    return Corpus(path=path, manifest={}, digest="test", train=chain, val=chain, val_windows=windows)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from benchmark.config import OptimizerConfig
-from benchmark.training.loop import Run
 from benchmark.training.optimizer import build_engine
+from benchmark.training.run import Run
 from tests.benchmark.trials import BATCH, tiny_corpus
 from tests.golden.groups import RULES, golden_trial, group_list, read
 

@@ -1,0 +1,1 @@
+"""The commands of `lrladder`, by what they are about; `benchmark.cli` puts them together."""

@@ -1,0 +1,82 @@
+"""This machine: what it has, how fast it trains, and what only a GPU can show."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.commands.options import AsJson, Workers, finite
+from benchmark.config import load_config
+from benchmark.console import make_console
+from benchmark.errors import InputError
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(
+    parametrization: Annotated[
+        str | None, typer.Option(help="a preset or study YAML: what its rules give each parameter, instead")
+    ] = None,
+    rung: Annotated[str | None, typer.Option(help="one rung; without, the proxy and the targets")] = None,
+    lr: Annotated[float | None, typer.Option(help="the study's LR; at 1, the default, LRs are multipliers")] = None,
+    wheelhouse: Annotated[Path | None, typer.Option(help="a folder of `make wheelhouse`: is everything in it?")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""
+    if wheelhouse is not None:
+        from benchmark.wheelhouse import missing
+
+        if absent := missing(wheelhouse):
+            raise InputError(f"--wheelhouse: {wheelhouse} lacks {', '.join(absent)}; `make wheelhouse` gets them")
+        print(f"{wheelhouse} is complete")
+        return
+    if parametrization is not None:
+        from benchmark.effective import effective
+        from benchmark.effective import render as render_effective
+
+        found = effective(load_config(parametrization), rung=rung, lr=1.0 if lr is None else lr)
+        if as_json:
+            print(json.dumps([one.model_dump(mode="json") for one in found], indent=2))
+        else:
+            for one in found:
+                render_effective(one, make_console())
+        return
+    if rung is not None or lr is not None or as_json:
+        raise InputError("--rung, --lr and --json are of a study's rules: give --parametrization PRESET too")
+    from benchmark.environment import environment, gpu_names
+    from models.experts.megablocks import unavailable_reason
+    from models.regions import compiler_missing
+
+    for key, value in environment(gpus=gpu_names()).items():
+        print(f"{key:12} {value}")
+    print(f"{'compiler':12} {compiler_missing() or 'torch.compile works here'}")
+    print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {unavailable_reason() or 'so does megablocks'}")
+
+
+@app.command()
+def bench(
+    preset: Annotated[str, typer.Argument(help="a preset or a study's YAML: whose rungs are timed")] = "cpu",
+    out: Annotated[Path, typer.Option(help="the JSON to write")] = Path("bench.json"),
+    rounds: Annotated[int, typer.Option(min=3, help="turns that every contestant takes")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="training steps in a turn")] = 6,
+    workers: Workers = None,
+) -> None:
+    """Training speed beside transformers' Mixtral, a plain loop and this machine's GEMM peak, measured in turns."""
+    from benchmark.bench.runner import run_bench
+    from benchmark.environment import default_workers
+
+    config = load_config(preset)
+    run_bench(config, out, make_console(), rounds=rounds, steps=steps, workers=workers or default_workers())
+
+
+@app.command(name="gpu-check")
+def check_gpu(
+    out: Annotated[Path, typer.Option(help="where logs and results go; what succeeded there is not run again")],
+    minutes: Annotated[float, typer.Option(callback=finite, help="then stop; the same command goes on")] = 8.0,
+) -> None:
+    """On a GPU: kernels, the smoke study, speed beside Mixtral, the first rungs of preset gpu; one table."""
+    from benchmark.gpu_check import gpu_check
+
+    raise typer.Exit(0 if gpu_check(out, make_console(), minutes=minutes) else 3)

@@ -1,0 +1,191 @@
+"""Questions beside a study: does a rule hold, what does a schedule do, which LR, what do my own runs say."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from benchmark.commands.options import OWN, AsJson, Folder, Preset, Size, finite
+from benchmark.config import load_config
+from benchmark.console import make_console
+from benchmark.errors import InputError
+from benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
+from benchmark.studies import schema_of
+
+app = typer.Typer()
+
+
+@app.command()
+def coordcheck(
+    preset: Preset,
+    out: Annotated[Path | None, typer.Option(help="write OUT/coordcheck/index.html")] = None,
+    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on the one batch")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="initialisations of each size")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Whether the muTransfer rules keep activations and updates at one size, with slopes and a verdict per role."""
+    from benchmark.coordcheck import check, render
+    from benchmark.session import make_folder
+    from reports.coordcheck_page import write
+
+    console = make_console()
+    if out:
+        make_folder(out)  # refuse before the work, not after
+    progress = (lambda axis: None) if as_json else (lambda axis: console.print(f"Checking {axis} ..."))
+    result = check(load_config(preset), steps=steps, seeds=seeds, on_axis=progress)
+    page = write(result, out / "coordcheck") if out else None
+    if as_json:
+        print(json.dumps(result.to_dict()))
+    else:
+        render(result, page, console)
+
+
+@app.command()
+def schedule(
+    kind: Annotated[Kind, typer.Argument(help="the shape")],
+    tokens: Annotated[float, typer.Option(callback=finite, help="the run's length")],
+    batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
+    lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
+    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
+    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = 0.2,
+    decay: Annotated[DecayShape, typer.Option(help="its shape; wsd and power")] = "linear",
+    decay_to: Annotated[float, typer.Option(help="what is left of the LR at the end, as a part")] = 0.0,
+    a: Annotated[float, typer.Option(callback=finite, help="power: per sequence of 4,096 tokens a batch")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_B,
+    lr_max: Annotated[float, typer.Option(callback=finite, help="power: its cap")] = POWER_LR_MAX,
+    points: Annotated[int, typer.Option(min=2, max=100_000)] = 200,
+    out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The LR at every token of a run under a schedule: points, and a drawing."""
+    from benchmark.schedule_points import PowerLaw, draw, render
+    from benchmark.session import write_text
+    from reports.schedule_figure import figure
+
+    curve = draw(
+        kind,
+        tokens=int(tokens),
+        batch_tokens=batch_tokens,
+        lr=lr,
+        law=PowerLaw(a, b, lr_max) if kind == "power" else None,
+        points=points,
+        warmup_tokens=int(warmup_tokens or max(1, tokens // 100)),
+        decay_fraction=decay_fraction,
+        decay=decay,
+        decay_to=decay_to,
+    )
+    if out:
+        write_text(out, figure(curve))
+    if as_json:
+        print(json.dumps(curve.to_dict()))
+    else:
+        render(curve, make_console())
+
+
+@app.command()
+def recommend(
+    folder: Folder,
+    n_params: Annotated[
+        float | None, typer.Option(callback=finite, help="of a fit: non-embedding parameters, as in its CSV")
+    ] = None,
+    rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None,
+    width: Size = None,
+    depth: Size = None,
+    head_size: Size = None,
+    num_experts: Size = None,
+    top_k: Size = None,
+    expert_width: Size = None,
+    shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None,
+    vocab_size: Size = None,
+    seq_len: Size = None,
+    n_active: Annotated[float | None, typer.Option(callback=finite, help="active non-embedding parameters")] = None,
+    tokens: Annotated[
+        float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
+    ] = None,
+    batch_tokens: Annotated[
+        float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
+    ] = None,
+    paradigm: Annotated[
+        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
+    ] = None,
+    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json",
+    as_json: AsJson = False,
+) -> None:
+    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
+    from benchmark.fit import SCHEMA as FIT_SCHEMA
+    from benchmark.fit_runner import load_fit
+    from benchmark.recipe_export import Wanted, advise
+    from benchmark.recipe_formats import text
+    from benchmark.recommend import Target, words
+    from benchmark.recommend import recommend as recommend_from_fit
+    from benchmark.runner import load_results
+
+    if schema_of(folder) == FIT_SCHEMA:
+        if n_params is None or tokens is None:
+            raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+        if rung or paradigm or width or depth:
+            raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
+        found = recommend_from_fit(load_fit(folder), Target(n_params, tokens, n_active, batch_tokens))
+        print(found.to_json() if as_json else words(found))
+        return
+    if n_params is not None:
+        raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
+
+    given = {
+        "width": width,
+        "depth": depth,
+        "head_size": head_size,
+        "num_experts": num_experts,
+        "top_k": top_k,
+        "expert_width": expert_width,
+        "shared_width": shared_width,
+        "vocab_size": vocab_size,
+        "seq_len": seq_len,
+    }
+    sizes = {name: size for name, size in given.items() if size is not None}
+    counts = (round(count) if count else None for count in (n_active, tokens, batch_tokens))
+    wanted = Wanted(paradigm, rung, sizes, *counts)
+    print(text(advise(load_results(folder), wanted), "json" if as_json else form))
+
+
+@app.command()
+def fit(
+    runs: Annotated[Path, typer.Argument(help="CSV of runs: n_params, tokens, lr, loss and what else is known")],
+    out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
+    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    as_json: AsJson = False,
+) -> None:
+    """Laws of the best learning rate, loss and batch from your own or published runs."""
+    from benchmark.fit_runner import fit_file, save
+    from benchmark.fit_runner import words as law_words
+
+    results = fit_file(runs, protocol=protocol)
+    page = save(results, out) if out else None
+    print(json.dumps(results.summary(), indent=2) if as_json else law_words(results))
+    if page and not as_json:
+        print(f"Report: {page}")
+
+
+@app.command()
+def replay(
+    runs: Annotated[
+        Path, typer.Argument(help="CSV of training runs: n_params, tokens, lr, loss and what else is known")
+    ],
+    out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
+    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    from benchmark.replay import replay as make_replay
+    from benchmark.runs import load_runs
+    from reports.replay_table import render, write
+
+    result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
+    if out is not None:
+        write(result, out)
+    if as_json:
+        print(result.to_json())
+    else:
+        render(result, make_console())

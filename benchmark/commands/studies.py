@@ -1,0 +1,148 @@
+"""Studies, from plan to report."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.axes.config import AxesConfig
+from benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
+from benchmark.config import StudyConfig
+from benchmark.console import make_console
+from benchmark.errors import InputError
+from benchmark.studies import load_study
+
+app = typer.Typer()
+
+
+@app.command()
+def plan(
+    preset: Preset,
+    workers: Workers = None,
+    tflops: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="for GPUs that sustain so many TFLOP/s each in bf16, not for this CPU"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
+    from benchmark.environment import default_workers
+    from benchmark.planner import render
+    from benchmark.plans import plan_of
+
+    sustained = None if tflops is None else 1e12 * tflops
+    made = plan_of(load_study(preset), workers=workers or default_workers(), flops_per_second=sustained)
+    if as_json:
+        print(made.to_json())
+    else:
+        render(made, make_console())
+
+
+@app.command()
+def run(
+    preset: Preset,
+    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    workers: Workers = None,
+    log: Annotated[
+        list[str] | None, typer.Option(help="copy the trial logs to tensorboard or wandb too; repeatable")
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="torch.compile models that train long enough to gain by it")
+    ] = True,
+) -> None:
+    """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
+    from benchmark import loggers
+    from benchmark.axes.runner import run_drift_study
+    from benchmark.power.runner import run_power_study
+    from benchmark.runner import run_benchmark
+    from benchmark.training import compiling
+
+    study = load_study(preset)
+    if log:
+        if isinstance(study, StudyConfig) and study.simulated is not None:
+            raise InputError(f"--log: {preset} is simulated, nothing is trained that could be logged")
+        loggers.choose(log)
+    if not compiled:
+        compiling.choose("off")
+    if isinstance(study, StudyConfig):
+        raise typer.Exit(run_benchmark(study, out, workers=workers))
+    if isinstance(study, AxesConfig):
+        raise typer.Exit(run_drift_study(study, out, workers=workers))
+    raise typer.Exit(run_power_study(study, out, workers=workers))
+
+
+@app.command()
+def extend(
+    folder: Folder,
+    tokens: Annotated[int, typer.Option(min=1, help="a longer horizon, to be read at every target")],
+    workers: Workers = None,
+) -> None:
+    """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
+    from benchmark.extension import extend as run_longer
+
+    raise typer.Exit(run_longer(folder, tokens, workers=workers))
+
+
+@app.command()
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="a live view until the study has ended, or Ctrl-C")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """How far a study is: trials by verdict, what runs now, the best LRs so far, and what is missing."""
+    from benchmark import status as views
+    from benchmark.live import Watcher
+
+    watcher = Watcher(folder)
+    if watch:
+        views.watch(watcher, make_console())
+        return
+    now = watcher.look()
+    if as_json:
+        print(json.dumps(now.to_dict()))
+    else:
+        make_console().print(views.view(now, time.time()))
+
+
+@app.command()
+def report(
+    folder: Folder,
+    pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
+) -> None:
+    """Write the report again from stored results."""
+    from reports import rewrite
+    from reports.pdf import print_page, require_browser
+
+    browser = require_browser() if pdf else None  # refuse before the work, not after
+    page = rewrite.write(folder)
+    print(page)
+    if browser:
+        print(print_page(page, browser))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
+    out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
+) -> None:
+    """Several studies side by side: scores, verdicts, and what differs between them."""
+    from reports import compare_page, owned_page, side_by_side
+
+    if out:
+        owned_page.require_own(out, compare_page.COMMAND)
+    comparison = side_by_side.load(folders)
+    console = make_console()
+    compare_page.show(comparison, console)
+    if out:
+        console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def index(folder: Annotated[Path, typer.Argument(help="the folder that your studies are in")]) -> None:
+    """A page of links to all reports below a folder: FOLDER/index.html."""
+    from reports.index_page import write
+
+    page, count = write(folder)
+    print(f"{page}: {count} listed")
