@@ -84,6 +84,7 @@ def render(results: Results) -> str:
             config=_pretty(results.config),
             corpus=_pretty(results.corpus),
             published=PUBLISHED_LAW,
+            trained_on=readings.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             parametrizations=PARAMETRIZATION_NAMES,

@@ -1,5 +1,6 @@
 """One sentence for each figure: what it shows, with n and an interval. Nothing is said that was not measured."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from benchmark.comparison import target_noises
@@ -169,3 +170,15 @@ def ablation(results: Results) -> str:
         f"{len(clear)} of {len(effects)} multipliers tried at targets move the loss outside their 90% interval, where "
         f"{expected:.1f} would by chance" + (f": {', '.join(named)} millinats." if named else ".")
     )
+
+
+def trained_on(results: Results) -> dict[str, str]:
+    """What the runs were computed with, by name; empty where nothing was trained."""
+    runs = {m.trial_id: m for m in results.measurements if m.expert_gemm is not None}
+    if not runs:
+        return {}
+    gemms = Counter(str(m.expert_gemm) for m in runs.values())
+    return {
+        "experts": ", ".join(f"{name} ({count} runs)" for name, count in gemms.most_common()),
+        "torch.compile": f"{sum(m.compiled for m in runs.values())} of {len(runs)} runs",
+    }

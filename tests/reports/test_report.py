@@ -156,3 +156,15 @@ def test_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.Mon
         page.write(empty_results(), tmp_path)
     assert written.read_bytes() == before
     assert os.listdir(tmp_path) == ["index.html"]
+
+
+def test_the_page_says_what_the_experts_ran_on() -> None:
+    results = build_results()
+    measured = [
+        m.model_copy(update={"expert_gemm": "torch grouped_mm", "compiled": m.seed == 0}) for m in results.measurements
+    ]
+    runs = {m.trial_id: m.compiled for m in measured}
+    text = page.render(results.model_copy(update={"measurements": tuple(measured)}))
+    assert f"torch grouped_mm ({len(runs)} runs)" in text
+    assert f"{sum(runs.values())} of {len(runs)} runs" in text
+    assert "torch.compile" not in page.render(results)
