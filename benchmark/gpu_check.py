@@ -21,6 +21,7 @@ from benchmark.session import make_folder, write_text
 PRESET = "gpu"
 RUNGS = 3  # its first ones, the third as the target
 SHORTER = 8  # times, than its horizons: what is asked is whether they train, not which LR is best
+CHECKOUT = Path(__file__).parents[1]
 LRLADDER = (sys.executable, "-c", "from benchmark.cli import main; main()")
 
 
@@ -38,6 +39,7 @@ def gpu_check(out: Path, console: Console, *, minutes: float) -> bool:
     """
     if not gpu_names():
         raise InputError("gpu-check: no NVIDIA GPU here; on a machine that has one, run `make gpu-check` again")
+    out = out.resolve()  # steps run in the checkout, which holds the tests
     make_folder(out)
     write_text(out / "rungs.yaml", yaml.safe_dump(first_rungs().model_dump(mode="json"), sort_keys=False))
     return run_steps(steps(out), out, console, minutes=minutes)
@@ -60,12 +62,11 @@ def first_rungs() -> StudyConfig:
 
 def steps(out: Path) -> list[Step]:
     """In the order in which each is of use without the later ones."""
-    tests = Path(__file__).parents[1] / "tests" / "gpu"
     bench = ("bench", PRESET, "--rounds", "3", "--steps", "4", "--out", str(out / "bench.json"))
     return [
         Step("machine", (*LRLADDER, "doctor"), lambda where: _line(where / "machine.log", "experts")),
         Step(
-            "kernels", (sys.executable, "-m", "pytest", "-q", str(tests)), lambda folder: _last(folder / "kernels.log")
+            "kernels", (sys.executable, "-m", "pytest", "-q", "tests/gpu"), lambda folder: _last(folder / "kernels.log")
         ),
         Step("smoke", (*LRLADDER, "run", "smoke", "--out", str(out / "smoke")), _study("smoke"), resumable=True),
         Step("speed", (*LRLADDER, *bench), _speed),
@@ -95,7 +96,9 @@ def _run(step: Step, out: Path, *, seconds: float) -> dict[str, Any]:
     with log.open("w", encoding="utf-8") as file:
         try:
             env = os.environ | {"COLUMNS": "120"}
-            done = subprocess.run(step.command, stdout=file, stderr=file, timeout=seconds, env=env, check=False)
+            done = subprocess.run(
+                step.command, stdout=file, stderr=file, timeout=seconds, env=env, cwd=CHECKOUT, check=False
+            )
         except subprocess.TimeoutExpired:
             then = "it goes on there" if step.resumable else "it begins again"
             return {"ok": False, "seconds": time.monotonic() - began, "found": f"time is up; {then} next time"}

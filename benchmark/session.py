@@ -96,7 +96,7 @@ def open_session(
     make_folder(out)
     console = make_console()
     with lock(out):
-        console.print("Preparing the corpus (once: up to half a minute, then cached) ...")
+        console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
         corpus.require(max(max(rung.read) for rung in study.rungs))
         if change is not None:

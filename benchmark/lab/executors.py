@@ -24,6 +24,7 @@ Start = Callable[[], Runner]  # called once in each worker; must be picklable
 Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of these at once
 
 ATTEMPTS = 2  # a fault may be the machine's: each trial gets a second, fresh worker
+LEAVE_SECONDS = 10.0  # assumption: ample for an idle worker
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -62,9 +63,12 @@ class _Worker:
         return outcome
 
     def stop(self) -> None:
+        """An idle worker leaves by itself, and so frees what it shares with the system; a busy one is ended."""
+        self.pipe.close()
+        if self.trial is None:
+            self.process.join(LEAVE_SECONDS)
         self.process.terminate()
         self.process.join()
-        self.pipe.close()
 
 
 class LocalExecutor:

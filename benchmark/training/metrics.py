@@ -29,7 +29,8 @@ def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validati
     for start in range(0, len(windows_ns), batch):
         tokens = torch.from_numpy(windows_ns[start : start + batch].astype(np.int64)).to(device)
         output = model(tokens[:, :-1])
-        token_loss = F.cross_entropy(output.logits.float().transpose(1, 2), tokens[:, 1:], reduction="none")
+        logits, targets = output.logits.float().flatten(0, 1), tokens[:, 1:].flatten()
+        token_loss = F.cross_entropy(logits, targets, reduction="none").view(len(tokens), -1)
         losses.append(token_loss.mean(1).double().cpu())
         loads.append(output.load * len(tokens))
     per_document = torch.cat(losses)
@@ -53,7 +54,7 @@ class DivergenceRule:
         return None
 
 
-def grad_norm(parameters: Any) -> Tensor:
-    """L2 norm of all gradients before clipping; stage 0 of DeepSpeed does not report one."""
+def grad_norm(parameters: Any) -> Tensor | None:
+    """L2 norm of all gradients before clipping, in fp32; None where the engine has taken them."""
     grads: list[Tensor] = [param.grad for param in parameters if param.grad is not None]
-    return torch.nn.utils.get_total_norm(grads).float() if grads else torch.tensor(math.nan)
+    return torch.nn.utils.get_total_norm(grads).float() if grads else None

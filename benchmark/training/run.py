@@ -96,6 +96,8 @@ class Run:
         norm = grad_norm(engine.module.parameters())
         self.watch.before_step(step)
         engine.step()
+        if norm is None:  # ZeRO keeps gradients in parts of its own
+            norm = torch.as_tensor(engine.get_global_grad_norm(), dtype=torch.float32)
         self._unread.append((step, torch.cat((loss.detach()[None], norm.to(loss.device)[None], output.load.flatten()))))
         self.step += 1
         self.trained_tokens += self.trial.batch_tokens
@@ -113,7 +115,9 @@ class Run:
         )
         world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
         share = len(windows) // world
-        return torch.from_numpy(windows[rank * share : (rank + 1) * share]).to(self.engine.device)
+        tokens, device = torch.from_numpy(windows[rank * share : (rank + 1) * share]), self.engine.device
+        # from pinned memory, as a plain copy waits for the steps that a GPU has not finished
+        return tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
 
     def _read(self) -> None:
         """Take in the numbers of the steps since the last time. Raises Diverged, at the first step that has."""

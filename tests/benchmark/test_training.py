@@ -266,6 +266,15 @@ def test_a_scheduler_that_overwrites_lrs_is_caught(corpus: Corpus, monkeypatch: 
         set_lrs(run.engine, 0.5)
 
 
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_the_gradient_norm_is_known_whoever_holds_the_gradients(changes: dict[str, Any], corpus: Corpus) -> None:
+    rows: list[dict[str, Any]] = []
+    for trial in (tiny_trial(), tiny_trial().model_copy(update=changes)):
+        train(trial, corpus, log=rows.append)
+    first, other = (row["grad_norm"] for row in rows if row["step"] == 0)
+    assert other == pytest.approx(first, rel=0.02)  # bf16 holds 8 bits
+
+
 def test_log_rows_say_step_lr_and_loss(corpus: Corpus) -> None:
     rows: list[dict[str, object]] = []
     train(tiny_trial(), corpus, log=rows.append)
