@@ -82,7 +82,10 @@ def _keep(run: Run, path: Path, *, keep: bool) -> None:
         run.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
         keep = False
     if keep or path.exists():
-        save(path, Stored(run.known(), state if keep and run.ended is None else None, None))
+        try:
+            save(path, Stored(run.known(), state if keep and run.ended is None else None, None))
+        except OSError as error:
+            run.log({"note": f"the trunk could not be written: {error}"})
 
 
 def read_horizon(run: Run, horizon: int) -> Reading:

@@ -169,7 +169,8 @@ class Run:
         known = stored.known
         self.readings, self.ended = known.readings, known.ended
         self._seconds_before, self.trained_tokens = known.seconds, known.trained_tokens
-        in_decay = known.decaying_to in trial.horizons and stored.trunk is not None and known.trunk is not None
+        unread = [horizon for horizon in trial.horizons if horizon not in known.readings]
+        in_decay = known.trunk is not None and known.decaying_to in unread[:1]  # the next one to be read
         if stored.trunk is not None and known.trunk is not None:
             self.return_to(Snapshot(known.trunk, stored.trunk))
         if in_decay:

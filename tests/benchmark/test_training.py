@@ -212,9 +212,10 @@ def test_a_full_disk_stops_no_training(corpus: Corpus, tmp_path: Path, monkeypat
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Clock, "due", lambda self: True)
-    monkeypatch.setattr("benchmark.training.run.save", refuse)
+    for module in ("run", "loop"):
+        monkeypatch.setattr(f"benchmark.training.{module}.save", refuse)
     rows: list[dict[str, object]] = []
-    found = train(tiny_trial(), corpus, log=rows.append, trunks=tmp_path)
+    found = train(tiny_trial(), corpus, log=rows.append, trunks=tmp_path, keep=True)
     assert [_outcome(m) for m in found] == [_outcome(m) for m in train(tiny_trial(), corpus, log=_no_log)]
     assert any("No space left" in str(row.get("note")) for row in rows)
 

@@ -24,7 +24,7 @@ GOLDEN_NATS = 0.01  # a fifth of the smoke study's seed noise
 def _start(out: Path, cache: Path, *arguments: str) -> "subprocess.Popen[str]":
     arguments = arguments or ("run", "smoke", "--out", str(out))
     # a job in the background of a shell ignores Ctrl-C, and hands that down
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from benchmark.cli import main; main()"
+    code = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from benchmark.cli import main; main()"
     command = [sys.executable, "-u", "-c", code, *arguments]
     # a longer run may be compiled where a shorter one is not: their losses then agree to rounding, not to the bit
     env = os.environ | {"LRLADDER_CACHE": str(cache), "LRLADDER_COMPILE": "off"}

@@ -29,6 +29,7 @@ def _model() -> Transformer:
 
 def test_compiled_equals_written() -> None:
     """Loss, router losses, loads and every gradient; and hooks see the model as it is written."""
+    torch._dynamo.utils.counters.clear()
     written, compiled = _model(), _model()
     assert written.head_multiplier != 1 and written.branch_multiplier != 1
     loss_of = compile_blocks(compiled)
@@ -42,6 +43,9 @@ def test_compiled_equals_written() -> None:
         found.append([loss.detach(), output.load_balance.detach(), output.router_z.detach(), output.load, *grads])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    stats = torch._dynamo.utils.counters["stats"]
+    assert stats["unique_graphs"] >= 2  # a block, and the head with its loss
+    assert not torch._dynamo.utils.counters["graph_break"]
     calls = [calls_of(model, (tokens[:, :-1],)) for model in (written, compiled)]
     assert calls[0].keys() == calls[1].keys()
     torch.testing.assert_close(calls[0][""].output.logits, calls[1][""].output.logits)
