@@ -8,10 +8,11 @@ from benchmark.training.compiling import expected
 # grew by (docs/performance.md): compiled regions keep less.
 WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
 SOURCE = (
-    "per parameter, every expert and the embeddings counted, 36 bytes: in fp32 weight, gradient and two AdamW moments, "
+    "per parameter, every expert and the embeddings counted, 36 bytes: weight, gradient and two AdamW moments, "
     "the weights of the start and of a probed step, which are watched, and the trunk's snapshot of weight and moments; "
-    "in bf16 fp32 masters too, but no probed step. Activations of the whole batch without recomputation, fp32 4 bytes, "
-    "bf16 2, and logits with their loss: docs/performance.md; measured on a CPU in fp32, not in bf16"
+    "in bf16 2 more for the copy that is multiplied with. Activations of the whole batch without recomputation, fp32 4 "
+    "bytes, bf16 2 but 4 for the router's input, and logits with their loss: docs/performance.md; in fp32 against what "
+    "a process grew by, in bf16 against a count of the tensors alive, neither on a GPU"
 )
 
 
@@ -21,6 +22,8 @@ def memory_bytes(trial: Trial, *, compiled: bool | None = None) -> float:
     width, row, expert, logits = COMPILED if (expected(trial) if compiled is None else compiled) else WRITTEN
     block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)
     block += 4 * shape.shared_width + 2 * shape.num_experts
-    element = 2 if trial.precision == "bf16" else 4
-    activations = trial.batch_tokens * (element * shape.depth * block + logits * shape.vocab_size)
-    return 36.0 * (shape.n_total + shape.n_embedding) + activations
+    element, parameter = (2, 38.0) if trial.precision == "bf16" else (4, 36.0)
+    router_input = 4 * shape.width if trial.precision == "bf16" else 0
+    per_block = element * block + router_input
+    activations = trial.batch_tokens * (shape.depth * per_block + logits * shape.vocab_size)
+    return parameter * (shape.n_total + shape.n_embedding) + activations

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.roles import Role, Tag, parameter
+from models.roles import Role, Tag, linear, parameter
 from models.shape import ModelShape
 
 ROPE_BASE = 10_000.0  # RoFormer, arXiv 2104.09864
@@ -19,7 +19,7 @@ class RMSNorm(nn.Module):
         self.gain = parameter(width, tag=Tag(Role.NORM, 1, width, in_block=in_block))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.gain, NORM_EPS)
+        return F.rms_norm(x, (x.shape[-1],), self.gain.to(x.dtype), NORM_EPS)
 
 
 def rope_table(seq_len: int, head_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -47,9 +47,9 @@ class Attention(nn.Module):
 
     def forward(self, x_bsd: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
         batch, seq, width = x_bsd.shape
-        qkv = F.linear(x_bsd, self.qkv).view(batch, seq, 3, self.num_heads, self.head_size)
+        qkv = linear(x_bsd, self.qkv).view(batch, seq, 3, self.num_heads, self.head_size)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         q, k = rotate(self.q_norm(q), *rope), rotate(self.k_norm(k), *rope)
         # the default scale 1/sqrt(head_size) is a constant of the ladder, which fixes the head size
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return F.linear(mixed.transpose(1, 2).reshape(batch, seq, width), self.out)
+        return linear(mixed.transpose(1, 2).reshape(batch, seq, width), self.out)

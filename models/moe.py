@@ -3,12 +3,11 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.experts.permuted import ExpertBackend, count
 from models.experts.reference import swiglu
-from models.roles import Role, Tag, parameter
+from models.roles import Role, Tag, linear, parameter
 from models.shape import ModelShape
 
 
@@ -61,13 +60,14 @@ class MoE(nn.Module):
         x_td = x_bsd.flatten(0, 1)
         y_td, losses = self._routed(x_td)
         if self.shared_up is not None and self.shared_down is not None:
-            y_td = y_td + F.linear(swiglu(F.linear(x_td, self.shared_up)), self.shared_down)
+            y_td = y_td + linear(swiglu(linear(x_td, self.shared_up)), self.shared_down)
         return y_td.view_as(x_bsd), losses
 
     def _routed(self, x_td: Tensor) -> tuple[Tensor, RouterLosses]:
         if self.router is None:
             zero = x_td.new_zeros((), dtype=torch.float32)
-            y_td = F.linear(swiglu(F.linear(x_td, self.up[0])), self.down[0])
+            y_td = linear(swiglu(linear(x_td, self.up[0])), self.down[0])
             return y_td, RouterLosses(zero, zero, torch.ones_like(zero)[None])
-        routing = route(F.linear(x_td.float(), self.router.float()), self.top_k)
-        return self.backend(x_td, routing.expert_tk, routing.weight_tk, self.up, self.down), routing.losses
+        routing = route(linear(x_td.float(), self.router), self.top_k)
+        up, down = self.up.to(x_td.dtype), self.down.to(x_td.dtype)
+        return self.backend(x_td, routing.expert_tk, routing.weight_tk, up, down), routing.losses

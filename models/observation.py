@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.calls import Call, attention_logits, calls_of, inside
 from models.experts.reference import swiglu
-from models.roles import Role, tag_of
+from models.roles import Role, linear, tag_of
 from models.transformer import Block, Transformer
 
 Metrics = dict[str, float]
@@ -51,7 +50,7 @@ def _block_router(block: torch.nn.Module, moe: Call) -> Metrics:
     router = block.moe.router
     if router is None:
         return {}
-    log_p = F.linear(moe.args[0].float(), router.float()).flatten(0, -2).log_softmax(-1)
+    log_p = linear(moe.args[0].float(), router).flatten(0, -2).log_softmax(-1)
     mean_p = log_p.exp().mean(0)
     most = math.log(len(router))
     return {
@@ -91,17 +90,17 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
     """(name, dW x, W x) of each matrix whose input is at hand."""
     calls = now.calls
 
-    def linear(name: str, x: Tensor) -> tuple[str, Tensor, Tensor]:
+    def of(name: str, x: Tensor) -> tuple[str, Tensor, Tensor]:
         weight = model.get_parameter(name)
-        return name, F.linear(x, weight - start[name]), F.linear(x, weight)
+        return name, linear(x, weight - start[name]), linear(x, weight)
 
-    yield linear("head", calls["norm"].output)
+    yield of("head", calls["norm"].output)
     for i, block in enumerate(model.blocks):
         assert isinstance(block, Block)
-        yield linear(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
+        yield of(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
         x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)
         if block.moe.router is not None:
-            yield linear(f"blocks.{i}.moe.router", x_td)
+            yield of(f"blocks.{i}.moe.router", x_td)
         yield from _expert_outputs(block, f"blocks.{i}.moe", start, x_td)
 
 
@@ -113,10 +112,10 @@ def _expert_outputs(
     found: dict[str, list[tuple[Tensor, Tensor]]] = {Role.EXPERT_UP: [], Role.EXPERT_DOWN: []}
     up_change, down_change = moe.up - start[f"{place}.up"], moe.down - start[f"{place}.down"]
     for expert, x in enumerate(_rows_of_experts(block, x_td)):
-        up = F.linear(x, moe.up[expert])
+        up = linear(x, moe.up[expert])
         hidden = swiglu(up)
-        found[Role.EXPERT_UP].append((F.linear(x, up_change[expert]), up))
-        found[Role.EXPERT_DOWN].append((F.linear(hidden, down_change[expert]), F.linear(hidden, moe.down[expert])))
+        found[Role.EXPERT_UP].append((linear(x, up_change[expert]), up))
+        found[Role.EXPERT_DOWN].append((linear(hidden, down_change[expert]), linear(hidden, moe.down[expert])))
     for name, pairs in ((f"{place}.up", found[Role.EXPERT_UP]), (f"{place}.down", found[Role.EXPERT_DOWN])):
         changed, output = zip(*pairs, strict=True)
         yield name, torch.cat(changed), torch.cat(output)
@@ -126,7 +125,7 @@ def _rows_of_experts(block: Block, x_td: Tensor) -> list[Tensor]:
     moe = block.moe
     if moe.router is None:
         return [x_td]
-    chosen = F.linear(x_td.float(), moe.router.float()).topk(moe.top_k, dim=-1).indices
+    chosen = linear(x_td.float(), moe.router).topk(moe.top_k, dim=-1).indices
     return [x_td[(chosen == expert).any(-1)] for expert in range(moe.num_experts)]
 
 

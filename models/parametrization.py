@@ -46,9 +46,18 @@ def ratios_of(param: nn.Parameter, name: str, *, depth: float) -> Ratios:
     return Ratios(fan_in, fan_out, depth)
 
 
-def build(rules: Rules, shape: ModelShape, base: ModelShape, *, backend: str, embedding_std: float, seed: int) -> Built:
+def build(
+    rules: Rules,
+    shape: ModelShape,
+    base: ModelShape,
+    *,
+    backend: str,
+    embedding_std: float,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> Built:
     """An initialised model and its rules. `base` is the shape at which all parametrizations are the same function."""
-    model = Transformer(shape, backend=backend)
+    model = Transformer(shape, backend=backend, dtype=dtype)
     table = rule_table(rules, model, base, embedding_std=embedding_std)
     model.head_multiplier = table["head"].forward
     model.branch_multiplier = table["blocks.0.attention.out"].forward
@@ -95,23 +104,25 @@ def param_groups(
     tokens: TokenRule = AT_BASE,
     role_lrs: Mapping[str, float] | None = None,
 ) -> list[dict[str, object]]:
-    """AdamW groups, one per distinct (LR, decay, eps). `lr_multiplier` stays in the group for the schedule.
+    """AdamW groups, one per distinct (LR, decay, eps). `lr_multiplier` stays in the group for the schedule, `roles` for
+    what is watched.
 
     `role_lrs` multiplies the LR of whole roles, by name of the role.
     """
-    groups: dict[tuple[float, float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, float], dict[str, nn.Parameter]] = {}
     for name, param in model.named_parameters():
         found = rules[name]
         m_lr = found.lr * tokens.lr * (role_lrs or {}).get(tag_of(param, name).role, 1.0)
         key = (m_lr, found.weight_decay * tokens.weight_decay, found.eps * tokens.eps)
-        groups.setdefault(key, []).append(param)
+        groups.setdefault(key, {})[name] = param
     return [
         {
-            "params": params,
+            "params": list(params.values()),
             "lr": lr * m_lr,
             "weight_decay": weight_decay * m_decay,
             "eps": eps * m_eps,
             "lr_multiplier": m_lr,
+            "roles": sorted({tag_of(param, name).role.value for name, param in params.items()}),
         }
         for (m_lr, m_decay, m_eps), params in groups.items()
     ]

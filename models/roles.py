@@ -4,7 +4,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 class Role(StrEnum):
@@ -37,6 +38,11 @@ def parameter(*shape: int, tag: Tag, device: torch.device | str | None = None) -
     made = nn.Parameter(torch.empty(*shape, device=device))
     made.tag = tag  # type: ignore[attr-defined]
     return made
+
+
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x W^T in the dtype of x: weights stay in fp32, bf16 is for activations and products."""
+    return F.linear(x, weight.to(x.dtype))
 
 
 def tag_of(param: nn.Parameter, name: str) -> Tag:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.attention import Attention, RMSNorm, rope_table
 from models.experts import BACKENDS
 from models.moe import MoE, RouterLosses
-from models.roles import Role, Tag, parameter
+from models.roles import Role, Tag, linear, parameter
 from models.shape import ModelShape
 
 
@@ -25,7 +25,7 @@ class Output(NamedTuple):
     @property
     def logits(self) -> Tensor:
         """[B, S, V]"""
-        return F.linear(self.features, self.head)
+        return linear(self.features, self.head)
 
 
 def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
@@ -47,15 +47,16 @@ class Block(nn.Module):
 
 class Transformer(nn.Module):
     """Pre-RMSNorm blocks of attention and MoE. muP scales the logits by `head_multiplier`, depth rules what each
-    block adds by `branch_multiplier`; both are 1 otherwise.
+    block adds by `branch_multiplier`; both are 1 otherwise. Activations and products are of `dtype`; parameters and
+    the router are fp32.
 
     Parameters are made uninitialised: `models.parametrization.initialise` fills them by role.
     """
 
-    def __init__(self, shape: ModelShape, *, backend: str = "grouped") -> None:
+    def __init__(self, shape: ModelShape, *, backend: str = "grouped", dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         vocab, width = shape.vocab_size, shape.width
-        self.shape = shape
+        self.shape, self.dtype = shape, dtype
         self.head_multiplier = self.branch_multiplier = 1.0
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
@@ -63,7 +64,7 @@ class Transformer(nn.Module):
         self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
     def forward(self, tokens_bs: Tensor) -> Output:
-        x = F.embedding(tokens_bs, self.embedding)
+        x = F.embedding(tokens_bs, self.embedding).to(self.dtype)
         rope = rope_table(tokens_bs.shape[1], self.shape.head_size, x.device)
         losses = []
         for block in self.blocks:

@@ -27,19 +27,22 @@ def require_transformers() -> None:
 
 
 def mixtral_step(trial: Trial, implementation: str, device: torch.device) -> Step:
-    """One training step: cross-entropy, its own load-balancing loss, clipping, fused AdamW."""
+    """One training step: cross-entropy, its own load-balancing loss, clipping, fused AdamW.
+
+    In bf16 as transformers' Trainer does it: fp32 weights under autocast.
+    """
     from transformers import MixtralForCausalLM
 
     config = mixtral_config(trial.shape)
     config._experts_implementation = implementation
     torch.manual_seed(trial.seed)
-    dtype = torch.bfloat16 if trial.precision == "bf16" else torch.float32
     model: Any = MixtralForCausalLM(config)
-    model.to(device, dtype)
+    model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def step(tokens_bs: torch.Tensor) -> None:
-        output = model(input_ids=tokens_bs[:, :-1], output_router_logits=True, use_cache=False)
+        with torch.autocast(device.type, torch.bfloat16, enabled=trial.precision == "bf16"):
+            output = model(input_ids=tokens_bs[:, :-1], output_router_logits=True, use_cache=False)
         logits = output.logits.float().flatten(0, 1)
         loss = F.cross_entropy(logits, tokens_bs[:, 1:].flatten())
         (loss + trial.optimizer.load_balance * output.aux_loss).backward()

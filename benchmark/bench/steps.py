@@ -13,7 +13,7 @@ from benchmark.environment import gpu_bytes
 from benchmark.lab.trial import Trial
 from benchmark.memory import memory_bytes
 from benchmark.training.corpus import Corpus
-from benchmark.training.optimizer import betas, groups
+from benchmark.training.optimizer import betas, dtype_of, groups
 from benchmark.training.run import Run
 from models import parametrization
 from models.transformer import next_token_loss
@@ -82,9 +82,9 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
         backend=trial.expert_backend,
         embedding_std=settings.embedding_std,
         seed=trial.seed,
+        dtype=dtype_of(trial),
     )
-    dtype = torch.bfloat16 if trial.precision == "bf16" else torch.float32
-    model: Any = built.model.to(device, dtype)
+    model: Any = built.model.to(device)
     optimizer = torch.optim.AdamW(groups(trial, model, built.rules), betas=betas(trial), fused=True)
 
     def step(tokens_bs: torch.Tensor) -> None:

@@ -1,6 +1,7 @@
 """Validation loss, divergence, and the gradient's norm."""
 
 import math
+from collections.abc import Iterable
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -54,7 +55,14 @@ class DivergenceRule:
         return None
 
 
-def grad_norm(parameters: Any) -> Tensor | None:
-    """L2 norm of all gradients before clipping, in fp32; None where the engine has taken them."""
-    grads: list[Tensor] = [param.grad for param in parameters if param.grad is not None]
-    return torch.nn.utils.get_total_norm(grads).float() if grads else None
+def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor | None:
+    """Clip all gradients together; their L2 norm before, None where the engine has taken them.
+
+    DeepSpeed's own clipping would wait for a GPU twice and read the gradients once more.
+    """
+    held = [param for param in parameters if param.grad is not None]
+    if not held:
+        return None
+    norm = torch.nn.utils.get_total_norm([param.grad for param in held if param.grad is not None])
+    torch.nn.utils.clip_grads_with_norm_(held, max_norm, norm)
+    return norm

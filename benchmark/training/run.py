@@ -24,7 +24,7 @@ from benchmark.training.checkpoints import (
     save,
 )
 from benchmark.training.corpus import Corpus
-from benchmark.training.metrics import DivergenceRule, grad_norm
+from benchmark.training.metrics import DivergenceRule, clip_gradients
 from benchmark.training.optimizer import build_engine, set_lrs
 from benchmark.training.watch import EVERY, PROBE_WINDOWS, Watch
 from models.regions import compile_blocks
@@ -52,7 +52,7 @@ class Run:
         self.engine: Any = build_engine(trial)
         device = self.engine.device
         probe = torch.from_numpy(corpus.val_windows[:PROBE_WINDOWS, :-1].astype("int64")).to(device)
-        self.watch = Watch(self.engine, probe, precision=trial.precision)
+        self.watch = Watch(self.engine, probe)
         self.loss = compile_blocks(self.engine.module) if compiled else next_token_loss
         self.rule = DivergenceRule(trial.shape.vocab_size)
         self.step, self.losses = 0, list[float]()
@@ -93,10 +93,10 @@ class Run:
         output = engine(tokens[:, :-1])
         loss = self.loss(output, tokens[:, 1:])
         engine.backward(loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z)
-        norm = grad_norm(engine.module.parameters())
+        norm = clip_gradients(engine.module.parameters(), settings.grad_clip)
         self.watch.before_step(step)
         engine.step()
-        if norm is None:  # ZeRO keeps gradients in parts of its own
+        if norm is None:  # ZeRO keeps gradients in parts of its own, and clips them
             norm = torch.as_tensor(engine.get_global_grad_norm(), dtype=torch.float32)
         self._unread.append((step, torch.cat((loss.detach()[None], norm.to(loss.device)[None], output.load.flatten()))))
         self.step += 1

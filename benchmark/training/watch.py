@@ -13,7 +13,6 @@ from torch import Tensor
 
 from benchmark.training.spikes import find_spikes
 from models.observation import Metrics, feature_metrics, observe, rms_by_role
-from models.roles import tag_of
 
 EVERY = 16  # steps between probes
 PROBE_WINDOWS = 4  # of the validation windows, the same for all trials of a study
@@ -23,9 +22,8 @@ DEAD = 0.1  # of the mean load; an expert below it over EVERY steps counts as de
 class Watch:
     """Watches one engine from its first step on; `state` is what a continued run must carry over."""
 
-    def __init__(self, engine: Any, probe_bs: Tensor, *, precision: str) -> None:
+    def __init__(self, engine: Any, probe_bs: Tensor) -> None:
         self._engine, self._probe = engine, probe_bs
-        self._weights = precision == "fp32"  # bf16 weights round small updates away: ratios of them would be wrong
         self._start = {name: param.detach().clone() for name, param in engine.module.named_parameters()}
         self._features = observe(engine.module, probe_bs).features
         self._before: dict[str, Tensor] = {}
@@ -41,7 +39,7 @@ class Watch:
 
     def before_step(self, step: int) -> None:
         """After backward, before the optimizer."""
-        if step % EVERY == 0 and self._weights:
+        if step % EVERY == 0:
             self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
 
     def take(self, step: int, grad_norm: float, load: list[float]) -> None:
@@ -87,13 +85,8 @@ class Watch:
         return found
 
     def _lr_and_decay(self) -> dict[str, tuple[float, float]]:
-        names = {id(param): name for name, param in self._engine.module.named_parameters()}
-        found: dict[str, tuple[float, float]] = {}
-        for group in self._engine.optimizer.param_groups:
-            for param in group["params"]:
-                if name := names.get(id(param)):  # ZeRO 1 holds flat partitions, which have no role
-                    found[tag_of(param, name).role] = (group["lr"], group["weight_decay"])
-        return found
+        groups = self._engine.optimizer.param_groups
+        return {role: (group["lr"], group["weight_decay"]) for group in groups for role in group["roles"]}
 
     def read(self, losses: list[float]) -> Metrics:
         """Everything, at the end of a horizon; weights and their updates at the last probe before the decay."""

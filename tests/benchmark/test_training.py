@@ -14,24 +14,18 @@ import torch.nn.functional as F
 from benchmark.config import OptimizerConfig
 from benchmark.lab.trial import Trial, reference
 from benchmark.schedules import ScheduleConfig, factor
-from benchmark.training.checkpoints import Clock
 from benchmark.training.corpus import Corpus
 from benchmark.training.loop import read_horizon, train
 from benchmark.training.optimizer import build_engine, set_lrs, tau_ema
 from benchmark.training.run import Run
 from models import parametrization
 from models.rules import MUTRANSFER, STANDARD
-from paradigms.base import Measurement
-from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial, wide_shape
+from tests.benchmark.trials import BATCH, no_log, tiny_corpus, tiny_trial, wide_shape
 
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     return tiny_corpus(tmp_path)
-
-
-def _no_log(row: dict[str, object]) -> None:
-    del row
 
 
 def _weights(run: Run) -> list[torch.Tensor]:
@@ -72,7 +66,7 @@ def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tenso
 @pytest.mark.parametrize("stage", [0, 1])
 def test_engine_equals_plain_torch(stage: int, corpus: Corpus) -> None:
     trial = tiny_trial(shape=wide_shape(), lr=0.003, optimizer=OptimizerConfig(zero_stage=stage))
-    run = Run(trial, corpus, _no_log)
+    run = Run(trial, corpus, no_log)
     horizon = trial.horizons[0]
     run.train_to(horizon, horizon=horizon)
     for ours, plain in zip(_weights(run), _plain_torch(trial, corpus, horizon), strict=True):
@@ -83,15 +77,15 @@ def test_engine_equals_plain_torch(stage: int, corpus: Corpus) -> None:
 def test_branch_leaves_the_trunk_bit_identical(stage: int, corpus: Corpus) -> None:
     """Reading an early horizon on the way changes nothing of what the last horizon gives."""
     optimizer = OptimizerConfig(zero_stage=stage)
-    both = train(tiny_trial(optimizer=optimizer), corpus, log=_no_log)
-    long = train(tiny_trial(optimizer=optimizer, horizons=(20 * BATCH,)), corpus, log=_no_log)
-    short = train(tiny_trial(optimizer=optimizer, horizons=(10 * BATCH,)), corpus, log=_no_log)
+    both = train(tiny_trial(optimizer=optimizer), corpus, log=no_log)
+    long = train(tiny_trial(optimizer=optimizer, horizons=(20 * BATCH,)), corpus, log=no_log)
+    short = train(tiny_trial(optimizer=optimizer, horizons=(10 * BATCH,)), corpus, log=no_log)
     assert [m.loss for m in both] == [short[0].loss, long[0].loss]
     assert both[0].loss != both[1].loss
 
 
 def test_restored_state_holds_weights_and_moments(corpus: Corpus) -> None:
-    run = Run(tiny_trial(), corpus, _no_log)
+    run = Run(tiny_trial(), corpus, no_log)
     run.train_to(5 * BATCH, horizon=20 * BATCH)
     before, trunk = _weights(run), run.snapshot()
     moments = [s["exp_avg"].clone() for s in run.engine.basic_optimizer.state.values()]
@@ -104,148 +98,27 @@ def test_restored_state_holds_weights_and_moments(corpus: Corpus) -> None:
 
 
 def test_same_trial_twice_gives_the_same_loss_and_learns(corpus: Corpus) -> None:
-    first, second = (train(tiny_trial(), corpus, log=_no_log) for _ in range(2))
+    first, second = (train(tiny_trial(), corpus, log=no_log) for _ in range(2))
     assert [m.loss for m in first] == [m.loss for m in second]
     assert first[-1].verdict == "finished" and first[-1].loss is not None and first[-1].loss < 4.0  # ln 64 = 4.16
     assert first[-1].loss_se is not None and first[-1].loss_se > 0
 
 
 def test_seed_changes_data_and_init(corpus: Corpus) -> None:
-    losses = {train(tiny_trial(seed=seed), corpus, log=_no_log)[-1].loss for seed in (0, 1)}
+    losses = {train(tiny_trial(seed=seed), corpus, log=no_log)[-1].loss for seed in (0, 1)}
     assert len(losses) == 2
 
 
 @pytest.mark.parametrize("lr", [1e4, 1e38])
 def test_divergence_is_a_result_at_every_horizon(lr: float, corpus: Corpus) -> None:
-    measurements = train(tiny_trial(lr=lr, rules=STANDARD), corpus, log=_no_log)
+    measurements = train(tiny_trial(lr=lr, rules=STANDARD), corpus, log=no_log)
     assert [m.verdict for m in measurements] == ["diverged", "diverged"]
     assert all(m.loss is None and m.message for m in measurements)
 
 
-TRUNKS = [
-    {},
-    {"optimizer": OptimizerConfig(zero_stage=1)},
-    {"schedule": ScheduleConfig(warmup_tokens=128, kind="power")},
-]
-
-
-@pytest.mark.parametrize("changes", TRUNKS, ids=["wsd", "zero1", "power"])
-def test_a_continued_trunk_costs_only_what_is_new_and_equals_the_uninterrupted_run(
-    changes: dict[str, object], corpus: Corpus, tmp_path: Path
-) -> None:
-    short, long = (
-        tiny_trial(horizons=horizons, **changes) for horizons in ((10 * BATCH,), (10 * BATCH, 20 * BATCH, 30 * BATCH))
-    )
-    first = train(short, corpus, log=_no_log, trunks=tmp_path, keep=True)
-    later = train(long, corpus, log=_no_log, trunks=tmp_path, keep=True)
-    whole = train(long, corpus, log=_no_log)
-    assert [_outcome(m) for m in later] == [_outcome(m) for m in whole]
-    assert first[0].trained_tokens == short.tokens and whole[0].trained_tokens == long.tokens
-    assert first[0].trained_tokens + later[0].trained_tokens == whole[0].trained_tokens
-
-
-def _outcome(measurement: Measurement) -> dict[str, object]:
-    """What must not depend on how often a run was interrupted."""
-    return measurement.model_dump(exclude={"seconds", "trained_tokens"})
-
-
-def test_a_stored_trunk_beyond_a_new_horizon_is_not_used(corpus: Corpus, tmp_path: Path) -> None:
-    train(tiny_trial(horizons=(30 * BATCH,)), corpus, log=_no_log, trunks=tmp_path, keep=True)
-    both = train(tiny_trial(), corpus, log=_no_log, trunks=tmp_path, keep=True)
-    assert [_outcome(m) for m in both] == [_outcome(m) for m in train(tiny_trial(), corpus, log=_no_log)]
-
-
-def test_a_diverged_trunk_is_known_to_have_diverged_later_too(corpus: Corpus, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"lr": 1e4, "rules": STANDARD}
-    train(tiny_trial(**changes), corpus, log=_no_log, trunks=tmp_path, keep=True)
-    longer = (10 * BATCH, 20 * BATCH, 30 * BATCH)
-    later = train(tiny_trial(horizons=longer, **changes), corpus, log=_no_log, trunks=tmp_path, keep=True)
-    assert [m.verdict for m in later] == ["diverged"] * 3
-    assert later[0].trained_tokens == 0
-
-
-class Killed(Exception):
-    """In place of a signal."""
-
-
-STOPS = {"before any branch": 5, "in the first decay": 9, "between the decays": 14, "in the last decay": 21}
-CHANGES: dict[str, dict[str, Any]] = {
-    "wsd": {},
-    "zero1": {"optimizer": OptimizerConfig(zero_stage=1)},
-    "bf16": {"precision": "bf16"},
-    "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},
-}
-
-
-@pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
-@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_numbers(
-    changes: dict[str, Any], stop: int, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after any step, it trains no step twice and gives what an uninterrupted run gives, to the bit."""
-    trial = tiny_trial(horizons=(10 * BATCH, 20 * BATCH)).model_copy(update=changes)
-    whole = train(trial, corpus, log=_no_log)
-    monkeypatch.setattr(Clock, "due", lambda self: True)
-    steps = iter(range(stop))
-    real = Run._step
-
-    def until_killed(self: Run, lr: float, *, decaying: bool) -> None:
-        if next(steps, None) is None:
-            raise Killed
-        real(self, lr, decaying=decaying)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, "_step", until_killed)
-        with pytest.raises(Killed):
-            train(trial, corpus, log=_no_log, trunks=tmp_path)
-    rows: list[dict[str, object]] = []
-    continued = train(trial, corpus, log=rows.append, trunks=tmp_path)
-    assert any("continued_from_tokens" in row for row in rows)
-    assert [_outcome(m) for m in continued] == [_outcome(m) for m in whole]
-    assert continued[0].trained_tokens == whole[0].trained_tokens
-    again = train(trial, corpus, log=_no_log, trunks=tmp_path)  # killed between training and storing
-    assert [_outcome(m) for m in again] == [_outcome(m) for m in whole]
-
-
-def test_a_full_disk_stops_no_training(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(Clock, "due", lambda self: True)
-    for module in ("run", "loop"):
-        monkeypatch.setattr(f"benchmark.training.{module}.save", refuse)
-    rows: list[dict[str, object]] = []
-    found = train(tiny_trial(), corpus, log=rows.append, trunks=tmp_path, keep=True)
-    assert [_outcome(m) for m in found] == [_outcome(m) for m in train(tiny_trial(), corpus, log=_no_log)]
-    assert any("No space left" in str(row.get("note")) for row in rows)
-
-
-def test_a_checkpoint_of_another_format_is_passed_over(corpus: Corpus, tmp_path: Path) -> None:
-    trial = tiny_trial()
-    torch.save({"format": 1, "trunk": "{}"}, tmp_path / f"{trial.trunk_id}.pt")
-    found = train(trial, corpus, log=_no_log, trunks=tmp_path)
-    assert found[0].trained_tokens == trial.tokens
-
-
-@pytest.mark.parametrize("lr", [0.01, 1e4])
-def test_numbers_read_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU's steps are read at every probe: a divergence is seen later, at the step where it was."""
-    trial = tiny_trial(lr=lr, rules=STANDARD)
-    at_once = train(trial, corpus, log=_no_log)
-    real = Run.__init__
-
-    def patient(self: Run, *args: Any, **kwargs: Any) -> None:
-        real(self, *args, **kwargs)
-        self._read_every = 16
-
-    monkeypatch.setattr(Run, "__init__", patient)
-    late = train(trial, corpus, log=_no_log)
-    assert [_outcome(m) for m in late] == [_outcome(m) for m in at_once]
-
-
 def test_power_reaches_every_group_of_the_engine(corpus: Corpus) -> None:
     schedule = ScheduleConfig(warmup_tokens=BATCH, kind="power")
-    run = Run(tiny_trial(shape=wide_shape(), schedule=schedule), corpus, _no_log)
+    run = Run(tiny_trial(shape=wide_shape(), schedule=schedule), corpus, no_log)
     run.train_to(5 * BATCH, horizon=20 * BATCH)  # the last step began after 4 batches of the base's 20
     held = {group["lr_multiplier"]: group["lr"] for group in run.engine.optimizer.param_groups}
     peak = 0.01 * (4 / 20) ** -0.51
@@ -253,27 +126,18 @@ def test_power_reaches_every_group_of_the_engine(corpus: Corpus) -> None:
 
 
 def test_engine_holds_what_the_schedule_says(corpus: Corpus) -> None:
-    run = Run(tiny_trial(shape=wide_shape()), corpus, _no_log)
+    run = Run(tiny_trial(shape=wide_shape()), corpus, no_log)
     set_lrs(run.engine, 0.5)
     held = {group["lr_multiplier"]: group["lr"] for group in run.engine.optimizer.param_groups}
     assert held == {1.0: 0.5, 0.5: 0.25}
 
 
 def test_a_scheduler_that_overwrites_lrs_is_caught(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(tiny_trial(shape=wide_shape()), corpus, _no_log)
+    run = Run(tiny_trial(shape=wide_shape()), corpus, no_log)
     one_lr: Any = [0.5] * len(run.engine.optimizer.param_groups)
     monkeypatch.setattr(run.engine, "get_lr", lambda: one_lr)
     with pytest.raises(AssertionError, match="the engine holds"):
         set_lrs(run.engine, 0.5)
-
-
-@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_the_gradient_norm_is_known_whoever_holds_the_gradients(changes: dict[str, Any], corpus: Corpus) -> None:
-    rows: list[dict[str, Any]] = []
-    for trial in (tiny_trial(), tiny_trial().model_copy(update=changes)):
-        train(trial, corpus, log=rows.append)
-    first, other = (row["grad_norm"] for row in rows if row["step"] == 0)
-    assert other == pytest.approx(first, rel=0.02)  # bf16 holds 8 bits
 
 
 def test_log_rows_say_step_lr_and_loss(corpus: Corpus) -> None:
@@ -285,16 +149,16 @@ def test_log_rows_say_step_lr_and_loss(corpus: Corpus) -> None:
 
 def test_a_diverged_branch_leaves_nothing_in_the_trunk(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """A divergence planted in the first decay does not change what the second horizon gives."""
-    clean = train(tiny_trial(), corpus, log=_no_log)
+    clean = train(tiny_trial(), corpus, log=no_log)
     told = iter([None] * 9 + ["planted"])  # 8 steps of trunk, then the second step of the first decay
     monkeypatch.setattr("benchmark.training.metrics.DivergenceRule.reason", lambda self, losses: next(told, None))
-    marred = train(tiny_trial(), corpus, log=_no_log)
+    marred = train(tiny_trial(), corpus, log=no_log)
     assert [m.verdict for m in marred] == ["diverged", "finished"]
     assert marred[1].loss == clean[1].loss
 
 
 def test_a_run_that_learns_nothing_is_finished_not_diverged(corpus: Corpus) -> None:
-    measurements = train(tiny_trial(lr=1e-8), corpus, log=_no_log)
+    measurements = train(tiny_trial(lr=1e-8), corpus, log=no_log)
     assert [m.verdict for m in measurements] == ["finished", "finished"]
 
 
@@ -307,7 +171,7 @@ def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
     lr = trial.lr * group["lr_multiplier"]
     assert tau_ema(trial, max(trial.horizons)) == pytest.approx(1 / (40 * lr * group["weight_decay"]))
     engine.destroy()
-    (measured,) = train(trial, corpus, log=_no_log)
+    (measured,) = train(trial, corpus, log=no_log)
     assert measured.metrics["tau_ema"] == tau_ema(trial, max(trial.horizons))
     assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0)), 640) is None
     faster = tau_ema(trial.model_copy(update={"role_lrs": (("attention", 2.0), ("router", 8.0))}), 40 * BATCH)

@@ -1,6 +1,7 @@
 """Tiny trials on an in-memory corpus, for tests that train."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from benchmark.schedules import ScheduleConfig
 from benchmark.training.corpus import Corpus
 from models.rules import MUTRANSFER, Rules
 from models.shape import ModelShape
+from paradigms.base import Measurement
 from tests.models.shapes import moe_shape
 
 BATCH = 64
@@ -54,3 +56,20 @@ def tiny_corpus(path: Path, shape: ModelShape | None = None, *, tokens: int = 60
     chain = (np.cumsum(steps) % shape.vocab_size).astype(np.uint16)
     windows = chain[: 4 * (shape.seq_len + 1)].reshape(4, shape.seq_len + 1).astype(np.int64)
     return Corpus(path=path, manifest={}, digest="test", train=chain, val=chain, val_windows=windows)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "wsd": {},
+    "zero1": {"optimizer": OptimizerConfig(zero_stage=1)},
+    "bf16": {"precision": "bf16"},
+    "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},
+}
+
+
+def no_log(row: dict[str, object]) -> None:
+    del row
+
+
+def outcome(measurement: Measurement) -> dict[str, object]:
+    """What must not depend on how often a run was interrupted."""
+    return measurement.model_dump(exclude={"seconds", "trained_tokens"})
