@@ -7,6 +7,7 @@ import torch
 from models.experts import BACKENDS
 
 D, H = 16, 8
+BF16 = 2e-2  # of the largest entry: bf16 holds 8 bits, and a few products are rounded in a row
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ CASES = {
 }
 
 
-def run(backend: str, case: Case) -> list[torch.Tensor]:
-    """Output, and gradients of x, weights, up and down."""
+def run(backend: str, case: Case, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    """Output, and gradients of x, weights, up and down, in fp32; computed in `dtype` but for routing."""
     x, expert_tk, weight_tk, up, down = case.tensors()
     inputs = [tensor.requires_grad_() for tensor in (x, weight_tk, up, down)]
-    y = BACKENDS[backend](x, expert_tk, weight_tk, up, down)
+    y = BACKENDS[backend](x.to(dtype), expert_tk, weight_tk, up.to(dtype), down.to(dtype)).float()
     (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
     grads = [tensor.grad for tensor in inputs if tensor.grad is not None]
     assert len(grads) == len(inputs)

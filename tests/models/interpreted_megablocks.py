@@ -1,7 +1,7 @@
 """Run MegaBlocks' Triton kernels in Triton's interpreter against the loop; a process of its own, TRITON_INTERPRET set.
 
-Prints one JSON line by case: the largest miss of output and gradients over their largest entry; the GEMM; how many
-kernels ran.
+Prints one JSON line: by dtype and case, the largest miss of output and gradients over their largest entry; the GEMM;
+how many kernels ran.
 """
 
 import json
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.experts import gemm_of
-from tests.models.expert_cases import CASES, run
+from tests.models.expert_cases import CASES, Case, run
 
 
 def _sort(x: Tensor, end_bit: int, x_out: Tensor, iota_out: Tensor) -> None:
@@ -70,13 +70,15 @@ def main() -> None:
     gemm = gemm_of("megablocks")
     ran = count_kernels()
     misses = {
-        name: [
-            float((got - expected).abs().max() / expected.abs().max().clamp_min(1))
-            for got, expected in zip(run("megablocks", case), run("reference", case), strict=True)
-        ]
-        for name, case in CASES.items()
+        str(dtype): {name: _misses(case, dtype) for name, case in CASES.items()}
+        for dtype in (torch.float32, torch.bfloat16)
     }
     print(json.dumps({"gemm": gemm, "misses": misses, "kernels": len(ran)}))
+
+
+def _misses(case: Case, dtype: torch.dtype) -> list[float]:
+    pairs = zip(run("megablocks", case, dtype), run("reference", case), strict=True)
+    return [float((got - expected).abs().max() / expected.abs().max().clamp_min(1)) for got, expected in pairs]
 
 
 if __name__ == "__main__":
