@@ -1,7 +1,7 @@
 """Run MegaBlocks' Triton kernels in Triton's interpreter against the loop; a process of its own, TRITON_INTERPRET set.
 
 Prints one JSON line: by dtype and case, the largest miss of output and gradients over their largest entry; the GEMM;
-how many kernels ran.
+the kernels that ran, each with its arguments.
 """
 
 import json
@@ -43,37 +43,46 @@ def stand_in() -> ModuleType:
     return module
 
 
-def count_kernels() -> set[str]:
-    """Cut every autotuned kernel to one config, as tuning wants a driver; returns the names of those that run."""
+Call = tuple[str, tuple[tuple[str, object], ...]]  # a kernel, and the type or, if not a tensor, value of each argument
+
+
+def note_kernels() -> dict[Call, None]:
+    """Cut every autotuned kernel to one config, as tuning wants a driver; returns the kinds of calls, as they come."""
     from megablocks.backend import kernels
 
-    ran: set[str] = set()
+    calls: dict[Call, None] = {}
     for name, kernel in vars(kernels).items():
         if hasattr(kernel, "configs"):
             kernel.configs = kernel.configs[:1]
-            _note(kernel, name, ran)
-    return ran
+            _note(kernel, name, calls)
+    return calls
 
 
-def _note(kernel: Any, name: str, ran: set[str]) -> None:
+def _note(kernel: Any, name: str, calls: dict[Call, None]) -> None:
     run_kernel = kernel.run
 
     def noted(*args: Any, **kwargs: Any) -> Any:
-        ran.add(name)
+        named = dict(zip(kernel.arg_names, args, strict=False)) | kwargs
+        of_kernel = {key: named[key] for key in kernel.arg_names if key in named}
+        calls[name, tuple((key, _kind(value)) for key, value in of_kernel.items())] = None
         return run_kernel(*args, **kwargs)
 
     kernel.run = noted
 
 
+def _kind(value: object) -> object:
+    return str(value.dtype) if isinstance(value, Tensor) else value
+
+
 def main() -> None:
     sys.modules["megablocks_ops"] = stand_in()
     gemm = gemm_of("megablocks")
-    ran = count_kernels()
+    calls = note_kernels()
     misses = {
         str(dtype): {name: _misses(case, dtype) for name, case in CASES.items()}
         for dtype in (torch.float32, torch.bfloat16)
     }
-    print(json.dumps({"gemm": gemm, "misses": misses, "kernels": len(ran)}))
+    print(json.dumps({"gemm": gemm, "misses": misses, "calls": list(calls)}))
 
 
 def _misses(case: Case, dtype: torch.dtype) -> list[float]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,22 +52,41 @@ def test_expert_without_tokens_gets_a_zero_gradient(backend: str) -> None:
     assert up_grad[1].abs().max() == 0 and down_grad[1].abs().max() == 0
 
 
-def test_megablocks_own_kernels_equal_the_loop(tmp_path: Path) -> None:
-    """Its Triton kernels, forward and backward, interpreted on the CPU; torch stands in for its compiled counting."""
+def _run_module(name: str, env: dict[str, str], given: object = None) -> Any:
+    """What a module says in its last line, as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", name],
+        env=env,
+        cwd=ROOT,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_megablocks_own_kernels_equal_the_loop_and_compile_for_gpus(tmp_path: Path) -> None:
+    """Its Triton kernels, forward and backward, interpreted on the CPU; torch stands in for its compiled counting.
+
+    Each call, with its types, is then compiled to machine code of GPUs, which does not run here.
+    """
     absent = [part for part in PARTS if part != "megablocks_ops" and importlib.util.find_spec(part) is None]
     if absent:
         pytest.skip(f"{', '.join(absent)} not installed here")
     env = os.environ | {"TRITON_INTERPRET": "1", "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    script = [sys.executable, "-m", "tests.models.interpreted_megablocks"]
-    done = subprocess.run(script, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = _run_module("tests.models.interpreted_megablocks", env)
     assert found["gemm"] == "torch grouped_mm"
     for dtype, limit in (("torch.float32", 1e-5), ("torch.bfloat16", BF16)):
         assert set(found["misses"][dtype]) == set(CASES)
         for name, misses in found["misses"][dtype].items():
             assert len(misses) == 5 and max(misses) < limit, (dtype, name, misses)
-    assert found["kernels"] == 2  # one copies for gather and scatter, one makes the gradient of the weights
+    # one copies for gather and scatter, one makes the gradient of the weights
+    assert {kernel for kernel, _ in found["calls"]} == {"_padded_copy", "_padded_copy_wgrad"}
+    in_bf16 = [call for call in found["calls"] if "torch.bfloat16" in dict(call[1]).values()]
+    compiled = _run_module("tests.models.compiled_megablocks", env | {"TRITON_INTERPRET": "0"}, in_bf16)
+    assert len(compiled) == len(in_bf16) >= 5 and all(size > 0 for sizes in compiled for size in sizes)
 
 
 def test_megablocks_says_why_it_cannot_run() -> None:
