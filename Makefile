@@ -96,8 +96,11 @@ $(READY): pyproject.toml constraints.txt
 	echo "$(VENV) is ready after $$(($$(date +%s) - start)) s."
 
 # MegaBlocks' metadata pins torch 2.7.0, hence --no-deps. Newer CUB has no debug_synchronous argument
-# (databricks/megablocks#180), so the two calls that pass it are patched in the unpacked source.
+# (databricks/megablocks#180), so the two calls that pass it are patched in the unpacked source. Toolkits that are little
+# more than nvcc have no cusparse.h; torch's own CUDA packages bring it, and are looked at after the toolkit. nvcc itself
+# says where its toolkit is: the one on PATH may be a script that stands elsewhere.
 MEGABLOCKS_BUILD := $(VENV)/build-megablocks
+TORCH_HEADERS = 'import glob, sysconfig; print(":".join(glob.glob(sysconfig.get_paths()["purelib"] + "/nvidia/*/include")))'
 
 megablocks: $(READY)
 	@command -v nvcc >/dev/null || [ -x "$$CUDA_HOME/bin/nvcc" ] || { \
@@ -108,6 +111,9 @@ megablocks: $(READY)
 	@set -e; rm -rf $(MEGABLOCKS_BUILD); mkdir -p $(MEGABLOCKS_BUILD); \
 	pip="$(abspath $(VENV))/bin/python -m pip --disable-pip-version-check"; \
 	PATH="$(abspath $(VENV))/bin:$$PATH"; export PATH; \
+	CUDA_HOME="$${CUDA_HOME:-$$(nvcc --dryrun -x cu /dev/null 2>&1 | sed -n 's/^#\$$ TOP=//p')}"; export CUDA_HOME; \
+	CPLUS_INCLUDE_PATH="$${CPLUS_INCLUDE_PATH:+$$CPLUS_INCLUDE_PATH:}$$($(VENV)/bin/python -c $(TORCH_HEADERS))"; \
+	export CPLUS_INCLUDE_PATH; \
 	{ $$pip install --no-deps $(STK) && \
 	  $$pip download --no-deps --no-build-isolation --no-binary :all: -d $(MEGABLOCKS_BUILD) $(MEGABLOCKS) && \
 	  tar -xzf $(MEGABLOCKS_BUILD)/megablocks-0.10.0.tar.gz -C $(MEGABLOCKS_BUILD) && \

@@ -2,20 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmark.comparison import (
-    ORACLES,
-    SeedNoise,
-    compare,
-    find_oracle,
-    on_oracle_grid,
-    on_search_grid,
-    proposal_runs,
-    seed_means,
-    target_noises,
-)
+from benchmark.comparison import compare, find_oracle, on_oracle_grid, on_search_grid, proposal_runs, seed_means
 from benchmark.config import StudyConfig
 from benchmark.ladder import Rung
 from benchmark.modules import role_effects
+from benchmark.noise import SeedNoise, target_noises
+from benchmark.protocol import ORACLES
 from benchmark.results import CurveResult, LawResult, Results, RungResult, TrialCounts
 from paradigms.base import Measurement, ParametrizationName, Proposal
 from paradigms.bracket import collect, pooled_noise

@@ -9,90 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from benchmark.config import StudyConfig
 from benchmark.ladder import Rung
+from benchmark.noise import Noises, Point, SeedNoise, label
+from benchmark.protocol import LEVEL, ORACLES
 from benchmark.recipe import proposal_recipe
 from benchmark.results import OracleResult, ParadigmResult, TargetResult
 from benchmark.verdicts import Difference, judge
 from paradigms.base import Measurement, ParametrizationName, Proposal
 from paradigms.fitting.curve import Curve, fit_curve
-
-LEVEL = 0.9
-ORACLES: tuple[ParametrizationName, ...] = ("sp", "mup")  # those whose LR is swept at the targets
-PARAMETRIZATIONS: tuple[ParametrizationName, ...] = (*ORACLES, "mup+power")
-Point = tuple[str, float]  # a run but for its seed: its parametrization, with multipliers of roles, and LR
-
-
-class SeedNoise(NamedTuple):
-    """Standard deviation of the loss of one run over seeds, nats; None without a degree of freedom."""
-
-    sd: float | None
-    df: int
-
-    def half_width(self, unit_variance: float, extra: float = 0.0) -> float | None:
-        """Of the 90% interval of a sum of runs whose squared weights add up to `unit_variance`, plus a variance."""
-        if self.sd is None:
-            return None
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * math.sqrt(self.sd**2 * unit_variance + extra)
-
-
-class Noises(NamedTuple):
-    """Of runs whose parametrization is swept at targets, and of all. An entry that is not swept, as one under another
-    schedule, may scatter more: that must not blur what is said of the others."""
-
-    swept: SeedNoise
-    all: SeedNoise
-
-    def of(self, *parametrizations: ParametrizationName) -> SeedNoise:
-        return self.swept if set(parametrizations) <= set(ORACLES) and self.swept.sd is not None else self.all
-
-
-def target_noises(measurements: Sequence[Measurement], targets: set[str]) -> Noises:
-    runs = [m for m in measurements if m.rung in targets]
-    return Noises(seed_noise(m for m in runs if m.parametrization in ORACLES), seed_noise(runs))
-
-
-def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
-    """Residuals of loss ~ (parametrization, LR) + seed within each rung and horizon, pooled over these.
-
-    The seed's own effect (its data order) is common to all runs of a rung, and regret compares runs of the same seeds,
-    so it is taken out. One effect serves both parametrizations: where a seed suits one of them better, that
-    stays in the noise, as it must for regret to be compared across them. Only LRs with two finished seeds count.
-    """
-    cells: dict[tuple[str, int], dict[tuple[Point, int], float]] = {}
-    for m in measurements:
-        if m.loss is not None and m.verdict == "finished":
-            cells.setdefault((m.rung, m.horizon), {})[((_label(m), m.lr), m.seed)] = m.loss
-    squares, df = 0.0, 0
-    for cell in cells.values():
-        cell_squares, cell_df = _residuals(cell)
-        squares, df = squares + cell_squares, df + cell_df
-    return SeedNoise(math.sqrt(squares / df) if df else None, df)
-
-
-def _label(of: Measurement | Proposal) -> str:
-    return of.parametrization + "".join(f" {role} x{factor:g}" for role, factor in sorted(of.role_lrs))
-
-
-def _residuals(cell: Mapping[tuple[Point, int], float]) -> tuple[float, int]:
-    """Sum of squares and degrees of freedom of the two-way additive model."""
-    seeds_of: dict[Point, int] = {}
-    for point, _ in cell:
-        seeds_of[point] = seeds_of.get(point, 0) + 1
-    runs = [(point, seed, loss) for (point, seed), loss in cell.items() if seeds_of[point] > 1]
-    points, seeds = sorted({run[0] for run in runs}), sorted({run[1] for run in runs})
-    design = np.array(
-        [[*(float(p == point) for p in points), *(float(s == seed) for s in seeds)] for point, seed, _ in runs]
-    )
-    if not runs:
-        return 0.0, 0
-    losses = np.array([loss for _, _, loss in runs])
-    rank = int(np.linalg.matrix_rank(design))
-    fitted = design @ np.linalg.lstsq(design, losses, rcond=None)[0]
-    df = len(runs) - rank
-    return (float(np.sum((losses - fitted) ** 2)), df) if df else (0.0, 0)
 
 
 class Oracle(NamedTuple):
@@ -133,7 +59,7 @@ def seed_means(
     """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
     cells: dict[float, dict[int, Measurement]] = {}
     for m in measurements:
-        here = (m.rung, m.horizon, _label(m)) == (rung, horizon, parametrization) and m.seed in seeds
+        here = (m.rung, m.horizon, label(m)) == (rung, horizon, parametrization) and m.seed in seeds
         if here and m.verdict in ("finished", "diverged"):
             cells.setdefault(m.lr, {})[m.seed] = m
     means: dict[float, float | None] = {}
@@ -186,7 +112,7 @@ def _sweep_flops(
     runs = {
         m.trial_id: m.flops
         for m in measurements
-        if (m.rung, _label(m)) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
+        if (m.rung, label(m)) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
     }
     return math.fsum(runs.values())
 
@@ -268,7 +194,7 @@ def _score(
     loss = None if diverged else float(np.mean(losses))
     own = oracles.get(proposal.parametrization)
     best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
-    point = (_label(proposal), proposal.lr)
+    point = (label(proposal), proposal.lr)
     n, noise = len(config.validation.seeds), noises.of(proposal.parametrization)
     regret, low, high = _interval(loss, point, best, n, noise)
     lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
@@ -298,11 +224,11 @@ def proposal_runs(
     config: StudyConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
     """The validation runs of a proposal by seed: finished or diverged ones."""
-    cell = (proposal.rung, proposal.horizon, _label(proposal), proposal.lr)
+    cell = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
     return {
         m.seed: m
         for m in measurements
-        if (m.rung, m.horizon, _label(m), m.lr) == cell
+        if (m.rung, m.horizon, label(m), m.lr) == cell
         and m.seed in config.validation.seeds
         and m.verdict in ("finished", "diverged")
     }

@@ -3,11 +3,11 @@
 import math
 import re
 
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
 from benchmark.config import StudyConfig
+from benchmark.documents import Frozen
 from benchmark.errors import InputError
 from benchmark.lab.trial import Trial, resolve
 from benchmark.ladder import Rung
@@ -16,11 +16,7 @@ from models.roles import tag_of
 from paradigms.base import Request
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Parameter(_Frozen):
+class Parameter(Frozen):
     """One parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
 
     name: str
@@ -33,7 +29,7 @@ class Parameter(_Frozen):
     eps: float
 
 
-class Effective(_Frozen):
+class Effective(Frozen):
     """One rung at its longest horizon."""
 
     rung: str

@@ -3,7 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from benchmark.config import StudyConfig, validate
+from benchmark.config import StudyConfig
+from benchmark.config_text import validate
 from benchmark.errors import InputError
 from benchmark.lab.store import Store
 from benchmark.runner import run_benchmark

@@ -6,7 +6,8 @@ from pathlib import Path
 from benchmark.cells import Protocol
 from benchmark.environment import environment
 from benchmark.errors import InputError
-from benchmark.fit import FitResults, fit_runs
+from benchmark.fit import fit_runs
+from benchmark.fit_results import FitResults
 from benchmark.runs import load_runs
 from benchmark.session import make_folder, write_text
 from reports.fit_page import write

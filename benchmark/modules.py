@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
-from benchmark.comparison import seed_noise
+from benchmark.noise import seed_noise
 from benchmark.results import RoleEffect
 from paradigms.base import Measurement
 

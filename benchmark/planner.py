@@ -5,15 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
-from rich.console import Console
-from rich.table import Table
 
 from benchmark import memory
-from benchmark.comparison import ORACLES
 from benchmark.config import RoleSearchConfig, SearchConfig, StudyConfig
+from benchmark.documents import Document, Frozen
 from benchmark.lab.trial import Setup, resolve
 from benchmark.ladder import Rung
+from benchmark.protocol import ORACLES
 from models.shape import ModelShape
 from paradigms.base import ParametrizationName, Request
 from paradigms.bracket import grid_lr
@@ -30,11 +28,7 @@ THROUGHPUT_SOURCE = (
 _MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlannedTrials(_Frozen):
+class PlannedTrials(Frozen):
     """Runs that differ in the seed only. `lr` None: to be proposed. An `extension` runs only if a best is at an edge,
     at whichever end of the grid that is."""
 
@@ -56,7 +50,7 @@ class PlannedTrials(_Frozen):
         return len(self.seeds)
 
 
-class Totals(_Frozen):
+class Totals(Frozen):
     runs: int
     tokens: int
     flops: float
@@ -68,7 +62,7 @@ class Totals(_Frozen):
         return self.seconds / 3600
 
 
-class Plan(_Frozen):
+class Plan(Document):
     schema_: str = SCHEMA
     name: str
     config_digest: str
@@ -80,10 +74,6 @@ class Plan(_Frozen):
     throughput_source: str
     memory_source: str
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        text = self.model_dump_json(indent=2)
-        return text.replace('"schema_"', '"schema"', 1)
 
 
 class PlannedStudy(Setup, Protocol):
@@ -269,67 +259,3 @@ def _notes(config: StudyConfig, corpus_tokens: int | None) -> Iterator[str]:
     longest = max(max(rung.read) for rung in config.rungs)
     if corpus_tokens is not None and longest > corpus_tokens:
         yield f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens"
-
-
-def render(plan: Plan, console: Console) -> None:
-    """The plan as a table: one line per sweep, extensions beside it."""
-    table = Table(title=f"Plan of study {plan.name}")
-    for column in ("payer", "rung", "LRs", "seeds", "horizons"):
-        table.add_column(column)
-    for column in ("runs", "tokens/run", "FLOPs/run", "GiB/run", "time/run"):
-        table.add_column(column, justify="right")
-    for sweep in _grouped(plan.trials):
-        first = sweep[0]
-        certain = [trial for trial in sweep if not trial.extension]
-        extra = sum(trial.runs for trial in sweep if trial.extension)
-        table.add_row(
-            _label(first),
-            first.rung,
-            _lrs(certain),
-            " ".join(map(str, first.seeds)),
-            " ".join(f"{horizon:,}" for horizon in first.horizons),
-            f"{sum(trial.runs for trial in certain)}" + (f" (+{extra})" if extra else ""),
-            f"{first.tokens:.3g}",
-            f"{first.flops:.2e}",
-            f"{first.memory_bytes / 2**30:.2f}",
-            _duration(first.seconds),
-        )
-    console.print(table)
-    for name, totals in (("planned", plan.planned), ("at most, every grid extended", plan.maximum)):
-        console.print(
-            f"{name}: {totals.runs} runs, {totals.tokens:.3g} tokens, {totals.flops:.2e} FLOPs, "
-            f"{_duration(totals.seconds)} on {plan.workers} worker(s)"
-        )
-    console.print(f"memory at once: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
-    console.print(f"time: {plan.throughput_source}")
-    for note in plan.notes:
-        console.print(f"note: {note}")
-
-
-def _grouped(trials: Sequence[PlannedTrials]) -> list[list[PlannedTrials]]:
-    groups: dict[tuple[object, ...], list[PlannedTrials]] = {}
-    for trial in trials:
-        key = (trial.payer, trial.purpose, trial.rung, trial.parametrization, trial.horizons)
-        groups.setdefault(key, []).append(trial)
-    return list(groups.values())
-
-
-def _label(trial: PlannedTrials) -> str:
-    details = {"validation": trial.parametrization, "roles": "roles' LRs"}
-    return f"{trial.payer} ({details[trial.purpose]})" if trial.purpose in details else trial.payer
-
-
-def _lrs(trials: Sequence[PlannedTrials]) -> str:
-    if any(trial.purpose == "roles" for trial in trials):
-        return "at the best, multiplied by role"
-    known = [trial.lr for trial in trials if trial.lr is not None]
-    if known:
-        return f"{min(known):.3g} to {max(known):.3g} ({len(known)})"
-    return "to be proposed" if len(trials) == 1 else f"{len(trials)} around the proposal"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.1f} s"

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from benchmark.axes.config import AxesConfig, parametrization_name
 from benchmark.axes.planner import plan_axes
-from benchmark.comparison import PARAMETRIZATIONS
 from benchmark.config import StudyConfig
 from benchmark.planner import Plan, plan
 from benchmark.power.config import SCHEDULES
 from benchmark.power.planner import plan_power
+from benchmark.protocol import PARAMETRIZATIONS
 from benchmark.studies import AnyStudy
 
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from benchmark.documents import Frozen
 from benchmark.lab.trial import Setup, Trial, reference, resolve, token_rule_of
 from benchmark.ladder import Base
 from benchmark.training import optimizer
@@ -21,11 +21,7 @@ from models.transformer import Transformer
 from paradigms.base import Proposal, Request
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Setting(_Frozen):
+class Setting(Frozen):
     """What parameters of one kind get. `init_std` None: start at ones; `forward` multiplies what they compute."""
 
     role: str  # models.roles.Role
@@ -38,7 +34,7 @@ class Setting(_Frozen):
     forward: float
 
 
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """One run, ready to be set. `lr` is the study's LR, from which the rules made those of the settings."""
 
     parametrization: str

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from benchmark.errors import InputError
-from benchmark.fit import FitResults, law_points, loss_points
+from benchmark.fit import law_points, loss_points
+from benchmark.fit_results import FitResults
 from paradigms.extrapolation import far_flags
 from paradigms.fitting.law import Law, LawPoint, Prediction, fit_law
 from paradigms.fitting.loss_law import fit_loss_law

@@ -1,15 +1,15 @@
 """Strategies scored on runs that were made before: each chooses the LR of a large cell from runs of smaller ones."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from scipy.interpolate import PchipInterpolator
 
 from benchmark.cells import Protocol, RunCell, cells
+from benchmark.documents import Document, Frozen
 from benchmark.errors import InputError
 from benchmark.lab.replayed import ReplayedLab, rungs_of
 from benchmark.runs import Runs
@@ -26,8 +26,8 @@ FIRST = "fitting"
 SCHEMA = "lrladder.replay/1"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Record(Frozen):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class StrategyScore(_Record):
@@ -63,18 +63,13 @@ class TargetScore(_Record):
     flags: tuple[str, ...]
 
 
-class Replay(_Record):
+class Replay(Document):
     """All targets."""
 
     schema_: str = SCHEMA
     protocol: Protocol
     targets: tuple[TargetScore, ...]
     flags: tuple[str, ...]
-
-    def to_json(self) -> str:
-        """For scripts; schema `lrladder.replay/1`."""
-        data = self.model_dump(mode="json")
-        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
 
 
 class Task(NamedTuple):

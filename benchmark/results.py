@@ -1,10 +1,8 @@
 """results.json: everything the report needs, and the contract for scripts. Documented in docs/results.md."""
 
-import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from benchmark.documents import Document, Frozen
 from benchmark.recipe import Recipe
 from paradigms.base import Measurement, ParametrizationName
 
@@ -14,18 +12,14 @@ SIMULATED = (
 )
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TrialCounts(_Frozen):
+class TrialCounts(Frozen):
     finished: int = 0
     diverged: int = 0
     failed: int = 0
     trained_now: int = 0
 
 
-class CurveResult(_Frozen):
+class CurveResult(Frozen):
     """Loss against ln lr at one rung and horizon: loss = minimum + curvature * (ln lr - ln lr_best)^2.
 
     `status`: interior (the fitted minimum is bracketed), edge, flat, or few (under three finished LRs).
@@ -47,7 +41,7 @@ class CurveResult(_Frozen):
     flags: tuple[str, ...] = ()  # what weakens it, in words
 
 
-class LawResult(_Frozen):
+class LawResult(Frozen):
     """lr* = k * N_active^-u * D^-v; the intervals are 90%, None where the design does not identify them."""
 
     k: float
@@ -61,7 +55,7 @@ class LawResult(_Frozen):
     flags: tuple[str, ...] = ()
 
 
-class RoleEffect(_Frozen):
+class RoleEffect(Frozen):
     """What multiplying the LR of one role does to the loss: nats, mean over seeds, 90% interval of the rung's noise."""
 
     rung: str
@@ -75,7 +69,7 @@ class RoleEffect(_Frozen):
     n_seeds: int
 
 
-class OracleResult(_Frozen):
+class OracleResult(Frozen):
     """Best of one parametrization at a target, from a sweep there with every validation seed."""
 
     lr: float | None
@@ -88,7 +82,7 @@ class OracleResult(_Frozen):
     cost_flops: float
 
 
-class ParadigmResult(_Frozen):
+class ParadigmResult(Frozen):
     """One paradigm at one target. Losses and regrets in nats per token; all intervals 90%.
 
     regret = loss - best oracle minimum over parametrizations = lr_regret (against its own parametrization's oracle)
@@ -124,7 +118,7 @@ class ParadigmResult(_Frozen):
         return ours == theirs
 
 
-class TargetResult(_Frozen):
+class TargetResult(Frozen):
     rung: str
     n_active: int
     n_total: int
@@ -137,7 +131,7 @@ class TargetResult(_Frozen):
     verdict: str  # one sentence
 
 
-class RungResult(_Frozen):
+class RungResult(Frozen):
     name: str
     part: Literal["proxy", "target"]
     width: int
@@ -152,7 +146,7 @@ class RungResult(_Frozen):
     flops_per_token: int
 
 
-class Results(_Frozen):
+class Results(Document):
     schema_: str = SCHEMA
     preset: str
     lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
@@ -173,15 +167,3 @@ class Results(_Frozen):
     config: dict[str, object]
     corpus: dict[str, object]  # digest, tokens, files, source
     environment: dict[str, str]  # versions and hardware
-
-    def to_json(self) -> str:
-        data = self.model_dump(mode="json")
-        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Results":
-        """Raises ValueError for text that is not a results.json of this schema."""
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
-            raise ValueError(f"not a {SCHEMA} file")
-        return cls.model_validate(data)

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.assembly import assemble
-from benchmark.comparison import PARAMETRIZATIONS
 from benchmark.config import SimulatedConfig, StudyConfig, load_config
 from benchmark.console import make_console
 from benchmark.environment import environment, gpu_names
@@ -16,6 +15,7 @@ from benchmark.lab.simulated import SimulatedLab
 from benchmark.lab.store import Store, lock
 from benchmark.lab.trained import labels_of
 from benchmark.planner import plan
+from benchmark.protocol import PARAMETRIZATIONS
 from benchmark.results import SIMULATED, Results
 from benchmark.session import (
     EXIT_DONE,

@@ -6,7 +6,8 @@ from typing import Literal
 
 from benchmark.axes.config import AxesConfig
 from benchmark.axes.results import SCHEMA as AXES_SCHEMA
-from benchmark.config import StudyConfig, parse_config, parse_yaml, read_preset, validate
+from benchmark.config import StudyConfig, parse_config
+from benchmark.config_text import parse_yaml, read_preset, validate
 from benchmark.power.config import PowerStudyConfig
 from benchmark.power.results import SCHEMA as POWER_SCHEMA
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 from benchmark.assembly import PAYERS, assemble
-from benchmark.comparison import ORACLES, grid_origin
+from benchmark.comparison import grid_origin
 from benchmark.config import RoleSearchConfig, SearchConfig, StudyConfig
 from benchmark.ladder import Rung
+from benchmark.protocol import ORACLES
 from benchmark.results import Results
 from paradigms.base import Lab, Measurement, Paradigm, ParametrizationName, Proposal, Request
 from paradigms.bracket import grid_lr, search_brackets

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from benchmark.fit import FitCell, FitResults, law_points
+from benchmark.fit import law_points
+from benchmark.fit_results import FitCell, FitResults
 from paradigms.fitting.law import fit_law
 from reports.drawing import INK, MUTED, PAPER, plain, power_axis, style, to_svg
 from reports.formats import short

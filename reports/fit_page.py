@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from benchmark.fit import FitResults
+from benchmark.fit_results import FitResults
 from reports import analysis, fit_figures
 from reports.page import data_uri, environment, write_page
 

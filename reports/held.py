@@ -9,8 +9,8 @@ from benchmark.axes.config import OFF
 from benchmark.axes.results import AxesResults
 from benchmark.axes.runner import load_axes_results
 from benchmark.errors import InputError
-from benchmark.fit import SCHEMA as FIT_SCHEMA
-from benchmark.fit import FitResults
+from benchmark.fit_results import SCHEMA as FIT_SCHEMA
+from benchmark.fit_results import FitResults
 from benchmark.fit_runner import load_fit
 from benchmark.power.results import PowerResults
 from benchmark.power.runner import load_power_results

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from benchmark.comparison import target_noises
+from benchmark.noise import target_noises
 from benchmark.results import ParadigmResult, Results, TargetResult
 from reports import analysis, health
 from reports.drawing import PARAMETRIZATION_NAMES, paradigm_name

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmark.axes.runner import load_axes_results
-from benchmark.fit import SCHEMA as FIT_SCHEMA
+from benchmark.fit_results import SCHEMA as FIT_SCHEMA
 from benchmark.fit_runner import load_fit
 from benchmark.power.runner import load_power_results
 from benchmark.runner import load_results

@@ -5,7 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from benchmark.config import CorpusConfig, OptimizerConfig, SearchConfig, Strict, config_digest
+from benchmark.config import CorpusConfig, OptimizerConfig, SearchConfig, Strict
+from benchmark.config_text import config_digest
 from benchmark.ladder import Base, Ladder, Rung
 from benchmark.schedules import ScheduleConfig
 from models.rules import Rules

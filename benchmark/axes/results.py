@@ -1,11 +1,9 @@
 """results.json of a drift study, schema lrladder.axes/1. Documented in docs/axes.md."""
 
-import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from benchmark.axes.config import AxisName
+from benchmark.documents import Document, Frozen
 from benchmark.results import TrialCounts
 from paradigms.base import Measurement
 
@@ -14,11 +12,7 @@ Verdict = Literal["holds", "does not hold", "not decided"]
 Against = Literal["less", "more", "no difference seen"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PointResult(_Frozen):
+class PointResult(Frozen):
     """The LR sweep at one value of an axis. Best LR and interval (90%) are None unless the status is interior."""
 
     value: int
@@ -37,7 +31,7 @@ class PointResult(_Frozen):
     flags: tuple[str, ...] = ()
 
 
-class VariantResult(_Frozen):
+class VariantResult(Frozen):
     """One axis under one set of rules. Drift in octaves of the best LR per doubling of the axis, interval 90%."""
 
     name: str
@@ -56,7 +50,7 @@ class VariantResult(_Frozen):
     loss_change_high: float | None = None
 
 
-class AxisResult(_Frozen):
+class AxisResult(Frozen):
     axis: AxisName
     expected: float  # octaves per doubling without a rule, as published
     expected_source: str
@@ -64,7 +58,7 @@ class AxisResult(_Frozen):
     sentence: str
 
 
-class AxesResults(_Frozen):
+class AxesResults(Document):
     schema_: str = SCHEMA
     preset: str
     config_digest: str
@@ -79,15 +73,3 @@ class AxesResults(_Frozen):
     config: dict[str, object]
     corpus: dict[str, object]
     environment: dict[str, str]
-
-    def to_json(self) -> str:
-        data = self.model_dump(mode="json")
-        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "AxesResults":
-        """Raises ValueError for text that is not a results.json of this schema."""
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
-            raise ValueError(f"not a {SCHEMA} file")
-        return cls.model_validate(data)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.config import preset_names
+from benchmark.config_text import preset_names
 from benchmark.errors import InputError
 
 OWN = "your own model: what is left out is the ladder's"

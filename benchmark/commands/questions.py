@@ -113,7 +113,7 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
-    from benchmark.fit import SCHEMA as FIT_SCHEMA
+    from benchmark.fit_results import SCHEMA as FIT_SCHEMA
     from benchmark.fit_runner import load_fit
     from benchmark.recipe_export import Wanted, advise
     from benchmark.recipe_formats import text

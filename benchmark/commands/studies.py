@@ -29,7 +29,7 @@ def plan(
 ) -> None:
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
     from benchmark.environment import default_workers
-    from benchmark.planner import render
+    from benchmark.plan_table import render
     from benchmark.plans import plan_of
 
     sustained = None if tflops is None else 1e12 * tflops

@@ -1,10 +1,8 @@
 """results.json of a Power study, schema lrladder.power/1. Documented in docs/schedules.md."""
 
-import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from benchmark.documents import Document, Frozen
 from benchmark.power.config import ScheduleName
 from benchmark.results import TrialCounts
 from paradigms.base import Measurement
@@ -12,11 +10,7 @@ from paradigms.base import Measurement
 SCHEMA = "lrladder.power/1"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CellResult(_Frozen):
+class CellResult(Frozen):
     """The LR sweep of one schedule at one model, batch and horizon; values are None unless the status is interior.
 
     LRs are those of the family's base size; Power's is its LR at the base batch and the shortest horizon's tokens.
@@ -47,7 +41,7 @@ class CellResult(_Frozen):
 Scope = Literal["all", "base batch", "other batches"]
 
 
-class Setting(_Frozen):
+class Setting(Frozen):
     """One LR setting of a schedule, chosen at the family's smallest cell, and what it costs not to tune it again.
 
     Regrets are over the cells of the scope but the smallest: mean with 90% interval, and the worst; at the base batch
@@ -69,7 +63,7 @@ class Setting(_Frozen):
     tokens_share: float
 
 
-class Against(_Frozen):
+class Against(Frozen):
     """Loss of one schedule minus WSD's at the same cells, both `tuned` per cell or both at their one setting; nats."""
 
     family: str
@@ -81,13 +75,13 @@ class Against(_Frozen):
     high: float | None
 
 
-class Coefficient(_Frozen):
+class Coefficient(Frozen):
     value: float
     low: float | None
     high: float | None
 
 
-class LawFit(_Frozen):
+class LawFit(Frozen):
     """eta = a beta^w T^b N^s, beta in sequences of 4,096 tokens; `by`: the paper's procedure or a regression."""
 
     family: str
@@ -102,7 +96,7 @@ class LawFit(_Frozen):
     flags: tuple[str, ...]
 
 
-class PowerResults(_Frozen):
+class PowerResults(Document):
     schema_: str = SCHEMA
     preset: str
     config_digest: str
@@ -121,15 +115,3 @@ class PowerResults(_Frozen):
     config: dict[str, object]
     corpus: dict[str, object]
     environment: dict[str, str]
-
-    def to_json(self) -> str:
-        data = self.model_dump(mode="json")
-        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> "PowerResults":
-        """Raises ValueError for text that is not a results.json of this schema."""
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("schema", None) != SCHEMA:
-            raise ValueError(f"not a {SCHEMA} file")
-        return cls.model_validate(data)

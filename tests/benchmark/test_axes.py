@@ -15,7 +15,7 @@ from benchmark.axes.loss import loss_change
 from benchmark.axes.planner import plan_axes
 from benchmark.axes.results import AxesResults
 from benchmark.axes.study import assemble_axes, judge, run_axes
-from benchmark.config import parse_yaml, read_preset, validate
+from benchmark.config_text import parse_yaml, read_preset, validate
 from benchmark.errors import InputError
 from benchmark.lab.trial import resolve
 from benchmark.studies import load_study

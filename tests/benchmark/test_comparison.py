@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from benchmark.assembly import assemble, count_trials
-from benchmark.comparison import compare, seed_noise, target_noises
+from benchmark.comparison import compare
 from benchmark.config import load_config
+from benchmark.noise import seed_noise, target_noises
 from benchmark.results import TargetResult
 from paradigms.base import Measurement, ParametrizationName, Proposal, Verdict
 

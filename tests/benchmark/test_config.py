@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from benchmark.config import StudyConfig, load_config, preset_names
+from benchmark.config import StudyConfig, load_config
+from benchmark.config_text import preset_names
 from benchmark.studies import load_study
 
 BENCHMARKS = [name for name in preset_names() if isinstance(load_study(name), StudyConfig)]

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.errors import InputError
-from benchmark.fit import FitResults, fit_runs
+from benchmark.fit import fit_runs
+from benchmark.fit_results import FitResults
 from benchmark.fit_runner import fit_file, save
 from benchmark.recommend import Target, recommend
 from benchmark.runs import load_runs

@@ -9,7 +9,8 @@ from rich.console import Console
 from benchmark.config import StudyConfig, load_config
 from benchmark.lab.simulated import SimulatedLab, TrueLaw
 from benchmark.lab.trial import resolve
-from benchmark.planner import plan, render
+from benchmark.plan_table import render
+from benchmark.planner import plan
 from benchmark.study import make_modules, make_mutransfer, run_study
 from paradigms.base import Request
 

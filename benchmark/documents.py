@@ -1,0 +1,29 @@
+"""What is written as JSON for scripts: frozen values, and documents that begin with the name of their schema."""
+
+import json
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(Frozen):
+    """A document; each kind sets `schema_` to the name of its own."""
+
+    schema_: str
+
+    def to_json(self) -> str:
+        data = self.model_dump(mode="json")
+        return json.dumps({"schema": data.pop("schema_"), **data}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises ValueError for text that is not a document of this schema."""
+        schema = cls.model_fields["schema_"].default
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.pop("schema", None) != schema:
+            raise ValueError(f"not a {schema} file")
+        return cls.model_validate(data)
