@@ -11,15 +11,34 @@ from models.experts.reference import swiglu
 
 def grouped_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
     """As `reference_experts`, with `torch.nn.functional.grouped_mm`; on CUDA it takes bf16 only."""
-    ends_e = rows_e.cumsum(0).to(torch.int32)
-    return _product(swiglu(_product(x_rd, up_e2hd, ends_e)), down_edh, ends_e)
+    return product(swiglu(product(x_rd, up_e2hd, rows_e)), down_edh, rows_e)
 
 
-def _product(x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> Tensor:
+def product(x_rk: Tensor, weight_enk: Tensor, rows_e: Tensor) -> Tensor:
     """Rows [rows, k] sorted by expert, each times its expert's weight, [rows, n]."""
+    ends_e = rows_e.cumsum(0).to(torch.int32)
+    if x_rk.is_cuda:
+        weight_enk = UsedExperts.apply(weight_enk, rows_e)
     if torch.compiler.is_compiling() and x_rk.dtype is torch.float32:
         return _opaque(x_rk, weight_enk, ends_e)
     return F.grouped_mm(x_rk, weight_enk.transpose(-2, -1), offs=ends_e)
+
+
+class UsedExperts(torch.autograd.Function):
+    """The weights as they are; in the backward pass an expert without rows gets zeros, whatever the kernel left there.
+
+    On Blackwell torch's leaves what memory held before (pytorch/pytorch#172439, open with torch 2.13).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight_enk: Tensor, rows_e: Tensor) -> Tensor:
+        ctx.save_for_backward(rows_e)
+        return weight_enk.view_as(weight_enk)
+
+    @staticmethod
+    def backward(ctx: Any, grad_enk: Tensor) -> tuple[Tensor, None]:
+        (rows_e,) = ctx.saved_tensors
+        return torch.where(rows_e[:, None, None] > 0, grad_enk, 0), None
 
 
 # torch 2.13 computes grouped_mm in fp32 but refuses to trace it ("Expected inputs of BF16 type"), so the compiler is

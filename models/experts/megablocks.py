@@ -1,7 +1,7 @@
 """MegaBlocks' kernels on our weights. Everything that touches the package, which is no longer maintained, is in here.
 
-MegaBlocks sorts, counts, gathers and scatters; its expert GEMM is grouped_gemm's where that is installed, and otherwise
-torch's grouped_mm put in its place, which on Hopper is one launch without a host synchronisation.
+MegaBlocks sorts, counts, gathers and scatters. Its expert GEMM is grouped_gemm's, or torch's grouped_mm in its place:
+from Hopper on, where that is one launch without reading back to the host, and wherever grouped_gemm is not installed.
 """
 
 import functools
@@ -11,13 +11,14 @@ import warnings
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from models.experts.grouped import product
 from models.experts.reference import swiglu
 
 PARTS = ("megablocks", "megablocks_ops", "stk", "triton")  # modules, of which the second is compiled with nvcc
 GROUPED_GEMM, TORCH_GEMM = "grouped_gemm", "torch grouped_mm"
+HOPPER = (9, 0)  # compute capability; grouped_gemm reads the experts' sizes on the host, in every layer
 
 
 def unavailable_reason() -> str | None:
@@ -36,8 +37,7 @@ class TorchGemm:
     @staticmethod
     def gmm(a: Tensor, b: Tensor, batch_sizes: Tensor, trans_b: bool = False) -> Tensor:
         """a [rows, k] sorted by expert, b [E, k, n] or with trans_b [E, n, k] -> [rows, n]."""
-        ends = batch_sizes.cumsum(0).to(torch.int32)
-        return F.grouped_mm(a, b.transpose(-2, -1) if trans_b else b, offs=ends)
+        return product(a, b if trans_b else b.transpose(-2, -1), batch_sizes)
 
 
 class _Package(NamedTuple):
@@ -52,7 +52,7 @@ def _package() -> _Package:
         warnings.simplefilter("ignore")  # it warns that grouped_gemm is not there, which is answered below
         ops = importlib.import_module("megablocks.ops")
         util: Any = importlib.import_module("megablocks.grouped_gemm_util")
-    if util.ops is None:
+    if util.ops is None or (torch.cuda.is_available() and torch.cuda.get_device_capability() >= HOPPER):
         util.ops = TorchGemm
     return _Package(ops, util.ops, TORCH_GEMM if util.ops is TorchGemm else GROUPED_GEMM)
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from models.experts import BACKENDS, gemm_of
+from models.experts.grouped import UsedExperts
 from models.experts.megablocks import PARTS, unavailable_reason
 from models.experts.reference import swiglu
 from tests.models.expert_cases import BF16, CASES, Case, run
@@ -44,6 +45,15 @@ def test_grouped_equals_loop(name: str) -> None:
 def test_bf16_equals_the_loop_in_fp32_to_its_rounding(name: str, backend: str) -> None:
     for expected, got in zip(run("reference", CASES[name]), run(backend, CASES[name], torch.bfloat16), strict=True):
         assert float((got - expected).abs().max()) < BF16 * float(expected.abs().max().clamp_min(1))
+
+
+def test_what_a_kernel_leaves_for_an_expert_without_tokens_is_no_gradient() -> None:
+    """Whatever it is: numbers or none."""
+    weight = torch.ones(3, 2, 2, requires_grad=True)
+    left = torch.tensor([1.0, float("nan"), 7.0])[:, None, None].expand(3, 2, 2)
+    UsedExperts.apply(weight, torch.tensor([5, 0, 0])).backward(left)
+    assert weight.grad is not None
+    assert weight.grad[0].eq(1).all() and weight.grad[1:].eq(0).all()
 
 
 @pytest.mark.parametrize("backend", ["reference", "grouped"])
