@@ -1,6 +1,7 @@
 """The `lrladder` command. Exit codes: 0 done, 2 bad input, 3 some trials failed, 130 interrupted."""
 
 import io
+import signal
 import sys
 
 import typer
@@ -21,6 +22,7 @@ for part in (studies, questions, machine):
 
 def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send is a Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without our minus sign is no reason to fail

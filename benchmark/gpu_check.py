@@ -21,6 +21,7 @@ from benchmark.session import make_folder, write_text
 PRESET = "gpu"
 RUNGS = 3  # its first ones, the third as the target
 SHORTER = 8  # times, than its horizons: what is asked is whether they train, not which LR is best
+END_SECONDS = 60  # for a study to save its runs and write its report
 CHECKOUT = Path(__file__).parents[1]
 LRLADDER = (sys.executable, "-c", "from benchmark.cli import main; main()")
 
@@ -94,18 +95,31 @@ def _run(step: Step, out: Path, *, seconds: float) -> dict[str, Any]:
     began = time.monotonic()
     log = out / f"{step.name}.log"
     with log.open("w", encoding="utf-8") as file:
+        env = os.environ | {"COLUMNS": "120"}
+        process = subprocess.Popen(step.command, stdout=file, stderr=file, env=env, cwd=CHECKOUT)
         try:
-            env = os.environ | {"COLUMNS": "120"}
-            done = subprocess.run(
-                step.command, stdout=file, stderr=file, timeout=seconds, env=env, cwd=CHECKOUT, check=False
-            )
+            code = process.wait(seconds)
         except subprocess.TimeoutExpired:
+            _end(process)
             then = "it goes on there" if step.resumable else "it begins again"
             return {"ok": False, "seconds": time.monotonic() - began, "found": f"time is up; {then} next time"}
+        except BaseException:  # Ctrl-C
+            _end(process)
+            raise
     spent = time.monotonic() - began
-    if done.returncode:
-        return {"ok": False, "seconds": spent, "found": f"exit {done.returncode}: {_last(log)}"}
+    if code:
+        return {"ok": False, "seconds": spent, "found": f"exit {code}: {_last(log)}"}
     return {"ok": True, "seconds": spent, "found": step.found(out)}
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """A study saves what it trains, when it is told to end."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _table(todo: Sequence[Step], state: dict[str, Any]) -> Table:

@@ -9,17 +9,16 @@ from rich.table import Table
 from benchmark.assembly import assemble
 from benchmark.config import SimulatedConfig, StudyConfig, load_config
 from benchmark.console import make_console
+from benchmark.ending import exit_code, load_document, millinats, show_counts, stored_measurements
 from benchmark.environment import environment, gpu_names
 from benchmark.errors import InputError
 from benchmark.lab.simulated import SimulatedLab
-from benchmark.lab.store import Store, lock
-from benchmark.lab.trained import labels_of
+from benchmark.lab.store import lock
 from benchmark.planner import plan
 from benchmark.protocol import PARAMETRIZATIONS
 from benchmark.results import SIMULATED, Results
 from benchmark.session import (
     EXIT_DONE,
-    EXIT_FAILED_TRIALS,
     EXIT_INTERRUPTED,
     Session,
     in_order,
@@ -67,16 +66,16 @@ def _simulate(config: StudyConfig, truth: SimulatedConfig, out: Path, console: C
 def _run_and_report(config: StudyConfig, session: Session) -> int:
     out, console = session.out, session.console
     planned = plan(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
-    code = EXIT_DONE
+    interrupted = False
     with session.lab(total_flops=planned.planned.flops) as (lab, progress):
         study = Study(config, lab, on_stage=progress.stage)
         try:
             study.run()
         except KeyboardInterrupt:
-            code = EXIT_INTERRUPTED
-    if code == EXIT_INTERRUPTED and _is_complete(out):
+            interrupted = True
+    if interrupted and _is_complete(out):
         console.print("Interrupted: the complete results that were there are kept; the same command continues.")
-        return code
+        return EXIT_INTERRUPTED
     results = study.results(
         measurements=in_order(lab),
         corpus=dict(session.corpus.manifest),
@@ -88,10 +87,7 @@ def _run_and_report(config: StudyConfig, session: Session) -> int:
     show(results, page, console)
     if saved := lab.planned_tokens - lab.trained_tokens:
         console.print(f"{lab.trained_tokens:,} tokens trained now; stored trunks saved {saved:,} more")
-    if code == EXIT_INTERRUPTED:
-        console.print("Interrupted: everything measured is kept; the same command continues.")
-        return code
-    return EXIT_FAILED_TRIALS if lab.failed else code
+    return exit_code(console, interrupted=interrupted, failed=len(lab.failed))
 
 
 def _is_complete(out: Path) -> bool:
@@ -114,47 +110,21 @@ def show(results: Results, page: Path, console: Console) -> None:
                 found.name,
                 f"{found.lr:.3g}",
                 "-" if found.loss is None else f"{found.loss:.4f} (n={found.n_seeds})",
-                _millinats(found.regret, found.regret_low, found.regret_high),
+                millinats(found.regret, found.regret_low, found.regret_high),
                 f"{found.cost_fraction:.2f}",
             )
     console.print(table)
     for target in results.targets:
         console.print(target.verdict, highlight=False, markup=False)
-    counts = results.trials
-    console.print(
-        f"{counts.finished} trials finished, {counts.diverged} diverged, {counts.failed} failed; "
-        f"{counts.trained_now} trained now"
-    )
-    console.print(f"Report: {page}", soft_wrap=True, markup=False)
-
-
-def _millinats(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "-"
-    interval = "" if low is None or high is None else f" [{1e3 * low:.1f}, {1e3 * high:.1f}]"
-    return f"{1e3 * value:.1f}{interval}"
+    show_counts(results.trials, page, console)
 
 
 def load_results(folder: Path) -> Results:
     """Results of a study folder; from its store where a kill left no results.json. Raises InputError without either."""
-    path = folder / "results.json"
-    if not path.exists() and (folder / "store.sqlite").exists():
-        return results_from_store(folder)
-    try:
-        return Results.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; run `lrladder run PRESET --out {folder}` first") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+    return load_document(folder, Results, results_from_store)
 
 
 def results_from_store(folder: Path) -> Results:
     """What a killed run has measured so far. Proposals are not stored, so targets have no scores yet."""
     config = load_config(str(folder / "config.yaml"))
-    measured = [
-        label.put_on(measurement)
-        for trial, measurements in Store.reopen(folder).all()
-        for label in labels_of(trial, config, PARAMETRIZATIONS)
-        for measurement in measurements
-    ]
-    return assemble(config, measurements=measured)
+    return assemble(config, measurements=stored_measurements(folder, config, PARAMETRIZATIONS))

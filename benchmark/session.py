@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -126,9 +127,11 @@ def start_worker(
     """
     import torch
 
+    from benchmark.training.checkpoints import STOP
     from benchmark.training.corpus import load
     from benchmark.training.loop import train
 
+    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
     torch.set_num_threads(1)
     corpus = load(corpus_path, seq_len, val_documents)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,11 +9,9 @@ from benchmark.axes.config import OFF, AxesConfig, parametrization_name
 from benchmark.axes.planner import plan_axes
 from benchmark.axes.results import AxesResults, VariantResult
 from benchmark.axes.study import assemble_axes, run_axes
+from benchmark.ending import exit_code, load_document, show_counts, stored_measurements
 from benchmark.environment import environment, gpu_names
-from benchmark.errors import InputError
-from benchmark.lab.store import Store
-from benchmark.lab.trained import labels_of
-from benchmark.session import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, in_order, open_session, write_text
+from benchmark.session import in_order, open_session, write_text
 from benchmark.studies import load_study
 from reports.axes_page import write
 
@@ -22,12 +20,12 @@ def run_drift_study(config: AxesConfig, out: Path, *, workers: int | None) -> in
     """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
     with open_session(config, out, workers=workers) as session:
         planned = plan_axes(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
-        code = EXIT_DONE
+        interrupted = False
         with session.lab(total_flops=planned.planned.flops) as (lab, progress):
             try:
                 run_axes(config, lab, on_stage=progress.stage)
             except KeyboardInterrupt:
-                code = EXIT_INTERRUPTED
+                interrupted = True
         results = assemble_axes(
             config,
             measurements=in_order(lab),
@@ -38,10 +36,7 @@ def run_drift_study(config: AxesConfig, out: Path, *, workers: int | None) -> in
         )
         write_text(out / "results.json", results.to_json())
         show(results, write(results, out / "report"), session.console)
-        if code == EXIT_INTERRUPTED:
-            session.console.print("Interrupted: everything measured is kept; the same command continues.")
-            return code
-        return EXIT_FAILED_TRIALS if lab.failed else code
+        return exit_code(session.console, interrupted=interrupted, failed=len(lab.failed))
 
 
 def show(results: AxesResults, page: Path, console: Console) -> None:
@@ -57,12 +52,7 @@ def show(results: AxesResults, page: Path, console: Console) -> None:
             known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
             table.add_row(axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant))
     console.print(table)
-    counts = results.trials
-    console.print(
-        f"{counts.finished} trials finished, {counts.diverged} diverged, {counts.failed} failed; "
-        f"{counts.trained_now} trained now"
-    )
-    console.print(f"Report: {page}", soft_wrap=True, markup=False)
+    show_counts(results.trials, page, console)
 
 
 def _words(variant: VariantResult) -> tuple[str, str]:
@@ -71,23 +61,11 @@ def _words(variant: VariantResult) -> tuple[str, str]:
 
 def load_axes_results(folder: Path) -> AxesResults:
     """Results of a drift study; from its store where a kill left no results.json. Raises InputError without either."""
-    path = folder / "results.json"
-    if not path.exists() and (folder / "store.sqlite").exists():
-        return _from_store(folder)
-    try:
-        return AxesResults.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+    return load_document(folder, AxesResults, _from_store)
 
 
 def _from_store(folder: Path) -> AxesResults:
     config = load_study(str(folder / "config.yaml"))
     assert isinstance(config, AxesConfig)
     names = [parametrization_name(axis.axis, variant) for axis in config.axes for variant in axis.variants]
-    measured = [
-        label.put_on(measurement)
-        for trial, measurements in Store.reopen(folder).all()
-        for label in labels_of(trial, config, names)
-        for measurement in measurements
-    ]
-    return assemble_axes(config, measurements=measured)
+    return assemble_axes(config, measurements=stored_measurements(folder, config, names))

@@ -25,6 +25,7 @@ Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of 
 
 ATTEMPTS = 2  # a fault may be the machine's: each trial gets a second, fresh worker
 LEAVE_SECONDS = 10.0  # assumption: ample for an idle worker
+SAVE_SECONDS = 25.0  # for a busy one; schedulers give all processes of a job 30 s before they kill them
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -63,11 +64,17 @@ class _Worker:
         return outcome
 
     def stop(self) -> None:
-        """An idle worker leaves by itself, and so frees what it shares with the system; a busy one is ended."""
+        """Without waiting: an idle worker leaves by itself, and so frees what it shares with the system; a busy one is
+        told to end, and saves its run first.
+        """
         self.pipe.close()
-        if self.trial is None:
-            self.process.join(LEAVE_SECONDS)
-        self.process.terminate()
+        if self.trial is not None:
+            self.process.terminate()
+
+    def gone(self) -> None:
+        """Wait until it is, and help after a while."""
+        self.process.join(LEAVE_SECONDS if self.trial is None else SAVE_SECONDS)
+        self.process.kill()
         self.process.join()
 
 
@@ -137,14 +144,22 @@ class LocalExecutor:
             with suppress(OSError):  # the fault may be a full disk, and the outcome says it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()
+            worker.gone()
             self._workers[self._workers.index(worker)] = None
         return trial, outcome
 
     def close(self) -> None:
-        for index, worker in enumerate(self._workers):
-            if worker is not None:
-                worker.stop()
-                self._workers[index] = None
+        workers = [worker for worker in self._workers if worker is not None]
+        self._workers = [None] * len(self._workers)
+        for worker in workers:
+            worker.stop()
+        try:
+            for worker in workers:
+                worker.gone()
+        except BaseException:  # Ctrl-C again: at once
+            for worker in workers:
+                worker.process.kill()
+            raise
 
 
 def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int, devices: Sequence[str]) -> None:

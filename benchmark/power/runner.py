@@ -5,15 +5,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.ending import exit_code, load_document, millinats, show_counts, stored_measurements
 from benchmark.environment import environment, gpu_names
-from benchmark.errors import InputError
-from benchmark.lab.store import Store
-from benchmark.lab.trained import labels_of
 from benchmark.power.config import SCHEDULES, PowerStudyConfig
 from benchmark.power.planner import plan_power
 from benchmark.power.results import PowerResults
 from benchmark.power.study import assemble_power, run_power
-from benchmark.session import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED, in_order, open_session, write_text
+from benchmark.session import in_order, open_session, write_text
 from benchmark.studies import load_study
 from reports.power_page import write
 
@@ -22,12 +20,12 @@ def run_power_study(config: PowerStudyConfig, out: Path, *, workers: int | None)
     """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
     with open_session(config, out, workers=workers) as session:
         planned = plan_power(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
-        code = EXIT_DONE
+        interrupted = False
         with session.lab(total_flops=planned.planned.flops) as (lab, progress):
             try:
                 run_power(config, lab, on_stage=progress.stage)
             except KeyboardInterrupt:
-                code = EXIT_INTERRUPTED
+                interrupted = True
         results = assemble_power(
             config,
             measurements=in_order(lab),
@@ -38,10 +36,7 @@ def run_power_study(config: PowerStudyConfig, out: Path, *, workers: int | None)
         )
         write_text(out / "results.json", results.to_json())
         show(results, write(results, out / "report"), session.console)
-        if code == EXIT_INTERRUPTED:
-            session.console.print("Interrupted: everything measured is kept; the same command continues.")
-            return code
-        return EXIT_FAILED_TRIALS if lab.failed else code
+        return exit_code(session.console, interrupted=interrupted, failed=len(lab.failed))
 
 
 def show(results: PowerResults, page: Path, console: Console) -> None:
@@ -70,39 +65,15 @@ def show(results: PowerResults, page: Path, console: Console) -> None:
             f"{setting.tokens_share:.2f}",
         )
     console.print(table)
-    counts = results.trials
-    console.print(
-        f"{counts.finished} trials finished, {counts.diverged} diverged, {counts.failed} failed; "
-        f"{counts.trained_now} trained now"
-    )
-    console.print(f"Report: {page}", soft_wrap=True, markup=False)
-
-
-def millinats(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None:
-        return "-"
-    interval = "" if low is None or high is None else f" [{1e3 * low:.1f}, {1e3 * high:.1f}]"
-    return f"{1e3 * value:.1f}{interval}"
+    show_counts(results.trials, page, console)
 
 
 def load_power_results(folder: Path) -> PowerResults:
     """Results of a Power study; from its store where a kill left no results.json. Raises InputError without either."""
-    path = folder / "results.json"
-    if not path.exists() and (folder / "store.sqlite").exists():
-        return _from_store(folder)
-    try:
-        return PowerResults.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+    return load_document(folder, PowerResults, _from_store)
 
 
 def _from_store(folder: Path) -> PowerResults:
     config = load_study(str(folder / "config.yaml"))
     assert isinstance(config, PowerStudyConfig)
-    measured = [
-        label.put_on(measurement)
-        for trial, measurements in Store.reopen(folder).all()
-        for label in labels_of(trial, config, SCHEDULES)
-        for measurement in measurements
-    ]
-    return assemble_power(config, measurements=measured)
+    return assemble_power(config, measurements=stored_measurements(folder, config, SCHEDULES))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +18,15 @@ FORMAT = 2  # of a file; another is passed over, and the run trains anew
 MAX_BYTES = 256 * 2**20  # of a trunk kept for longer horizons; assumption: larger ones are not worth their disk
 EVERY_SECONDS = 120.0  # between checkpoints, so that a kill costs no more
 SHARE = 0.05  # of the time that may go into writing them
+WORTH_SECONDS = 10.0  # of training since the last checkpoint, for one more when the process is told to end
+STOP = threading.Event()  # the process has been told to end: its run saves itself after the step that it is in
 
 
 class EngineState(NamedTuple):
-    """Every tensor that training changes: parameters, fp32 masters where there are any, and AdamW moments.
+    """Every tensor that training changes: parameters, those that are updated in their place, and AdamW moments.
 
-    The engine's inner optimizer holds the tensors that are really updated: the parameters themselves at stage 0 in
-    fp32, flat fp32 partitions under bf16 or ZeRO 1. The data position is the step number, which is in Position.
+    The engine's inner optimizer holds the tensors that are really updated: the parameters themselves at stage 0, flat
+    partitions under ZeRO 1. The data position is the step number, which is in Position.
     """
 
     params: list[Tensor]
@@ -136,17 +139,20 @@ def _plain(known: Known) -> dict[str, Any]:
 
 
 class Clock:
-    """When a run is to be saved: every EVERY_SECONDS, and more rarely where writing takes long."""
+    """When a run is to be saved: every EVERY_SECONDS, more rarely where writing takes long, and before it is ended."""
 
     def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
         self._every = every_seconds
-        self._next = time.monotonic() + every_seconds
+        self._last = time.monotonic()
+        self._next = self._last + every_seconds
 
     def due(self) -> bool:
-        return time.monotonic() >= self._next
+        now = time.monotonic()
+        return now >= self._next or (STOP.is_set() and now - self._last >= WORTH_SECONDS)
 
     def saved(self, seconds: float) -> None:
-        self._next = time.monotonic() + max(self._every, seconds / SHARE)
+        self._last = time.monotonic()
+        self._next = self._last + max(self._every, seconds / SHARE)
 
 
 def _parameters(engine: Any) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """One training run that can be stopped, branched and continued: engine, data position, losses and what is watched."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 from benchmark.lab.trial import Trial, branch_point, reference
 from benchmark.schedules import factor
 from benchmark.training.checkpoints import (
+    STOP,
     Clock,
     EngineState,
     Known,
@@ -74,7 +76,9 @@ class Run:
         return self._seconds_before + time.perf_counter() - self._started
 
     def train_to(self, tokens: int, *, horizon: int) -> None:
-        """Train until `tokens` are consumed, on the LR schedule of `horizon`. Raises Diverged."""
+        """Train until `tokens` are consumed, on the LR schedule of `horizon`. Raises Diverged, and SystemExit when told
+        to end.
+        """
         trial = self.trial
         while self.tokens < tokens:
             lr = trial.lr * factor(
@@ -85,6 +89,8 @@ class Run:
             if self.path is not None and self.clock.due():
                 self._read()
                 self._save(self.path)
+            if STOP.is_set():
+                raise SystemExit(128 + signal.SIGTERM)
         self._read()
 
     def _step(self, lr: float, *, decaying: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.lab.trial import Trial
 from paradigms.base import Measurement
 
-FAULTY_SEED, DEADLY_SEED = 13, 66
+FAULTY_SEED, DEADLY_SEED, ENDLESS_SEED, FOLLOWING_SEED = 13, 66, 99, 100
 Log = Callable[[dict[str, object]], None]
 
 
@@ -34,7 +34,10 @@ def fake_measurements(trial: Trial) -> list[Measurement]:
 
 
 def start(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
-    """Runner that leaves a mark per run; seed 13 always raises, seed 66 kills its worker at the first try."""
+    """Runner that leaves a mark per run; seed 13 always raises, seed 66 kills its worker at the first try.
+
+    Seed 99 trains until it is told to end, and leaves the file `saved`; seed 100 ends once seed 99 has begun.
+    """
 
     def run(trial: Trial, log: Log) -> list[Measurement]:
         log({"step": 0})
@@ -46,6 +49,18 @@ def start(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
             raise RuntimeError("planted\nfault")
         if trial.seed == DEADLY_SEED and first:
             os.kill(os.getpid(), signal.SIGKILL)
+        if trial.seed == ENDLESS_SEED:
+            _train_until_told(folder)
+        if trial.seed == FOLLOWING_SEED:
+            (folder / "begun").read_text()
         return fake_measurements(trial)
 
     return run
+
+
+def _train_until_told(folder: Path) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # it may come before it is waited for
+    (folder / "begun").write_text("")  # a named pipe, read by the runner that follows
+    signal.sigwait({signal.SIGTERM})
+    (folder / "saved").touch()
+    raise SystemExit

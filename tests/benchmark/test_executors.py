@@ -1,5 +1,6 @@
 """Workers: every trial comes back once, faults are retried, a dead worker is replaced."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from benchmark.lab.executors import Fault, LocalExecutor
-from tests.benchmark.fake_runner import DEADLY_SEED, FAULTY_SEED, fake_measurements, start
+from tests.benchmark.fake_runner import (
+    DEADLY_SEED,
+    ENDLESS_SEED,
+    FAULTY_SEED,
+    FOLLOWING_SEED,
+    fake_measurements,
+    start,
+)
 from tests.benchmark.trials import tiny_trial
 
 
@@ -39,6 +47,15 @@ def test_killed_worker_is_replaced_and_its_trial_gives_the_same_result(executor:
     outcomes = {trial.id: outcome for trial, outcome in executor.run(trials)}
     assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}
     assert (tmp_path / f"ran-{trials[0].id}").read_text() == "xx"
+
+
+def test_a_busy_worker_is_told_to_end_and_waited_for(executor: LocalExecutor, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "begun")
+    trials = [tiny_trial(seed=seed) for seed in (ENDLESS_SEED, FOLLOWING_SEED)]
+    first, _ = next(executor.run(trials))
+    assert first.seed == FOLLOWING_SEED
+    executor.close()
+    assert (tmp_path / "saved").exists()
 
 
 def test_nothing_to_do_starts_no_worker(executor: LocalExecutor, tmp_path: Path) -> None:

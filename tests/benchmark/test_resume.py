@@ -1,5 +1,6 @@
 """A run that is stopped, kept or continued gives what an uninterrupted one gives."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import torch
 
 from benchmark.config import OptimizerConfig
 from benchmark.schedules import ScheduleConfig
+from benchmark.training import checkpoints
+from benchmark.training import run as run_module
 from benchmark.training.checkpoints import Clock
 from benchmark.training.corpus import Corpus
 from benchmark.training.loop import train
@@ -93,6 +96,34 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_numbers(
     assert continued[0].trained_tokens == whole[0].trained_tokens
     again = train(trial, corpus, log=no_log, trunks=tmp_path)  # killed between training and storing
     assert [outcome(m) for m in again] == [outcome(m) for m in whole]
+
+
+def test_a_run_that_is_told_to_end_saves_itself_first(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = tiny_trial()
+    whole = train(trial, corpus, log=no_log)
+    monkeypatch.setattr(checkpoints, "WORTH_SECONDS", 0.0)
+    stop = threading.Event()
+    for module in (checkpoints, run_module):
+        monkeypatch.setattr(module, "STOP", stop)
+    real = Run._step
+
+    def told(self: Run, lr: float, *, decaying: bool) -> None:
+        real(self, lr, decaying=decaying)
+        if self.step == 14:
+            stop.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_step", told)
+        with pytest.raises(SystemExit):
+            train(trial, corpus, log=no_log, trunks=tmp_path)
+    stop.clear()
+    rows: list[dict[str, object]] = []
+    continued = train(trial, corpus, log=rows.append, trunks=tmp_path)
+    assert {"continued_from_tokens": 14 * BATCH} in rows
+    assert [outcome(m) for m in continued] == [outcome(m) for m in whole]
+    assert continued[0].trained_tokens == whole[0].trained_tokens
 
 
 def test_a_full_disk_stops_no_training(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

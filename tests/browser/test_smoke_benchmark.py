@@ -140,6 +140,7 @@ def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cach
     assert partial["complete"] is False
     assert partial["missing"]
     assert (tmp_path / "report" / "index.html").exists()
+    assert _stop_after(_start(tmp_path, cache), 3, signal.SIGTERM) == 130  # a scheduler's way
     (tmp_path / "results.json").unlink()
     assert _stop_after(_start(tmp_path, cache), 8, signal.SIGKILL) == -signal.SIGKILL
     killed = load_results(tmp_path)  # what `status` and `report` show of it
