@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.experts.permuted import ExpertBackend, count
+from models.experts.permuted import ExpertBackend, chosen
 from models.experts.reference import swiglu
 from models.roles import Role, Tag, linear, parameter
 from models.shape import ModelShape
@@ -30,16 +30,18 @@ class Routing(NamedTuple):
 def route(logits_te: Tensor, top_k: int) -> Routing:
     """Softmax over the chosen top-k in fp32: the same as a softmax over all, renormalised over the top-k."""
     logits_te = logits_te.float()
-    chosen_tk, expert_tk = logits_te.topk(top_k, dim=-1)
+    expert_tk = logits_te.detach().topk(top_k, dim=-1).indices
     num_experts = logits_te.shape[-1]
-    load_e = count(expert_tk, num_experts).float() / expert_tk.numel()
+    is_chosen_tke = chosen(expert_tk, num_experts)
+    logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # no scatter in its backward: see `Taken`
+    load_e = is_chosen_tke.sum((0, 1)).float() / expert_tk.numel()
     probability_e = logits_te.softmax(-1).mean(0)
     losses = RouterLosses(
         load_balance=num_experts * (load_e * probability_e).sum(),  # Switch, arXiv 2101.03961 eq. 4
         router_z=logits_te.logsumexp(-1).square().mean(),  # ST-MoE, arXiv 2202.08906 eq. 5
         load_e=load_e,
     )
-    return Routing(chosen_tk.softmax(-1), expert_tk, losses)
+    return Routing(logits_tk.softmax(-1), expert_tk, losses)
 
 
 class MoE(nn.Module):

@@ -56,7 +56,7 @@ class Transformer(nn.Module):
     def __init__(self, shape: ModelShape, *, backend: str = "grouped", dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         vocab, width = shape.vocab_size, shape.width
-        self.shape, self.dtype = shape, dtype
+        self.shape, self.backend, self.dtype = shape, backend, dtype
         self.head_multiplier = self.branch_multiplier = 1.0
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))

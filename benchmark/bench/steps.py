@@ -28,7 +28,9 @@ def seconds_per_step(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     runs = {OURS: Run(trial, corpus, lambda row: None, compiled=compiled)}
     room = gpu_bytes()
-    if compiled and (room is None or 3 * memory_bytes(trial) < room):  # all contestants are in memory at once
+    if runs[OURS].compiled and (
+        room is None or 3 * memory_bytes(trial) < room
+    ):  # all contestants are in memory at once
         runs[UNCOMPILED] = Run(trial, corpus, lambda row: None)
     contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
     contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}

@@ -55,7 +55,7 @@ def train(
             trained_tokens=run.trained_tokens,
             role_lrs=trial.role_lrs,
             expert_gemm=gemm_of(trial.expert_backend) if trial.shape.num_experts > 1 else None,
-            compiled=compiled,
+            compiled=run.compiled,
             **run.readings[horizon][1],
         )
         for horizon in trial.horizons

@@ -55,7 +55,6 @@ class Run:
         device = self.engine.device
         probe = torch.from_numpy(corpus.val_windows[:PROBE_WINDOWS, :-1].astype("int64")).to(device)
         self.watch = Watch(self.engine, probe)
-        self.loss = compile_blocks(self.engine.module) if compiled else next_token_loss
         self.rule = DivergenceRule(trial.shape.vocab_size)
         self.step, self.losses = 0, list[float]()
         self.readings: dict[int, Reading] = {}
@@ -66,6 +65,10 @@ class Run:
         # A GPU is not waited for at every step: its numbers are read together, at every probe.
         self._read_every = EVERY if device.type == "cuda" else 1
         self._unread: list[tuple[int, Tensor]] = []
+        loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
+        self.loss, self.compiled = loss or next_token_loss, loss is not None
+        if compiled and not self.compiled:
+            log({"note": "trained uncompiled: what torch compiled gives other gradients than the model as written"})
 
     @property
     def tokens(self) -> int:

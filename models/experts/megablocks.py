@@ -61,18 +61,41 @@ def gemm_name() -> str:
     return _package().gemm_name
 
 
-@torch.compiler.disable
+class _Sorted(NamedTuple):
+    """Rows of (token, choice) by expert: what scatter needs to put them back, and the GEMM with its sizes."""
+
+    place_r: Tensor
+    expert_r: Tensor
+    ends_e: Tensor
+    sizes_e: Tensor
+    gmm: Any  # as `TorchGemm.gmm`
+
+
 def megablocks_experts(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
-    """SwiGLU experts on the tokens routed to them, weighted and added up, [T, d] in x's dtype."""
+    """SwiGLU experts on the tokens routed to them, weighted and added up, [T, d] in x's dtype.
+
+    torch.compile sees what lies between MegaBlocks' kernels, as SwiGLU alone would move as much memory as a GEMM.
+    """
+    x_rd, rows = _gather(x_td, expert_tk, len(up_e2hd))
+    hidden_rh = swiglu(rows.gmm(x_rd, up_e2hd, rows.sizes_e, trans_b=True))
+    y_rd = rows.gmm(hidden_rh, down_edh, rows.sizes_e, trans_b=True)
+    return _scatter(y_rd, weight_tk, rows)
+
+
+@torch.compiler.disable
+def _gather(x_td: Tensor, expert_tk: Tensor, num_experts: int) -> tuple[Tensor, _Sorted]:
     ops, gemm, name = _package()
-    num_experts, top_k = len(up_e2hd), expert_tk.shape[-1]
     chosen_r = expert_tk.flatten().to(torch.int32)
     expert_r, place_r = ops.sort(chosen_r, max(1, (num_experts - 1).bit_length()))  # bits that tell experts apart
     rows_e = ops.histogram(chosen_r, num_experts)
     ends_e = ops.inclusive_cumsum(rows_e, 0).view(-1)  # it drops the only dimension of a single expert
-    x_rd = ops.gather(x_td, place_r, expert_r, ends_e, top_k)
+    x_rd = ops.gather(x_td, place_r, expert_r, ends_e, expert_tk.shape[-1])
     sizes_e = rows_e.long().cpu() if name == GROUPED_GEMM else rows_e  # grouped_gemm reads sizes on the host
-    hidden_rh = swiglu(gemm.gmm(x_rd, up_e2hd, sizes_e, trans_b=True))
-    y_rd = gemm.gmm(hidden_rh, down_edh, sizes_e, trans_b=True)
-    y_td: Tensor = ops.scatter(y_rd, place_r, expert_r, weight_tk.flatten(), ends_e, top_k)
+    return x_rd, _Sorted(place_r, expert_r, ends_e, sizes_e, gemm.gmm)
+
+
+@torch.compiler.disable
+def _scatter(y_rd: Tensor, weight_tk: Tensor, rows: _Sorted) -> Tensor:
+    ops = _package().ops
+    y_td: Tensor = ops.scatter(y_rd, rows.place_r, rows.expert_r, weight_tk.flatten(), rows.ends_e, weight_tk.shape[-1])
     return y_td

@@ -1,6 +1,7 @@
 """Rows of (token, choice) sorted by expert in torch, for GEMMs that know nothing of routing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,10 +11,9 @@ RowsBackend = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 ExpertBackend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def count(expert_tk: Tensor, num_experts: int) -> Tensor:
-    """Rows of each expert, [E] int64. Its size does not depend on the data, unlike bincount's: it can be compiled."""
-    chosen = expert_tk.flatten()
-    return chosen.new_zeros(num_experts).scatter_add_(0, chosen, torch.ones_like(chosen))
+def chosen(expert_tk: Tensor, num_experts: int) -> Tensor:
+    """Which expert each choice is, [T, k, E] of bools."""
+    return expert_tk[..., None] == torch.arange(num_experts, device=expert_tk.device)
 
 
 def permuted(experts: RowsBackend) -> ExpertBackend:
@@ -22,12 +22,32 @@ def permuted(experts: RowsBackend) -> ExpertBackend:
     def run(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
         top_k = expert_tk.shape[-1]
         order = expert_tk.flatten().argsort(stable=True)  # rows of (token, choice), grouped by expert
-        rows_e = count(expert_tk, len(up_e2hd))
-        y_rd = experts(x_td[order // top_k], rows_e, up_e2hd, down_edh)
-        y_tkd = y_rd[_inverse(order)].view(-1, top_k, x_td.shape[-1])
+        inverse = _inverse(order)
+        rows_e = chosen(expert_tk, len(up_e2hd)).sum((0, 1))
+        x_rd = Taken.apply(x_td, order // top_k, inverse.view(-1, top_k))
+        y_rd = experts(x_rd, rows_e, up_e2hd, down_edh)
+        y_tkd = Taken.apply(y_rd, inverse, order[:, None]).view(-1, top_k, x_td.shape[-1])
         return (y_tkd * weight_tk.to(y_tkd.dtype)[..., None]).sum(1)
 
     return run
+
+
+class Taken(torch.autograd.Function):
+    """x[index], for an index that takes every row of x n times, at the places `back` [rows of x, n].
+
+    The backward pass gathers as well. What autograd would write is a scatter: atomic adds on a GPU, and on a CPU
+    something that torch 2.13 may compile to run after its reader (docs/performance.md).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return x[index]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return grad[back].sum(1), None, None
 
 
 def _inverse(order: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Run MegaBlocks' Triton kernels in Triton's interpreter against the loop; a process of its own, TRITON_INTERPRET set.
 
 Prints one JSON line: by dtype and case, the largest miss of output and gradients over their largest entry; the GEMM;
-the kernels that ran, each with its arguments.
+the kernels that ran, each with its arguments; by dtype, whether a model compiled around them has the written gradients.
 """
 
 import json
@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from models.experts import gemm_of
+from models.parametrization import build
+from models.regions import compile_blocks, compiler_missing
+from models.rules import MUTRANSFER
 from tests.models.expert_cases import CASES, Case, run
+from tests.models.shapes import moe_shape
 
 
 def _sort(x: Tensor, end_bit: int, x_out: Tensor, iota_out: Tensor) -> None:
@@ -83,12 +87,22 @@ def main() -> None:
         str(dtype): {name: _misses(case, dtype) for name, case in CASES.items()}
         for dtype in (torch.float32, torch.bfloat16)
     }
-    print(json.dumps({"gemm": gemm, "misses": misses, "calls": list(calls)}))
+    agrees = {str(dtype): _agrees(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    print(json.dumps({"gemm": gemm, "misses": misses, "calls": list(calls), "agrees": agrees}))
 
 
 def _misses(case: Case, dtype: torch.dtype) -> list[float]:
     pairs = zip(run("megablocks", case, dtype), run("reference", case), strict=True)
     return [float((got - expected).abs().max() / expected.abs().max().clamp_min(1)) for got, expected in pairs]
+
+
+def _agrees(dtype: torch.dtype) -> bool | None:
+    """None where nothing can be compiled."""
+    if compiler_missing() is not None:
+        return None
+    shape = moe_shape(depth=1, seq_len=8)
+    built = build(MUTRANSFER, shape, shape, backend="megablocks", embedding_std=1.0, seed=0, dtype=dtype)
+    return compile_blocks(built.model, batch=2) is not None
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmark.training.loop import train
+from models import regions
 from models.calls import calls_of
 from models.parametrization import build
-from models.regions import compile_blocks, compiler_missing
+from models.regions import agree, compile_blocks, compiler_missing
 from models.rules import MUTRANSFER
 from models.transformer import Transformer, next_token_loss
 from tests.benchmark.trials import tiny_corpus, tiny_trial
@@ -21,9 +23,9 @@ def _needs_a_compiler() -> None:
         pytest.skip(reason)
 
 
-def _model() -> Transformer:
+def _model(**changes: int) -> Transformer:
     """Deeper and wider than its base, so that no multiplier is 1."""
-    shape = moe_shape(width=64, expert_width=64, depth=3)
+    shape = moe_shape(**({"width": 64, "expert_width": 64, "depth": 3} | changes))
     return build(MUTRANSFER, shape, moe_shape(), backend="grouped", embedding_std=1.0, seed=0).model
 
 
@@ -32,7 +34,8 @@ def test_compiled_equals_written() -> None:
     torch._dynamo.utils.counters.clear()
     written, compiled = _model(), _model()
     assert written.head_multiplier != 1 and written.branch_multiplier != 1
-    loss_of = compile_blocks(compiled)
+    loss_of = compile_blocks(compiled, batch=4)
+    assert loss_of is not None
     tokens = torch.randint(0, 64, (4, 17), generator=torch.Generator().manual_seed(0))
     found = []
     for model, loss_fn in ((written, next_token_loss), (compiled, loss_of)):
@@ -59,3 +62,39 @@ def test_a_compiled_trial_gives_the_uncompiled_losses(tmp_path: Path) -> None:
     assert [m.compiled for m in (*written, *compiled)] == [False, False, True, True]
     for one, other in zip(written, compiled, strict=True):
         assert other.loss == pytest.approx(one.loss, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"width": 32, "expert_width": 32, "seq_len": 8},  # 16 tokens, 32 rows, 32 wide: once 100% off in the router
+        {"width": 32, "expert_width": 16, "seq_len": 8, "num_experts": 16, "top_k": 4},
+    ],
+)
+def test_sizes_that_coincide(sizes: dict[str, int]) -> None:
+    assert compile_blocks(_model(depth=1, **sizes), batch=2) is not None
+
+
+def _half_the_gradient(loss: Tensor) -> Tensor:
+    return loss.detach() + 0.5 * (loss - loss.detach())
+
+
+def test_what_is_compiled_wrongly_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The loss is the same, its gradient is not: the trial runs as written, and its log and measurement say so."""
+    right = regions.next_token_loss
+    monkeypatch.setattr(regions, "_AGREED", {})
+    monkeypatch.setattr(regions, "_compiled_loss", lambda: lambda *args: _half_the_gradient(right(*args)))
+    rows: list[dict[str, object]] = []
+    corpus = tiny_corpus(tmp_path)
+    (written,) = train(tiny_trial(), corpus, log=lambda row: None)[:1]
+    (guarded,) = train(tiny_trial(), corpus, log=rows.append, compiled=True)[:1]
+    assert not guarded.compiled and guarded.loss == written.loss
+    assert any("uncompiled" in str(row.get("note")) for row in rows)
+
+
+def test_agreement_is_by_tensor_and_knows_no_nan() -> None:
+    one, small = torch.ones(4), torch.full((4,), 1e-3)
+    assert agree([one, small], [one, small], 1e-3)
+    assert not agree([one, small * 1.01], [one, small], 1e-3)  # however small beside the others
+    assert agree([one, torch.full((4,), 1e-9)], [one, torch.zeros(4)], 1e-3)  # rounding where nothing should be
+    assert not agree([one, torch.full((4,), torch.nan)], [one, small], 1e-3)
