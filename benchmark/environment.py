@@ -9,6 +9,7 @@ from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 PER_GPU = 4  # assumption, unmeasured: small models leave most of a GPU idle, and more processes hide their launches
+DRIVER_SIGNS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg")  # bare metal, some containers, WSL
 PACKAGES = ("torch", "deepspeed", "mup", "numpy", "pandas", "seaborn")
 
 
@@ -58,7 +59,7 @@ def _memory() -> str:
 
 def gpu_names() -> list[str]:
     """Names of the CUDA devices. Without NVIDIA's kernel driver torch, seconds to import, is not asked."""
-    if not Path("/proc/driver/nvidia").exists():
+    if not any(Path(sign).exists() for sign in DRIVER_SIGNS):
         return []
     import torch
 
@@ -84,6 +85,13 @@ def gpu_bytes() -> int | None:
 def default_workers() -> int:
     """Several workers per GPU, which share it where their trials fit, else one per core."""
     return PER_GPU * len(gpu_names()) or _cores()
+
+
+def train_alone() -> None:
+    """Make this process the only rank of what it trains: RANK and WORLD_SIZE of a cluster's job are the job's, and a
+    trial that took them for its own would wait for others.
+    """
+    os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
 
 
 def keep_freed_memory() -> None:

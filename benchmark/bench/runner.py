@@ -23,7 +23,7 @@ from benchmark.bench.steps import (
     startup_seconds,
 )
 from benchmark.config import StudyConfig, load_config
-from benchmark.environment import environment, gpu_names, keep_freed_memory
+from benchmark.environment import cuda_devices, environment, gpu_names, keep_freed_memory, train_alone
 from benchmark.errors import InputError
 from benchmark.lab.executors import LocalExecutor
 from benchmark.lab.trial import Trial, resolve
@@ -44,6 +44,7 @@ def run_bench(config: StudyConfig, out: Path, console: Console, *, rounds: int, 
     if config.expert_backend == "megablocks" and (reason := unavailable_reason()):
         raise InputError(reason)
     torch.set_num_threads(1)
+    train_alone()
     keep_freed_memory()  # as workers do; the peer gains by it too
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     corpus = prepare(config.corpus, seq_len=config.base.shape.seq_len, cache=cache_folder())
@@ -115,7 +116,7 @@ def _sweep_seconds(config: StudyConfig, corpus: Corpus, rung: str, workers: int)
     trials = [_trial(config, rung, corpus).model_copy(update={"seed": seed}) for seed in range(workers + TRIALS)]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "trials").mkdir()
-        executor = LocalExecutor(Path(folder), start, workers=workers, devices=())
+        executor = LocalExecutor(Path(folder), start, workers=workers, devices=cuda_devices())
         try:
             list(executor.run(trials[TRIALS:]))  # one each: imports and caches
             begun = time.perf_counter()

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from benchmark.environment import keep_freed_memory
+from benchmark.environment import keep_freed_memory, train_alone
 from benchmark.lab.store import TrialLog
 from benchmark.lab.trial import Trial
 from benchmark.loggers import copies
@@ -79,7 +79,8 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs.
+    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs,
+    and without any they train on the CPU.
 
     Trials share a device where `fits` says that they can; the first on it is never asked for.
     """
@@ -202,9 +203,9 @@ def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> No
     if os.getppid() != parent:  # it died before prctl
         os._exit(1)
     keep_freed_memory()
+    train_alone()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if devices:
-        os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)] if devices else ""
     (folder / "logs").mkdir(exist_ok=True)
     file = os.open(folder / "logs" / f"worker-{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)

@@ -17,6 +17,9 @@ THREADS = "TORCHINDUCTOR_COMPILE_THREADS"
 # Training FLOPs of a trial from which compiling its shape pays. CPU: about 2 s of one core; a shape costs 15 s once and
 # 0.5 s in each later process, and gains a fifth (docs/performance.md). GPU: the same reasoning, unmeasured.
 PAYS_FROM = {"cpu": 5e10, "cuda": 1e15}
+# Processes that compile for one worker. CPU: every core has its worker, and helpers would outlive one that is stopped.
+# GPU: several workers share the cores, where torch would start a helper a core for each; 4 is an assumption.
+HELPERS = {"cpu": "1", "cuda": "4"}
 
 
 def choose(choice: Choice) -> None:
@@ -40,8 +43,7 @@ def prepare(cache: Path, device: str) -> bool:
     if chosen() == "off":
         return False
     os.environ.setdefault(CACHE, str(cache))
-    if device == "cpu":
-        os.environ.setdefault(THREADS, "1")  # every core has its worker; helpers would outlive one that is stopped
+    os.environ.setdefault(THREADS, HELPERS[device])
     from models.regions import compiler_missing
 
     if (reason := compiler_missing()) is not None:

@@ -132,14 +132,18 @@ def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _publish(building, entry)
     except OSError as error:
-        raise InputError(f"{entry.parent}: corpus cannot be cached here: {error.strerror or error}") from error
+        why = f"corpus cannot be cached here ({error.strerror or error}); name another folder in LRLADDER_CACHE"
+        raise InputError(f"{entry.parent}: {why}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def _publish(building: Path, entry: Path) -> None:
+    """A rename onto an entry fails, so the first of several processes wins, and nobody moves what it may be reading."""
+    with contextlib.suppress(OSError):
+        building.rename(entry)
     if _read_manifest(entry) is not None:
-        return  # another process was first
+        return
     damaged = building.with_name(f"{building.name}-damaged")
     with contextlib.suppress(FileNotFoundError):
         entry.rename(damaged)

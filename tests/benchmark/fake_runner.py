@@ -10,6 +10,7 @@ from benchmark.lab.trial import Trial
 from paradigms.base import Measurement
 
 FAULTY_SEED, DEADLY_SEED, ENDLESS_SEED, FOLLOWING_SEED = 13, 66, 99, 100
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 Log = Callable[[dict[str, object]], None]
 
 
@@ -56,6 +57,12 @@ def start(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
         return fake_measurements(trial)
 
     return run
+
+
+def start_and_tell_ranks(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
+    """Leaves the ranks that training would see in the file `ranks`."""
+    (folder / "ranks").write_text(" ".join(os.environ.get(name, "unset") for name in RANKS))
+    return start(folder)
 
 
 def _train_until_told(folder: Path) -> None:

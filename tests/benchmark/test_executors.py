@@ -13,8 +13,10 @@ from tests.benchmark.fake_runner import (
     ENDLESS_SEED,
     FAULTY_SEED,
     FOLLOWING_SEED,
+    RANKS,
     fake_measurements,
     start,
+    start_and_tell_ranks,
 )
 from tests.benchmark.trials import tiny_trial
 
@@ -56,6 +58,17 @@ def test_a_busy_worker_is_told_to_end_and_waited_for(executor: LocalExecutor, tm
     assert first.seed == FOLLOWING_SEED
     executor.close()
     assert (tmp_path / "saved").exists()
+
+
+def test_workers_train_alone_in_a_job_of_several_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(RANKS, ("3", "1", "8"), strict=True):
+        monkeypatch.setenv(name, value)
+    made = LocalExecutor(tmp_path, partial(start_and_tell_ranks, tmp_path), workers=1)
+    try:
+        list(made.run([tiny_trial()]))
+    finally:
+        made.close()
+    assert (tmp_path / "ranks").read_text() == "0 0 1"
 
 
 def test_nothing_to_do_starts_no_worker(executor: LocalExecutor, tmp_path: Path) -> None:
