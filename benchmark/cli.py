@@ -6,8 +6,8 @@ import sys
 
 import typer
 
-from benchmark.commands import machine, questions, studies
-from benchmark.errors import InputError
+from lrladder.benchmark.commands import machine, questions, studies
+from lrladder.benchmark.errors import InputError
 
 app = typer.Typer(
     name="lrladder",

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from models.shape import ModelShape
+from lrladder.models.shape import ModelShape
 
 
 class Base(BaseModel):

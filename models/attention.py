@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.roles import Role, Tag, linear, parameter
-from models.shape import ModelShape
+from lrladder.models.parameters import linear, parameter
+from lrladder.models.roles import Role, Tag
+from lrladder.models.shape import ModelShape
 
 ROPE_BASE = 10_000.0  # RoFormer, arXiv 2104.09864
 NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite, far below any activation's mean square

@@ -23,11 +23,16 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.calls import Call, attention_logits, calls_of, inside
-from models.parametrization import Built, param_groups
-from models.roles import tag_of
-from models.shape import ModelShape
-from models.transformer import Block, Transformer, next_token_loss
+from lrladder.models.hooks import (
+    Call,
+    attention_logits,
+    calls_of,
+    inside,
+)
+from lrladder.models.parameters import tag_of
+from lrladder.models.parametrization import Built, param_groups
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Block, Transformer, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.experts.permuted import ExpertBackend, chosen
-from models.experts.reference import swiglu
-from models.roles import Role, Tag, linear, parameter
-from models.shape import ModelShape
+from lrladder.models.experts.permuted import ExpertBackend, chosen
+from lrladder.models.experts.reference import swiglu
+from lrladder.models.parameters import linear, parameter
+from lrladder.models.roles import Role, Tag
+from lrladder.models.shape import ModelShape
 
 
 class RouterLosses(NamedTuple):

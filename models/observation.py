@@ -10,10 +10,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.calls import Call, attention_logits, calls_of, inside
-from models.experts.reference import swiglu
-from models.roles import Role, linear, tag_of
-from models.transformer import Block, Transformer
+from lrladder.models.experts.reference import swiglu
+from lrladder.models.hooks import (
+    Call,
+    attention_logits,
+    calls_of,
+    inside,
+)
+from lrladder.models.parameters import linear, tag_of
+from lrladder.models.roles import Role
+from lrladder.models.transformer import Block, Transformer
 
 Metrics = dict[str, float]
 

@@ -8,10 +8,18 @@ import mup
 import torch
 from torch import nn
 
-from models.roles import Role, tag_of
-from models.rules import AT_BASE, Ratios, Rule, Rules, TokenRule, rule
-from models.shape import ModelShape
-from models.transformer import Transformer
+from lrladder.models.parameters import tag_of
+from lrladder.models.roles import Role
+from lrladder.models.rules import (
+    AT_BASE,
+    Ratios,
+    Rule,
+    Rules,
+    TokenRule,
+    rule,
+)
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Transformer
 
 
 class Built(NamedTuple):

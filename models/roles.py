@@ -3,10 +3,6 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 
 class Role(StrEnum):
     EMBEDDING = "embedding"
@@ -31,22 +27,3 @@ class Tag(NamedTuple):
     fan_out: int
     writes_residual: bool = False
     in_block: bool = True
-
-
-def parameter(*shape: int, tag: Tag, device: torch.device | str | None = None) -> nn.Parameter:
-    """An uninitialised parameter that carries its tag. Matrices are [..., fan_out, fan_in], as in nn.Linear."""
-    made = nn.Parameter(torch.empty(*shape, device=device))
-    made.tag = tag  # type: ignore[attr-defined]
-    return made
-
-
-def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x W^T in the dtype of x: weights stay in fp32, bf16 is for activations and products."""
-    return F.linear(x, weight.to(x.dtype))
-
-
-def tag_of(param: nn.Parameter, name: str) -> Tag:
-    tag = getattr(param, "tag", None)
-    if not isinstance(tag, Tag):
-        raise ValueError(f"parameter {name} has no role; make it with models.roles.parameter")
-    return tag

@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from models.roles import Role, Tag
+from lrladder.models.roles import Role, Tag
 
 DEPTH_ALPHA = {"completep": 1.0, "depth_mup": 0.5}
 POWER_EXPONENT = -0.51  # of tokens at a given batch; Power scheduler, arXiv 2408.13359 eq. 5

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.attention import Attention, RMSNorm, rope_table
-from models.experts import BACKENDS
-from models.moe import MoE, RouterLosses
-from models.roles import Role, Tag, linear, parameter
-from models.shape import ModelShape
+from lrladder.models.attention import Attention, RMSNorm, rope_table
+from lrladder.models.experts import BACKENDS
+from lrladder.models.moe import MoE, RouterLosses
+from lrladder.models.parameters import linear, parameter
+from lrladder.models.roles import Role, Tag
+from lrladder.models.shape import ModelShape
 
 
 class Output(NamedTuple):

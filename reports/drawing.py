@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from benchmark.results import Results
-from reports.formats import power_of_two
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.reports.formats import power_of_two
 
 # Light values; the page gives each name a light and a dark one (style.css). Blue, orange, green and purple differ in
 # hue and lightness under the common colour deficiencies; text in them has a contrast of at least 5 on white.

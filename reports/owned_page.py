@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmark.errors import InputError
-from reports.page import write_page
+from lrladder.benchmark.errors import InputError
+from lrladder.reports.html import write_page
 
 MARK = '<meta name="generator" content="lrladder {}">'
 _HEAD = 4096  # characters in which a page of ours carries its mark

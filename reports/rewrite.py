@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
-from benchmark.axes.runner import load_axes_results
-from benchmark.fit_results import SCHEMA as FIT_SCHEMA
-from benchmark.fit_runner import load_fit
-from benchmark.power.runner import load_power_results
-from benchmark.runner import load_results
-from benchmark.studies import kind_of, schema_of
-from reports import axes_page, fit_page, page, power_page
+from lrladder.benchmark.own_runs.fit_file import load_fit
+from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
+from lrladder.benchmark.studies.drift.runner import load_axes_results
+from lrladder.benchmark.studies.kinds import kind_of, schema_of
+from lrladder.benchmark.studies.regret.runner import load_results
+from lrladder.benchmark.studies.schedules.runner import load_power_results
+from lrladder.reports.drift import page as axes_page
+from lrladder.reports.fit import page as fit_page
+from lrladder.reports.regret import page
+from lrladder.reports.schedules import page as power_page
 
 
 def write(folder: Path) -> Path:

@@ -2,9 +2,9 @@
 
 from matplotlib.figure import Figure
 
-from benchmark.schedule_points import Curve
-from reports.drawing import BLUE, style, to_svg
-from reports.formats import short
+from lrladder.benchmark.checks.schedule_points import Curve
+from lrladder.reports.drawing import BLUE, style, to_svg
+from lrladder.reports.formats import short
 
 
 def figure(curve: Curve) -> str:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.options import AsJson, Workers, finite
-from benchmark.config import load_config
-from benchmark.console import make_console
-from benchmark.errors import InputError
+from lrladder.benchmark.commands.options import AsJson, Workers, finite
+from lrladder.benchmark.console import make_console
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.studies.regret.config import load_config
 
 app = typer.Typer()
 
@@ -26,15 +26,15 @@ def doctor(
 ) -> None:
     """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""
     if wheelhouse is not None:
-        from benchmark.wheelhouse import missing
+        from lrladder.benchmark.checks.wheelhouse import missing
 
         if absent := missing(wheelhouse):
             raise InputError(f"--wheelhouse: {wheelhouse} lacks {', '.join(absent)}; `make wheelhouse` gets them")
         print(f"{wheelhouse} is complete")
         return
     if parametrization is not None:
-        from benchmark.effective import effective
-        from benchmark.effective import render as render_effective
+        from lrladder.benchmark.checks.parametrization import effective
+        from lrladder.benchmark.checks.parametrization import render as render_effective
 
         found = effective(load_config(parametrization), rung=rung, lr=1.0 if lr is None else lr)
         if as_json:
@@ -45,9 +45,9 @@ def doctor(
         return
     if rung is not None or lr is not None or as_json:
         raise InputError("--rung, --lr and --json are of a study's rules: give --parametrization PRESET too")
-    from benchmark.environment import environment, gpu_names
-    from models.experts.megablocks import unavailable_reason
-    from models.regions import compiler_missing
+    from lrladder.benchmark.environment import environment, gpu_names
+    from lrladder.models.compiled import compiler_missing
+    from lrladder.models.experts.megablocks import unavailable_reason
 
     for key, value in environment(gpus=gpu_names()).items():
         print(f"{key:12} {value}")
@@ -64,8 +64,8 @@ def bench(
     workers: Workers = None,
 ) -> None:
     """Training speed beside transformers' Mixtral, a plain loop and this machine's GEMM peak, measured in turns."""
-    from benchmark.bench.runner import run_bench
-    from benchmark.environment import default_workers
+    from lrladder.benchmark.checks.bench.runner import run_bench
+    from lrladder.benchmark.environment import default_workers
 
     config = load_config(preset)
     run_bench(config, out, make_console(), rounds=rounds, steps=steps, workers=workers or default_workers())
@@ -77,6 +77,6 @@ def check_gpu(
     minutes: Annotated[float, typer.Option(callback=finite, help="then stop; the same command goes on")] = 8.0,
 ) -> None:
     """On a GPU: kernels, the smoke study, speed beside Mixtral, the first rungs of preset gpu; one table."""
-    from benchmark.gpu_check import gpu_check
+    from lrladder.benchmark.checks.gpu_check import gpu_check
 
     raise typer.Exit(0 if gpu_check(out, make_console(), minutes=minutes) else 3)

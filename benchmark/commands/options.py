@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.config_text import preset_names
-from benchmark.errors import InputError
+from lrladder.benchmark.config.text import preset_names
+from lrladder.benchmark.errors import InputError
 
 OWN = "your own model: what is left out is the ladder's"
 

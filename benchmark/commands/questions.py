@@ -6,12 +6,25 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark.commands.options import OWN, AsJson, Folder, Preset, Size, finite
-from benchmark.config import load_config
-from benchmark.console import make_console
-from benchmark.errors import InputError
-from benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
-from benchmark.studies import schema_of
+from lrladder.benchmark.commands.options import (
+    OWN,
+    AsJson,
+    Folder,
+    Preset,
+    Size,
+    finite,
+)
+from lrladder.benchmark.console import make_console
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.schedules import (
+    POWER_A,
+    POWER_B,
+    POWER_LR_MAX,
+    DecayShape,
+    Kind,
+)
+from lrladder.benchmark.studies.kinds import schema_of
+from lrladder.benchmark.studies.regret.config import load_config
 
 app = typer.Typer()
 
@@ -25,9 +38,9 @@ def coordcheck(
     as_json: AsJson = False,
 ) -> None:
     """Whether the muTransfer rules keep activations and updates at one size, with slopes and a verdict per role."""
-    from benchmark.coordcheck import check, render
-    from benchmark.session import make_folder
-    from reports.coordcheck_page import write
+    from lrladder.benchmark.checks.coordcheck import check, render
+    from lrladder.benchmark.folders import make_folder
+    from lrladder.reports.coordcheck.page import write
 
     console = make_console()
     if out:
@@ -59,9 +72,9 @@ def schedule(
     as_json: AsJson = False,
 ) -> None:
     """The LR at every token of a run under a schedule: points, and a drawing."""
-    from benchmark.schedule_points import PowerLaw, draw, render
-    from benchmark.session import write_text
-    from reports.schedule_figure import figure
+    from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
+    from lrladder.benchmark.folders import write_text
+    from lrladder.reports.schedule_figure import figure
 
     curve = draw(
         kind,
@@ -113,13 +126,13 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
-    from benchmark.fit_results import SCHEMA as FIT_SCHEMA
-    from benchmark.fit_runner import load_fit
-    from benchmark.recipe_export import Wanted, advise
-    from benchmark.recipe_formats import text
-    from benchmark.recommend import Target, words
-    from benchmark.recommend import recommend as recommend_from_fit
-    from benchmark.runner import load_results
+    from lrladder.benchmark.own_runs.fit_file import load_fit
+    from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
+    from lrladder.benchmark.recommend.fit import Target, words
+    from lrladder.benchmark.recommend.fit import recommend as recommend_from_fit
+    from lrladder.benchmark.recommend.formats import text
+    from lrladder.benchmark.recommend.study import Wanted, advise
+    from lrladder.benchmark.studies.regret.runner import load_results
 
     if schema_of(folder) == FIT_SCHEMA:
         if n_params is None or tokens is None:
@@ -157,8 +170,8 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Laws of the best learning rate, loss and batch from your own or published runs."""
-    from benchmark.fit_runner import fit_file, save
-    from benchmark.fit_runner import words as law_words
+    from lrladder.benchmark.own_runs.fit_file import fit_file, save
+    from lrladder.benchmark.own_runs.fit_file import words as law_words
 
     results = fit_file(runs, protocol=protocol)
     page = save(results, out) if out else None
@@ -178,9 +191,9 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
-    from benchmark.replay import replay as make_replay
-    from benchmark.runs import load_runs
-    from reports.replay_table import render, write
+    from lrladder.benchmark.own_runs.replay import replay as make_replay
+    from lrladder.benchmark.own_runs.runs import load_runs
+    from lrladder.reports.fit.replay_table import render, write
 
     result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
     if out is not None:

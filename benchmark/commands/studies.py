@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from benchmark.axes.config import AxesConfig
-from benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
-from benchmark.config import StudyConfig
-from benchmark.console import make_console
-from benchmark.errors import InputError
-from benchmark.studies import load_study
+from lrladder.benchmark.commands.options import (
+    AsJson,
+    Folder,
+    Preset,
+    Workers,
+    finite,
+)
+from lrladder.benchmark.console import make_console
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.studies.drift.config import AxesConfig
+from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.regret.config import StudyConfig
 
 app = typer.Typer()
 
@@ -28,9 +34,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
-    from benchmark.environment import default_workers
-    from benchmark.plan_table import render
-    from benchmark.plans import plan_of
+    from lrladder.benchmark.commands.plan_table import render
+    from lrladder.benchmark.environment import default_workers
+    from lrladder.benchmark.studies.plans import plan_of
 
     sustained = None if tflops is None else 1e12 * tflops
     made = plan_of(load_study(preset), workers=workers or default_workers(), flops_per_second=sustained)
@@ -53,11 +59,11 @@ def run(
     ] = True,
 ) -> None:
     """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
-    from benchmark import loggers
-    from benchmark.axes.runner import run_drift_study
-    from benchmark.power.runner import run_power_study
-    from benchmark.runner import run_benchmark
-    from benchmark.training import compiling
+    from lrladder.benchmark.lab import loggers
+    from lrladder.benchmark.studies.drift.runner import run_drift_study
+    from lrladder.benchmark.studies.regret.runner import run_benchmark
+    from lrladder.benchmark.studies.schedules.runner import run_power_study
+    from lrladder.benchmark.training import compiling
 
     study = load_study(preset)
     if log:
@@ -80,7 +86,7 @@ def extend(
     workers: Workers = None,
 ) -> None:
     """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
-    from benchmark.extension import extend as run_longer
+    from lrladder.benchmark.studies.regret.extend import extend as run_longer
 
     raise typer.Exit(run_longer(folder, tokens, workers=workers))
 
@@ -92,8 +98,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """How far a study is: trials by verdict, what runs now, the best LRs so far, and what is missing."""
-    from benchmark import status as views
-    from benchmark.live import Watcher
+    from lrladder.benchmark.commands import status_view as views
+    from lrladder.benchmark.studies.watcher import Watcher
 
     watcher = Watcher(folder)
     if watch:
@@ -112,8 +118,8 @@ def report(
     pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
 ) -> None:
     """Write the report again from stored results."""
-    from reports import rewrite
-    from reports.pdf import print_page, require_browser
+    from lrladder.reports import rewrite
+    from lrladder.reports.pdf import print_page, require_browser
 
     browser = require_browser() if pdf else None  # refuse before the work, not after
     page = rewrite.write(folder)
@@ -128,7 +134,9 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
 ) -> None:
     """Several studies side by side: scores, verdicts, and what differs between them."""
-    from reports import compare_page, owned_page, side_by_side
+    from lrladder.reports import owned_page
+    from lrladder.reports.compare import page as compare_page
+    from lrladder.reports.compare import side_by_side
 
     if out:
         owned_page.require_own(out, compare_page.COMMAND)
@@ -142,7 +150,7 @@ def compare(
 @app.command()
 def index(folder: Annotated[Path, typer.Argument(help="the folder that your studies are in")]) -> None:
     """A page of links to all reports below a folder: FOLDER/index.html."""
-    from reports.index_page import write
+    from lrladder.reports.index.page import write
 
     page, count = write(folder)
     print(f"{page}: {count} listed")

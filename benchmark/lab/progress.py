@@ -8,8 +8,8 @@ from typing import Self
 from rich import progress as bars
 from rich.console import Console
 
-from benchmark.lab.trial import Trial
-from paradigms.base import Measurement
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.paradigms.lab import Measurement
 
 
 class Progress:

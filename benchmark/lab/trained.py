@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from benchmark.lab.executors import Fault, Outcome
-from benchmark.lab.progress import Progress
-from benchmark.lab.store import Store
-from benchmark.lab.trial import Setup, Trial, resolve
-from paradigms.base import Measurement, ParametrizationName, Request
+from lrladder.benchmark.lab.progress import Progress
+from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.workers import Fault, Outcome
+from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
 
 
 class Label(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from paradigms.base import Verdict
+from lrladder.paradigms.lab import Verdict
 
 Reading = tuple[Verdict, dict[str, Any]]  # of one horizon: the verdict and fields of its Measurement
 FORMAT = 2  # of a file; another is passed over, and the run trains anew

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import InputError
-from benchmark.lab.trial import Trial
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.trial import Trial
 
 Choice = Literal["auto", "off"]
 VARIABLE = "LRLADDER_COMPILE"  # worker processes inherit it
@@ -44,7 +44,7 @@ def prepare(cache: Path, device: str) -> bool:
         return False
     os.environ.setdefault(CACHE, str(cache))
     os.environ.setdefault(THREADS, HELPERS[device])
-    from models.regions import compiler_missing
+    from lrladder.models.compiled import compiler_missing
 
     if (reason := compiler_missing()) is not None:
         print(reason, flush=True)

@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.config import CorpusConfig
-from benchmark.errors import InputError
-from benchmark.training.sources import FORMAT, TextFiles, TokenFiles, stable_hash
+from lrladder.benchmark.config.parts import CorpusConfig
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.training.sources import (
+    FORMAT,
+    TextFiles,
+    TokenFiles,
+    stable_hash,
+)
 
 Ids = npt.NDArray[np.int64]
 

@@ -1,127 +1,191 @@
-"""One trial, read top to bottom: a trunk trained once, and a decay branch from it for each horizon."""
+"""One training run that can be stopped, branched and continued: engine, data position, losses and what is watched."""
 
-import math
+import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
+from typing import Any, NamedTuple
 
-from benchmark.lab.trial import Trial, branch_point
-from benchmark.training.checkpoints import MAX_BYTES, Reading, Stored, live_state, save, size_of
-from benchmark.training.corpus import Corpus
-from benchmark.training.metrics import validate
-from benchmark.training.optimizer import tau_ema
-from benchmark.training.run import Diverged, Log, Run
-from models.experts import gemm_of
-from models.regions import uncompiled
-from paradigms.base import Measurement
+import torch
+from torch import Tensor
 
-LOSSES_READ = 16  # steps whose mean is the training loss of a reading
+from lrladder.benchmark.lab.trial import Trial, branch_point, reference
+from lrladder.benchmark.schedules import factor
+from lrladder.benchmark.training.checkpoints import (
+    STOP,
+    Clock,
+    EngineState,
+    Known,
+    Position,
+    Reading,
+    Stored,
+    copied_state,
+    live_state,
+    load,
+    put_back,
+    save,
+)
+from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.metrics import DivergenceRule, clip_gradients
+from lrladder.benchmark.training.optimizer import build_engine, set_lrs
+from lrladder.benchmark.training.watch import EVERY, PROBE_WINDOWS, Watch
+from lrladder.models.compiled import compile_blocks
+from lrladder.models.transformer import next_token_loss
+
+Log = Callable[[dict[str, object]], None]
 
 
-def train(
-    trial: Trial,
-    corpus: Corpus,
-    *,
-    log: Log,
-    trunks: Path | None = None,
-    keep: bool = False,
-    compiled: bool = False,
-) -> list[Measurement]:
-    """Train one trial and read it at each horizon, shortest first. A divergence is a result, not an error.
+class Diverged(Exception):
+    """A training result: the LR was too high. The message says where and by which rule."""
 
-    A long run leaves checkpoints in the folder `trunks`, from which the next call continues. With `keep` its trunk
-    stays there, to be continued to longer horizons.
-    """
-    corpus.require(max(trial.horizons))
-    path = trunks / f"{trial.trunk_id if trial.schedule.has_trunk else trial.id}.pt" if trunks is not None else None
-    run = Run(trial, corpus, log, path=path, compiled=compiled)
-    try:
-        run.resume()
-        _read_all(run)
-        if path is not None:
-            _keep(run, path, keep=keep and trial.schedule.has_trunk)
-    finally:
-        run.engine.destroy()
-    return [
-        Measurement(
-            trial_id=trial.id,
-            rung="",  # labels of the study, put there by the lab
-            parametrization="",
-            lr=trial.lr,
-            seed=trial.seed,
-            horizon=horizon,
-            verdict=run.readings[horizon][0],
-            flops=trial.flops,
-            seconds=run.seconds,
-            trained_tokens=run.trained_tokens,
-            role_lrs=trial.role_lrs,
-            expert_gemm=gemm_of(trial.expert_backend) if trial.shape.num_experts > 1 else None,
-            compiled=run.compiled,
-            **run.readings[horizon][1],
+
+class Snapshot(NamedTuple):
+    position: Position
+    state: EngineState
+
+
+class Run:
+    """The moving parts of one trial. `trunk` is where the decay that is going on began, to `decaying_to` tokens."""
+
+    def __init__(
+        self, trial: Trial, corpus: Corpus, log: Log, *, path: Path | None = None, compiled: bool = False
+    ) -> None:
+        self.trial, self.corpus, self.log, self.path, self.clock = trial, corpus, log, path, Clock()
+        self.engine: Any = build_engine(trial)
+        device = self.engine.device
+        probe = torch.from_numpy(corpus.val_windows[:PROBE_WINDOWS, :-1].astype("int64")).to(device)
+        self.watch = Watch(self.engine, probe)
+        self.rule = DivergenceRule(trial.shape.vocab_size)
+        self.step, self.losses = 0, list[float]()
+        self.readings: dict[int, Reading] = {}
+        self.ended: str | None = None  # why the trunk has diverged
+        self.trunk: Snapshot | None = None
+        self.decaying_to: int | None = None
+        self.trained_tokens, self._seconds_before, self._started = 0, 0.0, time.perf_counter()
+        # A GPU is not waited for at every step: its numbers are read together, at every probe.
+        self._read_every = EVERY if device.type == "cuda" else 1
+        self._unread: list[tuple[int, Tensor]] = []
+        loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
+        self.loss, self.compiled = loss or next_token_loss, loss is not None
+        if compiled and not self.compiled:
+            log({"note": "trained uncompiled: what torch compiled gives other gradients than the model as written"})
+
+    @property
+    def tokens(self) -> int:
+        return self.step * self.trial.batch_tokens
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def train_to(self, tokens: int, *, horizon: int) -> None:
+        """Train until `tokens` are consumed, on the LR schedule of `horizon`. Raises Diverged, and SystemExit when told
+        to end.
+        """
+        trial = self.trial
+        while self.tokens < tokens:
+            lr = trial.lr * factor(
+                trial.schedule, self.tokens, batch_tokens=trial.batch_tokens, horizon=horizon, at=reference(trial)
+            )
+            set_lrs(self.engine, lr)
+            self._step(lr, decaying=self.tokens >= branch_point(horizon, trial))
+            if self.path is not None and self.clock.due():
+                self._read()
+                self._save(self.path)
+            if STOP.is_set():
+                raise SystemExit(128 + signal.SIGTERM)
+        self._read()
+
+    def _step(self, lr: float, *, decaying: bool) -> None:
+        engine, settings, step = self.engine, self.trial.optimizer, self.step
+        tokens = self._batch()
+        output = engine(tokens[:, :-1])
+        loss = self.loss(output, tokens[:, 1:])
+        engine.backward(loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z)
+        norm = clip_gradients(engine.module.parameters(), settings.grad_clip)
+        self.watch.before_step(step)
+        engine.step()
+        if norm is None:  # ZeRO keeps gradients in parts of its own, and clips them
+            norm = torch.as_tensor(engine.get_global_grad_norm(), dtype=torch.float32)
+        self._unread.append((step, torch.cat((loss.detach()[None], norm.to(loss.device)[None], output.load.flatten()))))
+        self.step += 1
+        self.trained_tokens += self.trial.batch_tokens
+        if step % self._read_every == 0:
+            self._read()
+        if (seen := self.watch.after_step(step, decaying=decaying)) is not None:
+            row = {"step": step, "tokens": step * self.trial.batch_tokens, "lr": lr, "loss": self.losses[-1]}
+            self.log({**row, "grad_norm": norm.item(), "load_balance": output.load_balance.item(), **seen})
+
+    def _batch(self) -> Tensor:
+        """This rank's share of the step's windows [B, S + 1]; all of them at one rank."""
+        trial = self.trial
+        windows = self.corpus.batch(
+            step=self.step, batch_tokens=trial.batch_tokens, seq_len=trial.shape.seq_len, seed=trial.seed
         )
-        for horizon in trial.horizons
-    ]
+        world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
+        share = len(windows) // world
+        tokens, device = torch.from_numpy(windows[rank * share : (rank + 1) * share]), self.engine.device
+        # from pinned memory, as a plain copy waits for the steps that a GPU has not finished
+        return tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
 
+    def _read(self) -> None:
+        """Take in the numbers of the steps since the last time. Raises Diverged, at the first step that has."""
+        if not self._unread:
+            return
+        steps, values = zip(*self._unread, strict=True)
+        self._unread.clear()
+        for step, (loss, norm, *loads) in zip(steps, torch.stack(values).tolist(), strict=True):
+            self.losses.append(loss)
+            self.watch.take(step, norm, loads)
+            if reason := self.rule.reason(self.losses):
+                raise Diverged(f"{reason} at step {step}")
 
-def _read_all(run: Run) -> None:
-    """Every horizon of the trial; once the trunk itself has diverged, no later one can be read."""
-    for horizon in run.trial.horizons:
-        if horizon not in run.readings and run.ended is None:
-            try:
-                run.readings[horizon] = read_horizon(run, horizon)
-            except Diverged as reason:
-                run.ended = _where(run, reason)
-    if run.ended is not None:
-        lost: Reading = ("diverged", {"message": run.ended, "metrics": run.watch.read_diverged(run.losses)})
-        run.readings |= {h: lost for h in run.trial.horizons if h not in run.readings}
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self._position(), copied_state(self.engine))
 
+    def return_to(self, snapshot: Snapshot) -> None:
+        self._unread.clear()
+        put_back(self.engine, snapshot.state)
+        self._place(snapshot.position)
 
-def _keep(run: Run, path: Path, *, keep: bool) -> None:
-    """The trunk where it is to be kept and small enough; else, where a checkpoint lies, no more than what was read."""
-    state = live_state(run.engine)
-    if keep and run.ended is None and size_of(state) > MAX_BYTES:
-        run.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
-        keep = False
-    if keep or path.exists():
+    def _position(self) -> Position:
+        return Position(self.step, list(self.losses), self.watch.state)
+
+    def _place(self, position: Position) -> None:
+        self.step, self.losses, self.watch.state = position.step, list(position.losses), position.watch
+
+    def known(self) -> Known:
+        trunk = self.trunk and self.trunk.position
+        return Known(self._position(), trunk, self.decaying_to, self.readings, self.ended)
+
+    def _save(self, path: Path) -> None:
+        """A checkpoint of a run that is not over. A full disk stops no training."""
+        began = time.monotonic()
+        known = self.known()._replace(seconds=self.seconds, trained_tokens=self.trained_tokens)
         try:
-            save(path, Stored(run.known(), state if keep and run.ended is None else None, None))
+            save(path, Stored(known, live_state(self.engine), self.trunk and self.trunk.state))
         except OSError as error:
-            run.log({"note": f"the trunk could not be written: {error}"})
+            self.log({"note": f"no checkpoint could be written: {error}"})
+        self.clock.saved(time.monotonic() - began)
 
-
-def read_horizon(run: Run, horizon: int) -> Reading:
-    """Take the trunk to the branch point, decay to zero and validate; the trunk is left as it was there."""
-    if run.decaying_to != horizon or run.trunk is None:  # else it was interrupted there
-        run.train_to(branch_point(horizon, run.trial), horizon=horizon)
-        run.trunk, run.decaying_to = run.snapshot(), horizon
-    try:
-        run.train_to(horizon, horizon=horizon)
-        return _reading(run)
-    except Diverged as reason:
-        return "diverged", {"message": _where(run, reason), "metrics": run.watch.read_diverged(run.losses)}
-    finally:
-        run.return_to(run.trunk)
-        run.trunk = run.decaying_to = None
-
-
-def _where(run: Run, reason: Diverged) -> str:
-    return f"{reason}, lr {run.trial.lr:.3g}"
-
-
-def _reading(run: Run) -> Reading:
-    run.engine.eval()
-    with uncompiled():  # another batch size, once a horizon
-        found = validate(run.engine.module, run.corpus.val_windows)
-    run.engine.train()
-    if not math.isfinite(found.loss) or found.loss > run.rule.limit:
-        return "diverged", {
-            "message": f"validation loss {found.loss:.3f} is above {run.rule.limit:.3f}, no better than a guess",
-            "metrics": run.watch.read_diverged(run.losses),
-        }
-    metrics = {
-        **run.watch.read(run.losses),
-        "train_loss": fmean(run.losses[-LOSSES_READ:]),
-        "max_violation": found.max_violation,
-    }
-    if (tau := tau_ema(run.trial, run.tokens)) is not None:
-        metrics["tau_ema"] = tau
-    return "finished", {"loss": found.loss, "loss_se": found.loss_se, "metrics": metrics}
+    def resume(self) -> None:
+        """Go to where the run's file says it stands, if that serves; else stay at the start."""
+        trial = self.trial
+        stored = load(self.path) if self.path is not None else None
+        branches = [branch_point(horizon, trial) for horizon in trial.horizons]
+        if stored is None or not stored.serves(trial.horizons, branches, trial.batch_tokens):
+            return
+        known = stored.known
+        self.readings, self.ended = known.readings, known.ended
+        self._seconds_before, self.trained_tokens = known.seconds, known.trained_tokens
+        unread = [horizon for horizon in trial.horizons if horizon not in known.readings]
+        in_decay = known.trunk is not None and known.decaying_to in unread[:1]  # the next one to be read
+        if stored.trunk is not None and known.trunk is not None:
+            self.return_to(Snapshot(known.trunk, stored.trunk))
+        if in_decay:
+            self.trunk, self.decaying_to = self.snapshot(), known.decaying_to
+        if in_decay or known.trunk is None:
+            self._place(known.now)
+            if stored.now is not None:
+                put_back(self.engine, stored.now)
+        self.log({"continued_from_tokens": self.tokens})

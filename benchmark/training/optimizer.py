@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch._C._distributed_c10d import HashStore
 
-from benchmark.lab.trial import Trial, token_rule_of
-from models import parametrization
-from models.roles import Role, Tag
-from models.rules import Ratios, Rule, rule
+from lrladder.benchmark.lab.trial import Trial, token_rule_of
+from lrladder.models import parametrization
+from lrladder.models.roles import Role, Tag
+from lrladder.models.rules import Ratios, Rule, rule
 
 
 def start_deepspeed() -> Any:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from benchmark.config import CorpusConfig
-from benchmark.errors import InputError
+from lrladder.benchmark.config.parts import CorpusConfig
+from lrladder.benchmark.errors import InputError
 
 END_OF_TEXT = "<|endoftext|>"
 FORMAT = 1  # of a cache entry; raise it when the same input would give other tokens or another manifest

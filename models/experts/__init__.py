@@ -1,9 +1,9 @@
 """Expert backends: one interface, one state dict, several kernels."""
 
-from models.experts.grouped import grouped_experts
-from models.experts.megablocks import gemm_name, megablocks_experts
-from models.experts.permuted import ExpertBackend, permuted
-from models.experts.reference import reference_experts
+from lrladder.models.experts.grouped import grouped_experts
+from lrladder.models.experts.megablocks import gemm_name, megablocks_experts
+from lrladder.models.experts.permuted import ExpertBackend, permuted
+from lrladder.models.experts.reference import reference_experts
 
 # (x [T, d], experts [T, k], weights [T, k] fp32, up [E, 2h, d], down [E, d, h]) -> [T, d]
 BACKENDS: dict[str, ExpertBackend] = {

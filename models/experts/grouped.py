@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.experts.reference import swiglu
+from lrladder.models.experts.reference import swiglu
 
 
 def grouped_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:

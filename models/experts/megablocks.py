@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from models.experts.grouped import product
-from models.experts.reference import swiglu
+from lrladder.models.experts.grouped import product
+from lrladder.models.experts.reference import swiglu
 
 PARTS = ("megablocks", "megablocks_ops", "stk", "triton")  # modules, of which the second is compiled with nvcc
 GROUPED_GEMM, TORCH_GEMM = "grouped_gemm", "torch grouped_mm"

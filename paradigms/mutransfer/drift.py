@@ -2,7 +2,7 @@
 
 import math
 
-from paradigms.base import Rung
+from lrladder.paradigms.lab import Rung
 
 # Preset axes, docs/findings.md: no 90% interval of a default rule on width, depth, tokens or batch ends beyond 0.28
 DRIFT_OCTAVES = 0.3

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from paradigms.fitting.curve import Curve
-from paradigms.fitting.design import MIN_SPAN
+from lrladder.paradigms.laws.design import MIN_SPAN
+from lrladder.paradigms.sweep.curve import Curve
 
 HorizonRule = Literal["none", "sde", "power", "fitted"]
 

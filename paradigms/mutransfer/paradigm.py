@@ -4,14 +4,30 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from paradigms.base import Lab, ParametrizationName, Proposal, Request, Rung
-from paradigms.bracket import Cell, SearchSpec, search_brackets
-from paradigms.errors import NoProposal
-from paradigms.extrapolation import far_flags
-from paradigms.fitting.curve import Curve
-from paradigms.mutransfer.drift import DRIFT_OCTAVES, drift_half_width, widen
-from paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, Exponent, HorizonRule, fit_exponent, searched_horizons
-from paradigms.mutransfer.roles import RoleLrs, RoleSearchSpec, residual_noise, search_roles
+from lrladder.paradigms.extrapolation import far_flags
+from lrladder.paradigms.lab import (
+    Lab,
+    ParametrizationName,
+    Request,
+    Rung,
+)
+from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES, drift_half_width, widen
+from lrladder.paradigms.mutransfer.horizon import (
+    UNKNOWN_EXPONENT,
+    Exponent,
+    HorizonRule,
+    fit_exponent,
+    searched_horizons,
+)
+from lrladder.paradigms.mutransfer.roles import (
+    RoleLrs,
+    RoleSearchSpec,
+    residual_noise,
+    search_roles,
+)
+from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.sweep.bracket import Cell, SearchSpec, search_brackets
+from lrladder.paradigms.sweep.curve import Curve
 
 
 class _Answer(NamedTuple):

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 from scipy import stats
 
-from paradigms.base import Lab, Request
-from paradigms.fitting.curve import ASSUMED_NOISE, Curve
+from lrladder.paradigms.lab import Lab, Request
+from lrladder.paradigms.sweep.curve import ASSUMED_NOISE, Curve
 
 FAMILY_ERROR = 0.05  # assumption, the usual level: chance that any multiplier is accepted where none helps
 

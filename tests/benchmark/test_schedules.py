@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmark.schedules import (
+from lrladder.benchmark.schedules import (
     POWER_A,
     POWER_B,
     POWER_LR_MAX,

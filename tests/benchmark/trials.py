@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.config import OptimizerConfig
-from benchmark.lab.trial import Trial
-from benchmark.ladder import Base
-from benchmark.schedules import ScheduleConfig
-from benchmark.training.corpus import Corpus
-from models.rules import MUTRANSFER, Rules
-from models.shape import ModelShape
-from paradigms.base import Measurement
+from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.ladder import Base
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.training.corpus import Corpus
+from lrladder.models.rules import MUTRANSFER, Rules
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import Measurement
 from tests.models.shapes import moe_shape
 
 BATCH = 64

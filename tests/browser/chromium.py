@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from reports.pdf import find_browser
+from lrladder.reports.pdf import find_browser
 
 _FLAGS = (
     "--headless",

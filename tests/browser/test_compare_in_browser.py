@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from reports import compare_page, index_page
-from reports.pdf import find_browser
-from reports.side_by_side import Comparison, Study
+from lrladder.reports.compare import page as compare_page
+from lrladder.reports.compare.side_by_side import Comparison, Study
+from lrladder.reports.index import page as index_page
+from lrladder.reports.pdf import find_browser
 from tests.browser.chromium import open_in_chromium, requested_urls
 from tests.reports.synthetic import build_results
 

@@ -8,10 +8,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmark.results import Results
-from reports import analysis
-from reports.page import SECTIONS, write
-from reports.pdf import find_browser, print_page, require_browser
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.reports.html import to_csv
+from lrladder.reports.pdf import find_browser, print_page, require_browser
+from lrladder.reports.regret import analysis
+from lrladder.reports.regret.page import SECTIONS, write
 from tests.reports.synthetic import (
     build_results,
     diverged_results,
@@ -143,7 +144,7 @@ def test_figures_give_their_data(browser: Browser, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.locator("a[download='measurements.csv']").first.click()
     text = Path(download.value.path()).read_bytes().decode()
-    assert text == analysis.to_csv(analysis.measurements(results))
+    assert text == to_csv(analysis.measurements(results))
 
 
 def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path) -> None:

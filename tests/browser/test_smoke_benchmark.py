@@ -11,20 +11,23 @@ from typing import Any
 
 import pytest
 
-from benchmark.runner import load_results
-from reports.pdf import find_browser
+from lrladder.benchmark.studies.regret.runner import load_results
+from lrladder.reports.pdf import find_browser
 from tests.browser.chromium import open_in_chromium, requested_urls
+from tests.paths import ROOT
 
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
-ROOT = Path(__file__).parents[2]
-GOLDEN_NATS = 0.01  # a fifth of the smoke study's seed noise
+STABLE_NATS = 1e-3  # another processor's rounding moves losses by up to 0.3 millinats where it is not amplified
+UNSTABLE_NATS = 0.05  # the smoke study's seed noise: above the best LR rounding grows, to 23 millinats on another CPU
 
 
 def _start(out: Path, cache: Path, *arguments: str) -> "subprocess.Popen[str]":
     arguments = arguments or ("run", "smoke", "--out", str(out))
     # a job in the background of a shell ignores Ctrl-C, and hands that down
-    code = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from benchmark.cli import main; main()"
+    code = (
+        "import signal as s; s.signal(s.SIGINT, s.default_int_handler); from lrladder.benchmark.cli import main; main()"
+    )
     command = [sys.executable, "-u", "-c", code, *arguments]
     # a longer run may be compiled where a shorter one is not: their losses then agree to rounding, not to the bit
     env = os.environ | {"LRLADDER_CACHE": str(cache), "LRLADDER_COMPILE": "off"}
@@ -109,12 +112,21 @@ def test_losses_are_the_golden_ones(smoke: Path) -> None:
     if results["corpus_digest"] != golden["corpus_digest"]:
         pytest.skip("another Python's standard library is another corpus")
     measured = {
-        (m["rung"], m["parametrization"], m["horizon"], round(m["lr"], 9), m["seed"]): m["loss"]
+        (m["rung"], m["parametrization"], m["horizon"], m["seed"], round(m["lr"], 9)): m["loss"]
         for m in results["measurements"]
     }
-    pairs = [(measured[key], loss) for *parts, loss in golden["losses"] if (key := tuple(parts)) in measured]
-    assert len(pairs) >= 50  # LRs of proposals hang on the last bits of a fit
-    assert max(abs(ours - theirs) for ours, theirs in pairs) < GOLDEN_NATS
+    sweeps: dict[tuple[object, ...], dict[float, float]] = {}
+    for rung, parametrization, horizon, lr, seed, loss in golden["losses"]:
+        sweeps.setdefault((rung, parametrization, horizon, seed), {})[lr] = loss
+    stable, unstable = [], []
+    for sweep, losses in sweeps.items():
+        best = min(losses, key=lambda lr: losses[lr])
+        for lr, loss in losses.items():
+            if (*sweep, lr) in measured:  # LRs of proposals hang on the last bits of a fit
+                (stable if lr <= best else unstable).append(abs(measured[*sweep, lr] - loss))
+    assert len(stable) >= 30
+    assert max(stable) < STABLE_NATS
+    assert max(unstable) < UNSTABLE_NATS
 
 
 @pytest.mark.browser

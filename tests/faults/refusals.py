@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmark.cli import main
+from lrladder.benchmark.cli import main
 
 
 class Refusals:

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmark.config import load_config
+from lrladder.benchmark.studies.regret.config import load_config
 from tests.faults.refusals import Refusals
+from tests.paths import ROOT
 
 SMOKE = load_config("smoke").model_dump(mode="json")
 
 
 def test_exit_code_and_stderr_of_the_real_command() -> None:
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", "plan", "smokey"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    command = [sys.executable, "-c", "from lrladder.benchmark.cli import main; main()", "plan", "smokey"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import runs_file
-from benchmark.cli import main
-from benchmark.errors import InputError
-from benchmark.runs import load_runs
+from lrladder.benchmark.cli import main
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs import table as runs_file
+from lrladder.benchmark.own_runs.runs import load_runs
 
 HEADER = "n_params,tokens,lr,loss\n"
 GOOD = "1e7,1e9,1e-3,2.5\n"

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import OptimizerConfig
-from benchmark.lab.trial import Trial
-from benchmark.training.optimizer import groups
-from models import parametrization
-from models.rules import MUTRANSFER, STANDARD, Rules
+from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.optimizer import groups
+from lrladder.models import parametrization
+from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from tests.benchmark.trials import BATCH, tiny_trial
 from tests.models.shapes import moe_shape
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.config import OptimizerConfig
-from benchmark.training.optimizer import build_engine
-from benchmark.training.run import Run
+from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.optimizer import build_engine
 from tests.benchmark.trials import BATCH, tiny_corpus
 from tests.golden.groups import RULES, golden_trial, group_list, read
 
@@ -54,7 +54,7 @@ def _check(name: str, held: list[dict[str, float]], *, ranks: int) -> None:
 
 
 def _parameters(name: str) -> dict[str, torch.nn.Parameter]:
-    from models.transformer import Transformer
+    from lrladder.models.transformer import Transformer
 
     return dict(Transformer(golden_trial(name).shape).named_parameters())
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.lab.trial import Trial
-from benchmark.memory import memory_bytes
-from benchmark.training.checkpoints import Clock
-from benchmark.training.loop import train
-from benchmark.training.run import Run
-from models.experts import BACKENDS
-from models.experts.megablocks import unavailable_reason
-from models.shape import ModelShape
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.checkpoints import Clock
+from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.memory import memory_bytes
+from lrladder.benchmark.training.train import train
+from lrladder.models.experts import BACKENDS
+from lrladder.models.experts.megablocks import unavailable_reason
+from lrladder.models.shape import ModelShape
 from tests.benchmark.trials import tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from models.experts import BACKENDS
+from lrladder.models.experts import BACKENDS
 
 D, H = 16, 8
 BF16 = 2e-2  # of the largest entry: bf16 holds 8 bits, and a few products are rounded in a row

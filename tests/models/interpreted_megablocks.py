@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.experts import gemm_of
-from models.parametrization import build
-from models.regions import compile_blocks, compiler_missing
-from models.rules import MUTRANSFER
+from lrladder.models.compiled import compile_blocks, compiler_missing
+from lrladder.models.experts import gemm_of
+from lrladder.models.parametrization import build
+from lrladder.models.rules import MUTRANSFER
 from tests.models.expert_cases import CASES, Case, run
 from tests.models.shapes import moe_shape
 

@@ -1,6 +1,6 @@
 """Small shapes for tests."""
 
-from models.shape import ModelShape
+from lrladder.models.shape import ModelShape
 
 
 def moe_shape(**changes: int) -> ModelShape:

@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 from mup.coord_check import _get_coord_data
 from scipy import stats
 
-from models.coordcheck import BAND, Recorder, Settings, Slope, fit_slope, grow, is_judged, passes, trace
-from models.parametrization import Built, build, param_groups
-from models.rules import MUTRANSFER
-from models.shape import ModelShape
-from models.transformer import Transformer
+from lrladder.models.coordcheck import (
+    BAND,
+    Recorder,
+    Settings,
+    Slope,
+    fit_slope,
+    grow,
+    is_judged,
+    passes,
+    trace,
+)
+from lrladder.models.parametrization import Built, build, param_groups
+from lrladder.models.rules import MUTRANSFER
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 SETTINGS = Settings(

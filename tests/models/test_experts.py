@@ -12,13 +12,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.experts import BACKENDS, gemm_of
-from models.experts.grouped import UsedExperts
-from models.experts.megablocks import PARTS, unavailable_reason
-from models.experts.reference import swiglu
+from lrladder.models.experts import BACKENDS, gemm_of
+from lrladder.models.experts.grouped import UsedExperts
+from lrladder.models.experts.megablocks import PARTS, unavailable_reason
+from lrladder.models.experts.reference import swiglu
 from tests.models.expert_cases import BF16, CASES, Case, run
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("name", list(CASES))

@@ -5,12 +5,13 @@ import math
 import pytest
 import torch
 
-from models import parametrization
-from models.observation import feature_metrics, observe
-from models.roles import Role, tag_of
-from models.rules import STANDARD
-from models.shape import ModelShape
-from models.transformer import Block, Transformer
+from lrladder.models import parametrization
+from lrladder.models.observation import feature_metrics, observe
+from lrladder.models.parameters import tag_of
+from lrladder.models.roles import Role
+from lrladder.models.rules import STANDARD
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Block, Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.parametrization import Built, build, param_groups
-from models.roles import Role, tag_of
-from models.rules import MUTRANSFER, STANDARD, Rules
-from models.shape import ModelShape
-from models.transformer import Transformer
+from lrladder.models.parameters import tag_of
+from lrladder.models.parametrization import Built, build, param_groups
+from lrladder.models.roles import Role
+from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 LR, DECAY, EPS = 0.01, 0.1, 1e-8

@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.roles import Role, Tag
-from models.rules import MUTRANSFER, STANDARD, Ratios, Rule, Rules, TokenRule, rule, token_rule
+from lrladder.models.roles import Role, Tag
+from lrladder.models.rules import (
+    MUTRANSFER,
+    STANDARD,
+    Ratios,
+    Rule,
+    Rules,
+    TokenRule,
+    rule,
+    token_rule,
+)
 
 RATIO = st.floats(0.25, 64)
 BASE_WIDTH, BASE_HIDDEN, BASE_DEPTH = 32, 48, 2

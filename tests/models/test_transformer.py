@@ -5,13 +5,14 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.attention import rope_table, rotate
-from models.moe import MoE, route
-from models.parametrization import build
-from models.roles import Role, tag_of
-from models.rules import STANDARD
-from models.shape import ModelShape
-from models.transformer import Transformer
+from lrladder.models.attention import rope_table, rotate
+from lrladder.models.moe import MoE, route
+from lrladder.models.parameters import tag_of
+from lrladder.models.parametrization import build
+from lrladder.models.roles import Role
+from lrladder.models.rules import STANDARD
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 

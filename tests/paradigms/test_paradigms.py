@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmark.lab.simulated import SimulatedLab, TrueLaw
-from paradigms.errors import NoProposal
-from paradigms.fitting.paradigm import Fitting
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.paradigms.fitting import Fitting
+from lrladder.paradigms.paradigm import NoProposal
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=50_000)
 

@@ -3,7 +3,8 @@
 import hashlib
 import math
 
-from benchmark.results import (
+from lrladder.benchmark.studies.counts import TrialCounts
+from lrladder.benchmark.studies.regret.results import (
     CurveResult,
     LawResult,
     OracleResult,
@@ -11,9 +12,8 @@ from benchmark.results import (
     Results,
     RungResult,
     TargetResult,
-    TrialCounts,
 )
-from paradigms.base import Measurement, ParametrizationName
+from lrladder.paradigms.lab import Measurement, ParametrizationName
 
 SHAPES = (("p32x2", 32, 2), ("p48x3", 48, 3), ("p64x3", 64, 3), ("t96x3", 96, 3), ("t128x4", 128, 4))
 HORIZONS = {"proxy": (131072, 262144), "target": (262144,)}

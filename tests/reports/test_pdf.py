@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import InputError
-from reports import pdf
+from lrladder.benchmark.errors import InputError
+from lrladder.reports import pdf
 
 PRINTS = """#!/bin/sh
 for one in "$@"; do case "$one" in --print-to-pdf=*) printf '%%PDF-' > "${one#*=}";; esac; done

@@ -1,0 +1,176 @@
+"""`lrladder bench`: what our training costs beside a peer's, in ratios measured in one run on one machine."""
+
+import json
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.checks.bench.peer import require_transformers
+from lrladder.benchmark.checks.bench.steps import (
+    OURS,
+    PLAIN,
+    UNCOMPILED,
+    best_peer,
+    gemm_flops_per_second,
+    seconds_per_step,
+    startup_seconds,
+)
+from lrladder.benchmark.environment import (
+    cuda_devices,
+    environment,
+    gpu_names,
+    keep_freed_memory,
+    train_alone,
+)
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import cache_folder, write_text
+from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.workers import LocalExecutor
+from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.runner import load_results, run_benchmark
+from lrladder.benchmark.studies.session import start_worker
+from lrladder.benchmark.training import compiling
+from lrladder.benchmark.training.corpus import Corpus, prepare
+from lrladder.models.experts.megablocks import unavailable_reason
+from lrladder.paradigms.lab import Request
+
+TRIALS = 4  # for each count of workers
+SMOKE = "smoke"  # the study whose overhead is measured
+
+
+def run_bench(config: StudyConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int) -> None:
+    """Measure, write `out` as JSON and print a table. Raises InputError without the peer."""
+    require_transformers()
+    if config.expert_backend == "megablocks" and (reason := unavailable_reason()):
+        raise InputError(reason)
+    torch.set_num_threads(1)
+    train_alone()
+    keep_freed_memory()  # as workers do; the peer gains by it too
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    corpus = prepare(config.corpus, seq_len=config.base.shape.seq_len, cache=cache_folder())
+    trials = {rung.name: _trial(config, rung.name, corpus) for rung in config.rungs}
+    peak = gemm_flops_per_second(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    compiles = compiling.prepare(cache_folder() / "compiled", device.type)
+    rungs = []
+    for name, trial in trials.items():
+        console.print(f"{name} ...")
+        compiled = compiles and compiling.pays(trial, device.type)
+        times = seconds_per_step(trial, corpus, rounds=rounds, steps=steps, compiled=compiled)
+        rungs.append(_rung(name, trial, times, peak))
+    found = {
+        "preset": config.name,
+        "gemm_flops_per_s": peak,
+        "threads": torch.get_num_threads(),
+        "rungs": rungs,
+        "startup_seconds": startup_seconds(trials[config.rungs[0].name], corpus),
+        "worker_speedup": _worker_speedup(config, corpus, workers),
+        "workers": workers,
+        **_study_overhead(workers),
+        "environment": environment(gpus=gpu_names()),
+    }
+    write_text(out, json.dumps(found, indent=2))
+    show(found, console)
+    console.print(f"Written: {out}", markup=False)
+
+
+def _trial(config: StudyConfig, rung: str, corpus: Corpus) -> Trial:
+    request = Request(rung, "mup", config.paradigms.mutransfer.lr_guess, 0, (max(config.rungs.rung(rung).horizons),))
+    precision = "bf16" if gpu_names() else "fp32"
+    return resolve(request, config, corpus_digest=corpus.digest, precision=precision)[0]  # type: ignore[arg-type]
+
+
+def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: float) -> dict[str, Any]:
+    """Ratios are medians over rounds of times taken side by side, with the least and the most."""
+    peer = best_peer(found)
+    ours = trial.batch_tokens / median(found[OURS])
+    return {
+        "rung": name,
+        "backend": trial.expert_backend,
+        "tokens_per_s": ours,
+        "peer": peer,
+        "peer_tokens_per_s": trial.batch_tokens / median(found[peer]),
+        **_ratio("ratio", found[peer], found[OURS]),
+        **_ratio("plain_ratio", found[PLAIN], found[OURS]),
+        **(_ratio("compiled_ratio", found[UNCOMPILED], found[OURS]) if UNCOMPILED in found else {}),
+        "mfu": ours * trial.shape.flops_per_token / peak,
+        "rounds": len(found[OURS]),
+    }
+
+
+def _ratio(name: str, theirs: list[float], ours: list[float]) -> dict[str, float]:
+    ratios = sorted(a / b for a, b in zip(theirs, ours, strict=True))
+    return {name: median(ratios), f"{name}_low": ratios[0], f"{name}_high": ratios[-1]}
+
+
+def _worker_speedup(config: StudyConfig, corpus: Corpus, workers: int) -> float:
+    """Throughput of all workers over that of one, on equal trials of the smallest rung, start-up left out."""
+    name = config.rungs[0].name
+    seconds = [_sweep_seconds(config, corpus, name, count) for count in (1, workers)]
+    return seconds[0] / seconds[1]
+
+
+def _sweep_seconds(config: StudyConfig, corpus: Corpus, rung: str, workers: int) -> float:
+    start = partial(
+        start_worker, corpus.path, config.base.shape.seq_len, config.corpus.val_documents, Path(), frozenset()
+    )
+    trials = [_trial(config, rung, corpus).model_copy(update={"seed": seed}) for seed in range(workers + TRIALS)]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "trials").mkdir()
+        executor = LocalExecutor(Path(folder), start, workers=workers, devices=cuda_devices())
+        try:
+            list(executor.run(trials[TRIALS:]))  # one each: imports and caches
+            begun = time.perf_counter()
+            list(executor.run(trials[:TRIALS]))
+            return time.perf_counter() - begun
+        finally:
+            executor.close()
+
+
+def _study_overhead(workers: int) -> dict[str, float]:
+    """Of a whole study: the share of its workers' time in which no trial was being trained or read."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        run_benchmark(load_config(SMOKE), Path(folder), workers=workers)
+        wall = time.perf_counter() - begun
+        trained = {m.trial_id: m.seconds for m in load_results(Path(folder)).measurements}
+    return {"overhead_fraction": 1 - sum(trained.values()) / (workers * wall), "study_seconds": wall}
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    table = Table(title=f"{found['preset']}: training speed, one thread or GPU, medians of rounds [least, most]")
+    for column in (
+        "rung",
+        "backend",
+        "tokens/s",
+        "of Mixtral's",
+        "of a plain loop's",
+        "of it uncompiled",
+        "of the GEMM peak",
+    ):
+        table.add_column(column, justify="left" if column in ("rung", "backend") else "right")
+    for row in found["rungs"]:
+        table.add_row(
+            row["rung"],
+            row["backend"],
+            f"{row['tokens_per_s']:,.0f}",
+            *(_cell(row, name) for name in ("ratio", "plain_ratio", "compiled_ratio")),
+            f"{row['mfu']:.1%}",
+        )
+    console.print(table)
+    console.print(
+        f"{found['workers']} workers: {found['worker_speedup']:.2f} times one; "
+        f"{found['overhead_fraction']:.1%} of the workers' time of a {SMOKE} study is not training; "
+        f"a trial starts in {found['startup_seconds']:.2f} s"
+    )
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" if name in row else "-"

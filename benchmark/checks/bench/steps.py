@@ -1,0 +1,124 @@
+"""Steps per second of several ways to train one rung, taken in turns, so that a busy machine slows all of them."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+
+from lrladder.benchmark.checks.bench.peer import IMPLEMENTATIONS, Step, mixtral_step
+from lrladder.benchmark.environment import gpu_bytes
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.memory import memory_bytes
+from lrladder.benchmark.training.optimizer import betas, dtype_of, groups
+from lrladder.models import parametrization
+from lrladder.models.transformer import next_token_loss
+
+OURS, UNCOMPILED, PLAIN, PEER = "ours", "uncompiled", "plain", "mixtral "
+
+
+def seconds_per_step(
+    trial: Trial, corpus: Corpus, *, rounds: int, steps: int, compiled: bool
+) -> dict[str, list[float]]:
+    """By contestant, one entry a round; the first round, which compiles and warms up, is left out."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    runs = {OURS: Run(trial, corpus, lambda row: None, compiled=compiled)}
+    room = gpu_bytes()
+    if runs[OURS].compiled and (
+        room is None or 3 * memory_bytes(trial) < room
+    ):  # all contestants are in memory at once
+        runs[UNCOMPILED] = Run(trial, corpus, lambda row: None)
+    contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
+    contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}
+    works: dict[str, Callable[[], object]] = {name: partial(_engine_steps, run, steps) for name, run in runs.items()}
+    works |= {name: partial(_steps, step, trial, corpus, steps, device) for name, step in contestants.items()}
+    found: dict[str, list[float]] = {name: [] for name in works}
+    try:
+        for turn in range(rounds + 1):
+            for name, work in works.items():
+                seconds = _time(work, device) / steps
+                if turn:
+                    found[name].append(seconds)
+    finally:
+        for run in runs.values():
+            run.engine.destroy()
+    return found
+
+
+def startup_seconds(trial: Trial, corpus: Corpus) -> float:
+    """From a trial to its first step, in a worker that has trained one before."""
+    times = []
+    for _ in range(4):
+        began = time.perf_counter()
+        run = Run(trial, corpus, lambda row: None)
+        times.append(time.perf_counter() - began)
+        run.engine.destroy()
+    return median(times[1:])
+
+
+def _engine_steps(run: Run, steps: int) -> None:
+    """As in training: the engine, its logs and what is watched; from the start again at the end of the run."""
+    horizon = max(run.trial.horizons)
+    if run.tokens + steps * run.trial.batch_tokens > horizon:
+        run.step = 0
+    run.train_to(run.tokens + steps * run.trial.batch_tokens, horizon=horizon)
+
+
+def _steps(step: Step, trial: Trial, corpus: Corpus, steps: int, device: torch.device) -> None:
+    for i in range(steps):
+        batch = corpus.batch(step=i, batch_tokens=trial.batch_tokens, seq_len=trial.shape.seq_len, seed=trial.seed)
+        step(torch.from_numpy(batch).to(device))
+
+
+def plain_step(trial: Trial, device: torch.device) -> Step:
+    """Our model and groups without DeepSpeed and without the watch."""
+    shape, settings = trial.shape, trial.optimizer
+    built = parametrization.build(
+        trial.rules,
+        shape,
+        trial.base.shape,
+        backend=trial.expert_backend,
+        embedding_std=settings.embedding_std,
+        seed=trial.seed,
+        dtype=dtype_of(trial),
+    )
+    model: Any = built.model.to(device)
+    optimizer = torch.optim.AdamW(groups(trial, model, built.rules), betas=betas(trial), fused=True)
+
+    def step(tokens_bs: torch.Tensor) -> None:
+        output = model(tokens_bs[:, :-1])
+        loss = next_token_loss(output, tokens_bs[:, 1:])
+        (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return step
+
+
+def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
+    """Of a large square product on as many threads as torch has: this machine's peak, as measured."""
+    size = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    torch.mm(a, b)
+    return 2 * size**3 / min(_time(lambda: torch.mm(a, b), device) for _ in range(10))
+
+
+def _time(work: Callable[[], object], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def best_peer(found: Mapping[str, list[float]]) -> str:
+    """The fastest of the peer's implementations."""
+    return min((name for name in found if name.startswith(PEER)), key=lambda name: median(found[name]))

@@ -1,0 +1,251 @@
+"""The coordinate check of a study's muTransfer rules, and of standard parametrization beside them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.models import parametrization
+from lrladder.models.coordcheck import (
+    BAND,
+    TRANSIENTS,
+    Axis,
+    Coordinate,
+    Quantity,
+    Settings,
+    Slope,
+    fit_slope,
+    grow,
+    has_transient,
+    is_judged,
+    passes,
+    trace,
+)
+from lrladder.models.parametrization import Built
+from lrladder.models.rules import STANDARD, Rule, Rules
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Transformer
+
+FACTORS = (1, 2, 4, 8)
+# Few tokens, fewer kinds of them: the rules speak of a width far above the number of directions in the data. With more
+# directions than width an update is nearly random to each token and shrinks like width^-1/2, docs/coordcheck.md.
+SEQUENCES, LENGTH, KINDS = 4, 16, 4
+LR_FRACTION = 1 / 8  # of the LR guess, as early in the warm-up; at the guess itself 4 steps learn the batch by heart
+MAX_PARAMETERS = 200_000_000  # of the largest model: 4 GB of fp32 weights, gradients, Adam's state and the weights kept
+
+Builder = Callable[[ModelShape, int], Built]  # (shape, seed) -> an initialised model with its rules
+
+
+class Row(NamedTuple):
+    """One coordinate of one model."""
+
+    axis: Axis
+    factor: int
+    seed: int
+    coordinate: Coordinate
+
+
+class Check(NamedTuple):
+    """The slope of one coordinate along one axis after one step. `role` is unique within an axis and a step."""
+
+    axis: Axis
+    role: str
+    step: int
+    slope: float
+    low: float
+    high: float
+    verdict: str  # pass | fail
+    n: int
+    note: str  # why it passes, where the slope is outside the band
+
+
+class Arm(NamedTuple):
+    """One parametrization, measured and judged."""
+
+    rows: tuple[Row, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def verdict(self) -> str:
+        return "fail" if any(check.verdict == "fail" for check in self.checks) else "pass"
+
+
+class Result(NamedTuple):
+    """`ours` are the study's muTransfer rules; `same` the axes on which they are the standard ones."""
+
+    preset: str
+    base: ModelShape
+    rules: Rules
+    settings: Settings
+    steps: int
+    seeds: int
+    ours: Arm
+    standard: Arm
+    same: tuple[Axis, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `--json` of the command; a slope that does not exist is null."""
+        return {
+            "verdict": self.ours.verdict,
+            "checks": [_as_json(check) for check in self.ours.checks],
+            "standard": {
+                "verdict": self.standard.verdict,
+                "checks": [_as_json(check) for check in self.standard.checks],
+            },
+            "preset": self.preset,
+            "base": self.base.model_dump(),
+            "factors": list(FACTORS),
+            "lr": self.settings.lr,
+            "steps": self.steps,
+            "seeds": self.seeds,
+        }
+
+
+def render(result: Result, page: Path | None, console: Console) -> None:
+    """The steepest slope of every role along every axis, and the verdicts."""
+    table = Table("axis", "role", "steepest slope [90%]", "step", "verdict", title=f"Coordinate check: {result.preset}")
+    for check in _steepest(result.ours.checks):
+        interval = f"{check.slope:+.2f} [{check.low:+.2f}, {check.high:+.2f}]"
+        table.add_row(check.axis, check.role, interval, str(check.step), check.note or check.verdict)
+    console.print(table)
+    console.print(f"muTransfer rules: {result.ours.verdict}; standard parametrization: {result.standard.verdict}")
+    if page:
+        console.print(f"Report: {page}", soft_wrap=True)
+
+
+def _steepest(checks: Sequence[Check]) -> list[Check]:
+    """One check per axis and role: a failed one where there is any."""
+    found: dict[tuple[str, str], Check] = {}
+    for check in checks:
+        known = found.setdefault((check.axis, check.role), check)
+        if (check.verdict == "fail", abs(check.slope)) > (known.verdict == "fail", abs(known.slope)):
+            found[check.axis, check.role] = check
+    return list(found.values())
+
+
+def _as_json(check: Check) -> dict[str, Any]:
+    return {key: None if value != value else value for key, value in check._asdict().items()}
+
+
+def check(
+    config: StudyConfig, *, steps: int, seeds: int, on_axis: Callable[[Axis], None] = lambda axis: None
+) -> Result:
+    """Measure and judge both parametrizations along every axis that the base has. Raises InputError if too large."""
+    base, settings = config.base.shape, probe_settings(config)
+    axes = axes_of(base)
+    _refuse_large(config, axes)
+    rules = config.paradigms.mutransfer.rules
+    ours, standard = (partial(_build, config, which) for which in (rules, STANDARD))
+    same = tuple(axis for axis in axes if _table(config, rules, axis) == _table(config, STANDARD, axis))
+    found: dict[str, list[Row]] = {"ours": [], "standard": []}
+    for axis in axes:
+        on_axis(axis)
+        rows = list(measure(ours, base, axis, settings, steps=steps, seeds=seeds))
+        found["ours"] += rows
+        found["standard"] += rows if axis in same else measure(standard, base, axis, settings, steps=steps, seeds=seeds)
+    arms = {name: Arm(tuple(rows), tuple(judge(rows))) for name, rows in found.items()}
+    return Result(config.name, base, rules, settings, steps, seeds, arms["ours"], arms["standard"], same)
+
+
+def probe_settings(config: StudyConfig) -> Settings:
+    """The study's optimizer at a fraction of its LR guess."""
+    optimizer = config.optimizer
+    return Settings(
+        lr=LR_FRACTION * config.paradigms.mutransfer.lr_guess,
+        betas=(optimizer.beta1, optimizer.beta2),
+        eps=optimizer.eps,
+        weight_decay=optimizer.weight_decay,
+        grad_clip=optimizer.grad_clip,
+        load_balance=optimizer.load_balance,
+        router_z=optimizer.router_z,
+    )
+
+
+def axes_of(base: ModelShape) -> tuple[Axis, ...]:
+    return ("width", "depth", "experts", "expert_width") if base.num_experts > 1 else ("width", "depth", "expert_width")
+
+
+def measure(
+    build: Builder, base: ModelShape, axis: Axis, settings: Settings, *, steps: int, seeds: int
+) -> Iterator[Row]:
+    """Train a model of each size and seed on the one batch. Seeds move the init alone."""
+    tokens = probe_batch(base.vocab_size)
+    for factor in FACTORS:
+        for seed in range(seeds):
+            built = build(grow(base, axis, factor), seed)
+            yield from (Row(axis, factor, seed, found) for found in trace(built, tokens, settings, steps=steps))
+
+
+def probe_batch(vocab_size: int) -> Tensor:
+    """[SEQUENCES, LENGTH + 1] of KINDS token ids spread over the vocabulary; each often follows its predecessor."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randint(KINDS, (SEQUENCES, LENGTH + 1), generator=generator)
+    follows = torch.rand(SEQUENCES, LENGTH + 1, generator=generator) < 0.5
+    for place in range(1, LENGTH + 1):
+        drawn[:, place] = torch.where(follows[:, place], (drawn[:, place - 1] + 1) % KINDS, drawn[:, place])
+    return drawn * (vocab_size // KINDS)
+
+
+def judge(rows: Sequence[Row]) -> Iterator[Check]:
+    """A check for every judged coordinate, in the order of the rows."""
+    series: dict[tuple[Axis, str, Quantity, int], list[Row]] = {}
+    for row in rows:
+        at = row.coordinate
+        series.setdefault((row.axis, at.role, at.quantity, at.step), []).append(row)
+    for (axis, role, quantity, step), some in series.items():
+        if not is_judged(axis, role, quantity, step):
+            continue
+        fit = fit_slope([row.factor for row in some], [row.coordinate.rms for row in some])
+        yield Check(
+            axis=axis,
+            role=role if quantity == "size" else f"{role}.{quantity}",
+            step=step,
+            **fit._asdict(),
+            verdict="pass" if passes(axis, role, quantity, step, fit) else "fail",
+            n=len(some),
+            note=_note(axis, role, quantity, step, fit),
+        )
+
+
+def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> str:
+    """What explains a slope outside the band that passes."""
+    if abs(fit.slope) <= BAND or not passes(axis, role, quantity, step, fit):
+        return ""
+    if has_transient(axis, role, quantity, step):
+        return f"init transient: {TRANSIENTS[axis, role]}"
+    return f"not resolved from {BAND:g}: more seeds would tell"
+
+
+def _build(config: StudyConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
+    return parametrization.build(
+        rules,
+        shape,
+        config.base.shape,
+        backend="grouped",  # on CPUs, whatever trains: all backends are one function
+        embedding_std=config.optimizer.embedding_std,
+        seed=seed,
+    )
+
+
+def _table(config: StudyConfig, rules: Rules, axis: Axis) -> dict[str, Rule]:
+    with torch.device("meta"):
+        model = Transformer(grow(config.base.shape, axis, max(FACTORS)))
+    return parametrization.rule_table(rules, model, config.base.shape, embedding_std=config.optimizer.embedding_std)
+
+
+def _refuse_large(config: StudyConfig, axes: Sequence[Axis]) -> None:
+    shapes = [grow(config.base.shape, axis, max(FACTORS)) for axis in axes]
+    largest = max(shape.n_total + shape.n_embedding for shape in shapes)
+    if largest > MAX_PARAMETERS:
+        raise InputError(
+            f"paradigms.mutransfer_proxy {config.paradigms.mutransfer_proxy}: the check grows it {max(FACTORS)} times, "
+            f"to {largest:,} parameters, and stops at {MAX_PARAMETERS:,}; the rules speak of ratios alone, so check a "
+            "config with a smaller proxy"
+        )

@@ -1,0 +1,116 @@
+"""What a study's muTransfer rules give each parameter of its models, before anything is trained."""
+
+import math
+import re
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.documents import Frozen
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.training.recipe import (
+    Recipe,
+    kind_of,
+    meta_model,
+    trial_recipe,
+)
+from lrladder.models.parameters import tag_of
+from lrladder.paradigms.lab import Request
+
+
+class Parameter(Frozen):
+    """One parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
+
+    name: str
+    role: str
+    shape: tuple[int, ...]
+    init_std: float | None
+    forward: float
+    lr: float
+    weight_decay: float
+    eps: float
+
+
+class Effective(Frozen):
+    """One rung at its longest horizon."""
+
+    rung: str
+    part: str
+    batch_tokens: int
+    tokens: int
+    lr: float  # the study's, from which the rules made those of the parameters
+    token_factor: float
+    beta1: float
+    beta2: float
+    tau_ema: float | None
+    note: str
+    parameters: tuple[Parameter, ...]
+
+
+def effective(config: StudyConfig, *, rung: str | None = None, lr: float = 1.0) -> tuple[Effective, ...]:
+    """Of the proxy and each target, or of one rung. Raises InputError for a rung or LR that cannot be."""
+    if not 0 < lr < math.inf:
+        raise InputError(f"--lr {lr}: give a finite number above 0")
+    if rung is not None and rung not in {known.name for known in config.rungs}:
+        raise InputError(f"--rung {rung}: not in {config.name}; there are {', '.join(r.name for r in config.rungs)}")
+    proxy = config.paradigms.mutransfer_proxy
+    wanted = [r for r in config.rungs if (r.name == rung if rung else r.part == "target" or r.name == proxy)]
+    return tuple(_of_rung(config, found, lr) for found in wanted)
+
+
+def _of_rung(config: StudyConfig, rung: Rung, lr: float) -> Effective:
+    fitted = config.rules_of("mup").horizon == "fitted"
+    exponent = 0.0 if fitted else None
+    request = Request(rung.name, "mup", lr, 0, (max(rung.horizons),), exponent)
+    (trial,) = resolve(request, config, corpus_digest="", precision="fp32")
+    recipe = trial_recipe(trial, parametrization="mup")
+    return Effective(
+        rung=rung.name,
+        part=rung.part,
+        batch_tokens=rung.batch_tokens,
+        tokens=recipe.tokens,
+        lr=lr,
+        token_factor=recipe.token_factor,
+        beta1=recipe.beta1,
+        beta2=recipe.beta2,
+        tau_ema=recipe.tau_ema,
+        note="the horizon exponent is known after the search; 0 is used here" if fitted else "",
+        parameters=_parameters(trial, recipe),
+    )
+
+
+def _parameters(trial: Trial, recipe: Recipe) -> tuple[Parameter, ...]:
+    settings = {setting.kind: setting for setting in recipe.settings}
+    found = []
+    for name, param in meta_model(trial).named_parameters():
+        tag = tag_of(param, name)
+        values = settings[kind_of(tag)].model_dump(include=set(Parameter.model_fields) - {"role"})
+        found.append(Parameter(name=name, role=tag.role, shape=tuple(param.shape), **values))
+    return tuple(found)
+
+
+def render(found: Effective, console: Console) -> None:
+    """A table; blocks are alike, so one stands for all."""
+    tau = "none" if found.tau_ema is None else f"{found.tau_ema:.3g} of the run"
+    console.print(
+        f"{found.part} {found.rung}: {found.tokens:,} tokens in batches of {found.batch_tokens:,}; LR {found.lr:g}, "
+        f"token factor {found.token_factor:.3g}, betas {found.beta1:.4g} {found.beta2:.4g}, tau_EMA {tau}"
+    )
+    if found.note:
+        console.print(found.note)
+    table = Table()
+    for column in ("parameter", "role", "shape", "init std", "forward", "LR", "weight decay", "eps"):
+        table.add_column(column, justify="left" if column in ("parameter", "role") else "right", overflow="fold")
+    depth = len({match[1] for p in found.parameters if (match := re.match(r"blocks\.(\d+)\.", p.name))})
+    for p in found.parameters:
+        if re.match(r"blocks\.(?!0\.)", p.name):
+            continue
+        name = p.name.replace("blocks.0.", f"blocks.0-{depth - 1}." if depth > 1 else "blocks.0.")
+        std = "ones" if p.init_std is None else f"{p.init_std:.4g}"
+        values = (f"{p.forward:.4g}", f"{p.lr:.4g}", f"{p.weight_decay:.4g}", f"{p.eps:.3g}")
+        table.add_row(name, p.role, "x".join(map(str, p.shape)), std, *values)
+    console.print(table)

@@ -1,0 +1,36 @@
+"""Whether a folder of packages suffices to install everything on a machine without network."""
+
+import re
+from pathlib import Path
+
+from lrladder.benchmark.errors import InputError
+
+SOURCES = ("megablocks", "grouped_gemm")  # compiled where the GPU is
+
+
+def missing(folder: Path) -> list[str]:
+    """Requirements without a file, by name and version. Raises InputError for a folder that is no wheelhouse."""
+    wanted = folder / "requirements.txt"
+    if not wanted.is_file():
+        raise InputError(f"--wheelhouse: {wanted} does not exist; `make wheelhouse` writes it")
+    held = {_key(name) for path in folder.iterdir() if (name := _package(path.name))}
+    lines = [line.split("#")[0].strip() for line in wanted.read_text(encoding="utf-8").splitlines()]
+    absent = [line for line in lines if "==" in line and _key(tuple(line.split("==", 1))) not in held]
+    names = {name for name, _ in held}
+    return absent + [name for name in SOURCES if _normal(name) not in names]
+
+
+def _package(file: str) -> tuple[str, str] | None:
+    """Name and version of a wheel or source archive."""
+    found = re.match(r"(.+?)-(\d[^-]*?)(?:-.*\.whl|\.tar\.gz|\.zip)$", file)
+    return (found[1], found[2]) if found else None
+
+
+def _key(package: tuple[str, ...]) -> tuple[str, str]:
+    name, version = package
+    return _normal(name), version
+
+
+def _normal(name: str) -> str:
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,72 @@
+"""The plan of a study as a table on the terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.studies.planner import Plan, PlannedTrials
+
+
+def render(plan: Plan, console: Console) -> None:
+    """The plan as a table: one line per sweep, extensions beside it."""
+    table = Table(title=f"Plan of study {plan.name}")
+    for column in ("payer", "rung", "LRs", "seeds", "horizons"):
+        table.add_column(column)
+    for column in ("runs", "tokens/run", "FLOPs/run", "GiB/run", "time/run"):
+        table.add_column(column, justify="right")
+    for sweep in _grouped(plan.trials):
+        first = sweep[0]
+        certain = [trial for trial in sweep if not trial.extension]
+        extra = sum(trial.runs for trial in sweep if trial.extension)
+        table.add_row(
+            _label(first),
+            first.rung,
+            _lrs(certain),
+            " ".join(map(str, first.seeds)),
+            " ".join(f"{horizon:,}" for horizon in first.horizons),
+            f"{sum(trial.runs for trial in certain)}" + (f" (+{extra})" if extra else ""),
+            f"{first.tokens:.3g}",
+            f"{first.flops:.2e}",
+            f"{first.memory_bytes / 2**30:.2f}",
+            _duration(first.seconds),
+        )
+    console.print(table)
+    for name, totals in (("planned", plan.planned), ("at most, every grid extended", plan.maximum)):
+        console.print(
+            f"{name}: {totals.runs} runs, {totals.tokens:.3g} tokens, {totals.flops:.2e} FLOPs, "
+            f"{_duration(totals.seconds)} on {plan.workers} worker(s)"
+        )
+    console.print(f"memory at once: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
+    console.print(f"time: {plan.throughput_source}")
+    for note in plan.notes:
+        console.print(f"note: {note}")
+
+
+def _grouped(trials: Sequence[PlannedTrials]) -> list[list[PlannedTrials]]:
+    groups: dict[tuple[object, ...], list[PlannedTrials]] = {}
+    for trial in trials:
+        key = (trial.payer, trial.purpose, trial.rung, trial.parametrization, trial.horizons)
+        groups.setdefault(key, []).append(trial)
+    return list(groups.values())
+
+
+def _label(trial: PlannedTrials) -> str:
+    details = {"validation": trial.parametrization, "roles": "roles' LRs"}
+    return f"{trial.payer} ({details[trial.purpose]})" if trial.purpose in details else trial.payer
+
+
+def _lrs(trials: Sequence[PlannedTrials]) -> str:
+    if any(trial.purpose == "roles" for trial in trials):
+        return "at the best, multiplied by role"
+    known = [trial.lr for trial in trials if trial.lr is not None]
+    if known:
+        return f"{min(known):.3g} to {max(known):.3g} ({len(known)})"
+    return "to be proposed" if len(trials) == 1 else f"{len(trials)} around the proposal"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:.1f} s"

@@ -1,0 +1,86 @@
+"""A study's progress on the terminal, once or live."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from lrladder.benchmark.studies.watcher import Snapshot, Watcher
+
+EVERY = 2.0  # seconds
+
+
+def watch(
+    watcher: Watcher,
+    console: Console,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Show the study until it has ended, or until Ctrl-C, which leaves the run alone."""
+    with Live(console=console, auto_refresh=False) as screen:
+        try:
+            while True:
+                now = watcher.look()
+                screen.update(view(now, clock()), refresh=True)
+                if now.ended:
+                    return
+                pause(EVERY)
+        except KeyboardInterrupt:
+            return
+
+
+def view(now: Snapshot, time_of_day: float) -> Group:
+    """Counts, what runs, and the best LRs so far."""
+    parts: list[Text | Table] = [Text(f"{now.preset}: {_counts(now)}"), Text(state(now, time_of_day))]
+    if now.running:
+        parts.append(_running(now))
+    if now.best:
+        parts.append(_best(now))
+    return Group(*parts)
+
+
+def state(now: Snapshot, time_of_day: float) -> str:
+    """Whether a run is going on, in words."""
+    if now.started is not None:
+        minutes, seconds = divmod(max(0, round(time_of_day - now.started)), 60)
+        return f"running for {minutes} min {seconds:02d} s" + ("" if now.planned else ", preparing the corpus")
+    if now.complete:
+        return "complete"
+    if now.ended:
+        return "no run is going on; missing: " + ("; ".join(now.missing) or "unknown")
+    return "no run is going on; the same `lrladder run` continues the study"
+
+
+def _counts(now: Snapshot) -> str:
+    planned = f"{now.planned} planned, {now.at_most} at most; " if now.planned else ""
+    return f"{planned}{now.finished} finished, {now.diverged} diverged, {now.failed} failed, {len(now.running)} running"
+
+
+def _running(now: Snapshot) -> Table:
+    table = _table("running now", ("trial", "LR", "seed", "step", "tokens", "of", "loss, nats"), left=1)
+    for one in now.running:
+        logged = ("-", "-") if one.step is None else (f"{one.step:,}", f"{one.tokens or 0:,}")
+        loss = "-" if one.loss is None else f"{one.loss:.4f}"
+        cells = (one.label, f"{one.lr:.4g}", f"{one.seed}", *logged, f"{one.of_tokens:,}", loss)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _best(now: Snapshot) -> Table:
+    columns = ("rung", "rules", "tokens", "LR", "loss, nats", "LRs", "seeds", "")
+    table = _table("best LR so far, as measured", columns, left=2)
+    for one in now.best:
+        numbers = (f"{one.horizon:,}", f"{one.lr:.4g}", f"{one.loss:.4f}", f"{one.n_lrs}", f"{one.n_seeds}")
+        table.add_row(*map(Text, (one.rung, one.parametrization, *numbers, "edge" if one.edge else "")))
+    return table
+
+
+def _table(title: str, columns: tuple[str, ...], *, left: int) -> Table:
+    table = Table(title=title, title_justify="left")
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="left" if place < left else "right")
+    return table

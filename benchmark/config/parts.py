@@ -1,0 +1,79 @@
+"""Parts that the configs of several kinds of study share. Every constant here is a default, with its source."""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+)
+
+from lrladder.benchmark.schedules import POWER_B
+from lrladder.models.roles import Role
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+
+
+class Strict(BaseModel):
+    """A part of a config: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CorpusConfig(Strict):
+    """Text to train on: sources of the running Python, text files or globs, or ready token files."""
+
+    packages: bool = False  # sources of the installed packages too: some ten times the text, other on each machine
+    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, instead
+    train_tokens: tuple[str, ...] = ()  # .bin files of little-endian token ids
+    val_tokens: tuple[str, ...] = ()
+    token_dtype: Literal["uint16", "uint32"] = "uint16"
+    vocab_size: int = Field(1024, ge=300)  # 256 bytes plus merges
+    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # of files
+    max_bytes: PositiveInt = 64_000_000
+    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from a file of its own where there are enough
+
+
+class OptimizerConfig(Strict):
+    """AdamW. The betas and clip are the usual LLM ones (arXiv 2005.14165 appendix B)."""
+
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    eps: PositiveFloat = 1e-12  # small enough to be inert, so that muP needs no eps rule
+    weight_decay: float = Field(0.1, ge=0)
+    grad_clip: PositiveFloat = 1.0
+    embedding_std: PositiveFloat = 1.0  # as nanochat's; 0.1 cost 0.36 nats at p48x3, docs/findings.md
+    load_balance: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
+    router_z: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
+    zero_stage: Literal[0, 1] = 0
+
+
+class SearchConfig(Strict):
+    """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
+
+    lr_guess: float = Field(ge=1e-8, le=100)
+    factor: float = Field(2.0, ge=1.05, le=100)
+    points: int = Field(4, ge=3, le=32)
+    max_extensions: int = Field(4, ge=0, le=32)
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+
+
+class RoleSearchConfig(Strict):
+    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR.
+
+    With `ablate` each is tried alone at every target too, at the LR that muTransfer proposes there.
+    """
+
+    roles: tuple[Role, ...] = Field(min_length=1)
+    factor: float = Field(2.0, ge=1.05, le=100)
+    max_trials: PositiveInt  # runs, seeds counted
+    ablate: bool = True
+
+
+class PowerConfig(Strict):
+    """muTransfer under the Power schedule: the proxy's best LR sets its amplitude; nothing else is tuned."""
+
+    exponent: float = Field(POWER_B, ge=-2, le=0)  # of tokens
+    cap: float = Field(4.0, ge=1)  # of the LR over the proxy's best; see ScheduleConfig

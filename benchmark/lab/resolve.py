@@ -1,0 +1,95 @@
+"""From what a paradigm asks for to the trials that are trained."""
+
+from typing import Literal, Protocol
+
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.ladder import Base, Ladder, Rung
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.models.rules import (
+    STANDARD,
+    Rules,
+)
+from lrladder.paradigms.lab import ParametrizationName, Request
+
+
+class Setup(Protocol):
+    """What a study says about all of its trials."""
+
+    @property
+    def corpus(self) -> CorpusConfig: ...
+    @property
+    def optimizer(self) -> OptimizerConfig: ...
+    @property
+    def expert_backend(self) -> str: ...
+    @property
+    def rungs(self) -> Ladder: ...
+    @property
+    def base(self) -> Base: ...
+    def base_of(self, rung: Rung) -> Base: ...
+    def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig: ...
+
+
+def resolve(
+    request: Request, setup: Setup, *, corpus_digest: str, precision: Literal["fp32", "bf16"]
+) -> tuple[Trial, ...]:
+    """The trials that a paradigm's request means: one, or one a horizon where the LR depends on the horizon.
+
+    At the base all rules are one function, so the standard ones stand for them and the run is trained once.
+    """
+    rung = setup.rungs.rung(request.rung)
+    base = setup.base_of(rung)
+    rules, schedule = setup.rules_of(request.parametrization), _schedule(request, setup)
+    parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
+    in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
+    return tuple(
+        Trial(
+            shape=rung.shape,
+            base=base,
+            rules=in_use[part],
+            horizon_exponent=request.horizon_exponent if in_use[part].horizon in ("power", "fitted") else None,
+            role_lrs=tuple(sorted(request.role_lrs)),
+            lr=request.lr,
+            seed=request.seed,
+            horizons=part,
+            rule_tokens=part[0] if in_use[part].by_tokens else None,
+            batch_tokens=rung.batch_tokens,
+            optimizer=_optimizer(setup, rung),
+            schedule=schedule,
+            expert_backend=setup.expert_backend,
+            precision=precision,
+            corpus_digest=corpus_digest,
+            val_documents=setup.corpus.val_documents,
+        )
+        for part in parts
+    )
+
+
+def _schedule(request: Request, setup: Setup) -> ScheduleConfig:
+    schedule = setup.schedule_of(request.parametrization)
+    if schedule.kind != "power" or request.horizon_exponent is None:
+        return schedule
+    return schedule.model_copy(update={"exponent": request.horizon_exponent})
+
+
+def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[int, ...], ...]:
+    """Horizons that one run is read at. Those that only continue a run go with the longest that does not."""
+    horizons = tuple(sorted(asked))
+    if shared:
+        return (horizons,)
+    own = tuple(horizon for horizon in horizons if horizon not in rung.continued)
+    return (*((horizon,) for horizon in own[:-1]), (*own[-1:], *(h for h in horizons if h in rung.continued)))
+
+
+def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
+    """Sizes of no rule (experts, vocabulary) may differ."""
+    names = ("width", "depth", "expert_width", "shared_width")
+    same_shape = all(getattr(rung.shape, name) == getattr(base.shape, name) for name in names)
+    return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))
+
+
+def _optimizer(setup: Setup, rung: Rung) -> OptimizerConfig:
+    if rung.weight_decay is None:
+        return setup.optimizer
+    return setup.optimizer.model_copy(update={"weight_decay": rung.weight_decay})

@@ -1,0 +1,70 @@
+"""The append-only log of each trial, one JSON object a line: the store can be rebuilt from them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.paradigms.lab import Measurement
+
+
+class TrialLog:
+    """The append-only jsonl of one trial: its specification, rows while it trains, its measurements."""
+
+    def __init__(self, folder: Path, trial: Trial) -> None:
+        (folder / "trials").mkdir(exist_ok=True)
+        self._file = (folder / "trials" / f"{trial.id}.jsonl").open("a", encoding="utf-8")
+        self.write({"trial": trial.model_dump(mode="json")})
+
+    def write(self, row: dict[str, object]) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def finish(self, measurements: Iterable[Measurement]) -> None:
+        self.write({"measurements": [m.model_dump(mode="json") for m in measurements]})
+        self._file.close()
+
+    def fail(self, message: str) -> None:
+        self.write({"fault": message})
+        self._file.close()
+
+
+class LogState(NamedTuple):
+    """What a trial's log says. Without measurements: the `fault` of its last attempt, or how far one has come."""
+
+    trial: Trial
+    measurements: tuple[Measurement, ...] = ()
+    fault: str | None = None
+    last: dict[str, Any] | None = None  # row of a training step
+
+
+def read_state(path: Path) -> LogState | None:
+    """None without a readable specification. A torn line, as a kill leaves it, is passed over."""
+    state: LogState | None = None
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+            if "trial" in row:
+                known = () if state is None else state.measurements
+                state = LogState(Trial.model_validate_json(json.dumps(row["trial"])), known)
+            elif state is None:
+                continue
+            elif "measurements" in row:
+                found = tuple(Measurement.model_validate(m) for m in row["measurements"])
+                state = state._replace(measurements=found)
+            elif "fault" in row:
+                state = state._replace(fault=str(row["fault"]))
+            elif "step" in row:
+                state = state._replace(last=row)
+        except (json.JSONDecodeError, TypeError, ValidationError):
+            continue
+    return state
+
+
+def read_log(path: Path) -> tuple[Trial, list[Measurement]] | None:
+    """The trial and measurements of a complete log."""
+    state = read_state(path)
+    return (state.trial, list(state.measurements)) if state is not None and state.measurements else None

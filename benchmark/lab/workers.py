@@ -1,0 +1,212 @@
+"""Worker processes that train trials: one thread each, many trials per worker, so that start-up is paid once."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from lrladder.benchmark.environment import keep_freed_memory, train_alone
+from lrladder.benchmark.lab.loggers import copies
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.trial_log import TrialLog
+from lrladder.paradigms.lab import Measurement
+
+Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]
+Start = Callable[[], Runner]  # called once in each worker; must be picklable
+Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of these at once
+
+ATTEMPTS = 2  # a fault may be the machine's: each trial gets a second, fresh worker
+LEAVE_SECONDS = 10.0  # assumption: ample for an idle worker
+SAVE_SECONDS = 25.0  # for a busy one; schedulers give all processes of a job 30 s before they kill them
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A trial that could not be measured: the program's or the machine's fault, never a divergence."""
+
+    message: str
+
+
+Outcome = list[Measurement] | Fault
+
+
+class _Worker:
+    """One process and the pipe to it; `trial` is what it trains now."""
+
+    def __init__(self, index: int, folder: Path, start: Start, devices: Sequence[str]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.trial: Trial | None = None
+        arguments = (index, folder, start, theirs, os.getpid(), devices)
+        self.process: SpawnProcess = context.Process(target=_serve, args=arguments, daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def send(self, trial: Trial) -> None:
+        self.trial = trial
+        self.pipe.send(trial)
+
+    def receive(self) -> Outcome:
+        try:
+            outcome: Outcome = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return Fault(f"worker died with exit code {self.process.exitcode}; see logs/")
+        return outcome
+
+    def stop(self) -> None:
+        """Without waiting: an idle worker leaves by itself, and so frees what it shares with the system; a busy one is
+        told to end, and saves its run first.
+        """
+        self.pipe.close()
+        if self.trial is not None:
+            self.process.terminate()
+
+    def gone(self) -> None:
+        """Wait until it is, and help after a while."""
+        self.process.join(LEAVE_SECONDS if self.trial is None else SAVE_SECONDS)
+        self.process.kill()
+        self.process.join()
+
+
+class LocalExecutor:
+    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs,
+    and without any they train on the CPU.
+
+    Trials share a device where `fits` says that they can; the first on it is never asked for.
+    """
+
+    def __init__(
+        self, folder: Path, start: Start, *, workers: int, devices: Sequence[str] = (), fits: Fits = lambda trials: True
+    ) -> None:
+        self._folder, self._start, self._devices, self._fits = folder, start, tuple(devices), fits
+        self._workers: list[_Worker | None] = [None] * workers
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        """Train all, longest first; yields each as it completes. A fault is tried once more before it is yielded."""
+        waiting = sorted(trials, key=lambda trial: trial.flops)
+        attempts = dict.fromkeys((trial.id for trial in trials), 0)
+        try:
+            while waiting or self._busy():
+                self._hand_out(waiting)
+                for worker in self._ready():
+                    trial, outcome = self._take(worker)
+                    attempts[trial.id] += 1
+                    if isinstance(outcome, Fault) and attempts[trial.id] < ATTEMPTS:
+                        waiting.append(trial)
+                    else:
+                        yield trial, outcome
+        except BaseException:  # Ctrl-C above all: no worker may outlive the run
+            self.close()
+            raise
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker is not None and worker.trial is not None]
+
+    def _hand_out(self, waiting: list[Trial]) -> None:
+        for index, worker in enumerate(self._workers):
+            if worker is not None and worker.trial is not None:
+                continue
+            if (trial := self._next(index, waiting)) is None:
+                continue
+            if worker is None:
+                worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
+            worker.send(trial)
+
+    def _next(self, index: int, waiting: list[Trial]) -> Trial | None:
+        """Take from the end of `waiting` the first that fits beside what the worker's device trains already."""
+        share = max(1, len(self._devices))
+        others = [worker for worker in self._workers[index % share :: share] if worker is not None]
+        beside = [worker.trial for worker in others if worker.trial is not None]
+        for place in reversed(range(len(waiting))):
+            if not beside or self._fits([*beside, waiting[place]]):
+                return waiting.pop(place)
+        return None
+
+    def _ready(self) -> list[_Worker]:
+        pipes = {worker.pipe: worker for worker in self._busy()}
+        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+
+    def _take(self, worker: _Worker) -> tuple[Trial, Outcome]:
+        """The outcome of a worker's trial. A worker with a fault is replaced: its state is not to be trusted."""
+        trial, outcome = worker.trial, worker.receive()
+        assert trial is not None
+        worker.trial = None
+        if isinstance(outcome, Fault):
+            with suppress(OSError):  # the fault may be a full disk, and the outcome says it anyway
+                TrialLog(self._folder, trial).fail(outcome.message)
+            worker.stop()
+            worker.gone()
+            self._workers[self._workers.index(worker)] = None
+        return trial, outcome
+
+    def close(self) -> None:
+        workers = [worker for worker in self._workers if worker is not None]
+        self._workers = [None] * len(self._workers)
+        for worker in workers:
+            worker.stop()
+        try:
+            for worker in workers:
+                worker.gone()
+        except BaseException:  # Ctrl-C again: at once
+            for worker in workers:
+                worker.process.kill()
+            raise
+
+
+def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int, devices: Sequence[str]) -> None:
+    """A worker's life: prepare once, then train trials from the pipe until it closes."""
+    _settle(index, folder, parent, devices)
+    run: Runner | None = None
+    while True:
+        try:
+            trial: Trial = pipe.recv()
+        except EOFError:
+            return
+        try:
+            run = run or start()
+            outcome: Outcome = _train(run, folder, trial)
+        except Exception as error:
+            traceback.print_exc()
+            outcome = Fault(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        pipe.send(outcome)
+
+
+def _train(run: Runner, folder: Path, trial: Trial) -> list[Measurement]:
+    log = TrialLog(folder, trial)
+    with copies(folder, trial) as copied:
+
+        def write(row: dict[str, object]) -> None:
+            log.write(row)
+            copied.row(row)
+
+        measurements = run(trial, write)
+        log.finish(measurements)
+        copied.finish(measurements)
+    return measurements
+
+
+def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> None:
+    """One thread, output to a log file, and no life of its own: Ctrl-C and death are the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before prctl
+        os._exit(1)
+    keep_freed_memory()
+    train_alone()
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)] if devices else ""
+    (folder / "logs").mkdir(exist_ok=True)
+    file = os.open(folder / "logs" / f"worker-{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)

@@ -1,0 +1,145 @@
+"""The cells of a CSV: one LR sweep per model and horizon, at one batch size."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.table import NO_SEED
+from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.pooled import fit_curves
+
+Protocol = Literal["best", "rule", "fixed"]
+SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
+
+
+@dataclass(frozen=True)
+class RunCell:
+    """One sweep. `losses` holds None for a diverged run; `batch_tokens` is None where the file has none."""
+
+    family: str
+    n_params: float
+    n_active: float
+    tokens: float
+    batch_tokens: float | None
+    lrs: tuple[float, ...]
+    losses: tuple[float | None, ...]
+    seeds: tuple[int, ...]
+    held_out: bool
+    curve: Curve
+
+    @property
+    def flops(self) -> float:
+        """6 N D, N active."""
+        return 6 * self.n_active * self.tokens
+
+    @property
+    def name(self) -> str:
+        batch = "" if self.batch_tokens is None else f", batch {self.batch_tokens:.12g}"
+        family = f"{self.family} " if self.family else ""
+        active = "" if self.n_active == self.n_params else f" ({self.n_active:.12g} active)"
+        return f"{family}N {self.n_params:.12g}{active}, D {self.tokens:.12g}{batch}"
+
+
+class _Sweep(NamedTuple):
+    key: tuple[str, float, float, float]
+    batch: float | None
+    lrs: tuple[float, ...]
+    losses: tuple[float | None, ...]
+    seeds: tuple[int, ...]
+    held_out: bool
+
+
+def all_cells(runs: Runs) -> tuple[RunCell, ...]:
+    """Every sweep, at every batch size."""
+    sweeps = _sweeps(runs)
+    curves = fit_curves([(sweep.lrs, sweep.losses) for sweep in sweeps])
+    return tuple(
+        RunCell(*sweep.key, sweep.batch, sweep.lrs, sweep.losses, sweep.seeds, sweep.held_out, curve)
+        for sweep, curve in zip(sweeps, curves, strict=True)
+    )
+
+
+def cells(runs: Runs, *, protocol: Protocol = "best") -> tuple[RunCell, ...]:
+    """Every model and horizon, each at the one batch size that the protocol chooses."""
+    return choose_batch(all_cells(runs), protocol)
+
+
+def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell, ...]:
+    """One batch size per model and horizon.
+
+    best: the one whose fitted minimum is lowest. rule: the one nearest to a power law of the tokens through these.
+    fixed: the one that most have; others are left out. Raises InputError where these need batches that are not given.
+    """
+    groups: dict[tuple[object, ...], list[RunCell]] = {}
+    for cell in found:
+        groups.setdefault((cell.family, cell.n_params, cell.n_active, cell.tokens), []).append(cell)
+    best = [min(group, key=_rank) for group in groups.values()]
+    if protocol == "best":
+        return tuple(best)
+    if any(cell.batch_tokens is None for cell in found):
+        raise InputError(f"--protocol {protocol} needs batch_tokens in every row; give them or take best")
+    if protocol == "fixed":
+        common = Counter(cell.batch_tokens for cell in found)
+        chosen = max(common, key=lambda batch: (common[batch], batch or 0.0))
+        return tuple(cell for cell in found if cell.batch_tokens == chosen)
+    slope, level = _batch_rule(best)
+    return tuple(
+        min(group, key=lambda cell: abs(math.log(cell.batch_tokens or 1) - level - slope * math.log(cell.tokens)))
+        for group in groups.values()
+    )
+
+
+def _rank(cell: RunCell) -> tuple[bool, float, float]:
+    """Bracketed minima first, by their loss; then the best loss tried; of equals the larger batch."""
+    tried = [loss for loss in cell.losses if loss is not None]
+    loss = cell.curve.minimum if cell.curve.minimum is not None else min(tried, default=math.inf)
+    return cell.curve.status != "interior", loss, -(cell.batch_tokens or 0.0)
+
+
+def _batch_rule(best: Sequence[RunCell]) -> tuple[float, float]:
+    """Slope and level of ln B against ln D by least squares; no slope where there is one horizon."""
+    x = np.log([cell.tokens for cell in best])
+    y = np.log([cell.batch_tokens or 1.0 for cell in best])
+    if np.ptp(x) == 0:
+        return 0.0, float(y.mean())
+    slope, level = np.polyfit(x, y, 1)
+    return float(slope), float(level)
+
+
+def _sweeps(runs: Runs) -> list[_Sweep]:
+    frame = _best_of_unknown(runs.frame.sort_values([*SWEEP, "lr", "seed", "loss"]))
+    number = frame.groupby(SWEEP, dropna=False, sort=False).ngroup().to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(frame)]
+    columns = {name: frame[name].to_list() for name in (*SWEEP, "lr", "loss", "seed", "held_out")}
+    return [_sweep(columns, slice(start, end)) for start, end in pairwise(starts)]
+
+
+def _sweep(columns: dict[str, list[Any]], rows: slice) -> _Sweep:
+    family, n_params, n_active, tokens, batch = (columns[name][rows.start] for name in SWEEP)
+    return _Sweep(
+        key=(family, n_params, n_active, tokens),
+        batch=None if math.isnan(batch) else batch,
+        lrs=tuple(columns["lr"][rows]),
+        losses=tuple(None if math.isnan(loss) else loss for loss in columns["loss"][rows]),
+        seeds=tuple(columns["seed"][rows]),
+        held_out=any(columns["held_out"][rows]),
+    )
+
+
+def _best_of_unknown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of a sweep's runs at one LR that differ in what the file does not say, most likely the batch, the best.
+
+    Runs whose seeds are told, or whose batch is known, are replicates and all count. Within each LR `frame` is sorted
+    by loss, diverged runs last.
+    """
+    seeded = (frame["seed"] != NO_SEED).groupby([frame[name] for name in SWEEP], dropna=False).transform("any")
+    told = frame["batch_tokens"].notna() | seeded
+    return frame[told | ~frame.duplicated([*SWEEP, "lr"])]

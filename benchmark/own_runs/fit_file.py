@@ -1,0 +1,67 @@
+"""One fit in one folder: results.json and a report made from one CSV."""
+
+import hashlib
+from pathlib import Path
+
+from lrladder.benchmark.environment import environment
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.own_runs.cells import Protocol
+from lrladder.benchmark.own_runs.fit import fit_runs
+from lrladder.benchmark.own_runs.fit_results import FitResults
+from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.reports.fit.page import write
+
+
+def fit_file(path: Path, *, protocol: Protocol) -> FitResults:
+    """Fit a CSV. Raises InputError for a file that cannot be used."""
+    runs = load_runs(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
+
+
+def save(results: FitResults, out: Path) -> Path:
+    """Write results.json and the report; returns the page. Raises InputError for a folder that holds other results."""
+    make_folder(out)
+    path = out / "results.json"
+    if path.exists() and not _is_same(path, results):
+        raise InputError(f"{out} holds results of something else; they are kept: choose another OUT")
+    write_text(path, results.to_json())
+    return write(results, out / "report")
+
+
+def load_fit(folder: Path) -> FitResults:
+    """Results of `lrladder fit`. Raises InputError."""
+    path = folder / "results.json"
+    try:
+        return FitResults.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read; run `lrladder fit RUNS.csv --out {folder}` again") from error
+
+
+def _is_same(path: Path, results: FitResults) -> bool:
+    try:
+        there = FitResults.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (there.digest, there.protocol) == (results.digest, results.protocol)
+
+
+def words(results: FitResults) -> str:
+    """The laws for people, one a line."""
+    lines = [f"{results.source}: {results.n_runs:,} runs; cells: {_counts(results)}"]
+    for law in results.laws:
+        exponents = ", ".join(
+            f"{name} {found.value:+.3f}" + ("" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]")
+            for name, found in law.exponents.items()
+        )
+        kind = "batch as a regressor" if law.batch == "given" else "batch as chosen"
+        lines.append(f"lr* by {law.size} parameters, {kind}, n = {law.n_points} optima: exponents {exponents}")
+        lines += [f"  flag: {flag}" for flag in law.flags]
+    if not results.laws:
+        lines.append("no law: no cell has a bracketed minimum")
+    return "\n".join([*lines, *(f"flag: {flag}" for flag in results.flags)])
+
+
+def _counts(results: FitResults) -> str:
+    return ", ".join(f"{count} {status}" for status, count in sorted(results.counts.items())) or "none"

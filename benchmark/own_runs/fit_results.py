@@ -1,0 +1,127 @@
+"""What `lrladder fit` found, schema lrladder.fit/1. Documented in docs/fitting.md."""
+
+from collections import Counter
+from typing import Literal
+
+from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.own_runs.cells import Protocol
+
+SCHEMA = "lrladder.fit/1"
+
+
+BatchProtocol = Literal["free", "given"]
+
+
+class Range(Frozen):
+    """A value with its 90% interval; None where the runs do not identify it."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class FittedLaw(Frozen):
+    """lr* = k N^a D^b B^c A^s. `exponents`: a, b, c, s, as n, tokens, batch_tokens, sparsity.
+
+    batch "free": at the batch the protocol chose for each cell, with that moving along. "given": the batch is a
+    regressor, over the sweeps of all batches. With size "flops" n is C = N_active D.
+    """
+
+    name: str
+    size: Literal["active", "total", "flops"]
+    batch: BatchProtocol
+    k: float
+    exponents: dict[str, Range]
+    n_points: int
+    left_out: tuple[float, ...]  # rms miss of ln lr* at each of the largest sizes by the law of the others
+    flags: tuple[str, ...]
+
+
+class FitCell(Frozen):
+    """One sweep; best LR with its 90% interval and loss are None unless the status is interior."""
+
+    family: str
+    n_params: float
+    n_active: float
+    tokens: float
+    batch_tokens: float | None
+    chosen: bool  # by the batch protocol
+    status: Literal["interior", "edge", "flat", "few"]
+    edge: str | None
+    n: int
+    n_diverged: int
+    lr_best: float | None
+    lr_low: float | None
+    lr_high: float | None
+    sd_ln_lr: float | None
+    loss: float | None
+    curvature: float | None
+    lrs: tuple[float, ...]
+    losses: tuple[float | None, ...]
+    flags: tuple[str, ...]
+
+    @property
+    def flops(self) -> float:
+        """6 N D, N active."""
+        return 6 * self.n_active * self.tokens
+
+
+class LossResult(Frozen):
+    """L = floor + a N^-alpha + b D^-beta at the best LR, N active; `scatter` and `miss` are of log loss."""
+
+    floor: float
+    alpha: float
+    beta: float
+    scatter: float
+    miss: float
+    n_points: int
+    flags: tuple[str, ...]
+
+
+class BatchResult(Frozen):
+    """B* = k D^w in tokens."""
+
+    k: float
+    w: Range
+    n_points: int
+    flags: tuple[str, ...]
+
+
+class HorizonResult(Frozen):
+    """How well short horizons predict the longest one, by the law of the loss against tokens."""
+
+    n: int  # LRs whose longest horizon was predicted from the others
+    n_usable: int
+    median_miss: float | None  # of the usable ones, in the unit of the losses
+    worst_miss: float | None
+    covered: float | None  # share whose 90% interval holds the measurement
+
+
+class FitResults(Document):
+    schema_: str = SCHEMA
+    source: str
+    digest: str  # of the file
+    protocol: Protocol
+    n_runs: int
+    cells: tuple[FitCell, ...]
+    laws: tuple[FittedLaw, ...]
+    loss_law: LossResult | None
+    batch_law: BatchResult | None
+    horizons: HorizonResult
+    flags: tuple[str, ...]
+    environment: dict[str, str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Chosen sweeps by status."""
+        return dict(Counter(cell.status for cell in self.cells if cell.chosen))
+
+    def summary(self) -> dict[str, object]:
+        """What `fit --json` prints; docs/fitting.md."""
+        return {
+            "laws": [law.model_dump(mode="json") for law in self.laws],
+            "loss_law": self.loss_law and self.loss_law.model_dump(mode="json"),
+            "batch_law": self.batch_law and self.batch_law.model_dump(mode="json"),
+            "cells": self.counts,
+            "flags": list(self.flags),
+        }

@@ -1,0 +1,209 @@
+"""Strategies scored on runs that were made before: each chooses the LR of a large cell from runs of smaller ones."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import ConfigDict
+from scipy.interpolate import PchipInterpolator
+
+from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs.cells import Protocol, RunCell, cells
+from lrladder.benchmark.own_runs.lab import ReplayedLab, rungs_of
+from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.strategies.registry import ON_TARGET, STRATEGIES
+from lrladder.paradigms.strategies.search import Choice, run_flops
+from lrladder.paradigms.sweep.curve import sweep
+
+SOURCE_SHARE = 0.25  # of a target's FLOPs, the most that a source may take
+MIN_SOURCES = 5  # of a target that the table does not name
+ROUNDING = 1e-9  # of FLOPs: a source at exactly SOURCE_SHARE counts
+FIRST = "fitting"
+
+SCHEMA = "lrladder.replay/1"
+
+
+class _Record(Frozen):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class StrategyScore(_Record):
+    """A strategy at one target. Regrets are in nats; values are None where there is nothing to say, with a flag."""
+
+    name: str
+    lr: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
+    regret_quadratic: float | None = None  # the target's fitted curve at lr, above its minimum
+    regret_interpolated: float | None = None  # the target's losses interpolated at lr, above the lowest
+    cost_fraction: float  # FLOPs of the runs asked for, in target runs
+    covered: bool | None = None  # whether the 90% interval holds the target's own best LR
+    flags: tuple[str, ...]
+
+
+class TargetScore(_Record):
+    """A target, its own best LR with a 90% interval, and the strategies in the order asked for."""
+
+    family: str
+    n_params: int | float
+    n_active: int | float
+    tokens: int | float
+    batch_tokens: int | float | None
+    flops: float
+    n_sources: int
+    extrapolation: float | None  # target FLOPs over those of the largest source
+    lr_best: float | None
+    lr_best_low: float | None
+    lr_best_high: float | None
+    loss_best: float | None
+    strategies: tuple[StrategyScore, ...]
+    flags: tuple[str, ...]
+
+
+class Replay(Document):
+    """All targets."""
+
+    schema_: str = SCHEMA
+    protocol: Protocol
+    targets: tuple[TargetScore, ...]
+    flags: tuple[str, ...]
+
+
+class Task(NamedTuple):
+    """One target and the cells that may be searched for it."""
+
+    target: RunCell
+    sources: tuple[RunCell, ...]
+
+
+def replay(runs: Runs, *, protocol: Protocol = "best", strategies: Sequence[str] = ()) -> Replay:
+    """Score `strategies`, all by default, `fitting` always first. Raises InputError for an unknown name."""
+    names = _names(strategies)
+    found = list(tasks(runs, protocol))
+    flags = list(runs.flags)
+    if not found:
+        flags.append(
+            f"no target: no bracketed cell has {MIN_SOURCES} cells at {SOURCE_SHARE:g} of its FLOPs or less; "
+            "name targets with 1 in a column held_out"
+        )
+    targets = tuple(_score(task, names) for task in found)
+    return Replay(protocol=protocol, targets=targets, flags=tuple(flags))
+
+
+def _names(strategies: Sequence[str]) -> tuple[str, ...]:
+    unknown = [name for name in strategies if name not in STRATEGIES]
+    if unknown:
+        raise InputError(f"--strategy {unknown[0]}: unknown; there are {', '.join(STRATEGIES)}")
+    return tuple(dict.fromkeys((FIRST, *(strategies or STRATEGIES))))
+
+
+def tasks(runs: Runs, protocol: Protocol) -> Iterator[Task]:
+    """Targets with their sources: cells of the same family at SOURCE_SHARE of the FLOPs or less, none held out.
+
+    Targets are the held-out cells; without any, each bracketed cell with MIN_SOURCES sources. The batches of sources
+    are chosen without a look at held-out runs.
+    """
+    held = runs.frame["held_out"]
+    every = cells(runs, protocol=protocol)
+    if held.any():
+        searched = cells(Runs(runs.frame[~held]), protocol=protocol) if not held.all() else ()
+        wanted = [cell for cell in every if cell.held_out]
+    else:
+        searched, wanted = every, [cell for cell in every if cell.curve.status == "interior"]
+    for target in wanted:
+        limit = SOURCE_SHARE * target.flops * (1 + ROUNDING)
+        sources = tuple(cell for cell in searched if cell.family == target.family and cell.flops <= limit)
+        if held.any() or len(sources) >= MIN_SOURCES:
+            yield Task(target, sources)
+
+
+def _score(task: Task, names: Sequence[str]) -> TargetScore:
+    target, curve = task.target, task.target.curve
+    flags = [*curve.flags]
+    if curve.status != "interior":
+        side = f" at its {curve.edge} end" if curve.edge else ""
+        flags.append(f"the target's own minimum is not bracketed ({curve.status}{side}): no quadratic regret")
+    return TargetScore(
+        family=target.family,
+        n_params=_count(target.n_params),
+        n_active=_count(target.n_active),
+        tokens=_count(target.tokens),
+        batch_tokens=None if target.batch_tokens is None else _count(target.batch_tokens),
+        flops=target.flops,
+        n_sources=len(task.sources),
+        extrapolation=target.flops / max(cell.flops for cell in task.sources) if task.sources else None,
+        lr_best=curve.lr_best,
+        lr_best_low=curve.lr_low,
+        lr_best_high=curve.lr_high,
+        loss_best=curve.minimum,
+        strategies=tuple(_run(name, task) for name in names),
+        flags=tuple(flags),
+    )
+
+
+def _count(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _run(name: str, task: Task) -> StrategyScore:
+    """Search and propose by one strategy, then score it."""
+    rungs, aim = rungs_of(task.sources, task.target)
+    if name in ON_TARGET:
+        rungs, lab = (aim,), ReplayedLab([aim], [task.target])
+    else:
+        lab = ReplayedLab(rungs, task.sources)
+    strategy = STRATEGIES[name](aim)
+    if not rungs:
+        return _no_choice(name, "no cell at a quarter of the target's FLOPs or less to search", 0.0)
+    target_run = run_flops(aim)  # in the lab's units
+    try:
+        strategy.search(lab, rungs)
+        choice = strategy.propose(aim)
+    except NoProposal as none:
+        return _no_choice(name, str(none), lab.cost_flops(name) / target_run)
+    return score_choice(name, choice, task.target, cost_fraction=lab.cost_flops(name) / target_run)
+
+
+def _no_choice(name: str, reason: str, cost_fraction: float) -> StrategyScore:
+    return StrategyScore(name=name, cost_fraction=cost_fraction, flags=(reason,))
+
+
+def score_choice(name: str, choice: Choice, target: RunCell, *, cost_fraction: float) -> StrategyScore:
+    """Regrets of an LR at a target; the search's cost is in target runs."""
+    curve = target.curve
+    interpolated, flags = _interpolated(target, choice.lr)
+    covered = None
+    if curve.lr_best is not None and choice.lr_low is not None and choice.lr_high is not None:
+        covered = choice.lr_low <= curve.lr_best <= choice.lr_high
+    return StrategyScore(
+        name=name,
+        lr=choice.lr,
+        lr_low=choice.lr_low,
+        lr_high=choice.lr_high,
+        regret_quadratic=curve.at(choice.lr) - curve.minimum if curve.minimum is not None else None,
+        regret_interpolated=interpolated,
+        cost_fraction=cost_fraction,
+        covered=covered,
+        flags=(*choice.flags, *flags),
+    )
+
+
+def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, ...]]:
+    """Loss at `lr` above the lowest, by a monotone interpolation in ln lr of the means of finished LRs.
+
+    Beyond them the last two LRs are continued by a straight line, which is too low where losses curve up.
+    """
+    data = sweep(target.lrs, target.losses)
+    if len(data.finished) < 2:
+        return None, ("fewer than 2 LRs finished at the target: no interpolated regret",)
+    x, wanted = np.log(data.finished), math.log(lr)
+    rise = data.means - data.means.min()
+    if x[0] <= wanted <= x[-1]:
+        return float(PchipInterpolator(x, rise)(wanted)), ()
+    end = slice(0, 2) if wanted < x[0] else slice(-2, None)
+    slope, level = np.polyfit(x[end], rise[end], 1)
+    line = max(0.0, float(level + slope * wanted))
+    return line, ("outside the LRs that finished at the target: its losses are continued by a line",)

@@ -1,1 +1,0 @@
-"""The Power study: whether one LR setting serves every token count, batch and size, by schedule."""

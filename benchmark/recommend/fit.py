@@ -1,0 +1,173 @@
+"""The LR that a fit recommends for one model and horizon, with what weakens it and what one more sweep would buy."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs.fit import law_points, loss_points
+from lrladder.benchmark.own_runs.fit_results import FitResults
+from lrladder.paradigms.extrapolation import far_flags
+from lrladder.paradigms.laws.law import (
+    Law,
+    LawPoint,
+    Prediction,
+    fit_law,
+)
+from lrladder.paradigms.laws.loss_law import fit_loss_law
+
+SWEEP_LRS = 3  # that bracket a minimum
+CHEAP = 0.25  # of the target's FLOPs, the most that a further cell may take
+STEPS = (1.0, 2.0, 4.0)  # beyond the largest size and horizon searched, where a further cell may lie
+
+
+class Target(NamedTuple):
+    """What is to be trained; counts in the unit of the CSV."""
+
+    n_params: float
+    tokens: float
+    n_active: float | None = None
+    batch_tokens: float | None = None
+
+    @property
+    def active(self) -> float:
+        return self.n_active or self.n_params
+
+    @property
+    def flops(self) -> float:
+        return 6 * self.active * self.tokens
+
+
+class NextSweep(BaseModel):
+    """One further cell, swept at SWEEP_LRS rates, and the target's interval after it, as the law expects."""
+
+    model_config = ConfigDict(frozen=True)
+
+    n_params: float
+    n_active: float
+    tokens: float
+    batch_tokens: float | None
+    cost_fraction: float  # FLOPs of the sweep, in runs of the target
+    octaves_before: float  # half width of the interval of log2 lr
+    octaves_after: float
+
+
+class Recommendation(BaseModel):
+    """LR and loss with 90% intervals. `extrapolation` is the target's FLOPs over those of the largest cell fitted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lr: float
+    lr_low: float
+    lr_high: float
+    loss: float | None
+    loss_low: float | None
+    loss_high: float | None
+    extrapolation: float
+    next_sweep: NextSweep | None
+    flags: tuple[str, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=2)
+
+
+def recommend(results: FitResults, target: Target) -> Recommendation:
+    """The law's answer. Raises InputError for a target that cannot be, or where no minimum is bracketed."""
+    if target.active > target.n_params:
+        raise InputError(f"--n-active {target.active:g} is more than --n-params {target.n_params:g}")
+    points = law_points(results.cells)
+    if not points:
+        raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")
+    law = fit_law(points)
+    found = _predict(law, target)
+    loss_law = fit_loss_law(loss_points(results.cells))
+    # a law that its cells do not identify fits them exactly, and its interval says nothing
+    loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
+    extrapolation = target.flops / max(6 * point.n_active * point.tokens for point in points)
+    return Recommendation(
+        lr=found.lr,
+        lr_low=found.lr_low,
+        lr_high=found.lr_high,
+        loss=loss.loss if loss else None,
+        loss_low=loss.low if loss else None,
+        loss_high=loss.high if loss else None,
+        extrapolation=extrapolation,
+        next_sweep=_next_sweep(law, target),
+        flags=(
+            *law.flags,
+            *law.flags_at(target.active, target.tokens, n_total=target.n_params, batch_tokens=target.batch_tokens),
+            *far_flags(extrapolation),
+            *([] if loss_law is None else [f"no loss is predicted: {flag}" for flag in loss_law.flags]),
+            *results.flags,
+        ),
+    )
+
+
+def _predict(law: Law, target: Target) -> Prediction:
+    return law.predict(target.active, target.tokens, n_total=target.n_params, batch_tokens=target.batch_tokens)
+
+
+def _half(law: Law, target: Target) -> float:
+    found = _predict(law, target)
+    return math.log2(found.lr_high / found.lr_low) / 2
+
+
+def _next_sweep(law: Law, target: Target) -> NextSweep | None:
+    """The affordable cell whose minimum would narrow the target's interval most per FLOP; None where none would."""
+    before = _half(law, target)
+    sd = sorted(point.sd for point in law.points)[len(law.points) // 2]
+    best: tuple[float, NextSweep] | None = None
+    for place in _candidates(law, target):
+        guess = law.predict(place.n_active, place.tokens, n_total=place.n_total, batch_tokens=place.batch_tokens).lr
+        added = place._replace(ln_lr=math.log(guess), sd=sd)
+        after = _half(fit_law([*law.points, added], n_boot=0, size=law.size), target)
+        cost = SWEEP_LRS * place.n_active * place.tokens / (target.active * target.tokens)
+        gain = (before - after) / cost
+        if after < before and (best is None or gain > best[0]):
+            best = (
+                gain,
+                NextSweep(
+                    n_params=place.n_total or place.n_active,
+                    n_active=place.n_active,
+                    tokens=place.tokens,
+                    batch_tokens=place.batch_tokens,
+                    cost_fraction=cost,
+                    octaves_before=before,
+                    octaves_after=after,
+                ),
+            )
+    return best[1] if best else None
+
+
+def _candidates(law: Law, target: Target) -> Iterator[LawPoint]:
+    """Sizes searched and larger ones, towards the target's sparsity, at horizons searched and longer ones."""
+    largest = max(law.points, key=lambda point: point.n_active)
+    horizons = sorted({point.tokens for point in law.points})
+    known = {(point.n_active, point.tokens) for point in law.points}
+    for step in STEPS:
+        n_active = largest.n_active * step
+        n_total = (largest.n_total or largest.n_active) * step
+        for tokens in (horizons[0], horizons[len(horizons) // 2], horizons[-1], 2 * horizons[-1]):
+            affordable = n_active * tokens <= CHEAP * target.active * target.tokens
+            if affordable and (n_active, tokens) not in known:
+                yield LawPoint(n_active, tokens, 0.0, 0.0, n_total, target.batch_tokens)
+
+
+def words(found: Recommendation) -> str:
+    """For people."""
+    lines = [f"lr {found.lr:.4g}, 90% interval {found.lr_low:.4g} to {found.lr_high:.4g}"]
+    if found.loss is not None:
+        lines.append(f"loss {found.loss:.4f} nats, 90% interval {found.loss_low:.4f} to {found.loss_high:.4f}")
+    lines.append(f"extrapolation {found.extrapolation:.3g}x in FLOPs over the largest cell fitted")
+    if found.next_sweep is not None:
+        sweep = found.next_sweep
+        lines.append(
+            f"one more sweep, {SWEEP_LRS} rates at N {sweep.n_params:.4g}, D {sweep.tokens:.4g}, costs "
+            f"{sweep.cost_fraction:.2g} target runs and narrows the interval from +-{sweep.octaves_before:.2f} to "
+            f"+-{sweep.octaves_after:.2f} octaves"
+        )
+    lines += [f"flag: {flag}" for flag in found.flags]
+    return "\n".join(lines)

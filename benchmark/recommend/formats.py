@@ -1,0 +1,112 @@
+"""Recipes as text to use: Python for torch's param groups, a DeepSpeed config, JSON."""
+
+import json
+from typing import Literal
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.recommend.study import Advice
+from lrladder.benchmark.training.recipe import Recipe, Setting
+
+SCHEMA = "lrladder.recipe/1"
+Format = Literal["torch", "deepspeed", "json"]
+
+NOTE = (
+    "LR, weight decay and eps differ by role, which a DeepSpeed config cannot say: pass the groups of "
+    "`lrladder recommend ... --format torch` as model_parameters of deepspeed.initialize; they override the defaults. "
+    "No scheduler is configured: DeepSpeed's own write one LR into all groups. Pass "
+    "torch.optim.lr_scheduler.LambdaLR as lr_scheduler, which scales each group's own LR."
+)
+
+_TORCH = '''\
+{header}
+import re
+
+BETAS = ({beta1!r}, {beta2!r})
+GRAD_CLIP = {grad_clip!r}
+# LR before the schedule, PyTorch's weight decay and eps for the optimizer; init_std (None: start at ones) and forward
+# for the model: the head computes forward * W x; attention_out, expert_down and shared_down add forward * W x to the
+# residual stream each. The router softmaxes over the chosen experts, in fp32.
+RECIPE = {{
+{settings}
+}}
+
+
+def param_groups(params):
+    """{{kind: parameters}} -> groups for torch.optim.AdamW(groups, betas=BETAS); each kind must be one of RECIPE."""
+    unknown = sorted(set(params) - set(RECIPE))
+    if unknown:
+        raise ValueError(f"no recipe for {{unknown}}; known: {{list(RECIPE)}}")
+    keys = ("lr", "weight_decay", "eps")
+    return [
+        {{"params": list(given), "name": kind, **{{key: RECIPE[kind][key] for key in keys}}}}
+        for kind, given in params.items()
+    ]
+
+
+def by_name(model, patterns):
+    """{{kind: regular expression}} -> {{kind: parameters}}; the name of each parameter must match exactly one."""
+    params = {{}}
+    for name, param in model.named_parameters():
+        kinds = [kind for kind, pattern in patterns.items() if re.search(pattern, name)]
+        if len(kinds) != 1:
+            raise ValueError(f"{{name}} matches {{kinds or 'no pattern'}}; it must match exactly one")
+        params.setdefault(kinds[0], []).append(param)
+    return params
+
+
+# optimizer = torch.optim.AdamW(param_groups(by_name(model, {{"head": r"^lm_head", ...}})), betas=BETAS)
+# scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)  # scales each group's own LR
+'''
+
+
+def text(advice: Advice, form: Format) -> str:
+    """The advice in one of the formats. Raises InputError where it has no recipe that the format needs."""
+    if form == "json":
+        return json.dumps({"schema": SCHEMA, **advice.model_dump(mode="json")}, indent=2)
+    if advice.recipe is None:
+        raise InputError(f"--format {form} needs the recipe by role: give --width and --depth instead of --n-active")
+    return _torch(advice, advice.recipe) if form == "torch" else _deepspeed(advice, advice.recipe)
+
+
+def summary(advice: Advice) -> str:
+    """What was asked and answered, in one sentence."""
+    return (
+        f"{advice.paradigm}: lr {advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%) before the rules, "
+        f"for {advice.n_active:,} active parameters, {advice.tokens:,} tokens in batches of {advice.batch_tokens:,}; "
+        f"{advice.extrapolation:.3g} times the FLOPs of the largest searched run"
+    )
+
+
+def _torch(advice: Advice, recipe: Recipe) -> str:
+    lines = (summary(advice), f"schedule: {recipe.schedule}", *(f"weak: {flag}" for flag in advice.flags))
+    return _TORCH.format(
+        header="\n".join(f"# {' '.join(line.split())}" for line in lines),
+        beta1=recipe.beta1,
+        beta2=recipe.beta2,
+        grad_clip=recipe.grad_clip,
+        settings="\n".join(f"    {setting.kind!r}: {_values(setting)!r}," for setting in recipe.settings),
+    )
+
+
+def _values(setting: Setting) -> dict[str, float | None]:
+    return setting.model_dump(include={"lr", "weight_decay", "eps", "init_std", "forward"})
+
+
+def _deepspeed(advice: Advice, recipe: Recipe) -> str:
+    assert advice.sizes is not None
+    hidden = next(setting for setting in recipe.settings if setting.kind == "attention_qkv")
+    defaults = {"lr": hidden.lr, "betas": [recipe.beta1, recipe.beta2], "eps": hidden.eps}
+    config = {
+        "train_batch_size": max(1, round(advice.batch_tokens / advice.sizes.seq_len)),
+        "gradient_clipping": recipe.grad_clip,
+        "optimizer": {"type": "AdamW", "params": {**defaults, "weight_decay": hidden.weight_decay}},
+        "lrladder": {
+            "note": NOTE,
+            "summary": summary(advice),
+            "flags": list(advice.flags),
+            "schedule": recipe.schedule,
+            "sequence_length": advice.sizes.seq_len,
+            "roles": {setting.kind: _values(setting) for setting in recipe.settings},
+        },
+    }
+    return json.dumps(config, indent=2)

@@ -1,0 +1,242 @@
+"""What a finished study recommends for a model: a rung of its ladder, or the user's own, with the recipe to set."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.ladder import Base, Ladder
+from lrladder.benchmark.ladder import Rung as LadderRung
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.results import CurveResult, Results
+from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, make_power
+from lrladder.benchmark.training.recipe import Recipe, proposal_recipe
+from lrladder.models.rules import Rules
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.fitting import Fitting
+from lrladder.paradigms.lab import ParametrizationName, Rung
+from lrladder.paradigms.mutransfer.horizon import searched_horizons
+from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.sweep.bracket import Cell
+from lrladder.paradigms.sweep.curve import Curve
+
+ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"]
+
+
+class Wanted(NamedTuple):
+    """What the user asks for: a rung by name, or sizes of a model by name of ModelShape's field, or `n_active` alone.
+
+    Sizes left out are the ladder's own, expert widths in its ratio to the width. `tokens` None is the rung's longest.
+    """
+
+    paradigm: ParadigmName | None = None
+    rung: str | None = None
+    sizes: Mapping[str, int] = {}
+    n_active: int | None = None
+    tokens: int | None = None
+    batch_tokens: int | None = None
+
+
+class Advice(BaseModel):
+    """The answer. The interval of `lr` is 90%; `recipe` is None where only the number of parameters is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paradigm: ParadigmName
+    parametrization: ParametrizationName
+    rung: str | None
+    sizes: ModelShape | None
+    n_active: int
+    tokens: int
+    batch_tokens: int
+    lr: float
+    lr_low: float
+    lr_high: float
+    extrapolation: float  # FLOPs of the run over those of the largest searched one
+    flags: tuple[str, ...]
+    recipe: Recipe | None
+
+
+class _Bare(NamedTuple):
+    """A model of which only the active parameters are known; its FLOPs leave out head and attention."""
+
+    name: str
+    part: Literal["target"]
+    n_active: int
+    n_total: int
+    batch_tokens: int
+    horizons: tuple[int, ...]
+
+    @property
+    def flops_per_token(self) -> int:
+        return 6 * self.n_active
+
+
+class _Setup(NamedTuple):
+    """A study's setup with the user's model in the place of its ladder."""
+
+    corpus: CorpusConfig
+    optimizer: OptimizerConfig
+    study: StudyConfig
+    expert_backend: str
+    rungs: Ladder
+    base: Base
+
+    def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        return self.study.rules_of(parametrization)
+
+    def base_of(self, rung: LadderRung) -> Base:
+        return self.base
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        return self.study.schedule_of(parametrization)
+
+
+def advise(results: Results, wanted: Wanted) -> Advice:
+    """Raises InputError, one line, where the study or the request does not allow an answer."""
+    config = _config(results)
+    rung = _rung(config, wanted)
+    bare = isinstance(rung, _Bare)
+    name: ParadigmName = wanted.paradigm or ("fitting" if bare else "mutransfer")
+    if name == "mutransfer+power" and config.paradigms.power is None:
+        raise InputError("--paradigm mutransfer+power: the study's config switches it off (paradigms.power)")
+    if bare and name != "fitting":
+        raise InputError(f"--n-active is not enough for {name}: give --width and --depth, or --paradigm fitting")
+    proposal = _propose(results, config, name, rung)
+    shape = rung.shape if isinstance(rung, LadderRung) else None
+    return Advice(
+        paradigm=name,
+        **proposal.model_dump(include={"parametrization", "lr", "lr_low", "lr_high", "extrapolation"}),
+        rung=wanted.rung,
+        sizes=shape,
+        n_active=rung.n_active,
+        tokens=rung.horizons[0],
+        batch_tokens=rung.batch_tokens,
+        flags=(*proposal.flags, *(_unlike(shape, config.base.shape) if shape else ())),
+        recipe=proposal_recipe(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None,
+    )
+
+
+def _config(results: Results) -> StudyConfig:
+    try:
+        config = StudyConfig.model_validate(results.config)
+    except ValidationError as error:
+        raise InputError(f"{results.preset}: its config is of another version; run the study again") from error
+    if "rules" not in _part(_part(results.config, "paradigms"), "mutransfer"):
+        raise InputError(f"{results.preset}: its results name no muTransfer rules; run the study again")
+    return config
+
+
+def _part(data: Mapping[str, object], key: str) -> dict[str, object]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _rung(config: StudyConfig, wanted: Wanted) -> LadderRung | _Bare:
+    """The model asked for, with the wanted batch and its one horizon."""
+    ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
+    given = [way for way, value in ways.items() if value]
+    if len(given) != 1:
+        what = " and ".join(given) + " exclude each other" if given else "no model named"
+        raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
+    if wanted.rung is None and wanted.tokens is None:
+        raise InputError("--tokens is missing: how many tokens will the model be trained on")
+    batch = wanted.batch_tokens or config.base.batch_tokens
+    if wanted.rung is not None:
+        return _named_rung(config, wanted.rung, wanted)
+    assert wanted.tokens is not None
+    if wanted.n_active is not None:
+        return _Bare("own", "target", wanted.n_active, wanted.n_active, batch, (wanted.tokens,))
+    return LadderRung("own", "target", _shape(config, wanted.sizes), batch, (wanted.tokens,))
+
+
+def _named_rung(config: StudyConfig, name: str, wanted: Wanted) -> LadderRung:
+    if name not in {rung.name for rung in config.rungs}:
+        known = ", ".join(rung.name for rung in config.rungs)
+        raise InputError(f"--rung {name!r} is not in the ladder; known: {known}")
+    rung = config.rungs.rung(name)
+    tokens = wanted.tokens or max(rung.horizons)
+    return rung._replace(horizons=(tokens,), batch_tokens=wanted.batch_tokens or rung.batch_tokens)
+
+
+def _shape(config: StudyConfig, sizes: Mapping[str, int]) -> ModelShape:
+    if "width" not in sizes or "depth" not in sizes:
+        raise InputError("a model needs both --width and --depth")
+    ladder, width = config.ladder, sizes["width"]
+    own = {
+        **config.base.shape.model_dump(),
+        "expert_width": max(1, round(ladder.expert_ratio * width)),
+        "shared_width": round(ladder.shared_ratio * width),
+        **sizes,
+    }
+    has_shared = bool(config.base.shape.shared_width)
+    if bool(own["shared_width"]) != has_shared:
+        raise InputError(f"--shared-width: the study's models have {'a' if has_shared else 'no'} shared expert")
+    try:
+        return ModelShape.model_validate(own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"])
+        raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
+
+
+def _propose(results: Results, config: StudyConfig, name: ParadigmName, rung: Rung) -> Proposal:
+    """The paradigm's answer from the study's stored curves, without any run."""
+    (tokens,) = rung.horizons
+    try:
+        if name == "fitting":
+            fitting = Fitting(config.paradigms.fitting)
+            fitting.learn(config.rungs.proxies, _curves(results, config, fitting.parametrization))
+            return fitting.propose(rung, tokens)
+        makers = {"mutransfer": make_mutransfer, "mutransfer+power": make_power, "mutransfer+modules": make_modules}
+        mutransfer = makers[name](config)
+        proxy = config.rungs.rung(mutransfer.proxy_name)
+        searched = {(proxy.name, h) for h in searched_horizons(mutransfer.horizon_rule, proxy.horizons)}
+        curves = _curves(results, config, mutransfer.parametrization)
+        mutransfer.learn(proxy, {cell: curve for cell, curve in curves.items() if cell in searched})
+        if name == "mutransfer+modules":
+            mutransfer.role_lrs = _role_lrs(results)
+        return mutransfer.propose(rung, tokens)
+    except NoProposal as error:
+        raise InputError(f"{results.preset}: {error}; `lrladder status` says what is missing") from error
+
+
+def _curves(results: Results, config: StudyConfig, parametrization: ParametrizationName) -> dict[Cell, Curve]:
+    proxies = {rung.name for rung in config.rungs.proxies}
+    return {
+        (found.rung, found.horizon): _curve(found)
+        for found in results.curves
+        if found.rung in proxies and found.parametrization == parametrization
+    }
+
+
+def _curve(found: CurveResult) -> Curve:
+    return Curve(**found.model_dump(exclude={"rung", "horizon", "parametrization"}))
+
+
+def _role_lrs(results: Results) -> tuple[tuple[str, float], ...]:
+    """Multipliers that the study's search accepted; all its proposals carry the same."""
+    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == "mutransfer+modules"]
+    if not found:
+        raise InputError(
+            f"{results.preset}: no proposal with its LR multipliers yet; `lrladder status` says what is missing"
+        )
+    return found[0]
+
+
+def _setup(config: StudyConfig, rung: LadderRung) -> _Setup:
+    given = (config.corpus, config.optimizer, config, config.expert_backend)
+    return _Setup(*given, rungs=Ladder([rung]), base=config.base)
+
+
+def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:
+    """Ways in which a model differs from the ladder that neither paradigm carries over."""
+    experts = (shape.num_experts, shape.top_k)
+    if experts != (base.num_experts, base.top_k):
+        yield f"{shape.top_k} of {shape.num_experts} experts, searched at {base.top_k} of {base.num_experts}"
+    for name in ("head_size", "vocab_size", "seq_len"):
+        if getattr(shape, name) != getattr(base, name):
+            yield f"{name} {getattr(shape, name):,}, searched at {getattr(base, name):,}"

@@ -1,0 +1,24 @@
+"""How many trials of a study there are, by verdict."""
+
+from collections.abc import Sequence
+
+from lrladder.benchmark.documents import Frozen
+from lrladder.paradigms.lab import Measurement
+
+
+class TrialCounts(Frozen):
+    finished: int = 0
+    diverged: int = 0
+    failed: int = 0
+    trained_now: int = 0
+
+
+def count_trials(measurements: Sequence[Measurement], *, trained_now: int = 0) -> TrialCounts:
+    """Distinct trials by verdict; one that is not finished at some horizon counts as that."""
+    worst: dict[str, int] = {}
+    order = ("finished", "diverged", "failed")
+    for m in measurements:
+        if m.verdict in order:
+            worst[m.trial_id] = max(worst.get(m.trial_id, 0), order.index(m.verdict))
+    finished, diverged, failed = (sum(value == rank for value in worst.values()) for rank in range(3))
+    return TrialCounts(finished=finished, diverged=diverged, failed=failed, trained_now=trained_now)

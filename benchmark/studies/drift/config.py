@@ -1,0 +1,153 @@
+"""A drift study as the user writes it: one base model, and the axes along which its best LR is followed."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from lrladder.benchmark.config.parts import (
+    CorpusConfig,
+    OptimizerConfig,
+    SearchConfig,
+    Strict,
+)
+from lrladder.benchmark.config.text import config_digest
+from lrladder.benchmark.ladder import Base, Ladder, Rung
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.models.rules import Rules
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import ParametrizationName
+
+AxisName = Literal["width", "depth", "experts", "expert_width", "weight_decay", "horizon", "batch"]
+OFF = "off"  # the variant without the axis's rule, which every axis has
+
+
+class AxisConfig(Strict):
+    """One axis: its values, the base's among them, and the rules under which the LR is swept at each."""
+
+    axis: AxisName
+    values: tuple[PositiveInt, ...] = Field(min_length=2)
+    variants: dict[str, Rules] = Field(min_length=1)
+    weight_decay: float | None = Field(None, ge=0)  # instead of the study's
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.values)) < len(self.values):
+            raise ValueError("values: one is there twice")
+        if OFF not in self.variants:
+            raise ValueError(f"variants: {OFF!r} is missing, the axis without its rule")
+        if any(rules.horizon == "fitted" for rules in self.variants.values()):
+            raise ValueError("variants: horizon: fitted takes its exponent from a search; use sde or power here")
+        return self
+
+
+class BaseConfig(Strict):
+    """The model, batch and horizon from which every axis departs."""
+
+    width: PositiveInt = 32
+    depth: PositiveInt = 2
+    expert_width: PositiveInt = 32
+    num_experts: PositiveInt = 8
+    top_k: PositiveInt = 2
+    head_size: PositiveInt = 16
+    seq_len: PositiveInt = 128
+    batch_tokens: PositiveInt = 1024
+    tokens: PositiveInt = 131072
+
+
+class AxesConfig(Strict):
+    """One drift study. It is a `Setup`: each point of an axis is a rung, each variant a parametrization."""
+
+    kind: Literal["axes"]
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    corpus: CorpusConfig = CorpusConfig()
+    start: BaseConfig = BaseConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig
+    search: SearchConfig
+    axes: tuple[AxisConfig, ...] = Field(min_length=1)
+    holds_within: PositiveFloat = 0.35  # octaves per doubling; assumption: a third of what standard width drifts
+    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [axis.axis for axis in self.axes]
+        if len(set(names)) < len(names):
+            raise ValueError("axes: one is there twice")
+        for axis in self.axes:
+            if base_value(axis.axis, self.start) not in axis.values:
+                raise ValueError(f"axes.{axis.axis}.values: the base's {base_value(axis.axis, self.start)} is missing")
+            if axis.axis == "experts" and any(v * self.start.top_k % self.start.num_experts for v in axis.values):
+                raise ValueError("axes.experts.values: each times top_k / num_experts must be whole")
+        for rung in self.rungs:
+            for horizon in rung.horizons:
+                if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
+                    raise ValueError(f"{rung.name}: tokens, batch_tokens and seq_len must divide one another")
+                if horizon * (1 - self.schedule.decay_fraction) <= self.schedule.warmup_tokens:
+                    raise ValueError(f"{rung.name}: decays before schedule.warmup_tokens are over")
+        return self
+
+    @property
+    def base(self) -> Base:
+        start = self.start
+        return Base(shape=self._shape(), batch_tokens=start.batch_tokens, tokens=start.tokens)
+
+    @property
+    def rungs(self) -> Ladder:
+        return Ladder(rung for axis in self.axes for rung in self.points(axis))
+
+    def points(self, axis: AxisConfig) -> Iterator[Rung]:
+        """The axis as rungs. A horizon axis is one rung that is read at all its horizons."""
+        start = self.start
+        if axis.axis == "horizon":
+            yield self._rung("horizon", axis, self._shape(), start.batch_tokens, tuple(sorted(axis.values)))
+            return
+        for value in sorted(axis.values):
+            shape, batch = self._shape(), start.batch_tokens
+            match axis.axis:
+                case "width" | "weight_decay":
+                    ratio = start.expert_width / start.width
+                    shape = self._shape(width=value, expert_width=round(ratio * value))
+                case "depth":
+                    shape = self._shape(depth=value)
+                case "experts":
+                    shape = self._shape(num_experts=value, top_k=max(1, value * start.top_k // start.num_experts))
+                case "expert_width":
+                    shape = self._shape(expert_width=value)
+                case "batch":
+                    batch = value
+            yield self._rung(f"{axis.axis}-{value}", axis, shape, batch, (start.tokens,))
+
+    def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        axis, variant = parametrization.split(":")
+        return next(known for known in self.axes if known.axis == axis).variants[variant]
+
+    def base_of(self, rung: Rung) -> Base:
+        return self.base
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        return self.schedule
+
+    @property
+    def digest(self) -> str:
+        """Hash of the resolved config; the name of the study does not enter."""
+        return config_digest(self)
+
+    def _shape(self, **sizes: int) -> ModelShape:
+        fixed = self.start.model_dump(exclude={"batch_tokens", "tokens"})
+        return ModelShape(vocab_size=self.corpus.vocab_size, **(fixed | sizes))
+
+    def _rung(
+        self, name: str, axis: AxisConfig, shape: ModelShape, batch_tokens: int, horizons: tuple[int, ...]
+    ) -> Rung:
+        return Rung(name, "proxy", shape, batch_tokens, horizons, axis.weight_decay)
+
+
+def base_value(axis: AxisName, start: BaseConfig) -> int:
+    """Where on an axis the base lies."""
+    names = {"experts": "num_experts", "weight_decay": "width", "horizon": "tokens", "batch": "batch_tokens"}
+    return int(getattr(start, names.get(axis, axis)))
+
+
+def parametrization_name(axis: AxisName, variant: str) -> ParametrizationName:
+    return f"{axis}:{variant}"

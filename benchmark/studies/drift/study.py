@@ -1,0 +1,265 @@
+"""The drift study: sweep the LR at each point of each axis, with its rule off and on, and fit how the optimum moves."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.counts import TrialCounts, count_trials
+from lrladder.benchmark.studies.drift.config import (
+    OFF,
+    AxesConfig,
+    AxisConfig,
+    AxisName,
+    base_value,
+    parametrization_name,
+)
+from lrladder.benchmark.studies.drift.drift import (
+    Drift,
+    Optimum,
+    Scatter,
+    fit_drift,
+    pooled_scatter,
+)
+from lrladder.benchmark.studies.drift.loss import loss_change
+from lrladder.benchmark.studies.drift.results import (
+    Against,
+    AxesResults,
+    AxisResult,
+    PointResult,
+    VariantResult,
+    Verdict,
+)
+from lrladder.paradigms.lab import Lab, Measurement
+from lrladder.paradigms.sweep.bracket import (
+    Cell,
+    Readings,
+    collect,
+    pooled_noise,
+    search_brackets,
+)
+from lrladder.paradigms.sweep.curve import Curve
+
+# Octaves of the best LR per doubling that theory or published sweeps expect without the rule
+EXPECTED: dict[AxisName, tuple[float, str]] = {
+    "width": (-1.0, "hidden LRs fall as 1/width, arXiv 2203.03466"),
+    "depth": (-0.5, "Depth-muP's 1/sqrt(depth), arXiv 2310.02244; with residual init 1/sqrt(2 depth) less"),
+    "experts": (0.0, "no rule at a fixed share of active experts, arXiv 2601.20205"),
+    "expert_width": (-1.0, "LR of the down projection falls as 1/expert width, arXiv 2601.20205; other roles do not"),
+    "weight_decay": (0.0, "late drift when decay is not scaled up with width, arXiv 2510.19093; its size is not given"),
+    "horizon": (-0.35, "arXiv 2601.05049; 0.32 in 2409.19913, 0.5 by the SDE rule of 2512.22382"),
+    "batch": (0.5, "square root rule of Adam, arXiv 2205.10287; 0.30 to 0.37 measured on Step Law grids"),
+}
+
+
+_AGAINST = {
+    "less": "moves less than off",
+    "more": "moves more than off",
+    "no difference seen": "no difference from off seen",
+    None: "off is not known",
+}
+
+
+def run_axes(config: AxesConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
+    """Axis by axis, so that an interrupted study has whole axes."""
+    for axis in config.axes:
+        cells = {rung.name: rung.horizons for rung in config.points(axis)}
+        for variant in axis.variants:
+            if on_stage:
+                on_stage(f"{axis.axis}: {variant}")
+            search_brackets(
+                lab, cells, config.search, payer="axes", parametrization=parametrization_name(axis.axis, variant)
+            )
+
+
+def assemble_axes(
+    config: AxesConfig,
+    *,
+    measurements: Sequence[Measurement],
+    flops: float = 0.0,
+    corpus: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    trained_now: int = 0,
+) -> AxesResults:
+    """Results from whatever has been measured."""
+    scatter = pooled_scatter(
+        _optima(config, axis, name, measurements) for axis in config.axes for name in axis.variants
+    )
+    axes = tuple(_axis(config, axis, measurements, scatter) for axis in config.axes)
+    missing = tuple(_missing(axes))
+    counts: TrialCounts = count_trials(measurements, trained_now=trained_now)
+    return AxesResults(
+        preset=config.name,
+        config_digest=config.digest,
+        corpus_digest=str((corpus or {}).get("digest", "")),
+        complete=not missing,
+        missing=missing,
+        trials=counts,
+        holds_within=config.holds_within,
+        axes=axes,
+        measurements=tuple(measurements),
+        flops=flops,
+        config=config.model_dump(mode="json"),
+        corpus=dict(corpus or {}),
+        environment=dict(environment or {}),
+    )
+
+
+def _missing(axes: Sequence[AxisResult]) -> Iterator[str]:
+    for axis in axes:
+        for variant in axis.variants:
+            lacking = [str(point.value) for point in variant.points if not point.n and not point.n_diverged]
+            if lacking:
+                yield f"{axis.axis}, {variant.name}: {', '.join(lacking)}"
+
+
+def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measurement], scatter: Scatter) -> AxisResult:
+    found = {name: _variant(config, axis, name, measurements, scatter) for name in axis.variants}
+    variants = tuple(
+        variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
+    )
+    expected, source = EXPECTED[axis.axis]
+    return AxisResult(
+        axis=axis.axis,
+        expected=expected,
+        expected_source=source,
+        variants=variants,
+        sentence=_sentence(variants, config.holds_within),
+    )
+
+
+def _variant(
+    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement], scatter: Scatter
+) -> VariantResult:
+    points = _points(config, axis, name, measurements)
+    drift = fit_drift(_optima(config, axis, name, measurements), scatter=scatter)
+    fitted = {} if drift is None else _fitted(drift, config.holds_within)
+    if name != OFF:
+        fitted |= _loss_change((points[-1].rung, points[-1].horizon), axis.axis, name, measurements)
+    return VariantResult.model_validate(
+        {
+            "name": name,
+            "parametrization": parametrization_name(axis.axis, name),
+            "rules": axis.variants[name].model_dump(),
+            "points": points,
+            **fitted,
+        }
+    )
+
+
+def _points(
+    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]
+) -> tuple[PointResult, ...]:
+    parametrization = parametrization_name(axis.axis, name)
+    found = [m for m in measurements if m.parametrization == parametrization]
+    curves = _curves(found)
+    return tuple(
+        _point((rung.name, horizon), value, value / base_value(axis.axis, config.start), curves, found)
+        for rung, horizon, value in _values(config, axis)
+    )
+
+
+def _optima(config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> list[Optimum]:
+    return [
+        Optimum(math.log2(point.ratio), math.log2(point.lr_best), point.sd_ln_lr / math.log(2))
+        for point in _points(config, axis, name, measurements)
+        if point.lr_best is not None and point.sd_ln_lr is not None
+    ]
+
+
+def _values(config: AxesConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, int]]:
+    for rung in config.points(axis):
+        for horizon in rung.horizons:
+            yield rung, horizon, horizon if axis.axis == "horizon" else int(rung.name.rsplit("-", 1)[1])
+
+
+def _curves(measurements: Sequence[Measurement]) -> dict[Cell, Curve]:
+    readings = collect(measurements)
+    alone = {cell: reading.fit() for cell, reading in readings.items() if reading.lrs}
+    noise = pooled_noise(alone.values())
+    return alone if noise is None else {cell: readings[cell].fit(noise=noise) for cell in alone}
+
+
+def _point(
+    cell: Cell,
+    value: int,
+    ratio: float,
+    curves: Mapping[Cell, Curve],
+    measurements: Sequence[Measurement],
+) -> PointResult:
+    here = [m for m in measurements if (m.rung, m.horizon) == cell]
+    curve = curves.get(cell, Curve("few", 0))
+    return PointResult(
+        value=value,
+        ratio=ratio,
+        rung=cell[0],
+        horizon=cell[1],
+        status=curve.status,
+        n=curve.n,
+        n_diverged=sum(m.verdict == "diverged" for m in here),
+        lr_best=curve.lr_best,
+        lr_low=curve.lr_low,
+        lr_high=curve.lr_high,
+        sd_ln_lr=curve.sd_ln_lr,
+        minimum=curve.minimum,
+        curvature=curve.curvature,
+        flags=curve.flags,
+    )
+
+
+def _fitted(drift: Drift, within: float) -> dict[str, object]:
+    return {
+        "drift": drift.slope,
+        "drift_low": drift.low,
+        "drift_high": drift.high,
+        "at_base": drift.at_base,
+        "n_optima": drift.n,
+        "verdict": judge(drift, within),
+    }
+
+
+def _loss_change(cell: Cell, axis: AxisName, variant: str, measurements: Sequence[Measurement]) -> dict[str, object]:
+    readings = []
+    for name in (variant, OFF):
+        parametrization = parametrization_name(axis, name)
+        here = collect(m for m in measurements if m.parametrization == parametrization)
+        readings.append(here.get(cell, Readings()))
+    if not all(reading.lrs for reading in readings) or (change := loss_change(*readings)) is None:
+        return {}
+    return {"loss_change": change.value, "loss_change_low": change.low, "loss_change_high": change.high}
+
+
+def against(variant: VariantResult, off: VariantResult) -> Against | None:
+    """Whether the best LR moves less with a rule than without, whichever way, beyond both 90% intervals."""
+    if variant.name == OFF or variant.drift is None or off.drift is None:
+        return None
+    assert variant.drift_high is not None
+    assert off.drift_high is not None
+    half = math.hypot(variant.drift_high - variant.drift, off.drift_high - off.drift)
+    less = abs(off.drift) - abs(variant.drift)
+    if abs(less) <= half:
+        return "no difference seen"
+    return "less" if less > 0 else "more"
+
+
+def judge(drift: Drift, within: float) -> Verdict:
+    """A rule holds where the whole interval is within +-`within` octaves per doubling, and not where none of it is."""
+    if -within <= drift.low and drift.high <= within:
+        return "holds"
+    return "does not hold" if drift.low > within or drift.high < -within else "not decided"
+
+
+def _sentence(variants: Sequence[VariantResult], within: float) -> str:
+    """What the axis shows, in words with numbers."""
+    parts = [_words(variant) for variant in variants]
+    on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
+    if not on:
+        return "; ".join(parts) + "."
+    verdicts = "; ".join(f"{variant.name} {variant.verdict} ({_AGAINST[variant.against_off]})" for variant in on)
+    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {verdicts}."
+
+
+def _words(variant: VariantResult) -> str:
+    if variant.drift is None:
+        return f"{variant.name}: fewer than two bracketed optima"
+    interval = f"[{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
+    return f"{variant.name}: {variant.drift:+.2f} {interval} octaves per doubling, n = {variant.n_optima} optima"

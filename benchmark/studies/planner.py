@@ -1,0 +1,262 @@
+"""Every run of a study before anything runs: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
+from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.training import memory
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import ParametrizationName, Request
+from lrladder.paradigms.mutransfer.horizon import searched_horizons
+from lrladder.paradigms.sweep.bracket import grid_lr
+
+SCHEMA = "lrladder.plan/1"
+Purpose = Literal["search", "roles", "validation", "oracle"]
+
+THROUGHPUT_SOURCE = (
+    "measured on one core of an AMD EPYC at fp32, compiled, evaluation included, MoE of 8 experts top-2, vocabulary "
+    "1,024: width 32 (2 layers) 51k tokens/s, 64 (3 layers) 27k, 128 (4 layers) 9k; effective FLOP/s interpolated over "
+    "width, constant outside"
+)
+_MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
+
+
+class PlannedTrials(Frozen):
+    """Runs that differ in the seed only. `lr` None: to be proposed. An `extension` runs only if a best is at an edge,
+    at whichever end of the grid that is."""
+
+    payer: str
+    purpose: Purpose
+    rung: str
+    parametrization: ParametrizationName
+    lr: float | None
+    extension: bool
+    seeds: tuple[int, ...]
+    horizons: tuple[int, ...]
+    tokens: int  # of one run: the trunk and each horizon's decay, or one run a horizon where a rule depends on it
+    flops: float  # of one run
+    memory_bytes: float  # of one run
+    seconds: float  # of one run on one worker
+
+    @property
+    def runs(self) -> int:
+        return len(self.seeds)
+
+
+class Totals(Frozen):
+    runs: int
+    tokens: int
+    flops: float
+    worker_seconds: float
+    seconds: float  # wall: at best worker_seconds / workers, at least the longest run
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / 3600
+
+
+class Plan(Document):
+    schema_: str = SCHEMA
+    name: str
+    config_digest: str
+    workers: int
+    trials: tuple[PlannedTrials, ...]
+    planned: Totals  # no grid has to be extended
+    maximum: Totals  # every grid is extended as far as the config lets it
+    peak_memory_bytes: float  # `workers` of the largest run at once
+    throughput_source: str
+    memory_source: str
+    notes: tuple[str, ...] = ()
+
+
+class PlannedStudy(Setup, Protocol):
+    """A study whose trials can be priced."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+
+
+class Sweep(NamedTuple):
+    payer: str
+    purpose: Purpose
+    rung: Rung
+    parametrization: ParametrizationName
+    lrs: list[tuple[float | None, bool]]  # with whether it is an extension
+    seeds: tuple[int, ...]
+    horizons: tuple[int, ...]
+
+
+def plan(
+    config: StudyConfig,
+    *,
+    corpus_tokens: int | None = None,
+    workers: int = 1,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """All runs of the study, on GPUs that sustain `flops_per_second` in bf16, or without it on cores in fp32."""
+    notes = tuple(_notes(config, corpus_tokens))
+    return plan_sweeps(config, _sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second)
+
+
+def plan_sweeps(
+    study: PlannedStudy,
+    sweeps: Iterable[Sweep],
+    *,
+    notes: tuple[str, ...] = (),
+    workers: int = 1,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """The plan of any study, from its sweeps."""
+    trials = tuple(
+        _planned(study, sweep, lr, extension, flops_per_second) for sweep in sweeps for lr, extension in sweep.lrs
+    )
+    source = (
+        THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
+    )
+    return Plan(
+        name=study.name,
+        config_digest=study.digest,
+        workers=workers,
+        trials=trials,
+        planned=_totals([trial for trial in trials if not trial.extension], workers),
+        maximum=_totals(trials, workers),
+        peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
+        throughput_source=source,
+        memory_source=memory.SOURCE,
+        notes=notes,
+    )
+
+
+def _sweeps(config: StudyConfig) -> Iterator[Sweep]:
+    ladder, paradigms, validation = config.rungs, config.paradigms, config.validation
+    for rung in ladder.proxies:
+        yield search_sweep("fitting", rung, "sp", paradigms.fitting)
+    proxy, transfer = ladder.rung(paradigms.mutransfer_proxy), paradigms.mutransfer
+    searched = proxy._replace(horizons=searched_horizons(transfer.rules.horizon, proxy.horizons))
+    yield search_sweep("mutransfer", searched, "mup", transfer)
+    if paradigms.modules is not None:
+        yield _role_search(proxy, paradigms.modules, transfer.seeds)
+    for rung in ladder.targets:
+        for parametrization in (*ORACLES, *(["mup+power"] if paradigms.power else [])):
+            for horizons in _validated(config, rung, parametrization):
+                proposal: list[tuple[float | None, bool]] = [(None, False)]
+                yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, horizons)
+        if paradigms.modules is not None:  # the same runs as muTransfer's where the search accepts no multiplier
+            with_roles: list[tuple[float | None, bool]] = [(None, True)]
+            yield Sweep("validation", "validation", rung, "mup", with_roles, validation.seeds, rung.read)
+    for rung in ladder.targets:
+        for parametrization in ORACLES:
+            grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
+            grid += _extensions(rung, validation.max_extensions)
+            payer = f"oracle-{parametrization}"
+            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.read)
+    if paradigms.modules is not None and paradigms.modules.ablate:
+        tried: list[tuple[float | None, bool]] = [(None, False)] * (2 * len(paradigms.modules.roles))
+        for rung in ladder.targets:
+            for horizon in rung.horizons:
+                yield Sweep("ablation", "roles", rung, "mup", tried, validation.seeds, (horizon,))
+
+
+def _validated(config: StudyConfig, rung: Rung, parametrization: ParametrizationName) -> list[tuple[int, ...]]:
+    """Horizons that one proposal's run is read at: all where its LR does not depend on them."""
+    if parametrization == "mup+power":
+        return [rung.read]
+    return [*((h,) for h in rung.horizons[:-1]), (rung.horizons[-1], *rung.continued)]
+
+
+def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
+    """A bracket search of one rung."""
+    grid: list[tuple[float | None, bool]] = [(lr, False) for lr in starting_grid(spec)]
+    grid += _extensions(rung, spec.max_extensions)
+    return Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
+
+
+def _role_search(proxy: Rung, spec: RoleSearchConfig, seeds: tuple[int, ...]) -> Sweep:
+    """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
+    tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
+    runs: list[tuple[float | None, bool]] = [(None, False)] * (1 + tried if tried else 0)
+    return Sweep("mutransfer+modules", "roles", proxy, "mup", runs, seeds, (max(proxy.horizons),))
+
+
+def starting_grid(spec: SearchConfig) -> list[float]:
+    """The LRs of a search before any extension, low to high."""
+    return [grid_lr(spec, k - spec.points // 2) for k in range(spec.points)]
+
+
+def _extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
+    """At most one LR a round, or one at either end where horizons disagree."""
+    count = rounds * min(2, len(rung.read))
+    return [(None, True) for _ in range(count)]
+
+
+def _planned(
+    study: Setup, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
+) -> PlannedTrials:
+    request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
+    parts = resolve(request, study, corpus_digest="", precision="bf16" if flops_per_second else "fp32")
+    flops = sum(trial.flops for trial in parts)
+    return PlannedTrials(
+        payer=sweep.payer,
+        purpose=sweep.purpose,
+        rung=sweep.rung.name,
+        parametrization=sweep.parametrization,
+        lr=lr,
+        extension=extension,
+        seeds=sweep.seeds,
+        horizons=sweep.horizons,
+        tokens=sum(trial.tokens for trial in parts),
+        flops=flops,
+        memory_bytes=max(map(memory.memory_bytes, parts)),
+        seconds=flops / (flops_per_second or _cpu_flops_per_second(sweep.rung.shape.width)),
+    )
+
+
+def _cpu_flops_per_second(width: int) -> float:
+    """Effective FLOP/s of one core, interpolated in log width; see THROUGHPUT_SOURCE."""
+    measured = [_shape(w, depth).flops_per_token * tokens for w, depth, tokens in _MEASURED]
+    widths = [math.log(w) for w, _, _ in _MEASURED]
+    return float(np.exp(np.interp(math.log(width), widths, np.log(measured))))
+
+
+def _shape(width: int, depth: int) -> ModelShape:
+    return ModelShape(
+        vocab_size=1024,
+        width=width,
+        depth=depth,
+        head_size=16,
+        num_experts=8,
+        top_k=2,
+        expert_width=width,
+        seq_len=128,
+    )
+
+
+def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:
+    seconds = sum(trial.runs * trial.seconds for trial in trials)
+    return Totals(
+        runs=sum(trial.runs for trial in trials),
+        tokens=sum(trial.runs * trial.tokens for trial in trials),
+        flops=sum(trial.runs * trial.flops for trial in trials),
+        worker_seconds=seconds,
+        seconds=max(seconds / workers, max(trial.seconds for trial in trials)),
+    )
+
+
+def _notes(config: StudyConfig, corpus_tokens: int | None) -> Iterator[str]:
+    if config.simulated is not None:
+        yield "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
+    yield "validation LRs are proposed by the searches; oracle grids start at the proposal of the same parametrization"
+    yield "one validation run per paradigm, horizon and seed; runs that share an LR and a seed are trained once"
+    longest = max(max(rung.read) for rung in config.rungs)
+    if corpus_tokens is not None and longest > corpus_tokens:
+        yield f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens"

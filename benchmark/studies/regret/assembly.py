@@ -1,0 +1,199 @@
+"""Results from whatever is there: pure, so that an interrupted study reports what it has and says what is missing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.counts import count_trials
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.studies.regret.results import (
+    CurveResult,
+    LawResult,
+    Results,
+    RungResult,
+)
+from lrladder.benchmark.studies.regret.role_effects import role_effects
+from lrladder.benchmark.studies.regret.scoring.comparison import (
+    compare,
+    find_oracle,
+    on_oracle_grid,
+    on_search_grid,
+    proposal_runs,
+    seed_means,
+)
+from lrladder.benchmark.studies.regret.scoring.noise import SeedNoise, target_noises
+from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.paradigms.laws.law import Law
+from lrladder.paradigms.paradigm import Proposal
+from lrladder.paradigms.sweep.bracket import collect, pooled_noise
+from lrladder.paradigms.sweep.curve import Curve, open_side, sweep
+
+PARADIGMS = ("fitting", "mutransfer", "mutransfer+power", "mutransfer+modules")
+PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ablation")
+
+
+def assemble(
+    config: StudyConfig,
+    *,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal] = (),
+    reasons: Mapping[str, str] | None = None,
+    payers: Mapping[str, float] | None = None,
+    law: Law | None = None,
+    corpus: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    trained_now: int = 0,
+) -> Results:
+    """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
+    payers, corpus, ladder = payers or {}, corpus or {}, config.rungs
+    noises = target_noises(measurements, {rung.name for rung in ladder.targets})
+    noise = noises.of()
+    missing = tuple(_missing(config, measurements, proposals, reasons or {}))
+    return Results(
+        preset=config.name,
+        lab="trained" if config.simulated is None else "simulated",
+        config_digest=config.digest,
+        corpus_digest=str(corpus.get("digest", "")),
+        complete=not missing,
+        missing=missing,
+        trials=count_trials(measurements, trained_now=trained_now),
+        seed_noise=noise.sd,
+        seed_noise_df=noise.df,
+        rungs=tuple(_rung(rung) for rung in ladder),
+        targets=tuple(
+            compare(config, measurements, proposals, rung, horizon, noises, payers)
+            for rung in ladder.targets
+            for horizon in rung.read
+        ),
+        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
+        law=_law(law),
+        role_effects=tuple(role_effects(measurements)),
+        measurements=tuple(measurements),
+        payers=dict(payers),
+        config=config.model_dump(mode="json"),
+        corpus=dict(corpus),
+        environment=dict(environment or {}),
+    )
+
+
+def competitors(config: StudyConfig) -> tuple[str, ...]:
+    """The paradigms of a study."""
+    absent = {
+        "mutransfer+power": config.paradigms.power is None,
+        "mutransfer+modules": config.paradigms.modules is None,
+    }
+    return tuple(name for name in PARADIGMS if not absent.get(name))
+
+
+def _missing(
+    config: StudyConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
+) -> Iterator[str]:
+    for m in {m.trial_id: m for m in measurements if m.verdict == "failed"}.values():
+        yield f"failed run: {m.rung}, {m.parametrization}, lr {m.lr:.4g}, seed {m.seed}: {m.message or 'no message'}"
+    known = {(p.paradigm, p.rung, p.horizon): p for p in proposals}
+    seeds = config.validation.seeds
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            where = f"{rung.name} at {horizon:,} tokens"
+            for name in competitors(config):
+                proposal = known.get((name, rung.name, horizon))
+                if proposal is None:
+                    yield f"{where}: no proposal of {name}: {reasons.get(name, 'not made yet')}"
+                    continue
+                runs = proposal_runs(config, measurements, proposal)
+                if len(runs) < len(seeds):
+                    yield f"{where}: proposal of {name} trained with {len(runs)} of {len(seeds)} seeds"
+            for parametrization in ORACLES:
+                if reason := _unfinished_oracle(config, measurements, rung, horizon, parametrization):
+                    yield f"{where}: oracle of {parametrization}: {reason}"
+
+
+def _unfinished_oracle(
+    config: StudyConfig,
+    measurements: Sequence[Measurement],
+    rung: Rung,
+    horizon: int,
+    parametrization: ParametrizationName,
+) -> str | None:
+    """A sweep that stopped before its points, or before its extensions while the best was at an edge."""
+    validation = config.validation
+    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.seeds))
+    means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    if len(means) < validation.oracle_points:
+        return f"{len(means)} of {validation.oracle_points} learning rates measured"
+    side = open_side(sweep(list(means), list(means.values())))
+    if horizon in rung.continued:
+        return None  # no sweep is extended for a horizon to which runs are only continued
+    if side and len(means) < validation.oracle_points + validation.max_extensions:
+        return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
+    return None
+
+
+def _rung(rung: Rung) -> RungResult:
+    return RungResult(
+        name=rung.name,
+        part=rung.part,
+        **rung.shape.model_dump(include={"width", "depth", "num_experts", "top_k", "expert_width"}),
+        n_active=rung.n_active,
+        n_total=rung.n_total,
+        batch_tokens=rung.batch_tokens,
+        horizons=rung.read,
+        flops_per_token=rung.flops_per_token,
+    )
+
+
+def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
+    """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
+    proxies = {rung.name for rung in config.rungs.proxies}
+    for name in ORACLES:
+        own = [m for m in measurements if m.rung in proxies and m.parametrization == name and not m.role_lrs]
+        cells = collect(m for m in own if on_search_grid(m.lr, name, config))
+        noise = pooled_noise(cell.fit() for cell in cells.values())
+        for (rung, horizon), cell in cells.items():
+            yield _curve(rung, horizon, name, cell.fit(noise=noise))
+
+
+def _target_curves(config: StudyConfig, measurements: Sequence[Measurement], noise: SeedNoise) -> Iterator[CurveResult]:
+    """The oracle's, on losses averaged over the seeds; `n` counts runs."""
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            for name in ORACLES:
+                oracle = find_oracle(config, measurements, rung, horizon, name, noise)
+                if oracle.result.n_lrs:
+                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.seeds))
+
+
+def _curve(
+    rung: str, horizon: int, parametrization: ParametrizationName, curve: Curve, *, per_lr: int = 1
+) -> CurveResult:
+    return CurveResult(
+        rung=rung,
+        horizon=horizon,
+        parametrization=parametrization,
+        status=curve.status,
+        n=curve.n * per_lr,
+        lr_best=curve.lr_best,
+        lr_low=curve.lr_low,
+        lr_high=curve.lr_high,
+        minimum=curve.minimum,
+        curvature=curve.curvature,
+        r2=curve.r2,
+        sd_ln_lr=curve.sd_ln_lr,
+        flags=curve.flags,
+    )
+
+
+def _law(law: Law | None) -> LawResult | None:
+    if law is None:
+        return None
+    return LawResult(
+        k=law.k,
+        u=law.u,
+        u_low=law.u_low,
+        u_high=law.u_high,
+        v=law.v,
+        v_low=law.v_low,
+        v_high=law.v_high,
+        n_points=law.n_points,
+        flags=law.flags,
+    )

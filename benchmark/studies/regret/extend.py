@@ -1,0 +1,43 @@
+"""A study continued to a longer horizon after the fact: its targets' runs go on from their stored trunks."""
+
+from functools import partial
+from pathlib import Path
+
+from lrladder.benchmark.config.text import validate
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import write_text
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.runner import run_benchmark
+
+
+def extend(folder: Path, tokens: int, *, workers: int | None) -> int:
+    """Read the targets of the study in `folder` at `tokens` too; returns the exit code. Raises InputError.
+
+    What was measured stays; results.json and config.yaml as they were are kept beside the new ones.
+    """
+    config = load_study(str(folder / "config.yaml"))
+    if not isinstance(config, StudyConfig) or config.simulated is not None:
+        raise InputError(f"{folder}: only a trained benchmark can be continued")
+    longer = continued(config, tokens)
+    change = partial(_supersede, folder, config.digest, longer.digest) if longer != config else None
+    return run_benchmark(longer, folder, workers=workers, change=change)
+
+
+def continued(config: StudyConfig, tokens: int) -> StudyConfig:
+    """The config with `tokens` among the continued horizons of all targets. Raises InputError where that cannot be."""
+    data = config.model_dump(mode="json")
+    for rung in data["ladder"]["rungs"]:
+        if rung["part"] == "target" and tokens not in rung["continued"]:
+            rung["continued"] = [*rung["continued"], tokens]
+    return validate(StudyConfig, data, source=f"--tokens {tokens}")
+
+
+def _supersede(folder: Path, digest: str, longer: str) -> None:
+    """Keep copies named after the config they belong to, and let the store serve the new one."""
+    for name in ("config.yaml", "results.json"):
+        if (folder / name).exists():
+            stem, suffix = name.split(".")
+            write_text(folder / f"{stem}-{digest}.{suffix}", (folder / name).read_text(encoding="utf-8"))
+    Store.reopen(folder).retarget(longer)

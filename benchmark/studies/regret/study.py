@@ -1,0 +1,236 @@
+"""The protocol: search on proxies, freeze proposals, train them, sweep the oracle, score."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+
+from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
+from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
+from lrladder.paradigms.fitting import Fitting
+from lrladder.paradigms.lab import (
+    Lab,
+    Measurement,
+    ParametrizationName,
+    Request,
+)
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer
+from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
+from lrladder.paradigms.sweep.bracket import grid_lr, search_brackets
+
+
+class _Recorder:
+    """A lab that keeps what it measured, once per trial, horizon and what the study calls it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.measurements: dict[tuple[str, str, str, int], Measurement] = {}
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        measured = self.lab.measure(requests, payer=payer)
+        for run in measured:
+            self.measurements.update({(m.rung, m.parametrization, m.trial_id, m.horizon): m for m in run})
+        return measured
+
+    def cost_flops(self, payer: str) -> float:
+        return self.lab.cost_flops(payer)
+
+
+class Study:
+    """One study on a lab. `results` can be asked at any time, also after an interrupted `run`."""
+
+    def __init__(self, config: StudyConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
+        self.config = config
+        self.lab = _Recorder(lab)
+        self.fitting = Fitting(config.paradigms.fitting)
+        self.mutransfer = make_mutransfer(config)
+        self.others = [
+            *([make_power(config)] if config.paradigms.power else []),
+            *([make_modules(config)] if config.paradigms.modules else []),
+        ]
+        self.proposals: list[Proposal] = []
+        self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
+        self._on_stage = on_stage or (lambda stage: None)
+
+    def run(self) -> None:
+        """All stages in order. Proposals are made before anything is trained at a target."""
+        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer, *self.others)
+        for paradigm in searchers:
+            self._on_stage(f"search: {paradigm.name}")
+            self._search(paradigm)
+        self._on_stage("validation")
+        self._validate()
+        for parametrization in ORACLES:
+            self._on_stage(f"oracle: {parametrization}")
+            self._sweep_oracle(parametrization)
+        if self.config.paradigms.modules is not None and self.config.paradigms.modules.ablate:
+            self._on_stage("ablation")
+            self._ablate(self.config.paradigms.modules)
+
+    def results(
+        self,
+        *,
+        measurements: Sequence[Measurement] | None = None,
+        corpus: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
+        trained_now: int = 0,
+    ) -> Results:
+        """What is known so far. `measurements`: a store's, which may hold more than this process has seen."""
+        return assemble(
+            self.config,
+            measurements=list(self.lab.measurements.values()) if measurements is None else measurements,
+            proposals=self.proposals,
+            reasons=self.reasons,
+            payers={payer: cost for payer in PAYERS if (cost := self.lab.cost_flops(payer))},
+            law=self.fitting.law,
+            corpus=corpus,
+            environment=environment,
+            trained_now=trained_now,
+        )
+
+    def _search(self, paradigm: Paradigm) -> None:
+        ladder = self.config.rungs
+        try:
+            paradigm.search(self.lab, ladder.proxies)
+            frozen = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+        except NoProposal as error:
+            self.reasons[paradigm.name] = str(error)
+        else:
+            self.proposals += frozen
+
+    def _validate(self) -> None:
+        """Train every proposal with every seed. One run reads all horizons that share its rung and recipe."""
+        horizons: dict[Request, set[int]] = {}
+        for p in self.proposals:
+            for seed in self.config.validation.seeds:
+                run = Request(p.rung, p.parametrization, p.lr, seed, (), p.horizon_exponent, p.role_lrs)
+                horizons.setdefault(run, set()).add(p.horizon)
+        requests = [run._replace(horizons=tuple(sorted(read))) for run, read in horizons.items()]
+        if requests:
+            self.lab.measure(requests, payer="validation")
+
+    def _sweep_oracle(self, parametrization: ParametrizationName) -> None:
+        """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy.
+
+        All but the LR is as muTransfer's search left it, above all the exponent of a fitted horizon rule.
+        """
+        found = self.mutransfer if parametrization == self.mutransfer.parametrization else None
+        starts: dict[int, list[Rung]] = {}
+        for rung in self.config.rungs.targets:
+            starts.setdefault(self._start(rung, parametrization), []).append(rung)
+        for start, rungs in starts.items():
+            search_brackets(
+                self.lab,
+                {rung.name: rung.horizons for rung in rungs},
+                self._oracle_spec(parametrization, start),
+                payer=f"oracle-{parametrization}",
+                parametrization=parametrization,
+                horizon_exponent=found.horizon_exponent if found else None,
+                continued={rung.name: rung.continued for rung in rungs},
+            )
+
+    def _ablate(self, spec: RoleSearchConfig) -> None:
+        """Each multiplier alone at each of muTransfer's own proposals, which is what it is compared with."""
+        requests = [
+            Request(p.rung, p.parametrization, p.lr, seed, (p.horizon,), p.horizon_exponent, ((role, factor),))
+            for p in self.proposals
+            if p.paradigm == self.mutransfer.name and p.horizon in self.config.rungs.rung(p.rung).horizons
+            for role in spec.roles
+            for factor in (spec.factor, 1 / spec.factor)
+            for seed in self.config.validation.seeds
+        ]
+        if requests:
+            self.lab.measure(requests, payer="ablation")
+
+    def _start(self, rung: Rung, parametrization: ParametrizationName) -> int:
+        """Grid index nearest to the proposal; 0, the search's own guess, without one.
+
+        The start only saves extensions: the sweep is extended, at most `max_extensions` times, until its best is in,
+        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the verdict.
+        """
+        own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, parametrization)]
+        if not own:
+            return 0
+        steps = fmean(map(math.log, own)) - math.log(grid_origin(parametrization, self.config))
+        return round(steps / math.log(self.config.validation.oracle_factor))
+
+    def _oracle_spec(self, parametrization: ParametrizationName, start: int) -> SearchConfig:
+        validation = self.config.validation
+        spec = SearchConfig(
+            lr_guess=grid_origin(parametrization, self.config),
+            factor=validation.oracle_factor,
+            points=validation.oracle_points,
+            max_extensions=validation.max_extensions,
+            seeds=validation.seeds,
+        )
+        return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
+
+
+def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
+    """A horizon to which runs are only continued keeps the LR chosen for the longest one that is chosen for."""
+    if horizon not in rung.continued:
+        return paradigm.propose(rung, horizon)
+    chosen = max(rung.horizons)
+    proposal = paradigm.propose(rung, chosen)
+    return proposal.model_copy(
+        update={
+            "horizon": horizon,
+            "extrapolation": proposal.extrapolation * horizon / chosen,
+            "flags": (f"continued: its LR was chosen for {chosen:,} tokens", *proposal.flags),
+        }
+    )
+
+
+def make_mutransfer(config: StudyConfig) -> MuTransfer:
+    """The paradigm as the config sets it up, before its search."""
+    spec = config.paradigms.mutransfer
+    return MuTransfer(
+        spec,
+        config.paradigms.mutransfer_proxy,
+        horizon_rule=spec.rules.horizon,
+        drift_octaves=spec.drift_octaves,
+    )
+
+
+def make_modules(config: StudyConfig) -> MuTransfer:
+    """muTransfer that also searches multipliers of roles on its proxy; the search for the LR is muTransfer's own."""
+    spec = config.paradigms.mutransfer
+    return MuTransfer(
+        spec,
+        config.paradigms.mutransfer_proxy,
+        horizon_rule=spec.rules.horizon,
+        drift_octaves=spec.drift_octaves,
+        role_search=config.paradigms.modules,
+        name="mutransfer+modules",
+    )
+
+
+def make_power(config: StudyConfig) -> MuTransfer:
+    """muTransfer whose LR the Power schedule carries over tokens and batch; its proxy's sweep is muTransfer's own."""
+    spec = config.paradigms.mutransfer
+    return MuTransfer(
+        spec,
+        config.paradigms.mutransfer_proxy,
+        horizon_rule="power",
+        search_exponent=0.0 if spec.rules.horizon == "fitted" else None,
+        drift_octaves=spec.drift_octaves,
+        name="mutransfer+power",
+        proposes="mup+power",
+    )
+
+
+def run_study(
+    config: StudyConfig,
+    lab: Lab,
+    *,
+    corpus: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Results:
+    """The whole protocol and its results."""
+    study = Study(config, lab)
+    study.run()
+    return study.results(corpus=corpus, environment=environment)

@@ -1,0 +1,141 @@
+"""A study of schedules as the user writes it: families of models, batches, horizons, and the LR swept at each."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from lrladder.benchmark.config.parts import (
+    CorpusConfig,
+    OptimizerConfig,
+    PowerConfig,
+    SearchConfig,
+    Strict,
+)
+from lrladder.benchmark.config.text import config_digest
+from lrladder.benchmark.ladder import Base, Ladder, Rung
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.models.rules import MUTRANSFER, Rules
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import ParametrizationName
+
+ScheduleName = Literal["wsd", "power", "cosine"]
+SCHEDULES: tuple[ScheduleName, ...] = ("wsd", "power", "cosine")
+# muTransfer over sizes alone: tokens and batch are what the schedules are compared on
+BY_SIZE = MUTRANSFER.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
+
+
+class SizeConfig(Strict):
+    width: PositiveInt
+    depth: PositiveInt
+    expert_width: PositiveInt
+
+
+class FamilyConfig(Strict):
+    """Models that muTransfer carries an LR over; the first, the smallest, is its base. One expert is a dense model."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.]+$")
+    num_experts: PositiveInt = 1
+    top_k: PositiveInt = 1
+    sizes: tuple[SizeConfig, ...] = Field(min_length=1)
+
+
+class PowerStudyConfig(Strict):
+    """It is a `Setup`: each model at each batch is a rung, each schedule a parametrization."""
+
+    kind: Literal["power"]
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    corpus: CorpusConfig = CorpusConfig()
+    head_size: PositiveInt = 16
+    seq_len: PositiveInt = 128
+    families: tuple[FamilyConfig, ...] = Field(min_length=1)
+    horizons: tuple[PositiveInt, ...] = Field(min_length=2)
+    base_batch: PositiveInt  # of the cell where each schedule's one setting is chosen
+    batches: dict[ScheduleName, tuple[PositiveInt, ...]]
+    rules: Rules = BY_SIZE
+    power: PowerConfig = PowerConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig
+    search: SearchConfig
+    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [family.name for family in self.families]
+        if len(set(names)) < len(names):
+            raise ValueError("families: two have the same name")
+        if self.rules.by_tokens:
+            raise ValueError("rules: none may go by tokens here; the schedules are compared on that")
+        if self.schedule.kind != "wsd":
+            raise ValueError("schedule: gives warm-up and decay of all; leave its kind wsd")
+        for name in SCHEDULES:
+            if self.base_batch not in self.batches.get(name, ()):
+                raise ValueError(f"batches.{name}: base_batch {self.base_batch} is missing")
+        if len(set(self.horizons)) < len(self.horizons):
+            raise ValueError("horizons: one is there twice")
+        for rung in self.rungs:
+            self._check(rung)
+        return self
+
+    def _check(self, rung: Rung) -> None:
+        for horizon in rung.horizons:
+            if horizon % rung.batch_tokens or rung.batch_tokens % self.seq_len:
+                raise ValueError(f"{rung.name}: horizon {horizon}, batch and seq_len must divide one another")
+            if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
+                raise ValueError(f"{rung.name}: horizon {horizon} decays before schedule.warmup_tokens are over")
+
+    @property
+    def base(self) -> Base:
+        return self._base(self.families[0])
+
+    def base_of(self, rung: Rung) -> Base:
+        """Its family's smallest model at the base batch and shortest horizon: where one setting is chosen."""
+        return self._base(self.family_of(rung))
+
+    def _base(self, family: FamilyConfig) -> Base:
+        shape = self._shape(family, family.sizes[0])
+        return Base(shape=shape, batch_tokens=self.base_batch, tokens=min(self.horizons))
+
+    @property
+    def rungs(self) -> Ladder:
+        batches = sorted({batch for known in self.batches.values() for batch in known})
+        return Ladder(
+            self._rung(family, size, batch) for family in self.families for size in family.sizes for batch in batches
+        )
+
+    def cells(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
+        """The rungs at which a schedule's LR is swept."""
+        for size in family.sizes:
+            for batch in sorted(self.batches[schedule]):
+                yield self._rung(family, size, batch)
+
+    def family_of(self, rung: Rung) -> FamilyConfig:
+        return next(family for family in self.families if family.name == rung.name.split("-")[0])
+
+    def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        return self.rules
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        changes: dict[str, object] = {"kind": parametrization}
+        if parametrization == "power":
+            changes |= self.power.model_dump()
+        return self.schedule.model_copy(update=changes)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the resolved config; the name of the study does not enter."""
+        return config_digest(self)
+
+    def _rung(self, family: FamilyConfig, size: SizeConfig, batch: int) -> Rung:
+        name = f"{family.name}-{size.width}x{size.depth}-b{batch}"
+        return Rung(name, "proxy", self._shape(family, size), batch, tuple(sorted(self.horizons)))
+
+    def _shape(self, family: FamilyConfig, size: SizeConfig) -> ModelShape:
+        return ModelShape(
+            vocab_size=self.corpus.vocab_size,
+            head_size=self.head_size,
+            seq_len=self.seq_len,
+            num_experts=family.num_experts,
+            top_k=family.top_k,
+            **size.model_dump(),
+        )

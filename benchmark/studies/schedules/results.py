@@ -1,0 +1,117 @@
+"""results.json of a Power study, schema lrladder.power/1. Documented in docs/schedules.md."""
+
+from typing import Literal
+
+from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.studies.counts import TrialCounts
+from lrladder.benchmark.studies.schedules.config import ScheduleName
+from lrladder.paradigms.lab import Measurement
+
+SCHEMA = "lrladder.power/1"
+
+
+class CellResult(Frozen):
+    """The LR sweep of one schedule at one model, batch and horizon; values are None unless the status is interior.
+
+    LRs are those of the family's base size; Power's is its LR at the base batch and the shortest horizon's tokens.
+    `one_loss`: at the schedule's one setting, read off the sweep; `regret` = one_loss - loss, nats, 90% interval.
+    """
+
+    family: str
+    rung: str
+    n_active: int
+    batch_tokens: int
+    tokens: int
+    schedule: ScheduleName
+    status: Literal["interior", "edge", "flat", "few"]
+    n: int
+    n_diverged: int
+    lr_best: float | None = None
+    lr_low: float | None = None
+    lr_high: float | None = None
+    sd_ln_lr: float | None = None
+    loss: float | None = None
+    one_loss: float | None = None
+    regret: float | None = None
+    regret_low: float | None = None
+    regret_high: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+Scope = Literal["all", "base batch", "other batches"]
+
+
+class Setting(Frozen):
+    """One LR setting of a schedule, chosen at the family's smallest cell, and what it costs not to tune it again.
+
+    Regrets are over the cells of the scope but the smallest: mean with 90% interval, and the worst; at the base batch
+    only tokens and size differ. `tokens_share`: trained to read all horizons at one batch, runs of their own being 1.
+    """
+
+    family: str
+    schedule: ScheduleName
+    scope: Scope
+    lr: float | None
+    a: float | None  # power: of eta / beta = a T^b, per sequence of 4,096 tokens
+    n_cells: int
+    n_untold: int  # cells not bracketed, or whose sweep does not reach the setting
+    mean_regret: float | None
+    mean_low: float | None
+    mean_high: float | None
+    worst_regret: float | None
+    worst_cell: str
+    tokens_share: float
+
+
+class Against(Frozen):
+    """Loss of one schedule minus WSD's at the same cells, both `tuned` per cell or both at their one setting; nats."""
+
+    family: str
+    schedule: ScheduleName
+    tuned: bool
+    n_cells: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class Coefficient(Frozen):
+    value: float
+    low: float | None
+    high: float | None
+
+
+class LawFit(Frozen):
+    """eta = a beta^w T^b N^s, beta in sequences of 4,096 tokens; `by`: the paper's procedure or a regression."""
+
+    family: str
+    by: Literal["paper", "regression"]
+    a: Coefficient
+    b: Coefficient
+    w: Coefficient
+    s: Coefficient
+    n: int
+    dof: int
+    residual_sd: float | None  # of ln lr
+    flags: tuple[str, ...]
+
+
+class PowerResults(Document):
+    schema_: str = SCHEMA
+    preset: str
+    config_digest: str
+    corpus_digest: str
+    complete: bool
+    missing: tuple[str, ...]
+    trials: TrialCounts
+    noise: float | None  # sd of one loss about its curve, pooled, nats
+    noise_df: int
+    cells: tuple[CellResult, ...]
+    settings: tuple[Setting, ...]
+    against_wsd: tuple[Against, ...]
+    fits: tuple[LawFit, ...]
+    measurements: tuple[Measurement, ...]
+    flops: float
+    config: dict[str, object]
+    corpus: dict[str, object]
+    environment: dict[str, str]

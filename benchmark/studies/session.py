@@ -1,0 +1,155 @@
+"""What every trained study needs while it runs: its folder, corpus, store and workers."""
+
+import functools
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+import yaml
+from pydantic import BaseModel
+from rich.console import Console
+
+from lrladder.benchmark.console import make_console
+from lrladder.benchmark.environment import (
+    cuda_devices,
+    default_workers,
+    gpu_bytes,
+    gpu_names,
+)
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import cache_folder, make_folder, write_text
+from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.progress import Progress
+from lrladder.benchmark.lab.resolve import Setup
+from lrladder.benchmark.lab.store import Store, lock
+from lrladder.benchmark.lab.trained import TrainedLab
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.workers import LocalExecutor
+from lrladder.benchmark.training import compiling
+from lrladder.benchmark.training.corpus import Corpus, prepare
+from lrladder.benchmark.training.memory import memory_bytes
+from lrladder.models.experts.megablocks import unavailable_reason
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import Measurement
+
+PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
+EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED = 0, 3, 130
+
+
+class TrainedStudy(Setup, Protocol):
+    """A config whose trials are trained."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open study folder. Only one process holds it."""
+
+    study: TrainedStudy
+    out: Path
+    corpus: Corpus
+    store: Store
+    workers: int
+    console: Console
+
+    @contextmanager
+    def lab(self, *, total_flops: float) -> Iterator[tuple[TrainedLab, Progress]]:
+        """A lab with its workers, and what it says of its progress."""
+        shape = self.study.base.shape
+        kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
+        start = partial(
+            start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents, self.out / "trunks", kept
+        )
+        fits = partial(_fit, room_bytes=gpu_bytes())
+        executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices(), fits=fits)
+        progress = Progress(self.console, total_flops=total_flops)
+        precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
+        try:
+            with progress:
+                yield (
+                    TrainedLab(self.study, self.corpus.digest, self.store, executor, progress, precision=precision),
+                    progress,
+                )
+        finally:
+            executor.close()
+
+
+def _fit(trials: Sequence[Trial], *, room_bytes: float | None) -> bool:
+    """Whether one device holds these together; without a GPU every core trains one."""
+    if room_bytes is None:
+        return True
+    return sum(memory_bytes(trial) + PROCESS_BYTES for trial in trials) <= room_bytes
+
+
+@contextmanager
+def open_session(
+    study: TrainedStudy, out: Path, *, workers: int | None, change: Callable[[], None] | None = None
+) -> Iterator[Session]:
+    """Open or create a study's folder. Raises InputError for bad input.
+
+    `change`, which lets a folder serve another config, is called under its lock once the corpus is known to suffice.
+    """
+    if study.expert_backend == "megablocks" and (reason := unavailable_reason()):
+        raise InputError(reason)
+    loggers.chosen()  # refused here, not in a worker
+    compiling.chosen()
+    make_folder(out)
+    console = make_console()
+    with lock(out):
+        console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
+        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        corpus.require(max(max(rung.read) for rung in study.rungs))
+        if change is not None:
+            change()
+        store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
+        write_config(study, out)
+        yield Session(study, out, corpus, store, workers or default_workers(), console)
+
+
+def write_config(study: object, out: Path) -> None:
+    """The resolved config, as it can be run again."""
+    assert isinstance(study, BaseModel)
+    write_text(out / "config.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
+
+
+def in_order(lab: TrainedLab) -> list[Measurement]:
+    """All that was measured, by place: sums must not depend on which run ended first."""
+    return sorted(lab.seen.values(), key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))
+
+
+def start_worker(
+    corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
+    """In a worker: import the training stack and open the corpus once; returns what trains one trial.
+
+    Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
+    """
+    import torch
+
+    from lrladder.benchmark.training.checkpoints import STOP
+    from lrladder.benchmark.training.corpus import load
+    from lrladder.benchmark.training.train import train
+
+    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
+    torch.set_num_threads(1)
+    corpus = load(corpus_path, seq_len, val_documents)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    compiles = functools.cache(
+        partial(compiling.prepare, cache_folder() / "compiled", device)
+    )  # asked only where it pays
+
+    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
+        compiled = compiling.pays(trial, device) and compiles()
+        try:
+            return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)
+        finally:
+            if device == "cuda":
+                torch.cuda.empty_cache()  # for the workers beside this one
+
+    return run

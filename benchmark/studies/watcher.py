@@ -1,0 +1,234 @@
+"""Where a study stands right now, from its logs. It only reads, so that it can look on while a run is going on."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.trained import labels_of
+from lrladder.benchmark.lab.trial_log import LogState, read_state
+from lrladder.benchmark.studies.counts import count_trials
+from lrladder.benchmark.studies.kinds import SCHEMAS, AnyStudy, load_study
+from lrladder.benchmark.studies.plans import parametrizations_of, plan_of
+from lrladder.benchmark.studies.regret.results import SCHEMA
+from lrladder.paradigms.lab import Measurement
+
+
+class Running(NamedTuple):
+    """A trial under way; step, tokens and loss are those last logged."""
+
+    trial_id: str
+    label: str
+    lr: float
+    seed: int
+    step: int | None
+    tokens: int | None
+    of_tokens: int  # the longest horizon
+    loss: float | None
+
+
+class Best(NamedTuple):
+    """The best LR so far at a rung and horizon, as measured: mean over the seeds that ran, no curve fitted."""
+
+    rung: str
+    parametrization: str
+    horizon: int
+    lr: float
+    loss: float
+    n_lrs: int
+    n_seeds: int
+    edge: bool  # no worse LR on one of its sides yet
+
+
+class Snapshot(NamedTuple):
+    preset: str
+    planned: int | None  # None before the study has written its config
+    at_most: int | None
+    finished: int
+    diverged: int
+    failed: int
+    running: tuple[Running, ...]
+    best: tuple[Best, ...]
+    started: float | None  # time of day, s; None while no run is going on
+    complete: bool
+    missing: tuple[str, ...]  # by the results of the last run that wrote any
+    trained_now: int  # by that run
+    ended: bool  # no run is going on, and the last one has written its results
+
+    def to_dict(self) -> dict[str, object]:
+        """For scripts."""
+        rows = {"running": [one._asdict() for one in self.running], "best": [one._asdict() for one in self.best]}
+        return {**self._asdict(), **rows}
+
+
+class Watcher:
+    """Looks at one folder again and again; what cannot change any more is read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._study: AnyStudy | None = None
+        self._config: int | None = None  # when it was written, ns
+        self._runs: tuple[int, int] | None = None
+        self._done: dict[Path, LogState] = {}
+        self._labels: dict[str, list[tuple[str, str]]] = {}
+        if not any((folder / name).exists() for name in ("results.json", "config.yaml", ".lock")):
+            raise InputError(
+                f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first"
+            )
+
+    def look(self) -> Snapshot:
+        """Raises InputError for a config or results that cannot be read."""
+        self._read_config()
+        started = _run_since(self._folder)
+        logs = self._logs()
+        states = {path: state for path, (_, state) in logs.items() if state is not None}
+        running = [
+            self._running(states[path])
+            for path, (changed, _) in logs.items()
+            if path in states and _is_under_way(states[path]) and started is not None and changed >= started
+        ]
+        results, written = _results(self._folder)
+        measured = [m for state in states.values() for m in self._labelled(state)] or _measured(results)
+        counts = count_trials(measured)
+        failed = sum(state.fault is not None and not state.measurements for state in states.values())
+        complete = started is None and bool(results.get("complete")) and self._is_of_config(results, written)
+        latest = max((changed for changed, _ in logs.values()), default=0)
+        return Snapshot(
+            preset=self._study.name if self._study else self._folder.name,
+            planned=self._runs[0] if self._runs else None,
+            at_most=self._runs[1] if self._runs else None,
+            finished=counts.finished,
+            diverged=counts.diverged,
+            failed=counts.failed + failed,
+            running=tuple(running),
+            best=best_lrs(sorted(measured, key=self._place), self._recipes(states.values())),
+            started=None if started is None else started / 1e9,
+            complete=complete,
+            missing=tuple(results.get("missing", ["results.json: no run has written it yet"])),
+            trained_now=results.get("trials", {}).get("trained_now", 0),
+            ended=complete or (started is None and bool(results) and written >= latest),
+        )
+
+    def _read_config(self) -> None:
+        path = self._folder / "config.yaml"
+        if path.exists() and (changed := path.stat().st_mtime_ns) != self._config:
+            self._study = load_study(str(path))
+            plan = plan_of(self._study)
+            self._config, self._runs = changed, (plan.planned.runs, plan.maximum.runs)
+            self._labels.clear()
+
+    def _logs(self) -> dict[Path, tuple[int, LogState | None]]:
+        """When each log last changed, ns, and what it says."""
+        found: dict[Path, tuple[int, LogState | None]] = {}
+        for path in sorted((self._folder / "trials").glob("*.jsonl")):
+            state = self._done.get(path) or read_state(path)
+            if state is not None and state.measurements:
+                self._done[path] = state
+            found[path] = (path.stat().st_mtime_ns, state)
+        return found
+
+    def _names(self, state: LogState) -> list[tuple[str, str]]:
+        """Rung and parametrization by which the study knows a trial; trials of an earlier config have none."""
+        key = state.trial.id
+        if key not in self._labels and self._study is not None:
+            found = labels_of(state.trial, self._study, parametrizations_of(self._study))
+            self._labels[key] = [(label.rung, label.parametrization) for label in found]
+        return self._labels.get(key, [])
+
+    def _labelled(self, state: LogState) -> Iterable[Measurement]:
+        for rung, parametrization in self._names(state) or [("", "")]:
+            for m in state.measurements:
+                yield m.model_copy(update={"rung": rung, "parametrization": parametrization})
+
+    def _running(self, state: LogState) -> Running:
+        trial, last = state.trial, state.last or {}
+        names = [f"{rung} {parametrization}" for rung, parametrization in self._names(state)]
+        return Running(
+            trial_id=trial.id,
+            label=names[0] if names else f"width {trial.shape.width}, depth {trial.shape.depth}",
+            lr=trial.lr,
+            seed=trial.seed,
+            step=last.get("step"),
+            tokens=last.get("tokens"),
+            of_tokens=max(trial.horizons),
+            loss=last.get("loss"),
+        )
+
+    def _is_of_config(self, results: Mapping[str, Any], written: int) -> bool:
+        """Not so once `extend` has asked for more. A version with other defaults has another digest, hence the time."""
+        if self._study is None or self._config is None:
+            return True
+        return bool(results.get("config_digest") == self._study.digest or written >= self._config)
+
+    def _place(self, m: Measurement) -> tuple[int, str]:
+        """In the order of the ladder."""
+        names = [rung.name for rung in self._study.rungs] if self._study else []
+        return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
+
+    def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
+        return {s.trial.id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states}
+
+
+def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> tuple[Best, ...]:
+    """One per rung and parametrization, at the longest horizon that it was measured at.
+
+    Runs that differ in more than LR and seed (`recipes` by trial id) are not one sweep: the largest one speaks.
+    """
+    sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
+    for m in measured:
+        if m.loss is not None and m.rung:
+            place = sweeps.setdefault((m.rung, m.parametrization), {})
+            place.setdefault((m.horizon, recipes.get(m.trial_id)), []).append(m)
+    return tuple(_best(max(found.values(), key=lambda runs: (runs[0].horizon, len(runs)))) for found in sweeps.values())
+
+
+def _best(runs: Sequence[Measurement]) -> Best:
+    losses: dict[float, dict[int, float]] = {}
+    for m in runs:
+        losses.setdefault(m.lr, {})[m.seed] = m.loss or 0.0
+    seeds = max(map(len, losses.values()))
+    means = {lr: fmean(found.values()) for lr, found in losses.items() if len(found) == seeds}  # of the same seeds
+    lr = min(means, key=lambda lr: means[lr])
+    first = runs[0]
+    edge = lr in (min(means), max(means))
+    return Best(first.rung, first.parametrization, first.horizon, lr, means[lr], len(means), seeds, edge)
+
+
+def _is_under_way(state: LogState) -> bool:
+    return not state.measurements and state.fault is None
+
+
+def _run_since(folder: Path) -> int | None:
+    """When the run that holds the folder began, ns; None without one. The lock itself is not touched."""
+    try:
+        pid = int((folder / ".lock").read_text(encoding="utf-8"))
+        os.kill(pid, 0)
+    except PermissionError:
+        pass  # someone else's, and alive
+    except (OSError, ValueError, OverflowError):
+        return None
+    return (folder / ".lock").stat().st_mtime_ns
+
+
+def _results(folder: Path) -> tuple[dict[str, Any], int]:
+    """results.json of any kind, empty if there is none yet, and when it was written, ns. Raises InputError."""
+    path = folder / "results.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *SCHEMAS):
+            raise ValueError("not of a study")
+        return data, path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return {}, 0
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as that of a study; `lrladder run` again writes it from the store"
+        ) from error
+
+
+def _measured(results: Mapping[str, Any]) -> list[Measurement]:
+    """What a study without logs, a simulated one, has measured."""
+    return [Measurement.model_validate(m) for m in results.get("measurements", ())]

@@ -1,0 +1,29 @@
+"""What one trial needs of memory at its peak, before it runs."""
+
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.compiling import expected
+
+# Elements that a block's backward keeps, per token: of width, and of width and expert_width for each expert chosen;
+# bytes per token and word for logits and loss. Counted in the code of models/, then checked against what a process
+# grew by (docs/performance.md): compiled regions keep less.
+WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
+SOURCE = (
+    "per parameter, every expert and the embeddings counted, 36 bytes: weight, gradient and two AdamW moments, "
+    "the weights of the start and of a probed step, which are watched, and the trunk's snapshot of weight and moments; "
+    "in bf16 2 more for the copy that is multiplied with. Activations of the whole batch without recomputation, fp32 4 "
+    "bytes, bf16 2 but 4 for the router's input, and logits with their loss: docs/performance.md; in fp32 against what "
+    "a process grew by, in bf16 against a count of the tensors alive, neither on a GPU"
+)
+
+
+def memory_bytes(trial: Trial, *, compiled: bool | None = None) -> float:
+    """See SOURCE. `compiled` None: as a worker would decide."""
+    shape = trial.shape
+    width, row, expert, logits = COMPILED if (expected(trial) if compiled is None else compiled) else WRITTEN
+    block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)
+    block += 4 * shape.shared_width + 2 * shape.num_experts
+    element, parameter = (2, 38.0) if trial.precision == "bf16" else (4, 36.0)
+    router_input = 4 * shape.width if trial.precision == "bf16" else 0
+    per_block = element * block + router_input
+    activations = trial.batch_tokens * (shape.depth * per_block + logits * shape.vocab_size)
+    return parameter * (shape.n_total + shape.n_embedding) + activations

@@ -1,0 +1,155 @@
+"""All that a run needs set, by what each parameter is: LR, decay, eps, init and multiplier, and the betas.
+
+Read off the groups that training itself would build, for the same trial, on a model without memory.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from lrladder.benchmark.documents import Frozen
+from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.trial import Trial, reference, token_rule_of
+from lrladder.benchmark.ladder import Base
+from lrladder.benchmark.training import optimizer
+from lrladder.models.parameters import tag_of
+from lrladder.models.parametrization import rule_table
+from lrladder.models.roles import Role, Tag
+from lrladder.models.rules import Rule, Rules
+from lrladder.models.shape import ModelShape
+from lrladder.models.transformer import Transformer
+from lrladder.paradigms.lab import Request
+from lrladder.paradigms.paradigm import Proposal
+
+
+class Setting(Frozen):
+    """What parameters of one kind get. `init_std` None: start at ones; `forward` multiplies what they compute."""
+
+    role: str  # models.roles.Role
+    kind: str  # the role, or a part of it that has values of its own, as attention_out
+    example: str  # name of one such parameter in our model
+    lr: float  # peak
+    weight_decay: float  # PyTorch's: a step shrinks by lr * weight_decay
+    eps: float
+    init_std: float | None
+    forward: float
+
+
+class Recipe(Frozen):
+    """One run, ready to be set. `lr` is the study's LR, from which the rules made those of the settings."""
+
+    parametrization: str
+    tokens: int
+    batch_tokens: int
+    lr: float
+    token_factor: float  # in every peak LR, for this batch and horizon
+    horizon_exponent: float | None
+    role_lrs: tuple[tuple[str, float], ...]  # multipliers of whole roles beyond the rules, in the LRs of the settings
+    beta1: float
+    beta2: float
+    grad_clip: float
+    tau_ema: float | None  # fraction of the run that AdamW averages over, of the attention matrices; None without decay
+    settings: tuple[Setting, ...]
+    schedule: str = ""  # in words; empty in results of an older version
+
+
+def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
+    """The recipe of a proposal, as its validation runs are trained."""
+    rung = setup.rungs.rung(proposal.rung)
+    horizon = max(rung.horizons) if proposal.horizon in rung.continued else proposal.horizon
+    request = Request(
+        proposal.rung,
+        proposal.parametrization,
+        proposal.lr,
+        0,
+        (horizon,),
+        proposal.horizon_exponent,
+        proposal.role_lrs,
+    )
+    (trial,) = resolve(request, setup, corpus_digest="", precision="fp32")  # neither enters a recipe
+    return trial_recipe(trial, parametrization=proposal.parametrization)
+
+
+def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
+    """The recipe of a trial at its one horizon. Raises ValueError for one with several."""
+    (tokens,) = trial.horizons
+    beta1, beta2 = optimizer.betas(trial)
+    return Recipe(
+        parametrization=parametrization,
+        tokens=tokens,
+        batch_tokens=trial.batch_tokens,
+        lr=trial.lr,
+        token_factor=token_rule_of(trial).lr,
+        horizon_exponent=trial.horizon_exponent,
+        role_lrs=trial.role_lrs,
+        beta1=beta1,
+        beta2=beta2,
+        grad_clip=trial.optimizer.grad_clip,
+        tau_ema=optimizer.tau_ema(trial, tokens),
+        settings=_settings(trial),
+        schedule=trial.schedule.words(tokens, reference(trial)),
+    )
+
+
+def _settings(trial: Trial) -> tuple[Setting, ...]:
+    """One for each kind of parameter, in the order of the model."""
+    plan = _plan_of(trial)
+    group_of = {
+        id(param): group for group in optimizer.groups(trial, plan.model, plan.rules) for param in _params(group)
+    }
+    settings: dict[str, Setting] = {}
+    for name, param in plan.model.named_parameters():
+        tag, rule, group = tag_of(param, name), plan.rules[name], group_of[id(param)]
+        found = Setting(
+            role=tag.role,
+            kind=kind_of(tag),
+            example=name,
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            init_std=rule.init_std,
+            forward=rule.forward,
+        )
+        first = settings.setdefault(found.kind, found)
+        assert found == first.model_copy(update={"example": name}), f"{name} is not as other {found.kind}"
+    return tuple(settings.values())
+
+
+def meta_model(trial: Trial) -> Transformer:
+    """The trial's model without memory, its parameters tagged."""
+    return _plan_of(trial).model
+
+
+def kind_of(tag: Tag) -> str:
+    """What tells two parameters of one role apart: the residual stream's writers, and norms within blocks."""
+    if tag.role is Role.ATTENTION:
+        return "attention_out" if tag.writes_residual else "attention_qkv"
+    if tag.role is Role.NORM:
+        return "norm_block" if tag.in_block else "norm_final"
+    return tag.role
+
+
+class _Plan(NamedTuple):
+    """A model on the meta device and the rule of each of its parameters."""
+
+    model: Transformer
+    rules: dict[str, Rule]
+
+
+def _plan_of(trial: Trial) -> _Plan:
+    return _plan(trial.rules, trial.shape, trial.base, trial.optimizer.embedding_std)
+
+
+@lru_cache(maxsize=32)
+def _plan(rules: Rules, shape: ModelShape, base: Base, embedding_std: float) -> _Plan:
+    with torch.device("meta"):
+        model = Transformer(shape)
+    return _Plan(model, rule_table(rules, model, base.shape, embedding_std=embedding_std))
+
+
+def _params(group: dict[str, object]) -> list[nn.Parameter]:
+    params = group["params"]
+    assert isinstance(params, list)
+    return params

@@ -1,0 +1,54 @@
+"""What goes into and comes out of each module of a model in one forward pass."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lrladder.models.attention import rotate
+from lrladder.models.compiled import uncompiled
+
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    args: tuple[Any, ...]
+    output: Any
+
+
+@torch.no_grad()
+def calls_of(module: nn.Module, args: tuple[Any, ...], weights: Mapping[str, Tensor] | None = None) -> dict[str, Call]:
+    """Run a module, some of its weights replaced: the call of each module in it, by name."""
+    calls: dict[str, Call] = {}
+
+    def keep(name: str) -> Any:
+        return lambda _, args, output: calls.update({name: Call(args, output)})
+
+    handles = [part.register_forward_hook(keep(name)) for name, part in module.named_modules()]
+    try:
+        with uncompiled():
+            functional_call(module, dict(weights or {}), args)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
+    """What lies at or under a dotted name, by the rest of its name."""
+    return {
+        name.removeprefix(place).removeprefix("."): value
+        for name, value in found.items()
+        if name == place or name.startswith(f"{place}.")
+    }
+
+
+def attention_logits(attention: Mapping[str, Call]) -> Tensor:
+    """q.k / sqrt(head_size) of the pairs that the causal mask leaves, [B, heads, pairs], from an attention's calls."""
+    rope = attention[""].args[1]
+    q, k = (rotate(attention[name].output, *rope) for name in ("q_norm", "k_norm"))
+    logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
+    return logits[..., seen]

@@ -1,0 +1,66 @@
+"""The best batch size against tokens: B* = k D^w. Step Law, arXiv 2503.04715, has w = 0.571."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
+
+PRIOR_W, PRIOR_SD = 0.5, 0.25  # 0.571 (2503.04715), 0.518 (2609.08690), 0.383 (2505.13738); weak
+SD_FLOOR = 0.1  # of ln B*; assumption: batches are tried in steps of 2, and a parabola finds the place to a tenth
+MIN_SPAN = 1.5  # assumption: a ratio of horizons below this does not identify the exponent
+
+
+class BatchPoint(NamedTuple):
+    """One horizon of one size: ln of the best batch in tokens, and its sd."""
+
+    tokens: float
+    ln_batch: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class BatchLaw:
+    """B* = k D^w in tokens; the interval is 90%, None where w is the prior's."""
+
+    k: float
+    w: float
+    w_low: float | None
+    w_high: float | None
+    n_points: int
+    flags: tuple[str, ...]
+
+    def predict(self, tokens: float) -> float:
+        """Best batch in tokens."""
+        return float(self.k * tokens**self.w)
+
+
+def best_batch(minima: Mapping[float, float], *, noise: float | None = None) -> Curve:
+    """The batch with the lowest of `minima`, losses at their own best LR by batch: a parabola in ln batch."""
+    return fit_curve(list(minima), list(minima.values()), noise=noise)
+
+
+def fit_batch_law(points: Sequence[BatchPoint], *, level: float = 0.9) -> BatchLaw | None:
+    """Weighted least squares in logs with a weak prior of w; None without points."""
+    if not points:
+        return None
+    x = np.log([point.tokens for point in points])
+    y = np.array([point.ln_batch for point in points])
+    weights = np.array([max(point.sd, SD_FLOOR) for point in points]) ** -2.0
+    center = float(np.average(x, weights=weights))
+    away = x - center
+    level_ = float(np.average(y, weights=weights))
+    precision = float(weights @ away**2) + PRIOR_SD**-2
+    w = (float(weights @ (away * (y - level_))) + PRIOR_W * PRIOR_SD**-2) / precision
+    dof = len(points) - 2
+    chi2 = float(weights @ (y - level_ - w * away) ** 2)
+    inflation = max(1.0, chi2 / dof) if dof > 0 else 1.0
+    half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * math.sqrt(inflation / precision)
+    identified = bool(np.ptp(x) >= math.log(MIN_SPAN))
+    flags = () if identified else (f"w not identified: horizons within {MIN_SPAN:g}x, the prior {PRIOR_W} is used",)
+    low, high = (w - half, w + half) if identified else (None, None)
+    return BatchLaw(math.exp(level_ - w * center), w, low, high, len(points), flags)

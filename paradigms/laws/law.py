@@ -1,0 +1,251 @@
+"""The law lr* = k N^-u D^-v B^w A^s of the minima of a study; arXiv 2601.05049 eq. 6 has N and D.
+
+N is active or total parameters, or C = N_active D takes the place of N and D; B, tokens per step, and sparsity
+A = N_active / N_total enter where they are known and vary. Exponents have weak priors (design.py), the prefactor none.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lrladder.paradigms.laws.design import (
+    MIN_SPAN,
+    Column,
+    LawPoint,
+    Place,
+    Size,
+)
+from lrladder.paradigms.laws.regression import LEVEL, Regression
+
+__all__ = ["Exponent", "Law", "LawPoint", "Prediction", "fit_law"]
+
+Array = NDArray[np.float64]
+
+MIN_CLUSTERS = 4  # sizes for a bootstrap over sizes; resampled designs of fewer are singular too often
+MAX_LEFT_OUT = 6  # assumption: leaving out this many of the largest sizes in turn says enough
+BEND_Z = 2.0  # a squared term this many sds from zero is a bend, p = 0.05
+OUTLIER_WEIGHT = 0.25  # assumption: a minimum of less Student weight than this, 4 sds off the law, is named
+
+
+class Prediction(NamedTuple):
+    """An LR and its 90% prediction interval."""
+
+    lr: float
+    lr_low: float
+    lr_high: float
+
+
+class Exponent(NamedTuple):
+    """An exponent and its 90% interval; low and high are None where the exponent is the prior's."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Law:
+    """A fitted law, lr* = k N^-u D^-v B^w A^s; `flags` say what weakens it."""
+
+    points: tuple[LawPoint, ...]
+    regression: Regression
+    without_batch: Regression  # for cells whose batch is not given
+    exponents: Mapping[Column, Exponent]
+    flags: tuple[str, ...]
+    bootstrap: str  # of exponents: "sizes", or "none" where too few sizes leave them to the posterior
+
+    def predict(
+        self, n_active: float, tokens: float, *, n_total: float | None = None, batch_tokens: float | None = None
+    ) -> Prediction:
+        """LR and its 90% prediction interval at a cell. It widens with distance from the design and for few points.
+
+        Without `batch_tokens` the law is that of the batches which the points happen to have.
+        """
+        place = Place(n_active, tokens, n_total, batch_tokens)
+        regression = self.without_batch if batch_tokens is None else self.regression
+        return Prediction(*(math.exp(ln_lr) for ln_lr in regression.predict(place)))
+
+    def flags_at(
+        self, n_active: float, tokens: float, *, n_total: float | None = None, batch_tokens: float | None = None
+    ) -> tuple[str, ...]:
+        """What weakens a prediction at a cell beyond `flags`, in words."""
+        place = Place(n_active, tokens, n_total, batch_tokens)
+        known = "batch" in self.regression.design.names
+        flags: tuple[str, ...]
+        if batch_tokens is None:
+            flags = ("no batch size given: the law without it is used",) if known else ()
+        elif not known:
+            flags = ("the batch sizes of the runs are not known: the law leaves them out",)
+        else:
+            flags = self._outside(place, "batch", f"no run searched a batch near {batch_tokens:,.0f} tokens")
+        return flags + self._outside(place, "sparsity", "no run searched a sparsity near this one")
+
+    def _outside(self, place: Place, column: Column, words: str) -> tuple[str, ...]:
+        design = self.regression.design
+        if column not in design.names:
+            return ()
+        tried = [point.place.log(column, design.size) for point in self.points]
+        margin, wanted = math.log(MIN_SPAN), place.log(column, design.size)
+        return () if min(tried) - margin < wanted < max(tried) + margin else (words,)
+
+    @property
+    def k(self) -> float:
+        """Prefactor, in the units of the points."""
+        return math.exp(self.regression.ln_k)
+
+    @property
+    def size(self) -> Size:
+        """What N is."""
+        return self.regression.design.size
+
+    @property
+    def n_points(self) -> int:
+        """Minima that entered."""
+        return len(self.points)
+
+    @property
+    def u(self) -> float:
+        """Exponent of N; with FLOPs, of C."""
+        return self.exponents["size"].value
+
+    @property
+    def u_low(self) -> float | None:
+        """Low end of its interval."""
+        return self.exponents["size"].low
+
+    @property
+    def u_high(self) -> float | None:
+        """High end of its interval."""
+        return self.exponents["size"].high
+
+    @property
+    def v(self) -> float:
+        """Exponent of D; with FLOPs, of C."""
+        return self._tokens.value
+
+    @property
+    def v_low(self) -> float | None:
+        """Low end of its interval."""
+        return self._tokens.low
+
+    @property
+    def v_high(self) -> float | None:
+        """High end of its interval."""
+        return self._tokens.high
+
+    @property
+    def _tokens(self) -> Exponent:
+        return self.exponents["size" if self.size == "flops" else "tokens"]
+
+    @cached_property
+    def left_out(self) -> tuple[float, ...]:
+        """Rms error in ln lr at each of the largest sizes, ascending, by the law of the others; empty for one size."""
+        return _left_out(self.points, self.size)
+
+
+def fit_law(points: Sequence[LawPoint], *, n_boot: int = 1000, seed: int = 0, size: Size | None = None) -> Law:
+    """The law of `points`, by the measure of N that predicts left-out sizes best unless `size` gives it.
+
+    Points may be of several batches. Raises ValueError without points, or on values that are not positive and finite.
+    """
+    _check(points)
+    points = tuple(sorted(points, key=lambda point: [-1.0 if value is None else value for value in point]))
+    size = size or _best_size(points)
+    regression = Regression.of(points, size)
+    models = len({point.place.model_key for point in points})
+    draws = regression.resampled(points, n_boot, seed) if models >= MIN_CLUSTERS and n_boot > 1 else None
+    return Law(
+        points=points,
+        regression=regression,
+        without_batch=Regression.of(points, size, batch=False),
+        exponents=_exponents(regression, draws, models),
+        flags=(
+            *regression.design.flags([point.place for point in points], regression.posterior.sd[1:]),
+            *_thin(points, regression, models),
+            *_bends(points, regression),
+            *_outliers(regression),
+        ),
+        bootstrap="none" if draws is None else "sizes",
+    )
+
+
+def _check(points: Sequence[LawPoint]) -> None:
+    if not points:
+        raise ValueError("a law needs at least one interior minimum")
+    for point in points:
+        counts = (point.n_active, point.tokens, point.n_total or 1.0, point.batch_tokens or 1.0)
+        usable = math.isfinite(point.ln_lr) and 0 <= point.sd < math.inf
+        if not usable or not all(0 < count < math.inf for count in counts):
+            raise ValueError(f"{point}: counts must be positive and finite, ln_lr and sd finite")
+
+
+def _best_size(points: Sequence[LawPoint]) -> Size:
+    """Of dense models, active parameters; of sparse ones what predicts left-out sizes best, where that can be told."""
+    sparsity = [point.place.log("sparsity", "total") for point in points]
+    if not any(sparsity):
+        return "active"
+    total = [point.place.log("size", "total") for point in points]
+    if min(np.ptp(sparsity), np.ptp(total)) < math.log(MIN_SPAN):
+        return "total"
+    measures: tuple[Size, ...] = ("total", "active", "flops")
+    return min(measures, key=lambda size: sum(error**2 for error in _left_out(points, size)))
+
+
+def _left_out(points: Sequence[LawPoint], size: Size) -> tuple[float, ...]:
+    models = sorted({point.place.model_key for point in points})
+    errors = []
+    for model in models[-MAX_LEFT_OUT:] if len(models) > 1 else ():
+        law = Regression.of([point for point in points if point.place.model_key != model], size)
+        misses = [law.predict(p.place)[0] - p.ln_lr for p in points if p.place.model_key == model]
+        errors.append(math.sqrt(sum(miss**2 for miss in misses) / len(misses)))
+    return tuple(errors)
+
+
+def _exponents(regression: Regression, draws: Array | None, models: int) -> dict[Column, Exponent]:
+    """By column; intervals from resamples of models where there are, and the posterior's where they are wider."""
+    design, posterior = regression.design, regression.posterior
+    half = stats.norm.ppf((1 + LEVEL) / 2) * posterior.sd[1:]
+    if draws is not None:
+        half = np.maximum(half, stats.t.ppf((1 + LEVEL) / 2, models - 1) * draws.std(axis=0))
+    found: dict[Column, Exponent] = {}
+    for i, name in enumerate(design.names):
+        value = float(posterior.mean[1 + i]) * (-1 if name in ("size", "tokens") else 1)
+        reach = float(half[i])
+        ends = (value - reach, value + reach) if design.identified[i] else (None, None)
+        found[name] = Exponent(value, *ends)
+    return found
+
+
+def _thin(points: Sequence[LawPoint], regression: Regression, models: int) -> tuple[str, ...]:
+    """Few sizes, or few points."""
+    flags = []
+    if regression.design.identified[0] and models < MIN_CLUSTERS:
+        flags.append(f"N identified by {models} sizes" if models == 2 else f"only {models} sizes")
+    constants = 1 + sum(regression.design.identified)
+    if len(points) <= constants:
+        flags.append(f"only {len(points)} points for {constants} constants: the scatter is not measured")
+    return tuple(flags)
+
+
+def _bends(points: Sequence[LawPoint], regression: Regression) -> tuple[str, ...]:
+    """Whether the square of ln N or ln D is told from zero: then a power law is not the whole story."""
+    design, flags = regression.design, []
+    for i, (name, symbol) in enumerate(zip(design.names, ("C" if design.size == "flops" else "N", "D"), strict=False)):
+        if name not in ("size", "tokens") or not design.identified[i] or len(set(design.logs[:, i])) < 3:
+            continue
+        bent = Regression.of(points, design.size, bend=i).posterior
+        z = bent.mean[-1] / bent.sd[-1]
+        if abs(z) > BEND_Z:
+            flags.append(f"the law bends {'up' if z > 0 else 'down'} in ln {symbol} ({abs(z):.1f} sds)")
+    return tuple(flags)
+
+
+def _outliers(regression: Regression) -> tuple[str, ...]:
+    n = int((regression.posterior.robustness < OUTLIER_WEIGHT).sum())
+    return (f"{n} minim{'um' if n == 1 else 'a'} far off the law weigh{'s' * (n == 1)} little",) if n else ()

@@ -1,0 +1,264 @@
+"""What anyone would try without a law of their own: copies, constants, published laws, tuning at the target itself."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lrladder.paradigms.lab import Lab, Request, Rung
+from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.strategies.book import Book, GridSpec, fixed_lrs
+from lrladder.paradigms.strategies.search import (
+    GRID,
+    Choice,
+    curves_of,
+    full_grid,
+)
+from lrladder.paradigms.sweep.bracket import Cell
+from lrladder.paradigms.sweep.curve import Curve
+
+NO_INTERVAL = "no interval: this way of choosing has none"
+
+
+class NearestCell:
+    """The best LR of the bracketed cell nearest in ln N and ln D; sweeps cells from the nearest on until one is."""
+
+    name = "nearest_cell"
+
+    def __init__(self, grid: GridSpec = GRID, *, aim: Rung) -> None:
+        self.grid, self.aim = grid, aim
+        self._found: tuple[Rung, float] | None = None
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """Raises NoProposal without an interior minimum."""
+        for rung in sorted(cells, key=lambda rung: _distance(rung, self.aim)):
+            curves = curves_of(full_grid(lab, [rung], self.grid, payer=self.name))
+            longest = curves.get((rung.name, max(rung.horizons)))
+            if longest is not None and longest.lr_best is not None:
+                self._found = rung, longest.lr_best
+                return
+        raise NoProposal(f"{self.name}: no cell has an interior minimum")
+
+    def propose(self, target: Rung) -> Choice:
+        """Raises NoProposal before a search."""
+        if self._found is None:
+            raise NoProposal(f"{self.name}: search has not been run")
+        rung, lr = self._found
+        return Choice(lr, None, None, (f"copied from {rung.name}", NO_INTERVAL))
+
+
+def _distance(a: Rung, b: Rung) -> float:
+    return math.hypot(math.log(a.n_active / b.n_active), math.log(max(a.horizons) / max(b.horizons)))
+
+
+class _Swept:
+    """A full grid of all cells; `minima` are its bracketed cells."""
+
+    name: str
+
+    def __init__(self, grid: GridSpec = GRID) -> None:
+        self.grid = grid
+        self.minima: list[tuple[Rung, Cell, Curve]] = []
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """Raises NoProposal without an interior minimum."""
+        book: Book = full_grid(lab, cells, self.grid, payer=self.name)
+        found = curves_of(book).items()
+        self.minima = [(book.rungs[cell[0]], cell, curve) for cell, curve in found if curve.lr_best is not None]
+        if not self.minima:
+            raise NoProposal(f"{self.name}: no cell has an interior minimum")
+
+    def _ln_lrs(self) -> list[float]:
+        if not self.minima:
+            raise NoProposal(f"{self.name}: search has not been run")
+        return [math.log(curve.lr_best) for _, _, curve in self.minima if curve.lr_best is not None]
+
+
+class ConstantMedian(_Swept):
+    """The median of the cells' best LRs, at every size and horizon."""
+
+    name = "constant_median"
+
+    def propose(self, target: Rung) -> Choice:
+        return Choice(math.exp(float(np.median(self._ln_lrs()))), None, None, (NO_INTERVAL,))
+
+
+class ConstantBest(_Swept):
+    """The one LR whose loss, summed over the cells' parabolas, is lowest."""
+
+    name = "constant_best"
+
+    def propose(self, target: Rung) -> Choice:
+        curvatures = [curve.curvature or 0.0 for _, _, curve in self.minima]
+        return Choice(math.exp(float(np.average(self._ln_lrs(), weights=curvatures))), None, None, (NO_INTERVAL,))
+
+
+class PublishedLaw(NamedTuple):
+    """lr* = k N^n D^d, with what its N and D are; `needs` names what a table of runs does not have."""
+
+    name: str
+    source: str
+    k: float
+    n: float
+    d: float
+    total: bool  # N is all parameters, not the active ones
+    convention: str
+    needs: str = ""
+
+    def ln_lr(self, n_active: float, n_total: float, tokens: float) -> float:
+        size = n_total if self.total else n_active
+        return math.log(self.k) + self.n * math.log(size) + self.d * math.log(tokens)
+
+
+PUBLISHED = (
+    PublishedLaw(
+        "step_law",
+        "arXiv 2503.04715",
+        1.79,
+        -0.713,
+        0.307,
+        True,
+        "N total without embeddings, batch on its own law, final LR fixed at 1e-5",
+    ),
+    PublishedLaw(  # 0.3118 C^-0.125
+        "deepseek",
+        "arXiv 2401.02954",
+        0.3118 * 6**-0.125,
+        -0.125,
+        -0.125,
+        False,
+        "of C, taken as 6 N_active D; multi-step schedule",
+    ),
+    PublishedLaw(
+        "zhou",
+        "arXiv 2601.05049",
+        38.4588 * 1e6**0.2219,
+        -0.2219,
+        -0.3509,
+        False,
+        "N in millions and active: a conjecture, the source seen gives no units; WSD",
+    ),
+    PublishedLaw(  # eq. 8, exp(8.39 - 0.81 ln N - 0.25 ln E)
+        "joint_moe",
+        "arXiv 2502.05172",
+        math.exp(8.39),
+        -0.81,
+        0.0,
+        False,
+        "N active without embeddings, E experts, top-1, decay over the last 20%",
+        needs="the number of experts",
+    ),
+)
+
+
+class AsPublished:
+    """A published law as it stands. Asks for no run."""
+
+    def __init__(self, law: PublishedLaw) -> None:
+        self.law = law
+        self.name = f"{law.name}_published"
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """Nothing to search."""
+
+    def propose(self, target: Rung) -> Choice:
+        """Raises NoProposal where the law needs what is not known."""
+        if self.law.needs:
+            raise NoProposal(f"{self.name}: needs {self.law.needs}, which is not known")
+        ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons))
+        flags = (_describe(self.law), "prefactors do not travel between recipes", NO_INTERVAL)
+        return Choice(math.exp(ln_lr), None, None, flags)
+
+
+class Refitted(_Swept):
+    """A published law with its exponents, and the prefactor of the cells' own minima."""
+
+    def __init__(self, law: PublishedLaw, grid: GridSpec = GRID) -> None:
+        super().__init__(grid)
+        self.law = law
+        self.name = f"{law.name}_refitted"
+
+    def propose(self, target: Rung) -> Choice:
+        ln_lrs = self._ln_lrs()
+        said = [self.law.ln_lr(rung.n_active, rung.n_total, cell[1]) for rung, cell, _ in self.minima]
+        offset = float(np.mean(np.subtract(ln_lrs, said)))
+        ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons)) + offset
+        flags = [_describe(self.law), f"prefactor times {math.exp(offset):.3g}", NO_INTERVAL]
+        if self.law.needs:
+            flags.append(f"{self.law.needs} taken to be the same in all cells")
+        return Choice(math.exp(ln_lr), None, None, tuple(flags))
+
+
+def _describe(law: PublishedLaw) -> str:
+    return f"{law.source}: {law.convention}"
+
+
+class _TargetTuning:
+    """The best of `trials` LRs tried at the target itself, among those that its lab has; each costs a target run."""
+
+    kind: str
+    on_target = True
+
+    def __init__(self, trials: int, *, seed: int = 0) -> None:
+        self.trials, self.seed = trials, seed
+        self.name = f"{self.kind}_{trials}"
+        self.losses: dict[float, float] = {}  # inf where it diverged
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """`cells` is the target alone. Raises NoProposal where every trial diverged."""
+        target = cells[0]
+        lrs = sorted(fixed_lrs(lab, target.name) or ())
+        if not lrs:
+            raise NoProposal(f"{self.name}: the lab has no fixed LRs to choose among")
+        self._tune(lab, target, lrs)
+        if not any(map(math.isfinite, self.losses.values())):
+            raise NoProposal(f"{self.name}: every trial diverged")
+
+    def _tune(self, lab: Lab, target: Rung, lrs: Sequence[float]) -> None:
+        raise NotImplementedError
+
+    def _try(self, lab: Lab, target: Rung, lr: float) -> float:
+        request = Request(target.name, "sp", lr, self.seed, (max(target.horizons),))
+        loss = lab.measure([request], payer=self.name)[0][0].loss
+        self.losses[lr] = math.inf if loss is None else loss
+        return self.losses[lr]
+
+    def propose(self, target: Rung) -> Choice:
+        """Raises NoProposal before a search."""
+        if not self.losses:
+            raise NoProposal(f"{self.name}: search has not been run")
+        return Choice(
+            min(self.losses, key=lambda lr: self.losses[lr]), None, None, ("tuned at the target", NO_INTERVAL)
+        )
+
+
+class RandomSearch(_TargetTuning):
+    """Distinct LRs at random."""
+
+    kind = "random"
+
+    def _tune(self, lab: Lab, target: Rung, lrs: Sequence[float]) -> None:
+        picks = np.random.default_rng(self.seed).permutation(len(lrs))[: self.trials]
+        for i in picks:
+            self._try(lab, target, lrs[i])
+
+
+class TpeSearch(_TargetTuning):
+    """Optuna's TPE over the LRs in their order; it starts from two at random and a repeated LR is not charged again."""
+
+    kind = "tpe"
+    startup = 2  # assumption: of so few trials, as many as leave the sampler something to choose
+    patience = 20  # suggestions a trial that may repeat an LR already tried
+
+    def _tune(self, lab: Lab, target: Rung, lrs: Sequence[float]) -> None:
+        import optuna  # takes a second to load
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=self.startup))
+        for _ in range(self.patience * self.trials):
+            if len(self.losses) >= min(self.trials, len(lrs)):
+                return
+            trial = study.ask()
+            lr = lrs[trial.suggest_int("lr", 0, len(lrs) - 1)]
+            study.tell(trial, self.losses[lr] if lr in self.losses else self._try(lab, target, lr))

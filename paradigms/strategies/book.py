@@ -1,0 +1,164 @@
+"""What a search has asked of a lab and read, and what it can still ask."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from lrladder.paradigms.lab import Lab, Request, Rung
+from lrladder.paradigms.sweep.bracket import Cell, Readings
+from lrladder.paradigms.sweep.curve import open_side, sweep
+
+OPENING = 3  # LRs of a cell's first block: what a parabola needs
+NEAR = 2  # grid steps about a minimum within which a run is worth asking; as far as a curve's fit looks
+ROUNDING = 1e-6  # FLOPs nearer than this, in ratio, are equal, so that units of N and D decide nothing
+
+
+class GridSpec(NamedTuple):
+    """LRs lr_guess * factor^k and `seeds`, where a lab has no fixed LRs of its own."""
+
+    lr_guess: float = 0.01
+    factor: float = 2.0
+    seeds: tuple[int, ...] = (0, 1, 2)
+    decay_fraction: float = 0.2  # of a horizon, run for each that shares a trunk; the study's default
+
+
+class Block(NamedTuple):
+    """Runs of one rung at `lrs`, each read at all `horizons`."""
+
+    rung: str
+    lrs: tuple[float, ...]
+    horizons: tuple[int, ...]
+    seed: int
+
+
+class Book:
+    """Runs and readings of one search, by its payer."""
+
+    def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
+        self.lab, self.grid, self.payer = lab, grid, payer
+        self.rungs = {rung.name: rung for rung in rungs}
+        self.cells: list[Cell] = [(rung.name, horizon) for rung in rungs for horizon in rung.horizons]
+        self.cells.sort(key=lambda c: (_rank(self.run_flops(c)), self.rungs[c[0]].n_active, c[1], c[0]))
+        self.readings: dict[Cell, Readings] = {}
+        self._asked: set[tuple[Cell, float, int]] = set()  # with LR and seed
+
+    @property
+    def spent(self) -> float:
+        """FLOPs charged so far."""
+        return self.lab.cost_flops(self.payer)
+
+    def run_flops(self, cell: Cell) -> float:
+        """Of one run to a cell alone."""
+        return float(self.rungs[cell[0]].flops_per_token * cell[1])
+
+    def cost(self, block: Block) -> float:
+        """Planned FLOPs: a trunk to the last branch point, and each horizon's decay, for every LR."""
+        fraction = self.grid.decay_fraction
+        tokens = (1 - fraction) * max(block.horizons) + fraction * sum(block.horizons)
+        return len(block.lrs) * self.rungs[block.rung].flops_per_token * tokens
+
+    def ask(self, blocks: Iterable[Block], *, budget: float = math.inf) -> bool:
+        """Measure, cheapest first, the blocks that `budget` allows, in one call; whether there were any."""
+        allowed: list[Block] = []
+        spent = self.spent
+        for block in sorted(blocks, key=lambda block: _rank(self.cost(block))):
+            if spent + self.cost(block) <= budget * (1 + ROUNDING):
+                spent += self.cost(block)
+                allowed.append(block)
+        requests = [Request(b.rung, "sp", lr, b.seed, b.horizons) for b in allowed for lr in b.lrs]
+        self._asked |= {((r.rung, horizon), r.lr, r.seed) for r in requests for horizon in r.horizons}
+        for run in self.lab.measure(requests, payer=self.payer) if requests else []:
+            for measurement in run:
+                self.readings.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+        return bool(requests)
+
+    def options(self, cell: Cell, around: float) -> list[tuple[float, int]]:
+        """LRs, each with its next seed, that can be asked of a cell below any that diverged there.
+
+        Nearest to ln lr `around` first. Where a lab's LRs are fixed its runs are too, and there is one seed.
+        """
+        lrs, seeds = fixed_lrs(self.lab, cell[0]), self.grid.seeds
+        if lrs is None:
+            middle = round((around - math.log(self.grid.lr_guess)) / math.log(self.grid.factor))
+            lrs = tuple(self.grid.lr_guess * self.grid.factor**k for k in range(middle - NEAR, middle + NEAR + 1))
+        else:
+            seeds = seeds[:1]
+        limit = min(self._diverged(cell), default=math.inf)
+        found = []
+        for lr in sorted((lr for lr in lrs if lr < limit), key=lambda lr: (round(abs(math.log(lr) - around), 6), lr)):
+            free = [seed for seed in seeds if (cell, lr, seed) not in self._asked]
+            found += [(lr, free[0])] if free else []
+        return found
+
+    def finished(self, cell: Cell) -> list[tuple[float, float]]:
+        """LRs and losses."""
+        found = self.readings.get(cell, Readings())
+        return [(lr, loss) for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is not None]
+
+    def _diverged(self, cell: Cell) -> list[float]:
+        found = self.readings.get(cell, Readings())
+        return [lr for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is None]
+
+    def opening(self, cell: Cell, around: float, horizons: tuple[int, ...]) -> list[Block]:
+        """The first LRs of a cell; nothing where there are too few."""
+        lrs = sorted(lr for lr, _ in self.options(cell, around)[:OPENING])
+        return [Block(cell[0], tuple(lrs), horizons, self.grid.seeds[0])] if len(lrs) == OPENING else []
+
+    def close(self, *, budget: float) -> None:
+        """Extend the cells whose minimum is not bracketed, while LRs and budget last."""
+        while self.ask(self._extensions(), budget=budget):
+            pass
+
+    def confirm(self, *, budget: float) -> None:
+        """Ask until the best LR of each cell has NEAR others on either side, cheapest first, while the budget lasts.
+
+        A bracket of three is enough where the noise is small. Where it is not, the LRs that happen to bracket draw the
+        minimum towards the middle of them; asking only where the curve looks unsure would select in the same way.
+        """
+        while self.ask(self._flanks(), budget=budget):
+            self.close(budget=budget)
+
+    def _flanks(self) -> list[Block]:
+        """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""
+        blocks = []
+        for cell, found in self.readings.items():
+            data = sweep(found.lrs, found.losses)
+            if not len(data.finished) or open_side(data) is not None:
+                continue
+            best = float(data.finished[int(data.means.argmin())])
+            below = [lr for lr in data.tried if lr < best]
+            above = [lr for lr in data.tried if lr > best]
+            sides = [(float(data.tried[0]), -1)] * (len(below) < NEAR) + [(float(data.tried[-1]), 1)] * (
+                len(above) < NEAR
+            )
+            for edge, sign in sides:
+                options = self.options(cell, math.log(edge))
+                beyond = [(lr, seed) for lr, seed in options if sign * lr > sign * edge]
+                blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+        return blocks
+
+    def _extensions(self) -> list[Block]:
+        """For each cell whose best LR has nothing worse beside it, or too few LRs: the next LR on that side."""
+        blocks = []
+        for cell, found in self.readings.items():
+            data = sweep(found.lrs, found.losses)
+            side = open_side(data) if len(data.tried) else None
+            if side is None and 0 < len(data.finished) < OPENING:
+                side = "low"  # above are diverged ones
+            if side is None:
+                continue
+            edge = float(data.tried[0] if side == "low" else data.tried[-1])
+            options = self.options(cell, math.log(edge))
+            beyond = [(lr, seed) for lr, seed in options if (lr < edge if side == "low" else lr > edge)]
+            blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+        return blocks
+
+
+def _rank(flops: float) -> int:
+    return round(math.log(flops) / ROUNDING)
+
+
+def fixed_lrs(lab: Lab, rung: str) -> tuple[float, ...] | None:
+    """The only LRs that a lab can run a rung at; None where it can run any."""
+    lrs = getattr(lab, "lrs", None)
+    return None if lrs is None else lrs(rung)

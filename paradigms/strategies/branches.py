@@ -1,0 +1,54 @@
+"""Horizons that no run was made for: their losses from the horizons that were, at the same size, batch and LR.
+
+Step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and read at the other horizons.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from lrladder.paradigms.laws.horizon import HorizonLaw, fit_horizons
+from lrladder.paradigms.strategies.book import OPENING, Book
+from lrladder.paradigms.sweep.bracket import Cell, pooled_noise
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
+
+MIN_HORIZONS = 3  # of one size and batch; two leave gamma to its prior
+
+
+def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell]) -> dict[Cell, Curve]:
+    """Bracketed curves of predicted losses, of those of `cells` of one size that the law of its horizons reaches."""
+    noise = pooled_noise(curves.values())
+    found: dict[Cell, Curve] = {}
+    for batch in {book.rungs[cell[0]].batch_tokens for cell in cells}:
+        same = [cell for cell in cells if book.rungs[cell[0]].batch_tokens == batch]
+        read = [cell for cell in same if cell in curves]
+        if batch is None or len(read) < MIN_HORIZONS:
+            continue
+        laws = _laws(book, read, noise)
+        for cell in set(same) - set(read):
+            curve = _read(laws, cell[1])
+            if curve is not None and curve.status == "interior":
+                found[cell] = curve
+    return found
+
+
+def _laws(book: Book, cells: Iterable[Cell], noise: float | None) -> dict[float, HorizonLaw]:
+    """By LR, of the LRs that finished at MIN_HORIZONS."""
+    losses: dict[float, dict[int, list[float]]] = {}
+    for cell in cells:
+        for lr, loss in book.finished(cell):
+            losses.setdefault(lr, {}).setdefault(cell[1], []).append(loss)
+    means = {
+        lr: (list(by_tokens), [math.fsum(found) / len(found) for found in by_tokens.values()])
+        for lr, by_tokens in sorted(losses.items())
+        if len(by_tokens) >= MIN_HORIZONS
+    }
+    return dict(zip(means, fit_horizons(list(means.values()), noise=noise), strict=True)) if means else {}
+
+
+def _read(laws: dict[float, HorizonLaw], tokens: int) -> Curve | None:
+    """The curve at a horizon; None where too few of its LRs are reached."""
+    at = {lr: law.predict(tokens) for lr, law in laws.items() if law.reaches(tokens)}
+    if len(at) < OPENING:
+        return None
+    noise = max(predicted.sd for predicted in at.values())
+    return fit_curve(list(at), [predicted.loss for predicted in at.values()], noise=noise)

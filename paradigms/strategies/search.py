@@ -1,0 +1,241 @@
+"""Ways to spend runs on small cells before a law is fitted: the full grid, the search factor, an economy plan."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from lrladder.paradigms.extrapolation import far_flags
+from lrladder.paradigms.lab import Lab, Rung
+from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
+from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.strategies.book import (
+    OPENING,
+    Block,
+    Book,
+    GridSpec,
+    fixed_lrs,
+)
+from lrladder.paradigms.strategies.branches import predicted_curves
+from lrladder.paradigms.sweep.bracket import Cell
+from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.pooled import fit_curves
+
+GRID = GridSpec()  # LRs where a lab has none of its own
+
+
+class Choice(NamedTuple):
+    """An LR for a target, its 90% interval where the strategy has one, and what weakens it, in words."""
+
+    lr: float
+    lr_low: float | None
+    lr_high: float | None
+    flags: tuple[str, ...] = ()
+
+
+class Strategy(Protocol):
+    """`search` asks a lab for runs of cells; `propose` then answers without any. Both raise NoProposal."""
+
+    name: str
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None: ...
+    def propose(self, target: Rung) -> Choice: ...
+
+
+class LawSearch:
+    """What the strategies here share: after a search, the law of the bracketed minima answers."""
+
+    name: str
+
+    def __init__(self, grid: GridSpec) -> None:
+        self.grid = grid
+        self.curves: dict[Cell, Curve] = {}
+        self.law: Law | None = None
+        self._searched_flops = 0.0
+
+    def propose(self, target: Rung) -> Choice:
+        """The law's LR at the target's longest horizon. Raises NoProposal before a search."""
+        if self.law is None:
+            raise NoProposal(f"{self.name}: search has not been run")
+        tokens, n_total, batch = max(target.horizons), target.n_total, target.batch_tokens
+        found = self.law.predict(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
+        flags = self.law.flags + self.law.flags_at(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
+        flags += far_flags(run_flops(target) / self._searched_flops)
+        return Choice(*found, flags + tuple(f"left out of the law: {cell}" for cell in self._left_out()))
+
+    def _learn(self, book: Book) -> None:
+        self.curves = curves_of(book)
+        points = points_of(book, self.curves)
+        if not points:
+            reasons = "; ".join(self._left_out()) or "no cell can be searched within the budget"
+            raise NoProposal(f"{self.name}: no cell has an interior minimum ({reasons})")
+        self._searched_flops = max(map(book.run_flops, self.curves))
+        self.law = fit_law(points)
+
+    def _left_out(self) -> list[str]:
+        return [f"{name}: {curve.status}" for (name, _), curve in self.curves.items() if curve.lr_best is None]
+
+
+class FullGrid(LawSearch):
+    """Every LR of every cell, whatever it costs; where a lab's LRs are free, five and as many as a bracket takes."""
+
+    name = "fitting"
+
+    def __init__(self, grid: GridSpec = GRID) -> None:
+        super().__init__(grid)
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """Raises NoProposal without an interior minimum."""
+        self._learn(full_grid(lab, cells, self.grid, payer=self.name))
+
+
+def full_grid(lab: Lab, cells: Sequence[Rung], grid: GridSpec, *, payer: str) -> Book:
+    """A book of every LR of every cell."""
+    book = Book(lab, cells, grid, payer=payer)
+    blocks = []
+    for name, horizon in book.cells:
+        lrs = fixed_lrs(lab, name) or [lr for lr, _ in book.options((name, horizon), math.log(grid.lr_guess))]
+        blocks.append(Block(name, tuple(sorted(lrs)), (horizon,), grid.seeds[0]))
+    book.ask(blocks)
+    book.close(budget=math.inf)
+    book.confirm(budget=math.inf)
+    return book
+
+
+@dataclass(frozen=True)
+class FactorSpec:
+    """C_D horizons of each size and C_eta LRs of each horizon, after arXiv 2601.05049; the most it may cost."""
+
+    grid: GridSpec = field(default_factory=GridSpec)
+    horizons: int = 3  # C_D
+    lrs: int = 3  # C_eta; more are asked for where these do not bracket
+    target_runs: float = 5.0  # the budget, in runs at the aim
+
+
+class SearchFactor(LawSearch):
+    """O(n C_D C_eta) in place of O(n^3): a few horizons of each size, a few LRs around where its neighbours' best lie.
+
+    Curves of the other horizons are predicted where the law of the loss against tokens is to be trusted so far.
+    `planned_flops` is the cost that the spec promises, before brackets are extended and confirmed, or the budget binds.
+    """
+
+    name = "search_factor"
+
+    def __init__(self, spec: FactorSpec = FactorSpec(), *, aim: Rung) -> None:
+        super().__init__(spec.grid)
+        self.spec, self.aim = spec, aim
+        self.planned_flops = 0.0
+        self.predicted: dict[Cell, Curve] = {}
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """Smallest sizes first. Raises NoProposal without an interior minimum."""
+        book = Book(lab, cells, self.grid, payer=self.name)
+        budget = self.spec.target_runs * run_flops(self.aim)
+        chosen = [cell for size in by_size(book) for cell in _spread(size, self.spec.horizons)]
+        self.planned_flops = self.spec.lrs * sum(map(book.run_flops, chosen))
+        for size in by_size(book):
+            opened = [opening(book, cell, lrs=self.spec.lrs) for cell in size if cell in chosen]
+            book.ask((block for block in opened if block is not None), budget=budget)
+            book.close(budget=budget)
+        book.confirm(budget=budget)
+        self._learn(book)
+        assert self.law is not None
+        for size in by_size(book):
+            self.predicted |= predicted_curves(book, self.curves, size)
+        if self.predicted:
+            self.law = fit_law([*self.law.points, *points_of(book, self.predicted)])
+
+
+@dataclass(frozen=True)
+class EconomySpec:
+    """What the plan may cost, in runs at the target."""
+
+    grid: GridSpec = field(default_factory=GridSpec)
+    target_runs: float = 0.6
+
+
+class Economy(LawSearch):
+    """An L: the shortest horizon of each size and every horizon of the smallest, three LRs each, cheapest first.
+
+    Then other cells, as far as the budget goes.
+    """
+
+    name = "economy"
+
+    def __init__(self, spec: EconomySpec = EconomySpec(), *, aim: Rung) -> None:
+        super().__init__(spec.grid)
+        self.spec, self.aim = spec, aim
+
+    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+        """Raises NoProposal without an interior minimum."""
+        book = Book(lab, cells, self.grid, payer=self.name)
+        budget = self.spec.target_runs * run_flops(self.aim)
+        sizes = by_size(book)
+        legs = {*sizes[0], *(size[0] for size in sizes)}
+        for cell in sorted(book.cells, key=lambda cell: cell not in legs):
+            block = opening(book, cell, lrs=OPENING)
+            if block is not None and book.spent + book.cost(block) + book.run_flops(cell) <= budget:
+                book.ask([block])
+                book.close(budget=budget)
+        book.confirm(budget=budget)
+        self._learn(book)
+
+
+def run_flops(rung: Rung) -> float:
+    """Of one run to the longest horizon."""
+    return float(rung.flops_per_token * max(rung.horizons))
+
+
+def by_size(book: Book) -> list[list[Cell]]:
+    """Cells of each model, shortest horizon first; models by active, then total parameters."""
+    found: dict[tuple[int, int], list[Cell]] = {}
+    for cell in sorted(book.cells, key=lambda cell: (cell[1], cell[0])):
+        rung = book.rungs[cell[0]]
+        found.setdefault((rung.n_active, rung.n_total), []).append(cell)
+    return [found[size] for size in sorted(found)]
+
+
+def opening(book: Book, cell: Cell, *, lrs: int) -> Block | None:
+    """The `lrs` LRs nearest to where the best is expected, ascending; None where a cell has too few for a parabola."""
+    options = [lr for lr, _ in book.options(cell, expected(book, cell))]
+    if len(options) < OPENING:
+        return None
+    return Block(cell[0], tuple(sorted(options[: max(lrs, OPENING)])), (cell[1],), book.grid.seeds[0])
+
+
+def expected(book: Book, cell: Cell) -> float:
+    """Where the best ln lr of a cell is expected: by the law of the minima found so far, else amid the lab's LRs."""
+    points = points_of(book, curves_of(book))
+    if not points:
+        lrs = fixed_lrs(book.lab, cell[0])
+        return float(np.mean(np.log(lrs))) if lrs else math.log(book.grid.lr_guess)
+    rung = book.rungs[cell[0]]
+    law = fit_law(points, n_boot=0)
+    found = law.predict(rung.n_active, cell[1], n_total=rung.n_total, batch_tokens=rung.batch_tokens)
+    return math.log(found.lr)
+
+
+def curves_of(book: Book) -> dict[Cell, Curve]:
+    """Of every cell with readings, fitted as one study."""
+    cells = list(book.readings)
+    curves = fit_curves([(book.readings[cell].lrs, book.readings[cell].losses) for cell in cells])
+    return dict(zip(cells, curves, strict=True))
+
+
+def points_of(book: Book, curves: dict[Cell, Curve]) -> list[LawPoint]:
+    """The interior minima."""
+    points = []
+    for (name, horizon), curve in curves.items():
+        if curve.lr_best is not None and curve.sd_ln_lr is not None:
+            rung = book.rungs[name]
+            point = LawPoint(rung.n_active, horizon, math.log(curve.lr_best), curve.sd_ln_lr)
+            points.append(point._replace(n_total=rung.n_total, batch_tokens=rung.batch_tokens))
+    return points
+
+
+def _spread(cells: Sequence[Cell], n: int) -> list[Cell]:
+    """`n` of the cells, the first and last among them, or all."""
+    picks = sorted({round(i) for i in np.linspace(0, len(cells) - 1, n)})
+    return [cells[i] for i in picks]

@@ -1,0 +1,155 @@
+"""Look for the best LR of several cells at once: a geometric grid, extended until each minimum is bracketed."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from lrladder.paradigms.lab import (
+    Lab,
+    Measurement,
+    ParametrizationName,
+    Request,
+)
+from lrladder.paradigms.sweep.curve import (
+    Curve,
+    Sweep,
+    fit_curve,
+    open_side,
+    sweep,
+)
+
+Cell = tuple[str, int]  # rung name, horizon in tokens
+
+MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
+MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
+
+
+class SearchSpec(Protocol):
+    """Look at `points` LRs of the grid lr_guess * factor**k, extended in at most `max_extensions` rounds."""
+
+    @property
+    def lr_guess(self) -> float: ...
+    @property
+    def factor(self) -> float: ...
+    @property
+    def points(self) -> int: ...
+    @property
+    def max_extensions(self) -> int: ...
+    @property
+    def seeds(self) -> tuple[int, ...]: ...
+
+
+@dataclass
+class Readings:
+    """What one cell's runs gave: `losses` holds None for a diverged run; failed and preempted ones are only counted."""
+
+    lrs: list[float] = field(default_factory=list)
+    losses: list[float | None] = field(default_factory=list)
+    failed: int = 0
+
+    def add(self, measurement: Measurement) -> None:
+        if measurement.verdict not in ("finished", "diverged"):
+            self.failed += 1
+            return
+        self.lrs.append(measurement.lr)
+        self.losses.append(measurement.loss if measurement.verdict == "finished" else None)
+
+    def fit(self, *, noise: float | None = None) -> Curve:
+        curve = fit_curve(self.lrs, self.losses, noise=noise)
+        if not self.failed:
+            return curve
+        return replace(curve, flags=(*curve.flags, f"{self.failed} failed runs ignored"))
+
+
+def collect(measurements: Iterable[Measurement]) -> dict[Cell, Readings]:
+    """Readings by (rung, horizon)."""
+    cells: dict[Cell, Readings] = {}
+    for measurement in measurements:
+        cells.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+    return cells
+
+
+def pooled_noise(curves: Iterable[Curve]) -> float | None:
+    """Sd of one loss from the residuals of all curves, nats; None where they leave too few degrees of freedom."""
+    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
+    dof = sum(dof for _, dof in known)
+    return math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof) if dof >= MIN_POOLED_DOF else None
+
+
+def search_brackets(
+    lab: Lab,
+    cells: Mapping[str, Sequence[int]],
+    spec: SearchSpec,
+    *,
+    payer: str,
+    parametrization: ParametrizationName,
+    horizon_exponent: float | None = None,
+    role_lrs: tuple[tuple[str, float], ...] = (),
+    continued: Mapping[str, tuple[int, ...]] | None = None,
+) -> dict[Cell, Curve]:
+    """A curve per (rung, horizon) of `cells` (rung name to horizons); one run is read at all horizons of its rung.
+
+    Horizons in `continued` are read too, but no grid is extended for them.
+
+    Every round asks for the runs of all rungs in one call, so that workers stay busy. The noise of a loss is pooled
+    over the curves where their residuals allow. Raises ValueError for a spec of under three points.
+    """
+    if spec.points < 3:
+        raise ValueError(f"points is {spec.points}; a minimum needs at least 3 learning rates")
+    first = -(spec.points // 2)  # an even grid leans low: too high an LR may diverge and then shows no curvature
+    grids = {rung: list(range(first, first + spec.points)) for rung in cells}
+    todo = {rung: list(grid) for rung, grid in grids.items()}
+    read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
+    readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in read[rung]}
+    for extension in range(spec.max_extensions + 1):
+        requests = [
+            Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
+            for rung, ks in todo.items()
+            for k in ks
+            for seed in spec.seeds
+        ]
+        if not requests:
+            break
+        for measurements in lab.measure(requests, payer=payer):
+            for measurement in measurements:
+                readings[measurement.rung, measurement.horizon].add(measurement)
+        if extension < spec.max_extensions:
+            todo = {rung: _extend(grids[rung], [readings[rung, h] for h in cells[rung]]) for rung in cells}
+    curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
+    noise = pooled_noise(curves.values())
+    return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
+
+
+def grid_lr(spec: SearchSpec, k: int) -> float:
+    """The k-th LR of the grid. Always computed this way, so that equal LRs are equal trials."""
+    return float(spec.lr_guess * spec.factor**k)
+
+
+def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
+    """Grid points to add, at most one on either side; `grid` is extended by them."""
+    sides = {side for cell in cells for side in _open_sides(cell)}
+    added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
+    grid.extend(added)
+    return added
+
+
+def _open_sides(cell: Readings) -> set[str]:
+    """Where one more LR is needed: beyond a minimum at an edge, or to have enough LRs for a curve."""
+    data = sweep(cell.lrs, cell.losses)
+    if not len(data.tried):  # every run failed: other LRs would tell nothing about the cause
+        return set()
+    side = open_side(data)
+    if side is not None:
+        return {side}
+    if len(data.finished) < 3 and len(data.finished) < len(data.tried):
+        return {"low"}  # above are diverged ones
+    return {_thin_side(data)} if len(data.tried) < MIN_LRS else set()
+
+
+def _thin_side(data: Sweep) -> str:
+    """The side of the lower neighbour of the best: the minimum lies there. A diverged neighbour is the higher one."""
+    by_lr = dict(zip(data.finished, data.means, strict=True))
+    best = list(data.tried).index(data.finished[data.means.argmin()])
+    left, right = (by_lr.get(data.tried[best + step], math.inf) for step in (-1, 1))
+    return "low" if left <= right else "high"

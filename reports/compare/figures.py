@@ -1,0 +1,98 @@
+"""The figure of compared studies: regret at every target, one colour per paradigm, one marker per study."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+from lrladder.reports.compare.side_by_side import Study, frame
+from lrladder.reports.drawing import (
+    INK,
+    MUTED,
+    paradigm_colors,
+    paradigm_name,
+    plain,
+    style,
+    to_svg,
+)
+from lrladder.reports.formats import short
+
+MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
+MARGIN = 1.5  # beyond the smallest and largest size, a factor
+STEP = 0.018  # of the axis, between points of one size
+_SIZE = (11.0 * 0.8, 3.5)  # inches
+
+
+def regret_by_size(studies: Sequence[Study]) -> str | None:
+    """Regret against active parameters with 90% intervals; None where no study has a regret."""
+    points = frame(studies)
+    points = points[np.isfinite(points["regret"].astype(float))].reset_index(drop=True)
+    if points.empty:
+        return None
+    labels = [study.label for study in studies]
+    markers = {label: MARKERS[place % len(MARKERS)] for place, label in enumerate(labels)}
+    names = list(dict.fromkeys(points["name"]))
+    colors = paradigm_colors(names)
+    points["x"] = points["n_active"] * _dodge(points)
+    points["y"] = 1000 * points["regret"]
+    with style():
+        figure = Figure(figsize=_SIZE)
+        axes = figure.subplots()
+        figure.subplots_adjust(0.075, 0.14, 0.74, 0.97)
+        _intervals(axes, points, colors)
+        look: dict[str, Any] = {"s": 42, "edgecolor": "white", "linewidth": 0.5, "legend": False, "zorder": 3}
+        sns.scatterplot(
+            points, x="x", y="y", hue="name", style="study", palette=colors, markers=markers, ax=axes, **look
+        )
+        axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
+        _size_axis(axes, sorted(set(points["n_active"])))
+        axes.set(xlabel="active non-embedding parameters", ylabel="regret (millinats/token)")
+        figure.legend(
+            handles=_legend(names, colors, markers), loc="upper left", bbox_to_anchor=(0.75, 0.98), frameon=False
+        )
+        return to_svg(figure, "regrets", "Regret against active parameters, by study and paradigm")
+
+
+def _dodge(points: pd.DataFrame) -> pd.Series:
+    """Factors that put points of one size beside each other, in steps of the axis' width."""
+    span = math.log(points["n_active"].max() / points["n_active"].min() * MARGIN**2)
+    size = points.groupby("n_active")["name"]
+    places = size.cumcount() - (size.transform("size") - 1) / 2
+    return np.exp(STEP * span * places)
+
+
+def _intervals(axes: Axes, points: pd.DataFrame, colors: dict[str, str]) -> None:
+    known = points[np.isfinite(points["regret_low"]) & np.isfinite(points["regret_high"])]
+    for row in known.to_dict("records"):
+        ends = (1000 * row["regret_low"], 1000 * row["regret_high"])
+        axes.vlines(row["x"], *ends, color=colors[row["name"]], lw=1.0, zorder=2)
+
+
+def _size_axis(axes: Axes, sizes: list[float]) -> None:
+    axes.set_xscale("log")
+    kept: list[float] = []
+    for size in sizes:
+        if not kept or size / kept[-1] > (sizes[-1] * 2 / sizes[0]) ** 0.08:  # room for its label
+            kept.append(size)
+    axes.set_xticks(kept)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(sizes[0] / MARGIN, sizes[-1] * MARGIN)
+
+
+def _legend(names: list[str], colors: dict[str, str], markers: dict[str, str]) -> list[Line2D]:
+    found = [
+        Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=plain(paradigm_name(name))) for name in names
+    ]
+    for label, marker in markers.items():
+        text = label if len(label) <= 30 else "…" + label[-29:]
+        found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc="white", mec=INK, label=plain(text)))
+    return found

@@ -1,0 +1,100 @@
+"""Several studies on one self-contained page, and on the terminal."""
+
+from pathlib import Path
+
+from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lrladder.benchmark.studies.regret.results import SIMULATED, ParadigmResult
+from lrladder.reports import formats
+from lrladder.reports.compare.figures import regret_by_size
+from lrladder.reports.compare.side_by_side import (
+    Block,
+    Comparison,
+    blocks,
+    differences,
+    frame,
+    loss_groups,
+    loss_sentence,
+)
+from lrladder.reports.drawing import paradigm_name
+from lrladder.reports.html import data_uri, environment, to_csv
+from lrladder.reports.owned_page import mark, write_own
+
+COMMAND = "compare"
+
+
+def render(comparison: Comparison) -> str:
+    """The whole page as text; the same results give the same bytes."""
+    studies = comparison.studies
+    figure = regret_by_size(studies)
+    groups = loss_groups(studies)
+    return (
+        environment()
+        .get_template("compare.html.j2")
+        .render(
+            studies=studies,
+            others=comparison.others,
+            blocks=blocks(studies),
+            differences=differences(studies),
+            loss_sentence=loss_sentence(studies),
+            one_scale=len(groups) == 1,
+            group={label: place for place, names in enumerate(groups, start=1) for label in names},
+            simulated=SIMULATED if any(s.results.lab == "simulated" for s in studies) else None,
+            figure_svg=Markup(figure) if figure else None,  # our own drawing
+            download={"name": "compare.csv", "uri": data_uri(to_csv(frame(studies)))},
+            mark=Markup(mark(COMMAND)),
+        )
+    )
+
+
+def write(comparison: Comparison, folder: Path) -> Path:
+    """Write folder/index.html. Raises InputError for a page there that is not a comparison."""
+    return write_own(render(comparison), folder, COMMAND)
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """One row per target, paradigm and study; then what may be compared, and the verdicts."""
+    table = Table(title="regret at held-out targets, within each study (90% intervals)")
+    for column in ("target", "paradigm", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
+        table.add_column(column, justify="left" if column in ("target", "paradigm", "study") else "right")
+    for block in blocks(comparison.studies):
+        _add(table, block, comparison)
+        table.add_section()
+    console.print(table)
+    _say(console, loss_sentence(comparison.studies))
+    for study in comparison.studies:
+        if study.results.lab == "simulated":
+            _say(console, f"{study.label}: {SIMULATED}")
+        if not study.results.complete:
+            _say(console, f"{study.label}: partial, {len(study.results.missing)} things are missing")
+        for target in study.results.targets:
+            _say(console, f"{study.label}, {target.rung} at {target.tokens:,} tokens: {target.verdict}")
+    for other in comparison.others:
+        _say(console, f"{other.label}: {other.held.kind} {other.held.name}, not compared: {other.held.line}")
+    _say(
+        console, f"The studies differ in {len(differences(comparison.studies))} keys; --out DIR writes them to a page."
+    )
+
+
+def _add(table: Table, block: Block, comparison: Comparison) -> None:
+    place = f"{block.place.rung}, {block.place.tokens:,} tokens"
+    for row in block.rows:
+        for study, found in zip(comparison.studies, row.cells, strict=True):
+            if found is not None:
+                cells = (place, paradigm_name(row.paradigm), study.label, *_cells(found))
+                table.add_row(*map(Text, cells))
+
+
+def _cells(found: ParadigmResult) -> tuple[str, ...]:
+    loss = formats.loss(found.loss) + (f" (n={found.n_seeds})" if found.loss is not None else "")
+    regret = formats.millinats(found.regret)
+    if found.regret_low is not None and found.regret_high is not None:
+        regret += f" [{formats.millinats(found.regret_low)}, {formats.millinats(found.regret_high)}]"
+    return formats.lr(found.lr), loss, regret, formats.fixed(found.cost_fraction, 2)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

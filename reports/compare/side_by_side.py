@@ -1,0 +1,198 @@
+"""Studies beside each other: what each found at each target, and in what they differ. Nothing is pooled."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.studies.regret.results import (
+    SCHEMA,
+    ParadigmResult,
+    Results,
+    TargetResult,
+)
+from lrladder.benchmark.studies.regret.runner import load_results
+from lrladder.reports.index import held
+from lrladder.reports.regret import analysis
+
+CORPUS_KEYS = ("source", "tokens", "vocab_size")  # the digest covers the rest
+ABSENT = "\N{EN DASH}"
+
+
+class Study(NamedTuple):
+    label: str
+    results: Results
+
+
+class Other(NamedTuple):
+    """A folder whose numbers are of another kind: it is listed, not compared."""
+
+    label: str
+    held: held.Held
+
+
+class Comparison(NamedTuple):
+    studies: tuple[Study, ...]
+    others: tuple[Other, ...]
+
+
+class Place(NamedTuple):
+    """A target as a model that is trained, whatever its study calls itself."""
+
+    rung: str
+    n_active: int
+    batch_tokens: int
+    tokens: int
+
+
+class Row(NamedTuple):
+    """One paradigm at one place; a study that has no score there has None."""
+
+    paradigm: str
+    cells: tuple[ParadigmResult | None, ...]
+
+
+class Block(NamedTuple):
+    place: Place
+    rows: tuple[Row, ...]
+    targets: tuple[TargetResult | None, ...]
+
+
+class Difference(NamedTuple):
+    part: str
+    key: str
+    values: tuple[str, ...]
+
+
+def load(folders: Sequence[Path]) -> Comparison:
+    """Studies and what else there is, in the order given. Raises InputError for what cannot be compared."""
+    if len(folders) < 2:
+        raise InputError("compare: give at least two folders; `lrladder report DIR` shows one")
+    names = labels(folders)
+    studies, others = [], []
+    for label, folder in zip(names, folders, strict=True):
+        known = held.read(folder)
+        if known.kind == "benchmark":
+            studies.append(Study(label, load_results(folder)))
+        else:
+            others.append(Other(label, known))
+    if not studies:
+        raise InputError(
+            f"compare: none of these folders holds a {SCHEMA}; `lrladder index` lists results of all kinds"
+        )
+    return Comparison(tuple(studies), tuple(others))
+
+
+def labels(folders: Sequence[Path]) -> list[str]:
+    """Folder names, with as many parents as it takes to tell them apart. Raises InputError for one given twice."""
+    paths = [folder.resolve() for folder in folders]
+    twice = [str(folder) for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]
+    if twice:
+        raise InputError(f"compare: {twice[0]} is given twice")
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(paths):
+        depth += 1
+    return ["/".join(path.parts[-depth:]).replace("//", "/") for path in paths]
+
+
+def blocks(studies: Sequence[Study]) -> tuple[Block, ...]:
+    """One block per target and horizon, smallest model first."""
+    found = [{_place(target): target for target in study.results.targets} for study in studies]
+    places = sorted({place for targets in found for place in targets}, key=lambda p: (p.n_active, p.tokens, p))
+    return tuple(_block(place, tuple(targets.get(place) for targets in found)) for place in places)
+
+
+def _place(target: TargetResult) -> Place:
+    return Place(target.rung, target.n_active, target.batch_tokens, target.tokens)
+
+
+def _block(place: Place, targets: tuple[TargetResult | None, ...]) -> Block:
+    scores = [{p.name: p for p in target.paradigms} if target else {} for target in targets]
+    names = dict.fromkeys(name for known in scores for name in known)
+    return Block(place, tuple(Row(name, tuple(known.get(name) for known in scores)) for name in names), targets)
+
+
+def loss_groups(studies: Sequence[Study]) -> list[list[str]]:
+    """Labels of studies whose losses are on one scale: trained, and read on the same validation text and vocabulary."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    for study in studies:
+        groups.setdefault(_scale(study), []).append(study.label)
+    return list(groups.values())
+
+
+def _scale(study: Study) -> tuple[object, ...]:
+    """What a loss is read on. A simulated study, or one of unknown text, has a scale of its own."""
+    results = study.results
+    if results.lab == "simulated" or not results.corpus_digest:
+        return (study.label,)
+    config = flat(results.config)
+    read = (config.get("corpus.val_documents"), config.get("ladder.seq_len"))
+    return (results.corpus_digest, results.corpus.get("vocab_size"), *read)
+
+
+def loss_sentence(studies: Sequence[Study]) -> str:
+    """Which losses may be set against each other."""
+    groups = loss_groups(studies)
+    if len(groups) == 1:
+        return "Losses are on the same validation text and vocabulary. Regrets are within each study."
+    return (
+        "Losses are NOT comparable between "
+        + " | ".join(", ".join(group) for group in groups)
+        + ": validation text, vocabulary or window differ, or losses are simulated. Regrets are within each study."
+    )
+
+
+def differences(studies: Sequence[Study]) -> tuple[Difference, ...]:
+    """Config keys, text, versions and hardware in which not all studies agree."""
+    parts = {
+        "config": [flat({k: v for k, v in s.results.config.items() if k != "name"}) for s in studies],
+        "text": [_text(s.results) for s in studies],
+        "versions and hardware": [dict(s.results.environment) for s in studies],
+    }
+    return tuple(found for part, known in parts.items() for found in _differences(part, known))
+
+
+def _differences(part: str, known: Sequence[Mapping[str, str]]) -> Iterable[Difference]:
+    for key in dict.fromkeys(key for values in known for key in values):
+        values = tuple(one.get(key, ABSENT) for one in known)
+        if len(set(values)) > 1:
+            yield Difference(part, key, values)
+
+
+def _text(results: Results) -> dict[str, str]:
+    """Where the losses come from."""
+    known = {key: str(results.corpus[key]) for key in CORPUS_KEYS if key in results.corpus}
+    return {"losses": results.lab, "corpus digest": results.corpus_digest or "unknown", **known}
+
+
+def flat(config: Mapping[str, object], path: str = "") -> dict[str, str]:
+    """Values by dotted key. Things with names, as rungs are, stay one value each, keyed by name."""
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        here = f"{path}{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{here}.")
+        elif isinstance(value, list) and value and all(isinstance(one, Mapping) and "name" in one for one in value):
+            found |= {f"{here}.{one['name']}": _words(one) for one in value}
+        else:
+            found[here] = value if isinstance(value, str) else json.dumps(value)
+    return found
+
+
+def _words(named: Mapping[str, object]) -> str:
+    """A rung in a line, without what it leaves to the ladder."""
+    kept = {key: value for key, value in named.items() if key != "name" and value not in (None, [])}
+    return ", ".join(f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in kept.items())
+
+
+def frame(studies: Sequence[Study]) -> pd.DataFrame:
+    """One row per study, target, horizon and paradigm; `loss_group` counts the scales of losses from 1."""
+    group = {label: place for place, names in enumerate(loss_groups(studies), start=1) for label in names}
+    tables = [analysis.paradigms(study.results) for study in studies]
+    for table, study in zip(tables, studies, strict=True):
+        table.insert(0, "study", study.label)
+        table.insert(1, "loss_group", group[study.label])
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)

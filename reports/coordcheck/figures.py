@@ -1,0 +1,86 @@
+"""The coordinate check's figures: coordinates against size, a line a step; where a rule holds the lines are level."""
+
+import math
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from lrladder.reports.drawing import (
+    INK,
+    power_axis,
+    style,
+    to_svg,
+)
+
+WIDTH = 11.0  # inches
+_PALETTES = {"ours": "flare", "standard": "crest"}
+_ROWS = {"ours": "muTransfer", "standard": "standard"}
+
+
+def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
+    """Columns are roles and rows parametrizations; a column's panels share their vertical axis."""
+    here = frame[(frame["axis"] == axis) & (frame["quantity"] == quantity)]
+    roles, arms = list(dict.fromkeys(here["role"])), list(dict.fromkeys(here["parametrization"]))
+    height = 0.85 + 1.45 * len(arms)
+    with style():
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.subplots(len(arms), len(roles), squeeze=False, sharex=True, sharey="col")
+        figure.subplots_adjust(0.06, 0.44 / height, 0.995, 1 - 0.47 / height, wspace=0.42, hspace=0.16)
+        for row, arm in zip(grid, arms, strict=True):
+            for axes, role in zip(row, roles, strict=True):
+                _panel(axes, here[(here["parametrization"] == arm) & (here["role"] == role)], _PALETTES[arm])
+            row[0].set_ylabel(_ROWS[arm])
+        for axes, role in zip(grid[0], roles, strict=True):
+            axes.set_title(role.replace("_", " "), loc="left", color=INK, weight="bold")
+            low, high = axes.get_ylim()
+            middle, reach = (low + high) / 2, max((high - low) / 2, 1.0)  # else noise fills a level panel
+            axes.set_ylim(middle - reach, middle + reach)
+            power_axis(axes, middle - reach, middle + reach, vertical=True, ticks=4)
+        _size_axis(grid[0, 0], here)
+        figure.supxlabel(f"{axis.replace('_', ' ')}, times the base", fontsize=8.5, y=0.05 / height)
+        _legend(figure, here, arms)
+        return to_svg(figure, f"{axis}-{quantity}", f"{quantity} of each role against {axis}, by step")
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, palette: str) -> None:
+    some = rows[rows["log2_rms"].notna()]
+    if len(some):  # drawn from means: seaborn's own estimator takes most of the page's time
+        seeds = some.groupby(["step", "log2_factor"])["log2_rms"]
+        look = {"linewidth": 1.1, "marker": "o", "markersize": 3, "markeredgewidth": 0, "legend": False}
+        mean = seeds.mean().reset_index()
+        sns.lineplot(mean, x="log2_factor", y="log2_rms", hue="step", palette=palette, estimator=None, ax=axes, **look)
+        for line, (_, band) in zip(axes.lines, seeds.agg(["min", "max"]).groupby("step"), strict=False):
+            axes.fill_between(
+                band.index.get_level_values("log2_factor"), band["min"], band["max"],
+                color=line.get_color(), alpha=0.15, linewidth=0,
+            )  # fmt: skip
+    axes.set(xlabel="", ylabel="")
+
+
+def _size_axis(axes: Axes, rows: pd.DataFrame) -> None:
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(rows["log2_factor"]))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{2**value:g}"))
+
+
+def _legend(figure: Figure, rows: pd.DataFrame, arms: list[str]) -> None:
+    steps = sorted(set(rows["step"]))
+    handles = []
+    for arm in arms:
+        colors = sns.color_palette(_PALETTES[arm], as_cmap=True)
+        for step in steps:
+            place = (step - steps[0]) / max(1, steps[-1] - steps[0])
+            label = f"{_ROWS[arm]}, step {step}" if step == steps[0] else str(step)
+            handles.append(Line2D([], [], color=colors(place), linewidth=1.6, label=label))
+    figure.legend(
+        handles=handles, loc="upper left", ncols=len(handles), frameon=False, handlelength=1.2, columnspacing=1.0,
+        bbox_to_anchor=(0.05, 1.0), borderaxespad=0.1,
+    )  # fmt: skip
+
+
+def log2(value: float) -> float:
+    return math.log2(value) if value > 0 and math.isfinite(value) else math.nan

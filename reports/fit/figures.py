@@ -1,0 +1,140 @@
+"""Figures of a fit, as inline SVG: loss curves of the cells, and the best LRs with the law."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from lrladder.benchmark.own_runs.fit import law_points
+from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
+from lrladder.paradigms.laws.law import fit_law
+from lrladder.reports.drawing import (
+    INK,
+    MUTED,
+    PAPER,
+    plain,
+    power_axis,
+    style,
+    to_svg,
+)
+from lrladder.reports.formats import short
+
+WIDTH = 11.0  # inches
+MAX_SIZES = 12  # panels of curves; more sizes than this are thinned, which the caption says
+PALETTE = "viridis"
+
+
+def models_of(results: FitResults) -> list[tuple[str, float, float]]:
+    """(family, n_params, n_active) of the chosen cells, at most MAX_SIZES, evenly over the sizes."""
+    found = sorted({(cell.family, cell.n_params, cell.n_active) for cell in results.cells if cell.chosen})
+    if len(found) <= MAX_SIZES:
+        return found
+    return [found[round(i * (len(found) - 1) / (MAX_SIZES - 1))] for i in range(MAX_SIZES)]
+
+
+def curves(results: FitResults) -> str | None:
+    """One panel per model: loss against LR, one shade per horizon, at the chosen batch."""
+    models = models_of(results)
+    if not models:
+        return None
+    columns = min(4, len(models))
+    rows = math.ceil(len(models) / columns)
+    height = 0.6 + 2.4 * rows
+    with style():
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.subplots(rows, columns, squeeze=False)
+        figure.subplots_adjust(0.055, 0.5 / height, 0.995, 1 - 0.45 / height, wspace=0.27, hspace=0.45)
+        for axes, model in zip(grid.flat, models, strict=False):
+            cells = [c for c in results.cells if c.chosen and (c.family, c.n_params, c.n_active) == model]
+            _panel(axes, model, sorted(cells, key=lambda cell: cell.tokens))
+        for place, axes in enumerate(grid.flat):
+            axes.set_visible(place < len(models))
+        for row in grid:
+            row[0].set_ylabel("loss above its minimum (nats)")
+        figure.supxlabel("peak learning rate", fontsize=8.5, y=0.08 / height)
+        return to_svg(figure, "fit-curves", "Loss against learning rate, one panel per model, one shade per horizon")
+
+
+def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]) -> None:
+    shades = sns.color_palette(PALETTE, len(cells))
+    highest = 0.0
+    for cell, shade in zip(cells, shades, strict=True):
+        finished = [(lr, loss) for lr, loss in zip(cell.lrs, cell.losses, strict=True) if loss is not None]
+        if not finished:
+            continue
+        floor = min(loss for _, loss in finished) if cell.loss is None else cell.loss
+        above = [loss - floor for _, loss in finished]
+        highest = max(highest, sorted(above)[len(above) // 2])
+        axes.plot([math.log2(lr) for lr, _ in finished], above, "o", ms=2.6, mew=0, color=shade, alpha=0.9)
+        _parabola(axes, cell, shade)
+    axes.set_ylim(-0.08 * highest or -0.01, 2.5 * highest or 0.1)
+    lrs = [math.log2(lr) for cell in cells for lr in cell.lrs]
+    axes.set_xlim(min(lrs) - 0.4, max(lrs) + 0.4)
+    power_axis(axes, *axes.get_xlim())
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    family, n_params, n_active = model
+    active = "" if n_active == n_params else f" ({short(n_active)} active)"
+    name = f"{family[:14]} " if family else ""
+    axes.set_title(plain(f"{name}N {short(n_params)}{active}"), loc="left", color=INK, pad=14, weight="bold")
+    horizons = f"{short(cells[0].tokens)} to {short(cells[-1].tokens)} tokens, n = {sum(cell.n for cell in cells)}"
+    axes.annotate(
+        horizons, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=7.5
+    )
+
+
+def _parabola(axes: Axes, cell: FitCell, shade: tuple[float, float, float]) -> None:
+    if cell.lr_best is None or not cell.curvature:
+        return
+    x = np.linspace(math.log(min(cell.lrs)), math.log(max(cell.lrs)), 60)
+    axes.plot(x / math.log(2), cell.curvature * (x - math.log(cell.lr_best)) ** 2, color=shade, lw=0.9, alpha=0.7)
+    axes.plot([math.log2(cell.lr_best)], [0], marker="D", ms=3.4, mfc=PAPER, mec=shade, mew=1, zorder=5)
+
+
+def optima(results: FitResults) -> str | None:
+    """Best LR against tokens, one colour per size: points with intervals, and the law as lines with its interval."""
+    cells = [cell for cell in results.cells if cell.chosen and cell.lr_best is not None]
+    if not cells:
+        return None
+    law = fit_law([point._replace(batch_tokens=None) for point in law_points(results.cells)], n_boot=0)
+    models = sorted({(cell.n_active, cell.n_params) for cell in cells})
+    shades = sns.color_palette(PALETTE, len(models))
+    tokens = np.geomspace(min(c.tokens for c in cells), 2 * max(c.tokens for c in cells), 30)
+    with style():
+        figure = Figure(figsize=(7.6, 3.6))
+        axes = figure.subplots()
+        figure.subplots_adjust(0.1, 0.14, 0.74, 0.97)
+        for (n_active, n_total), shade in zip(models, shades, strict=True):
+            line = [law.predict(n_active, d, n_total=n_total) for d in tokens]
+            axes.plot(tokens, [math.log2(p.lr) for p in line], color=shade, lw=1.2)
+            axes.fill_between(
+                tokens,
+                [math.log2(p.lr_low) for p in line],
+                [math.log2(p.lr_high) for p in line],
+                color=shade,
+                alpha=0.08,
+                lw=0,
+            )
+            own = [cell for cell in cells if (cell.n_active, cell.n_params) == (n_active, n_total)]
+            _points(axes, own, shade, f"N {short(n_active)}, n = {len(own)}")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(numticks=8))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        power_axis(axes, *axes.get_ylim(), vertical=True)
+        axes.set(xlabel="tokens", ylabel="best learning rate")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title="active parameters")
+        return to_svg(figure, "fit-optima", "Best learning rate against tokens with the law, one colour per size")
+
+
+def _points(axes: Axes, cells: Sequence[FitCell], shade: tuple[float, float, float], label: str) -> None:
+    best = np.array([math.log2(cell.lr_best or 1) for cell in cells])
+    low = np.array([math.log2(cell.lr_low or cell.lr_best or 1) for cell in cells])
+    high = np.array([math.log2(cell.lr_high or cell.lr_best or 1) for cell in cells])
+    errors = [best - low, high - best]
+    look: dict[str, Any] = {"fmt": "o", "ms": 4, "color": shade, "elinewidth": 1, "capsize": 2}
+    axes.errorbar([cell.tokens for cell in cells], best, yerr=errors, label=label, **look)

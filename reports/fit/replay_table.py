@@ -1,0 +1,109 @@
+"""What a replay says of each strategy over all targets, for the terminal and for CSV."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
+from lrladder.reports.html import to_csv
+
+Array = NDArray[np.float64]
+
+DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent of itself with the seed
+MILLI = 1e3
+TARGET_COLUMNS = tuple(name for name in TargetScore.model_fields if name not in ("strategies", "flags"))
+STRATEGY_COLUMNS = tuple(StrategyScore.model_fields)
+
+
+class Summary(NamedTuple):
+    """One strategy over `n` targets of `asked` that it has a regret at; regrets (quadratic) in nats."""
+
+    name: str
+    asked: int
+    n: int
+    median: float
+    median_low: float  # 90% bootstrap interval over targets
+    median_high: float
+    p90: float
+    worst: float
+    cost: float  # median, in target runs
+    covered: int  # targets whose own best LR lies in the 90% interval of lr, of `intervals`
+    intervals: int
+
+
+def summarise(result: Replay) -> tuple[Summary, ...]:
+    """In the order of the strategies."""
+    names = [score.name for score in result.targets[0].strategies] if result.targets else []
+    by_name = [[target.strategies[i] for target in result.targets] for i in range(len(names))]
+    return tuple(_summary(name, scores) for name, scores in zip(names, by_name, strict=True))
+
+
+def _summary(name: str, scores: Iterable[StrategyScore]) -> Summary:
+    scores = list(scores)
+    regrets = np.array([score.regret_quadratic for score in scores if score.regret_quadratic is not None])
+    held = [score.covered for score in scores if score.covered is not None]
+    median, low, high, p90, worst = _spread(regrets)
+    cost = float(np.median([score.cost_fraction for score in scores]))
+    return Summary(name, len(scores), len(regrets), median, low, high, p90, worst, cost, sum(held), len(held))
+
+
+def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
+    """Median with its interval, 90th percentile, largest; NaN of none."""
+    if not len(regrets):
+        return (np.nan,) * 5
+    picks = np.random.default_rng(0).integers(len(regrets), size=(DRAWS, len(regrets)))
+    low, high = np.quantile(np.median(regrets[picks], axis=1), (0.05, 0.95))
+    return float(np.median(regrets)), float(low), float(high), float(np.quantile(regrets, 0.9)), float(regrets.max())
+
+
+def render(result: Replay, console: Console) -> None:
+    """A table of strategies, then what the replay as a whole is flagged for."""
+    table = Table(title="Regret in millinats; [ ] is a 90% bootstrap interval over targets")
+    for title in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
+        table.add_column(title, justify="left" if title == "strategy" else "right")
+    for row in summarise(result):
+        table.add_row(*_cells(row))
+    if result.targets:
+        console.print(table)
+    for flag in result.flags:
+        console.print(flag, markup=False, highlight=False)
+
+
+def _cells(row: Summary) -> tuple[str, ...]:
+    counted = f"{row.n}" if row.n == row.asked else f"{row.n} of {row.asked}"
+    held = f"{row.covered} of {row.intervals}" if row.intervals else "-"
+    if not row.n:
+        return row.name, counted, "-", "-", "-", f"{row.cost:.2f}", held
+    median = f"{MILLI * row.median:.2f} \\[{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
+    return row.name, counted, median, f"{MILLI * row.p90:.2f}", f"{MILLI * row.worst:.2f}", f"{row.cost:.2f}", held
+
+
+def frame(result: Replay) -> pd.DataFrame:
+    """One row per target and strategy; flags of both are joined by semicolons."""
+    rows = [
+        {
+            **target.model_dump(include=set(TARGET_COLUMNS)),
+            **score.model_dump(),
+            "flags": "; ".join((*target.flags, *score.flags)),
+        }
+        for target in result.targets
+        for score in target.strategies
+    ]
+    return pd.DataFrame(rows, columns=[*TARGET_COLUMNS, *STRATEGY_COLUMNS])
+
+
+def write(result: Replay, folder: Path) -> None:
+    """replay.json and replay.csv, written over; nothing else in the folder is touched. Raises InputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "replay.json").write_text(result.to_json(), encoding="utf-8")
+        (folder / "replay.csv").write_text(to_csv(frame(result)), encoding="utf-8", newline="")
+    except OSError as error:
+        raise InputError(f"--out {folder}: cannot be written ({error.strerror}); give a folder") from error

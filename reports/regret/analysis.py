@@ -1,0 +1,181 @@
+"""Results to tidy pandas frames: one row per observation, fixed columns even when there is nothing to show."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from lrladder.benchmark.studies.regret.results import Results, RungResult
+from lrladder.paradigms.lab import Measurement
+
+MEASUREMENT_COLUMNS = (
+    "trial_id",
+    "rung",
+    "part",
+    "n_active",
+    "parametrization",
+    "lr",
+    "log2_lr",
+    "seed",
+    "horizon",
+    "verdict",
+    "loss",
+    "loss_se",
+    "flops",
+    "seconds",
+    "roles",
+    "paradigm",
+    "purpose",
+    "message",
+)
+PARADIGM_COLUMNS = (
+    "rung",
+    "tokens",
+    "n_active",
+    "name",
+    "parametrization",
+    "lr",
+    "lr_low",
+    "lr_high",
+    "loss",
+    "n_seeds",
+    "regret",
+    "regret_low",
+    "regret_high",
+    "cost_flops",
+    "cost_fraction",
+    "extrapolation",
+    "diverged",
+)
+DRIFT_COLUMNS = ("rung", "width", "parametrization", "octaves", "low", "high")
+OPTIMUM_COLUMNS = ("rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
+_PARADIGM_OF = {"sp": "fitting", "mup": "mutransfer", "mup+power": "mutransfer+power"}
+
+
+def _frame(rows: Iterable[dict[str, object]], columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    for column in columns:
+        frame[column] = pd.to_numeric(frame[column])
+    return frame
+
+
+def measurements(results: Results) -> pd.DataFrame:
+    """One row per run and horizon, in ladder order, then horizon, parametrization, LR and seed."""
+    rungs = {rung.name: rung for rung in results.rungs}
+    order = {name: place for place, name in enumerate(rungs)}
+    kept = sorted(
+        results.measurements,
+        key=lambda m: (order.get(m.rung, len(order)), m.rung, m.horizon, m.parametrization, m.lr, m.seed, m.trial_id),
+    )
+    proposed = proposals(results)
+    rows = []
+    for m in kept:
+        rung = rungs.get(m.rung)
+        fields = m.model_dump(exclude={"metrics", "role_lrs"}) | asked_for(m, proposed, rung)
+        known = {"part": rung.part, "n_active": rung.n_active} if rung else {"part": "", "n_active": None}
+        rows.append({**fields, **known, "log2_lr": float(np.log2(m.lr)) if m.lr > 0 else None})
+    return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))
+
+
+def proposals(results: Results) -> dict[tuple[object, ...], list[str]]:
+    """Names of the paradigms that proposed a run, by what tells it from others but its seed."""
+    found: dict[tuple[object, ...], list[str]] = {}
+    for t in results.targets:
+        for p in t.paradigms:
+            key = (t.rung, t.tokens, p.parametrization, p.lr, tuple(sorted(p.role_lrs)))
+            found.setdefault(key, []).append(p.name)
+    return found
+
+
+def asked_for(
+    m: Measurement, proposed: Mapping[tuple[object, ...], list[str]], rung: RungResult | None
+) -> dict[str, str]:
+    """In words: multipliers of roles, whose way of choosing an LR the run belongs to, and what it was for."""
+    names = proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), [])
+    own = "mutransfer+modules" if m.role_lrs else _PARADIGM_OF.get(m.parametrization, m.parametrization)
+    part = "search" if rung is None or rung.part == "proxy" else "ablation" if m.role_lrs else "oracle"
+    return {
+        "roles": ", ".join(f"{role} x{factor:g}" for role, factor in m.role_lrs),
+        "paradigm": names[0] if names else own,
+        "purpose": "proposal" if names else part,
+    }
+
+
+def finished(frame: pd.DataFrame) -> pd.DataFrame:
+    """The measurements that have a usable loss."""
+    return frame[(frame["verdict"] == "finished") & np.isfinite(frame["loss"].astype(float))]
+
+
+def panels(results: Results) -> list[tuple[str, int]]:
+    """(rung, horizon) pairs that have at least one measurement, in ladder order."""
+    frame = measurements(results)
+    return [
+        (str(rung), int(horizon)) for rung, horizon in dict.fromkeys(zip(frame["rung"], frame["horizon"], strict=True))
+    ]
+
+
+def paradigms(results: Results) -> pd.DataFrame:
+    """One row per target, horizon and paradigm."""
+    rows = (
+        {"rung": t.rung, "tokens": t.tokens, "n_active": t.n_active, **p.model_dump(include=set(PARADIGM_COLUMNS))}
+        for t in results.targets
+        for p in t.paradigms
+    )
+    numeric = [c for c in PARADIGM_COLUMNS if c not in ("rung", "name", "parametrization")]
+    return _numeric(_frame(rows, PARADIGM_COLUMNS), numeric)
+
+
+def optima(results: Results) -> pd.DataFrame:
+    """Best LR under standard parametrization: proxies from their curves, targets from their oracle."""
+    rungs = {rung.name: rung for rung in results.rungs}
+    rows: list[dict[str, object]] = []
+    for c in results.curves:
+        rung = rungs.get(c.rung)
+        if rung is None or rung.part != "proxy" or c.parametrization != "sp" or c.lr_best is None:
+            continue
+        rows.append(_optimum(c.rung, "proxy", rung.n_active, c.horizon, (c.lr_best, c.lr_low, c.lr_high), c.status))
+    for t in results.targets:
+        oracle = t.oracle.get("sp")
+        if oracle is not None and oracle.lr is not None:
+            limits = (oracle.lr, oracle.lr_low, oracle.lr_high)
+            rows.append(_optimum(t.rung, "target", t.n_active, t.tokens, limits, oracle.status))
+    return _numeric(_frame(rows, OPTIMUM_COLUMNS), ("n_active", "horizon", "lr", "lr_low", "lr_high"))
+
+
+def _optimum(
+    rung: str, part: str, n_active: int, horizon: int, lr: tuple[float, float | None, float | None], status: str
+) -> dict[str, object]:
+    values = (rung, part, n_active, horizon, *lr, status)
+    return dict(zip(OPTIMUM_COLUMNS, values, strict=True))
+
+
+def drift(results: Results) -> pd.DataFrame:
+    """Best LR of each rung at its longest horizon, in octaves from the smallest rung's, where there is one."""
+    longest = {rung.name: (max(rung.horizons, default=0), rung.width) for rung in results.rungs}
+    rows: list[dict[str, object]] = []
+    for name in ("sp", "mup"):
+        own = [
+            (longest[c.rung][1], c)
+            for c in results.curves
+            if c.parametrization == name and c.rung in longest and longest[c.rung][0] == c.horizon
+        ]
+        origin: float | None = None
+        for width, c in sorted(own, key=lambda pair: pair[0]):
+            if c.lr_best and c.lr_low and c.lr_high:
+                origin = origin or float(np.log2(c.lr_best))
+                places = (float(np.log2(lr)) - origin for lr in (c.lr_best, c.lr_low, c.lr_high))
+                rows.append(dict(zip(DRIFT_COLUMNS, (c.rung, width, name, *places), strict=True)))
+    return _numeric(_frame(rows, DRIFT_COLUMNS), ("width", "octaves", "low", "high"))
+
+
+def costs(results: Results) -> pd.DataFrame:
+    """FLOPs charged to each payer, largest first, with the share of their sum."""
+    rows = sorted(results.payers.items(), key=lambda item: (-item[1], item[0]))
+    total = sum(flops for _, flops in rows)
+    return _frame(
+        ({"payer": payer, "flops": flops, "share": flops / total if total else None} for payer, flops in rows),
+        ("payer", "flops", "share"),
+    )

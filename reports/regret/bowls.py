@@ -1,0 +1,194 @@
+"""Loss against learning rate: small multiples, one panel for each rung and horizon, every run a point to ask about."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from lrladder.benchmark.studies.regret.results import CurveResult, Results
+from lrladder.reports.drawing import (
+    INK,
+    MUTED,
+    PAPER,
+    PARAMETRIZATION_COLORS,
+    PARAMETRIZATION_NAMES,
+    WIDTH,
+    colors_of,
+    paradigm_name,
+    plain,
+    power_axis,
+    style,
+    to_svg,
+)
+from lrladder.reports.formats import positive, short
+from lrladder.reports.regret import analysis
+from lrladder.reports.regret.points import Points, number_points
+
+BOWL = 0.6  # nats above the best loss that a panel shows
+
+
+def loss_against_lr(results: Results) -> str | None:
+    """Small multiples: one panel per rung and horizon."""
+    pairs = analysis.panels(results)
+    if not pairs:
+        return None
+    frame = analysis.measurements(results)
+    span = _lr_span(results, frame)
+    columns = min(4, len(pairs))
+    rows = math.ceil(len(pairs) / columns)
+    height = 1.0 + 2.25 * rows
+    points: Points = {}
+    with style():
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        figure.subplots_adjust(0.053, 0.5 / height, 0.995, 1 - 0.75 / height, wspace=0.27, hspace=0.36)
+        for axes, pair in zip(grid.flat, pairs, strict=False):
+            _panel(axes, results, frame, pair, span, points)
+        for place, axes in enumerate(grid.flat):
+            axes.set_visible(place < len(pairs))
+            axes.xaxis.set_tick_params(labelbottom=place + columns >= len(pairs))
+        for row in grid:
+            row[0].set_ylabel("loss (nats/token)")
+        figure.supxlabel("peak learning rate", fontsize=8.5, y=0.08 / height)
+        _panel_legend(figure, results)
+        svg = to_svg(figure, "bowls", "Loss against learning rate, one panel per rung and horizon")
+    return number_points(svg, "bowls", points, [_words(row) for row in frame.to_dict("records")])
+
+
+def _words(row: dict[Any, Any]) -> str:
+    loss = f"loss {row['loss']:.4f}" if row["verdict"] == "finished" else row["verdict"]
+    return f"{row['rung']}, {row['parametrization']}, learning rate {row['lr']:.3g}, seed {row['seed']}: {loss}"
+
+
+def _lr_span(results: Results, frame: pd.DataFrame) -> tuple[float, float]:
+    places = [float(x) for x in frame["log2_lr"].dropna()]
+    places += [math.log2(p.lr) for t in results.targets for p in t.paradigms if positive(p.lr)]
+    return (min(places) - 0.4, max(places) + 0.4) if places else (-10.0, -4.0)
+
+
+def _panel(
+    axes: Axes,
+    results: Results,
+    frame: pd.DataFrame,
+    pair: tuple[str, int],
+    span: tuple[float, float],
+    points: Points,
+) -> None:
+    rung, horizon = pair
+    here = frame[(frame["rung"] == rung) & (frame["horizon"] == horizon) & (frame["roles"] == "")]
+    good = analysis.finished(here)
+    target = bool((here["part"] == "target").any())
+    _limits(axes, good)
+    top = axes.get_ylim()[1]
+    swept = good["parametrization"].isin(list(PARAMETRIZATION_COLORS))
+    seen = good[(good["loss"] <= top) & swept]
+    if len(seen):
+        colors = PARAMETRIZATION_COLORS
+        look: dict[str, Any] = {"s": 15, "alpha": 0.75, "linewidth": 0, "legend": False, "zorder": 3}
+        sns.scatterplot(seen, x="log2_lr", y="loss", hue="parametrization", palette=colors, ax=axes, **look)
+        _number(axes, seen, points)
+    _along_top(axes, good[(good["loss"] > top) & swept], "^", 0.95, points)
+    _along_top(axes, here[here["verdict"] == "diverged"], "x", 0.95, points)
+    for curve in results.curves:
+        if (curve.rung, curve.horizon) == pair:
+            _quadratic(axes, curve)
+    if target:
+        _proposals(axes, results, pair)
+    axes.set_xlim(span)
+    power_axis(axes, *span)
+    axes.set(xlabel="", ylabel="")
+    name = rung if len(rung) <= 22 else rung[:21] + "…"
+    axes.set_title(plain(name) + (" (target)" if target else ""), loc="left", pad=16, color=INK, weight="bold")
+    note = f"{short(horizon)} tokens, n = {len(good)}"
+    axes.annotate(note, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
+
+
+def _limits(axes: Axes, good: pd.DataFrame) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    if not len(good):
+        axes.set_yticks([])
+        axes.set_ylim(0, 1)
+        look: dict[str, Any] = {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 2}, "zorder": 6}
+        axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", va="center", color=MUTED, **look)
+        return
+    low, high = float(good["loss"].min()), float(good["loss"].max())
+    reach = max(0.02, min(BOWL, high - low))
+    axes.set_ylim(low - 0.08 * reach, low + 1.18 * reach)
+
+
+def _number(axes: Axes, rows: pd.DataFrame, points: Points) -> None:
+    """The collection drawn last shows these rows, in their order."""
+    name = f"runs-{len(points)}"
+    axes.collections[-1].set_gid(name)
+    points[name] = [int(place) for place in rows.index]
+
+
+def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, height: float, points: Points) -> None:
+    """Runs that have no place on the loss axis, marked at the top of the panel."""
+    for parametrization, color in PARAMETRIZATION_COLORS.items():
+        some = rows[rows["parametrization"] == parametrization]
+        if len(some):
+            where = [height - (0.0 if parametrization == "sp" else 0.07)] * len(some)
+            axes.scatter(
+                some["log2_lr"],
+                where,
+                transform=axes.get_xaxis_transform(),
+                marker=marker,
+                s=20,
+                color=color,
+                linewidths=1.2 if marker == "x" else 0,
+                zorder=4,
+            )
+            _number(axes, some, points)
+
+
+def _quadratic(axes: Axes, curve: CurveResult) -> None:
+    """The fitted parabola near its minimum, with the minimum and its interval."""
+    if curve.lr_best is None or curve.minimum is None or not curve.curvature or curve.curvature <= 0:
+        return
+    color = PARAMETRIZATION_COLORS[curve.parametrization]
+    reach = min(1.6, math.sqrt(0.25 / curve.curvature))
+    offset = np.linspace(-reach, reach, 41)
+    place = math.log2(curve.lr_best)
+    axes.plot(place + offset / math.log(2), curve.minimum + curve.curvature * offset**2, color=color, lw=1.1, zorder=2)
+    if curve.lr_low and curve.lr_high and positive(curve.lr_low) and positive(curve.lr_high):
+        limits = [math.log2(curve.lr_low), math.log2(curve.lr_high)]
+        axes.plot(limits, [curve.minimum] * 2, color=color, lw=3, alpha=0.35, solid_capstyle="butt", zorder=2)
+    axes.plot([place], [curve.minimum], marker="D", ms=4.5, mfc=PAPER, mec=color, mew=1.2, zorder=5)
+
+
+def _proposals(axes: Axes, results: Results, pair: tuple[str, int]) -> None:
+    colors = colors_of(results)
+    for target in results.targets:
+        if (target.rung, target.tokens) != pair:
+            continue
+        for p in target.paradigms:
+            if not positive(p.lr):
+                continue
+            axes.axvline(math.log2(p.lr), color=colors[p.name], lw=1.1, ls=(0, (4, 2)), zorder=1)
+            if positive(p.lr_low) and positive(p.lr_high):
+                limits = math.log2(p.lr_low), math.log2(p.lr_high)
+                axes.axvspan(*limits, color=colors[p.name], alpha=0.07, lw=0, zorder=0)
+
+
+def _panel_legend(figure: Figure, results: Results) -> None:
+    handles = [
+        Line2D([], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=f"{PARAMETRIZATION_NAMES[key]}: run, fit")
+        for key, color in PARAMETRIZATION_COLORS.items()
+    ]
+    handles.append(Line2D([], [], marker="D", ls="", ms=4.5, mfc=PAPER, mec=INK, label="fitted minimum"))
+    handles.append(Line2D([], [], marker="x", ls="", ms=5, color=INK, label="diverged"))
+    handles.append(Line2D([], [], marker="^", ls="", ms=5, color=INK, mew=0, label="above the panel"))
+    colors = colors_of(results)
+    for name in dict.fromkeys(p.name for t in results.targets for p in t.paradigms):
+        label = plain(f"{paradigm_name(name)} proposal")
+        handles.append(Line2D([], [], ls=(0, (4, 2)), lw=1.1, color=colors[name], label=label))
+    figure.legend(
+        handles=handles, loc="upper left", ncol=7, frameon=False, bbox_to_anchor=(0.05, 1.0), columnspacing=1.2
+    )

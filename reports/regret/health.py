@@ -1,0 +1,241 @@
+"""Stability and features of the runs as tidy frames. What each metric means: docs/stability.md."""
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import pandas as pd
+
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.models.coordcheck import fit_slope
+from lrladder.paradigms.lab import Measurement
+from lrladder.reports.regret import analysis
+
+DECIDES = 0.5  # octaves per doubling of width; assumption: a wider interval holds constant and clearly not constant
+TINY = 0.01  # octaves per doubling of width: of no consequence
+MIN_COMMON = 3  # learning rates that both parametrizations were swept at, for a sensitivity
+
+
+class Metric(NamedTuple):
+    key: str
+    title: str
+    digits: int = 2
+
+
+# of one run; a key `a~b` is the ratio of two
+STABILITY = (
+    Metric("loss_spikes", "loss spikes", 1),
+    Metric("loss_spike_area", "their area, nats x steps"),
+    Metric("loss_spike_steps", "their steps until recovery", 1),
+    Metric("grad_spikes", "gradient spikes", 1),
+    Metric("grad_spike_steps", "their steps until recovery", 1),
+    Metric("attention_logit_max", "largest attention logit", 1),
+    Metric("log_z", "log Z, nats"),
+    Metric("dead_experts", "dead experts, share"),
+    Metric("max_violation_train", "MaxVio"),
+    Metric("router_entropy_token", "router entropy, token"),
+    Metric("router_entropy_batch", "router entropy, batch"),
+    Metric("router_z", "router z"),
+    Metric("update_ratio/attention~update_ratio_steady/attention", "update / steady, attention"),
+    Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady, expert up"),
+    Metric("weight_rms/attention~weight_rms_steady/attention", "weight / steady, attention"),
+    Metric("weight_rms/expert_up~weight_rms_steady/expert_up", "weight / steady, expert up"),
+)
+
+
+def value(m: Measurement, key: str) -> float | None:
+    """A metric of a run, or a ratio of two; None where it was not recorded."""
+    top, _, bottom = key.partition("~")
+    if not bottom:
+        return m.metrics.get(top)
+    below = m.metrics.get(bottom)
+    return m.metrics[top] / below if top in m.metrics and below else None
+
+
+def deepest(results: Results, m: Measurement) -> str:
+    """The feature that the final norm gets."""
+    return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
+
+
+def own_runs(results: Results) -> Iterator[tuple[int, str, Measurement]]:
+    """(target's place, paradigm, run) of every proposal that was trained, each seed a run."""
+    proposed = analysis.proposals(results)
+    places = {(t.rung, t.tokens): i for i, t in enumerate(results.targets)}
+    for m in results.measurements:
+        place = places.get((m.rung, m.horizon))
+        if place is not None:
+            for name in proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), []):
+                yield place, name, m
+
+
+class Cell(NamedTuple):
+    """Over runs: mean, least, most."""
+
+    mean: float
+    least: float
+    most: float
+    n: int
+
+
+def spread(values: Sequence[float]) -> Cell | None:
+    return Cell(fmean(values), min(values), max(values), len(values)) if values else None
+
+
+def at_own_lr(results: Results) -> list[dict[tuple[str, str], Cell]]:
+    """For each target, by paradigm and metric, over the seeds of its proposal."""
+    found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
+    for place, name, m in own_runs(results):
+        for metric in STABILITY:
+            if (seen := value(m, metric.key)) is not None:
+                found[place].setdefault((name, metric.key), []).append(seen)
+    return [{key: cell for key, values in target.items() if (cell := spread(values))} for target in found]
+
+
+def swept(results: Results, metrics: Sequence[Metric]) -> pd.DataFrame:
+    """One row per run of a sweep and metric, at each rung's longest horizon: rung, parametrization, log2_lr, value."""
+    longest = {rung.name: max(rung.horizons) for rung in results.rungs}
+    rows = [
+        (m.rung, m.parametrization, math.log2(m.lr), m.seed, metric.key, seen)
+        for m in results.measurements
+        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in ("sp", "mup") and m.lr > 0
+        for metric in metrics
+        if (seen := value(m, metric.key)) is not None
+    ]
+    return pd.DataFrame(rows, columns=["rung", "parametrization", "log2_lr", "seed", "metric", "value"])
+
+
+class Sensitivity(NamedTuple):
+    """LR sensitivity (arXiv 2309.14322), nats, over seeds, at the swept LRs that both parametrizations share."""
+
+    rung: str
+    horizon: int
+    parametrization: str
+    cell: Cell
+    n_lrs: int
+    lr_low: float
+    lr_high: float
+    diverged_from: float | None  # lowest LR at which any run diverged
+
+
+def sensitivities(results: Results) -> list[Sensitivity]:
+    """Two per rung at its longest horizon, where they share three LRs and both are best inside of these."""
+    proposed = {(t.rung, p.parametrization, p.lr) for t in results.targets for p in t.paradigms}
+    found = []
+    for rung in results.rungs:
+        horizon = max(rung.horizons, default=0)
+        runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
+        swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
+        shared = sorted(set.intersection(*({m.lr for m in swept if m.parametrization == p} for p in ("sp", "mup"))))
+        cells = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
+        for p, cell in cells.items():
+            if cell is not None and all(cells.values()):
+                lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
+                limits = shared[0], shared[-1], min(lost, default=None)
+                found.append(Sensitivity(rung.name, horizon, p, cell, len(shared), *limits))
+    return found
+
+
+def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Cell | None:
+    """By seed: mean over LRs of min(loss, initial loss) - best. None where the best is at an end of the range."""
+    values = []
+    for seed in sorted({m.seed for m in runs}):
+        by_lr = {m.lr: m for m in runs if (m.parametrization, m.seed) == (parametrization, seed) and m.lr in set(lrs)}
+        starts = [m.metrics["initial_loss"] for m in by_lr.values() if "initial_loss" in m.metrics]
+        if len(by_lr) == len(lrs) and starts:
+            start = fmean(starts)
+            losses = [start if by_lr[lr].loss is None else min(by_lr[lr].loss or 0.0, start) for lr in lrs]
+            if min(losses) in (losses[0], losses[-1]):
+                return None
+            values.append(fmean(losses) - min(losses))
+    return spread(values)
+
+
+def at_best_lr(results: Results, parametrization: str) -> list[Measurement]:
+    """At each rung's longest horizon, the runs at the swept LR of the lowest mean loss."""
+    found = []
+    for rung in results.rungs:
+        runs: dict[float, list[Measurement]] = {}
+        for m in results.measurements:
+            here = (m.rung, m.horizon, m.parametrization) == (rung.name, max(rung.horizons, default=0), parametrization)
+            if here and not m.role_lrs and m.loss is not None:
+                runs.setdefault(m.lr, []).append(m)
+        most = max(map(len, runs.values()), default=0)
+        whole = {lr: some for lr, some in runs.items() if len(some) == most}
+        if whole:
+            found += min(whole.values(), key=lambda some: fmean(m.loss or 0.0 for m in some))
+    return found
+
+
+class Slope(NamedTuple):
+    """Octaves per doubling of width, with its 90% t interval over n runs."""
+
+    slope: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def verdict(self) -> str:
+        """Of what ought to stay the same; an interval wider than DECIDES either way tells nothing."""
+        if self.high - self.low > 2 * DECIDES:
+            return "too uncertain to tell"
+        if self.low <= TINY and self.high >= -TINY:
+            return "constant within the interval"
+        return "growing" if self.slope > 0 else "shrinking"
+
+
+def width_slope(results: Results, runs: Sequence[Measurement], values: Sequence[float]) -> Slope | None:
+    """Of log2 value against log2 width. None below three widths. Depth may grow with width: the ladder's own."""
+    widths = {rung.name: rung.width for rung in results.rungs}
+    sizes = [widths[m.rung] for m in runs]
+    if len(set(sizes)) < 3:
+        return None
+    fit = fit_slope(sizes, values)
+    return Slope(*fit, len(sizes)) if math.isfinite(fit.slope) else None
+
+
+def feature_rows(results: Results) -> pd.DataFrame:
+    """Change of the last features of each run at its rung's best LR: rung, width, parametrization, seed, value."""
+    widths = {rung.name: rung.width for rung in results.rungs}
+    rows = [
+        (m.rung, widths[m.rung], p, m.seed, seen)
+        for p in ("sp", "mup")
+        for m in at_best_lr(results, p)
+        if (seen := m.metrics.get(deepest(results, m))) is not None
+    ]
+    return pd.DataFrame(rows, columns=["rung", "width", "parametrization", "seed", "value"])
+
+
+def metric_rows(results: Results, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
+    """All metrics of a family at one target, at every paradigm's own LR: paradigm, seed, name (after `/`), value."""
+    rows = [
+        (name, m.seed, key.removeprefix(prefix), seen)
+        for _, name, m in own_runs(results)
+        if (m.rung, m.horizon) == target
+        for key, seen in m.metrics.items()
+        if key.startswith(prefix)
+    ]
+    return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
+
+
+def all_rows(results: Results) -> pd.DataFrame:
+    """Every metric of every run at its paradigm's own LR."""
+    rows = [
+        (m.rung, m.horizon, name, m.seed, key, seen)
+        for _, name, m in own_runs(results)
+        for key, seen in m.metrics.items()
+    ]
+    return pd.DataFrame(rows, columns=["rung", "horizon", "paradigm", "seed", "metric", "value"])
+
+
+def steady_rows(results: Results, target: tuple[str, int]) -> pd.DataFrame:
+    """Update-to-weight ratio by role over its steady state, at every paradigm's own LR, as `metric_rows`."""
+    rows = []
+    for _, name, m in own_runs(results):
+        for key in m.metrics if (m.rung, m.horizon) == target else ():
+            role = key.removeprefix("update_ratio_steady/")
+            seen = value(m, f"update_ratio/{role}~{key}")
+            if role != key and seen is not None:
+                rows.append((name, m.seed, role, seen))
+    return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])

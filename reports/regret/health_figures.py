@@ -1,0 +1,179 @@
+"""Figures of stability and features, as inline SVG; None where nothing was recorded."""
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.reports.drawing import (
+    INK,
+    PARAMETRIZATION_COLORS,
+    PARAMETRIZATION_NAMES,
+    WIDTH,
+    colors_of,
+    paradigm_name,
+    plain,
+    power_axis,
+    style,
+    to_svg,
+)
+from lrladder.reports.formats import short
+from lrladder.reports.regret import health
+
+SHOWN = (
+    health.Metric("attention_logit_max", "largest\nattention logit"),
+    health.Metric("grad_spikes", "gradient spikes\nper run"),
+    health.Metric("max_violation_train", "MaxVio"),
+    health.Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady,\nexpert up"),
+)
+MAX_COLUMNS = 6  # rungs; the largest of a longer ladder
+BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # all runs, of all seeds
+
+
+def stability(results: Results) -> str | None:
+    """Metrics against LR: rows are metrics, columns rungs."""
+    frame = health.swept(results, SHOWN)
+    rungs = [r.name for r in results.rungs if r.name in set(frame["rung"])][-MAX_COLUMNS:]
+    shown = [metric for metric in SHOWN if metric.key in set(frame["metric"])]
+    if not rungs or not shown:
+        return None
+    span = frame["log2_lr"].min() - 0.3, frame["log2_lr"].max() + 0.3
+    height = 0.9 + 1.35 * len(shown)
+    with style():
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.subplots(len(shown), len(rungs), squeeze=False, sharex=True, sharey="row")
+        figure.subplots_adjust(0.085, 0.5 / height, 0.995, 1 - 0.55 / height, wspace=0.08, hspace=0.16)
+        for row, metric in zip(grid, shown, strict=True):
+            for axes, rung in zip(row, rungs, strict=True):
+                _metric(axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span)
+            row[0].set_ylabel(metric.title)
+        for axes, rung in zip(grid[0], rungs, strict=True):
+            axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
+        figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
+        _parametrization_legend(figure)
+        return to_svg(figure, "stability", "Signs of instability against learning rate, one column per rung")
+
+
+def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
+    sns.lineplot(
+        here,
+        x="log2_lr",
+        y="value",
+        hue="parametrization",
+        palette=PARAMETRIZATION_COLORS,
+        marker="o",
+        markersize=4,
+        markeredgewidth=0,
+        linewidth=1.1,
+        legend=False,
+        ax=axes,
+        **BAND,
+    )
+    axes.set(xlabel="", ylabel="", xlim=span)
+    axes.set_ylim(bottom=0)  # none of SHOWN can be negative
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    power_axis(axes, *span)
+
+
+def _parametrization_legend(figure: Figure) -> None:
+    handles = [
+        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=PARAMETRIZATION_NAMES[key])
+        for key, color in PARAMETRIZATION_COLORS.items()
+    ]
+    figure.legend(handles=handles, loc="upper left", ncol=2, frameon=False, bbox_to_anchor=(0.08, 1.0))
+
+
+def features(results: Results) -> str | None:
+    """Feature change over width at the best LR; by depth, and what updates do by role, at the largest target."""
+    change = health.feature_rows(results)
+    target = largest_target(results)
+    if change.empty and target is None:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.4))
+        over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
+        figure.subplots_adjust(0.05, 0.17, 0.995, 0.8, wspace=0.32)
+        _over_width(over_width, change)
+        if target is not None:
+            colors = colors_of(results)
+            _by_depth(by_depth, health.metric_rows(results, "feature_change/", target), colors)
+            _by_role(aligned, health.metric_rows(results, "alignment_ratio/", target), colors)
+            _by_role(outputs, health.metric_rows(results, "output_change/", target), colors)
+            aligned.axvline(1, color=INK, lw=0.7, zorder=0)
+            outputs.set_yticklabels([])
+            by_depth.set_title("features by depth", loc="left")
+            aligned.set_title("alignment ratio", loc="left")
+            outputs.set_title("output change", loc="left")
+            _paradigm_legend(figure, results, target)
+        return to_svg(figure, "features", "Feature change over width and depth, alignment and output change by role")
+
+
+def by_depth_and_role(results: Results) -> str | None:
+    """Activation RMS by depth, and updates against their steady state by role, at the largest target."""
+    target = largest_target(results)
+    if target is None:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH * 0.72, 3.0))
+        depth, role = figure.subplots(1, 2)
+        figure.subplots_adjust(0.07, 0.17, 0.995, 0.8, wspace=0.35)
+        _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
+        _by_role(role, health.steady_rows(results, target), colors_of(results))
+        depth.set_title("RMS of the residual stream", loc="left")
+        role.set_title("update / steady", loc="left")
+        _paradigm_legend(figure, results, target)
+        return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
+
+
+def _paradigm_legend(figure: Figure, results: Results, target: tuple[str, int]) -> None:
+    colors = colors_of(results)
+    names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
+    handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
+    title = plain(f"own LR at {target[0]}, {short(target[1])} tokens:")
+    handles = [Line2D([], [], lw=0, label=title), *handles]
+    figure.legend(handles=handles, loc="upper right", ncol=len(handles), frameon=False, bbox_to_anchor=(0.995, 1.01))
+
+
+def largest_target(results: Results) -> tuple[str, int] | None:
+    """Where proposals were trained and recorded."""
+    recorded = {(m.rung, m.horizon) for _, _, m in health.own_runs(results) if "feature_change/0" in m.metrics}
+    here = [t for t in results.targets if (t.rung, t.tokens) in recorded]
+    best = max(here, key=lambda t: (t.n_active, t.tokens), default=None)
+    return None if best is None else (best.rung, best.tokens)
+
+
+def _over_width(axes: Axes, change: pd.DataFrame) -> None:
+    if len(change):
+        look: dict[str, Any] = {"palette": PARAMETRIZATION_COLORS, "legend": False, "ax": axes, "linewidth": 1.1}
+        sns.lineplot(change, x="width", y="value", hue="parametrization", marker="o", markeredgewidth=0, **look, **BAND)
+        widths = sorted(set(change["width"]))
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(widths))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.set_ylim(bottom=0)
+    axes.set(xlabel="width", ylabel="RMS change / RMS at init")
+    axes.set_title("last features, at each rung's best LR", loc="left")
+
+
+def _by_depth(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
+    if len(rows):
+        rows = rows.assign(depth=rows["name"].astype(int))
+        look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "linewidth": 1.1}
+        sns.lineplot(rows, x="depth", y="value", hue="paradigm", marker="o", markeredgewidth=0, **look, **BAND)
+        axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="blocks passed", ylabel="")
+
+
+def _by_role(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
+    if len(rows):
+        rows = rows.assign(name=rows["name"].str.replace("_", " "))
+        look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "size": 4}
+        sns.stripplot(rows, x="value", y="name", hue="paradigm", dodge=True, jitter=False, **look)
+    axes.set(xlabel="", ylabel="")

@@ -1,0 +1,189 @@
+"""One sentence for each figure: what it shows, with n and an interval. Nothing is said that was not measured."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from lrladder.benchmark.studies.regret.results import ParadigmResult, Results, TargetResult
+from lrladder.benchmark.studies.regret.scoring.noise import target_noises
+from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
+from lrladder.reports.formats import (
+    fixed,
+    lr,
+    millinats,
+    short,
+)
+from lrladder.reports.regret import analysis, health
+from lrladder.reports.regret.module_figures import shown_effects
+
+
+def cost(results: Results) -> str:
+    """Regret and price at the largest target."""
+    target = max(results.targets, key=lambda t: (t.n_active, t.tokens), default=None)
+    known = [p for p in target.paradigms if p.regret is not None] if target else []
+    if not target or not known:
+        return "No proposal has a regret yet."
+    parts = [f"{paradigm_name(p.name)} {_regret(p)} for {p.cost_fraction:.3g} runs" for p in known]
+    return f"At {_place(target)}, the largest target: {'; '.join(parts)}; n = {known[0].n_seeds} seeds."
+
+
+def _regret(p: ParadigmResult) -> str:
+    interval = "" if p.regret_low is None else f" [{millinats(p.regret_low)}, {millinats(p.regret_high)}]"
+    return f"{millinats(p.regret)}{interval} millinats"
+
+
+def _place(target: TargetResult) -> str:
+    return f"{target.rung}, {short(target.tokens)} tokens"
+
+
+def curves(results: Results) -> str:
+    panels = analysis.panels(results)
+    interior = sum(curve.status == "interior" for curve in results.curves)
+    lost = sum(m.verdict == "diverged" for m in results.measurements)
+    return (
+        f"{interior} of {len(results.curves)} curves in {len(panels)} panels bracket their minimum; "
+        f"{lost} of {len(results.measurements)} readings diverged."
+    )
+
+
+def law(results: Results) -> str:
+    found = results.law
+    if found is None:
+        return "No law was fitted."
+    interval = "" if found.u_low is None else f" [{fixed(found.u_low)}, {fixed(found.u_high)}]"
+    return (
+        f"Under standard parametrization the best learning rate falls as N to the {fixed(-found.u)}, "
+        f"u = {fixed(found.u)}{interval}, n = {found.n_points} fitted minima."
+    )
+
+
+def transfer(results: Results) -> str:
+    """Drift per doubling of width from the smallest rung to the largest, with the ends' intervals added up."""
+    frame = analysis.drift(results)
+    parts = []
+    for name in ("mup", "sp"):
+        rows = frame[frame["parametrization"] == name]
+        if len(rows) > 1:
+            first, last = rows.iloc[0], rows.iloc[-1]
+            half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
+            parts.append(
+                f"{PARAMETRIZATION_NAMES[name]} {fixed(last['octaves'])} ± {fixed(half)} octaves from "
+                f"{first['rung']} to {last['rung']} (n = {len(rows)} minima)"
+            )
+    if not parts:
+        return "No two rungs have a bracketed minimum under one parametrization."
+    return f"The best learning rate moves by {'; '.join(parts)}. Depth may grow with width."
+
+
+def _difference(results: Results, first: ParadigmResult, second: ParadigmResult) -> str | None:
+    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known."""
+    if first.loss is None or second.loss is None:
+        return None
+    difference = second.loss - first.loss
+    noises = target_noises(results.measurements, {target.rung for target in results.targets})
+    half = noises.of(first.parametrization, second.parametrization).half_width(2 / second.n_seeds)
+    if half is None:
+        return f"{millinats(difference)} millinats, noise unknown"
+    word = "no difference outside the noise" if abs(difference) <= half else "better" if difference < 0 else "worse"
+    interval = f"[{millinats(difference - half)}, {millinats(difference + half)}]"
+    return f"{millinats(difference)} {interval} millinats, {word}, n = {second.n_seeds} seeds"
+
+
+def schedules(results: Results) -> Iterator[str]:
+    """muTransfer under its own schedule and under Power, target by target."""
+    for target in results.targets:
+        by = {p.name: p for p in target.paradigms}
+        if "mutransfer" in by and "mutransfer+power" in by:
+            told = _difference(results, by["mutransfer"], by["mutransfer+power"])
+            if told:
+                yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
+
+
+def stability(results: Results) -> str:
+    """LR sensitivity at the largest rung where both were swept."""
+    found = health.sensitivities(results)
+    if not found:
+        return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
+    last = [s for s in found if s.rung == found[-1].rung]
+    parts = [
+        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.cell.mean)} "
+        f"(seeds {millinats(s.cell.least)} to {millinats(s.cell.most)})"
+        for s in last
+    ]
+    span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
+    return (
+        f"LR sensitivity at {last[0].rung}, over {last[0].n_lrs} learning rates from {span}: {', '.join(parts)} "
+        f"millinats, n = {last[0].cell.n} seeds."
+    )
+
+
+def boundary(results: Results) -> str:
+    """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
+    runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
+    parts = []
+    for name, words in PARAMETRIZATION_NAMES.items():
+        own = [m for m in runs if m.parametrization == name]
+        lost = min((m for m in own if m.verdict == "diverged"), key=lambda m: m.lr, default=None)
+        if lost is not None:
+            parts.append(f"{words} diverges from {lr(lost.lr)} ({lost.rung})")
+        elif own:
+            parts.append(f"{words} nowhere up to {lr(max(m.lr for m in own))}")
+    return f"Divergence: {'; '.join(parts)}." if parts else ""
+
+
+def features(results: Results) -> str:
+    """Does the feature change stay constant over width?"""
+    parts = []
+    for name in ("mup", "sp"):
+        runs = [m for m in health.at_best_lr(results, name) if health.deepest(results, m) in m.metrics]
+        values = [m.metrics[health.deepest(results, m)] for m in runs]
+        slope = health.width_slope(results, runs, values) if values else None
+        if slope:
+            parts.append(
+                f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
+                f"per doubling of width, {slope.verdict} (n = {slope.n} runs)"
+            )
+    if not parts:
+        return "Fewer than three widths have features recorded, so nothing is said of their scaling."
+    return f"Change of the last features at each rung's best learning rate: {'; '.join(parts)}."
+
+
+def modules(results: Results) -> Iterator[str]:
+    """The conclusion on module-wise tuning, with its evidence."""
+    for target in results.targets:
+        by = {p.name: p for p in target.paradigms}
+        plain, tuned = by.get("mutransfer"), by.get("mutransfer+modules")
+        if not plain or not tuned:
+            continue
+        price = f"{tuned.cost_flops / plain.cost_flops:.2g} times the search cost of the one global learning rate"
+        chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
+        if not chosen:
+            yield f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
+        elif told := _difference(results, plain, tuned):
+            yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
+
+
+def ablation(results: Results) -> str:
+    """Which single multipliers move the loss at targets outside their interval."""
+    targets = {t.rung for t in results.targets}
+    effects = [e for e in shown_effects(results) if e.rung in targets and e.low is not None and e.high is not None]
+    clear = [e for e in effects if e.low is not None and e.high is not None and not e.low <= 0 <= e.high]
+    if not effects:
+        return "No multiplier was tried at a target."
+    expected = 0.1 * len(effects)
+    named = [f"{e.role.replace('_', ' ')} x{e.factor:g} at {e.rung} {millinats(e.change)}" for e in clear]
+    return (
+        f"{len(clear)} of {len(effects)} multipliers tried at targets move the loss outside their 90% interval, where "
+        f"{expected:.1f} would by chance" + (f": {', '.join(named)} millinats." if named else ".")
+    )
+
+
+def trained_on(results: Results) -> dict[str, str]:
+    """What the runs were computed with, by name; empty where nothing was trained."""
+    runs = {m.trial_id: m for m in results.measurements if m.expert_gemm is not None}
+    if not runs:
+        return {}
+    gemms = Counter(str(m.expert_gemm) for m in runs.values())
+    return {
+        "experts": ", ".join(f"{name} ({count} runs)" for name, count in gemms.most_common()),
+        "torch.compile": f"{sum(m.compiled for m in runs.values())} of {len(runs)} runs",
+    }

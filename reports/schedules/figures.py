@@ -1,0 +1,171 @@
+"""Figures of a Power study, as inline SVG: best LRs over tokens, their collapse, and what one setting costs."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from lrladder.benchmark.studies.schedules.config import SCHEDULES
+from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, PowerResults
+from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B, SEQ_LEN
+from lrladder.reports.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    power_axis,
+    style,
+    to_svg,
+)
+from lrladder.reports.formats import short
+
+WIDTH = 11.0  # inches
+COLOURS = {"wsd": BLUE, "power": GREEN, "cosine": ORANGE}
+NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
+MARKERS = "osD^vP"
+
+
+def best_lrs(results: PowerResults, family: str) -> str | None:
+    """WSD's best LR against tokens by batch, and divided by the batch; None without a bracketed one."""
+    found = [c for c in results.cells if (c.family, c.schedule) == (family, "wsd") and c.lr_best is not None]
+    if not found:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.4))
+        left, right = figure.subplots(1, 2)
+        figure.subplots_adjust(0.06, 0.15, 0.995, 0.9, wspace=0.16)
+        _best(left, found, per_batch=False)
+        _best(right, found, per_batch=True)
+        _laws(right, found, [fit for fit in results.fits if fit.family == family])
+        left.set_title("best learning rate of WSD", loc="left", color=INK)
+        right.set_title(f"divided by the batch in sequences of {SEQ_LEN:,} tokens", loc="left", color=INK)
+        for panel in (left, right):
+            panel.legend(loc="best", frameon=False, fontsize=7, ncols=2, handlelength=1.2)
+        return to_svg(figure, f"best-{family}", f"Best learning rate of WSD against tokens, {family} models")
+
+
+def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
+    batches, sizes = sorted({c.batch_tokens for c in cells}), sorted({c.n_active for c in cells})
+    shades = dict(zip(batches, sns.color_palette("flare", len(batches)), strict=True))
+    for i, size in enumerate(sizes):
+        for batch in batches:
+            line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
+            if line:
+                unit = batch / SEQ_LEN if per_batch else 1.0
+                y = [math.log2(c.lr_best / unit) for c in line if c.lr_best]
+                bars = [
+                    [math.log2((c.lr_best or 1) / (c.lr_low or c.lr_best or 1)) for c in line],
+                    [math.log2((c.lr_high or c.lr_best or 1) / (c.lr_best or 1)) for c in line],
+                ]
+                x = np.log2([c.tokens for c in line]) + 0.04 * (i - (len(sizes) - 1) / 2)
+                look = {
+                    "color": shades[batch],
+                    "marker": MARKERS[i % len(MARKERS)],
+                    "ms": 4,
+                    "lw": 0.9,
+                    "elinewidth": 0.7,
+                }
+                panel.errorbar(x, y, yerr=bars, label=f"batch {short(batch)}, N {short(size)}", **look)
+    _token_axis(panel, cells)
+    low, high = panel.get_ylim()
+    power_axis(panel, low, high, vertical=True)
+
+
+def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> None:
+    tokens = np.array([min(c.tokens for c in cells), max(c.tokens for c in cells)], dtype=float)
+    for fit in fits:
+        if fit.by == "paper":
+            label = f"fit, a {fit.a.value:.3g}, b {fit.b.value:.2f}"
+            panel.plot(np.log2(tokens), np.log2(fit.a.value * tokens**fit.b.value), color=INK, lw=1.3, label=label)
+    published = np.log2(PUBLISHED_A * tokens**PUBLISHED_B)
+    low, high = panel.get_ylim()
+    if published.max() > low - 4 and published.min() < high + 4:
+        label = f"published, a {PUBLISHED_A}, b {PUBLISHED_B}"
+        panel.plot(np.log2(tokens), published, color=MUTED, lw=1.2, ls="--", label=label)
+        power_axis(panel, *panel.get_ylim(), vertical=True)
+
+
+def over_horizons(results: PowerResults, family: str, base_batch: int) -> str | None:
+    """Loss of each schedule above WSD tuned at every cell, tuned there and at its one setting; at the base batch."""
+    cells = [c for c in results.cells if (c.family, c.batch_tokens) == (family, base_batch)]
+    tuned = {(c.n_active, c.tokens): c.loss for c in cells if c.schedule == "wsd" and c.loss is not None}
+    sizes = sorted({size for size, _ in tuned})
+    if not sizes:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.2))
+        panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
+        figure.subplots_adjust(0.06, 0.16, 0.995, 0.9, wspace=0.06)
+        for panel, size in zip(panels, sizes, strict=True):
+            here = [c for c in cells if c.n_active == size and (size, c.tokens) in tuned]
+            _losses(panel, here, {tokens: tuned[size, tokens] for s, tokens in tuned if s == size})
+            panel.set_title(f"N {short(size)}", loc="left", color=INK)
+            _token_axis(panel, here)
+        panels[0].set_ylabel("loss minus WSD's tuned, millinats")
+        panels[-1].legend(loc="best", frameon=False, fontsize=7, ncols=2)
+        return to_svg(figure, f"horizons-{family}", f"Loss against tokens by schedule, {family} models")
+
+
+def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | None]) -> None:
+    for schedule in SCHEDULES:
+        own = sorted((c for c in cells if c.schedule == schedule), key=lambda c: c.tokens)
+        for name, dashes in (("tuned", "-"), ("one setting", "--")):
+            points = [(c.tokens, c.loss if name == "tuned" else c.one_loss) for c in own]
+            known = [(tokens, 1e3 * (loss - (wsd[tokens] or 0))) for tokens, loss in points if loss is not None]
+            if known:
+                x, y = zip(*known, strict=True)
+                label = f"{NAMES[schedule]}, {name}"
+                panel.plot(np.log2(x), y, dashes, color=COLOURS[schedule], marker="o", ms=3.5, lw=1.2, label=label)
+
+
+def regrets(results: PowerResults, family: str) -> str | None:
+    """Cost of the one setting at every cell, one panel a schedule."""
+    cells = [c for c in results.cells if c.family == family and c.regret is not None]
+    if not cells:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.0))
+        panels = figure.subplots(1, len(SCHEDULES), squeeze=False, sharey=True)[0]
+        figure.subplots_adjust(0.06, 0.17, 0.995, 0.9, wspace=0.06)
+        for panel, schedule in zip(panels, SCHEDULES, strict=True):
+            here = [c for c in cells if c.schedule == schedule]
+            _regret(panel, here, sorted({c.batch_tokens for c in cells}))
+            panel.set_title(NAMES[schedule], loc="left", color=INK)
+            if here:
+                _token_axis(panel, cells)
+                panel.legend(loc="upper left", frameon=False, fontsize=7, ncols=2, handlelength=1.2)
+        panels[0].set_ylabel("regret of not tuning again, millinats")
+        return to_svg(figure, f"regret-{family}", f"Regret of one setting by schedule, {family} models")
+
+
+def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) -> None:
+    shades = dict(zip(batches, sns.color_palette("flare", len(batches)), strict=True))
+    panel.axhline(0, color=MUTED, lw=0.6)
+    for i, size in enumerate(sorted({c.n_active for c in cells})):
+        for batch in batches:
+            line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
+            if line:
+                x, y = np.log2([c.tokens for c in line]), np.array([1e3 * (c.regret or 0) for c in line])
+                bars = [[1e3 * (c.regret_high - c.regret) if c.regret_high and c.regret else 0 for c in line]] * 2
+                look = {
+                    "color": shades[batch],
+                    "marker": MARKERS[i % len(MARKERS)],
+                    "ms": 4,
+                    "lw": 0.9,
+                    "elinewidth": 0.7,
+                }
+                label = f"batch {short(batch)}, N {short(size)}"
+                panel.errorbar(x + 0.05 * (i - 0.5), y, yerr=np.abs(bars), label=label, **look)
+
+
+def _token_axis(panel: Axes, cells: Sequence[CellResult]) -> None:
+    places = sorted({c.tokens for c in cells})
+    panel.xaxis.set_major_locator(FixedLocator([math.log2(tokens) for tokens in places]))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short(round(2**x))))
+    panel.set_xlabel("tokens T")

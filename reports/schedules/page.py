@@ -1,0 +1,106 @@
+"""The report of a Power study: one self-contained HTML page."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from markupsafe import Markup
+
+from lrladder.benchmark.studies.schedules.config import PowerStudyConfig
+from lrladder.benchmark.studies.schedules.results import LawFit, PowerResults, Setting
+from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B
+from lrladder.reports.formats import fixed, lr, millinats
+from lrladder.reports.html import data_uri, environment, to_csv, write_page
+from lrladder.reports.schedules.figures import (
+    NAMES,
+    best_lrs,
+    over_horizons,
+    regrets,
+)
+
+
+def write(results: PowerResults, folder: Path) -> Path:
+    """Write the report to folder/index.html."""
+    return write_page(render(results), folder)
+
+
+def render(results: PowerResults) -> str:
+    """The whole page as text; the same results give the same bytes."""
+    config = PowerStudyConfig.model_validate(results.config)
+    names = [family.name for family in config.families]
+    drawn = {
+        name: {
+            "best": best_lrs(results, name),
+            "horizons": over_horizons(results, name, config.base_batch),
+            "regret": regrets(results, name),
+        }
+        for name in names
+    }
+    figures = {
+        name: {key: Markup(svg) if svg else None for key, svg in found.items()}  # our own drawing
+        for name, found in drawn.items()
+    }
+    frames = {"cells.csv": cells(results), "measurements.csv": measurements(results)}
+    return (
+        environment()
+        .get_template("power.html.j2")
+        .render(
+            results=results,
+            study=config,
+            families=names,
+            figures=figures,
+            schedules=NAMES,
+            law_sentences={name: [law_sentence(fit) for fit in results.fits if fit.family == name] for name in names},
+            sentences={
+                name: [sentence(s) for s in results.settings if s.family == name and s.scope != "all"] for name in names
+            },
+            downloads=[{"name": name, "uri": data_uri(to_csv(frame))} for name, frame in frames.items()],
+            config=json.dumps(results.config, indent=2, ensure_ascii=False, default=str),
+        )
+    )
+
+
+def sentence(setting: Setting) -> str:
+    """What one setting of a schedule costs, in words with numbers."""
+    name = NAMES[setting.schedule]
+    if setting.mean_regret is None or setting.lr is None:
+        return f"{name}: its smallest cell has no bracketed best learning rate."
+    interval = ""
+    if setting.mean_low is not None:
+        interval = f" [{millinats(setting.mean_low)}, {millinats(setting.mean_high)}]"
+    moved = "tokens and size" if setting.scope == "base batch" else "the batch, tokens and size"
+    untold = f"; {setting.n_untold} more cells cannot tell" if setting.n_untold else ""
+    return (
+        f"Over {moved}, {name} at {lr(setting.lr)} costs {millinats(setting.mean_regret)}{interval} millinats "
+        f"on average ({setting.n_cells} cells{untold}), "
+        f"at worst {millinats(setting.worst_regret)} ({setting.worst_cell})."
+    )
+
+
+def law_sentence(fit: LawFit) -> str:
+    """One fit beside the published constants."""
+
+    def words(name: str, digits: int) -> str:
+        found = getattr(fit, name)
+        interval = "" if found.low is None else f" [{fixed(found.low, digits)}, {fixed(found.high, digits)}]"
+        return f"{name} = {fixed(found.value, digits)}{interval}"
+
+    if fit.by == "paper":
+        how = "The paper's procedure (the three best batches of each horizon, linear in the batch)"
+        parts = [words("a", 2), words("b", 2)]
+    else:
+        how = "All cells, batch and size free"
+        parts = [words("b", 2), words("w", 2), words("s", 2)]
+    published = f"published a = {PUBLISHED_A}, b = {fixed(PUBLISHED_B, 2)}, w = 1"
+    flags = f" Note: {'; '.join(fit.flags)}." if fit.flags else ""
+    return f"{how}: {', '.join(parts)}, n = {fit.n}; {published}.{flags}"
+
+
+def cells(results: PowerResults) -> pd.DataFrame:
+    """One row per schedule, model, batch and horizon."""
+    return pd.DataFrame([cell.model_dump(exclude={"flags"}) for cell in results.cells])
+
+
+def measurements(results: PowerResults) -> pd.DataFrame:
+    """One row per run and horizon."""
+    return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

@@ -1,0 +1,206 @@
+"""Our rules pass, standard parametrization fails, and each planted bug fails where it should."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lrladder.benchmark.checks.coordcheck import (
+    Arm,
+    Check,
+    Result,
+    Row,
+    axes_of,
+    check,
+    judge,
+    measure,
+    probe_batch,
+    probe_settings,
+)
+from lrladder.benchmark.cli import main
+from lrladder.benchmark.studies.regret.config import load_config
+from lrladder.models.coordcheck import Coordinate
+from lrladder.models.parameters import tag_of
+from lrladder.models.parametrization import Built, build, initialise
+from lrladder.models.roles import Role
+from lrladder.models.rules import MUTRANSFER, Rules
+from lrladder.models.shape import ModelShape
+from lrladder.reports.coordcheck.page import lines, render
+
+SMOKE = load_config("smoke")
+BASE = SMOKE.base.shape
+Tamper = Callable[[Built, ModelShape], None]
+
+
+def _nothing(built: Built, shape: ModelShape) -> None:
+    pass
+
+
+def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> dict[str, str]:
+    """Verdict by role after one step, with the rule table tampered with before the init."""
+
+    def make(shape: ModelShape, seed: int) -> Built:
+        built = build(rules, shape, BASE, backend="grouped", embedding_std=SMOKE.optimizer.embedding_std, seed=seed)
+        tamper(built, shape)
+        initialise(built.model, built.rules, seed=seed)
+        return built
+
+    rows = list(measure(make, BASE, axis, probe_settings(SMOKE), steps=1, seeds=2))  # type: ignore[arg-type]
+    return {found.role: found.verdict for found in judge(rows) if found.step == 1}
+
+
+def _retable(role: Role, change: Callable[..., object]) -> Tamper:
+    def tamper(built: Built, shape: ModelShape) -> None:
+        for name, param in built.model.named_parameters():
+            if tag_of(param, name).role is role:
+                built.rules[name] = change(built.rules[name], shape)  # type: ignore[assignment]
+
+    return tamper
+
+
+def _experts_in_fan_in(rule, shape):  # type: ignore[no-untyped-def]
+    """MegaBlocks stores [experts * ffn, hidden]: a fan-in read off that shape counts the experts too."""
+    m = shape.num_experts / BASE.num_experts
+    return rule._replace(init_std=rule.init_std * m**-0.5, lr=rule.lr / m, weight_decay=rule.weight_decay * m)
+
+
+def _no_branch_multiplier(built: Built, shape: ModelShape) -> None:
+    built.model.branch_multiplier = 1.0
+
+
+@pytest.mark.parametrize("axis", ["width", "depth", "experts"])
+def test_our_rules_pass(axis: str) -> None:
+    assert set(_checks(axis).values()) == {"pass"}
+
+
+def test_standard_parametrization_fails_in_width_and_depth() -> None:
+    width, depth = (_checks(axis, rules=Rules()) for axis in ("width", "depth"))
+    for role in ("attention", "attention_logits", "router_logits", "experts", "residual", "logits"):
+        assert width[f"{role}.update"] == "fail"
+    assert depth["residual.update"] == depth["experts"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("axis", "tamper", "role"),
+    [
+        ("width", _retable(Role.ROUTER, lambda rule, shape: rule._replace(lr=1.0)), "router_logits.update"),
+        ("experts", _retable(Role.EXPERT_DOWN, _experts_in_fan_in), "experts.update"),
+        ("width", _retable(Role.ATTENTION, lambda rule, _: rule._replace(weight_decay=1.0)), "attention.decay"),
+        ("depth", _no_branch_multiplier, "residual.update"),
+    ],
+    ids=["router LR not scaled", "experts in the fan-in", "decay coupled", "depth multiplier missing"],
+)
+def test_planted_bug_fails_at_its_role(axis: str, tamper: Tamper, role: str) -> None:
+    assert _checks(axis, tamper)[role] == "fail"
+
+
+def test_coupled_decay_is_also_what_its_switch_gives() -> None:
+    found = _checks("width", rules=MUTRANSFER.model_copy(update={"weight_decay": "standard"}))
+    assert {role for role, verdict in found.items() if verdict == "fail"} == {
+        "attention.decay", "expert_up.decay", "expert_down.decay",
+    }  # fmt: skip
+
+
+def test_batch_is_fixed_and_of_few_kinds() -> None:
+    batch = probe_batch(512)
+    assert (batch == probe_batch(512)).all()
+    assert len(batch.unique()) == 4 and int(batch.max()) < 512
+
+
+def test_judge_finds_a_planted_law() -> None:
+    rows = [
+        Row("width", factor, seed, Coordinate(step, "attention", "size", factor ** (0.2 * step), 1.0))
+        for step in (0, 1)
+        for factor in (1, 2, 4, 8)
+        for seed in (0, 1)
+    ]
+    level, growing = judge(rows)
+    assert (level.slope, level.verdict, level.n) == (0, "pass", 8)
+    assert (growing.slope, growing.verdict) == (pytest.approx(0.2), "fail")
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return check(SMOKE, steps=1, seeds=1)
+
+
+@pytest.fixture(scope="module")
+def of_width(result: Result) -> Result:
+    """One axis of it, so that a page takes a second."""
+    arms = {
+        name: Arm(
+            tuple(row for row in arm.rows if row.axis == "width"),
+            tuple(found for found in arm.checks if found.axis == "width"),
+        )
+        for name, arm in (("ours", result.ours), ("standard", result.standard))
+    }
+    return result._replace(**arms)
+
+
+def test_json_holds_the_contract(result: Result) -> None:
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (data["verdict"], data["standard"]["verdict"]) == (result.ours.verdict, "fail")
+    keys = [(row["axis"], row["role"], row["step"]) for row in data["checks"]]
+    assert len(set(keys)) == len(keys)
+    assert {axis for axis, *_ in keys} == set(axes_of(BASE))
+    for row in data["checks"]:
+        assert set(Check._fields) == set(row)
+        assert row["verdict"] in ("pass", "fail")
+        assert row["low"] <= row["slope"] <= row["high"]
+        if row["verdict"] == "pass" and not row["note"]:
+            assert abs(row["slope"]) <= 0.1
+    transients = {(row["axis"], row["role"], row["step"]) for row in data["checks"] if "transient" in row["note"]}
+    assert ("width", "logits", 0) in transients and {step for *_, step in transients} == {0}
+
+
+def test_axis_without_a_rule_is_measured_once(result: Result) -> None:
+    assert result.same == ("experts",)
+    of_experts = [[row for row in arm.rows if row.axis == "experts"] for arm in (result.ours, result.standard)]
+    assert of_experts[0] == of_experts[1]
+
+
+def test_page_is_whole_escaped_and_the_same_each_time(of_width: Result) -> None:
+    page = render(of_width._replace(preset="<script>alert(1)</script>"))
+    assert page == render(of_width._replace(preset="<script>alert(1)</script>"))
+    assert "<script>" not in page and "nan" not in page.lower().split("base64")[0]
+    assert page.count("<svg") == 2
+    for outside in ('src="http', 'href="http', "@import", "url(http"):
+        assert outside not in page
+
+
+def test_reading_says_what_the_slopes_are(of_width: Result) -> None:
+    ours = {line.role: line.reading for line in lines(of_width, "width")}
+    assert "Level" in ours["attention.update"] and "transient" in ours["logits"]
+    failed = of_width._replace(ours=of_width.standard)
+    theirs = {line.role: line.reading for line in lines(failed, "width")}
+    assert "Grows like width" in theirs["attention.update"]
+
+
+def test_command_prints_json_alone_and_writes_the_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, of_width: Result
+) -> None:
+    monkeypatch.setattr("lrladder.benchmark.checks.coordcheck.check", lambda *_, **__: of_width)
+    monkeypatch.setattr(sys, "argv", ["lrladder", "coordcheck", "smoke", "--json", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code in (0, None)
+    assert json.loads(capsys.readouterr().out)["checks"]
+    assert (tmp_path / "coordcheck" / "index.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_base_too_large_to_grow_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = SMOKE.model_dump(mode="json")
+    for rung in data["ladder"]["rungs"]:
+        rung["width"] *= 128
+    file = tmp_path / "large.yaml"
+    file.write_text(yaml.safe_dump(data))
+    monkeypatch.setattr(sys, "argv", ["lrladder", "coordcheck", str(file)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "paradigms.mutransfer_proxy p16x2" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""What a request means: trials by horizon, and one trial where parametrizations are one function."""
+
+import pytest
+
+from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.trial import Trial, token_rule_of
+from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.models.rules import STANDARD
+from lrladder.paradigms.lab import Request
+
+CONFIG = load_config("smoke")
+BASE = CONFIG.rungs.rung(CONFIG.paradigms.mutransfer_proxy)
+TARGET = CONFIG.rungs.targets[-1]
+
+
+def _with(**rules: object) -> StudyConfig:
+    searched = CONFIG.paradigms.mutransfer
+    changed = searched.model_copy(update={"rules": searched.rules.model_copy(update=rules)})
+    return CONFIG.model_copy(update={"paradigms": CONFIG.paradigms.model_copy(update={"mutransfer": changed})})
+
+
+def _resolve(rung: str, name: str, *horizons: int, config: StudyConfig = CONFIG, **more: float) -> tuple[Trial, ...]:
+    request = Request(rung, name, 0.02, 0, horizons, **more)  # type: ignore[arg-type]
+    return resolve(request, config, corpus_digest="c", precision="fp32")
+
+
+def test_horizons_share_a_trunk_unless_a_rule_depends_on_them() -> None:
+    assert [trial.horizons for trial in _resolve(BASE.name, "sp", *BASE.horizons)] == [BASE.horizons]
+    assert [trial.horizons for trial in _resolve(BASE.name, "mup", *BASE.horizons)] == [(h,) for h in BASE.horizons]
+    off = _with(horizon="none", decay_horizon="none")
+    assert [trial.horizons for trial in _resolve(BASE.name, "mup", *BASE.horizons, config=off)] == [BASE.horizons]
+
+
+@pytest.mark.parametrize("horizon", ["none", "sde", "power", "fitted"])
+def test_at_the_base_both_parametrizations_are_one_trial(horizon: str) -> None:
+    config = _with(horizon=horizon)
+    longest = max(BASE.horizons)
+    assert _resolve(BASE.name, "sp", longest) == _resolve(
+        BASE.name, "mup", longest, config=config, horizon_exponent=-0.3
+    )
+
+
+def test_away_from_the_base_they_are_not() -> None:
+    short, longest = BASE.horizons
+    (shorter,) = _resolve(BASE.name, "mup", short)
+    assert shorter.rules != STANDARD
+    assert token_rule_of(shorter).lr == pytest.approx((longest / short) ** 0.5)
+    assert _resolve(TARGET.name, "sp", longest) != _resolve(TARGET.name, "mup", longest)
+
+
+def test_an_exponent_is_kept_only_where_a_rule_reads_it() -> None:
+    (sde,) = _resolve(TARGET.name, "mup", 16384, horizon_exponent=-0.3)
+    assert sde.horizon_exponent is None
+    (fitted,) = _resolve(TARGET.name, "mup", 16384, config=_with(horizon="fitted"), horizon_exponent=-0.3)
+    assert token_rule_of(fitted).lr == pytest.approx(0.5**-0.3)

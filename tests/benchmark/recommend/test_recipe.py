@@ -1,0 +1,277 @@
+"""Recipes: what they say is what training builds, and what they print works."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lrladder.benchmark.cli import main
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.recommend.formats import text
+from lrladder.benchmark.recommend.study import Wanted, advise
+from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.study import run_study
+from lrladder.benchmark.training import optimizer
+from lrladder.benchmark.training.recipe import kind_of, proposal_recipe
+from lrladder.models.parameters import tag_of
+from lrladder.models.parametrization import build
+from lrladder.models.transformer import Transformer
+from lrladder.paradigms.lab import Request
+from lrladder.paradigms.paradigm import Proposal
+
+CONFIG = load_config("cpu")
+OWN = {"width": 64, "depth": 4, "shared_width": 48, "num_experts": 4}
+KINDS = {
+    "embedding": "^embedding$",
+    "attention_qkv": "attention.qkv",
+    "attention_out": "attention.out",
+    "router": "router",
+    "expert_up": "moe.up",
+    "expert_down": "moe.down",
+    "shared_up": "shared_up",
+    "shared_down": "shared_down",
+    "norm_block": "^blocks.*norm",
+    "norm_final": "^norm",
+    "head": "^head$",
+}
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    config = config_with()
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
+    return run_study(config, SimulatedLab(config.rungs, law))
+
+
+def config_with(**rules: object) -> StudyConfig:
+    data = CONFIG.model_dump()
+    data["paradigms"]["mutransfer"]["rules"] |= rules
+    data["ladder"]["shared_ratio"] = 0.5
+    return StudyConfig.model_validate(data)
+
+
+def proposal(parametrization: str, **fields: object) -> Proposal:
+    given = {"paradigm": "any", "rung": "t96x3", "horizon": 262144, "lr": 0.02, "lr_low": 0.01, "lr_high": 0.03}
+    return Proposal.model_validate({**given, "parametrization": parametrization, "extrapolation": 1.0, **fields})
+
+
+@pytest.mark.parametrize(
+    ("rules", "fields"),
+    [
+        ({}, {"parametrization": "sp"}),
+        ({}, {"parametrization": "mup"}),
+        ({}, {"parametrization": "mup", "role_lrs": (("router", 4.0),), "horizon": 524288}),
+        (
+            {"horizon": "fitted", "experts": "fi", "depth": "depth_mup", "decay_horizon": "power_lines"},
+            {"parametrization": "mup", "horizon": 524288, "horizon_exponent": -0.3},
+        ),
+    ],
+)
+def test_a_recipe_is_what_training_builds(rules: dict[str, object], fields: dict[str, object]) -> None:
+    config, wanted = config_with(**rules), proposal(**fields)  # type: ignore[arg-type]
+    recipe = proposal_recipe(config, wanted)
+    request = Request(
+        wanted.rung, wanted.parametrization, wanted.lr, 3, (wanted.horizon,), wanted.horizon_exponent, wanted.role_lrs
+    )
+    (trial,) = resolve(request, config, corpus_digest="x", precision="bf16")
+    model, table = build(trial.rules, trial.shape, trial.base.shape, backend="reference", embedding_std=1.0, seed=0)
+    settings = {setting.kind: setting for setting in recipe.settings}
+    groups = optimizer.groups(trial, model, table)
+    names = {id(param): name for name, param in model.named_parameters()}
+    seen = set()
+    for group in groups:
+        for param in group["params"]:  # type: ignore[attr-defined]
+            tag = tag_of(param, names[id(param)])
+            setting = settings[kind_of(tag)]
+            seen.add(setting.kind)
+            assert (setting.lr, setting.weight_decay, setting.eps) == (group["lr"], group["weight_decay"], group["eps"])
+            assert setting.role == tag.role
+            spread = float(param.detach().std()) if setting.init_std is not None else 0.0
+            assert spread == pytest.approx(0.9866 * (setting.init_std or 0.0), rel=0.15)  # std of a normal cut at 3
+    assert seen == set(settings)
+    assert settings["head"].forward == model.head_multiplier
+    assert settings["expert_down"].forward == settings["attention_out"].forward == model.branch_multiplier
+    assert (recipe.beta1, recipe.beta2) == optimizer.betas(trial)
+    assert recipe.tau_ema == optimizer.tau_ema(trial, recipe.tokens)
+
+
+def test_results_carry_recipes_and_old_ones_stay_valid(results: Results) -> None:
+    found = [p for target in results.targets for p in target.paradigms]
+    assert all(p.recipe is not None and p.recipe.lr == p.lr for p in found)
+    data = json.loads(results.to_json())
+    for target in data["targets"]:
+        for p in target["paradigms"]:
+            del p["recipe"], p["role_lrs"], p["horizon_exponent"]
+    for curve in data["curves"]:
+        del curve["sd_ln_lr"], curve["flags"]
+    assert Results.from_json(json.dumps(data)).targets[0].paradigms[0].recipe is None
+
+
+@pytest.mark.parametrize("paradigm", ["fitting", "mutransfer"])
+def test_advice_for_a_rung_is_the_studys_own_proposal(results: Results, paradigm: str) -> None:
+    for target in results.targets:
+        advice = advise(results, Wanted(paradigm, target.rung))  # type: ignore[arg-type]
+        (stored,) = [p for p in target.paradigms if p.name == paradigm]
+        for key in ("lr", "lr_low", "lr_high", "extrapolation"):
+            assert getattr(advice, key) == pytest.approx(getattr(stored, key))
+        assert advice.flags == stored.flags
+        assert advice.recipe is not None
+        assert stored.recipe is not None
+        assert advice.recipe.settings[0].lr == pytest.approx(stored.recipe.settings[0].lr)
+
+
+def own_code(results: Results, **changes: object) -> SimpleNamespace:
+    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, **changes))  # type: ignore[arg-type]
+    scope: dict[str, object] = {}
+    exec(text(advice, "torch"), scope)
+    return SimpleNamespace(**scope, advice=advice)
+
+
+def test_the_torch_code_gives_the_groups_of_our_own_training(results: Results) -> None:
+    code = own_code(results)
+    assert code.advice.sizes is not None
+    model = Transformer(code.advice.sizes, backend="reference")
+    groups = code.param_groups(code.by_name(model, KINDS))
+    adamw = torch.optim.AdamW(groups, betas=code.BETAS)
+    assert sum(len(group["params"]) for group in adamw.param_groups) == len(list(model.parameters()))
+    for group in adamw.param_groups:
+        (setting,) = [s for s in code.advice.recipe.settings if s.kind == group["name"]]
+        assert (group["lr"], group["weight_decay"], group["eps"]) == (setting.lr, setting.weight_decay, setting.eps)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: 0.5)
+    assert scheduler.get_last_lr() == [0.5 * code.RECIPE[group["name"]]["lr"] for group in groups]
+
+
+def test_the_torch_code_refuses_what_it_cannot_place(results: Results) -> None:
+    code = own_code(results)
+    model = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="bias matches no pattern"):
+        code.by_name(model, {"head": "weight"})
+    with pytest.raises(ValueError, match="must match exactly one"):
+        code.by_name(model, {"head": ".", "router": "bias"})
+    with pytest.raises(ValueError, match="no recipe for"):
+        code.param_groups({"heads": []})
+
+
+def test_the_deepspeed_config_names_no_scheduler_and_holds_the_table(results: Results) -> None:
+    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, batch_tokens=4096))
+    config = json.loads(text(advice, "deepspeed"))
+    assert "scheduler" not in config
+    assert config["train_batch_size"] == 4096 // 128
+    assert set(config["lrladder"]["roles"]) == set(KINDS)
+    assert "model_parameters" in config["lrladder"]["note"]
+
+
+def test_deepspeed_keeps_the_groups_of_the_torch_code(results: Results) -> None:
+    code = own_code(results)
+    config = json.loads(text(code.advice, "deepspeed"))
+    config["optimizer"]["params"]["torch_adam"] = True  # the fused default is compiled for a GPU
+    model = torch.nn.ModuleDict({kind: torch.nn.Linear(4, 4, bias=False) for kind in ("head", "router", "embedding")})
+    groups = code.param_groups({kind: layer.parameters() for kind, layer in model.items()})
+    _, adam, _, _ = optimizer.start_deepspeed().initialize(model=model, model_parameters=groups, config=config)
+    for group in adam.param_groups:
+        recipe = code.RECIPE[group["name"]]
+        assert (group["lr"], group["weight_decay"], group["eps"]) == tuple(
+            recipe[key] for key in ("lr", "weight_decay", "eps")
+        )
+        assert tuple(group["betas"]) == code.BETAS
+
+
+def test_rules_reach_the_users_own_model(results: Results) -> None:
+    """Twice the width, a quarter of the tokens per batch: hidden LR / 2, all LRs by the token rule."""
+    base = CONFIG.base
+    sizes = {"width": 2 * base.shape.width, "depth": base.shape.depth}
+    advice = advise(results, Wanted(sizes=sizes, tokens=4 * base.tokens))
+    assert advice.recipe is not None
+    settings = {setting.kind: setting for setting in advice.recipe.settings}
+    assert advice.recipe.token_factor == pytest.approx(0.5)
+    assert settings["head"].lr == pytest.approx(0.5 * advice.lr)
+    assert settings["expert_up"].lr == settings["router"].lr == pytest.approx(0.25 * advice.lr)
+    assert settings["head"].forward == pytest.approx(0.5)
+    assert advice.recipe.tau_ema == pytest.approx(base.batch_tokens / (advice.lr * 0.1 * base.tokens))
+
+
+def test_what_no_paradigm_carries_over_is_said(results: Results) -> None:
+    advice = advise(results, Wanted(sizes={**OWN, "head_size": 32, "top_k": 1}, tokens=10**9))
+    assert any("1 of 4 experts, searched at 2 of 8" in flag for flag in advice.flags)
+    assert any("head_size 32" in flag for flag in advice.flags)
+    assert any("extrapolates" in flag for flag in advice.flags)
+
+
+def test_a_count_of_parameters_is_enough_for_the_law(results: Results) -> None:
+    advice = advise(results, Wanted(n_active=10**8, tokens=10**10))
+    assert (advice.paradigm, advice.recipe, advice.sizes) == ("fitting", None, None)
+    assert results.law is not None
+    assert advice.lr == pytest.approx(results.law.k * 1e8**-results.law.u * 1e10**-results.law.v)
+    assert advice.lr_low < advice.lr < advice.lr_high
+    assert any("extrapolates" in flag for flag in advice.flags)
+    with pytest.raises(InputError, match="needs the recipe by role"):
+        text(advice, "torch")
+    assert json.loads(text(advice, "json"))["schema"] == "lrladder.recipe/1"
+
+
+def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.json").write_text(results.to_json())
+
+    def recommend(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["lrladder", "recommend", str(tmp_path), *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code in (0, None, 2)
+        printed = capsys.readouterr()
+        return printed.err if stopped.value.code else printed.out
+
+    own = ("--width", "64", "--depth", "4", "--num-experts", "4", "--shared-width", "48", "--tokens", "1000000")
+    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000))
+    assert recommend(*own, "--format", "torch").strip() == text(advice, "torch").strip()
+    assert json.loads(recommend(*own)) == json.loads(text(advice, "json"))
+    assert json.loads(recommend("--rung", "t96x3", "--paradigm", "fitting"))["parametrization"] == "sp"
+    assert recommend("--width", "64") == "lrladder: --tokens is missing: how many tokens will the model be trained on\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Wanted(), "no model named: give one of --rung"),
+        (Wanted(rung="t96x3", n_active=5), "--rung and --n-active exclude each other"),
+        (Wanted(rung="t97"), "known: p32x2"),
+        (Wanted(sizes={"width": 64, "depth": 2}), "--tokens is missing"),
+        (Wanted(sizes={"width": 64}, tokens=5), "both --width and --depth"),
+        (Wanted(sizes={"width": 65, "depth": 2}, tokens=5), "width 65 is not divisible by head_size 16"),
+        (Wanted(sizes={**OWN, "shared_width": 0}, tokens=5), "--shared-width: the study's models have a shared expert"),
+        (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),
+        (Wanted("mutransfer", n_active=5, tokens=5), "--n-active is not enough for mutransfer"),
+    ],
+)
+def test_a_request_that_says_too_little_is_refused_in_one_line(results: Results, wanted: Wanted, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as error:
+        advise(results, wanted)
+    assert "\n" not in str(error.value)
+
+
+def test_a_study_without_curves_or_rules_is_refused(results: Results) -> None:
+    with pytest.raises(InputError, match="no interior minimum"):
+        advise(results.model_copy(update={"curves": ()}), Wanted(rung="t96x3"))
+    old = json.loads(json.dumps(results.config))
+    del old["paradigms"]["mutransfer"]["rules"]
+    with pytest.raises(InputError, match="run the study again"):
+        advise(results.model_copy(update={"config": old}), Wanted(rung="t96x3"))
+    with pytest.raises(InputError, match="another version"):
+        advise(results.model_copy(update={"config": {}}), Wanted(rung="t96x3"))
+
+
+def test_text_is_the_same_every_time(results: Results, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(results.to_json())
+    again = Results.from_json(path.read_text())
+    for form in ("torch", "deepspeed", "json"):
+        advice = advise(results, Wanted(sizes=OWN, tokens=10**6))
+        assert text(advice, form) == text(advise(again, Wanted(sizes=OWN, tokens=10**6)), form)  # type: ignore[arg-type]

@@ -1,0 +1,335 @@
+"""The protocol on a simulated lab, where the best LR and loss are known."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from lrladder.benchmark.lab.simulated import (
+    FLOOR,
+    SIZE_POWER,
+    SIZE_SCALE,
+    TOKEN_POWER,
+    TOKEN_SCALE,
+    SimulatedLab,
+    TrueLaw,
+)
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.regret.assembly import PARADIGMS, competitors
+from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.study import Study, run_study
+from lrladder.models.rules import MUTRANSFER
+from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
+from lrladder.paradigms.paradigm import Proposal
+
+CONFIG = load_config("cpu")
+LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
+
+
+def simulate(config: StudyConfig = CONFIG, **options: float) -> SimulatedLab:
+    return SimulatedLab(config.rungs, LAW, **options)  # type: ignore[arg-type]
+
+
+def floor(rung: Rung, horizon: int) -> float:
+    return FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
+
+
+class Log(SimulatedLab):
+    """Remembers who asked for what."""
+
+    asked: list[tuple[str, Request]]
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        self.asked = [*getattr(self, "asked", []), *((payer, request) for request in requests)]
+        return super().measure(requests, payer=payer)
+
+
+def test_without_noise_the_oracle_and_the_regret_are_exact() -> None:
+    results = run_study(CONFIG, simulate(noise_sd=0.0))
+    assert results.complete
+    assert results.missing == ()
+    for target in results.targets:
+        rung = CONFIG.rungs.rung(target.rung)
+        for name, oracle in target.oracle.items():
+            assert oracle.status == "interior"
+            assert oracle.lr == pytest.approx(LAW.lr(rung.n_active, target.tokens, name))  # type: ignore[arg-type]
+            assert oracle.loss == pytest.approx(floor(rung, target.tokens))
+        for paradigm in target.paradigms:
+            assert paradigm.regret == pytest.approx(0, abs=1e-6)
+
+
+def test_the_searches_see_no_target_and_everyone_pays() -> None:
+    lab = Log(CONFIG.rungs, LAW)
+    results = run_study(CONFIG, lab)
+    targets = {rung.name for rung in CONFIG.rungs.targets}
+    for payer, request in lab.asked:
+        assert (request.rung in targets) == (payer not in PARADIGMS)
+        if request.rung in targets:
+            assert request.seed in CONFIG.validation.seeds
+    order = list(dict.fromkeys(payer for payer, _ in lab.asked))
+    assert order == [*competitors(CONFIG), "validation", "oracle-sp", "oracle-mup"]
+    assert results.payers == {payer: lab.cost_flops(payer) for payer in order}
+    for target in results.targets:
+        for paradigm in target.paradigms:
+            assert paradigm.cost_flops == lab.cost_flops(paradigm.name)
+            assert paradigm.cost_fraction == pytest.approx(paradigm.cost_flops / target.run_flops)
+    swept = math.fsum(target.oracle["sp"].cost_flops for target in results.targets)
+    assert swept == pytest.approx(lab.cost_flops("oracle-sp"))
+
+
+def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
+    data = CONFIG.model_dump()
+    data["ladder"]["rungs"][-1]["horizons"] = (131072, 262144)
+    lab = Log(StudyConfig.model_validate(data).rungs, LAW)
+    study = Study(StudyConfig.model_validate(data), lab)
+    lrs: dict[str, tuple[ParametrizationName, float]] = {
+        "fitting": ("sp", 0.01),
+        "mutransfer": ("mup", 0.02),
+        "mutransfer+power": ("mup+power", 0.02),
+    }
+    study._search = (
+        lambda paradigm: study.proposals.extend(  # type: ignore[method-assign]
+            _proposal(paradigm.name, *lrs[paradigm.name][:1], rung, horizon, lrs[paradigm.name][1])
+            for rung in study.config.rungs.targets
+            for horizon in rung.horizons
+        )
+    )
+    study.run()
+    validation = [request for payer, request in lab.asked if payer == "validation"]
+    assert {request.horizons for request in validation if request.rung == "t128x4"} == {(131072, 262144)}
+    assert len(validation) == 2 * 3 * 2  # targets, paradigms, seeds
+    assert study.results().complete
+
+
+def _proposal(name: str, parametrization: ParametrizationName, rung: Rung, horizon: int, lr: float) -> Proposal:
+    return Proposal(
+        paradigm=name,
+        parametrization=parametrization,
+        rung=rung.name,
+        horizon=horizon,
+        lr=lr,
+        lr_low=lr,
+        lr_high=lr,
+        extrapolation=1.0,
+    )
+
+
+def test_the_oracle_does_not_depend_on_where_it_starts() -> None:
+    oracles = []
+    for shift in (0.25, 1.0, 4.0):
+        study = Study(CONFIG, simulate(noise_sd=0.0))
+        rung = CONFIG.rungs.rung("t128x4")
+        lr = shift * LAW.lr(rung.n_active, 262144, "sp")
+        study.proposals.append(_proposal("fitting", "sp", rung, 262144, lr))
+        study._sweep_oracle("sp")
+        oracles.append(study.results().targets[-1].oracle["sp"])
+    assert [oracle.status for oracle in oracles] == ["interior"] * 3
+    for oracle in oracles:
+        assert oracle.lr == pytest.approx(oracles[0].lr)
+
+
+def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
+    results = run_study(CONFIG, simulate(diverge_above=1e-9))
+    assert not results.complete
+    assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
+    assert all(target.paradigms == () and target.winner is None for target in results.targets)
+    assert results.targets[0].verdict == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert results.trials.diverged > 0
+
+
+class Interrupted(SimulatedLab):
+    stop_at: str
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        if payer == self.stop_at:
+            raise KeyboardInterrupt
+        return super().measure(requests, payer=payer)
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "expected"),
+    [
+        ("fitting", "no proposal of fitting: not made yet"),
+        ("validation", "proposal of fitting trained with 0 of 2 seeds"),
+        ("oracle-mup", "oracle of mup: 0 of 4 learning rates measured"),
+    ],
+)
+def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -> None:
+    lab = Interrupted(CONFIG.rungs, LAW)
+    lab.stop_at = stop_at
+    study = Study(CONFIG, lab)
+    with pytest.raises(KeyboardInterrupt):
+        study.run()
+    results = study.results()
+    assert not results.complete
+    assert f"t96x3 at 262,144 tokens: {expected}" in results.missing
+    assert len(results.targets) == 2
+    if stop_at == "oracle-mup":
+        for target in results.targets:
+            fitting, mutransfer, power = target.paradigms
+            assert fitting.lr_regret is not None
+            assert mutransfer.lr_regret is power.lr_regret is None
+
+
+class Carried(Log):
+    """A role's x2 is worth 0.1 nats."""
+
+    def _read(self, request: Request, horizon: int) -> Measurement:
+        found = super()._read(request, horizon)
+        gain = 0.1 * sum(math.log2(factor) for _, factor in request.role_lrs)
+        return found.model_copy(update={"loss": None if found.loss is None else found.loss - gain})
+
+
+def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> StudyConfig:
+    data = CONFIG.model_dump()
+    rules = changes.pop("rules", {})
+    data["paradigms"]["mutransfer"] |= changes
+    data["paradigms"]["mutransfer"]["rules"] |= rules
+    data["ladder"]["rungs"][-1]["horizons"] = horizons
+    return StudyConfig.model_validate(data)
+
+
+def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> None:
+    config = with_mutransfer((262144, 1048576), rules={"horizon": "fitted"})
+    lab = Carried(config.rungs, LAW, noise_sd=0.0)
+    results = run_study(config, lab)
+    assert results.complete
+    for payer, request in lab.asked:
+        searched = payer.startswith("mutransfer")
+        expected = None if request.parametrization in ("sp", "mup+power") else 0.0 if searched else -LAW.v
+        assert request.horizon_exponent == (expected if not expected else pytest.approx(expected, abs=1e-6))
+    searched = {request.horizons for payer, request in lab.asked if payer == "mutransfer"}
+    assert searched == {(131072, 262144)}
+    for target in results.targets:
+        found = next(p for p in target.paradigms if p.name == "mutransfer")
+        assert found.lr_regret == pytest.approx(0, abs=1e-6)
+        assert found.recipe is not None
+        assert found.recipe.token_factor == pytest.approx((target.tokens / 262144) ** -LAW.v, rel=1e-5)
+
+
+def test_rules_that_a_config_leaves_out_stay_on() -> None:
+    data = CONFIG.model_dump()
+    data["paradigms"]["mutransfer"]["rules"] = {"horizon": "none"}
+    assert StudyConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
+
+
+def test_a_fixed_rule_searches_the_base_horizon_only() -> None:
+    lab = Log(CONFIG.rungs, LAW)
+    run_study(CONFIG, lab)
+    assert {request.horizons for payer, request in lab.asked if payer == "mutransfer"} == {(262144,)}
+
+
+def with_modules(**changes: object) -> StudyConfig:
+    data = CONFIG.model_dump()
+    data["paradigms"]["modules"] = {"roles": ("router", "head"), "max_trials": 20} | changes
+    return StudyConfig.model_validate(data)
+
+
+def test_role_multipliers_are_validated_and_ablated_and_leave_all_else_alone() -> None:
+    config = with_modules()
+    lab = Carried(config.rungs, LAW, noise_sd=0.001)
+    results = run_study(config, lab)
+    multipliers = (("router", 2.0), ("head", 2.0))
+    asked = {payer: {request.role_lrs for p, request in lab.asked if p == payer} for payer, _ in lab.asked}
+    assert asked["validation"] == {(), multipliers}
+    assert asked["oracle-mup"] == asked["mutransfer"] == {()}
+    assert asked["ablation"] == {((role, factor),) for role in ("router", "head") for factor in (2.0, 0.5)}
+    plain = run_study(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    assert [c.minimum for c in results.curves] == [c.minimum for c in plain.curves]
+    for ours, without in zip(results.targets, plain.targets, strict=True):
+        *others, found = ours.paradigms
+        assert [p.model_copy(update={"regret_low": None, "regret_high": None}).loss for p in others] == [
+            p.loss for p in without.paradigms
+        ]
+        assert found.role_lrs == multipliers
+        assert found.loss == pytest.approx(others[1].loss - 0.2, abs=0.01)
+        assert found.recipe is not None and others[1].recipe is not None
+        router, unscaled = (next(s.lr for s in p.recipe.settings if s.kind == "router") for p in (found, others[1]))
+        assert router == pytest.approx(2 * unscaled)
+    assert results.payers["mutransfer+modules"] > results.payers["mutransfer"] == plain.payers["mutransfer"]
+
+
+def test_the_ablation_recovers_what_each_role_is_worth() -> None:
+    results = run_study(with_modules(), Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    targets = [e for e in results.role_effects if e.rung.startswith("t") and not e.others]
+    assert {(e.role, e.factor) for e in targets} == {(role, f) for role in ("router", "head") for f in (2.0, 0.5)}
+    for effect in targets:
+        assert effect.change == pytest.approx(-0.1 * math.log2(effect.factor), abs=0.01)
+        assert effect.low is not None and effect.high is not None and effect.low < effect.change < effect.high
+        assert effect.n_seeds == 2
+
+
+def test_modules_that_change_nothing_take_no_win_away() -> None:
+    config = with_modules(ablate=False)
+    results, plain = (run_study(c, SimulatedLab(CONFIG.rungs, LAW, noise_sd=0.001)) for c in (config, CONFIG))
+    for ours, without in zip(results.targets, plain.targets, strict=True):
+        assert ours.paradigms[-1].role_lrs == ()
+        assert ours.winner == without.winner
+        assert "mutransfer+modules proposes what another does" in ours.verdict
+
+
+def test_results_survive_json() -> None:
+    results = run_study(CONFIG, simulate(), corpus={"digest": "abc"}, environment={"python": "3"})
+    text = results.to_json().replace('"schema"', '"schema_"', 1)
+    assert Results.model_validate_json(text) == results
+    assert results.corpus_digest == "abc"
+    assert results.law is not None
+    assert {curve.rung for curve in results.curves} == {rung.name for rung in CONFIG.rungs}
+
+
+def test_regret_intervals_cover_the_truth() -> None:
+    """True regret is curvature * ln^2(lr / lr*) over seeds; the interval is 90%."""
+    covered = total = 0
+    for seed in range(100):
+        results = run_study(CONFIG, simulate(seed=seed, curvature=0.05))
+        for target in results.targets:
+            for p in target.paradigms[:2]:  # Power has no sweep of its own
+                best = LAW.lr(target.n_active, target.tokens, p.parametrization)
+                truth = 0.05 * math.log(p.lr / best) ** 2
+                assert p.lr_regret_low is not None
+                assert p.lr_regret_high is not None
+                covered += p.lr_regret_low <= truth <= p.lr_regret_high
+                total += 1
+    assert total == 400
+    assert 0.85 <= covered / total <= 0.98
+
+
+def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_one_run() -> None:
+    config = with_mutransfer((131072, 262144))
+    lab = Log(config.rungs, LAW)
+    results = run_study(config, lab)
+    found = [p for target in results.targets for p in target.paradigms if p.name == "mutransfer+power"]
+    assert len({p.lr for p in found}) == 1
+    assert all(p.lr_regret is None and p.parametrization_gap is None and p.regret is not None for p in found)
+    assert all(p.recipe is not None and p.recipe.schedule.startswith("Power: ") for p in found)
+    mutransfer = next(p for p in results.targets[0].paradigms if p.name == "mutransfer")
+    assert found[0].lr == mutransfer.lr
+    assert found[0].cost_flops == mutransfer.cost_flops
+    asked = {r.horizons for payer, r in lab.asked if payer == "validation" and r.parametrization == "mup+power"}
+    assert asked == {(262144,), (131072, 262144)}
+
+
+def test_without_power_two_paradigms_compete() -> None:
+    data = CONFIG.model_dump()
+    data["paradigms"]["power"] = None
+    results = run_study(StudyConfig.model_validate(data), simulate())
+    assert results.complete
+    assert [p.name for p in results.targets[0].paradigms] == ["fitting", "mutransfer"]
+
+
+def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
+    data = CONFIG.model_dump()
+    for rung in data["ladder"]["rungs"][-2:]:
+        rung["continued"] = (1048576,)
+    labs = [Log(CONFIG.rungs, LAW.model_copy(update={"v": 0.6})) for _ in range(2)]
+    before = run_study(CONFIG, labs[0])
+    longer = run_study(StudyConfig.model_validate(data), labs[1])
+    assert longer.complete
+    runs = [{(payer, request._replace(horizons=())) for payer, request in lab.asked} for lab in labs]
+    assert runs[0] == runs[1]
+    chosen = {(t.rung, p.name): p.lr for t in before.targets for p in t.paradigms}
+    for target in longer.targets:
+        for p in target.paradigms:
+            assert p.lr == chosen[target.rung, p.name]
+            assert (target.tokens == 1048576) == (p.flags[0] == "continued: its LR was chosen for 262,144 tokens")

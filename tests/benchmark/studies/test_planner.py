@@ -1,0 +1,116 @@
+"""Plans: what is known before anything runs."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from lrladder.benchmark.commands.plan_table import render
+from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.studies.planner import plan
+from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, run_study
+from lrladder.paradigms.lab import Request
+
+CONFIG = load_config("cpu")
+
+
+def huge() -> StudyConfig:
+    data = CONFIG.model_dump()
+    data["corpus"]["vocab_size"] = 128_000
+    data["ladder"] |= {"head_size": 128, "num_experts": 64, "top_k": 6, "seq_len": 4096, "batch_tokens": 4_194_304}
+    horizon = 4_194_304 * 119_210  # 500 G tokens
+    rungs = [("p", "proxy", 512, 8), ("q", "proxy", 1024, 8), ("t", "target", 2048, 24)]
+    data["ladder"]["rungs"] = [
+        {"name": name, "part": part, "width": width, "depth": depth, "horizons": (horizon,)}
+        for name, part, width, depth in rungs
+    ]
+    data["paradigms"]["mutransfer_proxy"] = "p"
+    return StudyConfig.model_validate(data)
+
+
+def test_the_plan_brackets_what_a_study_runs() -> None:
+    made = plan(CONFIG)
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
+    results = run_study(CONFIG, SimulatedLab(CONFIG.rungs, law))
+    spent = sum(results.payers.values())
+    assert made.planned.flops * 0.99 <= spent <= made.maximum.flops
+    assert made.planned.runs <= results.trials.finished <= made.maximum.runs
+
+
+def test_the_search_grid_is_the_one_that_runs() -> None:
+    asked: list[Request] = []
+
+    class Log(SimulatedLab):
+        def measure(self, requests, *, payer):  # type: ignore[no-untyped-def]
+            asked.extend(requests)
+            return super().measure(requests, payer=payer)
+
+    run_study(CONFIG, Log(CONFIG.rungs, TrueLaw(k=50.0, u=0.4, v=0.3)))
+    planned = {(t.rung, t.parametrization, t.lr, t.horizons) for t in plan(CONFIG).trials if t.lr is not None}
+    assert planned <= {(r.rung, r.parametrization, r.lr, r.horizons) for r in asked}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rules": {"horizon": "fitted"}},
+        {"rules": {"horizon": "none", "decay_horizon": "none"}},
+        {"modules": {"roles": ("router", "head", "embedding"), "max_trials": 11}},
+    ],
+)
+def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object]) -> None:
+    data = CONFIG.model_dump()
+    modules = changes.get("modules")
+    data["paradigms"]["mutransfer"] |= {key: value for key, value in changes.items() if key != "modules"}
+    data["paradigms"]["modules"] = modules
+    config = StudyConfig.model_validate(data)
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
+    lab = Charged(config.rungs, law, noise_sd=0.0)
+    lab.config = config
+    paradigm = make_modules(config) if modules else make_mutransfer(config)
+    paradigm.search(lab, config.rungs)
+    # the search for the LR is priced once, as the runs of both are the same
+    made = [t for t in plan(config).trials if t.payer in ("mutransfer", paradigm.name)]
+    certain = sum(t.runs * t.flops for t in made if not t.extension)
+    assert certain <= lab.cost_flops(paradigm.name) * 1.001
+    assert lab.cost_flops(paradigm.name) <= sum(t.runs * t.flops for t in made) * 1.001
+    roles = [t for t in made if t.purpose == "roles"]
+    assert sum(t.runs for t in roles) == (10 if modules else 0)  # a start, two roles; two seeds
+
+
+class Charged(SimulatedLab):
+    """Charges what the trained lab would."""
+
+    config: StudyConfig
+
+    def flops(self, request: Request) -> float:
+        return sum(t.flops for t in resolve(request, self.config, corpus_digest="", precision="fp32"))
+
+
+def test_a_huge_ladder_is_planned() -> None:
+    made = plan(huge(), corpus_tokens=10**9, workers=8, flops_per_second=4e14)
+    assert made.planned.flops > 1e22
+    assert made.peak_memory_bytes > 1e12
+    assert any("repeats the corpus" in note for note in made.notes)
+    assert made.maximum.seconds > made.planned.seconds > 0
+
+
+def test_cpu_speed_is_the_measured_one() -> None:
+    trial = next(t for t in plan(CONFIG).trials if t.rung == "t128x4" and t.purpose == "validation")
+    assert trial.seconds == pytest.approx(trial.tokens / 9000, rel=0.01)
+
+
+def test_json_and_table() -> None:
+    made = plan(CONFIG, workers=2)
+    data = json.loads(made.to_json())
+    assert data["schema"] == "lrladder.plan/1"
+    assert len(data["trials"]) == len(made.trials)
+    console = Console(file=io.StringIO(), width=160)
+    render(made, console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "t128x4" in text
+    assert "around the proposal" in text
+    assert "AMD EPYC" in text

@@ -1,0 +1,38 @@
+"""Planted spikes are found, with their number, area and length."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrladder.benchmark.training.spikes import WINDOW, find_spikes
+
+
+def _calm(steps: int) -> list[float]:
+    return [4 + 0.01 * value for value in np.random.default_rng(0).uniform(-1, 1, steps)]
+
+
+def test_a_planted_spike_is_measured() -> None:
+    values = _calm(200)
+    values[100:103] = [5.0, 6.0, 4.5]
+    values[150] = 4.3
+    found = find_spikes(values)
+    assert (found.number, found.steps, found.judged) == (2, 4, 200 - WINDOW)
+    assert abs(found.area - (1 + 2 + 0.5 + 0.3)) < 0.05
+
+
+def test_what_cannot_be_judged_is_said() -> None:
+    assert find_spikes([4.0] * 10 + [9.0] + [4.0] * (WINDOW - 11)) == (0, 0.0, 0, 0)
+
+
+@given(shift=st.floats(-10, 10), scale=st.floats(0.1, 100))
+def test_units_do_not_matter(shift: float, scale: float) -> None:
+    values = _calm(120)
+    values[90] = 7.0
+    plain, moved = find_spikes(values), find_spikes([shift + scale * value for value in values])
+    assert (plain.number, plain.steps) == (moved.number, moved.steps) == (1, 1)
+    assert abs(moved.area - scale * plain.area) < 1e-6 * scale
+
+
+@given(st.lists(st.floats(0, 10), min_size=WINDOW + 1, max_size=2 * WINDOW))
+def test_falling_values_never_spike(values: list[float]) -> None:
+    assert find_spikes(sorted(values, reverse=True)).number == 0

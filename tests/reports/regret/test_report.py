@@ -1,0 +1,171 @@
+"""The page as text: complete, safe, self-contained, the same every time."""
+
+import base64
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.studies.regret.config import load_config
+from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.study import run_study
+from lrladder.reports import formats
+from lrladder.reports.regret import page
+from tests.reports.synthetic import build_results, diverged_results, empty_results, rungs, target
+
+CASES = {
+    "full": build_results(),
+    "empty": empty_results(),
+    "diverged": diverged_results(),
+    "no law": build_results(law=None),
+    "no targets": build_results(targets=(), complete=False, missing=("targets t96x3, t128x4",)),
+    "no rungs": empty_results().model_copy(update={"rungs": (), "config": {}, "corpus": {}, "environment": {}}),
+}
+
+
+@pytest.fixture(params=CASES.values(), ids=list(CASES))
+def results(request: pytest.FixtureRequest) -> Results:
+    found: Results = request.param
+    return found
+
+
+def test_every_result_renders_to_one_page(results: Results) -> None:
+    html = page.render(results)
+    assert html.count("<html") == html.count("</html>") == html.count("<h1>") == 1
+    assert html.lstrip().startswith("<!DOCTYPE html>")
+
+
+def test_page_refers_to_nothing_outside_itself(results: Results) -> None:
+    html = page.render(results)
+    html = re.sub(r"<script>.*?</script>", "", html, flags=re.S)
+    references = re.findall(r'(?:src|href|action|data|srcset)\s*=\s*["\']?([^"\'\s>]+)', html)
+    references += re.findall(r"url\(\s*[\"']?([^)\"']+)", html) + re.findall(r"@import\s+(\S+)", html)
+    assert [r for r in references if not r.startswith(("data:", "#"))] == []
+
+
+def test_the_page_lets_no_script_run_but_its_own(results: Results) -> None:
+    html = page.render(results)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert policy is not None
+    assert f"script-src 'sha256-{digest}'" in policy[1].replace("&#43;", "+") and "default-src 'none'" in policy[1]
+
+
+def test_missing_numbers_are_never_printed_as_words(results: Results) -> None:
+    html = page.render(results)
+    outside_pre = re.sub(r"<pre>.*?</pre>", "", html, flags=re.S)
+    texts = [text.strip() for text in re.findall(r">([^<>]*)<", outside_pre)]
+    tokens = {word for text in texts if "loss is nan" not in text for word in re.split(r"[\s\[\],;=]+", text)}
+    assert tokens.isdisjoint({"nan", "NaN", "None", "inf", "-inf"})
+
+
+def test_ids_are_unique(results: Results) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', page.render(results))
+    assert len(ids) == len(set(ids))
+
+
+def test_same_results_give_the_same_bytes(results: Results) -> None:
+    assert page.render(results) == page.render(results)
+
+
+def test_every_target_and_paradigm_has_its_numbers() -> None:
+    results = build_results()
+    html = page.render(results)
+    for scale in results.targets:
+        assert scale.verdict in html
+        assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
+    assert html.count(">Fitting</span>") == html.count(">muTransfer</span>") == 2 * len(results.targets)
+    assert "[13.0, 21.0]" in html  # Fitting's regret, millinats
+
+
+def test_the_recipe_to_set_stands_under_its_target() -> None:
+    config = load_config("cpu")
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
+    results = run_study(config, SimulatedLab(config.rungs, law))
+    html = page.render(results)
+    assert html.count("The recipe to set:") == sum(len(t.paradigms) for t in results.targets)
+    for p in (p for scale in results.targets for p in scale.paradigms):
+        assert p.recipe is not None
+        assert all(f">{s.kind.replace('_', ' ')}</th>" in html for s in p.recipe.settings)
+        assert all(f">{formats.lr(s.lr)}</td>" in html for s in p.recipe.settings)
+    assert "The recipe to set" not in page.render(build_results())  # results of an older version
+
+
+def test_unresolved_oracle_says_so() -> None:
+    html = page.render(build_results())
+    assert "edge of grid" in html
+    assert "minimum bracketed" in html
+
+
+def test_what_is_missing_is_listed() -> None:
+    assert "nothing has been trained" in page.render(empty_results())
+    assert "Missing:" not in page.render(build_results())
+
+
+def test_interrupted_without_a_list_is_still_said() -> None:
+    assert "This report is partial." in page.render(build_results(complete=False))
+
+
+def test_law_stands_next_to_the_published_one() -> None:
+    html = page.render(build_results())
+    assert all(text in html for text in ("0.2219", "0.3509", "2601.05049", "[0.330, 0.470]", "not identified"))
+    assert "No law was fitted" in page.render(build_results(law=None))
+
+
+def test_names_cannot_inject_markup() -> None:
+    hostile = "<script>alert(1)</script>\"'$x_1$"
+    ladder = tuple(r.model_copy(update={"name": hostile}) for r in rungs()[-1:])
+    run = build_results().measurements[-1].model_copy(update={"rung": hostile, "message": hostile})
+    html = page.render(
+        build_results(
+            preset=hostile,
+            config={hostile: hostile},
+            corpus={"source": hostile},
+            environment={hostile: hostile},
+            missing=(hostile,),
+            payers={hostile: 1.0},
+            rungs=ladder,
+            targets=(target(ladder[0], 262144),),
+            measurements=(run,),
+        )
+    )
+    assert html.count("<script") == 1
+    assert "&lt;script&gt;" in html
+
+
+def test_write_replaces_the_page_and_leaves_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "report"
+    page.write(empty_results(), folder)
+    written = page.write(build_results(), folder)
+    assert os.listdir(folder) == ["index.html"]
+    assert written.read_text(encoding="utf-8") == page.render(build_results())
+
+
+def test_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = page.write(build_results(), tmp_path)
+    before = written.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        page.write(empty_results(), tmp_path)
+    assert written.read_bytes() == before
+    assert os.listdir(tmp_path) == ["index.html"]
+
+
+def test_the_page_says_what_the_experts_ran_on() -> None:
+    results = build_results()
+    measured = [
+        m.model_copy(update={"expert_gemm": "torch grouped_mm", "compiled": m.seed == 0}) for m in results.measurements
+    ]
+    runs = {m.trial_id: m.compiled for m in measured}
+    text = page.render(results.model_copy(update={"measurements": tuple(measured)}))
+    assert f"torch grouped_mm ({len(runs)} runs)" in text
+    assert f"{sum(runs.values())} of {len(runs)} runs" in text
+    assert "torch.compile" not in page.render(results)
