@@ -66,9 +66,18 @@ def bench(
     """Training speed beside transformers' Mixtral, a plain loop and this machine's GEMM peak, measured in turns."""
     from lrladder.benchmark.checks.bench.runner import run_bench
     from lrladder.benchmark.environment import default_workers
+    from lrladder.reports.regret.page import write
 
     config = load_config(preset)
-    run_bench(config, out, make_console(), rounds=rounds, steps=steps, workers=workers or default_workers())
+    run_bench(
+        config,
+        out,
+        make_console(),
+        rounds=rounds,
+        steps=steps,
+        workers=workers or default_workers(),
+        write=write,
+    )
 
 
 @app.command(name="gpu-check")

@@ -172,9 +172,13 @@ def fit(
     """Laws of the best learning rate, loss and batch from your own or published runs."""
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
+    from lrladder.reports.fit.page import write
 
     results = fit_file(runs, protocol=protocol)
-    page = save(results, out) if out else None
+    page = None
+    if out:
+        save(results, out)
+        page = write(results, out / "report")
     print(json.dumps(results.summary(), indent=2) if as_json else law_words(results))
     if page and not as_json:
         print(f"Report: {page}")

@@ -64,6 +64,9 @@ def run(
     from lrladder.benchmark.studies.regret.runner import run_benchmark
     from lrladder.benchmark.studies.schedules.runner import run_power_study
     from lrladder.benchmark.training import compiling
+    from lrladder.reports.drift import page as drift_page
+    from lrladder.reports.regret import page as regret_page
+    from lrladder.reports.schedules import page as schedules_page
 
     study = load_study(preset)
     if log:
@@ -73,10 +76,10 @@ def run(
     if not compiled:
         compiling.choose("off")
     if isinstance(study, StudyConfig):
-        raise typer.Exit(run_benchmark(study, out, workers=workers))
+        raise typer.Exit(run_benchmark(study, out, workers=workers, write=regret_page.write))
     if isinstance(study, AxesConfig):
-        raise typer.Exit(run_drift_study(study, out, workers=workers))
-    raise typer.Exit(run_power_study(study, out, workers=workers))
+        raise typer.Exit(run_drift_study(study, out, workers=workers, write=drift_page.write))
+    raise typer.Exit(run_power_study(study, out, workers=workers, write=schedules_page.write))
 
 
 @app.command()
@@ -87,8 +90,9 @@ def extend(
 ) -> None:
     """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
     from lrladder.benchmark.studies.regret.extend import extend as run_longer
+    from lrladder.reports.regret.page import write
 
-    raise typer.Exit(run_longer(folder, tokens, workers=workers))
+    raise typer.Exit(run_longer(folder, tokens, workers=workers, write=write))
 
 
 @app.command()

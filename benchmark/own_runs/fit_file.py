@@ -10,7 +10,6 @@ from lrladder.benchmark.own_runs.cells import Protocol
 from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
-from lrladder.reports.fit.page import write
 
 
 def fit_file(path: Path, *, protocol: Protocol) -> FitResults:
@@ -20,14 +19,13 @@ def fit_file(path: Path, *, protocol: Protocol) -> FitResults:
     return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
 
 
-def save(results: FitResults, out: Path) -> Path:
-    """Write results.json and the report; returns the page. Raises InputError for a folder that holds other results."""
+def save(results: FitResults, out: Path) -> None:
+    """Write results.json. Raises InputError for a folder that holds other results."""
     make_folder(out)
     path = out / "results.json"
     if path.exists() and not _is_same(path, results):
         raise InputError(f"{out} holds results of something else; they are kept: choose another OUT")
     write_text(path, results.to_json())
-    return write(results, out / "report")
 
 
 def load_fit(folder: Path) -> FitResults:

@@ -35,7 +35,7 @@ from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.runner import load_results, run_benchmark
+from lrladder.benchmark.studies.regret.runner import WritePage, load_results, run_benchmark
 from lrladder.benchmark.studies.session import start_worker
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
@@ -46,8 +46,13 @@ TRIALS = 4  # for each count of workers
 SMOKE = "smoke"  # the study whose overhead is measured
 
 
-def run_bench(config: StudyConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int) -> None:
-    """Measure, write `out` as JSON and print a table. Raises InputError without the peer."""
+def run_bench(
+    config: StudyConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int, write: WritePage
+) -> None:
+    """Measure, write `out` as JSON and print a table. Raises InputError without the peer.
+
+    `write` makes a study's report: a whole study is timed too.
+    """
     require_transformers()
     if config.expert_backend == "megablocks" and (reason := unavailable_reason()):
         raise InputError(reason)
@@ -73,7 +78,7 @@ def run_bench(config: StudyConfig, out: Path, console: Console, *, rounds: int, 
         "startup_seconds": startup_seconds(trials[config.rungs[0].name], corpus),
         "worker_speedup": _worker_speedup(config, corpus, workers),
         "workers": workers,
-        **_study_overhead(workers),
+        **_study_overhead(workers, write),
         "environment": environment(gpus=gpu_names()),
     }
     write_text(out, json.dumps(found, indent=2))
@@ -134,11 +139,11 @@ def _sweep_seconds(config: StudyConfig, corpus: Corpus, rung: str, workers: int)
             executor.close()
 
 
-def _study_overhead(workers: int) -> dict[str, float]:
+def _study_overhead(workers: int, write: WritePage) -> dict[str, float]:
     """Of a whole study: the share of its workers' time in which no trial was being trained or read."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        run_benchmark(load_config(SMOKE), Path(folder), workers=workers)
+        run_benchmark(load_config(SMOKE), Path(folder), workers=workers, write=write)
         wall = time.perf_counter() - begun
         trained = {m.trial_id: m.seconds for m in load_results(Path(folder)).measurements}
     return {"overhead_fraction": 1 - sum(trained.values()) / (workers * wall), "study_seconds": wall}

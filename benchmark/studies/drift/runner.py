@@ -1,5 +1,6 @@
 """One drift study in one folder: the same corpus, store and workers as a benchmark's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -19,11 +20,15 @@ from lrladder.benchmark.studies.ending import (
 )
 from lrladder.benchmark.studies.kinds import load_study
 from lrladder.benchmark.studies.session import in_order, open_session
-from lrladder.reports.drift.page import write
 
 
-def run_drift_study(config: AxesConfig, out: Path, *, workers: int | None) -> int:
-    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
+def run_drift_study(
+    config: AxesConfig, out: Path, *, workers: int | None, write: Callable[[AxesResults, Path], Path]
+) -> int:
+    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input.
+
+    `write` makes the report of the results in a folder and returns its page.
+    """
     with open_session(config, out, workers=workers) as session:
         planned = plan_axes(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
         interrupted = False

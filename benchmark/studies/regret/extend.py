@@ -9,10 +9,10 @@ from lrladder.benchmark.folders import write_text
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.studies.kinds import load_study
 from lrladder.benchmark.studies.regret.config import StudyConfig
-from lrladder.benchmark.studies.regret.runner import run_benchmark
+from lrladder.benchmark.studies.regret.runner import WritePage, run_benchmark
 
 
-def extend(folder: Path, tokens: int, *, workers: int | None) -> int:
+def extend(folder: Path, tokens: int, *, workers: int | None, write: WritePage) -> int:
     """Read the targets of the study in `folder` at `tokens` too; returns the exit code. Raises InputError.
 
     What was measured stays; results.json and config.yaml as they were are kept beside the new ones.
@@ -22,7 +22,7 @@ def extend(folder: Path, tokens: int, *, workers: int | None) -> int:
         raise InputError(f"{folder}: only a trained benchmark can be continued")
     longer = continued(config, tokens)
     change = partial(_supersede, folder, config.digest, longer.digest) if longer != config else None
-    return run_benchmark(longer, folder, workers=workers, change=change)
+    return run_benchmark(longer, folder, workers=workers, write=write, change=change)
 
 
 def continued(config: StudyConfig, tokens: int) -> StudyConfig:

@@ -33,25 +33,32 @@ from lrladder.benchmark.studies.session import (
     open_session,
     write_config,
 )
-from lrladder.reports.regret.page import write
+
+WritePage = Callable[[Results, Path], Path]
 
 
 def run_benchmark(
-    config: StudyConfig, out: Path, *, workers: int | None, change: Callable[[], None] | None = None
+    config: StudyConfig,
+    out: Path,
+    *,
+    workers: int | None,
+    write: WritePage,
+    change: Callable[[], None] | None = None,
 ) -> int:
     """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input.
 
+    `write` makes the report of the results in a folder and returns its page.
     `change` makes the folder one of this config; it is called when nothing is left to be refused.
     """
     if config.simulated is not None:
         make_folder(out)
         with lock(out):
-            return _simulate(config, config.simulated, out, make_console())
+            return _simulate(config, config.simulated, out, make_console(), write)
     with open_session(config, out, workers=workers, change=change) as session:
-        return _run_and_report(config, session)
+        return _run_and_report(config, session, write)
 
 
-def _simulate(config: StudyConfig, truth: SimulatedConfig, out: Path, console: Console) -> int:
+def _simulate(config: StudyConfig, truth: SimulatedConfig, out: Path, console: Console, write: WritePage) -> int:
     """The same protocol on losses from a known law. Seconds, so nothing is stored to continue from."""
     if (out / "store.sqlite").exists():
         raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
@@ -68,7 +75,7 @@ def _simulate(config: StudyConfig, truth: SimulatedConfig, out: Path, console: C
     return EXIT_DONE
 
 
-def _run_and_report(config: StudyConfig, session: Session) -> int:
+def _run_and_report(config: StudyConfig, session: Session, write: WritePage) -> int:
     out, console = session.out, session.console
     planned = plan(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
     interrupted = False

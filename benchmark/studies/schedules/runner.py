@@ -1,5 +1,6 @@
 """One Power study in one folder: the same corpus, store and workers as a benchmark's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -20,11 +21,15 @@ from lrladder.benchmark.studies.schedules.planner import plan_power
 from lrladder.benchmark.studies.schedules.results import PowerResults
 from lrladder.benchmark.studies.schedules.study import assemble_power, run_power
 from lrladder.benchmark.studies.session import in_order, open_session
-from lrladder.reports.schedules.page import write
 
 
-def run_power_study(config: PowerStudyConfig, out: Path, *, workers: int | None) -> int:
-    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input."""
+def run_power_study(
+    config: PowerStudyConfig, out: Path, *, workers: int | None, write: Callable[[PowerResults, Path], Path]
+) -> int:
+    """Run or continue the study in `out`; returns the exit code. Raises InputError for bad input.
+
+    `write` makes the report of the results in a folder and returns its page.
+    """
     with open_session(config, out, workers=workers) as session:
         planned = plan_power(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
         interrupted = False

@@ -11,6 +11,7 @@ from lrladder.benchmark.studies.planner import plan
 from lrladder.benchmark.studies.regret.config import load_config, parse_config
 from lrladder.benchmark.studies.regret.runner import load_results, run_benchmark
 from lrladder.paradigms.lab import Request
+from lrladder.reports.regret.page import write
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=1000, mup_drift=0.1)
 
@@ -129,7 +130,7 @@ def test_the_12b_ladder_is_what_it_says():
 
 
 def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_was_trained(tmp_path, capsys):
-    assert run_benchmark(CONFIG, tmp_path, workers=1) == 0
+    assert run_benchmark(CONFIG, tmp_path, workers=1, write=write) == 0
     results = load_results(tmp_path)
     assert (results.complete, results.lab, results.trials.trained_now) == (True, "simulated", 0)
     assert str(results.corpus["source"]).startswith("SIMULATED: losses come from a known law")
@@ -145,7 +146,7 @@ def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_wa
 def test_a_folder_of_trained_runs_is_not_overwritten_by_simulated_ones(tmp_path):
     (tmp_path / "store.sqlite").touch()
     with pytest.raises(InputError, match="holds a study that was trained"):
-        run_benchmark(CONFIG, tmp_path, workers=1)
+        run_benchmark(CONFIG, tmp_path, workers=1, write=write)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
 from lrladder.benchmark.studies.regret.runner import run_benchmark
 from lrladder.benchmark.studies.watcher import Snapshot, Watcher, best_lrs
 from lrladder.paradigms.lab import Measurement, Request
+from lrladder.reports.regret.page import write
 from tests.benchmark.lab.fake_runner import fake_measurements
 
 SMOKE = load_config("smoke")
@@ -212,7 +213,7 @@ def test_status_of_a_simulated_study_for_people_and_for_scripts(
 ) -> None:
     study = load_study("moe12b")
     assert isinstance(study, StudyConfig)
-    run_benchmark(study, tmp_path, workers=1)
+    run_benchmark(study, tmp_path, workers=1, write=write)
     capsys.readouterr()
     found = json.loads(_command(capsys, monkeypatch, "status", str(tmp_path), "--json"))
     assert found["complete"] and found["ended"] and found["missing"] == [] and found["running"] == []
