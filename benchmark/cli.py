@@ -3,6 +3,8 @@
 import io
 import signal
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -11,11 +13,27 @@ from lrladder.benchmark.errors import InputError
 
 app = typer.Typer(
     name="lrladder",
-    help="Which learning rate for a large MoE, and which way of finding it can be trusted at that scale.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lrladder {metadata.version('lr-ladder')}")
+        raise typer.Exit
+
+
+@app.callback()
+def lrladder(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """Which learning rate for a large MoE, and which way of finding it can be trusted at that scale."""
+
+
 for part in (studies, questions, machine):
     app.add_typer(part.app)
 
