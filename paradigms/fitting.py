@@ -7,8 +7,9 @@ from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, ParametrizationName, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.paradigm import NoProposal, Proposal
-from lrladder.paradigms.sweep.bracket import Cell, SearchSpec, search_brackets
+from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.grid import SearchSpec
 
 
 class Fitting:

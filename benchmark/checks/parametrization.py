@@ -8,16 +8,12 @@ from rich.table import Table
 
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import StudyConfig
-from lrladder.benchmark.training.recipe import (
-    Recipe,
-    kind_of,
-    meta_model,
-    trial_recipe,
-)
+from lrladder.benchmark.training.recipe import kind_of, meta_model, trial_recipe
 from lrladder.models.parameters import tag_of
 from lrladder.paradigms.lab import Request
 

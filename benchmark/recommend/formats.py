@@ -4,8 +4,8 @@ import json
 from typing import Literal
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.recipe import Recipe, Setting
 from lrladder.benchmark.recommend.study import Advice
-from lrladder.benchmark.training.recipe import Recipe, Setting
 
 SCHEMA = "lrladder.recipe/1"
 Format = Literal["torch", "deepspeed", "json"]

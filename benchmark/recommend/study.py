@@ -7,18 +7,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.studies.regret.config import StudyConfig
 from lrladder.benchmark.studies.regret.results import CurveResult, Results
 from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, make_power
-from lrladder.benchmark.training.recipe import Recipe, proposal_recipe
+from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import ParametrizationName, Rung
-from lrladder.paradigms.mutransfer.horizon import searched_horizons
+from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.paradigm import NoProposal, Proposal
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve

@@ -15,8 +15,8 @@ from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.training import memory
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName, Request
-from lrladder.paradigms.mutransfer.horizon import searched_horizons
-from lrladder.paradigms.sweep.bracket import grid_lr
+from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
+from lrladder.paradigms.sweep.grid import grid_lr
 
 SCHEMA = "lrladder.plan/1"
 Purpose = Literal["search", "roles", "validation", "oracle"]

@@ -1,9 +1,8 @@
 """How muTransfer carries the LR over to another token horizon, by the rule that the study's parametrization applies."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -11,18 +10,11 @@ from scipy import stats
 from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.sweep.curve import Curve
 
-HorizonRule = Literal["none", "sde", "power", "fitted"]
-
 SD_FLOOR = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
 Z90 = float(stats.norm.ppf(0.95))
 # Published exponents of tokens lie in [-0.51, 0.31] (arXiv 2408.13359, 2503.04715). Assumption: without a rule the
 # exponent is within this of 0, and a fitted one that is less sure says nothing
 UNKNOWN_EXPONENT = 0.5
-
-
-def searched_horizons(rule: HorizonRule, horizons: Sequence[int]) -> tuple[int, ...]:
-    """The proxy's horizons to search: with a rule of known exponent the base's, its longest, says all."""
-    return (max(horizons),) if rule in ("sde", "power") else tuple(horizons)
 
 
 @dataclass(frozen=True)

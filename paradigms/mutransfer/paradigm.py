@@ -12,13 +12,8 @@ from lrladder.paradigms.lab import (
     Rung,
 )
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES, drift_half_width, widen
-from lrladder.paradigms.mutransfer.horizon import (
-    UNKNOWN_EXPONENT,
-    Exponent,
-    HorizonRule,
-    fit_exponent,
-    searched_horizons,
-)
+from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, Exponent, fit_exponent
+from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule, searched_horizons
 from lrladder.paradigms.mutransfer.roles import (
     RoleLrs,
     RoleSearchSpec,
@@ -26,8 +21,9 @@ from lrladder.paradigms.mutransfer.roles import (
     search_roles,
 )
 from lrladder.paradigms.paradigm import NoProposal, Proposal
-from lrladder.paradigms.sweep.bracket import Cell, SearchSpec, search_brackets
+from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.grid import SearchSpec
 
 
 class _Answer(NamedTuple):

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from lrladder.paradigms.lab import (
     Lab,
@@ -18,26 +17,12 @@ from lrladder.paradigms.sweep.curve import (
     open_side,
     sweep,
 )
+from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
 
 Cell = tuple[str, int]  # rung name, horizon in tokens
 
 MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
 MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
-
-
-class SearchSpec(Protocol):
-    """Look at `points` LRs of the grid lr_guess * factor**k, extended in at most `max_extensions` rounds."""
-
-    @property
-    def lr_guess(self) -> float: ...
-    @property
-    def factor(self) -> float: ...
-    @property
-    def points(self) -> int: ...
-    @property
-    def max_extensions(self) -> int: ...
-    @property
-    def seeds(self) -> tuple[int, ...]: ...
 
 
 @dataclass
@@ -119,11 +104,6 @@ def search_brackets(
     curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
     noise = pooled_noise(curves.values())
     return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
-
-
-def grid_lr(spec: SearchSpec, k: int) -> float:
-    """The k-th LR of the grid. Always computed this way, so that equal LRs are equal trials."""
-    return float(spec.lr_guess * spec.factor**k)
 
 
 def _extend(grid: list[int], cells: list[Readings]) -> list[int]:

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.studies.counts import TrialCounts
-from lrladder.benchmark.training.recipe import Recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 
 SCHEMA = "lrladder.results/1"

@@ -20,7 +20,8 @@ from lrladder.paradigms.lab import (
 )
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
-from lrladder.paradigms.sweep.bracket import grid_lr, search_brackets
+from lrladder.paradigms.sweep.bracket import search_brackets
+from lrladder.paradigms.sweep.grid import grid_lr
 
 
 class _Recorder:

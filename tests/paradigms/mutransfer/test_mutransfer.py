@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.paradigms.lab import Measurement, Request
 from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
-from lrladder.paradigms.mutransfer.horizon import fit_exponent, searched_horizons
+from lrladder.paradigms.mutransfer.horizon import fit_exponent
+from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.mutransfer.roles import Noise, least_gain
 from lrladder.paradigms.paradigm import NoProposal

@@ -6,7 +6,8 @@ import pytest
 
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.paradigms.lab import Measurement
-from lrladder.paradigms.sweep.bracket import collect, grid_lr, search_brackets
+from lrladder.paradigms.sweep.bracket import collect, search_brackets
+from lrladder.paradigms.sweep.grid import grid_lr
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35)
 
