@@ -22,5 +22,5 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 def tag_of(param: nn.Parameter, name: str) -> Tag:
     tag = getattr(param, "tag", None)
     if not isinstance(tag, Tag):
-        raise ValueError(f"parameter {name} has no role; make it with models.roles.parameter")
+        raise ValueError(f"parameter {name} has no role; make it with models.parameters.parameter")
     return tag

@@ -29,7 +29,7 @@ class Executor(Protocol):
 
 
 class TrainedLab:
-    """Implements `paradigms.base.Lab`. `trained_now` and `failed` say what this process did."""
+    """Implements `paradigms.lab.Lab`. `trained_now` and `failed` say what this process did."""
 
     def __init__(
         self,

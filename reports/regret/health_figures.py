@@ -52,6 +52,9 @@ def stability(results: Results) -> str | None:
             for axes, rung in zip(row, rungs, strict=True):
                 _metric(axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span)
             row[0].set_ylabel(metric.title)
+            row[0].set_ylim(
+                bottom=0
+            )  # none of SHOWN can be negative; once all panels are drawn, as it fixes the top too
         for axes, rung in zip(grid[0], rungs, strict=True):
             axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
@@ -75,7 +78,6 @@ def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
         **BAND,
     )
     axes.set(xlabel="", ylabel="", xlim=span)
-    axes.set_ylim(bottom=0)  # none of SHOWN can be negative
     axes.yaxis.set_major_locator(MaxNLocator(4))
     power_axis(axes, *span)
 
@@ -97,7 +99,7 @@ def features(results: Results) -> str | None:
     with style():
         figure = Figure(figsize=(WIDTH, 3.4))
         over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
-        figure.subplots_adjust(0.05, 0.17, 0.995, 0.8, wspace=0.32)
+        figure.subplots_adjust(0.05, 0.17, 0.995, 0.8, wspace=0.44)
         _over_width(over_width, change)
         if target is not None:
             colors = colors_of(results)
