@@ -23,12 +23,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lrladder.models.hooks import (
-    Call,
-    attention_logits,
-    calls_of,
-    inside,
-)
+from lrladder.models.hooks import Call, attention_logits, calls_of, inside
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import Built, param_groups
 from lrladder.models.shape import ModelShape

@@ -11,12 +11,7 @@ import torch
 from torch import Tensor
 
 from lrladder.models.experts.reference import swiglu
-from lrladder.models.hooks import (
-    Call,
-    attention_logits,
-    calls_of,
-    inside,
-)
+from lrladder.models.hooks import Call, attention_logits, calls_of, inside
 from lrladder.models.parameters import linear, tag_of
 from lrladder.models.roles import Role
 from lrladder.models.transformer import Block, Transformer

@@ -10,14 +10,7 @@ from torch import nn
 
 from lrladder.models.parameters import tag_of
 from lrladder.models.roles import Role
-from lrladder.models.rules import (
-    AT_BASE,
-    Ratios,
-    Rule,
-    Rules,
-    TokenRule,
-    rule,
-)
+from lrladder.models.rules import AT_BASE, Ratios, Rule, Rules, TokenRule, rule
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
 

@@ -6,23 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from lrladder.benchmark.commands.options import (
-    OWN,
-    AsJson,
-    Folder,
-    Preset,
-    Size,
-    finite,
-)
+from lrladder.benchmark.commands.options import OWN, AsJson, Folder, Preset, Size, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.schedules import (
-    POWER_A,
-    POWER_B,
-    POWER_LR_MAX,
-    DecayShape,
-    Kind,
-)
+from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
 from lrladder.benchmark.studies.kinds import schema_of
 from lrladder.benchmark.studies.regret.config import load_config
 

@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lrladder.benchmark.commands.options import (
-    AsJson,
-    Folder,
-    Preset,
-    Workers,
-    finite,
-)
+from lrladder.benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.drift.config import AxesConfig

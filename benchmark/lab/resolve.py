@@ -6,10 +6,7 @@ from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
-from lrladder.models.rules import (
-    STANDARD,
-    Rules,
-)
+from lrladder.models.rules import STANDARD, Rules
 from lrladder.paradigms.lab import ParametrizationName, Request
 
 

@@ -7,12 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from lrladder.paradigms.lab import (
-    Measurement,
-    ParametrizationName,
-    Request,
-    Rung,
-)
+from lrladder.paradigms.lab import Measurement, ParametrizationName, Request, Rung
 
 DECAY_FRACTION = 0.2  # of each horizon, after its branch from the trunk; the study's default
 # Loss at the best LR, nats: Chinchilla's fit, arXiv 2203.15556. Only its trend matters here.

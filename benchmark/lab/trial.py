@@ -9,11 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
-from lrladder.models.rules import (
-    Rules,
-    TokenRule,
-    token_rule,
-)
+from lrladder.models.rules import Rules, TokenRule, token_rule
 from lrladder.models.shape import ModelShape
 
 SPEC_VERSION = 3  # raised when the meaning of a specification changes, so that old results are not reused

@@ -5,12 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from lrladder.benchmark.own_runs.cells import (
-    Protocol,
-    RunCell,
-    all_cells,
-    choose_batch,
-)
+from lrladder.benchmark.own_runs.cells import Protocol, RunCell, all_cells, choose_batch
 from lrladder.benchmark.own_runs.fit_results import (
     BatchProtocol,
     BatchResult,

@@ -11,12 +11,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.fit import law_points, loss_points
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.paradigms.extrapolation import far_flags
-from lrladder.paradigms.laws.law import (
-    Law,
-    LawPoint,
-    Prediction,
-    fit_law,
-)
+from lrladder.paradigms.laws.law import Law, LawPoint, Prediction, fit_law
 from lrladder.paradigms.laws.loss_law import fit_loss_law
 
 SWEEP_LRS = 3  # that bracket a minimum

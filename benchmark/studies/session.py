@@ -14,12 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.environment import (
-    cuda_devices,
-    default_workers,
-    gpu_bytes,
-    gpu_names,
-)
+from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_bytes, gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, write_text
 from lrladder.benchmark.lab import loggers

@@ -15,12 +15,7 @@ import numpy.typing as npt
 
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.training.sources import (
-    FORMAT,
-    TextFiles,
-    TokenFiles,
-    stable_hash,
-)
+from lrladder.benchmark.training.sources import FORMAT, TextFiles, TokenFiles, stable_hash
 
 Ids = npt.NDArray[np.int64]
 

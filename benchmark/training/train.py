@@ -5,14 +5,7 @@ from pathlib import Path
 from statistics import fmean
 
 from lrladder.benchmark.lab.trial import Trial, branch_point
-from lrladder.benchmark.training.checkpoints import (
-    MAX_BYTES,
-    Reading,
-    Stored,
-    live_state,
-    save,
-    size_of,
-)
+from lrladder.benchmark.training.checkpoints import MAX_BYTES, Reading, Stored, live_state, save, size_of
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.loop import Diverged, Log, Run
 from lrladder.benchmark.training.metrics import validate

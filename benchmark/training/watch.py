@@ -12,12 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from lrladder.benchmark.training.spikes import find_spikes
-from lrladder.models.observation import (
-    Metrics,
-    feature_metrics,
-    observe,
-    rms_by_role,
-)
+from lrladder.models.observation import Metrics, feature_metrics, observe, rms_by_role
 
 EVERY = 16  # steps between probes
 PROBE_WINDOWS = 4  # of the validation windows, the same for all trials of a study

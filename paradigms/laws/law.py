@@ -14,13 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lrladder.paradigms.laws.design import (
-    MIN_SPAN,
-    Column,
-    LawPoint,
-    Place,
-    Size,
-)
+from lrladder.paradigms.laws.design import MIN_SPAN, Column, LawPoint, Place, Size
 from lrladder.paradigms.laws.regression import LEVEL, Regression
 
 __all__ = ["Exponent", "Law", "LawPoint", "Prediction", "fit_law"]

@@ -6,12 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrladder.paradigms.laws.design import (
-    Design,
-    LawPoint,
-    Place,
-    Size,
-)
+from lrladder.paradigms.laws.design import Design, LawPoint, Place, Size
 from lrladder.paradigms.laws.posterior import Labels, Posterior, fit_posterior
 
 Array = NDArray[np.float64]

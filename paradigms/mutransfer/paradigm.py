@@ -5,21 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from lrladder.paradigms.extrapolation import far_flags
-from lrladder.paradigms.lab import (
-    Lab,
-    ParametrizationName,
-    Request,
-    Rung,
-)
+from lrladder.paradigms.lab import Lab, ParametrizationName, Request, Rung
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES, drift_half_width, widen
 from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, Exponent, fit_exponent
 from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule, searched_horizons
-from lrladder.paradigms.mutransfer.roles import (
-    RoleLrs,
-    RoleSearchSpec,
-    residual_noise,
-    search_roles,
-)
+from lrladder.paradigms.mutransfer.roles import RoleLrs, RoleSearchSpec, residual_noise, search_roles
 from lrladder.paradigms.paradigm import NoProposal, Proposal
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve

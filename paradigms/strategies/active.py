@@ -16,12 +16,7 @@ from numpy.typing import NDArray
 
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import fit_law
-from lrladder.paradigms.strategies.book import (
-    Block,
-    Book,
-    GridSpec,
-    fixed_lrs,
-)
+from lrladder.paradigms.strategies.book import Block, Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.search import LawSearch, curves_of, points_of
 from lrladder.paradigms.strategies.surrogate import REACH, ROUNDING, Surrogate
 from lrladder.paradigms.sweep.bracket import Cell

@@ -9,12 +9,7 @@ import numpy as np
 from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.strategies.book import Book, GridSpec, fixed_lrs
-from lrladder.paradigms.strategies.search import (
-    GRID,
-    Choice,
-    curves_of,
-    full_grid,
-)
+from lrladder.paradigms.strategies.search import GRID, Choice, curves_of, full_grid
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 

@@ -15,12 +15,7 @@ from lrladder.paradigms.strategies.baselines import (
     Refitted,
     TpeSearch,
 )
-from lrladder.paradigms.strategies.search import (
-    Economy,
-    FullGrid,
-    SearchFactor,
-    Strategy,
-)
+from lrladder.paradigms.strategies.search import Economy, FullGrid, SearchFactor, Strategy
 
 TRIALS = (3, 5)  # of tuning at the target
 

@@ -11,13 +11,7 @@ from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.paradigm import NoProposal
-from lrladder.paradigms.strategies.book import (
-    OPENING,
-    Block,
-    Book,
-    GridSpec,
-    fixed_lrs,
-)
+from lrladder.paradigms.strategies.book import OPENING, Block, Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.branches import predicted_curves
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve

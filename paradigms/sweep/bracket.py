@@ -4,19 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lrladder.paradigms.lab import (
-    Lab,
-    Measurement,
-    ParametrizationName,
-    Request,
-)
-from lrladder.paradigms.sweep.curve import (
-    Curve,
-    Sweep,
-    fit_curve,
-    open_side,
-    sweep,
-)
+from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
+from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
 
 Cell = tuple[str, int]  # rung name, horizon in tokens

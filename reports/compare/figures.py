@@ -13,15 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.reports.compare.side_by_side import Study, frame
-from lrladder.reports.drawing import (
-    INK,
-    MUTED,
-    paradigm_colors,
-    paradigm_name,
-    plain,
-    style,
-    to_svg,
-)
+from lrladder.reports.drawing import INK, MUTED, paradigm_colors, paradigm_name, plain, style, to_svg
 from lrladder.reports.formats import short
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")

@@ -8,12 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.regret.results import (
-    SCHEMA,
-    ParadigmResult,
-    Results,
-    TargetResult,
-)
+from lrladder.benchmark.studies.regret.results import SCHEMA, ParadigmResult, Results, TargetResult
 from lrladder.benchmark.studies.regret.runner import load_results
 from lrladder.reports.index import held
 from lrladder.reports.regret import analysis

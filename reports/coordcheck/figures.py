@@ -9,12 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.reports.drawing import (
-    INK,
-    power_axis,
-    style,
-    to_svg,
-)
+from lrladder.reports.drawing import INK, power_axis, style, to_svg
 
 WIDTH = 11.0  # inches
 _PALETTES = {"ours": "flare", "standard": "crest"}

@@ -7,15 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from lrladder.benchmark.checks.coordcheck import (
-    FACTORS,
-    KINDS,
-    LENGTH,
-    SEQUENCES,
-    Arm,
-    Check,
-    Result,
-)
+from lrladder.benchmark.checks.coordcheck import FACTORS, KINDS, LENGTH, SEQUENCES, Arm, Check, Result
 from lrladder.models.coordcheck import BAND, Axis
 from lrladder.reports.coordcheck.figures import coordinates, log2
 from lrladder.reports.formats import fixed

@@ -9,25 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lrladder.benchmark.studies.drift.config import OFF
-from lrladder.benchmark.studies.drift.results import (
-    AxesResults,
-    AxisResult,
-    PointResult,
-    VariantResult,
-)
+from lrladder.benchmark.studies.drift.results import AxesResults, AxisResult, PointResult, VariantResult
 from lrladder.paradigms.lab import Measurement
-from lrladder.reports.drawing import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    PURPLE,
-    power_axis,
-    style,
-    to_svg,
-)
+from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, power_axis, style, to_svg
 from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches

@@ -13,15 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from lrladder.benchmark.own_runs.fit import law_points
 from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
 from lrladder.paradigms.laws.law import fit_law
-from lrladder.reports.drawing import (
-    INK,
-    MUTED,
-    PAPER,
-    plain,
-    power_axis,
-    style,
-    to_svg,
-)
+from lrladder.reports.drawing import INK, MUTED, PAPER, plain, power_axis, style, to_svg
 from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches

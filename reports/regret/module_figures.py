@@ -6,16 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrladder.benchmark.studies.regret.results import Results, RoleEffect
-from lrladder.reports.drawing import (
-    BLUE,
-    INK,
-    MUTED,
-    ORANGE,
-    WIDTH,
-    plain,
-    style,
-    to_svg,
-)
+from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, plain, style, to_svg
 
 
 def shown_effects(results: Results) -> list[RoleEffect]:

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from lrladder.benchmark.studies.regret.results import ParadigmResult, Results, TargetResult
 from lrladder.benchmark.studies.regret.scoring.noise import target_noises
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
-from lrladder.reports.formats import (
-    fixed,
-    lr,
-    millinats,
-    short,
-)
+from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health
 from lrladder.reports.regret.module_figures import shown_effects
 

@@ -12,16 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from lrladder.benchmark.studies.schedules.config import SCHEDULES
 from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, PowerResults
 from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B, SEQ_LEN
-from lrladder.reports.drawing import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    ORANGE,
-    power_axis,
-    style,
-    to_svg,
-)
+from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, power_axis, style, to_svg
 from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches

@@ -11,12 +11,7 @@ from lrladder.benchmark.studies.schedules.results import LawFit, PowerResults, S
 from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B
 from lrladder.reports.formats import fixed, lr, millinats
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
-from lrladder.reports.schedules.figures import (
-    NAMES,
-    best_lrs,
-    over_horizons,
-    regrets,
-)
+from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
 
 
 def write(results: PowerResults, folder: Path) -> Path:

@@ -8,15 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lrladder.benchmark.schedules import (
-    POWER_A,
-    POWER_B,
-    POWER_LR_MAX,
-    Reference,
-    ScheduleConfig,
-    factor,
-    power_lr,
-)
+from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, Reference, ScheduleConfig, factor, power_lr
 
 BATCH, WARM = 10, 100
 AT = Reference(batch_tokens=BATCH, tokens=500)

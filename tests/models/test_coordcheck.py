@@ -10,17 +10,7 @@ from hypothesis import strategies as st
 from mup.coord_check import _get_coord_data
 from scipy import stats
 
-from lrladder.models.coordcheck import (
-    BAND,
-    Recorder,
-    Settings,
-    Slope,
-    fit_slope,
-    grow,
-    is_judged,
-    passes,
-    trace,
-)
+from lrladder.models.coordcheck import BAND, Recorder, Settings, Slope, fit_slope, grow, is_judged, passes, trace
 from lrladder.models.parametrization import Built, build, param_groups
 from lrladder.models.rules import MUTRANSFER
 from lrladder.models.shape import ModelShape

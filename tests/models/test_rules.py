@@ -7,16 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrladder.models.roles import Role, Tag
-from lrladder.models.rules import (
-    MUTRANSFER,
-    STANDARD,
-    Ratios,
-    Rule,
-    Rules,
-    TokenRule,
-    rule,
-    token_rule,
-)
+from lrladder.models.rules import MUTRANSFER, STANDARD, Ratios, Rule, Rules, TokenRule, rule, token_rule
 
 RATIO = st.floats(0.25, 64)
 BASE_WIDTH, BASE_HIDDEN, BASE_DEPTH = 32, 48, 2

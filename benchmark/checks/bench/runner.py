@@ -22,13 +22,7 @@ from lrladder.benchmark.checks.bench.steps import (
     seconds_per_step,
     startup_seconds,
 )
-from lrladder.benchmark.environment import (
-    cuda_devices,
-    environment,
-    gpu_names,
-    keep_freed_memory,
-    train_alone,
-)
+from lrladder.benchmark.environment import cuda_devices, environment, gpu_names, keep_freed_memory, train_alone
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, write_text
 from lrladder.benchmark.lab.resolve import resolve

@@ -5,12 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from lrladder.benchmark.config.parts import (
-    CorpusConfig,
-    OptimizerConfig,
-    SearchConfig,
-    Strict,
-)
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, SearchConfig, Strict
 from lrladder.benchmark.config.text import config_digest
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig

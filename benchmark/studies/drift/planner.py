@@ -4,12 +4,7 @@ from collections.abc import Iterator
 
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.studies.drift.config import AxesConfig, parametrization_name
-from lrladder.benchmark.studies.planner import (
-    Plan,
-    Sweep,
-    plan_sweeps,
-    search_sweep,
-)
+from lrladder.benchmark.studies.planner import Plan, Sweep, plan_sweeps, search_sweep
 from lrladder.paradigms.lab import Request
 
 

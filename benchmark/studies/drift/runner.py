@@ -12,12 +12,7 @@ from lrladder.benchmark.studies.drift.config import OFF, AxesConfig, parametriza
 from lrladder.benchmark.studies.drift.planner import plan_axes
 from lrladder.benchmark.studies.drift.results import AxesResults, VariantResult
 from lrladder.benchmark.studies.drift.study import assemble_axes, run_axes
-from lrladder.benchmark.studies.ending import (
-    exit_code,
-    load_document,
-    show_counts,
-    stored_measurements,
-)
+from lrladder.benchmark.studies.ending import exit_code, load_document, show_counts, stored_measurements
 from lrladder.benchmark.studies.kinds import load_study
 from lrladder.benchmark.studies.session import in_order, open_session
 

@@ -13,13 +13,7 @@ from lrladder.benchmark.studies.drift.config import (
     base_value,
     parametrization_name,
 )
-from lrladder.benchmark.studies.drift.drift import (
-    Drift,
-    Optimum,
-    Scatter,
-    fit_drift,
-    pooled_scatter,
-)
+from lrladder.benchmark.studies.drift.drift import Drift, Optimum, Scatter, fit_drift, pooled_scatter
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.results import (
     Against,
@@ -30,13 +24,7 @@ from lrladder.benchmark.studies.drift.results import (
     Verdict,
 )
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.sweep.bracket import (
-    Cell,
-    Readings,
-    collect,
-    pooled_noise,
-    search_brackets,
-)
+from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, pooled_noise, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 
 # Octaves of the best LR per doubling that theory or published sweeps expect without the rule

@@ -6,12 +6,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.counts import count_trials
 from lrladder.benchmark.studies.regret.config import StudyConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import (
-    CurveResult,
-    LawResult,
-    Results,
-    RungResult,
-)
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, Results, RungResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import (
     compare,

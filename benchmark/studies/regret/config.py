@@ -18,12 +18,7 @@ from lrladder.benchmark.config.parts import (
     Seed,
     Strict,
 )
-from lrladder.benchmark.config.text import (
-    config_digest,
-    parse_yaml,
-    read_preset,
-    validate,
-)
+from lrladder.benchmark.config.text import config_digest, parse_yaml, read_preset, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base, Ladder, Rung

@@ -12,13 +12,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.store import lock
-from lrladder.benchmark.studies.ending import (
-    exit_code,
-    load_document,
-    millinats,
-    show_counts,
-    stored_measurements,
-)
+from lrladder.benchmark.studies.ending import exit_code, load_document, millinats, show_counts, stored_measurements
 from lrladder.benchmark.studies.planner import plan
 from lrladder.benchmark.studies.regret.assembly import assemble
 from lrladder.benchmark.studies.regret.config import SimulatedConfig, StudyConfig, load_config

@@ -12,12 +12,7 @@ from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import Results
 from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
 from lrladder.paradigms.fitting import Fitting
-from lrladder.paradigms.lab import (
-    Lab,
-    Measurement,
-    ParametrizationName,
-    Request,
-)
+from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import search_brackets

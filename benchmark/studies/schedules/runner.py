@@ -8,13 +8,7 @@ from rich.table import Table
 
 from lrladder.benchmark.environment import environment, gpu_names
 from lrladder.benchmark.folders import write_text
-from lrladder.benchmark.studies.ending import (
-    exit_code,
-    load_document,
-    millinats,
-    show_counts,
-    stored_measurements,
-)
+from lrladder.benchmark.studies.ending import exit_code, load_document, millinats, show_counts, stored_measurements
 from lrladder.benchmark.studies.kinds import load_study
 from lrladder.benchmark.studies.schedules.config import SCHEDULES, PowerStudyConfig
 from lrladder.benchmark.studies.schedules.planner import plan_power

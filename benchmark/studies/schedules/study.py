@@ -9,12 +9,7 @@ from scipy import stats
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.schedules.config import (
-    SCHEDULES,
-    FamilyConfig,
-    PowerStudyConfig,
-    ScheduleName,
-)
+from lrladder.benchmark.studies.schedules.config import SCHEDULES, FamilyConfig, PowerStudyConfig, ScheduleName
 from lrladder.benchmark.studies.schedules.regret import AtLr, Weights, at_lr
 from lrladder.benchmark.studies.schedules.results import (
     Against,
@@ -26,13 +21,7 @@ from lrladder.benchmark.studies.schedules.results import (
     Setting,
 )
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.laws.power import (
-    SEQ_LEN,
-    PowerFit,
-    PowerPoint,
-    fit_by_paper,
-    fit_by_regression,
-)
+from lrladder.paradigms.laws.power import SEQ_LEN, PowerFit, PowerPoint, fit_by_paper, fit_by_regression
 from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 

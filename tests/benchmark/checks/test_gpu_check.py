@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lrladder.benchmark.checks.gpu_check import (
-    Step,
-    first_rungs,
-    gpu_check,
-    run_steps,
-    steps,
-)
+from lrladder.benchmark.checks.gpu_check import Step, first_rungs, gpu_check, run_steps, steps
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.planner import plan
 from lrladder.benchmark.studies.regret.config import load_config

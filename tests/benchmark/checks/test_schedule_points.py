@@ -8,21 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrladder.benchmark.checks.schedule_points import (
-    PowerLaw,
-    borders,
-    draw,
-    sparkline,
-)
+from lrladder.benchmark.checks.schedule_points import PowerLaw, borders, draw, sparkline
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.schedules import (
-    POWER_A,
-    POWER_B,
-    POWER_LR_MAX,
-    POWER_SEQ_LEN,
-    Kind,
-)
+from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, POWER_SEQ_LEN, Kind
 
 LAW = PowerLaw(POWER_A, POWER_B, POWER_LR_MAX)
 BATCH = 1024 * POWER_SEQ_LEN

@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.own_runs.cells import cells
-from lrladder.benchmark.own_runs.replay import (
-    Replay,
-    replay,
-    score_choice,
-    tasks,
-)
+from lrladder.benchmark.own_runs.replay import Replay, replay, score_choice, tasks
 from lrladder.benchmark.own_runs.runs import Runs, load_runs
 from lrladder.paradigms.strategies.search import Choice
 from lrladder.reports.fit.replay_table import frame, summarise, write

@@ -12,12 +12,7 @@ import yaml
 from rich.console import Console
 
 from lrladder.benchmark.cli import main
-from lrladder.benchmark.commands.status_view import (
-    EVERY,
-    state,
-    view,
-    watch,
-)
+from lrladder.benchmark.commands.status_view import EVERY, state, view, watch
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial

@@ -13,12 +13,7 @@ from tokenizers import Tokenizer
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training import corpus as corpus_module
-from lrladder.benchmark.training.corpus import (
-    Corpus,
-    _spread,
-    load,
-    prepare,
-)
+from lrladder.benchmark.training.corpus import Corpus, _spread, load, prepare
 from lrladder.benchmark.training.sources import END_OF_TEXT, TextFiles, _split
 
 SEQ_LEN = 8

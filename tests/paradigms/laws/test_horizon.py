@@ -5,12 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrladder.paradigms.laws.horizon import (
-    HorizonLaw,
-    fit_horizon,
-    fit_horizons,
-    interval,
-)
+from lrladder.paradigms.laws.horizon import HorizonLaw, fit_horizon, fit_horizons, interval
 
 TOKENS = np.array([1.0, 2.0, 4.0, 8.0]) * 1e9
 

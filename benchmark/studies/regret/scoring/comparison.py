@@ -14,12 +14,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import StudyConfig
 from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import (
-    Noises,
-    Point,
-    SeedNoise,
-    label,
-)
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, SeedNoise, label
 from lrladder.benchmark.studies.regret.scoring.verdicts import Difference, judge
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName

@@ -13,12 +13,7 @@ from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.studies.drift.config import AxesConfig
-from lrladder.benchmark.studies.drift.drift import (
-    Drift,
-    Optimum,
-    fit_drift,
-    pooled_scatter,
-)
+from lrladder.benchmark.studies.drift.drift import Drift, Optimum, fit_drift, pooled_scatter
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.planner import plan_axes
 from lrladder.benchmark.studies.drift.results import AxesResults

@@ -19,12 +19,7 @@ from lrladder.benchmark.studies.schedules.regret import at_lr
 from lrladder.benchmark.studies.schedules.results import PowerResults
 from lrladder.benchmark.studies.schedules.study import assemble_power, run_power
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
-from lrladder.paradigms.laws.power import (
-    SEQ_LEN,
-    PowerPoint,
-    fit_by_paper,
-    fit_by_regression,
-)
+from lrladder.paradigms.laws.power import SEQ_LEN, PowerPoint, fit_by_paper, fit_by_regression
 from lrladder.paradigms.sweep.bracket import Readings
 from lrladder.reports.schedules.page import render
 
