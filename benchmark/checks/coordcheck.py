@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.models import parametrization
 from lrladder.models.coordcheck import (
     BAND,
@@ -135,7 +135,7 @@ def _as_json(check: Check) -> dict[str, Any]:
 
 
 def check(
-    config: StudyConfig, *, steps: int, seeds: int, on_axis: Callable[[Axis], None] = lambda axis: None
+    config: RegretConfig, *, steps: int, seeds: int, on_axis: Callable[[Axis], None] = lambda axis: None
 ) -> Result:
     """Measure and judge both parametrizations along every axis that the base has. Raises InputError if too large."""
     base, settings = config.base.shape, probe_settings(config)
@@ -154,7 +154,7 @@ def check(
     return Result(config.name, base, rules, settings, steps, seeds, arms["ours"], arms["standard"], same)
 
 
-def probe_settings(config: StudyConfig) -> Settings:
+def probe_settings(config: RegretConfig) -> Settings:
     """The study's optimizer at a fraction of its LR guess."""
     optimizer = config.optimizer
     return Settings(
@@ -223,7 +223,7 @@ def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> s
     return f"not resolved from {BAND:g}: more seeds would tell"
 
 
-def _build(config: StudyConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
+def _build(config: RegretConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
     return parametrization.build(
         rules,
         shape,
@@ -234,13 +234,13 @@ def _build(config: StudyConfig, rules: Rules, shape: ModelShape, seed: int) -> B
     )
 
 
-def _table(config: StudyConfig, rules: Rules, axis: Axis) -> dict[str, Rule]:
+def _table(config: RegretConfig, rules: Rules, axis: Axis) -> dict[str, Rule]:
     with torch.device("meta"):
         model = Transformer(grow(config.base.shape, axis, max(FACTORS)))
     return parametrization.rule_table(rules, model, config.base.shape, embedding_std=config.optimizer.embedding_std)
 
 
-def _refuse_large(config: StudyConfig, axes: Sequence[Axis]) -> None:
+def _refuse_large(config: RegretConfig, axes: Sequence[Axis]) -> None:
     shapes = [grow(config.base.shape, axis, max(FACTORS)) for axis in axes]
     largest = max(shape.n_total + shape.n_embedding for shape in shapes)
     if largest > MAX_PARAMETERS:

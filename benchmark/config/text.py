@@ -33,7 +33,7 @@ def read_preset(preset: str) -> str:
         return (resources.files("lrladder.benchmark") / "presets" / f"{preset}.yaml").read_text()
     path = Path(preset)
     if path.suffix not in {".yaml", ".yml"}:
-        raise InputError(f"preset {preset!r} is unknown{_suggest(preset, preset_names())}; a file must end in .yaml")
+        raise InputError(f"preset {preset!r} is unknown{suggest(preset, preset_names())}; a file must end in .yaml")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -62,7 +62,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key}{_suggest(str(first['loc'][-1]), _known_keys(model))}"
+        return f"unknown key {key}{suggest(str(first['loc'][-1]), _known_keys(model))}"
     if first["type"] == "missing":
         return f"key {key} is missing"
     message = first["msg"].removeprefix("Value error, ")
@@ -79,6 +79,7 @@ def _known_keys(model: type[BaseModel]) -> list[str]:
     return keys
 
 
-def _suggest(word: str, known: list[str]) -> str:
+def suggest(word: str, known: list[str]) -> str:
+    """The rest of a message that refuses a word: the one that was perhaps meant, else all that are known."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(set(known)))}"

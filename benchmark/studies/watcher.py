@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.lab.trial_log import LogState, read_state
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.kinds import SCHEMAS, AnyStudy, load_study
-from lrladder.benchmark.studies.plans import parametrizations_of, plan_of
-from lrladder.benchmark.studies.regret.results import SCHEMA
+from lrladder.benchmark.studies.kinds import KINDS, kind_of, load_study, plan_of
 from lrladder.paradigms.lab import Measurement
 
 
@@ -69,7 +68,7 @@ class Watcher:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._study: AnyStudy | None = None
+        self._study: StudyConfig | None = None
         self._config: int | None = None  # when it was written, ns
         self._runs: tuple[int, int] | None = None
         self._done: dict[Path, LogState] = {}
@@ -134,7 +133,7 @@ class Watcher:
         """Rung and parametrization by which the study knows a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
-            found = labels_of(state.trial, self._study, parametrizations_of(self._study))
+            found = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
             self._labels[key] = [(label.rung, label.parametrization) for label in found]
         return self._labels.get(key, [])
 
@@ -218,7 +217,7 @@ def _results(folder: Path) -> tuple[dict[str, Any], int]:
     path = folder / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *SCHEMAS):
+        if not isinstance(data, dict) or data.get("schema") not in {kind.schema for kind in KINDS.values()}:
             raise ValueError("not of a study")
         return data, path.stat().st_mtime_ns
     except FileNotFoundError:

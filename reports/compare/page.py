@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrladder.benchmark.studies.regret.results import SIMULATED, ParadigmResult
+from lrladder.benchmark.studies.regret.results import ParadigmResult
+from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.reports import formats
 from lrladder.reports.compare.figures import regret_by_size
 from lrladder.reports.compare.side_by_side import (

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.models.coordcheck import fit_slope
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.regret import analysis
@@ -53,12 +53,12 @@ def value(m: Measurement, key: str) -> float | None:
     return m.metrics[top] / below if top in m.metrics and below else None
 
 
-def deepest(results: Results, m: Measurement) -> str:
+def deepest(results: RegretResults, m: Measurement) -> str:
     """The feature that the final norm gets."""
     return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
 
 
-def own_runs(results: Results) -> Iterator[tuple[int, str, Measurement]]:
+def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
     """(target's place, paradigm, run) of every proposal that was trained, each seed a run."""
     proposed = analysis.proposals(results)
     places = {(t.rung, t.tokens): i for i, t in enumerate(results.targets)}
@@ -82,7 +82,7 @@ def spread(values: Sequence[float]) -> Cell | None:
     return Cell(fmean(values), min(values), max(values), len(values)) if values else None
 
 
-def at_own_lr(results: Results) -> list[dict[tuple[str, str], Cell]]:
+def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Cell]]:
     """For each target, by paradigm and metric, over the seeds of its proposal."""
     found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
     for place, name, m in own_runs(results):
@@ -92,7 +92,7 @@ def at_own_lr(results: Results) -> list[dict[tuple[str, str], Cell]]:
     return [{key: cell for key, values in target.items() if (cell := spread(values))} for target in found]
 
 
-def swept(results: Results, metrics: Sequence[Metric]) -> pd.DataFrame:
+def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
     """One row per run of a sweep and metric, at each rung's longest horizon: rung, parametrization, log2_lr, value."""
     longest = {rung.name: max(rung.horizons) for rung in results.rungs}
     rows = [
@@ -118,7 +118,7 @@ class Sensitivity(NamedTuple):
     diverged_from: float | None  # lowest LR at which any run diverged
 
 
-def sensitivities(results: Results) -> list[Sensitivity]:
+def sensitivities(results: RegretResults) -> list[Sensitivity]:
     """Two per rung at its longest horizon, where they share three LRs and both are best inside of these."""
     proposed = {(t.rung, p.parametrization, p.lr) for t in results.targets for p in t.paradigms}
     found = []
@@ -151,7 +151,7 @@ def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequenc
     return spread(values)
 
 
-def at_best_lr(results: Results, parametrization: str) -> list[Measurement]:
+def at_best_lr(results: RegretResults, parametrization: str) -> list[Measurement]:
     """At each rung's longest horizon, the runs at the swept LR of the lowest mean loss."""
     found = []
     for rung in results.rungs:
@@ -185,7 +185,7 @@ class Slope(NamedTuple):
         return "growing" if self.slope > 0 else "shrinking"
 
 
-def width_slope(results: Results, runs: Sequence[Measurement], values: Sequence[float]) -> Slope | None:
+def width_slope(results: RegretResults, runs: Sequence[Measurement], values: Sequence[float]) -> Slope | None:
     """Of log2 value against log2 width. None below three widths. Depth may grow with width: the ladder's own."""
     widths = {rung.name: rung.width for rung in results.rungs}
     sizes = [widths[m.rung] for m in runs]
@@ -195,7 +195,7 @@ def width_slope(results: Results, runs: Sequence[Measurement], values: Sequence[
     return Slope(*fit, len(sizes)) if math.isfinite(fit.slope) else None
 
 
-def feature_rows(results: Results) -> pd.DataFrame:
+def feature_rows(results: RegretResults) -> pd.DataFrame:
     """Change of the last features of each run at its rung's best LR: rung, width, parametrization, seed, value."""
     widths = {rung.name: rung.width for rung in results.rungs}
     rows = [
@@ -207,7 +207,7 @@ def feature_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rung", "width", "parametrization", "seed", "value"])
 
 
-def metric_rows(results: Results, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
+def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
     """All metrics of a family at one target, at every paradigm's own LR: paradigm, seed, name (after `/`), value."""
     rows = [
         (name, m.seed, key.removeprefix(prefix), seen)
@@ -219,7 +219,7 @@ def metric_rows(results: Results, prefix: str, target: tuple[str, int]) -> pd.Da
     return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
 
 
-def all_rows(results: Results) -> pd.DataFrame:
+def all_rows(results: RegretResults) -> pd.DataFrame:
     """Every metric of every run at its paradigm's own LR."""
     rows = [
         (m.rung, m.horizon, name, m.seed, key, seen)
@@ -229,7 +229,7 @@ def all_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rung", "horizon", "paradigm", "seed", "metric", "value"])
 
 
-def steady_rows(results: Results, target: tuple[str, int]) -> pd.DataFrame:
+def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:
     """Update-to-weight ratio by role over its steady state, at every paradigm's own LR, as `metric_rows`."""
     rows = []
     for _, name, m in own_runs(results):

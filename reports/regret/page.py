@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from lrladder.benchmark.studies.regret.results import SIMULATED, Results, RoleEffect
+from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
+from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
 from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures
@@ -37,7 +38,7 @@ ORACLE_STATUS = {
 }
 
 
-def render(results: Results) -> str:
+def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
     drawn = {
         "bowls": bowls.loss_against_lr(results),
@@ -81,7 +82,7 @@ def render(results: Results) -> str:
     )
 
 
-def _readings(results: Results) -> dict[str, object]:
+def _readings(results: RegretResults) -> dict[str, object]:
     """One sentence for each figure, or several for a section."""
     return {
         "cost": readings.cost(results),
@@ -97,18 +98,18 @@ def _readings(results: Results) -> dict[str, object]:
     }
 
 
-def _schedules(results: Results) -> dict[str, str]:
+def _schedules(results: RegretResults) -> dict[str, str]:
     """In words, by paradigm, at the last target."""
     last = results.targets[-1].paradigms if results.targets else ()
     return {p.name: p.recipe.schedule for p in last if p.recipe and p.recipe.schedule}
 
 
-def write(results: Results, folder: Path) -> Path:
+def write(results: RegretResults, folder: Path) -> Path:
     """Write the report of a study to folder/index.html."""
     return write_page(render(results), folder)
 
 
-def _data(results: Results) -> dict[str, dict[str, str]]:
+def _data(results: RegretResults) -> dict[str, dict[str, str]]:
     """What each figure shows, as a CSV to download."""
     effects = [effect.model_dump() for effect in results.role_effects]
     frames = {

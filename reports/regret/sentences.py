@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from lrladder.benchmark.studies.regret.results import ParadigmResult, Results, TargetResult
+from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
 from lrladder.benchmark.studies.regret.scoring.noise import target_noises
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 from lrladder.reports.formats import fixed, lr, millinats, short
@@ -11,7 +11,7 @@ from lrladder.reports.regret import analysis, health
 from lrladder.reports.regret.module_figures import shown_effects
 
 
-def cost(results: Results) -> str:
+def cost(results: RegretResults) -> str:
     """Regret and price at the largest target."""
     target = max(results.targets, key=lambda t: (t.n_active, t.tokens), default=None)
     known = [p for p in target.paradigms if p.regret is not None] if target else []
@@ -30,7 +30,7 @@ def _place(target: TargetResult) -> str:
     return f"{target.rung}, {short(target.tokens)} tokens"
 
 
-def curves(results: Results) -> str:
+def curves(results: RegretResults) -> str:
     panels = analysis.panels(results)
     interior = sum(curve.status == "interior" for curve in results.curves)
     lost = sum(m.verdict == "diverged" for m in results.measurements)
@@ -40,7 +40,7 @@ def curves(results: Results) -> str:
     )
 
 
-def law(results: Results) -> str:
+def law(results: RegretResults) -> str:
     found = results.law
     if found is None:
         return "No law was fitted."
@@ -51,7 +51,7 @@ def law(results: Results) -> str:
     )
 
 
-def transfer(results: Results) -> str:
+def transfer(results: RegretResults) -> str:
     """Drift per doubling of width from the smallest rung to the largest, with the ends' intervals added up."""
     frame = analysis.drift(results)
     parts = []
@@ -69,7 +69,7 @@ def transfer(results: Results) -> str:
     return f"The best learning rate moves by {'; '.join(parts)}. Depth may grow with width."
 
 
-def _difference(results: Results, first: ParadigmResult, second: ParadigmResult) -> str | None:
+def _difference(results: RegretResults, first: ParadigmResult, second: ParadigmResult) -> str | None:
     """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known."""
     if first.loss is None or second.loss is None:
         return None
@@ -83,7 +83,7 @@ def _difference(results: Results, first: ParadigmResult, second: ParadigmResult)
     return f"{millinats(difference)} {interval} millinats, {word}, n = {second.n_seeds} seeds"
 
 
-def schedules(results: Results) -> Iterator[str]:
+def schedules(results: RegretResults) -> Iterator[str]:
     """muTransfer under its own schedule and under Power, target by target."""
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
@@ -93,7 +93,7 @@ def schedules(results: Results) -> Iterator[str]:
                 yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
 
 
-def stability(results: Results) -> str:
+def stability(results: RegretResults) -> str:
     """LR sensitivity at the largest rung where both were swept."""
     found = health.sensitivities(results)
     if not found:
@@ -111,7 +111,7 @@ def stability(results: Results) -> str:
     )
 
 
-def boundary(results: Results) -> str:
+def boundary(results: RegretResults) -> str:
     """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
     runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
     parts = []
@@ -125,7 +125,7 @@ def boundary(results: Results) -> str:
     return f"Divergence: {'; '.join(parts)}." if parts else ""
 
 
-def features(results: Results) -> str:
+def features(results: RegretResults) -> str:
     """Does the feature change stay constant over width?"""
     parts = []
     for name in ("mup", "sp"):
@@ -142,7 +142,7 @@ def features(results: Results) -> str:
     return f"Change of the last features at each rung's best learning rate: {'; '.join(parts)}."
 
 
-def modules(results: Results) -> Iterator[str]:
+def modules(results: RegretResults) -> Iterator[str]:
     """The conclusion on module-wise tuning, with its evidence."""
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
@@ -157,7 +157,7 @@ def modules(results: Results) -> Iterator[str]:
             yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
 
 
-def ablation(results: Results) -> str:
+def ablation(results: RegretResults) -> str:
     """Which single multipliers move the loss at targets outside their interval."""
     targets = {t.rung for t in results.targets}
     effects = [e for e in shown_effects(results) if e.rung in targets and e.low is not None and e.high is not None]
@@ -172,7 +172,7 @@ def ablation(results: Results) -> str:
     )
 
 
-def trained_on(results: Results) -> dict[str, str]:
+def trained_on(results: RegretResults) -> dict[str, str]:
     """What the runs were computed with, by name; empty where nothing was trained."""
     runs = {m.trial_id: m for m in results.measurements if m.expert_gemm is not None}
     if not runs:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.benchmark.studies.schedules.config import SCHEDULES
-from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, PowerResults
+from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES
+from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, SchedulesResults
 from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B, SEQ_LEN
 from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, power_axis, style, to_svg
 from lrladder.reports.formats import short
@@ -21,7 +21,7 @@ NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
 MARKERS = "osD^vP"
 
 
-def best_lrs(results: PowerResults, family: str) -> str | None:
+def best_lrs(results: SchedulesResults, family: str) -> str | None:
     """WSD's best LR against tokens by batch, and divided by the batch; None without a bracketed one."""
     found = [c for c in results.cells if (c.family, c.schedule) == (family, "wsd") and c.lr_best is not None]
     if not found:
@@ -81,7 +81,7 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
         power_axis(panel, *panel.get_ylim(), vertical=True)
 
 
-def over_horizons(results: PowerResults, family: str, base_batch: int) -> str | None:
+def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> str | None:
     """Loss of each schedule above WSD tuned at every cell, tuned there and at its one setting; at the base batch."""
     cells = [c for c in results.cells if (c.family, c.batch_tokens) == (family, base_batch)]
     tuned = {(c.n_active, c.tokens): c.loss for c in cells if c.schedule == "wsd" and c.loss is not None}
@@ -103,7 +103,7 @@ def over_horizons(results: PowerResults, family: str, base_batch: int) -> str | 
 
 
 def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | None]) -> None:
-    for schedule in SCHEDULES:
+    for schedule in SCHEDULE_NAMES:
         own = sorted((c for c in cells if c.schedule == schedule), key=lambda c: c.tokens)
         for name, dashes in (("tuned", "-"), ("one setting", "--")):
             points = [(c.tokens, c.loss if name == "tuned" else c.one_loss) for c in own]
@@ -114,16 +114,16 @@ def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | Non
                 panel.plot(np.log2(x), y, dashes, color=COLOURS[schedule], marker="o", ms=3.5, lw=1.2, label=label)
 
 
-def regrets(results: PowerResults, family: str) -> str | None:
+def regrets(results: SchedulesResults, family: str) -> str | None:
     """Cost of the one setting at every cell, one panel a schedule."""
     cells = [c for c in results.cells if c.family == family and c.regret is not None]
     if not cells:
         return None
     with style():
         figure = Figure(figsize=(WIDTH, 3.0))
-        panels = figure.subplots(1, len(SCHEDULES), squeeze=False, sharey=True)[0]
+        panels = figure.subplots(1, len(SCHEDULE_NAMES), squeeze=False, sharey=True)[0]
         figure.subplots_adjust(0.06, 0.17, 0.995, 0.9, wspace=0.06)
-        for panel, schedule in zip(panels, SCHEDULES, strict=True):
+        for panel, schedule in zip(panels, SCHEDULE_NAMES, strict=True):
             here = [c for c in cells if c.schedule == schedule]
             _regret(panel, here, sorted({c.batch_tokens for c in cells}))
             panel.set_title(NAMES[schedule], loc="left", color=INK)

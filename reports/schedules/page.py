@@ -6,22 +6,22 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from lrladder.benchmark.studies.schedules.config import PowerStudyConfig
-from lrladder.benchmark.studies.schedules.results import LawFit, PowerResults, Setting
+from lrladder.benchmark.studies.schedules.config import SchedulesConfig
+from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults, Setting
 from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B
 from lrladder.reports.formats import fixed, lr, millinats
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
 
 
-def write(results: PowerResults, folder: Path) -> Path:
+def write(results: SchedulesResults, folder: Path) -> Path:
     """Write the report to folder/index.html."""
     return write_page(render(results), folder)
 
 
-def render(results: PowerResults) -> str:
+def render(results: SchedulesResults) -> str:
     """The whole page as text; the same results give the same bytes."""
-    config = PowerStudyConfig.model_validate(results.config)
+    config = SchedulesConfig.model_validate(results.config)
     names = [family.name for family in config.families]
     drawn = {
         name: {
@@ -91,11 +91,11 @@ def law_sentence(fit: LawFit) -> str:
     return f"{how}: {', '.join(parts)}, n = {fit.n}; {published}.{flags}"
 
 
-def cells(results: PowerResults) -> pd.DataFrame:
+def cells(results: SchedulesResults) -> pd.DataFrame:
     """One row per schedule, model, batch and horizon."""
     return pd.DataFrame([cell.model_dump(exclude={"flags"}) for cell in results.cells])
 
 
-def measurements(results: PowerResults) -> pd.DataFrame:
+def measurements(results: SchedulesResults) -> pd.DataFrame:
     """One row per run and horizon."""
     return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

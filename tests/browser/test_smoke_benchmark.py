@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lrladder.benchmark.studies.regret.runner import load_results
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.stored import load_results
 from lrladder.reports.pdf import find_browser
 from tests.browser.chromium import open_in_chromium, requested_urls
 from tests.paths import ROOT
@@ -155,7 +156,7 @@ def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cach
     assert _stop_after(_start(tmp_path, cache), 3, signal.SIGTERM) == 130  # a scheduler's way
     (tmp_path / "results.json").unlink()
     assert _stop_after(_start(tmp_path, cache), 8, signal.SIGKILL) == -signal.SIGKILL
-    killed = load_results(tmp_path)  # what `status` and `report` show of it
+    killed = load_results(tmp_path, REGRET)  # what `status` and `report` show of it
     assert killed.complete is False
     assert killed.trials.finished >= 13
     _finish(_start(tmp_path, cache))

@@ -136,6 +136,6 @@ def test_only_a_trained_benchmark_can_be_extended(tmp_path: Path, refused: Refus
 
 
 def test_report_of_a_folder_without_or_with_damaged_results(tmp_path: Path, refused: Refusals) -> None:
-    assert "does not exist" in refused("report", str(tmp_path))
+    assert "holds no results" in refused("report", str(tmp_path))
     (tmp_path / "results.json").write_text("{")
     assert "cannot be read" in refused("status", str(tmp_path))

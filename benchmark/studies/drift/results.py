@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from lrladder.benchmark.documents import Document, Frozen
-from lrladder.benchmark.studies.counts import TrialCounts
+from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.studies.drift.config import AxisName
-from lrladder.paradigms.lab import Measurement
+from lrladder.benchmark.studies.results import StudyResults
 
 SCHEMA = "lrladder.axes/1"
 Verdict = Literal["holds", "does not hold", "not decided"]
@@ -58,18 +57,8 @@ class AxisResult(Frozen):
     sentence: str
 
 
-class AxesResults(Document):
+class DriftResults(StudyResults):
     schema_: str = SCHEMA
-    preset: str
-    config_digest: str
-    corpus_digest: str
-    complete: bool
-    missing: tuple[str, ...]
-    trials: TrialCounts
     holds_within: float
     axes: tuple[AxisResult, ...]
-    measurements: tuple[Measurement, ...]
     flops: float
-    config: dict[str, object]
-    corpus: dict[str, object]
-    environment: dict[str, str]

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.counts import TrialCounts, count_trials
 from lrladder.benchmark.studies.drift.config import (
     OFF,
-    AxesConfig,
     AxisConfig,
     AxisName,
+    DriftConfig,
     base_value,
     parametrization_name,
 )
@@ -17,12 +16,13 @@ from lrladder.benchmark.studies.drift.drift import Drift, Optimum, Scatter, fit_
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.results import (
     Against,
-    AxesResults,
     AxisResult,
+    DriftResults,
     PointResult,
     VariantResult,
     Verdict,
 )
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Lab, Measurement
 from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, pooled_noise, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
@@ -39,6 +39,7 @@ EXPECTED: dict[AxisName, tuple[float, str]] = {
 }
 
 
+PAYER = "axes"
 _AGAINST = {
     "less": "moves less than off",
     "more": "moves more than off",
@@ -47,48 +48,37 @@ _AGAINST = {
 }
 
 
-def run_axes(config: AxesConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
-    """Axis by axis, so that an interrupted study has whole axes."""
-    for axis in config.axes:
-        cells = {rung.name: rung.horizons for rung in config.points(axis)}
-        for variant in axis.variants:
-            if on_stage:
-                on_stage(f"{axis.axis}: {variant}")
-            search_brackets(
-                lab, cells, config.search, payer="axes", parametrization=parametrization_name(axis.axis, variant)
-            )
+class DriftStudy:
+    """One study on a lab."""
+
+    def __init__(self, config: DriftConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
+        self.config, self.lab, self._on_stage = config, lab, on_stage
+
+    def run(self) -> None:
+        """Axis by axis, so that an interrupted study has whole axes."""
+        for axis in self.config.axes:
+            cells = {rung.name: rung.horizons for rung in self.config.points(axis)}
+            for variant in axis.variants:
+                self._on_stage(f"{axis.axis}: {variant}")
+                name = parametrization_name(axis.axis, variant)
+                search_brackets(self.lab, cells, self.config.search, payer=PAYER, parametrization=name)
+
+    def results(self, found: Found) -> DriftResults:
+        """What is known so far."""
+        return assemble(self.config, found, flops=self.lab.cost_flops(PAYER))
 
 
-def assemble_axes(
-    config: AxesConfig,
-    *,
-    measurements: Sequence[Measurement],
-    flops: float = 0.0,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    trained_now: int = 0,
-) -> AxesResults:
+def assemble(config: DriftConfig, found: Found, *, flops: float = 0.0) -> DriftResults:
     """Results from whatever has been measured."""
     scatter = pooled_scatter(
-        _optima(config, axis, name, measurements) for axis in config.axes for name in axis.variants
+        _optima(config, axis, name, found.measurements) for axis in config.axes for name in axis.variants
     )
-    axes = tuple(_axis(config, axis, measurements, scatter) for axis in config.axes)
-    missing = tuple(_missing(axes))
-    counts: TrialCounts = count_trials(measurements, trained_now=trained_now)
-    return AxesResults(
-        preset=config.name,
-        config_digest=config.digest,
-        corpus_digest=str((corpus or {}).get("digest", "")),
-        complete=not missing,
-        missing=missing,
-        trials=counts,
+    axes = tuple(_axis(config, axis, found.measurements, scatter) for axis in config.axes)
+    return DriftResults(
+        **found.common(config, tuple(_missing(axes))),
         holds_within=config.holds_within,
         axes=axes,
-        measurements=tuple(measurements),
         flops=flops,
-        config=config.model_dump(mode="json"),
-        corpus=dict(corpus or {}),
-        environment=dict(environment or {}),
     )
 
 
@@ -100,7 +90,7 @@ def _missing(axes: Sequence[AxisResult]) -> Iterator[str]:
                 yield f"{axis.axis}, {variant.name}: {', '.join(lacking)}"
 
 
-def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measurement], scatter: Scatter) -> AxisResult:
+def _axis(config: DriftConfig, axis: AxisConfig, measurements: Sequence[Measurement], scatter: Scatter) -> AxisResult:
     found = {name: _variant(config, axis, name, measurements, scatter) for name in axis.variants}
     variants = tuple(
         variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
@@ -116,7 +106,7 @@ def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measureme
 
 
 def _variant(
-    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement], scatter: Scatter
+    config: DriftConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement], scatter: Scatter
 ) -> VariantResult:
     points = _points(config, axis, name, measurements)
     drift = fit_drift(_optima(config, axis, name, measurements), scatter=scatter)
@@ -135,7 +125,7 @@ def _variant(
 
 
 def _points(
-    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]
+    config: DriftConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]
 ) -> tuple[PointResult, ...]:
     parametrization = parametrization_name(axis.axis, name)
     found = [m for m in measurements if m.parametrization == parametrization]
@@ -146,7 +136,7 @@ def _points(
     )
 
 
-def _optima(config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> list[Optimum]:
+def _optima(config: DriftConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> list[Optimum]:
     return [
         Optimum(math.log2(point.ratio), math.log2(point.lr_best), point.sd_ln_lr / math.log(2))
         for point in _points(config, axis, name, measurements)
@@ -154,7 +144,7 @@ def _optima(config: AxesConfig, axis: AxisConfig, name: str, measurements: Seque
     ]
 
 
-def _values(config: AxesConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, int]]:
+def _values(config: DriftConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, int]]:
     for rung in config.points(axis):
         for horizon in rung.horizons:
             yield rung, horizon, horizon if axis.axis == "horizon" else int(rung.name.rsplit("-", 1)[1])

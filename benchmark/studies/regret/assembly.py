@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, Results, RungResult
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import (
     compare,
@@ -17,6 +16,7 @@ from lrladder.benchmark.studies.regret.scoring.comparison import (
     seed_means,
 )
 from lrladder.benchmark.studies.regret.scoring.noise import SeedNoise, target_noises
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
 from lrladder.paradigms.paradigm import Proposal
@@ -28,30 +28,22 @@ PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ab
 
 
 def assemble(
-    config: StudyConfig,
+    config: RegretConfig,
+    found: Found,
     *,
-    measurements: Sequence[Measurement],
     proposals: Sequence[Proposal] = (),
     reasons: Mapping[str, str] | None = None,
     payers: Mapping[str, float] | None = None,
     law: Law | None = None,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    trained_now: int = 0,
-) -> Results:
+) -> RegretResults:
     """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
-    payers, corpus, ladder = payers or {}, corpus or {}, config.rungs
+    payers, ladder, measurements = payers or {}, config.rungs, found.measurements
     noises = target_noises(measurements, {rung.name for rung in ladder.targets})
     noise = noises.of()
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
-    return Results(
-        preset=config.name,
+    return RegretResults(
+        **found.common(config, missing),
         lab="trained" if config.simulated is None else "simulated",
-        config_digest=config.digest,
-        corpus_digest=str(corpus.get("digest", "")),
-        complete=not missing,
-        missing=missing,
-        trials=count_trials(measurements, trained_now=trained_now),
         seed_noise=noise.sd,
         seed_noise_df=noise.df,
         rungs=tuple(_rung(rung) for rung in ladder),
@@ -63,15 +55,11 @@ def assemble(
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
-        measurements=tuple(measurements),
         payers=dict(payers),
-        config=config.model_dump(mode="json"),
-        corpus=dict(corpus),
-        environment=dict(environment or {}),
     )
 
 
-def competitors(config: StudyConfig) -> tuple[str, ...]:
+def competitors(config: RegretConfig) -> tuple[str, ...]:
     """The paradigms of a study."""
     absent = {
         "mutransfer+power": config.paradigms.power is None,
@@ -81,7 +69,7 @@ def competitors(config: StudyConfig) -> tuple[str, ...]:
 
 
 def _missing(
-    config: StudyConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
+    config: RegretConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
 ) -> Iterator[str]:
     for m in {m.trial_id: m for m in measurements if m.verdict == "failed"}.values():
         yield f"failed run: {m.rung}, {m.parametrization}, lr {m.lr:.4g}, seed {m.seed}: {m.message or 'no message'}"
@@ -104,7 +92,7 @@ def _missing(
 
 
 def _unfinished_oracle(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     rung: Rung,
     horizon: int,
@@ -137,7 +125,7 @@ def _rung(rung: Rung) -> RungResult:
     )
 
 
-def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
+def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
     """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
     proxies = {rung.name for rung in config.rungs.proxies}
     for name in ORACLES:
@@ -148,7 +136,9 @@ def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> I
             yield _curve(rung, horizon, name, cell.fit(noise=noise))
 
 
-def _target_curves(config: StudyConfig, measurements: Sequence[Measurement], noise: SeedNoise) -> Iterator[CurveResult]:
+def _target_curves(
+    config: RegretConfig, measurements: Sequence[Measurement], noise: SeedNoise
+) -> Iterator[CurveResult]:
     """The oracle's, on losses averaged over the seeds; `n` counts runs."""
     for rung in config.rungs.targets:
         for horizon in rung.read:

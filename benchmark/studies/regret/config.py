@@ -10,19 +10,18 @@ from pydantic import (
 )
 
 from lrladder.benchmark.config.parts import (
-    CorpusConfig,
-    OptimizerConfig,
     PowerConfig,
     RoleSearchConfig,
     SearchConfig,
     Seed,
     Strict,
 )
-from lrladder.benchmark.config.text import config_digest, parse_yaml, read_preset, validate
+from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
@@ -94,17 +93,12 @@ class SimulatedConfig(Strict):
         return self.law.model_copy(update={"mup_base": base.shape.n_active, "mup_tokens": base.tokens})
 
 
-class StudyConfig(Strict):
-    """One study: corpus, ladder, training, search and validation."""
+class RegretConfig(StudyConfig):
+    """One regret study: its ladder, the paradigms that search on its proxies, and how its targets are scored."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    corpus: CorpusConfig = CorpusConfig()
     ladder: LadderConfig
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig
     paradigms: ParadigmsConfig
     validation: ValidationConfig = ValidationConfig()
-    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
     simulated: SimulatedConfig | None = None  # instead of training
 
     @model_validator(mode="after")
@@ -172,9 +166,6 @@ class StudyConfig(Strict):
         by_power = rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
         return {"sp": STANDARD, "mup": rules, "mup+power": by_power}[parametrization]
 
-    def base_of(self, rung: Rung) -> Base:
-        return self.base
-
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         power = self.paradigms.power
         if parametrization != "mup+power" or power is None:
@@ -202,19 +193,14 @@ class StudyConfig(Strict):
         horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
         return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued)
 
-    @property
-    def digest(self) -> str:
-        """Hash of the resolved config; the name of the study does not enter."""
-        return config_digest(self)
 
-
-def load_config(preset: str) -> StudyConfig:
+def load_config(preset: str) -> RegretConfig:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
     return parse_config(read_preset(preset), source=preset)
 
 
-def parse_config(text: str, *, source: str) -> StudyConfig:
+def parse_config(text: str, *, source: str) -> RegretConfig:
     data = parse_yaml(text, source=source)
     if (kind := data.pop("kind", "benchmark")) != "benchmark":
         raise InputError(f"{source}: kind: {kind!r} is no benchmark; known: benchmark, and axes for plan and run")
-    return validate(StudyConfig, data, source=source)
+    return validate(RegretConfig, data, source=source)

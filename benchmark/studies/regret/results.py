@@ -2,15 +2,12 @@
 
 from typing import Literal
 
-from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
-from lrladder.benchmark.studies.counts import TrialCounts
-from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.benchmark.studies.results import StudyResults
+from lrladder.paradigms.lab import ParametrizationName
 
 SCHEMA = "lrladder.results/1"
-SIMULATED = (
-    "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
-)
 
 
 class CurveResult(Frozen):
@@ -140,15 +137,9 @@ class RungResult(Frozen):
     flops_per_token: int
 
 
-class Results(Document):
+class RegretResults(StudyResults):
     schema_: str = SCHEMA
-    preset: str
     lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
-    config_digest: str
-    corpus_digest: str
-    complete: bool  # False: interrupted or partial; `missing` says what
-    missing: tuple[str, ...]
-    trials: TrialCounts
     seed_noise: float | None  # pooled standard deviation of the loss over seeds at one LR, nats
     seed_noise_df: int
     rungs: tuple[RungResult, ...]
@@ -156,8 +147,4 @@ class Results(Document):
     curves: tuple[CurveResult, ...]
     law: LawResult | None
     role_effects: tuple[RoleEffect, ...] = ()  # of a module-wise search and its ablation
-    measurements: tuple[Measurement, ...]
     payers: dict[str, float]  # FLOPs charged by payer
-    config: dict[str, object]
-    corpus: dict[str, object]  # digest, tokens, files, source
-    environment: dict[str, str]  # versions and hardware

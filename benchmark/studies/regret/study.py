@@ -1,47 +1,31 @@
 """The protocol: search on proxies, freeze proposals, train them, sweep the oracle, score."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from statistics import fmean
 
 from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.fitting import Fitting
-from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
+from lrladder.paradigms.lab import Lab, ParametrizationName, Request
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import search_brackets
 from lrladder.paradigms.sweep.grid import grid_lr
 
 
-class _Recorder:
-    """A lab that keeps what it measured, once per trial, horizon and what the study calls it."""
+class RegretStudy:
+    """One study on a lab."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.measurements: dict[tuple[str, str, str, int], Measurement] = {}
-
-    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        measured = self.lab.measure(requests, payer=payer)
-        for run in measured:
-            self.measurements.update({(m.rung, m.parametrization, m.trial_id, m.horizon): m for m in run})
-        return measured
-
-    def cost_flops(self, payer: str) -> float:
-        return self.lab.cost_flops(payer)
-
-
-class Study:
-    """One study on a lab. `results` can be asked at any time, also after an interrupted `run`."""
-
-    def __init__(self, config: StudyConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self.config = config
-        self.lab = _Recorder(lab)
+        self.lab = lab
         self.fitting = Fitting(config.paradigms.fitting)
         self.mutransfer = make_mutransfer(config)
         self.others = [
@@ -50,7 +34,7 @@ class Study:
         ]
         self.proposals: list[Proposal] = []
         self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
-        self._on_stage = on_stage or (lambda stage: None)
+        self._on_stage = on_stage
 
     def run(self) -> None:
         """All stages in order. Proposals are made before anything is trained at a target."""
@@ -67,25 +51,15 @@ class Study:
             self._on_stage("ablation")
             self._ablate(self.config.paradigms.modules)
 
-    def results(
-        self,
-        *,
-        measurements: Sequence[Measurement] | None = None,
-        corpus: Mapping[str, object] | None = None,
-        environment: Mapping[str, str] | None = None,
-        trained_now: int = 0,
-    ) -> Results:
-        """What is known so far. `measurements`: a store's, which may hold more than this process has seen."""
+    def results(self, found: Found) -> RegretResults:
+        """What is known so far."""
         return assemble(
             self.config,
-            measurements=list(self.lab.measurements.values()) if measurements is None else measurements,
+            found,
             proposals=self.proposals,
             reasons=self.reasons,
             payers={payer: cost for payer in PAYERS if (cost := self.lab.cost_flops(payer))},
             law=self.fitting.law,
-            corpus=corpus,
-            environment=environment,
-            trained_now=trained_now,
         )
 
     def _search(self, paradigm: Paradigm) -> None:
@@ -181,7 +155,7 @@ def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
     )
 
 
-def make_mutransfer(config: StudyConfig) -> MuTransfer:
+def make_mutransfer(config: RegretConfig) -> MuTransfer:
     """The paradigm as the config sets it up, before its search."""
     spec = config.paradigms.mutransfer
     return MuTransfer(
@@ -192,7 +166,7 @@ def make_mutransfer(config: StudyConfig) -> MuTransfer:
     )
 
 
-def make_modules(config: StudyConfig) -> MuTransfer:
+def make_modules(config: RegretConfig) -> MuTransfer:
     """muTransfer that also searches multipliers of roles on its proxy; the search for the LR is muTransfer's own."""
     spec = config.paradigms.mutransfer
     return MuTransfer(
@@ -205,7 +179,7 @@ def make_modules(config: StudyConfig) -> MuTransfer:
     )
 
 
-def make_power(config: StudyConfig) -> MuTransfer:
+def make_power(config: RegretConfig) -> MuTransfer:
     """muTransfer whose LR the Power schedule carries over tokens and batch; its proxy's sweep is muTransfer's own."""
     spec = config.paradigms.mutransfer
     return MuTransfer(
@@ -217,16 +191,3 @@ def make_power(config: StudyConfig) -> MuTransfer:
         name="mutransfer+power",
         proposes="mup+power",
     )
-
-
-def run_study(
-    config: StudyConfig,
-    lab: Lab,
-    *,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Results:
-    """The whole protocol and its results."""
-    study = Study(config, lab)
-    study.run()
-    return study.results(corpus=corpus, environment=environment)

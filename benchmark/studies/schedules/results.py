@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from lrladder.benchmark.documents import Document, Frozen
-from lrladder.benchmark.studies.counts import TrialCounts
+from lrladder.benchmark.documents import Frozen
+from lrladder.benchmark.studies.results import StudyResults
 from lrladder.benchmark.studies.schedules.config import ScheduleName
-from lrladder.paradigms.lab import Measurement
 
 SCHEMA = "lrladder.power/1"
 
@@ -96,22 +95,12 @@ class LawFit(Frozen):
     flags: tuple[str, ...]
 
 
-class PowerResults(Document):
+class SchedulesResults(StudyResults):
     schema_: str = SCHEMA
-    preset: str
-    config_digest: str
-    corpus_digest: str
-    complete: bool
-    missing: tuple[str, ...]
-    trials: TrialCounts
     noise: float | None  # sd of one loss about its curve, pooled, nats
     noise_df: int
     cells: tuple[CellResult, ...]
     settings: tuple[Setting, ...]
     against_wsd: tuple[Against, ...]
     fits: tuple[LawFit, ...]
-    measurements: tuple[Measurement, ...]
     flops: float
-    config: dict[str, object]
-    corpus: dict[str, object]
-    environment: dict[str, str]

@@ -8,15 +8,15 @@ from typing import Literal, NamedTuple
 from scipy import stats
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.schedules.config import SCHEDULES, FamilyConfig, PowerStudyConfig, ScheduleName
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES, FamilyConfig, ScheduleName, SchedulesConfig
 from lrladder.benchmark.studies.schedules.regret import AtLr, Weights, at_lr
 from lrladder.benchmark.studies.schedules.results import (
     Against,
     CellResult,
     Coefficient,
     LawFit,
-    PowerResults,
+    SchedulesResults,
     Scope,
     Setting,
 )
@@ -50,49 +50,43 @@ class Noise(NamedTuple):
         return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * self.sd * math.sqrt(variance)
 
 
-def run_power(config: PowerStudyConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
-    """Family by family and schedule by schedule, so that an interrupted study has whole parts."""
-    for family in config.families:
-        for schedule in SCHEDULES:
-            if on_stage:
-                on_stage(f"{family.name}: {schedule}")
-            cells = {rung.name: rung.horizons for rung in config.cells(family, schedule)}
-            search_brackets(lab, cells, config.search, payer=schedule, parametrization=schedule)
+class SchedulesStudy:
+    """One study on a lab."""
+
+    def __init__(self, config: SchedulesConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
+        self.config, self.lab, self._on_stage = config, lab, on_stage
+
+    def run(self) -> None:
+        """Family by family and schedule by schedule, so that an interrupted study has whole parts."""
+        for family in self.config.families:
+            for schedule in SCHEDULE_NAMES:
+                self._on_stage(f"{family.name}: {schedule}")
+                cells = {rung.name: rung.horizons for rung in self.config.cells(family, schedule)}
+                search_brackets(self.lab, cells, self.config.search, payer=schedule, parametrization=schedule)
+
+    def results(self, found: Found) -> SchedulesResults:
+        """What is known so far."""
+        return assemble(self.config, found, flops=sum(self.lab.cost_flops(schedule) for schedule in SCHEDULE_NAMES))
 
 
-def assemble_power(
-    config: PowerStudyConfig,
-    *,
-    measurements: Sequence[Measurement],
-    flops: float = 0.0,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    trained_now: int = 0,
-) -> PowerResults:
+def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> SchedulesResults:
     """Results from whatever has been measured."""
-    readings = _readings(measurements)
-    noise = _pooled(found.fit() for found in readings.values() if found.lrs)
+    readings = _readings(found.measurements)
+    noise = _pooled(one.fit() for one in readings.values() if one.lrs)
     families = [_Family(config, family, readings, noise) for family in config.families]
-    cells = [family.cell(name, *place) for family in families for name in SCHEDULES for place in family.places(name)]
+    cells = [
+        family.cell(name, *place) for family in families for name in SCHEDULE_NAMES for place in family.places(name)
+    ]
     missing = tuple(f"{cell.rung} at {cell.tokens:,} tokens, {cell.schedule}" for cell in cells if not cell.n)
-    return PowerResults(
-        preset=config.name,
-        config_digest=config.digest,
-        corpus_digest=str((corpus or {}).get("digest", "")),
-        complete=not missing,
-        missing=missing,
-        trials=count_trials(measurements, trained_now=trained_now),
+    return SchedulesResults(
+        **found.common(config, missing),
         noise=noise.sd,
         noise_df=noise.df,
         cells=tuple(cells),
-        settings=tuple(row for family in families for schedule in SCHEDULES for row in family.settings(schedule)),
+        settings=tuple(row for family in families for schedule in SCHEDULE_NAMES for row in family.settings(schedule)),
         against_wsd=tuple(row for family in families for row in family.against_wsd()),
         fits=tuple(_fits([family.name for family in config.families], cells)),
-        measurements=tuple(measurements),
         flops=flops,
-        config=config.model_dump(mode="json"),
-        corpus=dict(corpus or {}),
-        environment=dict(environment or {}),
     )
 
 
@@ -105,7 +99,7 @@ def _pooled(curves: Iterable[Curve]) -> Noise:
 
 def _readings(measurements: Sequence[Measurement]) -> dict[Place, Readings]:
     found: dict[Place, Readings] = {}
-    for schedule in SCHEDULES:
+    for schedule in SCHEDULE_NAMES:
         for (rung, horizon), readings in collect(m for m in measurements if m.parametrization == schedule).items():
             found[schedule, rung, horizon] = readings
     return found
@@ -115,7 +109,7 @@ class _Family:
     """One family's sweeps, and what its schedules' one setting costs at each."""
 
     def __init__(
-        self, config: PowerStudyConfig, family: FamilyConfig, readings: Mapping[Place, Readings], noise: Noise
+        self, config: SchedulesConfig, family: FamilyConfig, readings: Mapping[Place, Readings], noise: Noise
     ) -> None:
         self.config, self.family, self.readings, self.noise = config, family, readings, noise
         self.curves = {place: found.fit(noise=noise.sd) for place, found in readings.items() if found.lrs}
@@ -208,7 +202,7 @@ class _Family:
 
     def against_wsd(self) -> Iterator[Against]:
         """At the base batch, where all schedules are swept."""
-        for schedule in SCHEDULES[1:]:
+        for schedule in SCHEDULE_NAMES[1:]:
             for tuned in (True, False):
                 terms = list(self._differences(schedule, tuned=tuned))
                 mean = self._mean(terms)

@@ -9,15 +9,16 @@ from rich.console import Console
 from lrladder.benchmark.commands.plan_table import render
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
-from lrladder.benchmark.studies.planner import plan
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, run_study
+from lrladder.benchmark.studies.kinds import plan_of
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.paradigms.lab import Request
 
 CONFIG = load_config("cpu")
 
 
-def huge() -> StudyConfig:
+def huge() -> RegretConfig:
     data = CONFIG.model_dump()
     data["corpus"]["vocab_size"] = 128_000
     data["ladder"] |= {"head_size": 128, "num_experts": 64, "top_k": 6, "seq_len": 4096, "batch_tokens": 4_194_304}
@@ -28,13 +29,13 @@ def huge() -> StudyConfig:
         for name, part, width, depth in rungs
     ]
     data["paradigms"]["mutransfer_proxy"] = "p"
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def test_the_plan_brackets_what_a_study_runs() -> None:
-    made = plan(CONFIG)
+    made = plan_of(CONFIG)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
-    results = run_study(CONFIG, SimulatedLab(CONFIG.rungs, law))
+    results = run_on(CONFIG, SimulatedLab(CONFIG.rungs, law))
     spent = sum(results.payers.values())
     assert made.planned.flops * 0.99 <= spent <= made.maximum.flops
     assert made.planned.runs <= results.trials.finished <= made.maximum.runs
@@ -48,8 +49,8 @@ def test_the_search_grid_is_the_one_that_runs() -> None:
             asked.extend(requests)
             return super().measure(requests, payer=payer)
 
-    run_study(CONFIG, Log(CONFIG.rungs, TrueLaw(k=50.0, u=0.4, v=0.3)))
-    planned = {(t.rung, t.parametrization, t.lr, t.horizons) for t in plan(CONFIG).trials if t.lr is not None}
+    run_on(CONFIG, Log(CONFIG.rungs, TrueLaw(k=50.0, u=0.4, v=0.3)))
+    planned = {(t.rung, t.parametrization, t.lr, t.horizons) for t in plan_of(CONFIG).trials if t.lr is not None}
     assert planned <= {(r.rung, r.parametrization, r.lr, r.horizons) for r in asked}
 
 
@@ -66,14 +67,14 @@ def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object])
     modules = changes.get("modules")
     data["paradigms"]["mutransfer"] |= {key: value for key, value in changes.items() if key != "modules"}
     data["paradigms"]["modules"] = modules
-    config = StudyConfig.model_validate(data)
+    config = RegretConfig.model_validate(data)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
     lab = Charged(config.rungs, law, noise_sd=0.0)
     lab.config = config
     paradigm = make_modules(config) if modules else make_mutransfer(config)
     paradigm.search(lab, config.rungs)
     # the search for the LR is priced once, as the runs of both are the same
-    made = [t for t in plan(config).trials if t.payer in ("mutransfer", paradigm.name)]
+    made = [t for t in plan_of(config).trials if t.payer in ("mutransfer", paradigm.name)]
     certain = sum(t.runs * t.flops for t in made if not t.extension)
     assert certain <= lab.cost_flops(paradigm.name) * 1.001
     assert lab.cost_flops(paradigm.name) <= sum(t.runs * t.flops for t in made) * 1.001
@@ -84,14 +85,14 @@ def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object])
 class Charged(SimulatedLab):
     """Charges what the trained lab would."""
 
-    config: StudyConfig
+    config: RegretConfig
 
     def flops(self, request: Request) -> float:
         return sum(t.flops for t in resolve(request, self.config, corpus_digest="", precision="fp32"))
 
 
 def test_a_huge_ladder_is_planned() -> None:
-    made = plan(huge(), corpus_tokens=10**9, workers=8, flops_per_second=4e14)
+    made = plan_of(huge(), corpus_tokens=10**9, workers=8, flops_per_second=4e14)
     assert made.planned.flops > 1e22
     assert made.peak_memory_bytes > 1e12
     assert any("repeats the corpus" in note for note in made.notes)
@@ -99,12 +100,12 @@ def test_a_huge_ladder_is_planned() -> None:
 
 
 def test_cpu_speed_is_the_measured_one() -> None:
-    trial = next(t for t in plan(CONFIG).trials if t.rung == "t128x4" and t.purpose == "validation")
+    trial = next(t for t in plan_of(CONFIG).trials if t.rung == "t128x4" and t.purpose == "validation")
     assert trial.seconds == pytest.approx(trial.tokens / 9000, rel=0.01)
 
 
 def test_json_and_table() -> None:
-    made = plan(CONFIG, workers=2)
+    made = plan_of(CONFIG, workers=2)
     data = json.loads(made.to_json())
     assert data["schema"] == "lrladder.plan/1"
     assert len(data["trials"]) == len(made.trials)

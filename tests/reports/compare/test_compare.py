@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports import formats
 from lrladder.reports.compare import page as compare_page
 from lrladder.reports.compare import side_by_side
 from lrladder.reports.compare.side_by_side import Comparison, Other, Study
-from lrladder.reports.index import held
+from lrladder.reports.results_page import Held
 from tests.reports.synthetic import build_results, empty_results
 
 HOSTILE = "<script>alert('x')</script>$a_b$"
@@ -122,13 +122,13 @@ def test_hostile_text_is_only_text() -> None:
     target = results.targets[0]
     paradigm = target.paradigms[0].model_copy(update={"name": HOSTILE})
     bad = target.model_copy(update={"rung": HOSTILE, "verdict": HOSTILE, "winner": HOSTILE, "paradigms": (paradigm,)})
-    other = Other(HOSTILE, held.Held(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
+    other = Other(HOSTILE, Held(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
     html = _page(Study(HOSTILE, results.model_copy(update={"targets": (bad,)})), _study("b"), others=(other,))
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 12
 
 
-def _saved(folder: Path, results: Results) -> Path:
+def _saved(folder: Path, results: RegretResults) -> Path:
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(results.to_json())
     return folder

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
 from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, SeedNoise, label
@@ -32,12 +32,12 @@ class Oracle(NamedTuple):
     misfit: float  # variance of the losses about the fitted curve beyond the seed noise; 0 where none is seen
 
 
-def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
+def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
     """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
     return _on_grid(lr, grid_origin(parametrization, config), config.validation.oracle_factor)
 
 
-def on_search_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
+def on_search_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
     """Searches for the LR run on a grid too."""
     paradigms = config.paradigms
     spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
@@ -49,7 +49,7 @@ def _on_grid(lr: float, origin: float, factor: float) -> bool:
     return abs(steps - round(steps)) < 1e-6
 
 
-def grid_origin(parametrization: ParametrizationName, config: StudyConfig) -> float:
+def grid_origin(parametrization: ParametrizationName, config: RegretConfig) -> float:
     paradigms = config.paradigms
     return (paradigms.fitting if parametrization == "sp" else paradigms.mutransfer).lr_guess
 
@@ -74,7 +74,7 @@ def seed_means(
 
 
 def find_oracle(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     rung: Rung,
     horizon: int,
@@ -107,7 +107,7 @@ def find_oracle(
 
 
 def _sweep_flops(
-    config: StudyConfig, measurements: Iterable[Measurement], rung: Rung, parametrization: ParametrizationName
+    config: RegretConfig, measurements: Iterable[Measurement], rung: Rung, parametrization: ParametrizationName
 ) -> float:
     """Of the distinct runs of a sweep; one run is read at all horizons of its rung, so these share the cost."""
     runs = {
@@ -136,7 +136,7 @@ def _slopes(sweep: Mapping[float, float | None], noise: float | None, curve: Cur
 
 
 def compare(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     proposals: Sequence[Proposal],
     rung: Rung,
@@ -179,7 +179,7 @@ def _difference(first: ParadigmResult, second: ParadigmResult, noise: SeedNoise)
 
 
 def _score(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     proposal: Proposal,
     oracles: Mapping[ParametrizationName, Oracle],
@@ -222,7 +222,7 @@ def _score(
 
 
 def proposal_runs(
-    config: StudyConfig, measurements: Iterable[Measurement], proposal: Proposal
+    config: RegretConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
     """The validation runs of a proposal by seed: finished or diverged ones."""
     cell = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)

@@ -12,6 +12,7 @@ from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.results import TargetResult
 from lrladder.benchmark.studies.regret.scoring.comparison import compare
 from lrladder.benchmark.studies.regret.scoring.noise import seed_noise, target_noises
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Verdict
 from lrladder.paradigms.paradigm import Proposal
 
@@ -182,7 +183,7 @@ def test_runs_of_proposals_do_not_move_the_oracle() -> None:
 
 
 def test_nothing_measured_is_all_missing() -> None:
-    results = assemble(CONFIG, measurements=[])
+    results = assemble(CONFIG, Found([]))
     assert not results.complete
     assert len(results.missing) == 10  # two targets: two proposals and two oracles each
     assert results.seed_noise is None
@@ -193,5 +194,5 @@ def test_trials_count_once_and_by_their_worst_horizon() -> None:
     twice = [run("sp", 0.01, 0, 3.0), run("sp", 0.01, 0, None, "diverged").model_copy(update={"horizon": 2})]
     counts = count_trials([*twice, run("sp", 0.02, 0, None, "failed"), run("sp", 0.03, 0, 3.0)], trained_now=2)
     assert (counts.finished, counts.diverged, counts.failed, counts.trained_now) == (1, 1, 1, 2)
-    failed = assemble(CONFIG, measurements=[run("sp", 0.02, 0, None, "failed")])
+    failed = assemble(CONFIG, Found([run("sp", 0.02, 0, None, "failed")]))
     assert "failed run: t128x4, sp, lr 0.02, seed 0: no message" in failed.missing

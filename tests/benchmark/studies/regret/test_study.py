@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.simulated import (
     FLOOR,
     SIZE_POWER,
@@ -16,18 +17,20 @@ from lrladder.benchmark.lab.simulated import (
 )
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import PARADIGMS, competitors
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.results import Results
-from lrladder.benchmark.studies.regret.study import Study, run_study
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.regret.study import RegretStudy
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import MUTRANSFER
-from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
+from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.paradigm import Proposal
 
 CONFIG = load_config("cpu")
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 
 
-def simulate(config: StudyConfig = CONFIG, **options: float) -> SimulatedLab:
+def simulate(config: RegretConfig = CONFIG, **options: float) -> SimulatedLab:
     return SimulatedLab(config.rungs, LAW, **options)  # type: ignore[arg-type]
 
 
@@ -46,7 +49,7 @@ class Log(SimulatedLab):
 
 
 def test_without_noise_the_oracle_and_the_regret_are_exact() -> None:
-    results = run_study(CONFIG, simulate(noise_sd=0.0))
+    results = run_on(CONFIG, simulate(noise_sd=0.0))
     assert results.complete
     assert results.missing == ()
     for target in results.targets:
@@ -61,7 +64,7 @@ def test_without_noise_the_oracle_and_the_regret_are_exact() -> None:
 
 def test_the_searches_see_no_target_and_everyone_pays() -> None:
     lab = Log(CONFIG.rungs, LAW)
-    results = run_study(CONFIG, lab)
+    results = run_on(CONFIG, lab)
     targets = {rung.name for rung in CONFIG.rungs.targets}
     for payer, request in lab.asked:
         assert (request.rung in targets) == (payer not in PARADIGMS)
@@ -78,11 +81,22 @@ def test_the_searches_see_no_target_and_everyone_pays() -> None:
     assert swept == pytest.approx(lab.cost_flops("oracle-sp"))
 
 
+class Started(RegretStudy):
+    """A study with a lab that remembers."""
+
+    def __init__(self, config: RegretConfig, lab: Lab) -> None:
+        self.recorder = Recorder(lab)
+        super().__init__(config, self.recorder, lambda stage: None)
+
+    def found(self) -> RegretResults:
+        return self.results(Found(self.recorder.measurements))
+
+
 def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
     data = CONFIG.model_dump()
     data["ladder"]["rungs"][-1]["horizons"] = (131072, 262144)
-    lab = Log(StudyConfig.model_validate(data).rungs, LAW)
-    study = Study(StudyConfig.model_validate(data), lab)
+    lab = Log(RegretConfig.model_validate(data).rungs, LAW)
+    study = Started(RegretConfig.model_validate(data), lab)
     lrs: dict[str, tuple[ParametrizationName, float]] = {
         "fitting": ("sp", 0.01),
         "mutransfer": ("mup", 0.02),
@@ -99,7 +113,7 @@ def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
     validation = [request for payer, request in lab.asked if payer == "validation"]
     assert {request.horizons for request in validation if request.rung == "t128x4"} == {(131072, 262144)}
     assert len(validation) == 2 * 3 * 2  # targets, paradigms, seeds
-    assert study.results().complete
+    assert study.found().complete
 
 
 def _proposal(name: str, parametrization: ParametrizationName, rung: Rung, horizon: int, lr: float) -> Proposal:
@@ -118,19 +132,19 @@ def _proposal(name: str, parametrization: ParametrizationName, rung: Rung, horiz
 def test_the_oracle_does_not_depend_on_where_it_starts() -> None:
     oracles = []
     for shift in (0.25, 1.0, 4.0):
-        study = Study(CONFIG, simulate(noise_sd=0.0))
+        study = Started(CONFIG, simulate(noise_sd=0.0))
         rung = CONFIG.rungs.rung("t128x4")
         lr = shift * LAW.lr(rung.n_active, 262144, "sp")
         study.proposals.append(_proposal("fitting", "sp", rung, 262144, lr))
         study._sweep_oracle("sp")
-        oracles.append(study.results().targets[-1].oracle["sp"])
+        oracles.append(study.found().targets[-1].oracle["sp"])
     assert [oracle.status for oracle in oracles] == ["interior"] * 3
     for oracle in oracles:
         assert oracle.lr == pytest.approx(oracles[0].lr)
 
 
 def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
-    results = run_study(CONFIG, simulate(diverge_above=1e-9))
+    results = run_on(CONFIG, simulate(diverge_above=1e-9))
     assert not results.complete
     assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
@@ -158,10 +172,10 @@ class Interrupted(SimulatedLab):
 def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -> None:
     lab = Interrupted(CONFIG.rungs, LAW)
     lab.stop_at = stop_at
-    study = Study(CONFIG, lab)
+    study = Started(CONFIG, lab)
     with pytest.raises(KeyboardInterrupt):
         study.run()
-    results = study.results()
+    results = study.found()
     assert not results.complete
     assert f"t96x3 at 262,144 tokens: {expected}" in results.missing
     assert len(results.targets) == 2
@@ -181,19 +195,19 @@ class Carried(Log):
         return found.model_copy(update={"loss": None if found.loss is None else found.loss - gain})
 
 
-def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> StudyConfig:
+def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> RegretConfig:
     data = CONFIG.model_dump()
     rules = changes.pop("rules", {})
     data["paradigms"]["mutransfer"] |= changes
     data["paradigms"]["mutransfer"]["rules"] |= rules
     data["ladder"]["rungs"][-1]["horizons"] = horizons
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> None:
     config = with_mutransfer((262144, 1048576), rules={"horizon": "fitted"})
     lab = Carried(config.rungs, LAW, noise_sd=0.0)
-    results = run_study(config, lab)
+    results = run_on(config, lab)
     assert results.complete
     for payer, request in lab.asked:
         searched = payer.startswith("mutransfer")
@@ -211,31 +225,31 @@ def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> Non
 def test_rules_that_a_config_leaves_out_stay_on() -> None:
     data = CONFIG.model_dump()
     data["paradigms"]["mutransfer"]["rules"] = {"horizon": "none"}
-    assert StudyConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
+    assert RegretConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
 
 
 def test_a_fixed_rule_searches_the_base_horizon_only() -> None:
     lab = Log(CONFIG.rungs, LAW)
-    run_study(CONFIG, lab)
+    run_on(CONFIG, lab)
     assert {request.horizons for payer, request in lab.asked if payer == "mutransfer"} == {(262144,)}
 
 
-def with_modules(**changes: object) -> StudyConfig:
+def with_modules(**changes: object) -> RegretConfig:
     data = CONFIG.model_dump()
     data["paradigms"]["modules"] = {"roles": ("router", "head"), "max_trials": 20} | changes
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def test_role_multipliers_are_validated_and_ablated_and_leave_all_else_alone() -> None:
     config = with_modules()
     lab = Carried(config.rungs, LAW, noise_sd=0.001)
-    results = run_study(config, lab)
+    results = run_on(config, lab)
     multipliers = (("router", 2.0), ("head", 2.0))
     asked = {payer: {request.role_lrs for p, request in lab.asked if p == payer} for payer, _ in lab.asked}
     assert asked["validation"] == {(), multipliers}
     assert asked["oracle-mup"] == asked["mutransfer"] == {()}
     assert asked["ablation"] == {((role, factor),) for role in ("router", "head") for factor in (2.0, 0.5)}
-    plain = run_study(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    plain = run_on(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
     assert [c.minimum for c in results.curves] == [c.minimum for c in plain.curves]
     for ours, without in zip(results.targets, plain.targets, strict=True):
         *others, found = ours.paradigms
@@ -251,7 +265,7 @@ def test_role_multipliers_are_validated_and_ablated_and_leave_all_else_alone() -
 
 
 def test_the_ablation_recovers_what_each_role_is_worth() -> None:
-    results = run_study(with_modules(), Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    results = run_on(with_modules(), Carried(CONFIG.rungs, LAW, noise_sd=0.001))
     targets = [e for e in results.role_effects if e.rung.startswith("t") and not e.others]
     assert {(e.role, e.factor) for e in targets} == {(role, f) for role in ("router", "head") for f in (2.0, 0.5)}
     for effect in targets:
@@ -262,7 +276,7 @@ def test_the_ablation_recovers_what_each_role_is_worth() -> None:
 
 def test_modules_that_change_nothing_take_no_win_away() -> None:
     config = with_modules(ablate=False)
-    results, plain = (run_study(c, SimulatedLab(CONFIG.rungs, LAW, noise_sd=0.001)) for c in (config, CONFIG))
+    results, plain = (run_on(c, SimulatedLab(CONFIG.rungs, LAW, noise_sd=0.001)) for c in (config, CONFIG))
     for ours, without in zip(results.targets, plain.targets, strict=True):
         assert ours.paradigms[-1].role_lrs == ()
         assert ours.winner == without.winner
@@ -270,9 +284,9 @@ def test_modules_that_change_nothing_take_no_win_away() -> None:
 
 
 def test_results_survive_json() -> None:
-    results = run_study(CONFIG, simulate(), corpus={"digest": "abc"}, environment={"python": "3"})
+    results = run_on(CONFIG, simulate(), corpus={"digest": "abc"})
     text = results.to_json().replace('"schema"', '"schema_"', 1)
-    assert Results.model_validate_json(text) == results
+    assert RegretResults.model_validate_json(text) == results
     assert results.corpus_digest == "abc"
     assert results.law is not None
     assert {curve.rung for curve in results.curves} == {rung.name for rung in CONFIG.rungs}
@@ -282,7 +296,7 @@ def test_regret_intervals_cover_the_truth() -> None:
     """True regret is curvature * ln^2(lr / lr*) over seeds; the interval is 90%."""
     covered = total = 0
     for seed in range(100):
-        results = run_study(CONFIG, simulate(seed=seed, curvature=0.05))
+        results = run_on(CONFIG, simulate(seed=seed, curvature=0.05))
         for target in results.targets:
             for p in target.paradigms[:2]:  # Power has no sweep of its own
                 best = LAW.lr(target.n_active, target.tokens, p.parametrization)
@@ -298,7 +312,7 @@ def test_regret_intervals_cover_the_truth() -> None:
 def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_one_run() -> None:
     config = with_mutransfer((131072, 262144))
     lab = Log(config.rungs, LAW)
-    results = run_study(config, lab)
+    results = run_on(config, lab)
     found = [p for target in results.targets for p in target.paradigms if p.name == "mutransfer+power"]
     assert len({p.lr for p in found}) == 1
     assert all(p.lr_regret is None and p.parametrization_gap is None and p.regret is not None for p in found)
@@ -313,7 +327,7 @@ def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_on
 def test_without_power_two_paradigms_compete() -> None:
     data = CONFIG.model_dump()
     data["paradigms"]["power"] = None
-    results = run_study(StudyConfig.model_validate(data), simulate())
+    results = run_on(RegretConfig.model_validate(data), simulate())
     assert results.complete
     assert [p.name for p in results.targets[0].paradigms] == ["fitting", "mutransfer"]
 
@@ -323,8 +337,8 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
     for rung in data["ladder"]["rungs"][-2:]:
         rung["continued"] = (1048576,)
     labs = [Log(CONFIG.rungs, LAW.model_copy(update={"v": 0.6})) for _ in range(2)]
-    before = run_study(CONFIG, labs[0])
-    longer = run_study(StudyConfig.model_validate(data), labs[1])
+    before = run_on(CONFIG, labs[0])
+    longer = run_on(RegretConfig.model_validate(data), labs[1])
     assert longer.complete
     runs = [{(payer, request._replace(horizons=())) for payer, request in lab.asked} for lab in labs]
     assert runs[0] == runs[1]

@@ -12,19 +12,20 @@ from hypothesis import strategies as st
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.kinds import load_study
-from lrladder.benchmark.studies.schedules.config import SCHEDULES, PowerStudyConfig
-from lrladder.benchmark.studies.schedules.planner import plan_power
+from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.runner import run_on
+from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES, SchedulesConfig
 from lrladder.benchmark.studies.schedules.regret import at_lr
-from lrladder.benchmark.studies.schedules.results import PowerResults
-from lrladder.benchmark.studies.schedules.study import assemble_power, run_power
+from lrladder.benchmark.studies.schedules.results import SchedulesResults
+from lrladder.benchmark.studies.schedules.study import assemble
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
 from lrladder.paradigms.laws.power import SEQ_LEN, PowerPoint, fit_by_paper, fit_by_regression
 from lrladder.paradigms.sweep.bracket import Readings
 from lrladder.reports.schedules.page import render
 
 CONFIG = load_study("power")
-assert isinstance(CONFIG, PowerStudyConfig)
+assert isinstance(CONFIG, SchedulesConfig)
 SHORT, BATCH = min(CONFIG.horizons), CONFIG.base_batch
 CURVATURE = 0.03
 
@@ -48,10 +49,9 @@ class Log(SimulatedLab):
         return found
 
 
-def study(v: float = -0.51, w: float = 1.0, noise_sd: float = 0.0, seed: int = 0) -> PowerResults:
+def study(v: float = -0.51, w: float = 1.0, noise_sd: float = 0.0, seed: int = 0) -> SchedulesResults:
     lab = Log(CONFIG.rungs, Truth(k=0.02, u=0, v=v, w=w), noise_sd=noise_sd, curvature=CURVATURE, seed=seed)
-    run_power(CONFIG, lab)
-    return assemble_power(CONFIG, measurements=lab.seen)
+    return run_on(CONFIG, lab)
 
 
 def test_where_powers_law_is_true_it_needs_no_tuning_and_the_others_do() -> None:
@@ -110,7 +110,7 @@ def test_intervals_cover_the_true_exponent() -> None:
 
 
 def test_an_interrupted_study_reports_what_it_has_and_hostile_names_are_escaped() -> None:
-    empty = assemble_power(CONFIG, measurements=[])
+    empty = assemble(CONFIG, Found([]))
     assert not empty.complete
     assert all(setting.mean_regret is None for setting in empty.settings)
     page = render(empty.model_copy(update={"preset": "<script>alert(1)</script>"}))
@@ -123,7 +123,7 @@ def test_the_page_shows_what_the_results_say() -> None:
     page = render(results)
     assert page.count("<svg") == 3 * len(CONFIG.families)
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert PowerResults.from_json(results.to_json()) == PowerResults.from_json(
+    assert SchedulesResults.from_json(results.to_json()) == SchedulesResults.from_json(
         json.dumps(json.loads(results.to_json()))
     )
 
@@ -132,7 +132,7 @@ def test_a_trunk_is_charged_once_for_wsd_and_power_and_cosine_for_each_horizon()
     share = {setting.schedule: setting.tokens_share for setting in study().settings}
     assert share["cosine"] == 1
     assert share["wsd"] == share["power"] == pytest.approx(0.627, abs=0.01)
-    tokens = {t.parametrization: t.tokens for t in plan_power(CONFIG).trials if t.rung == f"moe-32x2-b{BATCH}"}
+    tokens = {t.parametrization: t.tokens for t in plan_of(CONFIG).trials if t.rung == f"moe-32x2-b{BATCH}"}
     assert tokens["cosine"] == sum(CONFIG.horizons)
     assert tokens["power"] == tokens["wsd"] < tokens["cosine"]
 
@@ -179,4 +179,4 @@ def test_a_law_of_one_horizon_is_refused() -> None:
 
 def test_the_smallest_cell_is_the_same_run_under_wsd_for_every_family_of_rules() -> None:
     assert all(CONFIG.base_of(rung).tokens == SHORT for rung in CONFIG.rungs)
-    assert {CONFIG.schedule_of(name).kind for name in SCHEDULES} == set(SCHEDULES)
+    assert {CONFIG.schedule_of(name).kind for name in SCHEDULE_NAMES} == set(SCHEDULE_NAMES)

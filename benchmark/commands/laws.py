@@ -1,4 +1,4 @@
-"""Questions beside a study: does a rule hold, what does a schedule do, which LR, what do my own runs say."""
+"""Rules, schedules and laws by themselves: does a rule hold, what does a schedule do, what do my own runs say."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from lrladder.benchmark.commands.options import OWN, AsJson, Folder, Preset, Size, finite
+from lrladder.benchmark.commands.options import AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
-from lrladder.benchmark.studies.kinds import schema_of
 from lrladder.benchmark.studies.regret.config import load_config
 
 app = typer.Typer()
@@ -81,72 +79,6 @@ def schedule(
         print(json.dumps(curve.to_dict()))
     else:
         render(curve, make_console())
-
-
-@app.command()
-def recommend(
-    folder: Folder,
-    n_params: Annotated[
-        float | None, typer.Option(callback=finite, help="of a fit: non-embedding parameters, as in its CSV")
-    ] = None,
-    rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None,
-    width: Size = None,
-    depth: Size = None,
-    head_size: Size = None,
-    num_experts: Size = None,
-    top_k: Size = None,
-    expert_width: Size = None,
-    shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None,
-    vocab_size: Size = None,
-    seq_len: Size = None,
-    n_active: Annotated[float | None, typer.Option(callback=finite, help="active non-embedding parameters")] = None,
-    tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
-    ] = None,
-    batch_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
-    ] = None,
-    paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
-    ] = None,
-    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json",
-    as_json: AsJson = False,
-) -> None:
-    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
-    from lrladder.benchmark.own_runs.fit_file import load_fit
-    from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
-    from lrladder.benchmark.recommend.fit import Target, words
-    from lrladder.benchmark.recommend.fit import recommend as recommend_from_fit
-    from lrladder.benchmark.recommend.formats import text
-    from lrladder.benchmark.recommend.study import Wanted, advise
-    from lrladder.benchmark.studies.regret.runner import load_results
-
-    if schema_of(folder) == FIT_SCHEMA:
-        if n_params is None or tokens is None:
-            raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
-        if rung or paradigm or width or depth:
-            raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
-        found = recommend_from_fit(load_fit(folder), Target(n_params, tokens, n_active, batch_tokens))
-        print(found.to_json() if as_json else words(found))
-        return
-    if n_params is not None:
-        raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
-
-    given = {
-        "width": width,
-        "depth": depth,
-        "head_size": head_size,
-        "num_experts": num_experts,
-        "top_k": top_k,
-        "expert_width": expert_width,
-        "shared_width": shared_width,
-        "vocab_size": vocab_size,
-        "seq_len": seq_len,
-    }
-    sizes = {name: size for name, size in given.items() if size is not None}
-    counts = (round(count) if count else None for count in (n_active, tokens, batch_tokens))
-    wanted = Wanted(paradigm, rung, sizes, *counts)
-    print(text(advise(load_results(folder), wanted), "json" if as_json else form))
 
 
 @app.command()
