@@ -58,7 +58,7 @@ def stored_measurements(
 ) -> list[Measurement]:
     """All that a folder's store holds, under the names that the study has for it."""
     return [
-        label.put_on(measurement)
+        measurement.labelled(label)
         for trial, measurements in Store.reopen(folder).all()
         for label in labels_of(trial, study, parametrizations)
         for measurement in measurements

@@ -18,6 +18,7 @@ from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_by
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.resolve import Setup
 from lrladder.benchmark.lab.store import Store, lock
@@ -120,7 +121,7 @@ def in_order(lab: TrainedLab) -> list[Measurement]:
 
 def start_worker(
     corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """In a worker: import the training stack and open the corpus once; returns what trains one trial.
 
     Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
@@ -139,7 +140,7 @@ def start_worker(
         partial(compiling.prepare, cache_folder() / "compiled", device)
     )  # asked only where it pays
 
-    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
+    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
         compiled = compiling.pays(trial, device) and compiles()
         try:
             return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)
