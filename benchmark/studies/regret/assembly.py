@@ -6,7 +6,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.counts import count_trials
 from lrladder.benchmark.studies.regret.config import StudyConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, Results, RungResult
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, Results, RungResult, TargetResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import (
     compare,
@@ -16,7 +16,7 @@ from lrladder.benchmark.studies.regret.scoring.comparison import (
     proposal_runs,
     seed_means,
 )
-from lrladder.benchmark.studies.regret.scoring.noise import SeedNoise, target_noises
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, SeedNoise, target_noises
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
 from lrladder.paradigms.paradigm import Proposal
@@ -55,11 +55,7 @@ def assemble(
         seed_noise=noise.sd,
         seed_noise_df=noise.df,
         rungs=tuple(_rung(rung) for rung in ladder),
-        targets=tuple(
-            compare(config, measurements, proposals, rung, horizon, noises, payers)
-            for rung in ladder.targets
-            for horizon in rung.read
-        ),
+        targets=tuple(_targets(config, measurements, proposals, noises, payers)),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
@@ -69,6 +65,18 @@ def assemble(
         corpus=dict(corpus),
         environment=dict(environment or {}),
     )
+
+
+def _targets(
+    config: StudyConfig,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal],
+    noises: Noises,
+    payers: Mapping[str, float],
+) -> Iterator[TargetResult]:
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            yield compare(config, measurements, proposals, rung, horizon, noises, payers)
 
 
 def competitors(config: StudyConfig) -> tuple[str, ...]:

@@ -172,15 +172,7 @@ def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
     """A horizon to which runs are only continued keeps the LR chosen for the longest one that is chosen for."""
     if horizon not in rung.continued:
         return paradigm.propose(rung, horizon)
-    chosen = max(rung.horizons)
-    proposal = paradigm.propose(rung, chosen)
-    return proposal.model_copy(
-        update={
-            "horizon": horizon,
-            "extrapolation": proposal.extrapolation * horizon / chosen,
-            "flags": (f"continued: its LR was chosen for {chosen:,} tokens", *proposal.flags),
-        }
-    )
+    return paradigm.propose(rung, max(rung.horizons)).continued_to(horizon)
 
 
 def make_mutransfer(config: StudyConfig) -> MuTransfer:
