@@ -120,12 +120,17 @@ def fit_curve(
     side = open_side(data)
     if len(data.finished) < 3 or side is not None:
         return Curve("few" if len(data.finished) < 3 else "edge", total, edge=side)
-    level_of_loss = float(np.abs(data.means).min())
-    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * level_of_loss))
+    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * float(np.abs(data.means).min())))
     if bad is not None:
         rest = [(lr, loss) for lr, loss in zip(lrs, losses, strict=True) if lr != bad]
         curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise)
         return replace(curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others: left out", *curve.flags))
+    return _fit_bracketed(data, level=level, noise=noise)
+
+
+def _fit_bracketed(data: Sweep, *, level: float, noise: float | None) -> Curve:
+    """Of a sweep whose best LR has worse ones on both sides, no run of it left out."""
+    level_of_loss = float(np.abs(data.means).min())
     fit = _fit_best(data)
     dof = fit.n - 3
     residual = math.sqrt(fit.rss / dof) if dof else None
@@ -136,7 +141,7 @@ def fit_curve(
     if _is_flat(fit, max(known, ROUNDING * level_of_loss)):
         return Curve("flat", fit.n, residual_sd=residual, dof=dof)
     if not swept[0] < fit.vertex < swept[1]:
-        side = "low" if fit.vertex <= swept[0] else "high"
+        side: Side = "low" if fit.vertex <= swept[0] else "high"
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
     if residual is None and noise is None:

@@ -40,16 +40,6 @@ ORACLE_STATUS = {
 
 def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
-    drawn = {
-        "bowls": bowls.loss_against_lr(results),
-        "law": figures.law_with_points(results),
-        "transfer": figures.best_lr_over_size(results),
-        "cost": figures.regret_against_cost(results),
-        "stability": health_figures.stability(results),
-        "depth": health_figures.by_depth_and_role(results),
-        "features": health_figures.features(results),
-        "modules": module_figures.role_effects(results),
-    }
     trials = analysis.measurements(results).astype(object).to_dict("records")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
@@ -58,7 +48,7 @@ def render(results: RegretResults) -> str:
         .render(
             results=results,
             sections=SECTIONS,
-            figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
+            figures=_figures(results),
             readings=_readings(results),
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
@@ -80,6 +70,21 @@ def render(results: RegretResults) -> str:
             script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
+
+
+def _figures(results: RegretResults) -> dict[str, Markup | None]:
+    """Each drawn as SVG; None where there is nothing to show."""
+    drawn = {
+        "bowls": bowls.loss_against_lr(results),
+        "law": figures.law_with_points(results),
+        "transfer": figures.best_lr_over_size(results),
+        "cost": figures.regret_against_cost(results),
+        "stability": health_figures.stability(results),
+        "depth": health_figures.by_depth_and_role(results),
+        "features": health_figures.features(results),
+        "modules": module_figures.role_effects(results),
+    }
+    return {name: Markup(svg) if svg else None for name, svg in drawn.items()}  # our own drawing
 
 
 def _readings(results: RegretResults) -> dict[str, object]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult, TargetResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import (
     compare,
@@ -15,7 +15,7 @@ from lrladder.benchmark.studies.regret.scoring.comparison import (
     proposal_runs,
     seed_means,
 )
-from lrladder.benchmark.studies.regret.scoring.noise import SeedNoise, target_noises
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, SeedNoise, target_noises
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
@@ -47,16 +47,24 @@ def assemble(
         seed_noise=noise.sd,
         seed_noise_df=noise.df,
         rungs=tuple(_rung(rung) for rung in ladder),
-        targets=tuple(
-            compare(config, measurements, proposals, rung, horizon, noises, payers)
-            for rung in ladder.targets
-            for horizon in rung.read
-        ),
+        targets=tuple(_targets(config, measurements, proposals, noises, payers)),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
         payers=dict(payers),
     )
+
+
+def _targets(
+    config: RegretConfig,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal],
+    noises: Noises,
+    payers: Mapping[str, float],
+) -> Iterator[TargetResult]:
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            yield compare(config, measurements, proposals, rung, horizon, noises, payers)
 
 
 def competitors(config: RegretConfig) -> tuple[str, ...]:

@@ -201,7 +201,6 @@ def _score(
     lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
     if own and own.result.loss is None:
         regret = low = high = None  # its own best is unknown, so perhaps is the best
-    gap = own.result.loss - best.result.loss if own and own.result.loss is not None and best.result.loss else None
     return ParadigmResult(
         name=proposal.paradigm,
         **proposal.model_dump(exclude={"paradigm", "rung", "horizon"}),
@@ -213,12 +212,19 @@ def _score(
         lr_regret=lr_regret,
         lr_regret_low=lr_low,
         lr_regret_high=lr_high,
-        parametrization_gap=gap,
+        parametrization_gap=_gap(own, best),
         cost_flops=cost,
         cost_fraction=cost / run_flops,
         diverged=diverged,
         recipe=proposal_recipe(config, proposal),
     )
+
+
+def _gap(own: Oracle | None, best: Oracle) -> float | None:
+    """Nats between the best of a parametrization and the best of all."""
+    if own is None or own.result.loss is None or best.result.loss is None:
+        return None
+    return own.result.loss - best.result.loss
 
 
 def proposal_runs(
