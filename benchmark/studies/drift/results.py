@@ -6,6 +6,7 @@ from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.benchmark.studies.drift.config import AxisName
 from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.axes/1"
 Verdict = Literal["holds", "does not hold", "not decided"]
@@ -19,7 +20,7 @@ class PointResult(Frozen):
     ratio: float  # to the base
     rung: str
     horizon: int
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int  # finished runs that entered the fit
     n_diverged: int
     lr_best: float | None = None

@@ -6,6 +6,7 @@ from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.benchmark.studies.schedules.config import ScheduleName
 from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.power/1"
 
@@ -23,7 +24,7 @@ class CellResult(Frozen):
     batch_tokens: int
     tokens: int
     schedule: ScheduleName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int
     n_diverged: int
     lr_best: float | None = None
