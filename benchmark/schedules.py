@@ -6,6 +6,7 @@ the trial's LR is the power law's value there and can be compared with the best 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -75,6 +76,11 @@ class ScheduleConfig(BaseModel):
         if self.kind not in ("wsd", "power"):
             return horizon
         return int(horizon * (1 - self.decay_fraction)) // batch_tokens * batch_tokens
+
+    def run_tokens(self, horizons: Sequence[int], batch_tokens: int) -> int:
+        """Tokens that one run to all of `horizons` trains on: the trunk to the last branch point, and each decay."""
+        starts = [self.decay_start(horizon, batch_tokens) for horizon in horizons]
+        return max(starts) + sum(horizons) - sum(starts)
 
 
 def factor(schedule: ScheduleConfig, tokens: int, *, batch_tokens: int, horizon: int, at: Reference) -> float:

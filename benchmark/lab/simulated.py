@@ -2,14 +2,15 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request, Rung
 
-DECAY_FRACTION = 0.2  # of each horizon, after its branch from the trunk; the study's default
+SCHEDULE = ScheduleConfig(warmup_tokens=1)  # a study's default, WSD; its warm-up costs nothing
 # Loss at the best LR, nats: Chinchilla's fit, arXiv 2203.15556. Only its trend matters here.
 FLOOR, SIZE_SCALE, SIZE_POWER, TOKEN_SCALE, TOKEN_POWER = 1.69, 406.4, 0.34, 410.7, 0.28
 
@@ -82,16 +83,24 @@ class SimulatedLab:
     """Loss = floor(N, D) + bowl; diverged above `diverge_above` times lr*. `bowl` takes the fields of Bowl.
 
     The noise depends on the run and the horizon alone, so that a run asked twice gives the same loss. A payer is
-    charged each distinct run once: the trunk to the last branch point and the decay to each horizon. With a fixed
-    `grid`, as published runs have, no other LR can be asked for.
+    charged each distinct run once. `flops` prices a run: of a study, `resolve.planned_flops`; without one, WSD's, whose
+    horizons share a trunk. With a fixed `grid`, as published runs have, no other LR can be asked for.
     """
 
     def __init__(
-        self, rungs: Sequence[Rung], law: TrueLaw, *, seed: int = 0, grid: Sequence[float] | None = None, **bowl: float
+        self,
+        rungs: Sequence[Rung],
+        law: TrueLaw,
+        *,
+        flops: Callable[[Request], float] | None = None,
+        seed: int = 0,
+        grid: Sequence[float] | None = None,
+        **bowl: float,
     ) -> None:
         self.rungs = {rung.name: rung for rung in rungs}
         self.law = law
         self.bowl = Bowl(**bowl)
+        self._flops = flops or self._wsd_flops
         self.seed = seed
         self.grid = None if grid is None else tuple(sorted(grid))
         self.calls = 0
@@ -105,21 +114,27 @@ class SimulatedLab:
         """One measurement per request and horizon. Raises KeyError for an unknown rung or an LR off the grid."""
         self.calls += 1
         charged = self._charged.setdefault(payer, {})
+        measured = []
         for request in requests:
             if self.grid is not None and request.lr not in self.grid:
                 raise KeyError(f"{request.rung} has no run at lr {request.lr}")
-            charged[request._replace(horizons=tuple(sorted(request.horizons)))] = self.flops(request)
-        return [[self._read(request, horizon) for horizon in request.horizons] for request in requests]
+            flops = self.flops(request)
+            charged[request._replace(horizons=tuple(sorted(request.horizons)))] = flops
+            measured.append([self._read(request, horizon, flops) for horizon in request.horizons])
+        return measured
 
     def cost_flops(self, payer: str) -> float:
         return math.fsum(self._charged.get(payer, {}).values())
 
     def flops(self, request: Request) -> float:
         """Planned training FLOPs of the run."""
-        trunk = (1 - DECAY_FRACTION) * max(request.horizons)
-        return self.rungs[request.rung].flops_per_token * (trunk + DECAY_FRACTION * sum(request.horizons))
+        return self._flops(request)
 
-    def _read(self, request: Request, horizon: int) -> Measurement:
+    def _wsd_flops(self, request: Request) -> float:
+        rung = self.rungs[request.rung]
+        return float(rung.flops_per_token * SCHEDULE.run_tokens(request.horizons, rung.batch_tokens))
+
+    def _read(self, request: Request, horizon: int, flops: float) -> Measurement:
         rung = self.rungs[request.rung]
         best = self.law.best(rung, horizon, request.parametrization)
         lr = request.lr * (horizon / self.law.mup_tokens) ** (request.horizon_exponent or 0.0)
@@ -136,7 +151,7 @@ class SimulatedLab:
             horizon=horizon,
             verdict="diverged" if diverged else "finished",
             loss=None if diverged else loss,
-            flops=self.flops(request),
+            flops=flops,
             role_lrs=tuple(sorted(request.role_lrs)),
             message=f"lr above {limit:g} times the best" if diverged else "",
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from lrladder.benchmark.lab.progress import Progress
-from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.resolve import Setup, planned_flops, resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import Fault, Outcome
@@ -65,6 +65,9 @@ class TrainedLab:
 
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
+
+    def flops(self, request: Request) -> float:
+        return planned_flops(request, self._setup)
 
     def _resolve(self, request: Request) -> tuple[Trial, ...]:
         return resolve(request, self._setup, corpus_digest=self._corpus_digest, precision=self._precision)

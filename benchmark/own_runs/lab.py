@@ -87,6 +87,12 @@ class ReplayedLab:
         """FLOPs charged to `payer` so far."""
         return math.fsum(self._charged.get(payer, {}).values())
 
+    def flops(self, request: Request) -> float:
+        """Of all replicates of a run. Raises KeyError for one that was never made."""
+        rung = self._rungs[request.rung]
+        _, replicates = self._runs[request.rung][request.lr]
+        return float(rung.flops_per_token * rung.horizons[0] * replicates)
+
     def _check(self, request: Request) -> None:
         rung = self._rungs.get(request.rung)
         if rung is None:
@@ -101,7 +107,7 @@ class ReplayedLab:
 
     def _read(self, request: Request) -> Measurement:
         rung = self._rungs[request.rung]
-        loss, replicates = self._runs[request.rung][request.lr]
+        loss, _ = self._runs[request.rung][request.lr]
         return Measurement(
             trial_id=f"{request.rung}, LR {request.lr!r}",
             rung=request.rung,
@@ -111,7 +117,7 @@ class ReplayedLab:
             horizon=rung.horizons[0],
             verdict="diverged" if loss is None else "finished",
             loss=loss,
-            flops=float(rung.flops_per_token * rung.horizons[0] * replicates),
+            flops=self.flops(request),
             message="diverged in the table of runs" if loss is None else "",
         )
 

@@ -1,6 +1,7 @@
 """One study in one folder: corpus, store, workers, protocol, results.json and report."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment, gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.lab.resolve import planned_flops
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.store import lock
 from lrladder.benchmark.studies.ending import exit_code, load_document, millinats, show_counts, stored_measurements
@@ -59,7 +61,13 @@ def _simulate(config: StudyConfig, truth: SimulatedConfig, out: Path, console: C
     write_config(config, out)
     results = run_study(
         config,
-        SimulatedLab(config.rungs, truth.law_for(config.base), seed=truth.seed, **truth.bowl.model_dump()),
+        SimulatedLab(
+            config.rungs,
+            truth.law_for(config.base),
+            flops=partial(planned_flops, setup=config),
+            seed=truth.seed,
+            **truth.bowl.model_dump(),
+        ),
         corpus={"source": SIMULATED},
         environment=environment(),
     )

@@ -35,6 +35,9 @@ class _Recorder:
     def cost_flops(self, payer: str) -> float:
         return self.lab.cost_flops(payer)
 
+    def flops(self, request: Request) -> float:
+        return self.lab.flops(request)
+
 
 class Study:
     """One study on a lab. `results` can be asked at any time, also after an interrupted `run`."""

@@ -181,9 +181,8 @@ class _Family:
     def _tokens(self, schedule: ScheduleName) -> float:
         """A trunk and its decays, or a run for each horizon; over the latter."""
         settings, horizons = self.config.schedule_of(schedule), self.config.horizons
-        starts = [settings.decay_start(horizon, self.config.base_batch) for horizon in horizons]
-        decays = sum(horizon - start for horizon, start in zip(horizons, starts, strict=True))
-        return (max(starts) + decays if settings.has_trunk else sum(horizons)) / sum(horizons)
+        shared = settings.run_tokens(horizons, self.config.base_batch) if settings.has_trunk else sum(horizons)
+        return shared / sum(horizons)
 
     def against_wsd(self) -> Iterator[Against]:
         """At the base batch, where all schedules are swept."""

@@ -1,4 +1,4 @@
-"""Noise told by curves, against runs of a known noise; what a run adds to a minimum, against the algebra of a parabola."""
+"""Noise told by curves, against runs of a known noise; slopes of a minimum, against the algebra of a parabola."""
 
 import math
 
