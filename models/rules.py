@@ -26,10 +26,9 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lrladder.models.roles import Role, Tag
+from lrladder.paradigms.published import POWER_B, POWER_D, POWER_LINES_TAU, SDE_B
 
 DEPTH_ALPHA = {"completep": 1.0, "depth_mup": 0.5}
-POWER_EXPONENT = -0.51  # of tokens at a given batch; Power scheduler, arXiv 2408.13359 eq. 5
-POWER_LINES_EXPONENT = -0.527  # of tokens per parameter in the best tau_EMA; arXiv 2505.13738
 
 
 class Rules(BaseModel):
@@ -154,14 +153,14 @@ def token_rule(
     sde: sqrt(m_batch / m_tokens), arXiv 2512.22382, and where `betas` is on Adam's betas and eps as in 2205.10287.
     power: m_batch * m_tokens^exponent, linear in the batch, 2408.13359. fitted: sqrt(m_batch) * m_tokens^exponent, its
     batch part an assumption. Decay: `tau` keeps tau_EMA = batch / (lr decay tokens), 2405.13698; `power_lines`
-    moves it with (tokens / parameters)^-0.527, 2505.13738. Raises ValueError for a fitted rule without its exponent.
+    moves it with a power of tokens / parameters, 2505.13738. Raises ValueError for a fitted rule without its exponent.
     """
     lr = _horizon_lr(rules, m_batch, m_tokens, exponent)
     per_token = m_batch / m_tokens
     decay = {
         "none": 1.0,
         "tau": per_token / lr,
-        "power_lines": per_token / lr * (m_tokens / m_size) ** -POWER_LINES_EXPONENT,
+        "power_lines": per_token / lr * (m_tokens / m_size) ** -POWER_LINES_TAU,
     }[rules.decay_horizon]
     if not rules.betas:
         return TokenRule(lr, decay)
@@ -173,10 +172,10 @@ def _horizon_lr(rules: Rules, m_batch: float, m_tokens: float, exponent: float |
         case "none":
             return 1.0
         case "sde":
-            return float((m_batch / m_tokens) ** 0.5)
+            return float((m_batch / m_tokens) ** SDE_B)
         case "power":
-            return float(m_batch * m_tokens ** (POWER_EXPONENT if exponent is None else exponent))
+            return float(m_batch**POWER_B * m_tokens ** (POWER_D if exponent is None else exponent))
         case "fitted":
             if exponent is None:
                 raise ValueError("a fitted horizon rule needs its exponent")
-            return float(m_batch**0.5 * m_tokens**exponent)
+            return float(m_batch**SDE_B * m_tokens**exponent)

@@ -8,11 +8,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.paradigms import published
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request, Rung
 
 SCHEDULE = ScheduleConfig(warmup_tokens=1)  # a study's default, WSD; its warm-up costs nothing
-# Loss at the best LR, nats: Chinchilla's fit, arXiv 2203.15556. Only its trend matters here.
-FLOOR, SIZE_SCALE, SIZE_POWER, TOKEN_SCALE, TOKEN_POWER = 1.69, 406.4, 0.34, 410.7, 0.28
 
 
 class _Truth(BaseModel):
@@ -66,11 +65,11 @@ class TrueLaw(_Truth):
 class Bowl(_Truth):
     """Loss around lr*, in nats: curvature (ln lr - ln lr*)^2, plus noise. Defaults are Step Law's for dense models."""
 
-    curvature: PositiveFloat = 0.02  # nats per (ln lr)^2; 0.015-0.025 in arXiv 2503.04715's runs
+    curvature: PositiveFloat = published.STEP_LAW_CURVATURE
     steeper: PositiveFloat = 1.0  # times the curvature above lr*
     plateau: PositiveFloat | None = None  # nats that the rise nears, as a loss that has stopped to learn; None: no end
     diverge_above: PositiveFloat | None = None  # times lr*
-    noise_sd: NonNegativeFloat = 0.003  # of each run at each horizon
+    noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE  # of each run at each horizon
     common_sd: NonNegativeFloat = 0.0  # of each seed at one rung and horizon, shared by all its LRs
 
     def rise(self, x: float) -> float:
@@ -114,14 +113,11 @@ class SimulatedLab:
         """One measurement per request and horizon. Raises KeyError for an unknown rung or an LR off the grid."""
         self.calls += 1
         charged = self._charged.setdefault(payer, {})
-        measured = []
         for request in requests:
             if self.grid is not None and request.lr not in self.grid:
                 raise KeyError(f"{request.rung} has no run at lr {request.lr}")
-            flops = self.flops(request)
-            charged[request._replace(horizons=tuple(sorted(request.horizons)))] = flops
-            measured.append([self._read(request, horizon, flops) for horizon in request.horizons])
-        return measured
+            charged[request._replace(horizons=tuple(sorted(request.horizons)))] = self.flops(request)
+        return [[self._read(request, horizon) for horizon in request.horizons] for request in requests]
 
     def cost_flops(self, payer: str) -> float:
         return math.fsum(self._charged.get(payer, {}).values())
@@ -134,14 +130,13 @@ class SimulatedLab:
         rung = self.rungs[request.rung]
         return float(rung.flops_per_token * SCHEDULE.run_tokens(request.horizons, rung.batch_tokens))
 
-    def _read(self, request: Request, horizon: int, flops: float) -> Measurement:
+    def _read(self, request: Request, horizon: int) -> Measurement:
         rung = self.rungs[request.rung]
         best = self.law.best(rung, horizon, request.parametrization)
         lr = request.lr * (horizon / self.law.mup_tokens) ** (request.horizon_exponent or 0.0)
         limit = self.bowl.diverge_above
         diverged = limit is not None and lr > limit * best
-        floor = FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
-        loss = floor + self.bowl.rise(math.log(lr / best)) + self._noise(request, horizon)
+        loss = loss_floor(rung.n_active, horizon) + self.bowl.rise(math.log(lr / best)) + self._noise(request, horizon)
         return Measurement(
             trial_id=_digest(request._replace(horizons=tuple(sorted(request.horizons)))).hex()[:16],
             rung=request.rung,
@@ -151,7 +146,7 @@ class SimulatedLab:
             horizon=horizon,
             verdict="diverged" if diverged else "finished",
             loss=None if diverged else loss,
-            flops=flops,
+            flops=self.flops(request),
             role_lrs=tuple(sorted(request.role_lrs)),
             message=f"lr above {limit:g} times the best" if diverged else "",
         )
@@ -166,6 +161,13 @@ class SimulatedLab:
     def _normal(self, key: object) -> float:
         """A standard normal that depends on the key and the lab's seed alone."""
         return float(np.random.default_rng(int.from_bytes(_digest((self.seed, key)))).standard_normal())
+
+
+def loss_floor(n_active: int, tokens: int) -> float:
+    """Loss at the best LR, nats: Chinchilla's. Only its trend matters here."""
+    of_size = published.CHINCHILLA_N_SCALE * n_active**-published.CHINCHILLA_N_POWER
+    of_tokens = published.CHINCHILLA_D_SCALE * tokens**-published.CHINCHILLA_D_POWER
+    return float(published.CHINCHILLA_FLOOR + of_size + of_tokens)
 
 
 def _digest(key: object) -> bytes:

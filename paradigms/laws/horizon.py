@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 GAMMAS = (0.02, 3.0)  # assumption: published exponents of tokens lie between 0.1 and 0.6
 STARTS = np.linspace(math.log(GAMMAS[0]), math.log(GAMMAS[1]), 41)  # of ln gamma
-PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # Chinchilla's 0.28 (2203.15556) and others' 0.1 to 0.6: weak, on ln gamma
+PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # near Chinchilla's (published.py), with others' 0.1 to 0.6: weak, on ln gamma
 MAX_REACH = 4.0  # assumption: beyond this many times the longest horizon nothing is predicted
 MAX_SD = 0.25  # of the drop in loss over the horizons seen; assumption: a prediction less sure than this says nothing
 MISFIT = 0.08  # sd of a prediction as a part of the fall beyond the horizons seen; OpenEuroLLM sweeps, docs/fitting.md

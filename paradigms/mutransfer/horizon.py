@@ -12,8 +12,8 @@ from lrladder.paradigms.sweep.curve import Curve
 
 SD_FLOOR = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
 Z90 = float(stats.norm.ppf(0.95))
-# Published exponents of tokens lie in [-0.51, 0.31] (arXiv 2408.13359, 2503.04715). Assumption: without a rule the
-# exponent is within this of 0, and a fitted one that is less sure says nothing
+# Assumption: without a rule the exponent of tokens is within this of 0, as published ones (published.py) nearly are; a
+# fitted one that is less sure says nothing
 UNKNOWN_EXPONENT = 0.5
 
 

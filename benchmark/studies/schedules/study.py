@@ -19,7 +19,8 @@ from lrladder.benchmark.studies.schedules.results import (
     Setting,
 )
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.laws.power import SEQ_LEN, PowerFit, PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.laws.power import PowerFit, PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.published import POWER_SEQ_LEN
 from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise, pooled_noise
@@ -175,7 +176,7 @@ class _Family:
 
     def _amplitude(self, lr: float) -> float:
         """a of eta / beta = a T^b."""
-        batch, tokens = self.config.base_batch / SEQ_LEN, min(self.config.horizons)
+        batch, tokens = self.config.base_batch / POWER_SEQ_LEN, min(self.config.horizons)
         return float(lr / batch * tokens**-self.config.power.exponent)
 
     def _tokens(self, schedule: ScheduleName) -> float:
