@@ -122,6 +122,6 @@ def _reading(run: Run) -> Reading:
         "train_loss": fmean(run.losses[-LOSSES_READ:]),
         "max_violation": found.max_violation,
     }
-    if (tau := tau_ema(run.trial, run.tokens)) is not None:
+    if (tau := tau_ema(run.trial, run.engine.optimizer.param_groups, run.tokens)) is not None:
         metrics["tau_ema"] = tau
     return "finished", {"loss": found.loss, "loss_se": found.loss_se, "metrics": metrics}
