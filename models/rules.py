@@ -1,24 +1,12 @@
 """The rule table: role -> init std, forward multiplier, LR, weight decay, eps. Pure arithmetic, no torch.
 
-With m_N, m_L, m_h the ratios of width, depth and expert width to the base model, alpha the depth exponent, and sigma
-the standard init at the base (fan_in^-1/2; an embedding's is a constant), all rules on:
+docs/theory.md has the table as `models.rule_text` prints it, all rules on, in the ratios of width, expert width and
+depth to the base model. A shared expert follows the routed ones, with the ratio of its own width. The token rule
+(`token_rule`) multiplies all LRs, decays and eps alike.
 
-| role            | init std              | forward         | LR                   | decay | eps                   |
-| embedding       | sigma_e               | 1               | 1                    | 0     | 1 / m_N               |
-| attention       | sigma m_N^-1/2        | out: m_L^-alpha | m_N^-1 m_L^(alpha-1) | m_N   | m_N^-1 m_L^-alpha     |
-| router          | sigma m_N^-1          | 1, in fp32      | m_N^-1 m_L^(alpha-1) | 0     | m_L^-alpha            |
-| expert up, gate | sigma m_N^-1/2        | 1               | m_N^-1 m_L^(alpha-1) | m_N   | m_h^-1 m_L^-alpha     |
-| expert down, mf | sigma m_N^1/2 m_h^-1  | m_L^-alpha      | m_h^-1 m_L^(alpha-1) | m_h   | m_N m_h^-2 m_L^-alpha |
-| expert down, fi | sigma m_h^-1/2        | as mf           | as mf                | m_h   | as mf                 |
-| norm in a block | 1                     | -               | m_L^(alpha-1)        | 0     | m_L^-alpha            |
-| final norm      | 1                     | -               | 1                    | 0     | 1                     |
-| head (untied)   | sigma                 | 1 / m_N         | 1                    | 0     | 1 / m_N               |
-
-A shared expert follows the routed ones, m_h then being the ratio of its own width. The token rule (`token_rule`)
-multiplies all LRs, decays and eps alike. Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and
-experts, 2508.09752, 2601.20205 ("mf" is its mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP
-2310.02244 (alpha 1/2); eps, 2505.01618 and 2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md
-says how sure we are.
+Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 ("mf" is its
+mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
+2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md says how sure we are.
 """
 
 from typing import Literal, NamedTuple
