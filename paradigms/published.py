@@ -25,6 +25,7 @@ POWER_A = 4.0  # recommended in section 4
 POWER_LR_MAX = 0.02  # the same
 POWER_SEQ_LEN = 4096  # tokens
 
+FLOPS_PER_PARAMETER = 6  # and token, forward and backward; arXiv 2001.08361
 DECAY_FRACTION = 0.2  # of the horizon: about what saturates WSD's gain, arXiv 2405.18392
 POWER_LINES_TAU = -0.527  # of tokens per parameter in the best tau_EMA, arXiv 2505.13738
 
@@ -73,7 +74,7 @@ LAWS = (
     PublishedLaw(
         "deepseek",
         "arXiv 2401.02954",
-        DEEPSEEK_K * 6**DEEPSEEK_C,
+        DEEPSEEK_K * FLOPS_PER_PARAMETER**DEEPSEEK_C,
         DEEPSEEK_C,
         DEEPSEEK_C,
         False,

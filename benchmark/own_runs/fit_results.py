@@ -5,6 +5,7 @@ from typing import Literal
 
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.own_runs.cells import Protocol
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.fit/1"
@@ -64,7 +65,7 @@ class FitCell(Frozen):
     @property
     def flops(self) -> float:
         """6 N D, N active."""
-        return 6 * self.n_active * self.tokens
+        return FLOPS_PER_PARAMETER * self.n_active * self.tokens
 
 
 class LossResult(Frozen):

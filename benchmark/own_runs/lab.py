@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from lrladder.benchmark.own_runs.cells import RunCell
 from lrladder.paradigms.lab import Measurement, Request, Rung
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.curve import sweep
 
 RESOLUTION = 1e9  # counts that are not whole are told in units that make the smallest this large
@@ -26,7 +27,7 @@ class CellRung:
     @property
     def flops_per_token(self) -> int:
         """6 N_active."""
-        return 6 * self.n_active
+        return FLOPS_PER_PARAMETER * self.n_active
 
 
 def rungs_of(sources: Sequence[RunCell], target: RunCell) -> tuple[tuple[Rung, ...], Rung]:

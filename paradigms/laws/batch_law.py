@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 
 PRIOR_W, PRIOR_SD = 0.5, 0.25  # weak; the published ones (published.py) lie within half an sd
@@ -44,7 +45,7 @@ def best_batch(minima: Mapping[float, float], *, noise: float | None = None) -> 
     return fit_curve(list(minima), list(minima.values()), noise=noise)
 
 
-def fit_batch_law(points: Sequence[BatchPoint], *, level: float = 0.9) -> BatchLaw | None:
+def fit_batch_law(points: Sequence[BatchPoint], *, level: float = LEVEL) -> BatchLaw | None:
     """Weighted least squares in logs with a weak prior of w; None without points."""
     if not points:
         return None

@@ -13,6 +13,7 @@ Size = Literal["active", "total", "flops"]  # what N is; with "flops" the law is
 Column = Literal["size", "tokens", "batch", "sparsity"]
 
 MIN_SPAN = 1.5  # assumption: a ratio of sizes or horizons below this does not identify an exponent
+OPTIMUM_SD = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
 MAX_CORRELATION = 0.99  # of a log column with the others; assumption: beyond it exponents are not told apart
 LEANING = 0.7  # assumption: with over this part of its prior's sd left, an exponent is half the prior's
 WORDS: dict[Column, tuple[str, str]] = {

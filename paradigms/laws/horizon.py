@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from lrladder.paradigms.level import LEVEL
+
 Array = NDArray[np.float64]
 
 GAMMAS = (0.02, 3.0)  # assumption: published exponents of tokens lie between 0.1 and 0.6
@@ -206,7 +208,7 @@ def _flags(floor: float, scale: float, gamma: float, dof: int, known_noise: bool
     return flags
 
 
-def interval(predicted: Predicted, dof: int, *, level: float = 0.9) -> tuple[float, float]:
+def interval(predicted: Predicted, dof: int, *, level: float = LEVEL) -> tuple[float, float]:
     """Prediction interval of a measurement."""
     half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * predicted.sd
     return predicted.loss - half, predicted.loss + half

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import statsmodels.api as sm
 
+from lrladder.paradigms.laws.design import OPTIMUM_SD
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.published import POWER_SEQ_LEN
 
 BEST_BATCHES = 3  # of each size and horizon, its section 3.3
-SD_FLOOR = 0.05  # of ln lr; assumption: even a noiseless parabola is off by about this much
-LEVEL = 0.9
 
 
 class PowerPoint(NamedTuple):
@@ -81,7 +81,7 @@ def fit_by_regression(points: Sequence[PowerPoint]) -> PowerFit:
     varying = [name for name, column in columns.items() if np.ptp(column) > 0]
     shift = {name: columns[name].mean() if name == "s" else 0.0 for name in varying}  # `a` is at the mean size
     x = np.column_stack([np.ones(len(points)), *(columns[name] - shift[name] for name in varying)])
-    weights = [1 / (p.sd**2 + SD_FLOOR**2) for p in points]
+    weights = [1 / (p.sd**2 + OPTIMUM_SD**2) for p in points]
     fit = sm.WLS(np.array([p.ln_lr for p in points]), x, weights=weights).fit()
     found = dict(zip(["a", *varying], _estimates(fit), strict=True))
     none = {"w": Estimate(1.0, None, None), "s": Estimate(0.0, None, None)}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.curve import ASSUMED_NOISE, Curve
 
 MIN_SHARED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
@@ -28,7 +29,7 @@ class Noise(NamedTuple):
         """The same where anything is known, else what is assumed, as if it were known exactly."""
         return Noise(ASSUMED_NOISE, math.inf) if self.sd is None else self
 
-    def half_width(self, variance: float, extra: float = 0.0, *, level: float = 0.9) -> float | None:
+    def half_width(self, variance: float, extra: float = 0.0, *, level: float = LEVEL) -> float | None:
         """Half width, nats, of the interval of a weighted sum of runs, by Student's t; None without a noise.
 
         `variance` is the sum of the squared weights, `extra` a variance in nats^2 that is added to it.

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.noise import typical_noise
 
 LrSweep = tuple[Sequence[float], Sequence[float | None]]
 
 
-def fit_curves(sweeps: Sequence[LrSweep], *, level: float = 0.9) -> tuple[Curve, ...]:
+def fit_curves(sweeps: Sequence[LrSweep], *, level: float = LEVEL) -> tuple[Curve, ...]:
     """Fit the sweeps (LRs, losses) of one study. Raises ValueError on an LR or loss that cannot be used."""
     alone = [fit_curve(lrs, losses, level=level) for lrs, losses in sweeps]
     noise = typical_noise(alone).shared

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.bracket import Readings
 from lrladder.paradigms.sweep.noise import pooled_noise
 from lrladder.paradigms.sweep.slopes import minimum_slopes
@@ -15,7 +16,7 @@ class LossChange(NamedTuple):
     high: float
 
 
-def loss_change(on: Readings, off: Readings, *, level: float = 0.9) -> LossChange | None:
+def loss_change(on: Readings, off: Readings, *, level: float = LEVEL) -> LossChange | None:
     """Minimum of `on` minus that of `off`; None unless both are bracketed and their residuals tell the noise."""
     curves = [readings.fit() for readings in (on, off)]
     minima = [curve.minimum for curve in curves]

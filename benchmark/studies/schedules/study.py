@@ -25,7 +25,6 @@ from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 
-LEVEL = 0.9
 Place = tuple[ScheduleName, str, int]  # schedule, rung, horizon
 
 
@@ -217,7 +216,7 @@ class _Family:
         if not terms:
             return Mean(None, None, None)
         mean = fmean(value for value, _ in terms)
-        half = self.noise.half_width(sum(w**2 for _, weights in terms for w in weights) / len(terms) ** 2, level=LEVEL)
+        half = self.noise.half_width(sum(w**2 for _, weights in terms for w in weights) / len(terms) ** 2)
         return Mean(mean, None, None) if half is None else Mean(mean, mean - half, mean + half)
 
 

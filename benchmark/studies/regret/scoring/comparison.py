@@ -12,12 +12,13 @@ import numpy as np
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import StudyConfig
-from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
+from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
 from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label
 from lrladder.benchmark.studies.regret.scoring.verdicts import Difference, judge
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.paradigm import Proposal
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.noise import Noise
@@ -174,7 +175,7 @@ def _difference(first: ParadigmResult, second: ParadigmResult, noise: Noise) -> 
     if first.loss is None or second.loss is None:
         raise ValueError("only finished proposals are compared")
     variance = 0.0 if first.same_as(second) else 2 / first.n_seeds
-    return Difference(first.loss - second.loss, noise.half_width(variance, level=LEVEL))
+    return Difference(first.loss - second.loss, noise.half_width(variance))
 
 
 def _score(
@@ -244,5 +245,5 @@ def _interval(
     weights[point] = weights.get(point, 0.0) + 1
     value = loss - oracle.result.loss
     misfit = oracle.misfit * sum(weight**2 for weight in oracle.weights.values())
-    half = noise.half_width(sum(weight**2 for weight in weights.values()) / n, misfit, level=LEVEL)
+    half = noise.half_width(sum(weight**2 for weight in weights.values()) / n, misfit)
     return (value, None, None) if half is None else (value, value - half, value + half)
