@@ -83,3 +83,7 @@ class Lab(Protocol):
     def cost_flops(self, payer: str) -> float:
         """FLOPs charged to `payer` so far."""
         ...
+
+    def flops(self, request: Request) -> float:
+        """Planned FLOPs that a payer who had not asked for this run would be charged."""
+        ...

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
-from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.resolve import Setup, planned_flops, resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import Fault, Outcome
@@ -53,6 +53,9 @@ class TrainedLab:
 
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
+
+    def flops(self, request: Request) -> float:
+        return planned_flops(request, self._setup)
 
     def _resolve(self, request: Request) -> tuple[Trial, ...]:
         return resolve(request, self._setup, corpus_digest=self._corpus_digest, precision=self._precision)

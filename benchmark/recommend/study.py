@@ -21,6 +21,7 @@ from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import ParametrizationName, Rung
 from lrladder.paradigms.mutransfer.roles import RoleLrsFound
 from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
@@ -73,7 +74,7 @@ class _Bare(NamedTuple):
 
     @property
     def flops_per_token(self) -> int:
-        return 6 * self.n_active
+        return FLOPS_PER_PARAMETER * self.n_active
 
 
 class _Setup(NamedTuple):

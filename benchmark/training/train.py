@@ -98,7 +98,7 @@ def _read(loop: Loop) -> Reading:
         "train_loss": fmean(loop.losses[-LOSSES_READ:]),
         "max_violation": found.max_violation,
     }
-    if (tau := tau_ema(loop.trial, loop.tokens)) is not None:
+    if (tau := tau_ema(loop.trial, loop.engine.optimizer.param_groups, loop.tokens)) is not None:
         metrics["tau_ema"] = tau
     return Reading(verdict="finished", loss=found.loss, loss_se=found.loss_se, metrics=metrics)
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from lrladder.paradigms.lab import Lab, ParametrizationName, Request, Rung
 from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
-from lrladder.paradigms.mutransfer.roles import RoleSearchSpec, residual_noise, search_roles
+from lrladder.paradigms.mutransfer.roles import RoleSearchSpec, search_roles
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 
 class MuTransferWithPower(MuTransfer):
@@ -42,4 +43,5 @@ class MuTransferWithRoles(MuTransfer):
             Request(self.settings.proxy, self.parametrization, lr, seed, (base,), self.horizon_exponent)
             for seed in self.settings.search.seeds
         ]
-        self.roles = search_roles(lab, at, self._roles_spec, residual_noise(self.curves.values()), payer=self.name)
+        noise = pooled_noise(self.curves.values()).or_assumed
+        self.roles = search_roles(lab, at, self._roles_spec, noise, payer=self.name)

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Status = Literal["interior", "edge", "flat", "few"]
+from lrladder.paradigms.published import STEP_LAW_NOISE
+from lrladder.paradigms.sweep.status import Status
+
 Side = Literal["low", "high"]
 Array = NDArray[np.float64]
 
@@ -21,7 +23,7 @@ Array = NDArray[np.float64]
 # unless its rise per (ln lr)^2 is over twice that of the steeper neighbour, which an exact parabola never exceeds.
 WINDOW_LRS = 2
 STEEPER = 2.0
-ASSUMED_NOISE = 0.003  # nats; assumption, used when nothing measures it: local noise of Step Law (arXiv 2503.04715)
+ASSUMED_NOISE = STEP_LAW_NOISE  # nats; assumption, used when nothing measures it
 NOISE_SHARE = 0.0012  # of the loss: the same where losses may be in any unit; Step Law's are about 2.5 nats
 OUTLIER = 6.0  # sds of a known noise that an LR may be off the parabola of the others; assumption
 AGREES = 2.0  # sds of a known noise within which the others are a parabola; assumption

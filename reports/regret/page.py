@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.results import SIMULATED
+from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
 from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures
@@ -29,7 +30,7 @@ SECTIONS = (
     ("reproduce", "Reproduce"),
 )
 CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", "mutransfer+modules": "p-modules"}
-PUBLISHED_LAW = {"u": 0.2219, "v": 0.3509, "source": "arXiv 2601.05049"}
+PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
     "edge": "edge of grid: the best LR may lie outside",

@@ -168,18 +168,22 @@ def test_a_run_that_learns_nothing_is_finished_not_diverged(corpus: Corpus) -> N
 
 def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
     """Of the attention matrices: batch / (lr weight_decay tokens), at the peak LR."""
-    trial = tiny_trial(shape=wide_shape(), rules=MUTRANSFER, horizons=(40 * BATCH,))
+    roles = (("attention", 2.0), ("router", 8.0))
+    trial = tiny_trial(shape=wide_shape(), rules=MUTRANSFER, horizons=(40 * BATCH,), role_lrs=roles)
     engine = build_engine(trial)
+    groups = engine.optimizer.param_groups
     qkv = engine.module.blocks[0].attention.qkv
-    (group,) = [g for g in engine.optimizer.param_groups if any(p is qkv for p in g["params"])]
+    (group,) = [g for g in groups if any(p is qkv for p in g["params"])]
     lr = trial.lr * group["lr_multiplier"]
-    assert tau_ema(trial, max(trial.horizons)) == pytest.approx(1 / (40 * lr * group["weight_decay"]))
+    expected = pytest.approx(1 / (40 * lr * group["weight_decay"]))
+    assert tau_ema(trial, groups, 40 * BATCH) == expected
+    group["lr_multiplier"] *= 3
+    assert tau_ema(trial, groups, 40 * BATCH) == pytest.approx(1 / (40 * 3 * lr * group["weight_decay"]))
+    group["weight_decay"] = 0
+    assert tau_ema(trial, groups, 40 * BATCH) is None
     engine.destroy()
     (measured,) = train(trial, corpus, log=no_log)
-    assert measured.metrics["tau_ema"] == tau_ema(trial, max(trial.horizons))
-    assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0)), 640) is None
-    faster = tau_ema(trial.model_copy(update={"role_lrs": (("attention", 2.0), ("router", 8.0))}), 40 * BATCH)
-    assert faster == pytest.approx(measured.metrics["tau_ema"] / 2)
+    assert measured.metrics["tau_ema"] == expected
 
 
 def test_token_rules_reach_the_optimizer() -> None:
