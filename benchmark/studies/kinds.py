@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.studies.drift.config import AxesConfig
 from lrladder.benchmark.studies.drift.results import SCHEMA as AXES_SCHEMA
-from lrladder.benchmark.studies.regret.config import StudyConfig, parse_config
+from lrladder.benchmark.studies.regret.config import StudyConfig, benchmark_of
 from lrladder.benchmark.studies.schedules.config import PowerStudyConfig
 from lrladder.benchmark.studies.schedules.results import SCHEMA as POWER_SCHEMA
 
@@ -18,24 +19,32 @@ SCHEMAS: dict[str, Kind] = {AXES_SCHEMA: "axes", POWER_SCHEMA: "power"}
 
 def load_study(preset: str) -> AnyStudy:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
-    text = read_preset(preset)
-    data = parse_yaml(text, source=preset)
+    return _study(parse_yaml(read_preset(preset), source=preset), source=preset)
+
+
+def load_stored_study(folder: Path) -> AnyStudy:
+    """The study whose results a folder holds, whatever version wrote them. Raises InputError as `load_study`."""
+    source = str(folder / "config.yaml")
+    return _study(upgrade.config(parse_yaml(read_preset(source), source=source)), source=source)
+
+
+def _study(data: dict[str, Any], *, source: str) -> AnyStudy:
     match data.get("kind"):
         case "axes":
-            return validate(AxesConfig, data, source=preset)
+            return validate(AxesConfig, data, source=source)
         case "power":
-            return validate(PowerStudyConfig, data, source=preset)
+            return validate(PowerStudyConfig, data, source=source)
         case _:
-            return parse_config(text, source=preset)
+            return benchmark_of(data, source=source)
 
 
 def schema_of(folder: Path) -> str | None:
-    """What a folder's results.json is; None where there is none."""
+    """What a folder's results.json is, once its older words are today's; None where there is none."""
     try:
         data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return str(data.get("schema")) if isinstance(data, dict) else None
+    return upgrade.schema(str(data.get("schema"))) if isinstance(data, dict) else None
 
 
 def kind_of(folder: Path) -> Kind:

@@ -62,9 +62,9 @@ class Run:
         self.trunk: Snapshot | None = None
         self.decaying_to: int | None = None
         self.trained_tokens, self._seconds_before, self._started = 0, 0.0, time.perf_counter()
-        # A GPU is not waited for at every step: its numbers are read together, at every probe.
-        self._read_every = EVERY if device.type == "cuda" else 1
-        self._unread: list[tuple[int, Tensor]] = []
+        # A GPU is not waited for at every step: its numbers are taken in together, at every probe.
+        self._take_every = EVERY if device.type == "cuda" else 1
+        self._queue: list[tuple[int, Tensor]] = []
         loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
         self.loss, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:
@@ -90,28 +90,28 @@ class Run:
             set_lrs(self.engine, lr)
             self._step(lr, decaying=self.tokens >= branch_point(horizon, trial))
             if self.path is not None and self.clock.due():
-                self._read()
+                self._take_in()
                 self._save(self.path)
             if STOP.is_set():
                 raise SystemExit(128 + signal.SIGTERM)
-        self._read()
+        self._take_in()
 
     def _step(self, lr: float, *, decaying: bool) -> None:
         engine, settings, step = self.engine, self.trial.optimizer, self.step
         tokens = self._batch()
         output = engine(tokens[:, :-1])
         loss = self.loss(output, tokens[:, 1:])
-        engine.backward(loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z)
+        engine.backward(loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z)
         norm = clip_gradients(engine.module.parameters(), settings.grad_clip)
         self.watch.before_step(step)
         engine.step()
         if norm is None:  # ZeRO keeps gradients in parts of its own, and clips them
             norm = torch.as_tensor(engine.get_global_grad_norm(), dtype=torch.float32)
-        self._unread.append((step, torch.cat((loss.detach()[None], norm.to(loss.device)[None], output.load.flatten()))))
+        self._queue.append((step, torch.cat((loss.detach()[None], norm.to(loss.device)[None], output.load.flatten()))))
         self.step += 1
         self.trained_tokens += self.trial.batch_tokens
-        if step % self._read_every == 0:
-            self._read()
+        if step % self._take_every == 0:
+            self._take_in()
         if (seen := self.watch.after_step(step, decaying=decaying)) is not None:
             row = {"step": step, "tokens": step * self.trial.batch_tokens, "lr": lr, "loss": self.losses[-1]}
             self.log({**row, "grad_norm": norm.item(), "load_balance": output.load_balance.item(), **seen})
@@ -128,12 +128,12 @@ class Run:
         # from pinned memory, as a plain copy waits for the steps that a GPU has not finished
         return tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
 
-    def _read(self) -> None:
+    def _take_in(self) -> None:
         """Take in the numbers of the steps since the last time. Raises Diverged, at the first step that has."""
-        if not self._unread:
+        if not self._queue:
             return
-        steps, values = zip(*self._unread, strict=True)
-        self._unread.clear()
+        steps, values = zip(*self._queue, strict=True)
+        self._queue.clear()
         for step, (loss, norm, *loads) in zip(steps, torch.stack(values).tolist(), strict=True):
             self.losses.append(loss)
             self.watch.take(step, norm, loads)
@@ -144,7 +144,7 @@ class Run:
         return Snapshot(self._position(), copied_state(self.engine))
 
     def return_to(self, snapshot: Snapshot) -> None:
-        self._unread.clear()
+        self._queue.clear()
         put_back(self.engine, snapshot.state)
         self._place(snapshot.position)
 

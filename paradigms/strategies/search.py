@@ -212,9 +212,9 @@ def expected(book: Book, cell: Cell) -> float:
 
 
 def curves_of(book: Book) -> dict[Cell, Curve]:
-    """Of every cell with readings, fitted as one study."""
-    cells = list(book.readings)
-    curves = fit_curves([(book.readings[cell].lrs, book.readings[cell].losses) for cell in cells])
+    """Of every cell with measured, fitted as one study."""
+    cells = list(book.measured)
+    curves = fit_curves([(book.measured[cell].lrs, book.measured[cell].losses) for cell in cells])
     return dict(zip(cells, curves, strict=True))
 
 

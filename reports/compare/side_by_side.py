@@ -47,7 +47,7 @@ class Row(NamedTuple):
     """One paradigm at one place; a study that has no score there has None."""
 
     paradigm: str
-    cells: tuple[ParadigmResult | None, ...]
+    scores: tuple[ParadigmResult | None, ...]
 
 
 class Block(NamedTuple):
@@ -69,7 +69,7 @@ def load(folders: Sequence[Path]) -> Comparison:
     names = labels(folders)
     studies, others = [], []
     for label, folder in zip(names, folders, strict=True):
-        known = held.read(folder)
+        known = held.of_folder(folder)
         if known.kind == "benchmark":
             studies.append(Study(label, load_results(folder)))
         else:
@@ -124,8 +124,8 @@ def _scale(study: Study) -> tuple[object, ...]:
     if results.lab == "simulated" or not results.corpus_digest:
         return (study.label,)
     config = flat(results.config)
-    read = (config.get("corpus.val_documents"), config.get("ladder.seq_len"))
-    return (results.corpus_digest, results.corpus.get("vocab_size"), *read)
+    documents, window = config.get("corpus.val_documents"), config.get("ladder.seq_len")
+    return (results.corpus_digest, results.corpus.get("vocab_size"), documents, window)
 
 
 def loss_sentence(studies: Sequence[Study]) -> str:

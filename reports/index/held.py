@@ -37,7 +37,7 @@ class Held(NamedTuple):
     simulated: bool = False
 
 
-def read(folder: Path) -> Held:
+def of_folder(folder: Path) -> Held:
     """Raises InputError with one line for a folder that holds nothing of ours, or something damaged."""
     if not any((folder / name).is_file() for name in FILES):
         raise InputError(f"{folder} holds no results: give the OUT of `lrladder run`, `fit` or `replay`")
@@ -82,7 +82,7 @@ def of_benchmark(results: Results) -> Held:
 
 
 def of_axes(results: AxesResults) -> Held:
-    found = (f"{axis.axis} {v.name} {v.verdict}" for axis in results.axes for v in axis.variants if v.name != OFF)
+    found = (f"{axis.axis} {v.name} {v.finding}" for axis in results.axes for v in axis.variants if v.name != OFF)
     return Held(
         "axes",
         results.preset,
@@ -110,8 +110,8 @@ def of_fit(results: FitResults) -> Held:
         f"lr* by {law.size} parameters: " + ", ".join(f"{name} {e.value:+.2f}" for name, e in law.exponents.items())
         for law in results.laws
     )
-    cells = f"{results.n_runs} runs, {sum(results.counts.values())} sweeps"
-    return Held("fit", results.source, cells, _line(laws, "no law: no sweep has a bracketed minimum"))
+    sweeps = f"{results.n_runs} runs, {sum(results.counts.values())} sweeps"
+    return Held("fit", results.source, sweeps, _line(laws, "no law: no sweep has a bracketed minimum"))
 
 
 def of_replay(result: Replay) -> Held:

@@ -67,7 +67,7 @@ def _entry(folder: Path, study: Path, changed: float) -> Entry:
     link = f"./{quote(os.fsencode(place))}/report/index.html" if (study / "report" / "index.html").is_file() else None
     date = datetime.fromtimestamp(changed, UTC).strftime("%Y-%m-%d %H:%M")
     try:
-        known = held.read(study)
+        known = held.of_folder(study)
     except InputError as error:
         return Entry(place, link, date, None, str(error))
     return Entry(place, link, date, known, known.line)

@@ -11,11 +11,10 @@ from markupsafe import Markup
 from lrladder.benchmark.studies.regret.results import SIMULATED, Results, RoleEffect
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
-from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures
-from lrladder.reports.regret import sentences as readings
+from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
 
 SECTIONS = (
-    ("verdict", "Verdict"),
+    ("conclusion", "Conclusion"),
     ("curves", "Curves"),
     ("fitting", "Fitting"),
     ("transfer", "Transfer"),
@@ -58,7 +57,7 @@ def render(results: Results) -> str:
             results=results,
             sections=SECTIONS,
             figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
-            readings=_readings(results),
+            sentences=_sentences(results),
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
@@ -70,7 +69,7 @@ def render(results: Results) -> str:
             config=_pretty(results.config),
             corpus=_pretty(results.corpus),
             published=PUBLISHED_LAW,
-            trained_on=readings.trained_on(results),
+            trained_on=sentences.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             parametrizations=PARAMETRIZATION_NAMES,
@@ -81,19 +80,19 @@ def render(results: Results) -> str:
     )
 
 
-def _readings(results: Results) -> dict[str, object]:
+def _sentences(results: Results) -> dict[str, object]:
     """One sentence for each figure, or several for a section."""
     return {
-        "cost": readings.cost(results),
-        "curves": readings.curves(results),
-        "law": readings.law(results),
-        "transfer": readings.transfer(results),
-        "schedules": list(readings.schedules(results)),
-        "stability": readings.stability(results),
-        "boundary": readings.boundary(results),
-        "features": readings.features(results),
-        "modules": list(readings.modules(results)),
-        "ablation": readings.ablation(results),
+        "cost": sentences.cost(results),
+        "curves": sentences.curves(results),
+        "law": sentences.law(results),
+        "transfer": sentences.transfer(results),
+        "schedules": list(sentences.schedules(results)),
+        "stability": sentences.stability(results),
+        "boundary": sentences.boundary(results),
+        "features": sentences.features(results),
+        "modules": list(sentences.modules(results)),
+        "ablation": sentences.ablation(results),
     }
 
 

@@ -13,7 +13,7 @@ from lrladder.benchmark.studies.drift.planner import plan_axes
 from lrladder.benchmark.studies.drift.results import AxesResults, VariantResult
 from lrladder.benchmark.studies.drift.study import assemble_axes, run_axes
 from lrladder.benchmark.studies.ending import exit_code, load_document, show_counts, stored_measurements
-from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.kinds import load_stored_study
 from lrladder.benchmark.studies.session import in_order, open_session
 
 
@@ -48,7 +48,7 @@ def run_drift_study(
 def show(results: AxesResults, page: Path, console: Console) -> None:
     """One row per axis and variant on the terminal."""
     table = Table(title=f"{results.preset}: drift of the best LR, octaves per doubling (90% intervals)")
-    for column in ("axis", "rules", "optima", "drift", "expected without rule", "verdict", "moves, against off"):
+    for column in ("axis", "rules", "optima", "drift", "expected without rule", "finding", "moves, against off"):
         table.add_column(column, justify="right" if column in ("optima", "drift") else "left")
     for axis in results.axes:
         for variant in axis.variants:
@@ -62,7 +62,7 @@ def show(results: AxesResults, page: Path, console: Console) -> None:
 
 
 def _words(variant: VariantResult) -> tuple[str, str]:
-    return ("", "") if variant.name == OFF else (variant.verdict, variant.against_off or "")
+    return ("", "") if variant.name == OFF else (variant.finding, variant.against_off or "")
 
 
 def load_axes_results(folder: Path) -> AxesResults:
@@ -71,7 +71,7 @@ def load_axes_results(folder: Path) -> AxesResults:
 
 
 def _from_store(folder: Path) -> AxesResults:
-    config = load_study(str(folder / "config.yaml"))
+    config = load_stored_study(folder)
     assert isinstance(config, AxesConfig)
     names = [parametrization_name(axis.axis, variant) for axis in config.axes for variant in axis.variants]
     return assemble_axes(config, measurements=stored_measurements(folder, config, names))

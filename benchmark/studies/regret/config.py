@@ -1,6 +1,6 @@
 """The study as the user writes it: frozen, strict, from YAML. Every constant here is a default, with its source."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -214,7 +214,11 @@ def load_config(preset: str) -> StudyConfig:
 
 
 def parse_config(text: str, *, source: str) -> StudyConfig:
-    data = parse_yaml(text, source=source)
-    if (kind := data.pop("kind", "benchmark")) != "benchmark":
+    return benchmark_of(parse_yaml(text, source=source), source=source)
+
+
+def benchmark_of(data: dict[str, Any], *, source: str) -> StudyConfig:
+    """The config that a YAML file's keys say. Raises InputError with one line that names the key."""
+    if (kind := data.get("kind", "benchmark")) != "benchmark":
         raise InputError(f"{source}: kind: {kind!r} is no benchmark; known: benchmark, and axes for plan and run")
-    return validate(StudyConfig, data, source=source)
+    return validate(StudyConfig, {key: value for key, value in data.items() if key != "kind"}, source=source)

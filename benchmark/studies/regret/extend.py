@@ -6,6 +6,7 @@ from pathlib import Path
 from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import write_text
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.studies.kinds import load_study
 from lrladder.benchmark.studies.regret.config import StudyConfig
@@ -17,6 +18,7 @@ def extend(folder: Path, tokens: int, *, workers: int | None, write: WritePage) 
 
     What was measured stays; results.json and config.yaml as they were are kept beside the new ones.
     """
+    refuse_older(folder)
     config = load_study(str(folder / "config.yaml"))
     if not isinstance(config, StudyConfig) or config.simulated is not None:
         raise InputError(f"{folder}: only a trained benchmark can be continued")

@@ -7,7 +7,7 @@ from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 
-SCHEMA = "lrladder.results/1"
+SCHEMA = "lrladder.results/2"
 SIMULATED = (
     "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
 )
@@ -122,7 +122,7 @@ class TargetResult(Frozen):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no winner outside the seed noise
-    verdict: str  # one sentence
+    conclusion: str  # who is best here, in one sentence
 
 
 class RungResult(Frozen):
@@ -137,6 +137,7 @@ class RungResult(Frozen):
     n_total: int
     batch_tokens: int
     horizons: tuple[int, ...]
+    continued: tuple[int, ...] = ()  # those among them to which runs go on at the LR of a shorter one
     flops_per_token: int
 
 

@@ -10,12 +10,14 @@ from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment, gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.store import lock
 from lrladder.benchmark.studies.ending import exit_code, load_document, millinats, show_counts, stored_measurements
+from lrladder.benchmark.studies.kinds import load_stored_study
 from lrladder.benchmark.studies.planner import plan
 from lrladder.benchmark.studies.regret.assembly import assemble
-from lrladder.benchmark.studies.regret.config import SimulatedConfig, StudyConfig, load_config
+from lrladder.benchmark.studies.regret.config import SimulatedConfig, StudyConfig
 from lrladder.benchmark.studies.regret.protocol import PARAMETRIZATIONS
 from lrladder.benchmark.studies.regret.results import SIMULATED, Results
 from lrladder.benchmark.studies.regret.study import Study, run_study
@@ -45,6 +47,7 @@ def run_benchmark(
     `change` makes the folder one of this config; it is called when nothing is left to be refused.
     """
     if config.simulated is not None:
+        refuse_older(out)
         make_folder(out)
         with lock(out):
             return _simulate(config, config.simulated, out, make_console(), write)
@@ -104,7 +107,7 @@ def _is_complete(out: Path) -> bool:
 
 
 def show(results: Results, page: Path, console: Console) -> None:
-    """The headline on the terminal: one row per target and paradigm, and the verdicts in words."""
+    """The headline on the terminal: one row per target and paradigm, and the conclusions in words."""
     table = Table(title=f"{results.preset}: regret at held-out targets (90% intervals)")
     for column in ("target", "tokens", "paradigm", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
         table.add_column(column, justify="left" if column in ("target", "paradigm") else "right")
@@ -121,7 +124,7 @@ def show(results: Results, page: Path, console: Console) -> None:
             )
     console.print(table)
     for target in results.targets:
-        console.print(target.verdict, highlight=False, markup=False)
+        console.print(target.conclusion, highlight=False, markup=False)
     show_counts(results.trials, page, console)
 
 
@@ -132,5 +135,6 @@ def load_results(folder: Path) -> Results:
 
 def results_from_store(folder: Path) -> Results:
     """What a killed run has measured so far. Proposals are not stored, so targets have no scores yet."""
-    config = load_config(str(folder / "config.yaml"))
+    config = load_stored_study(folder)
+    assert isinstance(config, StudyConfig)
     return assemble(config, measurements=stored_measurements(folder, config, PARAMETRIZATIONS))

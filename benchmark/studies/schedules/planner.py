@@ -16,7 +16,7 @@ def plan_power(
         search_sweep(schedule, rung, schedule, config.search)
         for family in config.families
         for schedule in SCHEDULES
-        for rung in config.cells(family, schedule)
+        for rung in config.swept_rungs(family, schedule)
     )
     longest = max(config.horizons)
     repeats = corpus_tokens is not None and longest > corpus_tokens

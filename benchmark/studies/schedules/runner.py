@@ -9,7 +9,7 @@ from rich.table import Table
 from lrladder.benchmark.environment import environment, gpu_names
 from lrladder.benchmark.folders import write_text
 from lrladder.benchmark.studies.ending import exit_code, load_document, millinats, show_counts, stored_measurements
-from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.kinds import load_stored_study
 from lrladder.benchmark.studies.schedules.config import SCHEDULES, PowerStudyConfig
 from lrladder.benchmark.studies.schedules.planner import plan_power
 from lrladder.benchmark.studies.schedules.results import PowerResults
@@ -80,6 +80,6 @@ def load_power_results(folder: Path) -> PowerResults:
 
 
 def _from_store(folder: Path) -> PowerResults:
-    config = load_study(str(folder / "config.yaml"))
+    config = load_stored_study(folder)
     assert isinstance(config, PowerStudyConfig)
     return assemble_power(config, measurements=stored_measurements(folder, config, SCHEDULES))

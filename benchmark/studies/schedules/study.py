@@ -22,7 +22,7 @@ from lrladder.benchmark.studies.schedules.results import (
 )
 from lrladder.paradigms.lab import Lab, Measurement
 from lrladder.paradigms.laws.power import SEQ_LEN, PowerFit, PowerPoint, fit_by_paper, fit_by_regression
-from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
+from lrladder.paradigms.sweep.bracket import CellLosses, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 
 LEVEL = 0.9
@@ -56,7 +56,7 @@ def run_power(config: PowerStudyConfig, lab: Lab, *, on_stage: Callable[[str], N
         for schedule in SCHEDULES:
             if on_stage:
                 on_stage(f"{family.name}: {schedule}")
-            cells = {rung.name: rung.horizons for rung in config.cells(family, schedule)}
+            cells = {rung.name: rung.horizons for rung in config.swept_rungs(family, schedule)}
             search_brackets(lab, cells, config.search, payer=schedule, parametrization=schedule)
 
 
@@ -70,9 +70,9 @@ def assemble_power(
     trained_now: int = 0,
 ) -> PowerResults:
     """Results from whatever has been measured."""
-    readings = _readings(measurements)
-    noise = _pooled(found.fit() for found in readings.values() if found.lrs)
-    families = [_Family(config, family, readings, noise) for family in config.families]
+    measured = _measured(measurements)
+    noise = _pooled(found.fit() for found in measured.values() if found.lrs)
+    families = [_Family(config, family, measured, noise) for family in config.families]
     cells = [family.cell(name, *place) for family in families for name in SCHEDULES for place in family.places(name)]
     missing = tuple(f"{cell.rung} at {cell.tokens:,} tokens, {cell.schedule}" for cell in cells if not cell.n)
     return PowerResults(
@@ -103,11 +103,11 @@ def _pooled(curves: Iterable[Curve]) -> Noise:
     return Noise(math.sqrt(sum(sd**2 * dof for sd, dof in known) / df) if df else None, df)
 
 
-def _readings(measurements: Sequence[Measurement]) -> dict[Place, Readings]:
-    found: dict[Place, Readings] = {}
+def _measured(measurements: Sequence[Measurement]) -> dict[Place, CellLosses]:
+    found: dict[Place, CellLosses] = {}
     for schedule in SCHEDULES:
-        for (rung, horizon), readings in collect(m for m in measurements if m.parametrization == schedule).items():
-            found[schedule, rung, horizon] = readings
+        for (rung, horizon), measured in collect(m for m in measurements if m.parametrization == schedule).items():
+            found[schedule, rung, horizon] = measured
     return found
 
 
@@ -115,15 +115,15 @@ class _Family:
     """One family's sweeps, and what its schedules' one setting costs at each."""
 
     def __init__(
-        self, config: PowerStudyConfig, family: FamilyConfig, readings: Mapping[Place, Readings], noise: Noise
+        self, config: PowerStudyConfig, family: FamilyConfig, measured: Mapping[Place, CellLosses], noise: Noise
     ) -> None:
-        self.config, self.family, self.readings, self.noise = config, family, readings, noise
-        self.curves = {place: found.fit(noise=noise.sd) for place, found in readings.items() if found.lrs}
-        base = next(rung for rung in config.cells(family, "wsd") if rung.batch_tokens == config.base_batch)
+        self.config, self.family, self.measured, self.noise = config, family, measured, noise
+        self.curves = {place: found.fit(noise=noise.sd) for place, found in measured.items() if found.lrs}
+        base = next(rung for rung in config.swept_rungs(family, "wsd") if rung.batch_tokens == config.base_batch)
         self.smallest = (base.name, min(config.horizons))
 
     def places(self, schedule: ScheduleName) -> Iterator[tuple[Rung, int]]:
-        return ((rung, horizon) for rung in self.config.cells(self.family, schedule) for horizon in rung.horizons)
+        return ((rung, horizon) for rung in self.config.swept_rungs(self.family, schedule) for horizon in rung.horizons)
 
     def one_lr(self, schedule: ScheduleName) -> float | None:
         """The best LR at the smallest cell."""
@@ -131,14 +131,14 @@ class _Family:
         return curve.lr_best if curve else None
 
     def at(self, place: Place, lr: float | None) -> AtLr | None:
-        readings = self.readings.get(place)
-        if lr is None or readings is None:
+        measured = self.measured.get(place)
+        if lr is None or measured is None:
             return None
-        return at_lr(readings, lr, factor=self.config.search.factor, noise=self.noise.sd)
+        return at_lr(measured, lr, factor=self.config.search.factor, noise=self.noise.sd)
 
     def cell(self, schedule: ScheduleName, rung: Rung, horizon: int) -> CellResult:
         place = (schedule, rung.name, horizon)
-        curve, readings = self.curves.get(place, Curve("few", 0)), self.readings.get(place, Readings())
+        curve, measured = self.curves.get(place, Curve("few", 0)), self.measured.get(place, CellLosses())
         found = self.at(place, self.one_lr(schedule))
         regret = self._mean([(found.regret, found.regret_weights)] if found else [])
         return CellResult(
@@ -150,7 +150,7 @@ class _Family:
             schedule=schedule,
             status=curve.status,
             n=curve.n,
-            n_diverged=sum(loss is None for loss in readings.losses),
+            n_diverged=sum(loss is None for loss in measured.losses),
             lr_best=curve.lr_best,
             lr_low=curve.lr_low,
             lr_high=curve.lr_high,

@@ -134,7 +134,7 @@ def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
     assert not results.complete
     assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
-    assert results.targets[0].verdict == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert results.targets[0].conclusion == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
     assert results.trials.diverged > 0
 
 
@@ -266,7 +266,7 @@ def test_modules_that_change_nothing_take_no_win_away() -> None:
     for ours, without in zip(results.targets, plain.targets, strict=True):
         assert ours.paradigms[-1].role_lrs == ()
         assert ours.winner == without.winner
-        assert "mutransfer+modules proposes what another does" in ours.verdict
+        assert "mutransfer+modules proposes what another does" in ours.conclusion
 
 
 def test_results_survive_json() -> None:
