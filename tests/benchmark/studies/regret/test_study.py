@@ -1,5 +1,6 @@
 """The protocol on a simulated lab, where the best LR and loss are known."""
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -333,3 +334,8 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
         for p in target.paradigms:
             assert p.lr == chosen[target.rung, p.name]
             assert (target.tokens == 1048576) == (p.flags[0] == "continued: its LR was chosen for 262,144 tokens")
+    rungs = {rung["name"]: rung for rung in json.loads(longer.to_json())["rungs"]}
+    for config in data["ladder"]["rungs"]:
+        continued = [1048576] if config["part"] == "target" else []
+        assert rungs[config["name"]]["continued"] == continued
+        assert rungs[config["name"]]["horizons"] == [*sorted(config["horizons"]), *continued]
