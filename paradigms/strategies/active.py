@@ -50,9 +50,9 @@ class Active(LawSearch):
         super().__init__(spec.grid)
         self.spec, self.aim = spec, aim
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
-        """Search `cells` at all their horizons. Raises NoProposal without an interior minimum."""
-        book = Book(lab, cells, self.grid, payer=self.name)
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
+        """Search `rungs` at all their horizons. Raises NoProposal without an interior minimum."""
+        book = Book(lab, rungs, self.grid, payer=self.name)
         explore(book, self.aim, self.spec)
         self._learn(book)
 

@@ -32,7 +32,7 @@ class Block(NamedTuple):
 
 
 class Book:
-    """Runs and measured of one search, by its payer."""
+    """Runs and losses of one search, by its payer."""
 
     def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
         self.lab, self.grid, self.payer = lab, grid, payer

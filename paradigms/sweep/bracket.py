@@ -8,7 +8,7 @@ from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Reques
 from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
 
-Cell = tuple[str, int]  # rung name, horizon in tokens
+Cell = tuple[str, int]  # rung name, which says shape and batch; horizon in tokens
 
 MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
 MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
@@ -37,7 +37,7 @@ class CellLosses:
 
 
 def collect(measurements: Iterable[Measurement]) -> dict[Cell, CellLosses]:
-    """CellLosses by (rung, horizon)."""
+    """Losses by cell."""
     cells: dict[Cell, CellLosses] = {}
     for measurement in measurements:
         cells.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)

@@ -21,15 +21,15 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 @pytest.mark.parametrize("lr", [0.01, 1e4])
-def test_numbers_read_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU's steps are read at every probe: a divergence is seen later, at the step where it was."""
+def test_numbers_taken_in_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's numbers are taken in at every probe: a divergence is seen later, at the step where it was."""
     trial = tiny_trial(lr=lr, rules=STANDARD)
     at_once = train(trial, corpus, log=no_log)
     real = Run.__init__
 
     def patient(self: Run, *args: Any, **kwargs: Any) -> None:
         real(self, *args, **kwargs)
-        self._read_every = 16
+        self._take_every = 16
 
     monkeypatch.setattr(Run, "__init__", patient)
     late = train(trial, corpus, log=no_log)
@@ -69,7 +69,7 @@ class _HostReads(TorchDispatchMode):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_steps_between_probes_wait_for_nothing(precision: str, corpus: Corpus) -> None:
     run = Run(tiny_trial(precision=precision), corpus, no_log)
-    run._read_every = EVERY  # as on a GPU
+    run._take_every = EVERY  # as on a GPU
     run._step(0.01, decaying=False)
     with _HostReads() as reads:
         for _ in range(EVERY - 1):
