@@ -54,8 +54,8 @@ class Settings(NamedTuple):
     eps: float
     weight_decay: float
     grad_clip: float
-    load_balance: float
-    router_z: float
+    aux_loss_coef: float
+    z_loss_coef: float
 
 
 class Coordinate(NamedTuple):
@@ -103,7 +103,7 @@ def _train_step(model: Transformer, optimizer: torch.optim.Optimizer, tokens: Te
     output = model(tokens[:, :-1])
     loss = next_token_loss(output, tokens[:, 1:])
     optimizer.zero_grad()
-    (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+    (loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z).backward()
     nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
     optimizer.step()
 

@@ -68,11 +68,11 @@ def to_csv(frame: pd.DataFrame) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(frame.columns)
     for row in frame.astype(object).itertuples(index=False, name=None):
-        writer.writerow([safe_cell(cell) for cell in row])
+        writer.writerow([safe_field(field) for field in row])
     return text.getvalue()
 
 
-def safe_cell(value: object) -> object:
+def safe_field(value: object) -> object:
     """Text that a spreadsheet would run as a formula is quoted; numbers are left as they are."""
     if isinstance(value, str):
         return "'" + value if value.startswith(_FORMULA) else value

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 
@@ -49,11 +50,11 @@ def read_state(path: Path) -> LogState | None:
             row = json.loads(line)
             if "trial" in row:
                 known = () if state is None else state.measurements
-                state = LogState(Trial.model_validate_json(json.dumps(row["trial"])), known)
+                state = LogState(Trial.model_validate_json(json.dumps(upgrade.trial(row["trial"]))), known)
             elif state is None:
                 continue
             elif "measurements" in row:
-                found = tuple(TrialMeasurement.model_validate(m) for m in row["measurements"])
+                found = tuple(TrialMeasurement.model_validate(upgrade.measurement(m)) for m in row["measurements"])
                 state = state._replace(measurements=found)
             elif "fault" in row:
                 state = state._replace(fault=str(row["fault"]))

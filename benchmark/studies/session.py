@@ -18,6 +18,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, write_text
 from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.trained import TrainedLab
@@ -85,6 +86,7 @@ def open_session(
         raise InputError(reason)
     loggers.chosen()  # refused here, not in a worker
     compiling.chosen()
+    refuse_older(out)
     make_folder(out)
     console = make_console()
     with lock(out):

@@ -9,14 +9,14 @@ from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, s
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
 from lrladder.paradigms.sweep.noise import pooled_noise
 
-Cell = tuple[str, int]  # rung name, horizon in tokens
+Cell = tuple[str, int]  # rung name, which says shape and batch; horizon in tokens
 
 MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
 
 
 @dataclass
-class Readings:
-    """What one cell's runs gave: `losses` holds None for a diverged run; failed and preempted ones are only counted."""
+class CellLosses:
+    """What one cell's runs gave: `losses` holds None for a diverged run; failed ones are only counted."""
 
     lrs: list[float] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
@@ -36,11 +36,11 @@ class Readings:
         return replace(curve, flags=(*curve.flags, f"{self.failed} failed runs ignored"))
 
 
-def collect(measurements: Iterable[Measurement]) -> dict[Cell, Readings]:
-    """Readings by (rung, horizon)."""
-    cells: dict[Cell, Readings] = {}
+def collect(measurements: Iterable[Measurement]) -> dict[Cell, CellLosses]:
+    """Losses by cell."""
+    cells: dict[Cell, CellLosses] = {}
     for measurement in measurements:
-        cells.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+        cells.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)
     return cells
 
 
@@ -68,7 +68,7 @@ def search_brackets(
     grids = {rung: list(range(first, first + spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
-    readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in read[rung]}
+    measured: dict[Cell, CellLosses] = {(rung, horizon): CellLosses() for rung in cells for horizon in read[rung]}
     for extension in range(spec.max_extensions + 1):
         requests = [
             Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
@@ -80,15 +80,15 @@ def search_brackets(
             break
         for measurements in lab.measure(requests, payer=payer):
             for measurement in measurements:
-                readings[measurement.rung, measurement.horizon].add(measurement)
+                measured[measurement.rung, measurement.horizon].add(measurement)
         if extension < spec.max_extensions:
-            todo = {rung: _extend(grids[rung], [readings[rung, h] for h in cells[rung]]) for rung in cells}
-    curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
+            todo = {rung: _extend(grids[rung], [measured[rung, h] for h in cells[rung]]) for rung in cells}
+    curves = {cell: losses.fit() for cell, losses in measured.items()}
     noise = pooled_noise(curves.values()).shared
-    return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
+    return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
 
 
-def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
+def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
     """Grid points to add, at most one on either side; `grid` is extended by them."""
     sides = {side for cell in cells for side in _open_sides(cell)}
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
@@ -96,7 +96,7 @@ def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
     return added
 
 
-def _open_sides(cell: Readings) -> set[str]:
+def _open_sides(cell: CellLosses) -> set[str]:
     """Where one more LR is needed: beyond a minimum at an edge, or to have enough LRs for a curve."""
     data = sweep(cell.lrs, cell.losses)
     if not len(data.tried):  # every run failed: other LRs would tell nothing about the cause

@@ -1,4 +1,4 @@
-"""The page of a coordinate check: figures, slopes with intervals and verdicts, and what each says in words."""
+"""The page of a coordinate check: figures, slopes with intervals and outcomes, and what each says in words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +22,11 @@ class Line(NamedTuple):
     role: str
     checks: dict[int, Check]
     standard: Check | None
-    reading: str
+    sentence: str
 
     @property
-    def verdict(self) -> str:
-        return "fail" if any(check.verdict == "fail" for check in self.checks.values()) else "pass"
+    def outcome(self) -> str:
+        return "fail" if any(check.outcome == "fail" for check in self.checks.values()) else "pass"
 
 
 def render(result: Result) -> str:
@@ -90,7 +90,7 @@ def lines(result: Result, axis: Axis) -> list[Line]:
     """The table of one axis."""
     ours, standard = _by_role(result.ours, axis), _by_role(result.standard, axis)
     return [
-        Line(role, checks, None if axis in result.same else standard[role].get(result.steps), reading(checks))
+        Line(role, checks, None if axis in result.same else standard[role].get(result.steps), sentence(checks))
         for role, checks in ours.items()
     ]
 
@@ -103,9 +103,9 @@ def _by_role(arm: Arm, axis: Axis) -> dict[str, dict[int, Check]]:
     return found
 
 
-def reading(checks: dict[int, Check]) -> str:
+def sentence(checks: dict[int, Check]) -> str:
     """One sentence on one role along one axis."""
-    failed = [check for check in checks.values() if check.verdict == "fail"]
+    failed = [check for check in checks.values() if check.outcome == "fail"]
     if failed:
         return _failure(failed)
     notes = [check.note for check in checks.values() if check.note]

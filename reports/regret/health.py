@@ -69,7 +69,7 @@ def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
                 yield place, name, m
 
 
-class Cell(NamedTuple):
+class Spread(NamedTuple):
     """Over runs: mean, least, most."""
 
     mean: float
@@ -78,18 +78,18 @@ class Cell(NamedTuple):
     n: int
 
 
-def spread(values: Sequence[float]) -> Cell | None:
-    return Cell(fmean(values), min(values), max(values), len(values)) if values else None
+def spread(values: Sequence[float]) -> Spread | None:
+    return Spread(fmean(values), min(values), max(values), len(values)) if values else None
 
 
-def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Cell]]:
+def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
     """For each target, by paradigm and metric, over the seeds of its proposal."""
     found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
     for place, name, m in own_runs(results):
         for metric in STABILITY:
             if (seen := value(m, metric.key)) is not None:
                 found[place].setdefault((name, metric.key), []).append(seen)
-    return [{key: cell for key, values in target.items() if (cell := spread(values))} for target in found]
+    return [{key: over for key, values in target.items() if (over := spread(values))} for target in found]
 
 
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
@@ -111,7 +111,7 @@ class Sensitivity(NamedTuple):
     rung: str
     horizon: int
     parametrization: str
-    cell: Cell
+    spread: Spread
     n_lrs: int
     lr_low: float
     lr_high: float
@@ -127,16 +127,16 @@ def sensitivities(results: RegretResults) -> list[Sensitivity]:
         runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
         swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
         shared = sorted(set.intersection(*({m.lr for m in swept if m.parametrization == p} for p in ("sp", "mup"))))
-        cells = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
-        for p, cell in cells.items():
-            if cell is not None and all(cells.values()):
+        spreads = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
+        for p, spread in spreads.items():
+            if spread is not None and all(spreads.values()):
                 lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
                 limits = shared[0], shared[-1], min(lost, default=None)
-                found.append(Sensitivity(rung.name, horizon, p, cell, len(shared), *limits))
+                found.append(Sensitivity(rung.name, horizon, p, spread, len(shared), *limits))
     return found
 
 
-def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Cell | None:
+def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Spread | None:
     """By seed: mean over LRs of min(loss, initial loss) - best. None where the best is at an end of the range."""
     values = []
     for seed in sorted({m.seed for m in runs}):
@@ -176,7 +176,7 @@ class Slope(NamedTuple):
     n: int
 
     @property
-    def verdict(self) -> str:
+    def trend(self) -> str:
         """Of what ought to stay the same; an interval wider than DECIDES either way tells nothing."""
         if self.high - self.low > 2 * DECIDES:
             return "too uncertain to tell"

@@ -100,14 +100,14 @@ def stability(results: RegretResults) -> str:
         return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.cell.mean)} "
-        f"(seeds {millinats(s.cell.least)} to {millinats(s.cell.most)})"
+        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} "
+        f"(seeds {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
     span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
     return (
         f"LR sensitivity at {last[0].rung}, over {last[0].n_lrs} learning rates from {span}: {', '.join(parts)} "
-        f"millinats, n = {last[0].cell.n} seeds."
+        f"millinats, n = {last[0].spread.n} seeds."
     )
 
 
@@ -135,7 +135,7 @@ def features(results: RegretResults) -> str:
         if slope:
             parts.append(
                 f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
-                f"per doubling of width, {slope.verdict} (n = {slope.n} runs)"
+                f"per doubling of width, {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
         return "Fewer than three widths have features recorded, so nothing is said of their scaling."

@@ -18,7 +18,7 @@ from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 SETTINGS = Settings(
-    lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, load_balance=0.0, router_z=0.0
+    lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, aux_loss_coef=0.0, z_loss_coef=0.0
 )
 
 

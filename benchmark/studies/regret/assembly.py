@@ -130,6 +130,7 @@ def _rung(rung: Rung) -> RungResult:
         n_total=rung.n_total,
         batch_tokens=rung.batch_tokens,
         horizons=rung.read,
+        continued=rung.continued,
         flops_per_token=rung.flops_per_token,
     )
 

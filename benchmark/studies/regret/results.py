@@ -8,7 +8,7 @@ from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import ParametrizationName
 from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.results/1"
+SCHEMA = "lrladder.results/2"
 
 
 class CurveResult(Frozen):
@@ -120,7 +120,7 @@ class TargetResult(Frozen):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no winner outside the seed noise
-    verdict: str  # one sentence
+    conclusion: str  # who is best here, in one sentence
 
 
 class RungResult(Frozen):
@@ -135,6 +135,7 @@ class RungResult(Frozen):
     n_total: int
     batch_tokens: int
     horizons: tuple[int, ...]
+    continued: tuple[int, ...] = ()  # those among them to which runs go on at the LR of a shorter one
     flops_per_token: int
 
 

@@ -122,7 +122,7 @@ class RegretStudy:
         """Grid index nearest to the proposal; 0, the search's own guess, without one.
 
         The start only saves extensions: the sweep is extended, at most `max_extensions` times, until its best is in,
-        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the verdict.
+        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the conclusion.
         """
         own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, parametrization)]
         if not own:

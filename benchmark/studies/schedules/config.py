@@ -92,7 +92,7 @@ class SchedulesConfig(StudyConfig):
             self._rung(family, size, batch) for family in self.families for size in family.sizes for batch in batches
         )
 
-    def cells(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
+    def swept_rungs(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
         """The rungs at which a schedule's LR is swept."""
         for size in family.sizes:
             for batch in sorted(self.batches[schedule]):

@@ -40,7 +40,7 @@ def _nothing(built: Built, shape: ModelShape) -> None:
 
 
 def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> dict[str, str]:
-    """Verdict by role after one step, with the rule table tampered with before the init."""
+    """Outcome by role after one step, with the rule table tampered with before the init."""
 
     def make(shape: ModelShape, seed: int) -> Built:
         built = build(rules, shape, BASE, backend="grouped", embedding_std=SMOKE.optimizer.embedding_std, seed=seed)
@@ -49,7 +49,7 @@ def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> 
         return built
 
     rows = list(measure(make, BASE, axis, probe_settings(SMOKE), steps=1, seeds=2))  # type: ignore[arg-type]
-    return {found.role: found.verdict for found in judge(rows) if found.step == 1}
+    return {found.role: found.outcome for found in judge(rows) if found.step == 1}
 
 
 def _retable(role: Role, change: Callable[..., object]) -> Tamper:
@@ -99,7 +99,7 @@ def test_planted_bug_fails_at_its_role(axis: str, tamper: Tamper, role: str) -> 
 
 def test_coupled_decay_is_also_what_its_switch_gives() -> None:
     found = _checks("width", rules=MUTRANSFER.model_copy(update={"weight_decay": "standard"}))
-    assert {role for role, verdict in found.items() if verdict == "fail"} == {
+    assert {role for role, outcome in found.items() if outcome == "fail"} == {
         "attention.decay", "expert_up.decay", "expert_down.decay",
     }  # fmt: skip
 
@@ -118,8 +118,8 @@ def test_judge_finds_a_planted_law() -> None:
         for seed in (0, 1)
     ]
     level, growing = judge(rows)
-    assert (level.slope, level.verdict, level.n) == (0, "pass", 8)
-    assert (growing.slope, growing.verdict) == (pytest.approx(0.2), "fail")
+    assert (level.slope, level.outcome, level.n) == (0, "pass", 8)
+    assert (growing.slope, growing.outcome) == (pytest.approx(0.2), "fail")
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +142,15 @@ def of_width(result: Result) -> Result:
 
 def test_json_holds_the_contract(result: Result) -> None:
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert (data["verdict"], data["standard"]["verdict"]) == (result.ours.verdict, "fail")
+    assert (data["outcome"], data["standard"]["outcome"]) == (result.ours.outcome, "fail")
     keys = [(row["axis"], row["role"], row["step"]) for row in data["checks"]]
     assert len(set(keys)) == len(keys)
     assert {axis for axis, *_ in keys} == set(axes_of(BASE))
     for row in data["checks"]:
         assert set(Check._fields) == set(row)
-        assert row["verdict"] in ("pass", "fail")
+        assert row["outcome"] in ("pass", "fail")
         assert row["low"] <= row["slope"] <= row["high"]
-        if row["verdict"] == "pass" and not row["note"]:
+        if row["outcome"] == "pass" and not row["note"]:
             assert abs(row["slope"]) <= 0.1
     transients = {(row["axis"], row["role"], row["step"]) for row in data["checks"] if "transient" in row["note"]}
     assert ("width", "logits", 0) in transients and {step for *_, step in transients} == {0}
@@ -171,11 +171,11 @@ def test_page_is_whole_escaped_and_the_same_each_time(of_width: Result) -> None:
         assert outside not in page
 
 
-def test_reading_says_what_the_slopes_are(of_width: Result) -> None:
-    ours = {line.role: line.reading for line in lines(of_width, "width")}
+def test_the_sentence_says_what_the_slopes_are(of_width: Result) -> None:
+    ours = {line.role: line.sentence for line in lines(of_width, "width")}
     assert "Level" in ours["attention.update"] and "transient" in ours["logits"]
     failed = of_width._replace(ours=of_width.standard)
-    theirs = {line.role: line.reading for line in lines(failed, "width")}
+    theirs = {line.role: line.sentence for line in lines(failed, "width")}
     assert "Grows like width" in theirs["attention.update"]
 
 

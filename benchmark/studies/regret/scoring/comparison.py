@@ -14,8 +14,8 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
+from lrladder.benchmark.studies.regret.scoring.conclusion import Difference, conclude
 from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label
-from lrladder.benchmark.studies.regret.scoring.verdicts import Difference, judge
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.level import LEVEL
@@ -63,13 +63,13 @@ def seed_means(
     measurements: Iterable[Measurement], rung: str, horizon: int, parametrization: ParametrizationName, seeds: set[int]
 ) -> dict[float, float | None]:
     """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
-    cells: dict[float, dict[int, Measurement]] = {}
+    by_lr: dict[float, dict[int, Measurement]] = {}
     for m in measurements:
         here = (m.rung, m.horizon, label(m)) == (rung, horizon, parametrization) and m.seed in seeds
         if here and m.verdict in ("finished", "diverged"):
-            cells.setdefault(m.lr, {})[m.seed] = m
+            by_lr.setdefault(m.lr, {})[m.seed] = m
     means: dict[float, float | None] = {}
-    for lr, by_seed in sorted(cells.items()):
+    for lr, by_seed in sorted(by_lr.items()):
         losses = [m.loss for m in by_seed.values() if m.loss is not None]
         if len(losses) < len(by_seed):
             means[lr] = None
@@ -152,7 +152,7 @@ def compare(
         for p in own
         if (result := _score(config, measurements, p, oracles, noises, payers.get(p.paradigm, 0.0), run_flops))
     )
-    winner, verdict = judge(
+    winner, conclusion = conclude(
         scored,
         {name: oracle.result for name, oracle in oracles.items()},
         lambda first, second: _difference(first, second, noises.of(first.parametrization, second.parametrization)),
@@ -167,7 +167,7 @@ def compare(
         oracle={name: oracle.result for name, oracle in oracles.items()},
         paradigms=scored,
         winner=winner,
-        verdict=verdict,
+        conclusion=conclusion,
     )
 
 
@@ -231,11 +231,11 @@ def proposal_runs(
     config: RegretConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
     """The validation runs of a proposal by seed: finished or diverged ones."""
-    cell = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
+    asked = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
     return {
         m.seed: m
         for m in measurements
-        if (m.rung, m.horizon, label(m), m.lr) == cell
+        if (m.rung, m.horizon, label(m), m.lr) == asked
         and m.seed in config.validation.seeds
         and m.verdict in ("finished", "diverged")
     }
