@@ -49,6 +49,7 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
         ({"ladder__rungs__0__horizons": [2048]}, "warmup_tokens 4096"),
         ({"ladder__rungs__3__width": 16}, "is not larger than proxy"),
         ({"paradigms__mutransfer_proxy": "p99"}, "'p99' is not a proxy rung"),
+        ({"schedule__decay_fraction": 0.01}, "lengthen the horizon, raise decay_fraction or lower batch_tokens"),
         ({"schedule__decay_fraction": 1.5}, "schedule.decay_fraction"),
         ({"validation__seeds": [0, 0]}, "validation.seeds: a value is there twice"),
         ({"ladder__rungs__0__horizons": [16384, 16384]}, "horizons: a value is there twice"),
