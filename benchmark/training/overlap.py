@@ -206,10 +206,11 @@ def sentence(corpus: Mapping[str, Any]) -> str:
     said = f"{known['shared']:.2%} of the {known['validation_runs']:,} runs of {known['run_tokens']} tokens"
     said = f"{said} in the validation text stand in training too"
     if known["dropped_files"]:
-        one = known["dropped_files"] == 1
-        files, verb = ("file that repeats", "was") if one else ("files that repeat", "were")
-        said = f"{said}, after {known['dropped_files']:,} training {files} it {verb} dropped"
-        said = f"{said}, {known['dropped_share']:.1%} of the tokens; {known['shared_before']:.2%} did before"
+        files = "1 training file" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} training files"
+        said = f"{said}; before {files}, {known['dropped_share']:.1%} of the training tokens, "
+        said = (
+            f"{said}{'was' if known['dropped_files'] == 1 else 'were'} dropped for it, {known['shared_before']:.2%} did"
+        )
     if known["flagged"]:
         said = (
             f"{said}. That is above {MOST_SHARED:.1%}: validation losses are in part of text that was learnt by heart"

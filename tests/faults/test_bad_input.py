@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -123,8 +124,9 @@ def test_extend_to_where_it_cannot_go_changes_nothing(
 
 
 def _text(tmp_path: Path) -> str:
-    for name in ("a.txt", "b.txt"):
-        (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog " * 20000)
+    """Two files that differ: a training file that repeats the validation's is dropped."""
+    for seed, name in enumerate(("a.txt", "b.txt")):
+        (tmp_path / name).write_text(" ".join(map(str, np.random.default_rng(seed).integers(0, 1000, 200_000))))
     return str(tmp_path / "*.txt")
 
 

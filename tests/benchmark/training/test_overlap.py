@@ -115,7 +115,11 @@ def test_a_copy_of_every_text_leaves_no_validation_text_in_training(tmp_path: Pa
     assert len(twice.train) == twice.manifest["tokens"]["train"]
     assert known["dropped_share"] == known["dropped_tokens"] / (known["dropped_tokens"] + len(twice.train))
     said = sentence(twice.manifest)
-    assert f"{known['dropped_files']} training files that repeat it" in said and "That is above" not in said
+    assert (
+        f"before {known['dropped_files']} training files, " in said
+        and "were dropped for it" in said
+        and "That is above" not in said
+    )
 
 
 def test_copies_shorter_than_a_run_go_too(tmp_path: Path) -> None:
