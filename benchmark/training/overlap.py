@@ -1,6 +1,6 @@
 """What training text shares with validation text, in runs of GRAM tokens, and which training files to drop for it.
 
-Every run is looked at, not a sketch as of MinHash: what is bounded is their share, and numpy reads some 20 million
+Every run is looked at, not a sketch as of MinHash: what is bounded is their share, and numpy reads some 10 million
 tokens a second. A run is known by a hash of 64 bits: of 1e9 in training and 1e7 held out, 5e-4 match by chance.
 """
 
