@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
 from lrladder.reports.drawing import paradigm_name
 
@@ -28,6 +29,7 @@ _FILTERS = {
     "short": formats.short,
     "fixed": formats.fixed,
     "paradigm_name": paradigm_name,
+    "overlap": overlap.sentence,
 }
 
 

@@ -21,9 +21,9 @@ from lrladder.models.coordcheck import (
     Quantity,
     Settings,
     Slope,
+    band,
     fit_slope,
     grow,
-    has_transient,
     is_judged,
     passes,
     trace,
@@ -218,9 +218,10 @@ def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> s
     """What explains a slope outside the band that passes."""
     if abs(fit.slope) <= BAND or not passes(axis, role, quantity, step, fit):
         return ""
-    if has_transient(axis, role, quantity, step):
-        return f"init transient: {TRANSIENTS[axis, role]}"
-    return f"not resolved from {BAND:g}: more seeds would tell"
+    low, high = band(axis, role, quantity, step)
+    if not low <= fit.slope <= high:
+        return f"not resolved from {low if fit.slope < low else high:g}: more seeds would tell"
+    return f"init transient: {TRANSIENTS[axis, role]}"
 
 
 def _build(config: RegretConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:

@@ -25,7 +25,7 @@ from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.training import compiling
+from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
@@ -92,6 +92,7 @@ def open_session(
     with lock(out):
         console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
         corpus.require(study.longest_horizon)
         if change is not None:
             change()

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.checks.coordcheck import FACTORS, KINDS, LENGTH, SEQUENCES, Arm, Check, Result
-from lrladder.models.coordcheck import BAND, Axis
+from lrladder.models.coordcheck import BAND, INIT_SLOPE, READOUTS, Axis
 from lrladder.reports.coordcheck.figures import coordinates, log2
 from lrladder.reports.formats import fixed
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
@@ -121,6 +121,9 @@ def _failure(failed: Sequence[Check]) -> str:
     worst = max(failed, key=lambda check: abs(check.slope))
     if worst.slope != worst.slope:
         return f"Zero or not finite at some size, from step {worst.step}."
-    verb = "Grows" if worst.slope > 0 else "Shrinks"
     size = worst.axis.replace("_", " ")
+    if worst.step == 0 and (worst.axis, worst.role) in READOUTS:
+        said = f"Goes like {size} to the power {fixed(worst.slope)} at the start"
+        return f"{said}, where the rule's init gives {fixed(INIT_SLOPE)}: the init is not the rule's."
+    verb = "Grows" if worst.slope > 0 else "Shrinks"
     return f"{verb} like {size} to the power {fixed(worst.slope)} at step {worst.step}: the rule does not hold."

@@ -34,6 +34,7 @@ STABILITY = (
     Metric("log_z", "log Z, nats"),
     Metric("dead_experts", "dead experts, share"),
     Metric("max_violation_train", "MaxVio"),
+    Metric("max_load", "largest load / mean, last 10%"),
     Metric("router_entropy_token", "router entropy, token"),
     Metric("router_entropy_batch", "router entropy, batch"),
     Metric("router_z", "router z"),
@@ -193,6 +194,28 @@ def width_slope(results: RegretResults, runs: Sequence[Measurement], values: Seq
         return None
     fit = fit_slope(sizes, values)
     return Slope(*fit, len(sizes)) if math.isfinite(fit.slope) else None
+
+
+class Balance(NamedTuple):
+    """Largest expert load over the mean, `max_load` of docs/stability.md, at a rung's best LR and longest horizon."""
+
+    rung: str
+    depth: int
+    parametrization: str
+    lr: float
+    spread: Spread
+
+
+def balances(results: RegretResults) -> list[Balance]:
+    """Of each rung and parametrization that was swept, in the order of the ladder."""
+    found = []
+    for p in ("sp", "mup"):
+        best = [m for m in at_best_lr(results, p) if "max_load" in m.metrics]
+        for place, rung in enumerate(results.rungs):
+            here = [m for m in best if m.rung == rung.name]
+            if over := spread([m.metrics["max_load"] for m in here]):
+                found.append((place, Balance(rung.name, rung.depth, p, here[0].lr, over)))
+    return [balance for _, balance in sorted(found, key=lambda pair: pair[0])]
 
 
 def feature_rows(results: RegretResults) -> pd.DataFrame:

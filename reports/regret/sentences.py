@@ -111,6 +111,28 @@ def stability(results: RegretResults) -> str:
     )
 
 
+def balance(results: RegretResults) -> str:
+    """Whether the experts' loads stay as even as at muTransfer's base, at the largest rung that was swept."""
+    paradigms = results.config.get("paradigms")
+    proxy = paradigms.get("mutransfer_proxy") if isinstance(paradigms, dict) else None
+    sizes = {rung.name: rung.n_active for rung in results.rungs}
+    found = {b.rung: b for b in health.balances(results) if b.parametrization == "mup"}
+    largest = max(found, key=lambda rung: sizes[rung], default=None)
+    if proxy not in found or largest is None or largest == proxy:
+        return ""
+    at = [
+        f"{fixed(b.spread.mean)} at {b.rung} ("
+        + (
+            f"n = {b.spread.n} runs, {fixed(b.spread.least)} to {fixed(b.spread.most)})"
+            if b.spread.n > 1
+            else "n = 1 run)"
+        )
+        for b in (found[proxy], found[largest])
+    ]
+    name = PARAMETRIZATION_NAMES["mup"]
+    return f"Under {name} the largest expert load over the mean is {at[0]}, the base, and {at[1]}, the largest swept."
+
+
 def boundary(results: RegretResults) -> str:
     """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
     runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]

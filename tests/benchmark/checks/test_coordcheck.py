@@ -39,8 +39,8 @@ def _nothing(built: Built, shape: ModelShape) -> None:
     pass
 
 
-def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> dict[str, str]:
-    """Outcome by role after one step, with the rule table tampered with before the init."""
+def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER, *, step: int = 1) -> dict[str, str]:
+    """Verdict by role after one step, or before it, with the rule table tampered with before the init."""
 
     def make(shape: ModelShape, seed: int) -> Built:
         built = build(rules, shape, BASE, backend="grouped", embedding_std=SMOKE.optimizer.embedding_std, seed=seed)
@@ -49,7 +49,7 @@ def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> 
         return built
 
     rows = list(measure(make, BASE, axis, probe_settings(SMOKE), steps=1, seeds=2))  # type: ignore[arg-type]
-    return {found.role: found.outcome for found in judge(rows) if found.step == 1}
+    return {found.role: found.outcome for found in judge(rows) if found.step == step}
 
 
 def _retable(role: Role, change: Callable[..., object]) -> Tamper:
@@ -95,6 +95,54 @@ def test_standard_parametrization_fails_in_width_and_depth() -> None:
 )
 def test_planted_bug_fails_at_its_role(axis: str, tamper: Tamper, role: str) -> None:
     assert _checks(axis, tamper)[role] == "fail"
+
+
+def _unscaled(role: Role) -> Tamper:
+    return _retable(role, lambda rule, _: rule._replace(lr=1.0))
+
+
+@pytest.mark.parametrize("axis", ["width", "expert_width"])
+def test_up_and_down_of_the_experts_are_told_apart(axis: str) -> None:
+    """Each is at fault alone: what the other learns passes. Expert up's rule does not speak of the expert width."""
+    at_fault = {"down": _checks(axis, _unscaled(Role.EXPERT_DOWN))}
+    at_fault |= {"up": _checks(axis, _unscaled(Role.EXPERT_UP))} if axis == "width" else {}
+    for place, found in at_fault.items():
+        verdicts = {name: found[f"expert_{name}.update"] for name in ("up", "down")}
+        assert verdicts == {"up": "pass", "down": "pass", place: "fail"}
+
+
+def test_faults_of_up_and_down_that_hide_each_other_are_found() -> None:
+    """Up learns too fast and down too slowly, so that together they may seem level."""
+
+    def tamper(built: Built, shape: ModelShape) -> None:
+        m = shape.width / BASE.width
+        _retable(Role.EXPERT_UP, lambda rule, _: rule._replace(lr=rule.lr * m**0.5))(built, shape)
+        _retable(Role.EXPERT_DOWN, lambda rule, _: rule._replace(lr=rule.lr * m**-0.5))(built, shape)
+
+    found = _checks("width", tamper)
+    assert found["expert_up.update"] == found["expert_down.update"] == "fail"
+
+
+def test_a_shared_expert_has_its_own_coordinates() -> None:
+    base = BASE.model_copy(update={"shared_width": BASE.width})
+
+    def make(shape: ModelShape, seed: int) -> Built:
+        return build(MUTRANSFER, shape, base, backend="grouped", embedding_std=1.0, seed=seed)
+
+    rows = list(measure(make, base, "width", probe_settings(SMOKE), steps=1, seeds=2))
+    verdicts = {found.role: found.outcome for found in judge(rows) if found.role.startswith("shared")}
+    assert verdicts == {
+        "shared_up": "pass", "shared_up.update": "pass", "shared_down.update": "pass",
+        "shared_up.decay": "pass", "shared_down.decay": "pass",
+    }  # fmt: skip
+
+
+def test_a_routers_first_logits_must_fall_as_its_init_says() -> None:
+    """1 / m_N of the base's std on inputs of one size; with fan_in^-1/2 the first logits are level."""
+    level = _retable(Role.ROUTER, lambda rule, shape: rule._replace(init_std=shape.width**-0.5))
+    for tamper, verdict in ((_nothing, "pass"), (level, "fail")):
+        assert _checks("width", tamper, step=0)["router_logits"] == verdict
+    assert _checks("width", rules=Rules(), step=0)["router_logits"] == "fail"
 
 
 def test_coupled_decay_is_also_what_its_switch_gives() -> None:
@@ -177,6 +225,7 @@ def test_the_sentence_says_what_the_slopes_are(of_width: Result) -> None:
     failed = of_width._replace(ours=of_width.standard)
     theirs = {line.role: line.sentence for line in lines(failed, "width")}
     assert "Grows like width" in theirs["attention.update"]
+    assert "where the rule's init gives" in theirs["router_logits"]
 
 
 def test_command_prints_json_alone_and_writes_the_page(
