@@ -157,7 +157,9 @@ def make_mutransfer(config: RegretConfig) -> MuTransfer:
 def make_modules(config: RegretConfig) -> MuTransferWithRoles:
     """Raises InputError where the config asks for no search of modules."""
     if config.paradigms.modules is None:
-        raise InputError(f"{config.name}: the config has no paradigms.modules, so no LR multipliers were searched")
+        raise InputError(
+            f"{config.name}: no LR multipliers, as the config has no paradigms.modules; ask for another paradigm"
+        )
     return MuTransferWithRoles(_transfer_settings(config), config.paradigms.modules)
 
 
