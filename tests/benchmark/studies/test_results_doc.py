@@ -21,7 +21,7 @@ KINDS: dict[str, type[BaseModel]] = {
 }
 # in backticks, and no field: values, names of commands and of rules, what stands in for a number
 WORDS = {*PAYERS, *ORACLES, "null", "false", "report", "compare", "recommend", "status", "index", "extend", "off"}
-WORDS |= {"kind", "attention_qkv", "attention_out", "norm_block", "norm_final"}
+WORDS |= {"kind", "attention_qkv", "attention_out", "norm_block", "norm_final", "overlap"}
 
 
 class Part(NamedTuple):
