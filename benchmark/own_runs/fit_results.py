@@ -5,6 +5,7 @@ from typing import Literal
 
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.own_runs.cells import Protocol
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.fit/1"
 
@@ -46,7 +47,7 @@ class FitCell(Frozen):
     tokens: float
     batch_tokens: float | None
     chosen: bool  # by the batch protocol
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     edge: str | None
     n: int
     n_diverged: int

@@ -9,11 +9,12 @@ from lrladder.paradigms.lab import Lab, ParametrizationName, Request, Rung
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES, drift_half_width, widen
 from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, Exponent, fit_exponent
 from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule, searched_horizons
-from lrladder.paradigms.mutransfer.roles import RoleLrs, RoleSearchSpec, residual_noise, search_roles
+from lrladder.paradigms.mutransfer.roles import RoleLrs, RoleSearchSpec, search_roles
 from lrladder.paradigms.paradigm import NoProposal, Proposal
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import SearchSpec
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 
 class _Answer(NamedTuple):
@@ -164,7 +165,7 @@ class MuTransfer:
             )
             for seed in self.spec.seeds
         ]
-        found = search_roles(lab, at, spec, residual_noise(self.curves.values()), payer=self.name)
+        found = search_roles(lab, at, spec, pooled_noise(self.curves.values()).or_assumed, payer=self.name)
         self.role_lrs, self._role_flags = found.role_lrs, found.flags
 
     @property

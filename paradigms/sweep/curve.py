@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Status = Literal["interior", "edge", "flat", "few"]
+from lrladder.paradigms.sweep.status import Status
+
 Side = Literal["low", "high"]
 Array = NDArray[np.float64]
 

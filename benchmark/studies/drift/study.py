@@ -24,8 +24,9 @@ from lrladder.benchmark.studies.drift.results import (
 )
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, pooled_noise, search_brackets
+from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 # Octaves of the best LR per doubling that theory or published sweeps expect without the rule
 EXPECTED: dict[AxisName, tuple[float, str]] = {
@@ -153,7 +154,7 @@ def _values(config: DriftConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, 
 def _curves(measurements: Sequence[Measurement]) -> dict[Cell, Curve]:
     readings = collect(measurements)
     alone = {cell: reading.fit() for cell, reading in readings.items() if reading.lrs}
-    noise = pooled_noise(alone.values())
+    noise = pooled_noise(alone.values()).shared
     return alone if noise is None else {cell: readings[cell].fit(noise=noise) for cell in alone}
 
 

@@ -14,9 +14,10 @@ from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
 from lrladder.paradigms.mutransfer.horizon import fit_exponent
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
-from lrladder.paradigms.mutransfer.roles import Noise, least_gain
+from lrladder.paradigms.mutransfer.roles import least_gain
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import Noise
 from tests.paradigms.conftest import PlainRung
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=50_000)
