@@ -1,5 +1,6 @@
 """Results from whatever is there: pure, so that an interrupted study reports what it has and says what is missing."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lrladder.benchmark.ladder import Rung
@@ -7,15 +8,9 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
-from lrladder.benchmark.studies.regret.scoring.comparison import (
-    compare,
-    find_oracle,
-    on_oracle_grid,
-    on_search_grid,
-    proposal_runs,
-    seed_means,
-)
-from lrladder.benchmark.studies.regret.scoring.noise import target_noises
+from lrladder.benchmark.studies.regret.scoring.comparison import compare, proposal_runs
+from lrladder.benchmark.studies.regret.scoring.near import target_noises
+from lrladder.benchmark.studies.regret.scoring.oracle import find_oracle, on_oracle_grid, on_search_grid, seed_means
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
@@ -39,21 +34,23 @@ def assemble(
 ) -> RegretResults:
     """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
     payers, ladder, measurements = payers or {}, config.rungs, found.measurements
-    noises = target_noises(measurements, {rung.name for rung in ladder.targets})
-    noise = noises.of()
+    noises = target_noises(config, measurements, proposals)
+    near = noises.base
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
     return RegretResults(
         **found.common(config, missing),
         lab="trained" if config.simulated is None else "simulated",
-        seed_noise=noise.sd,
-        seed_noise_df=noise.dof,
+        seed_noise=near.run.sd,
+        seed_noise_df=near.dof,
+        seed_interaction=math.sqrt(near.interaction) if near.dof and near.interaction_dof else None,
+        seed_interaction_df=near.interaction_dof,
         rungs=tuple(_rung(rung) for rung in ladder),
         targets=tuple(
             compare(config, measurements, proposals, rung, horizon, noises, payers)
             for rung in ladder.targets
             for horizon in rung.read
         ),
-        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
+        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noises.curves)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
         payers=dict(payers),
@@ -101,7 +98,7 @@ def _unfinished_oracle(
 ) -> str | None:
     """A sweep that stopped before its points, or before its extensions while the best was at an edge."""
     validation = config.validation
-    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.seeds))
+    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.sweep_seeds))
     means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
@@ -144,7 +141,7 @@ def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], no
             for name in ORACLES:
                 oracle = find_oracle(config, measurements, rung, horizon, name, noise)
                 if oracle.result.n_lrs:
-                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.seeds))
+                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.sweep_seeds))
 
 
 def _curve(

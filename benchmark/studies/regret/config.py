@@ -55,9 +55,14 @@ class ValidationConfig(Strict):
     """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
 
     seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: all
     oracle_points: int = Field(4, ge=3, le=32)
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
+
+    @property
+    def sweep_seeds(self) -> tuple[Seed, ...]:
+        return self.seeds if self.oracle_seeds is None else self.oracle_seeds
 
 
 class MuTransferConfig(SearchConfig):
@@ -147,12 +152,17 @@ class RegretConfig(StudyConfig):
             "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
             "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
+            "validation.oracle_seeds": self.validation.sweep_seeds,
             **({"paradigms.modules.roles": roles.roles} if roles else {}),
             **{f"rung {rung.name}: horizons": rung.read for rung in self.rungs},
         }
         for key, values in lists.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: a value is there twice; give each once")
+        if extra := sorted(set(self.validation.sweep_seeds) - set(self.validation.seeds)):
+            raise ValueError(
+                f"validation.oracle_seeds: {extra[0]} is not in validation.seeds; regret is paired by seed"
+            )
 
     @property
     def base(self) -> Base:

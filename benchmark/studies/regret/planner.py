@@ -45,7 +45,7 @@ def sweeps(config: RegretConfig) -> Iterator[Sweep]:
             grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
             grid += extensions(rung, validation.max_extensions)
             payer = f"oracle-{parametrization}"
-            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.read)
+            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.sweep_seeds, rung.read)
     if paradigms.modules is not None and paradigms.modules.ablate:
         tried: list[tuple[float | None, bool]] = [(None, False)] * (2 * len(paradigms.modules.roles))
         for rung in ladder.targets:

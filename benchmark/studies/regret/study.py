@@ -10,7 +10,7 @@ from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
+from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import Lab, ParametrizationName, Request
@@ -135,7 +135,7 @@ class RegretStudy:
             factor=validation.oracle_factor,
             points=validation.oracle_points,
             max_extensions=validation.max_extensions,
-            seeds=validation.seeds,
+            seeds=validation.sweep_seeds,
         )
         return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
 

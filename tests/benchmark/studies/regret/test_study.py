@@ -280,7 +280,7 @@ def test_modules_that_change_nothing_take_no_win_away() -> None:
     for ours, without in zip(results.targets, plain.targets, strict=True):
         assert ours.paradigms[-1].role_lrs == ()
         assert ours.winner == without.winner
-        assert "mutransfer+modules proposes what another does" in ours.verdict
+        assert "mutransfer+modules proposes what mutransfer does" in ours.verdict
 
 
 def test_results_survive_json() -> None:
