@@ -28,6 +28,7 @@ class Proposal(BaseModel):
     flags: tuple[str, ...] = ()
     horizon_exponent: float | None = None  # as in Request
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request
+    lr_proposed: float | None = None  # before `lr`, which is trained, was put on a lattice; None where it was not
 
 
 class Paradigm(Protocol):

@@ -10,7 +10,14 @@ from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, Re
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import compare, proposal_runs
 from lrladder.benchmark.studies.regret.scoring.near import target_noises
-from lrladder.benchmark.studies.regret.scoring.oracle import find_oracle, on_oracle_grid, on_search_grid, seed_means
+from lrladder.benchmark.studies.regret.scoring.oracle import (
+    find_oracle,
+    grid_origin,
+    on_grid,
+    on_oracle_grid,
+    on_search_grid,
+    seed_means,
+)
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
@@ -102,12 +109,24 @@ def _unfinished_oracle(
     means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
+    whole = [lr for lr in means if on_grid(lr, grid_origin(parametrization, config), validation.oracle_factor)]
     side = open_side(sweep(list(means), list(means.values())))
     if horizon in rung.continued:
         return None  # no sweep is extended for a horizon to which runs are only continued
-    if side and len(means) < validation.oracle_points + validation.max_extensions:
+    if side and len(whole) < validation.oracle_points + validation.max_extensions:
         return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
+    if validation.oracle_refine and not side and _unrefined(config, parametrization, means):
+        return f"best of {len(means)} learning rates is bracketed, its last step to be measured"
     return None
+
+
+def _unrefined(config: RegretConfig, parametrization: ParametrizationName, means: Mapping[float, float | None]) -> bool:
+    """Whether half steps beside the best are missing; a smaller best of these half steps itself asks for no others."""
+    origin, factor = grid_origin(parametrization, config), config.validation.oracle_factor
+    whole = {lr: loss for lr, loss in means.items() if on_grid(lr, origin, factor)}
+    best = min((lr for lr in whole if whole[lr] is not None), key=lambda lr: whole[lr] or math.inf, default=None)
+    beside = [] if best is None else [best * math.sqrt(factor), best / math.sqrt(factor)]
+    return any(not any(math.isclose(lr, tried, rel_tol=1e-6) for tried in means) for lr in beside)
 
 
 def _rung(rung: Rung) -> RungResult:

@@ -26,6 +26,7 @@ from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES
+from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
@@ -59,6 +60,19 @@ class ValidationConfig(Strict):
     oracle_points: int = Field(4, ge=3, le=32)
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
+    oracle_refine: bool = False  # a last step of the root of the factor to either side of each bracketed best
+    snap_proposals: bool = (
+        False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
+    )
+
+    @model_validator(mode="after")
+    def _on_lattice(self) -> Self:
+        if self.snap_proposals and not on_lattice(self.oracle_factor):
+            raise ValueError(
+                f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
+                "give a power of 2 or of its root, or turn it off"
+            )
+        return self
 
     @property
     def sweep_seeds(self) -> tuple[Seed, ...]:

@@ -83,10 +83,11 @@ class ParadigmResult(Frozen):
 
     name: str
     parametrization: ParametrizationName
-    lr: float
+    lr: float  # that is trained
     lr_low: float
     lr_high: float
     extrapolation: float
+    lr_proposed: float | None = None  # before it was put on the sweeps' lattice; None where it was not
     loss: float | None
     n_seeds: int
     regret: float | None

@@ -17,7 +17,7 @@ from lrladder.paradigms.lab import Lab, ParametrizationName, Request
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import search_brackets
-from lrladder.paradigms.sweep.grid import grid_lr
+from lrladder.paradigms.sweep.grid import grid_lr, snap
 
 
 class RegretStudy:
@@ -66,11 +66,19 @@ class RegretStudy:
         ladder = self.config.rungs
         try:
             paradigm.search(self.lab, ladder.proxies)
-            frozen = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+            made = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+            frozen = [self._snapped(proposal) for proposal in made]
         except NoProposal as error:
             self.reasons[paradigm.name] = str(error)
         else:
             self.proposals += frozen
+
+    def _snapped(self, proposal: Proposal) -> Proposal:
+        """On the lattice of its parametrization's sweep, where the config says so; what was proposed is kept."""
+        if not self.config.validation.snap_proposals:
+            return proposal
+        lr = snap(proposal.lr, self._oracle_spec(proposal.parametrization, 0))
+        return proposal.model_copy(update={"lr": lr, "lr_proposed": proposal.lr})
 
     def _validate(self) -> None:
         """Train every proposal with every seed. One run reads all horizons that share its rung and recipe."""
@@ -101,6 +109,7 @@ class RegretStudy:
                 parametrization=parametrization,
                 horizon_exponent=found.horizon_exponent if found else None,
                 continued={rung.name: rung.continued for rung in rungs},
+                refine=self.config.validation.oracle_refine,
             )
 
     def _ablate(self, spec: RoleSearchConfig) -> None:

@@ -41,17 +41,20 @@ class Oracle(NamedTuple):
 
 def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
     """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
-    return _on_grid(lr, grid_origin(parametrization, config), config.validation.oracle_factor)
+    validation = config.validation
+    factor = math.sqrt(validation.oracle_factor) if validation.oracle_refine else validation.oracle_factor
+    return on_grid(lr, grid_origin(parametrization, config), factor)
 
 
 def on_search_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
     """Searches for the LR run on a grid too."""
     paradigms = config.paradigms
     spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
-    return _on_grid(lr, spec.lr_guess, spec.factor)
+    return on_grid(lr, spec.lr_guess, spec.factor)
 
 
-def _on_grid(lr: float, origin: float, factor: float) -> bool:
+def on_grid(lr: float, origin: float, factor: float) -> bool:
+    """Whether an LR is origin * factor^k, to rounding."""
     steps = math.log(lr / origin) / math.log(factor)
     return abs(steps - round(steps)) < 1e-6
 
