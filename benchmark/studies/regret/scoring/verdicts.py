@@ -10,7 +10,6 @@ from lrladder.benchmark.studies.regret.scoring.widths import Widths
 
 MINUS = "\N{MINUS SIGN}"
 NO_DIFFERENCE = "no difference outside the seed noise"
-NOISE_UNKNOWN = "no winner, the seed noise is unknown"
 
 
 class Judgement(NamedTuple):
@@ -81,7 +80,7 @@ def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, width
     if contest.decision.winner is not None:
         return order[0].name, f"{order[0].name} wins: {_difference(order[0], order[1], widths)}, {n}"
     pair = [e for e in contest.entries.values() if e in order[:2] or len(order) == 1][:2]  # in the order of the study
-    word = NO_DIFFERENCE if contest.decision.noise_known else NOISE_UNKNOWN
+    word = f"no winner, {NO_DIFFERENCE if contest.decision.noise_known else 'the seed noise is unknown'}"
     return None, f"{word}: {_difference(pair[0], pair[1], widths)}, {n}"
 
 
@@ -94,7 +93,7 @@ def _consequences(contest: Contest | None, cheapest: str | None, smallest: float
     price = f"search cost {contest.entries[cheapest].cost_fraction:.3g} target runs"
     yield f"the cheapest that is not measurably worse is {cheapest} ({price})"
     if others := [name for name in contest.names(decision.tied) if name != cheapest]:
-        yield f"nor are {', '.join(others)}" if len(others) > 1 else f"nor is {others[0]}"
+        yield f"not measurably worse either: {', '.join(others)}"
     if worse := contest.names(decision.behind):
         gaps = [f"{name} by {_milli((contest.entries[name].loss or 0.0) - (best.loss or 0.0))}" for name in worse]
         yield f"behind {best.name}: {', '.join(gaps)} millinats"

@@ -76,7 +76,7 @@ def test_where_nobody_wins_the_cheapest_that_is_not_worse_is_named_and_so_are_th
     found = judged({"dear": Entry(0, cost=9), "cheap": Entry(4, cost=0.25), "bad": Entry(40, cost=0.1), "c": Entry(3)})
     assert (found.winner, found.behind, found.cheapest) == (None, ("bad",), "cheap")
     assert "the cheapest that is not measurably worse is cheap (search cost 0.25 target runs)" in found.verdict
-    assert "nor are dear, c" in found.verdict
+    assert "not measurably worse either: dear, c" in found.verdict
     assert "behind dear: bad by 40.0 millinats" in found.verdict
     assert found.smallest_difference is not None
     assert f"a lead of {1000 * found.smallest_difference:.1f} millinats over all others" in found.verdict
