@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
@@ -79,9 +80,8 @@ def search_brackets(
             for k in ks
             for seed in spec.seeds
         ]
-        for measurements in lab.measure(requests, payer=payer) if requests else ():
-            for measurement in measurements:
-                readings[measurement.rung, measurement.horizon].add(measurement)
+        for measurement in chain.from_iterable(lab.measure(requests, payer=payer) if requests else ()):
+            readings[measurement.rung, measurement.horizon].add(measurement)
 
     for extension in range(spec.max_extensions + 1):
         if not any(todo.values()):
@@ -91,7 +91,12 @@ def search_brackets(
             todo = {rung: _extend(grids[rung], [readings[rung, h] for h in cells[rung]]) for rung in cells}
     if refine:
         measure({rung: last_steps(spec, [readings[rung, h] for h in cells[rung]]) for rung in cells})
-    curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
+    return _fit_together(readings)
+
+
+def _fit_together(readings: Mapping[Cell, Readings]) -> dict[Cell, Curve]:
+    """Each cell's curve; their residuals together tell the noise where they can."""
+    curves = {cell: found.fit() for cell, found in readings.items()}
     noise = pooled_noise(curves.values()).shared
     return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
 
