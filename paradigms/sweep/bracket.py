@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
@@ -54,10 +55,12 @@ def search_brackets(
     horizon_exponent: float | None = None,
     role_lrs: tuple[tuple[str, float], ...] = (),
     continued: Mapping[str, tuple[int, ...]] | None = None,
+    refine: bool = False,
 ) -> dict[Cell, Curve]:
     """A curve per (rung, horizon) of `cells` (rung name to horizons); one run is read at all horizons of its rung.
 
-    Horizons in `continued` are read too, but no grid is extended for them.
+    Horizons in `continued` are read too, but no grid is extended for them. With `refine` the last round takes a step of
+    the root of the factor to either side of each bracketed best, where a parabola misfits less and runs are near.
 
     Every round asks for the runs of all rungs in one call, so that workers stay busy. The noise of a loss is pooled
     over the curves where their residuals allow. Raises ValueError for a spec of under three points.
@@ -69,21 +72,31 @@ def search_brackets(
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
     measured: dict[Cell, CellLosses] = {(rung, horizon): CellLosses() for rung in cells for horizon in read[rung]}
-    for extension in range(spec.max_extensions + 1):
+
+    def measure(steps: Mapping[str, Sequence[float]]) -> None:
         requests = [
             Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
-            for rung, ks in todo.items()
+            for rung, ks in steps.items()
             for k in ks
             for seed in spec.seeds
         ]
-        if not requests:
+        for measurement in chain.from_iterable(lab.measure(requests, payer=payer) if requests else ()):
+            measured[measurement.rung, measurement.horizon].add(measurement)
+
+    for extension in range(spec.max_extensions + 1):
+        if not any(todo.values()):
             break
-        for measurements in lab.measure(requests, payer=payer):
-            for measurement in measurements:
-                measured[measurement.rung, measurement.horizon].add(measurement)
+        measure(todo)
         if extension < spec.max_extensions:
             todo = {rung: _extend(grids[rung], [measured[rung, h] for h in cells[rung]]) for rung in cells}
-    curves = {cell: losses.fit() for cell, losses in measured.items()}
+    if refine:
+        measure({rung: last_steps(spec, [measured[rung, h] for h in cells[rung]]) for rung in cells})
+    return _fit_together(measured)
+
+
+def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:
+    """Each cell's curve; their residuals together tell the noise where they can."""
+    curves = {cell: found.fit() for cell, found in measured.items()}
     noise = pooled_noise(curves.values()).shared
     return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
 
@@ -94,6 +107,19 @@ def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
     grid.extend(added)
     return added
+
+
+def last_steps(spec: SearchSpec, cells: Iterable[CellLosses]) -> list[float]:
+    """Half steps of the grid beside the best LR of each bracketed cell, ascending, less those that were tried."""
+    steps: set[float] = set()
+    for cell in cells:
+        data = sweep(cell.lrs, cell.losses)
+        if len(data.finished) and open_side(data) is None:
+            best = data.finished[int(data.means.argmin())]
+            middle = round(2 * math.log(best / spec.lr_guess) / math.log(spec.factor)) / 2
+            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in data.tried}
+            steps |= {middle - 0.5, middle + 0.5} - tried
+    return sorted(steps)
 
 
 def _open_sides(cell: CellLosses) -> set[str]:

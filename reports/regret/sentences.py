@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import target_noises
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health
@@ -69,18 +68,21 @@ def transfer(results: RegretResults) -> str:
     return f"The best learning rate moves by {'; '.join(parts)}. Depth may grow with width."
 
 
-def _difference(results: RegretResults, first: ParadigmResult, second: ParadigmResult) -> str | None:
-    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known."""
+def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str | None:
+    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known.
+
+    Results of an older version hold no intervals of differences.
+    """
     if first.loss is None or second.loss is None:
         return None
-    difference = second.loss - first.loss
-    noises = target_noises(results.measurements, {target.rung for target in results.targets})
-    half = noises.of(first.parametrization, second.parametrization).half_width(2 / second.n_seeds)
-    if half is None:
-        return f"{millinats(difference)} millinats, noise unknown"
-    word = "no difference outside the noise" if abs(difference) <= half else "better" if difference < 0 else "worse"
-    interval = f"[{millinats(difference - half)}, {millinats(difference + half)}]"
-    return f"{millinats(difference)} {interval} millinats, {word}, n = {second.n_seeds} seeds"
+    found = next((d for d in target.differences if (d.first, d.second) == (first.name, second.name)), None)
+    n = f"n = {second.n_seeds} seeds"
+    if found is None or found.low is None or found.high is None:
+        return f"{millinats(second.loss - first.loss)} millinats, {n}, interval unknown"
+    apart = not found.low <= 0 <= found.high
+    word = ("better" if found.value < 0 else "worse") if apart else "no difference outside the noise"
+    interval = f"[{millinats(found.low)}, {millinats(found.high)}]"
+    return f"{millinats(found.value)} {interval} millinats, {word}, {n}"
 
 
 def schedules(results: RegretResults) -> Iterator[str]:
@@ -88,7 +90,7 @@ def schedules(results: RegretResults) -> Iterator[str]:
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
         if "mutransfer" in by and "mutransfer+power" in by:
-            told = _difference(results, by["mutransfer"], by["mutransfer+power"])
+            told = _difference(target, by["mutransfer"], by["mutransfer+power"])
             if told:
                 yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
 
@@ -175,7 +177,7 @@ def modules(results: RegretResults) -> Iterator[str]:
         chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
         if not chosen:
             yield f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
-        elif told := _difference(results, plain, tuned):
+        elif told := _difference(target, plain, tuned):
             yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
 
 

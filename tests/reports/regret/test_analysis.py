@@ -112,7 +112,9 @@ def test_balance_is_that_of_each_rungs_best_runs_and_said_of_base_and_largest() 
         if rung.name in {m.rung for m in results.measurements if m.parametrization == "mup"}
     ]
     for balance in found:
-        assert balance.spread.mean == pytest.approx(1.25 if balance.parametrization == "sp" else 1 + 0.01 * balance.depth)
+        assert balance.spread.mean == pytest.approx(
+            1.25 if balance.parametrization == "sp" else 1 + 0.01 * balance.depth
+        )
         assert balance.spread.n == len(
             [m for m in health.at_best_lr(results, balance.parametrization) if m.rung == balance.rung]
         )

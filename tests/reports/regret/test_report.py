@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -169,3 +170,20 @@ def test_the_page_says_what_the_experts_ran_on() -> None:
     assert f"torch grouped_mm ({len(runs)} runs)" in text
     assert f"{sum(runs.values())} of {len(runs)} runs" in text
     assert "torch.compile" not in page.render(results)
+
+
+def test_results_of_an_older_version_are_read_and_drawn() -> None:
+    data = json.loads(build_results().to_json())
+    for key in ("seed_interaction", "seed_interaction_df"):
+        del data[key]
+    for found in data["targets"]:
+        for key in ("behind", "cheapest", "smallest_difference", "differences"):
+            del found[key]
+        for paradigm in found["paradigms"]:
+            del paradigm["schedule_gap"], paradigm["lr_proposed"]
+    older = RegretResults.from_json(json.dumps(data))
+    assert older.seed_interaction is None
+    assert older.targets[0].differences == ()
+    assert older.targets[0].paradigms[0].regret is not None
+    html = page.render(older)
+    assert older.targets[0].conclusion in html
