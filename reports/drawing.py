@@ -4,7 +4,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -34,6 +35,9 @@ PALETTE = {
     "paper": "#ffffff",
 }
 WIDTH = 11.0  # inches, of a figure as wide as the page
+LEAST = 0.7  # of its full width: a figure is not drawn smaller, where its 8-point labels have 7.5 pixels; it scrolls
+LEGEND_COLUMNS = 3  # so many fit into the part of a figure that a screen of 390 pixels shows first
+LEGEND_ROW = 0.19  # inches
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
 PARAMETRIZATION_COLORS = {"sp": BLUE, "mup": ORANGE}
@@ -105,18 +109,59 @@ def style() -> Iterator[None]:
 
 
 def power_axis(axes: Axes, low: float, high: float, *, vertical: bool = False, ticks: int = 5) -> None:
-    """Label an axis that holds log2 of a learning rate with powers of two, whole ones at most `ticks` of them."""
-    first, last = math.ceil(low), math.floor(high)
-    step = max(1, math.ceil((last - first + 1) / ticks))
-    places: list[float] = [p for p in range(first, last + 1) if p % step == 0] or [round((low + high) / 2, 1)]
+    """Label an axis that holds log2 of a learning rate with powers of two.
+
+    At most `ticks` whole powers are labelled. Where fewer than two whole powers fit, parts of an octave are labelled.
+    """
+    whole = float(max(1, math.ceil((math.floor(high) - math.ceil(low) + 1) / ticks)))
+    places = [round((low + high) / 2, 2)]
+    for step in (whole, 0.5, 0.25, 0.1):  # octaves
+        fitting = [step * n for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(fitting) > 1:
+            places = fitting
+            break
     axis = axes.yaxis if vertical else axes.xaxis
     axis.set_major_locator(FixedLocator(places))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_two(value)))
 
 
+def legend_height(entries: int, columns: int = LEGEND_COLUMNS) -> float:
+    """Inches that `legend_above` takes."""
+    return 0.08 + LEGEND_ROW * math.ceil(entries / columns)
+
+
+def legend_above(
+    figure: Figure, handles: Sequence[Artist], *, columns: int = LEGEND_COLUMNS, titles: float = 0.0
+) -> None:
+    """Draw the legend at the top left, and start the panels below it.
+
+    A narrow screen shows the left part of a figure first, so a legend at the right would be out of sight there.
+
+    Args:
+        titles: inches that the titles of the panels need between the legend and the panels.
+    """
+    left = figure.subplotpars.left
+    figure.subplots_adjust(top=1 - (legend_height(len(handles), columns) + titles) / figure.get_figheight())
+    look: dict[str, Any] = {"frameon": False, "columnspacing": 1.2, "borderaxespad": 0.1, "handlelength": 1.6}
+    figure.legend(handles=handles, loc="upper left", ncols=columns, bbox_to_anchor=(left, 1.0), **look)
+
+
+def points_up_to(axes: Axes, x: Sequence[float], y: Sequence[float], top: float, **look: Any) -> None:
+    """Draw each point as a dot, and each that is higher than `top` as a triangle at the upper edge."""
+    low = [(a, b) for a, b in zip(x, y, strict=True) if b <= top]
+    high = [a for a, b in zip(x, y, strict=True) if b > top]
+    axes.plot([a for a, _ in low], [b for _, b in low], "o", mew=0, **look)
+    look.pop("label", None)
+    axes.plot(high, [0.96] * len(high), "^", mew=0, transform=axes.get_xaxis_transform(), **look)
+
+
 def to_svg(figure: Figure, name: str, label: str) -> str:
-    """Inline SVG: no prolog, no metadata, ids of its own, colours by name, scaled by the page, described in words."""
+    """Return the figure as SVG to be put into a page.
+
+    It has no prolog and no metadata. Its ids begin with `name`, and its colours are the page's, by name. The page
+    scales it, down to `--least` (style.css). `label` describes it to screen readers.
+    """
     text = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
     figure.savefig(text, format="svg", metadata=nothing, transparent=True)
@@ -126,7 +171,8 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
     width = figure.get_figwidth() * 96
-    head = f'<svg role="img" aria-label="{html.escape(label, quote=True)}" style="max-width:{width:.0f}px"'
+    size = f"max-width:{width:.0f}px;--least:{LEAST * width:.0f}px"
+    head = f'<svg role="img" aria-label="{html.escape(label, quote=True)}" style="{size}"'
     svg = re.sub("|".join(_NAMED), lambda found: f"var(--{_NAMED[found[0]]})", svg)
     opening, rest = svg.split(">", 1)
     opening = re.sub(r'\s(?:width|height|id)="[^"]*"', "", opening).replace("<svg", head, 1)

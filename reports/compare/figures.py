@@ -13,13 +13,25 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.reports.compare.side_by_side import Study, frame
-from lrladder.reports.drawing import INK, MUTED, paradigm_colors, paradigm_name, plain, style, to_svg
+from lrladder.reports.drawing import (
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    legend_above,
+    legend_height,
+    paradigm_colors,
+    paradigm_name,
+    plain,
+    style,
+    to_svg,
+)
 from lrladder.reports.formats import short
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
 MARGIN = 1.5  # beyond the smallest and largest size, a factor
 STEP = 0.018  # of the axis, between points of one size
-_SIZE = (11.0 * 0.8, 3.5)  # inches
+COLUMNS = 2  # of the legend; labels of studies are long
 
 
 def regret_by_size(studies: Sequence[Study]) -> str | None:
@@ -35,20 +47,20 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
     points["x"] = points["n_active"] * _dodge(points)
     points["y"] = 1000 * points["regret"]
     with style():
-        figure = Figure(figsize=_SIZE)
+        handles = _legend(names, colors, markers)
+        height = 3.2 + legend_height(len(handles), COLUMNS)
+        figure = Figure(figsize=(WIDTH * 0.8, height))
         axes = figure.subplots()
-        figure.subplots_adjust(0.075, 0.14, 0.74, 0.97)
+        figure.subplots_adjust(0.075, 0.5 / height, 0.985, 0.97)
         _intervals(axes, points, colors)
-        look: dict[str, Any] = {"s": 42, "edgecolor": "white", "linewidth": 0.5, "legend": False, "zorder": 3}
+        look: dict[str, Any] = {"s": 42, "edgecolor": PAPER, "linewidth": 0.5, "legend": False, "zorder": 3}
         sns.scatterplot(
             points, x="x", y="y", hue="name", style="study", palette=colors, markers=markers, ax=axes, **look
         )
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
         _size_axis(axes, sorted(set(points["n_active"])))
         axes.set(xlabel="active non-embedding parameters", ylabel="regret (millinats/token)")
-        figure.legend(
-            handles=_legend(names, colors, markers), loc="upper left", bbox_to_anchor=(0.75, 0.98), frameon=False
-        )
+        legend_above(figure, handles, columns=COLUMNS, titles=0.08)
         return to_svg(figure, "regrets", "Regret against active parameters, by study and paradigm")
 
 
@@ -86,5 +98,5 @@ def _legend(names: list[str], colors: dict[str, str], markers: dict[str, str]) -
     ]
     for label, marker in markers.items():
         text = label if len(label) <= 30 else "…" + label[-29:]
-        found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc="white", mec=INK, label=plain(text)))
+        found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc=PAPER, mec=INK, label=plain(text)))
     return found

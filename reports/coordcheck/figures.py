@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.reports.drawing import INK, power_axis, style, to_svg
+from lrladder.reports.drawing import INK, LEGEND_ROW, legend_above, power_axis, style, to_svg
 
 WIDTH = 11.0  # inches
+MAX_NAMED = 6  # steps that the legend names
 _PALETTES = {"ours": "flare", "standard": "crest"}
 _ROWS = {"ours": "muTransfer", "standard": "standard"}
 
@@ -20,11 +21,11 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
     """Columns are roles and rows parametrizations; a column's panels share their vertical axis."""
     here = frame[(frame["axis"] == axis) & (frame["quantity"] == quantity)]
     roles, arms = list(dict.fromkeys(here["role"])), list(dict.fromkeys(here["parametrization"]))
-    height = 0.85 + 1.45 * len(arms)
+    height = 0.75 + LEGEND_ROW * len(arms) + 1.45 * len(arms)
     with style():
         figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(len(arms), len(roles), squeeze=False, sharex=True, sharey="col")
-        figure.subplots_adjust(0.06, 0.44 / height, 0.995, 1 - 0.47 / height, wspace=0.42, hspace=0.16)
+        figure.subplots_adjust(0.06, 0.44 / height, 0.995, wspace=0.42, hspace=0.16)
         for row, arm in zip(grid, arms, strict=True):
             for axes, role in zip(row, roles, strict=True):
                 _panel(axes, here[(here["parametrization"] == arm) & (here["role"] == role)], _PALETTES[arm])
@@ -64,18 +65,19 @@ def _size_axis(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _legend(figure: Figure, rows: pd.DataFrame, arms: list[str]) -> None:
+    """A row for each parametrization: its first step, its last, and some between."""
     steps = sorted(set(rows["step"]))
+    named = (
+        steps if len(steps) <= MAX_NAMED else [steps[i * (len(steps) - 1) // (MAX_NAMED - 1)] for i in range(MAX_NAMED)]
+    )
     handles = []
-    for arm in arms:
-        colors = sns.color_palette(_PALETTES[arm], as_cmap=True)
-        for step in steps:
+    for step in named:  # a legend is filled column by column
+        for arm in arms:
+            colors = sns.color_palette(_PALETTES[arm], as_cmap=True)
             place = (step - steps[0]) / max(1, steps[-1] - steps[0])
             label = f"{_ROWS[arm]}, step {step}" if step == steps[0] else str(step)
             handles.append(Line2D([], [], color=colors(place), linewidth=1.6, label=label))
-    figure.legend(
-        handles=handles, loc="upper left", ncols=len(handles), frameon=False, handlelength=1.2, columnspacing=1.0,
-        bbox_to_anchor=(0.05, 1.0), borderaxespad=0.1,
-    )  # fmt: skip
+    legend_above(figure, handles, columns=len(named), titles=0.25)
 
 
 def log2(value: float) -> float:

@@ -11,7 +11,19 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from lrladder.benchmark.studies.drift.config import OFF
 from lrladder.benchmark.studies.drift.results import AxisResult, DriftResults, PointResult, VariantResult
 from lrladder.paradigms.lab import Measurement
-from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, power_axis, style, to_svg
+from lrladder.reports.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    points_up_to,
+    power_axis,
+    style,
+    to_svg,
+)
 from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches
@@ -24,10 +36,10 @@ def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
     if not any(point.n for variant in axis.variants for point in variant.points):
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 2.9))
+        figure = Figure(figsize=(WIDTH, 3.1))
         panels = figure.subplots(1, len(axis.variants) + 1, squeeze=False)[0]
-        figure.subplots_adjust(0.05, 0.17, 0.995, 0.86, wspace=0.3)
-        span = _lr_span(axis)
+        figure.subplots_adjust(0.055, 0.16, 0.995, 0.92, wspace=0.3)
+        span = _lr_span(results, axis)
         for panel, variant in zip(panels, axis.variants, strict=False):
             _bowls(panel, results, axis, variant, span)
         panels[0].set_ylabel("loss above the point's best (nats/token)")
@@ -43,11 +55,11 @@ def colour(axis: AxisResult, variant: VariantResult) -> str:
     return OTHERS[on.index(variant.name) % len(OTHERS)]
 
 
-def _lr_span(axis: AxisResult) -> tuple[float, float]:
-    optima = [
-        math.log2(point.lr_best) for variant in axis.variants for point in variant.points if point.lr_best is not None
-    ]
-    return (min(optima) - 2.2, max(optima) + 2.2) if optima else (-9.0, -2.0)
+def _lr_span(results: DriftResults, axis: AxisResult) -> tuple[float, float]:
+    """Of all runs of the axis, with a margin, octaves."""
+    points = [(variant, point) for variant in axis.variants for point in variant.points]
+    places = [math.log2(m.lr) for variant, point in points for m in _runs(results, variant, point)]
+    return (min(places) - 0.5, max(places) + 0.5) if places else (-9.0, -2.0)
 
 
 def _bowls(
@@ -55,16 +67,16 @@ def _bowls(
 ) -> None:
     shades = sns.light_palette(colour(axis, variant), n_colors=len(variant.points) + 2)[2:]
     for point, shade in zip(variant.points, shades, strict=True):
-        _bowl(panel, _runs(results, variant, point), point, shade)
+        _bowl(panel, _runs(results, variant, point), point, shade, span)
     panel.set_xlim(span)
-    panel.set_ylim(-0.03, REACH)
+    panel.set_ylim(min(-0.03, panel.get_ylim()[0]), 1.4 * REACH)  # the legend stands above REACH
     power_axis(panel, *span)
     panel.yaxis.set_major_locator(MaxNLocator(4))
-    panel.set_xlabel("learning rate before the axis's rule")
+    panel.set_xlabel("learning rate of the study (before the rules)")
     n = sum(point.n for point in variant.points)
     panel.set_title(f"{variant.name}, n = {n} runs", loc="left", color=INK)
     if n:
-        panel.legend(loc="upper center", frameon=False, fontsize=7, ncols=2, handlelength=1)
+        panel.legend(loc="upper center", frameon=False, fontsize=7, ncols=3, handlelength=1, columnspacing=1)
 
 
 def _runs(results: DriftResults, variant: VariantResult, point: PointResult) -> list[Measurement]:
@@ -72,7 +84,13 @@ def _runs(results: DriftResults, variant: VariantResult, point: PointResult) -> 
     return [m for m in results.measurements if (m.parametrization, m.rung, m.horizon) == cell and m.loss is not None]
 
 
-def _bowl(panel: Axes, runs: list[Measurement], point: PointResult, shade: tuple[float, float, float]) -> None:
+def _bowl(
+    panel: Axes,
+    runs: list[Measurement],
+    point: PointResult,
+    shade: tuple[float, float, float],
+    span: tuple[float, float],
+) -> None:
     losses = [m.loss for m in runs if m.loss is not None]
     if not losses:
         return
@@ -80,11 +98,12 @@ def _bowl(panel: Axes, runs: list[Measurement], point: PointResult, shade: tuple
     places = [math.log2(m.lr) for m in runs]
     above = [loss - floor for loss in losses]
     label = f"{short(point.value)}" + ("" if point.status == "interior" else f" ({point.status})")
-    panel.plot(places, above, "o", ms=3.5, color=shade, alpha=0.9, mew=0, label=label)
+    points_up_to(panel, places, above, REACH, ms=3.5, color=shade, alpha=0.9, label=label)
     if point.lr_best is not None and point.curvature:
         offsets = np.linspace(-1.4, 1.4, 41)
-        x = math.log2(point.lr_best) + offsets / math.log(2)
-        panel.plot(x, point.curvature * offsets**2, color=shade, lw=1.1)
+        x, y = math.log2(point.lr_best) + offsets / math.log(2), point.curvature * offsets**2
+        shown = (x >= span[0]) & (x <= span[1]) & (y <= REACH)
+        panel.plot(x[shown], y[shown], color=shade, lw=1.1)
         panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc=PAPER, mec=shade, mew=1.2, zorder=5)
 
 
@@ -94,14 +113,16 @@ def _optima(panel: Axes, axis: AxisResult) -> None:
         _line(panel, variant, colour(axis, variant), shift=0.04 * (i - (len(axis.variants) - 1) / 2))
     ratios = sorted({math.log2(point.ratio) for variant in axis.variants for point in variant.points})
     ends = np.array([ratios[0], ratios[-1]])
-    panel.plot(ends, axis.expected * ends, ls="--", lw=1, color=MUTED, label=f"expected off {axis.expected:+.2f}")
+    panel.plot(
+        ends, axis.expected * ends, ls="--", lw=1, color=MUTED, label=f"expected without the rule {axis.expected:+.2f}"
+    )
     panel.axhline(0, color=MUTED, lw=0.6)
     panel.xaxis.set_major_locator(FixedLocator(ratios))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{2.0**x:g}x"))
     panel.set_xlabel(f"{axis.axis.replace('_', ' ')}, relative to the base")
-    panel.set_ylabel("octaves from the base's best")
-    panel.set_title("best learning rate", loc="left", color=INK)
+    panel.set_ylabel("octaves from the best at the base")
+    panel.set_title("best learning rate, and drift per doubling", loc="left", color=INK)
     panel.legend(loc="best", frameon=False, fontsize=7, handlelength=1.4)
 
 

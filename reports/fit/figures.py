@@ -13,7 +13,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from lrladder.benchmark.own_runs.fit import law_points
 from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
 from lrladder.paradigms.laws.law import fit_law
-from lrladder.reports.drawing import INK, MUTED, PAPER, plain, power_axis, style, to_svg
+from lrladder.reports.drawing import (
+    INK,
+    MUTED,
+    PAPER,
+    legend_above,
+    legend_height,
+    plain,
+    points_up_to,
+    power_axis,
+    style,
+    to_svg,
+)
 from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches
@@ -54,7 +65,7 @@ def curves(results: FitResults) -> str | None:
 
 def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]) -> None:
     shades = sns.color_palette(PALETTE, len(cells))
-    highest = 0.0
+    highest, drawn = 0.0, []
     for cell, shade in zip(cells, shades, strict=True):
         finished = [(lr, loss) for lr, loss in zip(cell.lrs, cell.losses, strict=True) if loss is not None]
         if not finished:
@@ -62,9 +73,12 @@ def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]
         floor = min(loss for _, loss in finished) if cell.loss is None else cell.loss
         above = [loss - floor for _, loss in finished]
         highest = max(highest, sorted(above)[len(above) // 2])
-        axes.plot([math.log2(lr) for lr, _ in finished], above, "o", ms=2.6, mew=0, color=shade, alpha=0.9)
-        _parabola(axes, cell, shade)
-    axes.set_ylim(-0.08 * highest or -0.01, 2.5 * highest or 0.1)
+        drawn.append((cell, shade, [math.log2(lr) for lr, _ in finished], above))
+    top = 2.5 * highest or 0.1
+    for cell, shade, x, above in drawn:
+        points_up_to(axes, x, above, top, ms=2.6, color=shade, alpha=0.9)
+        _parabola(axes, cell, shade, top)
+    axes.set_ylim(min(-0.08 * top, 1.2 * min((min(above) for *_, above in drawn), default=0.0)), 1.15 * top)
     lrs = [math.log2(lr) for cell in cells for lr in cell.lrs]
     axes.set_xlim(min(lrs) - 0.4, max(lrs) + 0.4)
     power_axis(axes, *axes.get_xlim())
@@ -79,11 +93,12 @@ def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]
     )
 
 
-def _parabola(axes: Axes, cell: FitCell, shade: tuple[float, float, float]) -> None:
+def _parabola(axes: Axes, cell: FitCell, shade: tuple[float, float, float], top: float) -> None:
     if cell.lr_best is None or not cell.curvature:
         return
     x = np.linspace(math.log(min(cell.lrs)), math.log(max(cell.lrs)), 60)
-    axes.plot(x / math.log(2), cell.curvature * (x - math.log(cell.lr_best)) ** 2, color=shade, lw=0.9, alpha=0.7)
+    y = cell.curvature * (x - math.log(cell.lr_best)) ** 2
+    axes.plot(x[y <= top] / math.log(2), y[y <= top], color=shade, lw=0.9, alpha=0.7)
     axes.plot([math.log2(cell.lr_best)], [0], marker="D", ms=3.4, mfc=PAPER, mec=shade, mew=1, zorder=5)
 
 
@@ -97,9 +112,10 @@ def optima(results: FitResults) -> str | None:
     shades = sns.color_palette(PALETTE, len(models))
     tokens = np.geomspace(min(c.tokens for c in cells), 2 * max(c.tokens for c in cells), 30)
     with style():
-        figure = Figure(figsize=(7.6, 3.6))
+        height = 3.3 + legend_height(len(models))
+        figure = Figure(figsize=(7.6, height))
         axes = figure.subplots()
-        figure.subplots_adjust(0.1, 0.14, 0.74, 0.97)
+        figure.subplots_adjust(0.1, 0.5 / height, 0.985, 0.97)
         for (n_active, n_total), shade in zip(models, shades, strict=True):
             line = [law.predict(n_active, d, n_total=n_total) for d in tokens]
             axes.plot(tokens, [math.log2(p.lr) for p in line], color=shade, lw=1.2)
@@ -112,14 +128,14 @@ def optima(results: FitResults) -> str | None:
                 lw=0,
             )
             own = [cell for cell in cells if (cell.n_active, cell.n_params) == (n_active, n_total)]
-            _points(axes, own, shade, f"N {short(n_active)}, n = {len(own)}")
+            _points(axes, own, shade, f"N active {short(n_active)}, n = {len(own)}")
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=8))
+        axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if tokens[-1] < 100 * tokens[0] else (1,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         power_axis(axes, *axes.get_ylim(), vertical=True)
-        axes.set(xlabel="tokens", ylabel="best learning rate")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, title="active parameters")
+        axes.set(xlabel="training tokens", ylabel="best learning rate")
+        legend_above(figure, axes.get_legend_handles_labels()[0], titles=0.08)
         return to_svg(figure, "fit-optima", "Best learning rate against tokens with the law, one colour per size")
 
 

@@ -1,6 +1,7 @@
 """Loss against learning rate: small multiples, one panel for each rung and horizon, every run a point to ask about."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from lrladder.reports.drawing import (
     PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    legend_above,
+    legend_height,
     paradigm_name,
     plain,
     power_axis,
@@ -42,12 +45,13 @@ def loss_against_lr(results: RegretResults) -> str | None:
     span = _lr_span(results, frame)
     columns = min(4, len(pairs))
     rows = math.ceil(len(pairs) / columns)
-    height = 1.0 + 2.25 * rows
+    handles = _panel_legend(results)
+    height = 1.0 + legend_height(len(handles)) + 2.25 * rows
     points: Points = {}
     with style():
         figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        figure.subplots_adjust(0.053, 0.5 / height, 0.995, 1 - 0.75 / height, wspace=0.27, hspace=0.36)
+        figure.subplots_adjust(0.053, 0.5 / height, 0.995, wspace=0.27, hspace=0.36)
         for axes, pair in zip(grid.flat, pairs, strict=False):
             _panel(axes, results, frame, pair, span, points)
         for place, axes in enumerate(grid.flat):
@@ -56,7 +60,7 @@ def loss_against_lr(results: RegretResults) -> str | None:
         for row in grid:
             row[0].set_ylabel("loss (nats/token)")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.08 / height)
-        _panel_legend(figure, results)
+        legend_above(figure, handles, titles=0.45)
         svg = to_svg(figure, "bowls", "Loss against learning rate, one panel per rung and horizon")
     return number_points(svg, "bowls", points, [_words(row) for row in frame.to_dict("records")])
 
@@ -84,8 +88,8 @@ def _panel(
     here = frame[(frame["rung"] == rung) & (frame["horizon"] == horizon) & (frame["roles"] == "")]
     good = analysis.finished(here)
     target = bool((here["part"] == "target").any())
-    _limits(axes, good)
-    top = axes.get_ylim()[1]
+    curves = [curve for curve in results.curves if (curve.rung, curve.horizon) == pair]
+    top = _limits(axes, good, [curve.minimum for curve in curves if curve.minimum is not None])
     swept = good["parametrization"].isin(list(PARAMETRIZATION_COLORS))
     seen = good[(good["loss"] <= top) & swept]
     if len(seen):
@@ -95,9 +99,8 @@ def _panel(
         _number(axes, seen, points)
     _along_top(axes, good[(good["loss"] > top) & swept], "^", 0.95, points)
     _along_top(axes, here[here["verdict"] == "diverged"], "x", 0.95, points)
-    for curve in results.curves:
-        if (curve.rung, curve.horizon) == pair:
-            _quadratic(axes, curve)
+    for curve in curves:
+        _quadratic(axes, curve, span)
     if target:
         _proposals(axes, results, pair)
     axes.set_xlim(span)
@@ -109,17 +112,19 @@ def _panel(
     axes.annotate(note, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
 
 
-def _limits(axes: Axes, good: pd.DataFrame) -> None:
+def _limits(axes: Axes, good: pd.DataFrame, minima: Sequence[float]) -> float:
+    """Show all losses of the panel, but none that is more than BOWL above the lowest; return the highest shown."""
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if not len(good):
         axes.set_yticks([])
         axes.set_ylim(0, 1)
         look: dict[str, Any] = {"bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 2}, "zorder": 6}
         axes.text(0.5, 0.5, "no finished run", transform=axes.transAxes, ha="center", va="center", color=MUTED, **look)
-        return
-    low, high = float(good["loss"].min()), float(good["loss"].max())
+        return 1.0
+    low, high = min([float(good["loss"].min()), *minima]), float(good["loss"].max())
     reach = max(0.02, min(BOWL, high - low))
     axes.set_ylim(low - 0.08 * reach, low + 1.18 * reach)
+    return low + reach * (1 + 1e-9)  # the highest itself is shown, whatever the sum rounds to
 
 
 def _number(axes: Axes, rows: pd.DataFrame, points: Points) -> None:
@@ -148,17 +153,19 @@ def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, height: float, point
             _number(axes, some, points)
 
 
-def _quadratic(axes: Axes, curve: CurveResult) -> None:
-    """The fitted parabola near its minimum, with the minimum and its interval."""
+def _quadratic(axes: Axes, curve: CurveResult, span: tuple[float, float]) -> None:
+    """The fitted parabola near its minimum as far as the panel shows it, with the minimum and its interval."""
     if curve.lr_best is None or curve.minimum is None or not curve.curvature or curve.curvature <= 0:
         return
     color = PARAMETRIZATION_COLORS[curve.parametrization]
     reach = min(1.6, math.sqrt(0.25 / curve.curvature))
     offset = np.linspace(-reach, reach, 41)
     place = math.log2(curve.lr_best)
-    axes.plot(place + offset / math.log(2), curve.minimum + curve.curvature * offset**2, color=color, lw=1.1, zorder=2)
+    x, y = place + offset / math.log(2), curve.minimum + curve.curvature * offset**2
+    shown = (x >= span[0]) & (x <= span[1]) & (y <= axes.get_ylim()[1])
+    axes.plot(x[shown], y[shown], color=color, lw=1.1, zorder=2)
     if curve.lr_low and curve.lr_high and positive(curve.lr_low) and positive(curve.lr_high):
-        limits = [math.log2(curve.lr_low), math.log2(curve.lr_high)]
+        limits = np.clip([math.log2(curve.lr_low), math.log2(curve.lr_high)], *span)
         axes.plot(limits, [curve.minimum] * 2, color=color, lw=3, alpha=0.35, solid_capstyle="butt", zorder=2)
     axes.plot([place], [curve.minimum], marker="D", ms=4.5, mfc=PAPER, mec=color, mew=1.2, zorder=5)
 
@@ -177,7 +184,7 @@ def _proposals(axes: Axes, results: RegretResults, pair: tuple[str, int]) -> Non
                 axes.axvspan(*limits, color=colors[p.name], alpha=0.07, lw=0, zorder=0)
 
 
-def _panel_legend(figure: Figure, results: RegretResults) -> None:
+def _panel_legend(results: RegretResults) -> list[Line2D]:
     handles = [
         Line2D([], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=f"{PARAMETRIZATION_NAMES[key]}: run, fit")
         for key, color in PARAMETRIZATION_COLORS.items()
@@ -189,6 +196,4 @@ def _panel_legend(figure: Figure, results: RegretResults) -> None:
     for name in dict.fromkeys(p.name for t in results.targets for p in t.paradigms):
         label = plain(f"{paradigm_name(name)} proposal")
         handles.append(Line2D([], [], ls=(0, (4, 2)), lw=1.1, color=colors[name], label=label))
-    figure.legend(
-        handles=handles, loc="upper left", ncol=7, frameon=False, bbox_to_anchor=(0.05, 1.0), columnspacing=1.2
-    )
+    return handles

@@ -20,6 +20,8 @@ from lrladder.reports.drawing import (
     PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    legend_above,
+    legend_height,
     paradigm_name,
     plain,
     power_axis,
@@ -40,9 +42,11 @@ def law_with_points(results: RegretResults) -> str | None:
     horizons = sorted({int(h) for h in points["horizon"]})
     shades = dict(zip(horizons, sns.color_palette("viridis", len(horizons) + 1).as_hex(), strict=False))
     with style():
-        figure = Figure(figsize=(WIDTH * 0.72, 3.5))
+        handles = _law_legend(shades, results)
+        height = 3.4 + legend_height(len(handles))
+        figure = Figure(figsize=(WIDTH * 0.72, height))
         axes = figure.subplots()
-        figure.subplots_adjust(0.085, 0.14, 0.74, 0.97)
+        figure.subplots_adjust(0.085, 0.5 / height, 0.985, 0.97)
         for place, horizon in enumerate(horizons):
             dodge = 1 + 0.02 * (place - (len(horizons) - 1) / 2)
             _law_points(axes, points[points["horizon"] == horizon], shades[horizon], dodge)
@@ -55,9 +59,7 @@ def law_with_points(results: RegretResults) -> str | None:
         low, high = axes.get_ylim()
         power_axis(axes, low, high, vertical=True, ticks=7)
         axes.set(xlabel="active non-embedding parameters", ylabel="best learning rate, SP")
-        figure.legend(
-            handles=_law_legend(shades, results), loc="upper left", bbox_to_anchor=(0.75, 0.98), frameon=False
-        )
+        legend_above(figure, handles, titles=0.08)
         return to_svg(figure, "law", "Best learning rate against active parameters, with the fitted law")
 
 
@@ -117,9 +119,9 @@ def best_lr_over_size(results: RegretResults) -> str | None:
     if frame.empty:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH * 0.72, 3.2))
+        figure = Figure(figsize=(WIDTH * 0.72, 3.4))
         axes = figure.subplots()
-        figure.subplots_adjust(0.085, 0.15, 0.74, 0.97)
+        figure.subplots_adjust(0.085, 0.15, 0.985, 0.97)
         for name, color in PARAMETRIZATION_COLORS.items():
             rows = frame[frame["parametrization"] == name]
             bars = [rows["octaves"] - rows["low"], rows["high"] - rows["octaves"]]
@@ -132,7 +134,7 @@ def best_lr_over_size(results: RegretResults) -> str | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="width of the rung", ylabel="octaves from the smallest rung")
-        figure.legend(loc="upper left", bbox_to_anchor=(0.75, 0.98), frameon=False)
+        legend_above(figure, axes.get_legend_handles_labels()[0], titles=0.08)
         return to_svg(figure, "transfer", "Best learning rate of each rung, in octaves from the smallest one")
 
 
@@ -146,9 +148,11 @@ def regret_against_cost(results: RegretResults) -> str | None:
     markers = {scale: _MARKERS[i % len(_MARKERS)] for i, scale in enumerate(scales)}
     colors = colors_of(results)
     with style():
-        figure = Figure(figsize=(WIDTH * 0.72, 3.3))
+        handles = _cost_legend(list(dict.fromkeys(frame["name"])), colors, markers)
+        height = 3.2 + legend_height(len(handles))
+        figure = Figure(figsize=(WIDTH * 0.72, height))
         axes = figure.subplots()
-        figure.subplots_adjust(0.085, 0.15, 0.74, 0.97)
+        figure.subplots_adjust(0.085, 0.5 / height, 0.985, 0.97)
         for row in _records(frame):
             bars = None
             if np.isfinite(row.regret_low) and np.isfinite(row.regret_high):
@@ -160,8 +164,7 @@ def regret_against_cost(results: RegretResults) -> str | None:
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
         _cost_axis(axes, frame["cost_fraction"].min(), frame["cost_fraction"].max())
         axes.set(xlabel="search cost, in training runs at the target", ylabel="regret (millinats/token)")
-        handles = _cost_legend(list(dict.fromkeys(frame["name"])), colors, markers)
-        figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.75, 0.98), frameon=False)
+        legend_above(figure, handles, titles=0.08)
         return to_svg(figure, "cost", "Regret against search cost")
 
 

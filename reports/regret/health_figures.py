@@ -16,6 +16,7 @@ from lrladder.reports.drawing import (
     PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    legend_above,
     paradigm_name,
     plain,
     power_axis,
@@ -28,18 +29,18 @@ from lrladder.reports.regret import health
 SHOWN = (
     health.Metric("attention_logit_max", "largest\nattention logit"),
     health.Metric("grad_spikes", "gradient spikes\nper run"),
-    health.Metric("max_violation_train", "MaxVio"),
-    health.Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady,\nexpert up"),
+    health.Metric("max_violation_train", "expert overload\n(MaxVio)"),
+    health.Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady\nstate, expert up"),
 )
 MAX_COLUMNS = 6  # rungs; the largest of a longer ladder
 BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # all runs, of all seeds
 
 
 def stability(results: RegretResults) -> str | None:
-    """Metrics against LR: rows are metrics, columns rungs."""
+    """Metrics against LR: rows are metrics, columns rungs. A metric that is the same in all runs has no row."""
     frame = health.swept(results, SHOWN)
     rungs = [r.name for r in results.rungs if r.name in set(frame["rung"])][-MAX_COLUMNS:]
-    shown = [metric for metric in SHOWN if metric.key in set(frame["metric"])]
+    shown = [metric for metric in SHOWN if frame.loc[frame["metric"] == metric.key, "value"].nunique() > 1]
     if not rungs or not shown:
         return None
     span = frame["log2_lr"].min() - 0.3, frame["log2_lr"].max() + 0.3
@@ -47,18 +48,17 @@ def stability(results: RegretResults) -> str | None:
     with style():
         figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(len(shown), len(rungs), squeeze=False, sharex=True, sharey="row")
-        figure.subplots_adjust(0.085, 0.5 / height, 0.995, 1 - 0.55 / height, wspace=0.08, hspace=0.16)
+        figure.subplots_adjust(0.085, 0.5 / height, 0.995, wspace=0.08, hspace=0.16)
         for row, metric in zip(grid, shown, strict=True):
             for axes, rung in zip(row, rungs, strict=True):
                 _metric(axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span)
             row[0].set_ylabel(metric.title)
-            row[0].set_ylim(
-                bottom=0
-            )  # none of SHOWN can be negative; once all panels are drawn, as it fixes the top too
+            # none of SHOWN is negative; set once all panels of the row are drawn, as it fixes the top too
+            row[0].set_ylim(bottom=0)
         for axes, rung in zip(grid[0], rungs, strict=True):
             axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
-        _parametrization_legend(figure)
+        legend_above(figure, _parametrization_legend(), titles=0.25)
         return to_svg(figure, "stability", "Signs of instability against learning rate, one column per rung")
 
 
@@ -82,12 +82,11 @@ def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
     power_axis(axes, *span)
 
 
-def _parametrization_legend(figure: Figure) -> None:
-    handles = [
+def _parametrization_legend() -> list[Line2D]:
+    return [
         Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=PARAMETRIZATION_NAMES[key])
         for key, color in PARAMETRIZATION_COLORS.items()
     ]
-    figure.legend(handles=handles, loc="upper left", ncol=2, frameon=False, bbox_to_anchor=(0.08, 1.0))
 
 
 def features(results: RegretResults) -> str | None:
@@ -97,9 +96,9 @@ def features(results: RegretResults) -> str | None:
     if change.empty and target is None:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.4))
+        figure = Figure(figsize=(WIDTH, 3.6))
         over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
-        figure.subplots_adjust(0.05, 0.17, 0.995, 0.8, wspace=0.44)
+        figure.subplots_adjust(0.05, 0.16, 0.995, 0.8, wspace=0.44)
         _over_width(over_width, change)
         if target is not None:
             colors = colors_of(results)
@@ -111,7 +110,7 @@ def features(results: RegretResults) -> str | None:
             by_depth.set_title("features by depth", loc="left")
             aligned.set_title("alignment ratio", loc="left")
             outputs.set_title("output change", loc="left")
-            _paradigm_legend(figure, results, target)
+            _paradigm_legend(figure, results, target, parametrizations=True)
         return to_svg(figure, "features", "Feature change over width and depth, alignment and output change by role")
 
 
@@ -121,7 +120,7 @@ def by_depth_and_role(results: RegretResults) -> str | None:
     if target is None:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH * 0.72, 3.0))
+        figure = Figure(figsize=(WIDTH * 0.72, 3.2))
         depth, role = figure.subplots(1, 2)
         figure.subplots_adjust(0.07, 0.17, 0.995, 0.8, wspace=0.35)
         _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
@@ -132,13 +131,19 @@ def by_depth_and_role(results: RegretResults) -> str | None:
         return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
 
 
-def _paradigm_legend(figure: Figure, results: RegretResults, target: tuple[str, int]) -> None:
+def _paradigm_legend(
+    figure: Figure, results: RegretResults, target: tuple[str, int], *, parametrizations: bool = False
+) -> None:
+    """The entries at the target, and the parametrizations where another panel compares those."""
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
-    handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
-    title = plain(f"own LR at {target[0]}, {short(target[1])} tokens:")
-    handles = [Line2D([], [], lw=0, label=title), *handles]
-    figure.legend(handles=handles, loc="upper right", ncol=len(handles), frameon=False, bbox_to_anchor=(0.995, 1.01))
+    place = f"at {target[0]}, {short(target[1])} tokens"
+    handles = [
+        Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=plain(f"{paradigm_name(n)} {place}"))
+        for n in names
+    ]
+    handles += _parametrization_legend() if parametrizations else []
+    legend_above(figure, handles, titles=0.25)
 
 
 def largest_target(results: RegretResults) -> tuple[str, int] | None:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
-from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, plain, style, to_svg
+from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, legend_above, plain, style, to_svg
 
 
 def shown_effects(results: RegretResults) -> list[RoleEffect]:
@@ -29,7 +29,7 @@ def role_effects(results: RegretResults) -> str | None:
     with style():
         figure = Figure(figsize=(WIDTH, height))
         columns = figure.subplots(1, len(places), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.1, 0.5 / height, 0.995, 1 - 0.6 / height, wspace=0.08)
+        figure.subplots_adjust(0.1, 0.5 / height, 0.995, wspace=0.08)
         for axes, place in zip(columns, places, strict=True):
             for effect in effects:
                 if (effect.rung, effect.horizon) == place:
@@ -41,9 +41,9 @@ def role_effects(results: RegretResults) -> str | None:
         figure.supxlabel("change of the loss, millinats", fontsize=8.5, y=0.06 / height)
         handles = [
             Line2D([], [], marker=marker, ls="", ms=5, color=color, label=label)
-            for marker, color, label in (("^", ORANGE, "LR of the role higher"), ("v", BLUE, "lower"))
+            for marker, color, label in (("^", ORANGE, "higher LR of this role"), ("v", BLUE, "lower LR of this role"))
         ]
-        figure.legend(handles=handles, loc="upper left", ncol=2, frameon=False, bbox_to_anchor=(0.1, 1.0))
+        legend_above(figure, handles, titles=0.25)
         return to_svg(figure, "modules", "Change of the loss by role, one column per rung")
 
 

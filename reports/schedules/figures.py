@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -12,7 +13,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES
 from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, SchedulesResults
 from lrladder.paradigms.published import POWER_A_FITTED, POWER_D, POWER_SEQ_LEN
-from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, power_axis, style, to_svg
+from lrladder.reports.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    legend_above,
+    legend_height,
+    power_axis,
+    style,
+    to_svg,
+)
 from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches
@@ -27,17 +39,22 @@ def best_lrs(results: SchedulesResults, family: str) -> str | None:
     if not found:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.4))
+        height = 3.3 + legend_height(len({_line(c) for c in found}) + 2)
+        figure = Figure(figsize=(WIDTH, height))
         left, right = figure.subplots(1, 2)
-        figure.subplots_adjust(0.06, 0.15, 0.995, 0.9, wspace=0.16)
+        figure.subplots_adjust(0.06, 0.5 / height, 0.995, wspace=0.16)
         _best(left, found, per_batch=False)
         _best(right, found, per_batch=True)
         _laws(right, found, [fit for fit in results.fits if fit.family == family])
         left.set_title("best learning rate of WSD", loc="left", color=INK)
         right.set_title(f"divided by the batch in sequences of {POWER_SEQ_LEN:,} tokens", loc="left", color=INK)
-        for panel in (left, right):
-            panel.legend(loc="best", frameon=False, fontsize=7, ncols=2, handlelength=1.2)
+        legend_above(figure, right.get_legend_handles_labels()[0], titles=0.28)
         return to_svg(figure, f"best-{family}", f"Best learning rate of WSD against tokens, {family} models")
+
+
+def _line(cell: CellResult) -> str:
+    """What the cells of one line share, for the legend."""
+    return f"batch {short(cell.batch_tokens)}, N {short(cell.n_active)}"
 
 
 def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
@@ -61,7 +78,7 @@ def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
                     "lw": 0.9,
                     "elinewidth": 0.7,
                 }
-                panel.errorbar(x, y, yerr=bars, label=f"batch {short(batch)}, N {short(size)}", **look)
+                panel.errorbar(x, y, yerr=bars, label=_line(line[0]), **look)
     _token_axis(panel, cells)
     low, high = panel.get_ylim()
     power_axis(panel, low, high, vertical=True)
@@ -71,12 +88,12 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
     tokens = np.array([min(c.tokens for c in cells), max(c.tokens for c in cells)], dtype=float)
     for fit in fits:
         if fit.by == "paper":
-            label = f"fit, a {fit.a.value:.3g}, b {fit.b.value:.2f}"
+            label = f"fit: a = {fit.a.value:.3g}, b = {fit.b.value:.2f}"
             panel.plot(np.log2(tokens), np.log2(fit.a.value * tokens**fit.b.value), color=INK, lw=1.3, label=label)
     published = np.log2(POWER_A_FITTED * tokens**POWER_D)
     low, high = panel.get_ylim()
     if published.max() > low - 4 and published.min() < high + 4:
-        label = f"published, a {POWER_A_FITTED}, b {POWER_D}"
+        label = f"published: a = {POWER_A_FITTED}, b = {POWER_D}"
         panel.plot(np.log2(tokens), published, color=MUTED, lw=1.2, ls="--", label=label)
         power_axis(panel, *panel.get_ylim(), vertical=True)
 
@@ -89,16 +106,17 @@ def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> st
     if not sizes:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.2))
+        height = 3.1 + legend_height(2 * len(SCHEDULE_NAMES))
+        figure = Figure(figsize=(WIDTH, height))
         panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.06, 0.16, 0.995, 0.9, wspace=0.06)
+        figure.subplots_adjust(0.06, 0.5 / height, 0.995, wspace=0.06)
         for panel, size in zip(panels, sizes, strict=True):
             here = [c for c in cells if c.n_active == size and (size, c.tokens) in tuned]
             _losses(panel, here, {tokens: tuned[size, tokens] for s, tokens in tuned if s == size})
-            panel.set_title(f"N {short(size)}", loc="left", color=INK)
+            panel.set_title(f"N {short(size)} active parameters", loc="left", color=INK)
             _token_axis(panel, here)
-        panels[0].set_ylabel("loss minus WSD's tuned, millinats")
-        panels[-1].legend(loc="best", frameon=False, fontsize=7, ncols=2)
+        panels[0].set_ylabel("loss minus tuned WSD's, millinats")
+        legend_above(figure, _handles(panels), titles=0.28)
         return to_svg(figure, f"horizons-{family}", f"Loss against tokens by schedule, {family} models")
 
 
@@ -110,7 +128,7 @@ def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | Non
             known = [(tokens, 1e3 * (loss - (wsd[tokens] or 0))) for tokens, loss in points if loss is not None]
             if known:
                 x, y = zip(*known, strict=True)
-                label = f"{NAMES[schedule]}, {name}"
+                label = f"{NAMES[schedule]}, {'tuned per cell' if name == 'tuned' else name}"
                 panel.plot(np.log2(x), y, dashes, color=COLOURS[schedule], marker="o", ms=3.5, lw=1.2, label=label)
 
 
@@ -120,17 +138,18 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
     if not cells:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.0))
+        height = 3.0 + legend_height(len({_line(c) for c in cells}))
+        figure = Figure(figsize=(WIDTH, height))
         panels = figure.subplots(1, len(SCHEDULE_NAMES), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.06, 0.17, 0.995, 0.9, wspace=0.06)
+        figure.subplots_adjust(0.06, 0.5 / height, 0.995, wspace=0.06)
         for panel, schedule in zip(panels, SCHEDULE_NAMES, strict=True):
             here = [c for c in cells if c.schedule == schedule]
             _regret(panel, here, sorted({c.batch_tokens for c in cells}))
             panel.set_title(NAMES[schedule], loc="left", color=INK)
             if here:
                 _token_axis(panel, cells)
-                panel.legend(loc="upper left", frameon=False, fontsize=7, ncols=2, handlelength=1.2)
         panels[0].set_ylabel("regret of not tuning again, millinats")
+        legend_above(figure, _handles(panels), titles=0.28)
         return to_svg(figure, f"regret-{family}", f"Regret of one setting by schedule, {family} models")
 
 
@@ -150,8 +169,16 @@ def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) ->
                     "lw": 0.9,
                     "elinewidth": 0.7,
                 }
-                label = f"batch {short(batch)}, N {short(size)}"
-                panel.errorbar(x + 0.05 * (i - 0.5), y, yerr=np.abs(bars), label=label, **look)
+                panel.errorbar(x + 0.05 * (i - 0.5), y, yerr=np.abs(bars), label=_line(line[0]), **look)
+
+
+def _handles(panels: Sequence[Axes]) -> list[Any]:
+    """Of the legend: one for each label of the panels."""
+    found: dict[str, Any] = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values())
 
 
 def _token_axis(panel: Axes, cells: Sequence[CellResult]) -> None:
@@ -159,4 +186,4 @@ def _token_axis(panel: Axes, cells: Sequence[CellResult]) -> None:
     panel.xaxis.set_major_locator(FixedLocator([math.log2(tokens) for tokens in places]))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short(round(2**x))))
-    panel.set_xlabel("tokens T")
+    panel.set_xlabel("training tokens T")
