@@ -1,7 +1,7 @@
 """Stability and features of the runs as tidy frames. What each metric means: docs/stability.md."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -18,30 +18,63 @@ MIN_COMMON = 3  # learning rates that both parametrizations were swept at, for a
 
 
 class Metric(NamedTuple):
+    """One sign of instability: its key in the metrics of a run, and what the page says of it."""
+
     key: str
     title: str
     digits: int = 2
+    meaning: str = ""  # one or two sentences for someone who has never seen it
 
 
-# of one run; a key `a~b` is the ratio of two
+_SPIKE = "A spike is a step that lies above the median of the 64 steps before it by 5 robust standard deviations."
+_STEADY = "1 means that AdamW has reached its steady state, up to a factor from momentum."
+_UPDATE = f"RMS of one step's change over RMS of the weights, divided by the steady state sqrt(2 LR decay). {_STEADY}"
+_WEIGHT = f"RMS of the weights, divided by the steady state sqrt(LR / (2 decay)). {_STEADY}"
+
+# of one run; a key `a~b` is the ratio of two. Definitions with sources: docs/stability.md
 STABILITY = (
-    Metric("loss_spikes", "loss spikes", 1),
-    Metric("loss_spike_area", "their area, nats x steps"),
-    Metric("loss_spike_steps", "their steps until recovery", 1),
-    Metric("grad_spikes", "gradient spikes", 1),
-    Metric("grad_spike_steps", "their steps until recovery", 1),
-    Metric("attention_logit_max", "largest attention logit", 1),
-    Metric("log_z", "log Z, nats"),
-    Metric("dead_experts", "dead experts, share"),
-    Metric("max_violation_train", "MaxVio"),
-    Metric("max_load", "largest load / mean, last 10%"),
-    Metric("router_entropy_token", "router entropy, token"),
-    Metric("router_entropy_batch", "router entropy, batch"),
-    Metric("router_z", "router z"),
-    Metric("update_ratio/attention~update_ratio_steady/attention", "update / steady, attention"),
-    Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady, expert up"),
-    Metric("weight_rms/attention~weight_rms_steady/attention", "weight / steady, attention"),
-    Metric("weight_rms/expert_up~weight_rms_steady/expert_up", "weight / steady, expert up"),
+    Metric("loss_spikes", "loss spikes", 1, f"Number of spikes of the training loss. {_SPIKE}"),
+    Metric("loss_spike_area", "area of loss spikes, nats x steps", 2, "Sum over all loss spikes of loss minus median."),
+    Metric("loss_spike_steps", "steps in loss spikes", 1, "Steps until the loss was back under the limit, summed."),
+    Metric("grad_spikes", "gradient spikes", 1, f"Number of spikes of the gradient norm. {_SPIKE}"),
+    Metric("grad_spike_steps", "steps in gradient spikes", 1, "Steps until the gradient norm was back, summed."),
+    Metric(
+        "attention_logit_max",
+        "largest attention logit",
+        1,
+        "Largest absolute value of q·k / sqrt(head size) in any layer, head and position.",
+    ),
+    Metric("log_z", "log Z, nats", 2, "Mean log-sum-exp of the output logits."),
+    Metric("dead_experts", "dead experts, share", 2, "Share of experts with under 10% of the mean load, worst block."),
+    Metric(
+        "max_violation_train",
+        "expert overload (MaxVio)",
+        2,
+        "Load of the busiest expert over the mean load, minus 1, over the last steps of training, worst block.",
+    ),
+    Metric(
+        "max_load",
+        "busiest expert / mean, last 10%",
+        2,
+        "Load of the busiest expert over the mean load in the last 10% of training, mean over blocks; 1 is even.",
+    ),
+    Metric(
+        "router_entropy_token",
+        "router entropy of a token",
+        2,
+        "Entropy of one token's routing probabilities over its largest possible value: 1 means undecided.",
+    ),
+    Metric(
+        "router_entropy_batch",
+        "router entropy of a batch",
+        2,
+        "Entropy of the batch's mean routing probabilities over its largest possible value: 1 means balanced.",
+    ),
+    Metric("router_z", "router z", 2, "Mean square of the log-sum-exp of the router's logits."),
+    Metric("update_ratio/attention~update_ratio_steady/attention", "update / steady state, attention", meaning=_UPDATE),
+    Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady state, expert up", meaning=_UPDATE),
+    Metric("weight_rms/attention~weight_rms_steady/attention", "weight / steady state, attention", meaning=_WEIGHT),
+    Metric("weight_rms/expert_up~weight_rms_steady/expert_up", "weight / steady state, expert up", meaning=_WEIGHT),
 )
 
 
@@ -91,6 +124,12 @@ def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
             if (seen := value(m, metric.key)) is not None:
                 found[place].setdefault((name, metric.key), []).append(seen)
     return [{key: over for key, values in target.items() if (over := spread(values))} for target in found]
+
+
+def all_zero(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
+    """The metrics that were recorded at a target and are 0 in every run of every entry there."""
+    ranges = {metric: [s for (_, key), s in spreads.items() if key == metric.key] for metric in STABILITY}
+    return [metric for metric, found in ranges.items() if found and all(s.least == s.most == 0 for s in found)]
 
 
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
@@ -180,7 +219,7 @@ class Slope(NamedTuple):
     def trend(self) -> str:
         """Of what ought to stay the same; an interval wider than DECIDES either way tells nothing."""
         if self.high - self.low > 2 * DECIDES:
-            return "too uncertain to tell"
+            return "too uncertain to tell a trend"
         if self.low <= TINY and self.high >= -TINY:
             return "constant within the interval"
         return "growing" if self.slope > 0 else "shrinking"

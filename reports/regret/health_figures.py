@@ -126,7 +126,7 @@ def by_depth_and_role(results: RegretResults) -> str | None:
         _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
         _by_role(role, health.steady_rows(results, target), colors_of(results))
         depth.set_title("RMS of the residual stream", loc="left")
-        role.set_title("update / steady", loc="left")
+        role.set_title("update / steady state", loc="left")
         _paradigm_legend(figure, results, target)
         return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
 

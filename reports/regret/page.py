@@ -1,8 +1,9 @@
-"""The report: one self-contained HTML page made from results."""
+"""The report of a benchmark: one HTML page that needs no other file."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -31,15 +32,18 @@ SECTIONS = (
 CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", "mutransfer+modules": "p-modules"}
 PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
-    "interior": "minimum bracketed",
-    "edge": "edge of grid: the best LR may lie outside",
-    "flat": "flat: no minimum resolved",
-    "few": "too few finished LRs to fit",
+    "interior": "minimum bracketed: it lies inside the sweep",
+    "edge": "the lowest loss is at the edge of the sweep, so the best LR may lie outside",
+    "flat": "the losses are too flat to tell a minimum",
+    "few": "too few LRs finished to fit a minimum",
 }
 
 
 def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
+    figures_, sentences_ = _figures(results), _sentences(results)
+    own = health.at_own_lr(results)
+    sections = _sections(results, figures_, sentences_)
     trials = analysis.measurements(results).astype(object).to_dict("records")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
@@ -47,14 +51,16 @@ def render(results: RegretResults) -> str:
         .get_template("index.html.j2")
         .render(
             results=results,
-            sections=SECTIONS,
-            figures=_figures(results),
-            sentences=_sentences(results),
+            sections=sections,
+            shown=dict(sections),
+            figures=figures_,
+            sentences=sentences_,
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
-            own=list(zip(results.targets, health.at_own_lr(results), strict=True)),
+            own=list(zip(results.targets, own, strict=True)),
+            quiet=[health.all_zero(spreads) for spreads in own],
             metrics=health.STABILITY,
             sensitivities=health.sensitivities(results),
             balances=health.balances(results),
@@ -73,8 +79,24 @@ def render(results: RegretResults) -> str:
     )
 
 
+def _sections(results: RegretResults, drawn: Mapping[str, object], said: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Those that have something to show; the others are left out of the page and of its bar."""
+    empty = {
+        "curves": not drawn["bowls"],
+        "fitting": results.law is None and not drawn["law"],
+        "transfer": not drawn["transfer"],
+        "schedules": not said["schedules"] and not _schedules(results),
+        "stability": not (drawn["stability"] or drawn["depth"] or said["boundary"] or health.balances(results)),
+        "features": not drawn["features"],
+        "modules": not said["modules"] and not drawn["modules"],
+        "cost": not results.payers,
+        "trial-list": not results.measurements,
+    }
+    return [(name, title) for name, title in SECTIONS if not empty.get(name)]
+
+
 def _figures(results: RegretResults) -> dict[str, Markup | None]:
-    """Each drawn as SVG; None where there is nothing to show."""
+    """Every figure as SVG. A figure with nothing to show is None."""
     drawn = {
         "bowls": bowls.loss_against_lr(results),
         "law": figures.law_with_points(results),
@@ -89,7 +111,7 @@ def _figures(results: RegretResults) -> dict[str, Markup | None]:
 
 
 def _sentences(results: RegretResults) -> dict[str, object]:
-    """One sentence for each figure, or several for a section."""
+    """What the page says of each figure, and of the sections that have several sentences."""
     return {
         "cost": sentences.cost(results),
         "curves": sentences.curves(results),
@@ -98,6 +120,7 @@ def _sentences(results: RegretResults) -> dict[str, object]:
         "schedules": list(sentences.schedules(results)),
         "stability": sentences.stability(results),
         "boundary": sentences.boundary(results),
+        "quiet": sentences.quiet(results),
         "balance": sentences.balance(results),
         "features": sentences.features(results),
         "modules": list(sentences.modules(results)),
@@ -106,7 +129,7 @@ def _sentences(results: RegretResults) -> dict[str, object]:
 
 
 def _schedules(results: RegretResults) -> dict[str, str]:
-    """In words, by paradigm, at the last target."""
+    """The schedule of each entry in words, read off its recipe at the last target."""
     last = results.targets[-1].paradigms if results.targets else ()
     return {p.name: p.recipe.schedule for p in last if p.recipe and p.recipe.schedule}
 
@@ -117,7 +140,7 @@ def write(results: RegretResults, folder: Path) -> Path:
 
 
 def _data(results: RegretResults) -> dict[str, dict[str, str]]:
-    """What each figure shows, as a CSV to download."""
+    """The data of each figure, as a CSV file that the page offers for download."""
     effects = [effect.model_dump() for effect in results.role_effects]
     frames = {
         "measurements": analysis.measurements(results),

@@ -1,4 +1,4 @@
-"""One sentence for each figure: what it shows, with n and an interval. Nothing is said that was not measured."""
+"""What the page says of each figure, in sentences with n and intervals. Nothing is said that was not measured."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 from lrladder.reports.formats import fixed, lr, millinats, short
-from lrladder.reports.regret import analysis, health
+from lrladder.reports.regret import analysis, health, health_figures
 from lrladder.reports.regret.module_figures import shown_effects
 
 
@@ -16,8 +16,11 @@ def cost(results: RegretResults) -> str:
     known = [p for p in target.paradigms if p.regret is not None] if target else []
     if not target or not known:
         return "No proposal has a regret yet."
-    parts = [f"{paradigm_name(p.name)} {_regret(p)} for {p.cost_fraction:.3g} runs" for p in known]
-    return f"At {_place(target)}, the largest target: {'; '.join(parts)}; n = {known[0].n_seeds} seeds."
+    parts = [
+        f"{paradigm_name(p.name)} has a regret of {_regret(p)} for a search of {p.cost_fraction:.3g} target runs"
+        for p in known
+    ]
+    return f"At the largest target, {_place(target)}: {'; '.join(parts)} (n = {known[0].n_seeds} seeds each)."
 
 
 def _regret(p: ParadigmResult) -> str:
@@ -30,28 +33,30 @@ def _place(target: TargetResult) -> str:
 
 
 def curves(results: RegretResults) -> str:
+    """How many sweeps hold their minimum, and how many readings diverged."""
     panels = analysis.panels(results)
     interior = sum(curve.status == "interior" for curve in results.curves)
     lost = sum(m.verdict == "diverged" for m in results.measurements)
     return (
-        f"{interior} of {len(results.curves)} curves in {len(panels)} panels bracket their minimum; "
+        f"{interior} of {len(results.curves)} curves in {len(panels)} panels have their minimum inside of the sweep. "
         f"{lost} of {len(results.measurements)} readings diverged."
     )
 
 
 def law(results: RegretResults) -> str:
+    """How the best LR depends on the size of the model."""
     found = results.law
     if found is None:
         return "No law was fitted."
     interval = "" if found.u_low is None else f" [{fixed(found.u_low)}, {fixed(found.u_high)}]"
     return (
-        f"Under standard parametrization the best learning rate falls as N to the {fixed(-found.u)}, "
-        f"u = {fixed(found.u)}{interval}, n = {found.n_points} fitted minima."
+        f"Under standard parametrization the best learning rate goes like N to the power {fixed(-found.u)}: "
+        f"u = {fixed(found.u)}{interval}, fitted to n = {found.n_points} minima."
     )
 
 
 def transfer(results: RegretResults) -> str:
-    """Drift per doubling of width from the smallest rung to the largest, with the ends' intervals added up."""
+    """How far the best LR moves from the smallest rung to the largest, with the intervals of both ends added up."""
     frame = analysis.drift(results)
     parts = []
     for name in ("mup", "sp"):
@@ -60,57 +65,75 @@ def transfer(results: RegretResults) -> str:
             first, last = rows.iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
             parts.append(
-                f"{PARAMETRIZATION_NAMES[name]} {fixed(last['octaves'])} ± {fixed(half)} octaves from "
+                f"{fixed(last['octaves'])} ± {fixed(half)} octaves under {PARAMETRIZATION_NAMES[name]} from "
                 f"{first['rung']} to {last['rung']} (n = {len(rows)} minima)"
             )
     if not parts:
-        return "No two rungs have a bracketed minimum under one parametrization."
-    return f"The best learning rate moves by {'; '.join(parts)}. Depth may grow with width."
+        return "No two rungs have a sweep with its minimum inside under the same parametrization."
+    return f"The best learning rate moves by {', and by '.join(parts)}. Depth may grow with width along the ladder."
 
 
 def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str | None:
-    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known.
+    """Say by how much the second's loss lies above the first's, and whether the noise explains it.
 
-    Results of an older version hold no intervals of differences.
+    None where one of the losses is not known. Results of an older version hold no intervals of differences.
     """
     if first.loss is None or second.loss is None:
         return None
     found = next((d for d in target.differences if (d.first, d.second) == (first.name, second.name)), None)
     n = f"n = {second.n_seeds} seeds"
     if found is None or found.low is None or found.high is None:
-        return f"{millinats(second.loss - first.loss)} millinats, {n}, interval unknown"
+        return f"{millinats(second.loss - first.loss)} millinats ({n}). The interval of this difference is not known"
     apart = not found.low <= 0 <= found.high
-    word = ("better" if found.value < 0 else "worse") if apart else "no difference outside the noise"
+    word = ("That is better" if found.value < 0 else "That is worse") if apart else "The noise can explain that"
     interval = f"[{millinats(found.low)}, {millinats(found.high)}]"
-    return f"{millinats(found.value)} {interval} millinats, {word}, {n}"
+    return f"{millinats(found.value)} {interval} millinats ({n}). {word}"
 
 
 def schedules(results: RegretResults) -> Iterator[str]:
-    """muTransfer under its own schedule and under Power, target by target."""
+    """muTransfer under the study's schedule and under Power, target by target."""
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
         if "mutransfer" in by and "mutransfer+power" in by:
             told = _difference(target, by["mutransfer"], by["mutransfer+power"])
             if told:
-                yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
+                at = (
+                    f"At {_place(target)} the loss under Power, minus the loss under the schedule that the LR was tuned"
+                )
+                yield f"{at} for, is {told}."
 
 
 def stability(results: RegretResults) -> str:
     """LR sensitivity at the largest rung where both were swept."""
     found = health.sensitivities(results)
     if not found:
-        return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
+        return (
+            "LR sensitivity is not given: it needs three learning rates at which both parametrizations were swept, and "
+            "the best of both inside of them."
+        )
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} "
-        f"(seeds {millinats(s.spread.least)} to {millinats(s.spread.most)})"
+        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} millinats "
+        f"(seeds: {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
     span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
     return (
-        f"LR sensitivity at {last[0].rung}, over {last[0].n_lrs} learning rates from {span}: {', '.join(parts)} "
-        f"millinats, n = {last[0].spread.n} seeds."
+        f"LR sensitivity, the mean loss above the best over {last[0].n_lrs} learning rates from {span}, is at "
+        f"{last[0].rung}: {', '.join(parts)}, n = {last[0].spread.n} seeds."
     )
+
+
+def quiet(results: RegretResults) -> str:
+    """The signs of instability that the figure leaves out, as all runs show the same."""
+    frame = health.swept(results, health_figures.SHOWN)
+    parts = []
+    for metric in health_figures.SHOWN:
+        values = frame.loc[frame["metric"] == metric.key, "value"]
+        if values.nunique() == 1:
+            name = " ".join(metric.title.split())
+            parts.append(f"{name} ({short(values.iloc[0])} in all {len(values)} readings)")
+    return f"Not drawn, because it is the same in all of these runs: {'; '.join(parts)}." if parts else ""
 
 
 def balance(results: RegretResults) -> str:
@@ -132,7 +155,10 @@ def balance(results: RegretResults) -> str:
         for b in (found[proxy], found[largest])
     ]
     name = PARAMETRIZATION_NAMES["mup"]
-    return f"Under {name} the largest expert load over the mean is {at[0]}, the base, and {at[1]}, the largest swept."
+    return (
+        f"Under {name} the load of the busiest expert over the mean load is {at[0]}, muTransfer's proxy, "
+        f"and {at[1]}, the largest model that was swept."
+    )
 
 
 def boundary(results: RegretResults) -> str:
@@ -143,9 +169,9 @@ def boundary(results: RegretResults) -> str:
         own = [m for m in runs if m.parametrization == name]
         lost = min((m for m in own if m.verdict == "diverged"), key=lambda m: m.lr, default=None)
         if lost is not None:
-            parts.append(f"{words} diverges from {lr(lost.lr)} ({lost.rung})")
+            parts.append(f"{words} diverges from an LR of {lr(lost.lr)} on (at {lost.rung})")
         elif own:
-            parts.append(f"{words} nowhere up to {lr(max(m.lr for m in own))}")
+            parts.append(f"{words} diverges nowhere up to the largest LR tried, {lr(max(m.lr for m in own))}")
     return f"Divergence: {'; '.join(parts)}." if parts else ""
 
 
@@ -159,30 +185,31 @@ def features(results: RegretResults) -> str:
         if slope:
             parts.append(
                 f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
-                f"per doubling of width, {slope.trend} (n = {slope.n} runs)"
+                f"per doubling of width, which is {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
-        return "Fewer than three widths have features recorded, so nothing is said of their scaling."
-    return f"Change of the last features at each rung's best learning rate: {'; '.join(parts)}."
+        return "Fewer than three widths recorded their features, so nothing can be said of how they scale."
+    return f"The change of the last features moves with width: {'; '.join(parts)}."
 
 
 def modules(results: RegretResults) -> Iterator[str]:
-    """The conclusion on module-wise tuning, with its evidence."""
+    """What tuning the LR of single roles changed, target by target."""
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
         plain, tuned = by.get("mutransfer"), by.get("mutransfer+modules")
         if not plain or not tuned:
             continue
-        price = f"{tuned.cost_flops / plain.cost_flops:.2g} times the search cost of the one global learning rate"
+        price = f"Its search costs {tuned.cost_flops / plain.cost_flops:.2g} times that of one learning rate for all"
         chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
         if not chosen:
-            yield f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
+            yield f"At {_place(target)} nothing changes: the search on the proxy accepted no multiplier. {price}."
         elif told := _difference(target, plain, tuned):
-            yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
+            minus = f"the loss with an LR for each role ({chosen}), minus the loss with one LR for all"
+            yield f"At {_place(target)} {minus}, is {told}. {price}."
 
 
 def ablation(results: RegretResults) -> str:
-    """Which single multipliers move the loss at targets outside their interval."""
+    """Which multipliers of single roles move the loss at targets by more than their interval."""
     targets = {t.rung for t in results.targets}
     effects = [e for e in shown_effects(results) if e.rung in targets and e.low is not None and e.high is not None]
     clear = [e for e in effects if e.low is not None and e.high is not None and not e.low <= 0 <= e.high]
@@ -191,8 +218,9 @@ def ablation(results: RegretResults) -> str:
     expected = 0.1 * len(effects)
     named = [f"{e.role.replace('_', ' ')} x{e.factor:g} at {e.rung} {millinats(e.change)}" for e in clear]
     return (
-        f"{len(clear)} of {len(effects)} multipliers tried at targets move the loss outside their 90% interval, where "
-        f"{expected:.1f} would by chance" + (f": {', '.join(named)} millinats." if named else ".")
+        f"{len(clear)} of the {len(effects)} multipliers tried at targets change the loss, with a 90% interval that "
+        f"leaves out 0. By chance alone {expected:.1f} would."
+        + (f" They are: {', '.join(named)} millinats." if named else "")
     )
 
 

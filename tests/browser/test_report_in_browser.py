@@ -66,7 +66,10 @@ class Opened:
 @pytest.mark.parametrize("results", CASES.values(), ids=list(CASES))
 def test_every_report_is_whole_quiet_and_on_its_own(results: RegretResults, browser: Browser, tmp_path: Path) -> None:
     opened = Opened(browser, results, tmp_path)
-    for identifier, title in SECTIONS:
+    linked = opened.page.locator("nav.bar a").evaluate_all("(all) => all.map((a) => [a.hash.slice(1), a.textContent])")
+    assert linked == [[name, title] for name, title in SECTIONS if [name, title] in linked]
+    assert {"conclusion", "reproduce"} <= {name for name, _ in linked}
+    for identifier, title in linked:
         assert opened.page.locator(f"h2#{identifier}").inner_text() == title
     assert opened.said == []
     assert [url for url in opened.asked if not url.startswith(("file:", "data:"))] == []
@@ -156,8 +159,11 @@ def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path
         assert cells.nth(0).inner_text().split()[0] == fitting
         assert cells.nth(1).inner_text().split()[0] == transfer
     sentence = page.locator("h2#features ~ figure figcaption b").first.inner_text()
-    assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in sentence
-    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in sentence
+    assert (
+        "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, which is shrinking"
+        in sentence
+    )
+    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, which is constant" in sentence
 
 
 def test_report_is_printed(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_recipe_to_set_stands_under_its_target() -> None:
 
 def test_unresolved_oracle_says_so() -> None:
     html = page.render(build_results())
-    assert "edge of grid" in html
+    assert "at the edge of the sweep" in html
     assert "minimum bracketed" in html
 
 
@@ -113,7 +113,9 @@ def test_interrupted_without_a_list_is_still_said() -> None:
 
 def test_law_stands_next_to_the_published_one() -> None:
     html = page.render(build_results())
-    assert all(text in html for text in ("0.2219", "0.3509", "2601.05049", "[0.330, 0.470]", "not identified"))
+    assert all(
+        text in html for text in ("0.2219", "0.3509", "2601.05049", "[0.330, 0.470]", "do not identify an interval")
+    )
     assert "No law was fitted" in page.render(build_results(law=None))
 
 
