@@ -1,4 +1,4 @@
-"""Who won at a target, in words: who chooses best, which minimum is lower, who wins. The rule: docs/decision.md."""
+"""Say who won at a target: who chooses best, which minimum is lower, who wins. The rule is in docs/decision.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +9,6 @@ from lrladder.benchmark.studies.regret.scoring.widths import Widths
 from lrladder.paradigms.level import LEVEL
 
 MINUS = "\N{MINUS SIGN}"
-NO_DIFFERENCE = "no difference outside the seed noise"
 
 
 class Judgement(NamedTuple):
@@ -43,10 +42,8 @@ def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
     cheapest = _cheapest(contest) if contest and known and not winner else None
     smallest = _smallest(contest, widths) if contest and known else None
     sentences = [*_choices(paradigms, oracles, widths), *_minima(oracles, widths)]
-    last = "; ".join(
-        [outcome, *_consequences(contest, cheapest, smallest), *_notes(paradigms, oracles, winner, widths)]
-    )
-    return Judgement(winner, behind, cheapest, smallest, ". ".join([*sentences, last]))
+    sentences += [outcome, *_consequences(contest, cheapest, smallest), *_notes(paradigms, oracles, winner, widths)]
+    return Judgement(winner, behind, cheapest, smallest, " ".join(f"{sentence}." for sentence in sentences))
 
 
 def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | None:
@@ -68,20 +65,21 @@ def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | N
 
 def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, widths: Widths) -> tuple[str | None, str]:
     if not paradigms:
-        return None, "no proposal has been scored"
+        return None, "No proposal has been scored"
     if contest is None:
-        return None, "no proposal finished all its seeds"
+        return None, "No proposal finished all its seeds"
     order = [contest.distinct[name] for name in contest.decision.order]
     if len(contest.entries) == 1:
         if len(paradigms) == 1:
-            return None, f"only {order[0].name} has been scored"
-        return order[0].name, f"{order[0].name} wins: it alone finished all its seeds"
+            return None, f"Only {order[0].name} has been scored, so nothing is compared"
+        return order[0].name, f"{order[0].name} wins: no other entry finished all its seeds"
     n = f"n = {order[0].n_seeds} seeds"
     if contest.decision.winner is not None:
         return order[0].name, f"{order[0].name} wins: {_difference(order[0], order[1], widths)}, {n}"
     pair = [e for e in contest.entries.values() if e in order[:2] or len(order) == 1][:2]  # in the order of the study
-    word = f"no winner, {NO_DIFFERENCE if contest.decision.noise_known else 'the seed noise is unknown'}"
-    return None, f"{word}: {_difference(pair[0], pair[1], widths)}, {n}"
+    why = "the seed noise can explain the difference" if contest.decision.noise_known else "the seed noise is unknown"
+    why = why if len(order) > 1 else "all that finished propose the same run"
+    return None, f"Nobody wins, as {why}: {_difference(pair[0], pair[1], widths)}, {n}"
 
 
 def _consequences(contest: Contest | None, cheapest: str | None, smallest: float | None) -> Iterator[str]:
@@ -90,15 +88,15 @@ def _consequences(contest: Contest | None, cheapest: str | None, smallest: float
         return
     decision = contest.decision
     best = contest.entries[decision.order[0]]
-    price = f"search cost {contest.entries[cheapest].cost_fraction:.3g} target runs"
-    yield f"the cheapest that is not measurably worse is {cheapest} ({price})"
+    price = f"its search cost as much as {contest.entries[cheapest].cost_fraction:.3g} training runs at the target"
+    yield f"The cheapest entry that is not measurably worse than the best is {cheapest}: {price}"
     if others := [name for name in contest.names(decision.tied) if name != cheapest]:
-        yield f"not measurably worse either: {', '.join(others)}"
+        yield f"Not measurably worse either: {', '.join(others)}"
     if worse := contest.names(decision.behind):
         gaps = [f"{name} by {_milli((contest.entries[name].loss or 0.0) - (best.loss or 0.0))}" for name in worse]
-        yield f"behind {best.name}: {', '.join(gaps)} millinats"
+        yield f"Measurably worse than {best.name}: {', '.join(gaps)} millinats"
     if smallest is not None:
-        yield f"a lead of {_milli(smallest)} millinats over all others would have been found in 80% of such studies"
+        yield f"A lead of {_milli(smallest)} millinats over all others would have been found in 80% of such studies"
 
 
 def _cheapest(contest: Contest) -> str:
@@ -120,11 +118,14 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
         if contest is None:
             continue
         found = [f"{p.name} {_interval(p.lr_regret or 0.0, p.lr_regret_low, p.lr_regret_high)}" for p in own]
-        text = f"LR regret under {name}: {', '.join(found)} millinats, n = {oracle.n_seeds} seeds"
+        yield (
+            f"LR regret under {name} (loss above the best LR of its own sweep): {', '.join(found)} millinats, "
+            f"n = {oracle.n_seeds} seeds"
+        )
         if len(contest.distinct) > 1 and contest.decision.noise_known:
             chooser = contest.decision.winner
-            text += f"; {chooser} chooses best" if chooser else f"; {NO_DIFFERENCE} in who chooses best"
-        yield text
+            told = f"{chooser} chooses the LR best" if chooser else "the runs do not tell who chooses the LR best"
+            yield f"Under {name} {told}"
 
 
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
@@ -140,9 +141,9 @@ def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str
     for other in others:
         value, half = losses[other] - losses[best], widths.minima(best, other, LEVEL) or 0.0
         gaps.append(f"{other} {MINUS} {best} = {_interval(value, value - half, value + half)}")
-    found = f"{best} has the lowest" if decision.winner and len(others) > 1 else f"{best} has the lower"
-    told = found if decision.winner else NO_DIFFERENCE
-    yield f"Minimum of the sweeps: {told}: {', '.join(gaps)} millinats, n = {oracles[best].n_seeds} seeds"
+    found = f"The oracle's sweeps find the lowest loss under {best}"
+    told = found if decision.winner else "The lowest losses of the oracle's sweeps do not differ beyond the seed noise"
+    yield f"{told}: {', '.join(gaps)} millinats, n = {oracles[best].n_seeds} seeds"
 
 
 def _notes(
@@ -153,15 +154,18 @@ def _notes(
             yield f"{p.name} diverged in {p.diverged} of {p.diverged + p.n_seeds} seeds"
     for i, p in enumerate(paradigms):
         if same := next((other for other in paradigms[:i] if p.same_as(other)), None):
-            yield f"{p.name} proposes what {same.name} does and shares its place"
+            yield f"{p.name} proposes the same run as {same.name}, so they share one place"
     loose = [f"{name}: {oracle.status}" for name, oracle in oracles.items() if oracle.status != "interior"]
     if loose:
-        yield f"oracle not bracketed ({', '.join(loose)})"
+        yield f"The oracle's sweep does not bracket its minimum ({', '.join(loose)}), so the true best may be lower"
     compared = [p for p in paradigms if p.parametrization in oracles]
     lower = len({p.parametrization for p in compared}) > 1 and _lowest(oracles, widths)
     by = {p.name: p.parametrization for p in paradigms}
     if winner is not None and lower == by[winner] and all(_found_own_best(p) for p in compared):
-        yield "each LR is within the noise of its own parametrization's best: the parametrization makes the difference"
+        yield (
+            "Every compared LR is within the noise of the best of its own parametrization, so the parametrization "
+            "makes the difference"
+        )
 
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:

@@ -131,11 +131,11 @@ def test_an_lr_twice_too_high_costs_what_the_curve_says_and_loses() -> None:
     assert fitting.lr_regret_high - fitting.lr_regret_low < 0.02  # near runs: 2 degrees of freedom at one target
     assert target.winner == "mutransfer"
     sp, mup, minimum, outcome = target.conclusion.split(". ")
-    assert sp.startswith("LR regret under sp: fitting 24.0 [16.")
-    assert mup.startswith("LR regret under mup: mutransfer \N{MINUS SIGN}1.5 [")
-    assert minimum.startswith("Minimum of the sweeps: mup has the lower: sp \N{MINUS SIGN} mup = 9.4 [")
+    assert sp.startswith("LR regret under sp (loss above the best LR of its own sweep): fitting 24.0 [16.")
+    assert "own sweep): mutransfer \N{MINUS SIGN}1.5 [" in mup
+    assert minimum.startswith("The oracle's sweeps find the lowest loss under mup: sp \N{MINUS SIGN} mup = 9.4 [")
     assert outcome.startswith("mutransfer wins: mutransfer \N{MINUS SIGN} fitting = \N{MINUS SIGN}3")
-    assert outcome.endswith("n = 2 seeds")
+    assert outcome.endswith("n = 2 seeds.")
 
 
 def test_regret_is_the_sum_of_its_parts() -> None:
@@ -156,7 +156,7 @@ def test_identical_proposals_have_no_winner() -> None:
     target = score(runs, [proposal("fitting", "sp", SP), proposal("mutransfer", "sp", SP)])
     assert target.winner is None
     assert (
-        "no difference outside the seed noise: fitting \N{MINUS SIGN} mutransfer = 0.0 millinats (the same runs)"
+        "Nobody wins, as all that finished propose the same run: fitting \N{MINUS SIGN} mutransfer = 0.0 millinats"
         in target.conclusion
     )
     (difference,) = target.differences
@@ -173,7 +173,7 @@ def test_a_diverged_proposal_has_no_loss_and_loses() -> None:
     assert "fitting diverged in 1 of 2 seeds" in target.conclusion
     alone = score([*SWEEPS, *diverged], proposals[:1])
     assert alone.winner is None
-    assert "no proposal finished all its seeds" in alone.conclusion
+    assert "No proposal finished all its seeds." in alone.conclusion
 
 
 def test_a_best_at_the_edge_is_used_and_said() -> None:
@@ -182,7 +182,7 @@ def test_a_best_at_the_edge_is_used_and_said() -> None:
     oracle = target.oracle["sp"]
     assert (oracle.status, oracle.lr, oracle.lr_low) == ("edge", GRID[2], None)
     assert oracle.loss == pytest.approx(np.mean([m.loss or 0 for m in runs[:2]]))
-    assert "oracle not bracketed (sp: edge)" in target.conclusion
+    assert "does not bracket its minimum (sp: edge)" in target.conclusion
     assert target.paradigms[0].regret is not None
 
 

@@ -75,18 +75,21 @@ def test_the_one_that_beats_all_wins_and_nobody_else_is_called_anything() -> Non
 def test_where_nobody_wins_the_cheapest_that_is_not_worse_is_named_and_so_are_the_others() -> None:
     found = judged({"dear": Entry(0, cost=9), "cheap": Entry(4, cost=0.25), "bad": Entry(40, cost=0.1), "c": Entry(3)})
     assert (found.winner, found.behind, found.cheapest) == (None, ("bad",), "cheap")
-    assert "the cheapest that is not measurably worse is cheap (search cost 0.25 target runs)" in found.conclusion
-    assert "not measurably worse either: dear, c" in found.conclusion
-    assert "behind dear: bad by 40.0 millinats" in found.conclusion
+    assert (
+        "The cheapest entry that is not measurably worse than the best is cheap: its search cost as much as 0.25"
+        in found.conclusion
+    )
+    assert "Not measurably worse either: dear, c." in found.conclusion
+    assert "Measurably worse than dear: bad by 40.0 millinats." in found.conclusion
     assert found.smallest_difference is not None
-    assert f"a lead of {1000 * found.smallest_difference:.1f} millinats over all others" in found.conclusion
+    assert f"A lead of {1000 * found.smallest_difference:.1f} millinats over all others" in found.conclusion
 
 
 def test_two_names_of_the_same_runs_are_one_competitor_and_share_its_place() -> None:
     twins = {"a": Entry(0, lr=0.02, cost=5), "b": Entry(12, cost=2), "twin": Entry(0, lr=0.02, cost=1)}
     assert judged(twins).winner == "a"
     assert judged(twins).smallest_difference == judged({"a": Entry(0), "b": Entry(12)}).smallest_difference
-    assert "twin proposes what a does and shares its place" in judged(twins).conclusion
+    assert "twin proposes the same run as a, so they share one place." in judged(twins).conclusion
     tied = judged({**twins, "b": Entry(1, cost=2)})
     assert (tied.winner, tied.cheapest) == (None, "twin")
     behind = judged({"a": Entry(50, lr=0.02), "twin": Entry(50, lr=0.02), "b": Entry(0), "c": Entry(1)})
@@ -96,9 +99,9 @@ def test_two_names_of_the_same_runs_are_one_competitor_and_share_its_place() -> 
 def test_who_chooses_best_uses_no_interaction_and_who_wins_does() -> None:
     entries = {"a": Entry(0, "sp"), "b": Entry(13, "sp"), "c": Entry(13, "mup"), "d": Entry(0, "mup")}
     wild = judged(entries, near=NEAR._replace(interaction=0.05**2))
-    assert "LR regret under sp: a 0.0 [" in wild.conclusion
-    assert "a chooses best. LR regret under mup:" in wild.conclusion
-    assert "d chooses best" in wild.conclusion
+    assert "LR regret under sp (loss above the best LR of its own sweep): a 0.0 [" in wild.conclusion
+    assert "Under sp a chooses the LR best. LR regret under mup" in wild.conclusion
+    assert "Under mup d chooses the LR best." in wild.conclusion
     assert (wild.winner, wild.behind) == (None, ())
     apart = judged({"a": Entry(0, "sp"), "b": Entry(13, "mup")})
     assert apart.winner == "a"
@@ -108,17 +111,20 @@ def test_who_chooses_best_uses_no_interaction_and_who_wins_does() -> None:
 def test_the_lower_minimum_is_named_only_outside_the_noise() -> None:
     entries = {"a": Entry(0, "mup"), "b": Entry(30, "sp")}
     assert (
-        "Minimum of the sweeps: mup has the lower: sp \N{MINUS SIGN} mup = 30.0 ["
+        "The oracle's sweeps find the lowest loss under mup: sp \N{MINUS SIGN} mup = 30.0 ["
         in judged(entries, minima={"sp": 3.03, "mup": 3.0}).conclusion
     )
     same = judged(entries, minima={"sp": 3.002, "mup": 3.0}).conclusion
-    assert "Minimum of the sweeps: no difference outside the seed noise: sp \N{MINUS SIGN} mup = 2.0 [" in same
+    assert "do not differ beyond the seed noise: sp \N{MINUS SIGN} mup = 2.0 [" in same
 
 
 def test_an_unknown_noise_names_nobody_and_recommends_nobody() -> None:
     found = judged({"a": Entry(0), "b": Entry(90)}, near=Components(None, 0, 0.0, 0))
     assert (found.winner, found.behind, found.cheapest, found.smallest_difference) == (None, (), None, None)
-    assert "no winner, the seed noise is unknown: a \N{MINUS SIGN} b = \N{MINUS SIGN}90.0 millinats" in found.conclusion
+    assert (
+        "Nobody wins, as the seed noise is unknown: a \N{MINUS SIGN} b = \N{MINUS SIGN}90.0 millinats"
+        in found.conclusion
+    )
 
 
 def test_a_diverged_entry_cannot_win_and_one_that_alone_finished_does() -> None:
@@ -132,4 +138,4 @@ def test_a_diverged_entry_cannot_win_and_one_that_alone_finished_does() -> None:
 def test_one_alone_wins_nothing(parametrization: str) -> None:
     found = judged({"a": Entry(0, parametrization)})
     assert (found.winner, found.cheapest, found.smallest_difference) == (None, None, None)
-    assert "only a has been scored" in found.conclusion
+    assert "Only a has been scored" in found.conclusion
