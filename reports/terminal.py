@@ -7,7 +7,7 @@ from lrladder.benchmark.studies.counts import TrialCounts
 
 def show_counts(counts: TrialCounts, console: Console) -> None:
     console.print(
-        f"{counts.finished} trials finished, {counts.diverged} diverged, {counts.failed} failed; "
+        f"{counts.finished} training runs finished, {counts.diverged} diverged, {counts.failed} failed; "
         f"{counts.trained_now} trained now"
     )
 

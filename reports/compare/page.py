@@ -58,9 +58,9 @@ def write(comparison: Comparison, folder: Path) -> Path:
 
 def show(comparison: Comparison, console: Console) -> None:
     """One row per target, paradigm and study; then what may be compared, and the conclusions."""
-    table = Table(title="regret at held-out targets, within each study (90% intervals)")
-    for column in ("target", "paradigm", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
-        table.add_column(column, justify="left" if column in ("target", "paradigm", "study") else "right")
+    table = Table(title="Loss above the best LR at each target (regret), within each study [90% interval]")
+    for column in ("target", "entry", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
+        table.add_column(column, justify="left" if column in ("target", "entry", "study") else "right")
     for block in blocks(comparison.studies):
         _add(table, block, comparison)
         table.add_section()
@@ -70,13 +70,20 @@ def show(comparison: Comparison, console: Console) -> None:
         if study.results.lab == "simulated":
             _say(console, f"{study.label}: {SIMULATED}")
         if not study.results.complete:
-            _say(console, f"{study.label}: partial, {len(study.results.missing)} things are missing")
+            _say(
+                console,
+                f"{study.label}: the study is not complete; {len(study.results.missing)} of its results are missing",
+            )
         for target in study.results.targets:
             _say(console, f"{study.label}, {target.rung} at {target.tokens:,} tokens: {target.conclusion}")
     for other in comparison.others:
-        _say(console, f"{other.label}: {other.held.kind} {other.held.name}, not compared: {other.held.line}")
+        _say(
+            console,
+            f"{other.label} is not compared, as it holds another kind of results ({other.held.kind}): {other.held.line}",
+        )
     _say(
-        console, f"The studies differ in {len(differences(comparison.studies))} keys; --out DIR writes them to a page."
+        console,
+        f"The studies differ in {len(differences(comparison.studies))} settings; --out DIR lists them on a page.",
     )
 
 

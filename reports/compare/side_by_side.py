@@ -134,11 +134,15 @@ def loss_sentence(studies: Sequence[Study]) -> str:
     """Which losses may be set against each other."""
     groups = loss_groups(studies)
     if len(groups) == 1:
-        return "Losses are on the same validation text and vocabulary. Regrets are within each study."
+        return (
+            "The losses can be compared: validation text, vocabulary and window are the same. "
+            "Each regret is against the oracle of its own study."
+        )
     return (
         "Losses are NOT comparable between "
         + " | ".join(", ".join(group) for group in groups)
-        + ": validation text, vocabulary or window differ, or losses are simulated. Regrets are within each study."
+        + ", because validation text, vocabulary or window differ, or the losses are simulated. "
+        "Each regret is against the oracle of its own study."
     )
 
 

@@ -113,17 +113,17 @@ def sentence(checks: dict[int, Check]) -> str:
         return f"{notes[0][0].upper()}{notes[0][1:]}."
     worst = max(checks.values(), key=lambda check: abs(check.slope))
     sure = all(check.low >= -BAND and check.high <= BAND for check in checks.values())
-    level = f"Level: no slope past ±{fixed(abs(worst.slope))}"
-    return f"{level}." if sure else f"{level}, but an interval reaches past {BAND:g}."
+    level = f"Level: no slope is beyond ±{fixed(abs(worst.slope))}"
+    return f"{level}." if sure else f"{level}, but an interval reaches beyond ±{BAND:g}."
 
 
 def _failure(failed: Sequence[Check]) -> str:
     worst = max(failed, key=lambda check: abs(check.slope))
     if worst.slope != worst.slope:
-        return f"Zero or not finite at some size, from step {worst.step}."
+        return f"At some size it is zero or not finite, from step {worst.step} on."
     size = worst.axis.replace("_", " ")
     if worst.step == 0 and (worst.axis, worst.role) in READOUTS:
         said = f"Goes like {size} to the power {fixed(worst.slope)} at the start"
-        return f"{said}, where the rule's init gives {fixed(INIT_SLOPE)}: the init is not the rule's."
+        return f"{said}. The rule for the initialization gives {fixed(INIT_SLOPE)}, so the rule is not followed."
     verb = "Grows" if worst.slope > 0 else "Shrinks"
     return f"{verb} like {size} to the power {fixed(worst.slope)} at step {worst.step}: the rule does not hold."

@@ -15,16 +15,16 @@ def held(results: DriftResults) -> Held:
         "axes",
         results.preset,
         ", ".join(axis.axis for axis in results.axes),
-        in_a_line(found, "no axis has been swept"),
+        in_a_line(found, "no axis has been swept yet"),
         results.complete,
     )
 
 
 def show(results: DriftResults, console: Console) -> None:
     """One row per axis and variant on the terminal."""
-    table = Table(title=f"{results.preset}: drift of the best LR, octaves per doubling (90% intervals)")
-    for column in ("axis", "rules", "optima", "drift", "expected without rule", "finding", "moves, against off"):
-        table.add_column(column, justify="right" if column in ("optima", "drift") else "left")
+    table = Table(title=f"{results.preset}: how far the best LR moves when an axis doubles, in octaves [90% interval]")
+    for column in ("axis", "rules", "minima", "drift", "expected without rule", "finding", "moves, compared with off"):
+        table.add_column(column, justify="right" if column in ("minima", "drift") else "left")
     for axis in results.axes:
         for variant in axis.variants:
             interval = "-"

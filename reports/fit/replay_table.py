@@ -91,8 +91,18 @@ def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
 
 def render(result: Replay, console: Console) -> None:
     """A table of strategies, then what the replay as a whole is flagged for."""
-    table = Table(title="Regret in millinats; [ ] is a 90% bootstrap interval over targets")
-    for title in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
+    table = Table(
+        title="Loss above the best LR of each target (regret), in millinats [90% bootstrap interval over targets]"
+    )
+    for title in (
+        "strategy",
+        "targets",
+        "median",
+        "90th percentile",
+        "worst",
+        "median cost, target runs",
+        "LR intervals that hold",
+    ):
         table.add_column(title, justify="left" if title == "strategy" else "right")
     for row in summarise(result):
         table.add_row(*_columns(row))

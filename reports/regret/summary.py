@@ -1,4 +1,4 @@
-"""A regret study in a line, and as a table on the terminal."""
+"""A benchmark in one line, and as a table on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -24,9 +24,9 @@ def held(results: RegretResults) -> Held:
 
 def show(results: RegretResults, console: Console) -> None:
     """The headline on the terminal: one row per target and paradigm, and the conclusions in words."""
-    table = Table(title=f"{results.preset}: regret at held-out targets (90% intervals)")
-    for column in ("target", "tokens", "paradigm", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
-        table.add_column(column, justify="left" if column in ("target", "paradigm") else "right")
+    table = Table(title=f"{results.preset}: loss above the best LR at each target (regret) [90% interval]")
+    for column in ("target", "tokens", "entry", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
+        table.add_column(column, justify="left" if column in ("target", "entry") else "right")
     for target in results.targets:
         for found in target.paradigms:
             table.add_row(

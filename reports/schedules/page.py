@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
 from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults, Setting
-from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D
+from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D, POWER_SEQ_LEN
 from lrladder.reports.formats import fixed, lr, millinats
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
@@ -59,16 +59,16 @@ def sentence(setting: Setting) -> str:
     """What one setting of a schedule costs, in words with numbers."""
     name = NAMES[setting.schedule]
     if setting.mean_regret is None or setting.lr is None:
-        return f"{name}: its smallest cell has no bracketed best learning rate."
+        return f"{name} has no setting: the sweep of its smallest cell does not bracket its best learning rate."
     interval = ""
     if setting.mean_low is not None:
         interval = f" [{millinats(setting.mean_low)}, {millinats(setting.mean_high)}]"
-    moved = "tokens and size" if setting.scope == "base batch" else "the batch, tokens and size"
-    untold = f"; {setting.n_untold} more cells cannot tell" if setting.n_untold else ""
+    moved = "tokens and model size" if setting.scope == "base batch" else "batch, tokens and model size"
+    untold = f" In {setting.n_untold} more cells the setting lies outside of the sweep." if setting.n_untold else ""
     return (
-        f"Over {moved}, {name} at {lr(setting.lr)} costs {millinats(setting.mean_regret)}{interval} millinats "
-        f"on average ({setting.n_cells} cells{untold}), "
-        f"at worst {millinats(setting.worst_regret)} ({setting.worst_cell})."
+        f"Where {moved} change, keeping {name} at an LR of {lr(setting.lr)} costs "
+        f"{millinats(setting.mean_regret)}{interval} millinats on average over {setting.n_cells} cells, and "
+        f"{millinats(setting.worst_regret)} in the worst ({setting.worst_cell}).{untold}"
     )
 
 
@@ -81,14 +81,14 @@ def law_sentence(fit: LawFit) -> str:
         return f"{name} = {fixed(found.value, digits)}{interval}"
 
     if fit.by == "paper":
-        how = "The paper's procedure (the three best batches of each horizon, linear in the batch)"
+        how = "Fitted by the paper's procedure, to the three best batches of each horizon, the best LR is a · B · T^b with"
         parts = [words("a", 2), words("b", 2)]
     else:
-        how = "All cells, batch and size free"
+        how = "Fitted to all cells, the best LR goes like T^b · B^w · N^s with"
         parts = [words("b", 2), words("w", 2), words("s", 2)]
-    published = f"published a = {POWER_A_FITTED}, b = {fixed(POWER_D, 2)}, w = {POWER_B:g}"
-    flags = f" Note: {'; '.join(fit.flags)}." if fit.flags else ""
-    return f"{how}: {', '.join(parts)}, n = {fit.n}; {published}.{flags}"
+    published = f"B counts sequences of {POWER_SEQ_LEN:,} tokens. The published law has a = {POWER_A_FITTED}, b = {fixed(POWER_D, 2)}, w = {POWER_B:g}"
+    flags = f" What weakens this fit: {'; '.join(fit.flags)}." if fit.flags else ""
+    return f"{how} {', '.join(parts)} (n = {fit.n} minima). {published}.{flags}"
 
 
 def cells(results: SchedulesResults) -> pd.DataFrame:

@@ -17,23 +17,25 @@ def held(results: SchedulesResults) -> Held:
         "power",
         results.preset,
         ", ".join(dict.fromkeys(cell.family for cell in results.cells)),
-        in_a_line(found, "no sweep has been measured", head="mean regret of one setting: "),
+        in_a_line(found, "no sweep has been measured yet", head="mean regret of one setting: "),
         results.complete,
     )
 
 
 def show(results: SchedulesResults, console: Console) -> None:
     """One row per family and schedule on the terminal."""
-    table = Table(title=f"{results.preset}: one LR setting from the smallest cell, against tuning every cell (90%)")
+    table = Table(
+        title=f"{results.preset}: loss of one LR setting, chosen at the smallest cell, above tuning every cell [90% interval]"
+    )
     for column in (
         "family",
         "schedule",
-        "LR there",
+        "LR of the setting",
         "over",
         "cells",
         "mean regret, millinats",
         "worst",
-        "tokens, own runs = 1",
+        "tokens (separate runs = 1)",
     ):
         table.add_column(column, justify="left" if column in ("family", "schedule", "over") else "right")
     for setting in results.settings:

@@ -237,12 +237,13 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:
         return "; ".join(parts) + "."
-    findings = "; ".join(f"{variant.name} {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on)
-    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {findings}."
+    findings = [f"{variant.name} {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on]
+    return f"{'; '.join(parts)}. With a limit of ±{within:g} octaves per doubling: {'; '.join(findings)}."
 
 
 def _words(variant: VariantResult) -> str:
     if variant.drift is None:
-        return f"{variant.name}: fewer than two bracketed optima"
+        return f"With the rules {variant.name} fewer than two sweeps have their minimum inside"
     interval = f"[{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
-    return f"{variant.name}: {variant.drift:+.2f} {interval} octaves per doubling, n = {variant.n_optima} optima"
+    moved = f"the best LR moves by {variant.drift:+.2f} {interval} octaves per doubling"
+    return f"With the rules {variant.name} {moved} (n = {variant.n_optima} minima)"
