@@ -79,7 +79,7 @@ def show(comparison: Comparison, console: Console) -> None:
     for other in comparison.others:
         _say(
             console,
-            f"{other.label} is not compared, as it holds another kind of results ({other.held.kind}): {other.held.line}",
+            f"{other.label} is of another kind ({other.held.kind}), so it is not compared: {other.held.line}",
         )
     _say(
         console,

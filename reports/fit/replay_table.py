@@ -23,6 +23,15 @@ Array = NDArray[np.float64]
 DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent of itself with the seed
 MILLI = 1e3
 TARGET_COLUMNS = tuple(name for name in TargetScore.model_fields if name not in ("strategies", "flags"))
+COLUMNS = (
+    "strategy",
+    "targets",
+    "median regret",
+    "90th percentile",
+    "worst",
+    "median cost, target runs",
+    "90% LR intervals that hold the best LR",
+)  # of the table on the terminal
 STRATEGY_COLUMNS = tuple(StrategyScore.model_fields)
 
 

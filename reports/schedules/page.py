@@ -81,14 +81,15 @@ def law_sentence(fit: LawFit) -> str:
         return f"{name} = {fixed(found.value, digits)}{interval}"
 
     if fit.by == "paper":
-        how = "Fitted by the paper's procedure, to the three best batches of each horizon, the best LR is a · B · T^b with"
+        how = "By the paper's procedure, on the three best batches of each horizon, the best LR is a · B · T^b with"
         parts = [words("a", 2), words("b", 2)]
     else:
         how = "Fitted to all cells, the best LR goes like T^b · B^w · N^s with"
         parts = [words("b", 2), words("w", 2), words("s", 2)]
-    published = f"B counts sequences of {POWER_SEQ_LEN:,} tokens. The published law has a = {POWER_A_FITTED}, b = {fixed(POWER_D, 2)}, w = {POWER_B:g}"
+    unit = f"B counts sequences of {POWER_SEQ_LEN:,} tokens"
+    published = f"The published law has a = {POWER_A_FITTED}, b = {fixed(POWER_D, 2)}, w = {POWER_B:g}"
     flags = f" What weakens this fit: {'; '.join(fit.flags)}." if fit.flags else ""
-    return f"{how} {', '.join(parts)} (n = {fit.n} minima). {published}.{flags}"
+    return f"{how} {', '.join(parts)} (n = {fit.n} minima). {unit}. {published}.{flags}"
 
 
 def cells(results: SchedulesResults) -> pd.DataFrame:

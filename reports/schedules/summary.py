@@ -24,9 +24,7 @@ def held(results: SchedulesResults) -> Held:
 
 def show(results: SchedulesResults, console: Console) -> None:
     """One row per family and schedule on the terminal."""
-    table = Table(
-        title=f"{results.preset}: loss of one LR setting, chosen at the smallest cell, above tuning every cell [90% interval]"
-    )
+    table = Table(title=f"{results.preset}: what one LR setting, tuned at the smallest cell, loses elsewhere [90%]")
     for column in (
         "family",
         "schedule",

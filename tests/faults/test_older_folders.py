@@ -104,7 +104,7 @@ def test_report_compare_and_index_show_the_old_conclusions(folder: Path, says: A
         assert compared.count(target["verdict"]) == 2
         for paradigm in target["paradigms"]:
             assert f"{1000 * paradigm['regret']:.1f}".replace("-", "\N{MINUS SIGN}") in compared
-    assert "The studies differ in 0 keys" in compared
+    assert "The studies differ in 0 settings" in compared
     for name in ("axes_v1", "power_v1"):
         shutil.copytree(FIXTURES / name, tmp_path / name)
     assert says("index", tmp_path).strip().endswith(": 4 listed")

@@ -196,7 +196,7 @@ def test_a_file_without_any_minimum_still_has_a_page(tmp_path: Path) -> None:
     pd.DataFrame({"n_params": [1e8] * 2, "tokens": 1e9, "lr": [0.01, 0.02], "loss": math.nan}).to_csv(path, index=False)
     fitted = fit_file(path, protocol="best")
     assert not fitted.laws
-    assert "No law" in render(fitted)
+    assert "There is no law" in render(fitted)
     with pytest.raises(InputError, match="no cell has a bracketed minimum"):
         recommend(fitted, Target(1e9, 1e10))
 
