@@ -28,10 +28,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def lrladder(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and end")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Which learning rate for a large MoE, and which way of finding it can be trusted at that scale."""
+    """Find a learning rate (LR) for a large mixture-of-experts model, and learn which way of choosing it to trust."""
 
 
 for part in (studies, recommend, laws, machine):

@@ -87,7 +87,8 @@ def run_steps(todo: Sequence[Step], out: Path, console: Console, *, minutes: flo
         write_text(out / "gpu-check.json", json.dumps(state, indent=2))
     console.print(_table(todo, state))
     done = all(state.get(step.name, {}).get("ok") for step in todo)
-    console.print("All has succeeded." if done else f"The same command goes on with what is left; logs: {out}")
+    left = f"Some steps are left. The same command continues with them. Logs are in {out}"
+    console.print("All steps succeeded." if done else left)
     return done
 
 

@@ -1,4 +1,4 @@
-"""Rules, schedules and laws by themselves: does a rule hold, what does a schedule do, what do my own runs say."""
+"""Commands about rules, schedules and laws alone: does a rule hold, what does a schedule do, what do my runs say."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,18 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 
 app = typer.Typer()
 
+PROTOCOL = "Which batch of a cell is used: its best, the nearest to a law of tokens, or the most common one."
+
 
 @app.command()
 def coordcheck(
     preset: Preset,
-    out: Annotated[Path | None, typer.Option(help="write OUT/coordcheck/index.html")] = None,
-    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on the one batch")] = 4,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="initialisations of each size")] = 4,
+    out: Annotated[Path | None, typer.Option(help="Write the page OUT/coordcheck/index.html as well.")] = None,
+    steps: Annotated[int, typer.Option(min=1, max=100, help="Number of AdamW steps.")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of seeds for each model size.")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Whether the muTransfer rules keep activations and updates at one size: slopes, and pass or fail for each role."""
+    """Check whether muTransfer's rules keep activations and their updates at one size while a model grows."""
     from lrladder.benchmark.checks.coordcheck import check, render
     from lrladder.benchmark.folders import make_folder
     from lrladder.reports.coordcheck.page import write
@@ -42,22 +44,24 @@ def coordcheck(
 
 @app.command()
 def schedule(
-    kind: Annotated[Kind, typer.Argument(help="the shape")],
-    tokens: Annotated[float, typer.Option(callback=finite, help="the run's length")],
-    batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
-    lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
-    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
-    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = DECAY_FRACTION,
-    decay: Annotated[DecayShape, typer.Option(help="its shape; wsd and power")] = "linear",
-    decay_to: Annotated[float, typer.Option(help="what is left of the LR at the end, as a part")] = 0.0,
-    a: Annotated[float, typer.Option(callback=finite, help="power: per sequence of 4,096 tokens a batch")] = POWER_A,
-    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_D,
-    lr_max: Annotated[float, typer.Option(callback=finite, help="power: its cap")] = POWER_LR_MAX,
-    points: Annotated[int, typer.Option(min=2, max=100_000)] = 200,
-    out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
+    kind: Annotated[Kind, typer.Argument(help="The kind of schedule.")],
+    tokens: Annotated[float, typer.Option(callback=finite, help="Training tokens of the run.")],
+    batch_tokens: Annotated[int, typer.Option(help="Tokens of one training step.")],
+    lr: Annotated[float | None, typer.Option(callback=finite, help="Peak LR; power takes --a instead.")] = None,
+    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="Default: 1% of the run.")] = None,
+    decay_fraction: Annotated[
+        float, typer.Option(help="wsd, power: fraction of the run that decays.")
+    ] = DECAY_FRACTION,
+    decay: Annotated[DecayShape, typer.Option(help="wsd, power: shape of the decay.")] = "linear",
+    decay_to: Annotated[float, typer.Option(help="Fraction of the LR that is left at the end.")] = 0.0,
+    a: Annotated[float, typer.Option(callback=finite, help="power: factor per sequence of 4,096 tokens.")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: exponent of the tokens.")] = POWER_D,
+    lr_max: Annotated[float, typer.Option(callback=finite, help="power: largest LR.")] = POWER_LR_MAX,
+    points: Annotated[int, typer.Option(min=2, max=100_000, help="Number of points to print.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file as well.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The LR at every token of a run under a schedule: points, and a drawing."""
+    """Show the LR along a run under a schedule, as points and as a drawing."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
     from lrladder.benchmark.folders import write_text
     from lrladder.reports.schedule_figure import figure
@@ -84,12 +88,14 @@ def schedule(
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV of runs: n_params, tokens, lr, loss and what else is known")],
-    out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
-    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    runs: Annotated[
+        Path, typer.Argument(help="A CSV of training runs with n_params, tokens, lr, loss, and more columns if known.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json and the report.")] = None,
+    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
     as_json: AsJson = False,
 ) -> None:
-    """Laws of the best learning rate, loss and batch from your own or published runs."""
+    """Fit laws of the best LR, the loss and the batch to your own runs, or to published ones."""
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
@@ -107,14 +113,16 @@ def fit(
 @app.command()
 def replay(
     runs: Annotated[
-        Path, typer.Argument(help="CSV of training runs: n_params, tokens, lr, loss and what else is known")
+        Path, typer.Argument(help="A CSV of training runs with n_params, tokens, lr, loss, and more columns if known.")
     ],
-    out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
-    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
-    strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
+    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
+    strategy: Annotated[
+        list[str] | None, typer.Option(help="Score only this strategy and fitting. May be given several times.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    """Score strategies that choose the LR of large runs from small ones, on runs that you already have."""
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
     from lrladder.reports.fit.replay_table import render, write

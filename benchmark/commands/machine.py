@@ -1,4 +1,4 @@
-"""This machine: what it has, how fast it trains, and what only a GPU can show."""
+"""Commands about this machine: what it has, how fast it trains, and what only a GPU can show."""
 
 import json
 from pathlib import Path
@@ -13,23 +13,23 @@ from lrladder.benchmark.studies.regret.config import load_config
 
 app = typer.Typer()
 
+RULES_OF = "A preset or a study's YAML file. Shows what its rules set for each parameter, instead of the machine."
+
 
 @app.command()
 def doctor(
-    parametrization: Annotated[
-        str | None, typer.Option(help="a preset or study YAML: what its rules give each parameter, instead")
-    ] = None,
-    rung: Annotated[str | None, typer.Option(help="one rung; without, the proxy and the targets")] = None,
-    lr: Annotated[float | None, typer.Option(help="the study's LR; at 1, the default, LRs are multipliers")] = None,
-    wheelhouse: Annotated[Path | None, typer.Option(help="a folder of `make wheelhouse`: is everything in it?")] = None,
+    parametrization: Annotated[str | None, typer.Option(help=RULES_OF)] = None,
+    rung: Annotated[str | None, typer.Option(help="With --parametrization: only this model of the study.")] = None,
+    lr: Annotated[float | None, typer.Option(help="With --parametrization: the study's LR. At 1, multipliers.")] = None,
+    wheelhouse: Annotated[Path | None, typer.Option(help="Check that this `make wheelhouse` is complete.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""
+    """Show what this machine has and which expert backend runs here, or what a study's rules set for each parameter."""
     if wheelhouse is not None:
         from lrladder.benchmark.checks.wheelhouse import missing
 
         if absent := missing(wheelhouse):
-            raise InputError(f"--wheelhouse: {wheelhouse} lacks {', '.join(absent)}; `make wheelhouse` gets them")
+            raise InputError(f"--wheelhouse: {wheelhouse} lacks {', '.join(absent)}; run `make wheelhouse` to get them")
         print(f"{wheelhouse} is complete")
         return
     if parametrization is not None:
@@ -44,7 +44,7 @@ def doctor(
                 render_effective(one, make_console())
         return
     if rung is not None or lr is not None or as_json:
-        raise InputError("--rung, --lr and --json are of a study's rules: give --parametrization PRESET too")
+        raise InputError("--rung, --lr and --json describe a study's rules; give --parametrization PRESET as well")
     from lrladder.benchmark.environment import environment, gpu_names
     from lrladder.models.compiled import compiler_missing
     from lrladder.models.experts.megablocks import unavailable_reason
@@ -57,13 +57,13 @@ def doctor(
 
 @app.command()
 def bench(
-    preset: Annotated[str, typer.Argument(help="a preset or a study's YAML: whose rungs are timed")] = "cpu",
-    out: Annotated[Path, typer.Option(help="the JSON to write")] = Path("bench.json"),
-    rounds: Annotated[int, typer.Option(min=3, help="turns that every contestant takes")] = 7,
-    steps: Annotated[int, typer.Option(min=1, help="training steps in a turn")] = 6,
+    preset: Annotated[str, typer.Argument(help="A preset or a study's YAML file, whose models are timed.")] = "cpu",
+    out: Annotated[Path, typer.Option(help="JSON file for the results.")] = Path("bench.json"),
+    rounds: Annotated[int, typer.Option(min=3, help="How many turns each contestant gets.")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps in one turn.")] = 6,
     workers: Workers = None,
 ) -> None:
-    """Training speed beside transformers' Mixtral, a plain loop and this machine's GEMM peak, measured in turns."""
+    """Measure training speed beside transformers' Mixtral, a plain training loop and this machine's peak."""
     from lrladder.benchmark.checks.bench.runner import run_bench
     from lrladder.benchmark.environment import default_workers
     from lrladder.reports.regret.page import write
@@ -75,10 +75,14 @@ def bench(
 
 @app.command(name="gpu-check")
 def check_gpu(
-    out: Annotated[Path, typer.Option(help="where logs and results go; what succeeded there is not run again")],
-    minutes: Annotated[float, typer.Option(callback=finite, help="then stop; the same command goes on")] = 8.0,
+    out: Annotated[
+        Path, typer.Option(help="Folder for logs and results. Steps that succeeded there are not run again.")
+    ],
+    minutes: Annotated[
+        float, typer.Option(callback=finite, help="Stop after this many minutes. The same command continues.")
+    ] = 8.0,
 ) -> None:
-    """On a GPU: kernels, the smoke study, speed beside Mixtral, the first rungs of preset gpu; one table."""
+    """Test this GPU: kernels, the smoke study, training speed beside Mixtral, and the first models of preset gpu."""
     from lrladder.benchmark.checks.gpu_check import gpu_check
 
     raise typer.Exit(ExitCode.DONE if gpu_check(out, make_console(), minutes=minutes) else ExitCode.FAILED_TRIALS)

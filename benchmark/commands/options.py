@@ -11,10 +11,14 @@ import typer
 from lrladder.benchmark.config.text import preset_names
 from lrladder.benchmark.errors import InputError
 
-Preset = Annotated[str, typer.Argument(help=f"a preset ({', '.join(preset_names())}) or a YAML file")]
-Folder = Annotated[Path, typer.Argument(help="the folder of a study: OUT of make benchmark")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
-Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or 4 per GPU)")]
+Preset = Annotated[
+    str, typer.Argument(help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.")
+]
+Folder = Annotated[Path, typer.Argument(help="The folder of a study: what was given to --out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
+]
 
 Options = TypeVar("Options")
 
@@ -38,5 +42,5 @@ def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Call
 def finite(param: typer.CallbackParam, value: float | None) -> float | None:
     """Refuses what no quantity of ours can be."""
     if value is not None and not 0 < value < float("inf"):
-        raise InputError(f"{param.opts[0]} {value:g}: must be above zero and finite")
+        raise InputError(f"{param.opts[0]} {value:g}: give a finite number above zero")
     return value

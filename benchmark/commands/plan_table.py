@@ -9,9 +9,9 @@ from lrladder.benchmark.studies.planner import Plan, PlannedTrials
 
 
 def render(plan: Plan, console: Console) -> None:
-    """The plan as a table: one line per sweep, extensions beside it."""
-    table = Table(title=f"Plan of study {plan.name}")
-    for column in ("payer", "rung", "LRs", "seeds", "horizons"):
+    """Print one row for each sweep; runs in brackets are those that extensions of the sweep would add."""
+    table = Table(title=f"Plan of study {plan.name}; (+n): runs that extended sweeps would add")
+    for column in ("for", "model", "LRs", "seeds", "read after (tokens)"):
         table.add_column(column)
     for column in ("runs", "tokens/run", "FLOPs/run", "GiB/run", "time/run"):
         table.add_column(column, justify="right")
@@ -32,12 +32,12 @@ def render(plan: Plan, console: Console) -> None:
             _duration(first.seconds),
         )
     console.print(table)
-    for name, totals in (("planned", plan.planned), ("at most, every grid extended", plan.maximum)):
+    for name, totals in (("planned", plan.planned), ("at most, if every sweep is extended", plan.maximum)):
         console.print(
             f"{name}: {totals.runs} runs, {totals.tokens:.3g} tokens, {totals.flops:.2e} FLOPs, "
             f"{_duration(totals.seconds)} on {plan.workers} worker(s)"
         )
-    console.print(f"memory at once: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
+    console.print(f"memory of all workers together: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
     console.print(f"time: {plan.throughput_source}")
     for note in plan.notes:
         console.print(f"note: {note}")
@@ -58,11 +58,11 @@ def _label(trial: PlannedTrials) -> str:
 
 def _lrs(trials: Sequence[PlannedTrials]) -> str:
     if any(trial.purpose == "roles" for trial in trials):
-        return "at the best, multiplied by role"
+        return "the best LR, multiplied role by role"
     known = [trial.lr for trial in trials if trial.lr is not None]
     if known:
         return f"{min(known):.3g} to {max(known):.3g} ({len(known)})"
-    return "to be proposed" if len(trials) == 1 else f"{len(trials)} around the proposal"
+    return "the proposed LR" if len(trials) == 1 else f"{len(trials)} around the proposed LR"
 
 
 def _duration(seconds: float) -> str:

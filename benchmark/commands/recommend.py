@@ -11,7 +11,7 @@ from lrladder.benchmark.errors import InputError
 app = typer.Typer()
 
 SIZES = ("width", "depth", "head_size", "num_experts", "top_k", "expert_width", "shared_width", "vocab_size", "seq_len")
-OWN = "your own model: what is left out is the ladder's"
+OWN = "your own model: sizes that you leave out are those of the study's models"
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 
 
@@ -21,9 +21,12 @@ class Options:
 
     folder: Folder
     n_params: Annotated[
-        float | None, typer.Option(callback=finite, help="of a fit: non-embedding parameters, as in its CSV")
+        float | None,
+        typer.Option(
+            callback=finite, help="For a folder of `lrladder fit`: non-embedding parameters, counted as in its CSV."
+        ),
     ] = None
-    rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None
+    rung: Annotated[str | None, typer.Option(help="A model of the study, by its name.")] = None
     width: Size = None
     depth: Size = None
     head_size: Size = None
@@ -33,17 +36,24 @@ class Options:
     shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None
     vocab_size: Size = None
     seq_len: Size = None
-    n_active: Annotated[float | None, typer.Option(callback=finite, help="active non-embedding parameters")] = None
+    n_active: Annotated[float | None, typer.Option(callback=finite, help="Active non-embedding parameters.")] = None
     tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
+        float | None,
+        typer.Option(
+            callback=finite, help="Training tokens. With --rung the default is the most that the study trained it on."
+        ),
     ] = None
     batch_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
+        float | None, typer.Option(callback=finite, help="Tokens of one training step. Default: as in the study.")
     ] = None
     paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
+        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None,
+        typer.Option(help="Which way of choosing the LR to follow."),
     ] = None
-    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json"
+    form: Annotated[
+        Literal["torch", "deepspeed", "json"],
+        typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
+    ] = "json"
     as_json: AsJson = False
 
     @property
@@ -55,7 +65,11 @@ class Options:
 @app.command()
 @as_one(Options)
 def recommend(options: Options) -> None:
-    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
+    """Print the LR to set for a model, with its 90% interval and what weakens it.
+
+    A folder of `lrladder fit` answers by its law.
+    A study answers by one of its ways of choosing the LR, with the settings of each kind of parameter.
+    """
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
@@ -68,9 +82,11 @@ def _by_fit(options: Options) -> str:
 
     folder = options.folder
     if options.n_params is None or options.tokens is None:
-        raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+        raise InputError(
+            f"{folder} holds a fit, so --n-params and --tokens are needed; give both, counted as in its CSV"
+        )
     if options.rung or options.paradigm or options.sizes:
-        raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
+        raise InputError(f"{folder} holds a fit, so --rung, --paradigm and sizes have no meaning; leave them out")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
     found = recommend(load_fit(folder), target)
     return found.to_json() if options.as_json else words(found)
@@ -84,7 +100,9 @@ def _by_study(options: Options) -> str:
 
     folder = options.folder
     if options.n_params is not None:
-        raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
+        raise InputError(
+            f"--n-params is only for a folder of `lrladder fit`; {folder} holds a study, so give --n-active instead"
+        )
     counts = (round(n) if n else None for n in (options.n_active, options.tokens, options.batch_tokens))
     wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)

@@ -51,7 +51,7 @@ def state(now: Snapshot, time_of_day: float) -> str:
     if now.complete:
         return "complete"
     if now.ended:
-        return "not running; missing: " + ("; ".join(now.missing) or "unknown")
+        return "not running; still missing: " + ("; ".join(now.missing) or "unknown")
     return "not running; the same `lrladder run` continues the study"
 
 
@@ -71,8 +71,8 @@ def _running(now: Snapshot) -> Table:
 
 
 def _best(now: Snapshot) -> Table:
-    columns = ("rung", "rules", "tokens", "LR", "loss, nats", "LRs", "seeds", "")
-    table = _table("best LR so far, as measured", columns, left=2)
+    columns = ("model", "rules", "tokens", "LR", "loss, nats", "LRs tried", "seeds", "")
+    table = _table("best LR measured so far (edge: at the end of its sweep)", columns, left=2)
     for one in now.best:
         numbers = (f"{one.horizon:,}", f"{one.lr:.4g}", f"{one.loss:.4f}", f"{one.n_lrs}", f"{one.n_seeds}")
         table.add_row(*map(Text, (one.rung, one.parametrization, *numbers, "edge" if one.edge else "")))

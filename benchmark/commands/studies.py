@@ -24,11 +24,14 @@ def plan(
     workers: Workers = None,
     tflops: Annotated[
         float | None,
-        typer.Option(callback=finite, help="for GPUs that sustain so many TFLOP/s each in bf16, not for this CPU"),
+        typer.Option(
+            callback=finite,
+            help="Estimate the time on GPUs that each sustain this many TFLOP/s in bf16, instead of on this machine.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
+    """Show every training run of a study with its tokens, FLOPs, memory and time. Nothing is trained."""
     from lrladder.benchmark.commands.plan_table import render
     from lrladder.benchmark.environment import default_workers
 
@@ -43,16 +46,22 @@ def plan(
 @app.command()
 def run(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
     workers: Workers = None,
     log: Annotated[
-        list[str] | None, typer.Option(help="copy the trial logs to tensorboard or wandb too; repeatable")
+        list[str] | None,
+        typer.Option(help="Copy the logs of the runs to `tensorboard` or `wandb` as well. May be given twice."),
     ] = None,
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="torch.compile models that train long enough to gain by it")
+        bool,
+        typer.Option("--compile/--no-compile", help="Use torch.compile for runs that are long enough to gain by it."),
     ] = True,
 ) -> None:
-    """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
+    """Run a study and write its report. Finished runs that OUT already holds are used again.
+
+    A benchmark searches on small models and fixes its proposals.
+    Then it trains them at the targets, sweeps the LR there, and scores them.
+    """
     from lrladder.benchmark.lab import loggers
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
@@ -60,7 +69,9 @@ def run(
     study = load_study(preset)
     if log:
         if kind_of(study).simulated_lab(study) is not None:
-            raise InputError(f"--log: {preset} is simulated, nothing is trained that could be logged")
+            raise InputError(
+                f"--log: {preset} is simulated, so no run is trained whose log could be copied; leave --log out"
+            )
         loggers.choose(log)
     if not compiled:
         compiling.choose("off")
@@ -70,10 +81,10 @@ def run(
 @app.command()
 def extend(
     folder: Folder,
-    tokens: Annotated[int, typer.Option(min=1, help="a longer horizon, to be read at every target")],
+    tokens: Annotated[int, typer.Option(min=1, help="Number of training tokens to go on to, at every target.")],
     workers: Workers = None,
 ) -> None:
-    """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
+    """Continue the target runs of a study to more training tokens, from stored checkpoints. Write the report again."""
     from lrladder.benchmark.studies.extend import extend as longer
     from lrladder.benchmark.studies.runner import run_study
 
@@ -87,16 +98,18 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
 
     console, results = make_console(), ended.results
     if results is None:
-        console.print("Interrupted: the complete results that were there are kept; the same command continues.")
+        console.print("Interrupted. The complete results of before are kept. The same command continues the study.")
         return ExitCode.INTERRUPTED
     page = PAGES[results.schema_]
     page.show(results, console)
     if page.write is not None:
         console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
     if ended.saved_tokens:
-        console.print(f"{ended.trained_tokens:,} tokens trained now; stored trunks saved {ended.saved_tokens:,} more")
+        console.print(
+            f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"
+        )
     if ended.interrupted:
-        console.print("Interrupted: everything measured is kept; the same command continues.")
+        console.print("Interrupted. Everything that was measured is kept. The same command continues the study.")
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
 
@@ -104,10 +117,15 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
 @app.command()
 def status(
     folder: Folder,
-    watch: Annotated[bool, typer.Option("--watch", help="a live view until the study has ended, or Ctrl-C")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Update the view until the study ends, or until Ctrl-C, which leaves the study running."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How far a study is: trials by verdict, what runs now, the best LRs so far, and what is missing."""
+    """Show how far a study is: runs by how they ended, what runs now, the best LRs so far, and what is missing."""
     from lrladder.benchmark.commands import status_view as views
     from lrladder.benchmark.studies.watcher import Watcher
 
@@ -125,9 +143,12 @@ def status(
 @app.command()
 def report(
     folder: Folder,
-    pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
+    pdf: Annotated[
+        bool,
+        typer.Option("--pdf", help="Print the report to report/report.pdf as well. This needs Chromium or Chrome."),
+    ] = False,
 ) -> None:
-    """Write the report again from stored results."""
+    """Write the report of a folder again, from its stored results."""
     from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
@@ -140,10 +161,10 @@ def report(
 
 @app.command()
 def compare(
-    folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
-    out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
+    folders: Annotated[list[Path], typer.Argument(help="Two or more folders with results.")],
+    out: Annotated[Path | None, typer.Option(help="Write the page OUT/index.html as well.")] = None,
 ) -> None:
-    """Several studies side by side: scores, conclusions, and what differs between them."""
+    """Show several benchmarks side by side: scores, conclusions, and the settings in which they differ."""
     from lrladder.reports import owned_page
     from lrladder.reports.compare import page as compare_page
     from lrladder.reports.compare import side_by_side
@@ -158,9 +179,9 @@ def compare(
 
 
 @app.command()
-def index(folder: Annotated[Path, typer.Argument(help="the folder that your studies are in")]) -> None:
-    """A page of links to all reports below a folder: FOLDER/index.html."""
+def index(folder: Annotated[Path, typer.Argument(help="The folder that your studies are in.")]) -> None:
+    """Write FOLDER/index.html, a page with links to all reports below a folder."""
     from lrladder.reports.index.page import write
 
     page, count = write(folder)
-    print(f"{page}: {count} listed")
+    print(f"{page} lists {count} folder{'' if count == 1 else 's'}")

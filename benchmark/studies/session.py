@@ -90,7 +90,9 @@ def open_session(
     make_folder(out)
     console = make_console()
     with lock(out):
-        console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
+        console.print(
+            "Preparing the corpus. This takes half a minute, or two with corpus.packages, and is done once ..."
+        )
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
         console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
         corpus.require(study.longest_horizon)

@@ -225,7 +225,7 @@ def test_the_sentence_says_what_the_slopes_are(of_width: Result) -> None:
     failed = of_width._replace(ours=of_width.standard)
     theirs = {line.role: line.sentence for line in lines(failed, "width")}
     assert "Grows like width" in theirs["attention.update"]
-    assert "where the rule's init gives" in theirs["router_logits"]
+    assert "so the rule is not followed" in theirs["router_logits"]
 
 
 def test_command_prints_json_alone_and_writes_the_page(

@@ -162,5 +162,5 @@ def test_json_and_table() -> None:
     render(made, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "t128x4" in text
-    assert "around the proposal" in text
+    assert "around the proposed LR" in text
     assert "AMD EPYC" in text
