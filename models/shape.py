@@ -27,13 +27,13 @@ class ModelShape(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.width % self.head_size:
-            raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}")
+            raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
-            raise ValueError(f"head_size {self.head_size} is odd, RoPE needs an even one")
+            raise ValueError(f"head_size {self.head_size} is odd; RoPE needs an even one")
         if self.top_k > self.num_experts:
-            raise ValueError(f"top_k {self.top_k} > num_experts {self.num_experts}")
+            raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}; lower top_k")
         if self.shared_width < 0:
-            raise ValueError(f"shared_width {self.shared_width} is negative")
+            raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for none")
         return self
 
     @property

@@ -39,7 +39,9 @@ PAGES: dict[str, ResultsPage[Any]] = {
 def page_of(folder: Path) -> ResultsPage[Any]:
     """Raises InputError with one line for a folder that holds nothing of ours."""
     if not any((folder / name).is_file() for name in FILES):
-        raise InputError(f"{folder} holds no results: give the OUT of `lrladder run`, `fit` or `replay`")
+        raise InputError(
+            f"{folder} holds no results; give a folder that `lrladder run`, `fit` or `replay` wrote with --out"
+        )
     return PAGES[_schema(folder)]
 
 
@@ -49,7 +51,9 @@ def _schema(folder: Path) -> str:
         only_replay = not (folder / "results.json").exists() and (folder / "replay.json").exists()
         return replay.SCHEMA if only_replay else stored_kind(folder).schema
     if schema not in PAGES:
-        raise InputError(f"{folder / 'results.json'}: schema {schema} is not one this version of lrladder reads")
+        raise InputError(
+            f"{folder / 'results.json'}: this lrladder cannot read schema {schema}; install the version that wrote it"
+        )
     return schema
 
 
@@ -63,5 +67,5 @@ def rewrite(folder: Path) -> Path:
     """Write the report of a folder again from what is stored; returns the page. Raises InputError."""
     page = page_of(folder)
     if page.write is None:
-        raise InputError(f"{folder} holds a replay, which has a table and no page: see replay.csv")
+        raise InputError(f"{folder} holds a replay, which has no page; open its table replay.csv instead")
     return page.write(page.load(folder), folder / "report")

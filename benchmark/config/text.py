@@ -38,16 +38,18 @@ def read_preset(preset: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{preset}: cannot be read as a config: {error}") from error
+        raise InputError(f"{preset}: cannot be read ({error}); give the path of a readable YAML file") from error
 
 
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{source}: not valid YAML, correct this place: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise InputError(f"{source}: a config is a mapping of keys, this is {type(data).__name__}")
+        raise InputError(
+            f"{source}: a config has lines of the form `key: value`, but this file holds a {type(data).__name__}"
+        )
     return data
 
 

@@ -60,7 +60,7 @@ def _header(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
     names = [name.strip() for name in next(csv.reader([line]), [])]
     if not any(names):
         raise InputError(f"{path}: empty; the first line must name the columns {', '.join(REQUIRED)}")

@@ -73,7 +73,9 @@ class Recommendation(BaseModel):
 def recommend(results: FitResults, target: Target) -> Recommendation:
     """The law's answer. Raises InputError for a target that cannot be, or where no minimum is bracketed."""
     if target.active > target.n_params:
-        raise InputError(f"--n-active {target.active:g} is more than --n-params {target.n_params:g}")
+        raise InputError(
+            f"--n-active {target.active:g} is more than --n-params {target.n_params:g}, which counts all; correct one"
+        )
     points = law_points(results.cells)
     if not points:
         raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")

@@ -147,7 +147,7 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
         what = " and ".join(given) + " exclude each other" if given else "no model named"
         raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
     if wanted.rung is None and wanted.tokens is None:
-        raise InputError("--tokens is missing: how many tokens will the model be trained on")
+        raise InputError("--tokens is missing; give the number of tokens that the model will be trained on")
     batch = wanted.batch_tokens or config.base.batch_tokens
     if wanted.rung is not None:
         return _named_rung(config, wanted.rung, wanted)
@@ -175,7 +175,7 @@ def _named_rung(config: RegretConfig, name: str, wanted: Wanted) -> LadderRung:
 
 def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
     if "width" not in sizes or "depth" not in sizes:
-        raise InputError("a model needs both --width and --depth")
+        raise InputError("--width and --depth describe a model together; give both")
     ladder, width = config.ladder, sizes["width"]
     own = {
         **config.base.shape.model_dump(),
@@ -185,7 +185,8 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
     }
     has_shared = bool(config.base.shape.shared_width)
     if bool(own["shared_width"]) != has_shared:
-        raise InputError(f"--shared-width: the study's models have {'a' if has_shared else 'no'} shared expert")
+        told = "a shared expert; give more than 0" if has_shared else "no shared expert; leave it out"
+        raise InputError(f"--shared-width: the study's models have {told}")
     try:
         return ModelShape.model_validate(own)
     except ValidationError as error:

@@ -29,7 +29,7 @@ def extend(folder: Path, tokens: int) -> Extension:
     refuse_older(folder)
     config = load_study(str(folder / "config.yaml"))
     if not isinstance(config, RegretConfig) or config.simulated is not None:
-        raise InputError(f"{folder}: only a trained benchmark can be continued")
+        raise InputError(f"{folder}: only a benchmark that was trained can be continued; give the folder of one")
     longer = continued(config, tokens)
     change = partial(_supersede, folder, config.digest, longer.digest) if longer != config else None
     return Extension(longer, change)

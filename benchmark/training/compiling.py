@@ -35,7 +35,7 @@ def chosen() -> Choice:
         case "off":
             return "off"
         case other:
-            raise InputError(f"{VARIABLE}: {other!r} is neither auto nor off")
+            raise InputError(f"{VARIABLE}: {other!r} is not known; give auto or off")
 
 
 def prepare(cache: Path, device: str) -> bool:

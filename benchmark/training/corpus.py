@@ -58,7 +58,9 @@ def prepare(config: CorpusConfig, *, seq_len: int, cache: Path) -> Corpus:
     """Open the cache entry for this config and these files, building it first if absent or damaged."""
     ready = bool(config.train_tokens or config.val_tokens)
     if config.packages and (ready or config.text):
-        raise InputError("corpus: packages adds to Python's own sources, and files are given; keep one of them")
+        raise InputError(
+            "corpus: packages adds text to Python's own sources, but the config names files instead; keep one of them"
+        )
     if ready and config.text:
         raise InputError("corpus: text and token files are both given; keep one of them")
     if ready and not (config.train_tokens and config.val_tokens):

@@ -48,7 +48,9 @@ class TextFiles:
         if not sized:
             raise InputError(f"corpus: all of the {len(named)} files are empty; give files with text")
         if len(sized) < 2:
-            raise InputError(f"{sized[0][1]}: the only file with text; the split is by file, give at least 2 files")
+            raise InputError(
+                f"{sized[0][1]}: the only file with text; validation is split off by file, so give at least 2 files"
+            )
         if len(files) < 2:
             raise InputError(
                 f"corpus.max_bytes {config.max_bytes:,} holds fewer than 2 files; raise it, or split files"
@@ -120,7 +122,9 @@ class TokenFiles:
         train = _expand(config.train_tokens, "corpus.train_tokens")
         val = _expand(config.val_tokens, "corpus.val_tokens")
         if shared := sorted(set(train) & set(val)):
-            raise InputError(f"{shared[0]}: in both train_tokens and val_tokens; validation must be held out")
+            raise InputError(
+                f"{shared[0]}: in both train_tokens and val_tokens; validation must be held out, so remove it from one"
+            )
         files = [(part, path) for part, paths in (("train", train), ("val", val)) for path in paths]
         return cls(config, {"train": train, "val": val}, _key("tokens", [config.token_dtype, config.vocab_size], files))
 
@@ -207,7 +211,9 @@ def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str
 def _split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
     """Train and validation names, each in the order given; which one is set by a hash of the name."""
     if len(names) < 2:
-        raise InputError("corpus: fewer than 2 readable files; the split is by file, give at least 2")
+        raise InputError(
+            "corpus: fewer than 2 files can be read; validation text is split off by file, so give at least 2"
+        )
     count = min(max(1, round(fraction * len(names))), len(names) - 1)
     held_out = set(sorted(names, key=lambda name: stable_hash("split", name))[:count])
     return [name for name in names if name not in held_out], [name for name in names if name in held_out]

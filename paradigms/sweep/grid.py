@@ -45,7 +45,7 @@ def snap(lr: float, spec: SearchSpec) -> float:
     if not on_lattice(spec.factor):
         raise ValueError(
             f"factor {spec.factor:g} is no whole number of steps of 1/{STEPS_PER_OCTAVE // 2} octave, "
-            "so that no lattice holds its grid"
+            "so no lattice holds its grid; give a power of 2 or of its root"
         )
     per_grid_step = round(STEPS_PER_OCTAVE * math.log2(spec.factor))
     steps = round(STEPS_PER_OCTAVE * math.log2(lr / spec.lr_guess))

@@ -78,7 +78,7 @@ def load(folders: Sequence[Path]) -> Comparison:
             others.append(Other(label, known))
     if not studies:
         raise InputError(
-            f"compare: none of these folders holds a {SCHEMA}; `lrladder index` lists results of all kinds"
+            f"compare: none of these folders holds a benchmark ({SCHEMA}); `lrladder index` lists results of all kinds"
         )
     return Comparison(tuple(studies), tuple(others))
 
@@ -88,7 +88,7 @@ def labels(folders: Sequence[Path]) -> list[str]:
     paths = [folder.resolve() for folder in folders]
     twice = [str(folder) for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]
     if twice:
-        raise InputError(f"compare: {twice[0]} is given twice")
+        raise InputError(f"compare: {twice[0]} is given twice; name each folder once")
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1

@@ -21,7 +21,7 @@ def studies(tmp_path: Path) -> tuple[str, str]:
     [
         ("notes.txt", "mine", "holds no results"),
         ("results.json", "{", "cannot be read"),
-        ("results.json", '{"schema": "lrladder.results/99"}', "lrladder.results/99 is not one this version"),
+        ("results.json", '{"schema": "lrladder.results/99"}', "cannot read schema lrladder.results/99"),
         ("results.json", '{"schema": "lrladder.results/1"}', "cannot be read"),
         ("replay.json", '{"schema": "lrladder.replay/1"}', "cannot be read"),
         ("store.sqlite", "not a database", "config.yaml"),

@@ -46,7 +46,7 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
         ({"ladder__seq_length": 64}, "did you mean 'seq_len'"),
         ({"ladder__seq_len": "long"}, "ladder.seq_len"),
         ({"ladder__rungs__0__width": 20}, "width 20 is not divisible by head_size 8"),
-        ({"ladder__top_k": 9}, "top_k 9 > num_experts 4"),
+        ({"ladder__top_k": 9}, "top_k 9 is more than num_experts 4"),
         ({"ladder__rungs__0__horizons": [2048]}, "warmup_tokens 4096"),
         ({"ladder__rungs__3__width": 16}, "is not larger than proxy"),
         ({"paradigms__mutransfer_proxy": "p99"}, "'p99' is not a proxy rung"),
@@ -64,7 +64,7 @@ def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_pat
 
 
 def test_not_yaml_and_not_a_mapping(tmp_path: Path, refused: Refusals) -> None:
-    for text, says in [("a: [", "not valid YAML"), ("- 1", "a config is a mapping")]:
+    for text, says in [("a: [", "not valid YAML"), ("- 1", "a config has lines of the form")]:
         (tmp_path / "bad.yaml").write_text(text)
         assert says in refused("plan", str(tmp_path / "bad.yaml"))
     assert "cannot be read" in refused("plan", str(tmp_path / "absent.yaml"))
@@ -107,7 +107,7 @@ def test_out_that_is_a_file_and_backend_that_cannot_run(tmp_path: Path, refused:
     ("tokens", "says"),
     [
         (100, "horizon 100 ends its stable phase before schedule.warmup_tokens 4096"),
-        (32768, "continued is for targets, and beyond their horizons"),
+        (32768, "continued lists horizons beyond the longest one of a target"),
         (40000, "horizon 40000 is not a multiple of batch_tokens 1024"),
         (10**9 // 1024 * 1024, "corpus too short for horizon"),
     ],
@@ -135,7 +135,7 @@ def test_only_a_trained_benchmark_can_be_extended(tmp_path: Path, refused: Refus
     assert "config.yaml" in refused("extend", str(tmp_path), "--tokens", "1024")
     simulated = load_config("moe12b").model_dump(mode="json")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(simulated))
-    assert "only a trained benchmark" in refused("extend", str(tmp_path), "--tokens", "1024")
+    assert "only a benchmark that was trained" in refused("extend", str(tmp_path), "--tokens", "1024")
 
 
 def test_report_of_a_folder_without_or_with_damaged_results(tmp_path: Path, refused: Refusals) -> None:

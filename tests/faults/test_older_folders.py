@@ -107,7 +107,7 @@ def test_report_compare_and_index_show_the_old_conclusions(folder: Path, says: A
     assert "The studies differ in 0 settings" in compared
     for name in ("axes_v1", "power_v1"):
         shutil.copytree(FIXTURES / name, tmp_path / name)
-    assert says("index", tmp_path).strip().endswith(": 4 listed")
+    assert says("index", tmp_path).strip().endswith("lists 4 folders")
     listed = (tmp_path / "index.html").read_text()
     assert "width on holds" in listed and "t48x4 at" in listed
 

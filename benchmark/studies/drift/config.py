@@ -27,9 +27,11 @@ class AxisConfig(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.values)) < len(self.values):
-            raise ValueError("values: one is there twice")
+            raise ValueError("values: a value is there twice; give each once")
         if OFF not in self.variants:
-            raise ValueError(f"variants: {OFF!r} is missing, the axis without its rule")
+            raise ValueError(
+                f"variants: {OFF!r} is missing; add it, as all others are compared with the axis without its rule"
+            )
         if any(rules.horizon == "fitted" for rules in self.variants.values()):
             raise ValueError("variants: horizon: fitted takes its exponent from a search; use sde or power here")
         return self
@@ -62,18 +64,26 @@ class DriftConfig(StudyConfig):
     def _consistent(self) -> Self:
         names = [axis.axis for axis in self.axes]
         if len(set(names)) < len(names):
-            raise ValueError("axes: one is there twice")
+            raise ValueError("axes: an axis is there twice; give each once")
         for axis in self.axes:
             if base_value(axis.axis, self.start) not in axis.values:
-                raise ValueError(f"axes.{axis.axis}.values: the base's {base_value(axis.axis, self.start)} is missing")
+                raise ValueError(
+                    f"axes.{axis.axis}.values: the base's {base_value(axis.axis, self.start)} is missing; add it"
+                )
             if axis.axis == "experts" and any(v * self.start.top_k % self.start.num_experts for v in axis.values):
-                raise ValueError("axes.experts.values: each times top_k / num_experts must be whole")
+                raise ValueError(
+                    "axes.experts.values: each value times top_k / num_experts must be whole; change the values"
+                )
         for rung in self.rungs:
             for horizon in rung.horizons:
                 if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
-                    raise ValueError(f"{rung.name}: tokens, batch_tokens and seq_len must divide one another")
+                    raise ValueError(
+                        f"{rung.name}: tokens must be a multiple of batch_tokens, and that one of seq_len; change them"
+                    )
                 if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
-                    raise ValueError(f"{rung.name}: decays before schedule.warmup_tokens are over")
+                    raise ValueError(
+                        f"{rung.name}: it decays before schedule.warmup_tokens is over; shorten the warm-up"
+                    )
                 self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
         return self
 

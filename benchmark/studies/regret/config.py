@@ -124,41 +124,51 @@ class RegretConfig(StudyConfig):
     def _consistent(self) -> Self:
         names = [rung.name for rung in self.ladder.rungs]
         if len(set(names)) < len(names):
-            raise ValueError("ladder.rungs: two rungs have the same name")
+            raise ValueError("ladder.rungs: two rungs have the same name; rename one")
         for rung in self.rungs:
             self._check_rung(rung)
         self._check_distinct()
         proxies, targets = self.rungs.proxies, self.rungs.targets
         if not proxies or not targets:
-            raise ValueError("ladder.rungs: at least one proxy and one target are needed")
+            raise ValueError("ladder.rungs: at least one proxy and one target are needed; add what is missing")
         largest = max(proxies, key=lambda rung: rung.n_active)
         for rung in targets:
             if rung.n_active <= largest.n_active:
                 raise ValueError(
                     f"target {rung.name} (n_active {rung.n_active:,}) is not larger than "
-                    f"proxy {largest.name} ({largest.n_active:,})"
+                    f"proxy {largest.name} ({largest.n_active:,}); make it larger, or make it a proxy"
                 )
         if self.paradigms.mutransfer_proxy not in {rung.name for rung in proxies}:
-            raise ValueError(f"paradigms.mutransfer_proxy: {self.paradigms.mutransfer_proxy!r} is not a proxy rung")
+            raise ValueError(
+                f"paradigms.mutransfer_proxy: {self.paradigms.mutransfer_proxy!r} is not a proxy rung; name one that is"
+            )
         return self
 
     def _check_rung(self, rung: Rung) -> None:
         where = f"rung {rung.name}"
         if rung.batch_tokens % rung.shape.seq_len:
-            raise ValueError(f"{where}: batch_tokens {rung.batch_tokens} is not a multiple of seq_len")
+            raise ValueError(
+                f"{where}: batch_tokens {rung.batch_tokens} is not a multiple of seq_len; change one of them"
+            )
         for horizon in rung.read:
             if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} ends its stable phase before "
-                    f"schedule.warmup_tokens {self.schedule.warmup_tokens} is over"
+                    f"schedule.warmup_tokens {self.schedule.warmup_tokens} is over; lengthen the horizon or lower it"
                 )
             if horizon % rung.batch_tokens:
-                raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+                raise ValueError(
+                    f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}; change one"
+                )
             self.schedule.require_decay(horizon, rung.batch_tokens, where=where)
         if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
-            raise ValueError(f"{where}: continued is for targets, and beyond their horizons")
+            raise ValueError(
+                f"{where}: continued lists horizons beyond the longest one of a target; correct or remove it"
+            )
         if rung.continued and not self.schedule.has_trunk:
-            raise ValueError(f"{where}: a {self.schedule.kind} schedule ends at its horizon and cannot be continued")
+            raise ValueError(
+                f"{where}: a {self.schedule.kind} schedule ends at its horizon, so nothing can be continued; remove it"
+            )
 
     def _check_distinct(self) -> None:
         """A value given twice would count one run as two."""
@@ -227,5 +237,7 @@ def load_config(preset: str) -> RegretConfig:
 def parse_config(text: str, *, source: str) -> RegretConfig:
     data = parse_yaml(text, source=source)
     if (kind := data.pop("kind", "benchmark")) != "benchmark":
-        raise InputError(f"{source}: kind: {kind!r} is no benchmark; known: benchmark, and axes for plan and run")
+        raise InputError(
+            f"{source}: kind: {kind!r} is no benchmark, but this command needs one; `plan` and `run` take others"
+        )
     return validate(RegretConfig, data, source=source)

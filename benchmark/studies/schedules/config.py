@@ -52,16 +52,18 @@ class SchedulesConfig(StudyConfig):
     def _consistent(self) -> Self:
         names = [family.name for family in self.families]
         if len(set(names)) < len(names):
-            raise ValueError("families: two have the same name")
+            raise ValueError("families: two families have the same name; rename one")
         if self.rules.by_tokens:
-            raise ValueError("rules: none may go by tokens here; the schedules are compared on that")
+            raise ValueError(
+                "rules: no rule may depend on tokens, as the schedules are compared on them; turn such rules off"
+            )
         if self.schedule.kind != "wsd":
-            raise ValueError("schedule: gives warm-up and decay of all; leave its kind wsd")
+            raise ValueError("schedule.kind: leave it wsd; this key gives the warm-up and the decay of all schedules")
         for name in SCHEDULE_NAMES:
             if self.base_batch not in self.batches.get(name, ()):
-                raise ValueError(f"batches.{name}: base_batch {self.base_batch} is missing")
+                raise ValueError(f"batches.{name}: base_batch {self.base_batch} is missing; add it")
         if len(set(self.horizons)) < len(self.horizons):
-            raise ValueError("horizons: one is there twice")
+            raise ValueError("horizons: a value is there twice; give each once")
         for rung in self.rungs:
             self._check(rung)
         return self
@@ -69,9 +71,13 @@ class SchedulesConfig(StudyConfig):
     def _check(self, rung: Rung) -> None:
         for horizon in rung.horizons:
             if horizon % rung.batch_tokens or rung.batch_tokens % self.seq_len:
-                raise ValueError(f"{rung.name}: horizon {horizon}, batch and seq_len must divide one another")
+                raise ValueError(
+                    f"{rung.name}: horizon {horizon} must be a multiple of the batch, and that of seq_len; change one"
+                )
             if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
-                raise ValueError(f"{rung.name}: horizon {horizon} decays before schedule.warmup_tokens are over")
+                raise ValueError(
+                    f"{rung.name}: horizon {horizon} decays before schedule.warmup_tokens is over; shorten the warm-up"
+                )
             self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
 
     @property

@@ -234,7 +234,8 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
     assert recommend(*own, "--format", "torch").strip() == text(advice, "torch").strip()
     assert json.loads(recommend(*own)) == json.loads(text(advice, "json"))
     assert json.loads(recommend("--rung", "t96x3", "--paradigm", "fitting"))["parametrization"] == "sp"
-    assert recommend("--width", "64") == "lrladder: --tokens is missing: how many tokens will the model be trained on\n"
+    missing = "lrladder: --tokens is missing; give the number of tokens that the model will be trained on\n"
+    assert recommend("--width", "64") == missing
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         (Wanted(rung="t96x3", n_active=5), "--rung and --n-active exclude each other"),
         (Wanted(rung="t97"), "known: p32x2"),
         (Wanted(sizes={"width": 64, "depth": 2}), "--tokens is missing"),
-        (Wanted(sizes={"width": 64}, tokens=5), "both --width and --depth"),
+        (Wanted(sizes={"width": 64}, tokens=5), "--width and --depth describe a model together"),
         (Wanted(sizes={"width": 65, "depth": 2}, tokens=5), "width 65 is not divisible by head_size 16"),
         (Wanted(sizes={**OWN, "shared_width": 0}, tokens=5), "--shared-width: the study's models have a shared expert"),
         (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),

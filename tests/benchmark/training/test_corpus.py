@@ -217,7 +217,12 @@ def test_bad_text_names_path_and_remedy(tmp_path: Path) -> None:
     fails("nul: has NUL bytes, so it is binary; leave it out", "good.txt", "nul")
     fails("latin: not UTF-8 at byte 2; convert it", "good.txt", "latin")
     fails("all of the 1 files are empty; give files with text", "empty")
-    fails("good.txt: the only file with text; the split is by file, give at least 2", "good.txt", "empty", "good.txt")
+    fails(
+        "good.txt: the only file with text; validation is split off by file, so give at least 2",
+        "good.txt",
+        "empty",
+        "good.txt",
+    )
     fails("max_bytes 10 holds fewer than 2 files; raise it", "good.txt", "latin", max_bytes=10)
 
 

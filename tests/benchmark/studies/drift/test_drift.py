@@ -216,7 +216,7 @@ def test_the_page_is_one_file_with_a_panel_per_axis(results: DriftResults) -> No
         ("values: [32, 64, 128]", "values: [64, 128]", "base's 32 is missing"),
         ('"off": {}, "on"', '"aus": {}, "on"', "'off' is missing"),
         ("width: true", "widht: true", "widht"),
-        ("262144]", "262145]", "divide"),
+        ("262144]", "262145]", "must be a multiple"),
         ("values: [32, 64, 128]", "values: [32, 32]", "there twice"),
         ("sde: {horizon: sde}", "sde: {horizon: fitted}", "use sde or power"),
         ("axis: width, values: [32, 64, 128]", "axis: experts, values: [6, 8]", "must be whole"),

@@ -141,11 +141,11 @@ def test_a_trunk_is_charged_once_for_wsd_and_power_and_cosine_for_each_horizon()
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rules": {"horizon": "sde"}}, "rules: none may go by tokens"),
+        ({"rules": {"horizon": "sde"}}, "rules: no rule may depend on tokens"),
         ({"batches": {"wsd": [1024], "power": [1024]}}, "batches.cosine: base_batch 1024 is missing"),
-        ({"horizons": [65536, 65536]}, "horizons: one is there twice"),
-        ({"horizons": [65536, 100000]}, "must divide one another"),
-        ({"schedule": {"warmup_tokens": 8192, "kind": "cosine"}}, "leave its kind wsd"),
+        ({"horizons": [65536, 65536]}, "horizons: a value is there twice"),
+        ({"horizons": [65536, 100000]}, "must be a multiple of the batch"),
+        ({"schedule": {"warmup_tokens": 8192, "kind": "cosine"}}, "schedule.kind: leave it wsd"),
     ],
 )
 def test_a_wrong_config_is_one_clear_line(change: dict[str, object], message: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
