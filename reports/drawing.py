@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -36,6 +37,7 @@ PALETTE = {
 }
 WIDTH = 11.0  # inches, of a figure as wide as the page
 LEAST = 0.7  # of its full width: a figure is not drawn smaller, where its 8-point labels have 7.5 pixels; it scrolls
+SHADES = {"viridis": (0.3, 0.75), "flare": (0.0, 0.75), "crest": (0.0, 0.75)}  # the parts seen on both papers, by eye
 LEGEND_COLUMNS = 3  # so many fit into the part of a figure that a screen of 390 pixels shows first
 LEGEND_ROW = 0.19  # inches
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
@@ -124,6 +126,13 @@ def power_axis(axes: Axes, low: float, high: float, *, vertical: bool = False, t
     axis.set_major_locator(FixedLocator(places))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_two(value)))
+
+
+def shades(n: int, palette: str = "viridis") -> list[str]:
+    """Colours from light to dark, or from dark to light, that can be told from white paper and from dark paper."""
+    cmap = sns.color_palette(palette, as_cmap=True)
+    low, high = SHADES[palette]
+    return [to_hex(cmap(low + (high - low) * i / max(1, n - 1))) for i in range(n)]
 
 
 def legend_height(entries: int, columns: int = LEGEND_COLUMNS) -> float:

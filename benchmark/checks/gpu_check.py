@@ -87,8 +87,8 @@ def run_steps(todo: Sequence[Step], out: Path, console: Console, *, minutes: flo
         write_text(out / "gpu-check.json", json.dumps(state, indent=2))
     console.print(_table(todo, state))
     done = all(state.get(step.name, {}).get("ok") for step in todo)
-    left = f"Some steps are left. The same command continues with them. Logs are in {out}"
-    console.print("All steps succeeded." if done else left)
+    rest = f"Some steps are left. The same command continues with them. Logs are in {out}"
+    console.print("All steps succeeded." if done else rest)
     return done
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.reports.drawing import INK, LEGEND_ROW, legend_above, power_axis, style, to_svg
+from lrladder.reports.drawing import INK, LEGEND_ROW, legend_above, power_axis, shades, style, to_svg
 
 WIDTH = 11.0  # inches
 MAX_NAMED = 6  # steps that the legend names
@@ -21,6 +21,7 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
     """Columns are roles and rows parametrizations; a column's panels share their vertical axis."""
     here = frame[(frame["axis"] == axis) & (frame["quantity"] == quantity)]
     roles, arms = list(dict.fromkeys(here["role"])), list(dict.fromkeys(here["parametrization"]))
+    steps = sorted(set(here["step"]))
     height = 0.75 + LEGEND_ROW * len(arms) + 1.45 * len(arms)
     with style():
         figure = Figure(figsize=(WIDTH, height))
@@ -28,7 +29,7 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
         figure.subplots_adjust(0.06, 0.44 / height, 0.995, wspace=0.42, hspace=0.16)
         for row, arm in zip(grid, arms, strict=True):
             for axes, role in zip(row, roles, strict=True):
-                _panel(axes, here[(here["parametrization"] == arm) & (here["role"] == role)], _PALETTES[arm])
+                _panel(axes, here[(here["parametrization"] == arm) & (here["role"] == role)], _PALETTES[arm], steps)
             row[0].set_ylabel(_ROWS[arm])
         for axes, role in zip(grid[0], roles, strict=True):
             size = min(8.0, 76 / len(roles))  # points: the longest of nine just fits
@@ -43,13 +44,14 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
         return to_svg(figure, f"{axis}-{quantity}", f"{quantity} of each role against {axis}, by step")
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, palette: str) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, palette: str, steps: list[int]) -> None:
     some = rows[rows["log2_rms"].notna()]
     if len(some):  # drawn from means: seaborn's own estimator takes most of the page's time
         seeds = some.groupby(["step", "log2_factor"])["log2_rms"]
         look = {"linewidth": 1.1, "marker": "o", "markersize": 3, "markeredgewidth": 0, "legend": False}
         mean = seeds.mean().reset_index()
-        sns.lineplot(mean, x="log2_factor", y="log2_rms", hue="step", palette=palette, estimator=None, ax=axes, **look)
+        color_of = dict(zip(steps, shades(len(steps), palette), strict=True))
+        sns.lineplot(mean, x="log2_factor", y="log2_rms", hue="step", palette=color_of, estimator=None, ax=axes, **look)
         for line, (_, band) in zip(axes.lines, seeds.agg(["min", "max"]).groupby("step"), strict=False):
             axes.fill_between(
                 band.index.get_level_values("log2_factor"), band["min"], band["max"],
@@ -73,10 +75,9 @@ def _legend(figure: Figure, rows: pd.DataFrame, arms: list[str]) -> None:
     handles = []
     for step in named:  # a legend is filled column by column
         for arm in arms:
-            colors = sns.color_palette(_PALETTES[arm], as_cmap=True)
-            place = (step - steps[0]) / max(1, steps[-1] - steps[0])
+            color = shades(len(steps), _PALETTES[arm])[steps.index(step)]
             label = f"{_ROWS[arm]}, step {step}" if step == steps[0] else str(step)
-            handles.append(Line2D([], [], color=colors(place), linewidth=1.6, label=label))
+            handles.append(Line2D([], [], color=color, linewidth=1.6, label=label))
     legend_above(figure, handles, columns=len(named), titles=0.25)
 
 

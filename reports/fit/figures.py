@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -22,6 +21,7 @@ from lrladder.reports.drawing import (
     plain,
     points_up_to,
     power_axis,
+    shades,
     style,
     to_svg,
 )
@@ -29,7 +29,6 @@ from lrladder.reports.formats import short
 
 WIDTH = 11.0  # inches
 MAX_SIZES = 12  # panels of curves; more sizes than this are thinned, which the caption says
-PALETTE = "viridis"
 
 
 def models_of(results: FitResults) -> list[tuple[str, float, float]]:
@@ -64,9 +63,8 @@ def curves(results: FitResults) -> str | None:
 
 
 def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]) -> None:
-    shades = sns.color_palette(PALETTE, len(cells))
     highest, drawn = 0.0, []
-    for cell, shade in zip(cells, shades, strict=True):
+    for cell, shade in zip(cells, shades(len(cells)), strict=True):
         finished = [(lr, loss) for lr, loss in zip(cell.lrs, cell.losses, strict=True) if loss is not None]
         if not finished:
             continue
@@ -93,7 +91,7 @@ def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]
     )
 
 
-def _parabola(axes: Axes, cell: FitCell, shade: tuple[float, float, float], top: float) -> None:
+def _parabola(axes: Axes, cell: FitCell, shade: str, top: float) -> None:
     if cell.lr_best is None or not cell.curvature:
         return
     x = np.linspace(math.log(min(cell.lrs)), math.log(max(cell.lrs)), 60)
@@ -109,14 +107,13 @@ def optima(results: FitResults) -> str | None:
         return None
     law = fit_law([point._replace(batch_tokens=None) for point in law_points(results.cells)], n_boot=0)
     models = sorted({(cell.n_active, cell.n_params) for cell in cells})
-    shades = sns.color_palette(PALETTE, len(models))
     tokens = np.geomspace(min(c.tokens for c in cells), 2 * max(c.tokens for c in cells), 30)
     with style():
         height = 3.3 + legend_height(len(models))
         figure = Figure(figsize=(7.6, height))
         axes = figure.subplots()
         figure.subplots_adjust(0.1, 0.5 / height, 0.985, 0.97)
-        for (n_active, n_total), shade in zip(models, shades, strict=True):
+        for (n_active, n_total), shade in zip(models, shades(len(models)), strict=True):
             line = [law.predict(n_active, d, n_total=n_total) for d in tokens]
             axes.plot(tokens, [math.log2(p.lr) for p in line], color=shade, lw=1.2)
             axes.fill_between(
@@ -139,7 +136,7 @@ def optima(results: FitResults) -> str | None:
         return to_svg(figure, "fit-optima", "Best learning rate against tokens with the law, one colour per size")
 
 
-def _points(axes: Axes, cells: Sequence[FitCell], shade: tuple[float, float, float], label: str) -> None:
+def _points(axes: Axes, cells: Sequence[FitCell], shade: str, label: str) -> None:
     best = np.array([math.log2(cell.lr_best or 1) for cell in cells])
     low = np.array([math.log2(cell.lr_low or cell.lr_best or 1) for cell in cells])
     high = np.array([math.log2(cell.lr_high or cell.lr_best or 1) for cell in cells])

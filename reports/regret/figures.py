@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,6 +24,7 @@ from lrladder.reports.drawing import (
     paradigm_name,
     plain,
     power_axis,
+    shades,
     style,
     to_svg,
 )
@@ -40,20 +40,20 @@ def law_with_points(results: RegretResults) -> str | None:
     if points.empty:
         return None
     horizons = sorted({int(h) for h in points["horizon"]})
-    shades = dict(zip(horizons, sns.color_palette("viridis", len(horizons) + 1).as_hex(), strict=False))
+    color_of = dict(zip(horizons, shades(len(horizons)), strict=True))
     with style():
-        handles = _law_legend(shades, results)
+        handles = _law_legend(color_of, results)
         height = 3.4 + legend_height(len(handles))
         figure = Figure(figsize=(WIDTH * 0.72, height))
         axes = figure.subplots()
         figure.subplots_adjust(0.085, 0.5 / height, 0.985, 0.97)
         for place, horizon in enumerate(horizons):
             dodge = 1 + 0.02 * (place - (len(horizons) - 1) / 2)
-            _law_points(axes, points[points["horizon"] == horizon], shades[horizon], dodge)
+            _law_points(axes, points[points["horizon"] == horizon], color_of[horizon], dodge)
             if results.law is not None:
                 reach = np.geomspace(points["n_active"].min() / 1.25, points["n_active"].max() * 1.25, 30)
                 lr = results.law.k * reach**-results.law.u * float(horizon) ** -results.law.v
-                axes.plot(reach, np.log2(lr), color=shades[horizon], lw=1.1, zorder=1)
+                axes.plot(reach, np.log2(lr), color=color_of[horizon], lw=1.1, zorder=1)
         axes.set_xscale("log")
         _count_axis(axes, points)
         low, high = axes.get_ylim()
@@ -101,10 +101,10 @@ def _count_axis(axes: Axes, points: pd.DataFrame) -> None:
     axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
 
 
-def _law_legend(shades: dict[int, str], results: RegretResults) -> list[Line2D]:
+def _law_legend(color_of: dict[int, str], results: RegretResults) -> list[Line2D]:
     handles = [
         Line2D([], [], marker="o", ls="-" if results.law else "", ms=5, color=color, label=f"{short(h)} tokens")
-        for h, color in shades.items()
+        for h, color in color_of.items()
     ]
     handles.append(Line2D([], [], marker="o", ls="", ms=5, color=INK, label="proxy: fitted minimum"))
     handles.append(Line2D([], [], marker="o", ls="", ms=5, mfc=PAPER, mec=INK, label="target: oracle (held out)"))

@@ -110,7 +110,7 @@ def features(results: RegretResults) -> str | None:
             by_depth.set_title("features by depth", loc="left")
             aligned.set_title("alignment ratio", loc="left")
             outputs.set_title("output change", loc="left")
-            _paradigm_legend(figure, results, target, parametrizations=True)
+            _paradigm_legend(figure, results, parametrizations=True)
         return to_svg(figure, "features", "Feature change over width and depth, alignment and output change by role")
 
 
@@ -127,21 +127,15 @@ def by_depth_and_role(results: RegretResults) -> str | None:
         _by_role(role, health.steady_rows(results, target), colors_of(results))
         depth.set_title("RMS of the residual stream", loc="left")
         role.set_title("update / steady state", loc="left")
-        _paradigm_legend(figure, results, target)
+        _paradigm_legend(figure, results)
         return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
 
 
-def _paradigm_legend(
-    figure: Figure, results: RegretResults, target: tuple[str, int], *, parametrizations: bool = False
-) -> None:
+def _paradigm_legend(figure: Figure, results: RegretResults, *, parametrizations: bool = False) -> None:
     """The entries at the target, and the parametrizations where another panel compares those."""
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
-    place = f"at {target[0]}, {short(target[1])} tokens"
-    handles = [
-        Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=plain(f"{paradigm_name(n)} {place}"))
-        for n in names
-    ]
+    handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=plain(paradigm_name(n))) for n in names]
     handles += _parametrization_legend() if parametrizations else []
     legend_above(figure, handles, titles=0.25)
 

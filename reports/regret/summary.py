@@ -40,7 +40,7 @@ def show(results: RegretResults, console: Console) -> None:
             )
     console.print(table)
     for target in results.targets:
-        console.print(target.conclusion, highlight=False, markup=False)
+        console.print(f"{_place(target.rung, target.tokens)}: {target.conclusion}", highlight=False, markup=False)
     show_counts(results.trials, console)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -22,6 +21,7 @@ from lrladder.reports.drawing import (
     legend_above,
     legend_height,
     power_axis,
+    shades,
     style,
     to_svg,
 )
@@ -59,7 +59,7 @@ def _line(cell: CellResult) -> str:
 
 def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
     batches, sizes = sorted({c.batch_tokens for c in cells}), sorted({c.n_active for c in cells})
-    shades = dict(zip(batches, sns.color_palette("flare", len(batches)), strict=True))
+    color_of = dict(zip(batches, shades(len(batches), "flare"), strict=True))
     for i, size in enumerate(sizes):
         for batch in batches:
             line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
@@ -71,8 +71,8 @@ def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
                     [math.log2((c.lr_high or c.lr_best or 1) / (c.lr_best or 1)) for c in line],
                 ]
                 x = np.log2([c.tokens for c in line]) + 0.04 * (i - (len(sizes) - 1) / 2)
-                look = {
-                    "color": shades[batch],
+                look: dict[str, Any] = {
+                    "color": color_of[batch],
                     "marker": MARKERS[i % len(MARKERS)],
                     "ms": 4,
                     "lw": 0.9,
@@ -154,7 +154,7 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
 
 
 def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) -> None:
-    shades = dict(zip(batches, sns.color_palette("flare", len(batches)), strict=True))
+    color_of = dict(zip(batches, shades(len(batches), "flare"), strict=True))
     panel.axhline(0, color=MUTED, lw=0.6)
     for i, size in enumerate(sorted({c.n_active for c in cells})):
         for batch in batches:
@@ -162,8 +162,8 @@ def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) ->
             if line:
                 x, y = np.log2([c.tokens for c in line]), np.array([1e3 * (c.regret or 0) for c in line])
                 bars = [[1e3 * (c.regret_high - c.regret) if c.regret_high and c.regret else 0 for c in line]] * 2
-                look = {
-                    "color": shades[batch],
+                look: dict[str, Any] = {
+                    "color": color_of[batch],
                     "marker": MARKERS[i % len(MARKERS)],
                     "ms": 4,
                     "lw": 0.9,
