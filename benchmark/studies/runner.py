@@ -1,6 +1,6 @@
 """One study in one folder: run or continued, until results.json is written."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ from lrladder.benchmark.lab.store import lock
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
-from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults
+from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, write_config
-from lrladder.paradigms.lab import Lab, Measurement
+from lrladder.paradigms.lab import Lab
 
 Results = TypeVar("Results", bound=StudyResults)
 
@@ -84,7 +84,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
     if interrupted and _is_complete(session.out, kind.results_model):
         return Ended(None, interrupted=True)
     found = Found(
-        measurements=_in_order(lab.seen.values()),
+        measurements=in_order(lab.seen.values()),
         corpus=dict(session.corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
@@ -98,8 +98,3 @@ def _is_complete(out: Path, model: type[StudyResults]) -> bool:
     with suppress(OSError, ValueError):
         return model.from_json((out / "results.json").read_text(encoding="utf-8")).complete
     return False
-
-
-def _in_order(measured: Iterable[Measurement]) -> list[Measurement]:
-    """By place: sums must not depend on which trial ended first."""
-    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))
