@@ -165,6 +165,7 @@ def probe_settings(config: RegretConfig) -> Settings:
         grad_clip=optimizer.grad_clip,
         load_balance=optimizer.load_balance,
         router_z=optimizer.router_z,
+        role_lrs=tuple(config.recipe.role_lrs.items()),
     )
 
 

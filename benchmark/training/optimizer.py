@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch._C._distributed_c10d import HashStore
 
-from lrladder.benchmark.lab.trial import Trial, token_rule_of
+from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
 from lrladder.models import parametrization
 from lrladder.models.roles import Role, Tag
 from lrladder.models.rules import Ratios, Rule, rule
@@ -77,7 +77,7 @@ def groups(trial: Trial, model: torch.nn.Module, rules: dict[str, Rule]) -> list
         weight_decay=settings.weight_decay,
         eps=settings.eps,
         tokens=token_rule_of(trial),
-        role_lrs=dict(trial.role_lrs),
+        role_lrs=role_lrs_of(trial),
     )
 
 
@@ -102,7 +102,7 @@ def tau_ema(trial: Trial, horizon: int) -> float | None:
         depth=trial.shape.depth,
         embedding_std=trial.optimizer.embedding_std,
     )
-    lr = trial.lr * tokens.lr * hidden.lr * dict(trial.role_lrs).get(Role.ATTENTION, 1.0)
+    lr = trial.lr * tokens.lr * hidden.lr * role_lrs_of(trial).get(Role.ATTENTION, 1.0)
     decay = trial.optimizer.weight_decay * tokens.weight_decay * hidden.weight_decay
     return trial.batch_tokens / (lr * decay * horizon) if decay else None
 
