@@ -58,6 +58,6 @@ def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurem
     return [
         label.put_on(measurement)
         for trial, measurements in Store.reopen(folder).all()
-        for label in labels_of(trial, config, kind.parametrizations(config))
+        for label in labels_of(trial, config, kind.names_of(config, trial))
         for measurement in measurements
     ]

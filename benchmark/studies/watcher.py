@@ -133,7 +133,7 @@ class Watcher:
         """Rung and parametrization by which the study knows a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
-            found = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
+            found = labels_of(state.trial, self._study, kind_of(self._study).names_of(self._study, state.trial))
             self._labels[key] = [(label.rung, label.parametrization) for label in found]
         return self._labels.get(key, [])
 
