@@ -33,7 +33,7 @@ def sentences(results: TuningResults) -> Iterator[str]:
         yield "The search changed nothing: the old recipe stays."
     elif results.complete:
         yield "What the new recipe is worth is not known: a run of the last figures diverged."
-    flat = [one.name for one in results.ingredients if one.status == "flat"]
+    flat = [one.name for one in results.ingredients if one.status == "flat" and one.chosen == one.old]
     if flat:
         yield f"Flat within the noise, so kept as they were: {', '.join(flat)}."
     edge = [one.name for one in results.ingredients if one.status == "edge"]

@@ -115,6 +115,8 @@ def _point(value: float, octaves: float, losses: Losses) -> CurvePoint:
 def _notes(tuning: Tuning, direction: Direction, explored: Explored) -> Iterator[str]:
     now = tuning.search.position
     moved = [name for name, octaves in explored.position.items() if name not in direction and now[name] != octaves]
+    if explored.points and tuning.search.stopped and not tuning.search.is_settled(direction):
+        yield "not settled when the search stopped"
     if moved and explored.points:
         yield f"searched before {' and '.join(moved)} moved"
 

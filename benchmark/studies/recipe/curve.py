@@ -26,12 +26,16 @@ class Bracket(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """Losses by offset in octaves from the setting that the search stands at, which is 0; `low` and `high` end it."""
+    """Losses by offset in octaves from the setting that the search stands at, which is 0; `low` and `high` end it.
+
+    `old` is the offset to go back to where nothing makes a difference.
+    """
 
     points: Mapping[float, Losses]
     low: float
     high: float
     noise: Noise
+    old: float = 0.0
 
     @property
     def means(self) -> dict[float, float]:
@@ -78,7 +82,7 @@ class Curve:
         low, high = self.bracket
         if low is not None and high is not None:
             return "bracketed"
-        if not self.points or self.missing():
+        if self.best is None or self.missing():
             return "not reached"
         return "flat" if low is None and high is None else "edge"
 
@@ -89,9 +93,9 @@ class Curve:
         low, high = self.bracket
         seems_flat = low is None and high is None
         sides = ((low, min(self.points), -1.0), (high, max(self.points), 1.0))
-        return [
-            x for found, last, way in sides if found is None and (x := self._next(last, way, seems_flat)) is not None
-        ]
+        wanted = [self._next(last, way, seems_flat) for found, last, way in sides if found is None]
+        further = [x for x in wanted if x is not None]
+        return further or ([self.old] if seems_flat and self.old not in self.points else [])
 
     def _next(self, last: float, way: float, seems_flat: bool) -> float | None:
         """One octave further, to FLAT where nothing is worse on either side, else to the end of the range."""
@@ -104,11 +108,13 @@ class Curve:
     def choice(self) -> float:
         """The offset to go to: 0, where the search stands, unless another is better beyond the noise.
 
-        Bracketed: the vertex of a parabola, to half an octave.
+        Bracketed: the vertex of a parabola, to half an octave. Flat: the old value.
         """
         best = self.best
-        if best is None or self.status in ("flat", "not reached"):
+        if best is None or self.status == "not reached":
             return 0.0
+        if self.status == "flat":
+            return self.old
         if self.status == "edge":
             return 0.0 if self.stays else best
         vertex, sd = self._vertex(best)

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 NEAR = 0.3  # nats above the best; assumption: runs that learn as well as the best are as noisy
+LEAST = (
+    7  # settings that tell the noise even where few are near, as in a first search for the LR; six df with two seeds
+)
 Losses = Sequence[float | None]  # of one setting, by seed in one order; None: diverged
 
 
@@ -37,8 +41,8 @@ def pooled(groups: Iterable[Sequence[Losses]]) -> Noise:
     total, df = 0.0, 0
     for group in groups:
         whole = [[loss for loss in losses if loss is not None] for losses in group if None not in losses]
-        best = min((float(np.mean(losses)) for losses in whole), default=0.0)
-        table = np.array([losses for losses in whole if np.mean(losses) <= best + NEAR])
+        whole.sort(key=fmean)
+        table = np.array([row for i, row in enumerate(whole) if i < LEAST or fmean(row) <= fmean(whole[0]) + NEAR])
         if table.ndim == 2 and min(table.shape) >= 2:
             rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
             total += float((rest**2).sum())

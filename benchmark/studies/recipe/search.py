@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lrladder.benchmark.studies.recipe.curve import TO_CLOSE, Curve
+from lrladder.benchmark.studies.recipe.curve import Curve
 from lrladder.benchmark.studies.recipe.ingredients import Ingredient, Setting
 from lrladder.benchmark.studies.recipe.noise import Losses, Noise
 
@@ -52,7 +52,7 @@ class Search:
             while self.passes < self.max_passes:
                 is_moving = self._pass()
                 self.passes += 1
-                if not is_moving and self.passes > 1 and all(map(self._is_settled, self.directions())):
+                if not is_moving and self.passes > 1 and all(map(self.is_settled, self.directions())):
                     return
             self.stopped = f"not settled after {self.max_passes} passes (max_passes)"
         except OutOfBudget as error:
@@ -66,7 +66,8 @@ class Search:
         found = self.explored.get(direction)
         if found is None:
             return None
-        return Curve(found.points, *self._ends(direction, found.position), self.noise())
+        old = -found.position[direction[0]] if len(direction) == 1 else 0.0
+        return Curve(found.points, *self._ends(direction, found.position), self.noise(), old)
 
     def directions(self) -> Iterator[Direction]:
         """Each ingredient alone, and two that hang together once each of them is found."""
@@ -83,10 +84,10 @@ class Search:
             self._explore(direction)
         return self.position != before
 
-    def _is_settled(self, direction: Direction) -> bool:
+    def is_settled(self, direction: Direction) -> bool:
         """Also by the noise of all runs, of which the first curves knew only some."""
-        curve = self._curve(direction)
-        return not curve.missing() and (curve.status == "flat" or not curve.choice())
+        curve = self.curve(direction)
+        return curve is not None and not curve.missing() and not curve.choice()
 
     def _explore(self, direction: Direction) -> None:
         start = dict(self.position)
@@ -94,19 +95,7 @@ class Search:
         self.explored[direction] = Explored(start, points)
         while wanted := self._curve(direction).missing():
             self._add(direction, start, points, wanted)
-        curve = self._curve(direction)
-        offset = self._old(direction, start, points) if curve.status == "flat" else curve.choice()
-        self.position = self._moved(direction, start, offset)
-
-    def _old(self, direction: Direction, start: Position, points: dict[float, Losses]) -> float:
-        """Where nothing makes a difference the old value is kept, unless it is worse than what was found."""
-        offset = -start[direction[0]]
-        if len(direction) > 1 or not offset:
-            return 0.0
-        self._add(direction, start, points, [offset])
-        curve = self._curve(direction)
-        best = curve.best
-        return 0.0 if best is None or curve.is_worse(offset, best, sds=TO_CLOSE) else offset
+        self.position = self._moved(direction, start, self._curve(direction).choice())
 
     def _curve(self, direction: Direction) -> Curve:
         curve = self.curve(direction)

@@ -345,3 +345,11 @@ def test_a_study_that_has_hardly_begun_has_a_page_too(n: int) -> None:
     console = Console(file=io.StringIO(), width=150)
     show(results, console)
     assert "not reached" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_slope_far_above_the_noise_is_not_flat_even_where_few_runs_are_near_the_best() -> None:
+    """An LR that is three octaves off: the first points are nats apart, and all of them tell the noise."""
+    config = tuning(budget=400)
+    results = run_on(config, bowl(config=config, best=BEST | {"lr": 3.0}, curvature=CURVATURE | {"lr": 0.2}))
+    assert named(results, "lr").status == "bracketed"
+    assert octaves("lr", results.new["lr"], results.old["lr"]) == pytest.approx(3, abs=0.51)
