@@ -78,16 +78,18 @@ class Store:
 
     def get(self, trial: Trial) -> list[Measurement] | None:
         """Measurements of a trial by horizon, or None if it has to be trained."""
-        rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial.id,))
+        return self._get(trial, trial.id)
+
+    def _get(self, trial: Trial, key: str) -> list[Measurement] | None:
+        rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (key,))
         found = [Measurement.model_validate_json(data) for (data,) in rows]
         return found if [m.horizon for m in found] == list(trial.horizons) else None
 
     def all(self) -> list[tuple[Trial, list[Measurement]]]:
-        """Every trial with what it gave, in the order of their ids."""
-        trials = [
-            Trial.model_validate_json(spec) for (spec,) in self._db.execute("SELECT spec FROM trials ORDER BY id")
-        ]
-        return [(trial, found) for trial in trials if (found := self.get(trial)) is not None]
+        """Every trial with what it gave, in the order of their ids; those of an older version have ids of its own."""
+        rows = self._db.execute("SELECT id, spec FROM trials ORDER BY id").fetchall()
+        trials = [(key, Trial.model_validate_json(spec)) for key, spec in rows]
+        return [(trial, found) for key, trial in trials if (found := self._get(trial, key)) is not None]
 
     def put(self, trial: Trial, measurements: Iterable[Measurement]) -> None:
         """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""
