@@ -17,18 +17,19 @@ from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_by
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.training import compiling
+from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
-from lrladder.paradigms.lab import Measurement
 
 PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
 
@@ -85,11 +86,13 @@ def open_session(
         raise InputError(reason)
     loggers.chosen()  # refused here, not in a worker
     compiling.chosen()
+    refuse_older(out)
     make_folder(out)
     console = make_console()
     with lock(out):
         console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
         corpus.require(study.longest_horizon)
         if change is not None:
             change()
@@ -105,7 +108,7 @@ def write_config(study: StudyConfig, out: Path) -> None:
 
 def start_worker(
     corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """In a worker: import the training stack and open the corpus once; returns what trains one trial.
 
     Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
@@ -124,7 +127,7 @@ def start_worker(
         partial(compiling.prepare, cache_folder() / "compiled", device)
     )  # asked only where it pays
 
-    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
+    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
         compiled = compiling.pays(trial, device) and compiles()
         try:
             return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)

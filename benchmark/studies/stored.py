@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
-from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_study
+from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.results import Found, StudyResults
 from lrladder.paradigms.lab import Measurement
@@ -19,12 +20,12 @@ Results = TypeVar("Results", bound=StudyResults)
 
 
 def schema_of(folder: Path) -> str | None:
-    """What a folder's results.json is; None where there is none."""
+    """What a folder's results.json is, once its older words are today's; None where there is none."""
     try:
         data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return str(data.get("schema")) if isinstance(data, dict) else None
+    return upgrade.schema(str(data.get("schema"))) if isinstance(data, dict) else None
 
 
 def stored_kind(folder: Path) -> AnyKind:
@@ -43,7 +44,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
     """A study's results; from its store where a kill left no results.json. Raises InputError without either."""
     path = folder / "results.json"
     if not path.exists() and (folder / "store.sqlite").exists():
-        config = load_study(str(folder / "config.yaml"))
+        config = load_stored_study(folder)
         return kind.assemble(config, Found(_measured(folder, config, kind)))
     try:
         return kind.results_model.from_json(path.read_text(encoding="utf-8"))
@@ -56,7 +57,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
     """All that a folder's store holds, under the names that the study has for it."""
     return [
-        label.put_on(measurement)
+        measurement.labelled(label)
         for trial, measurements in Store.reopen(folder).all()
         for label in labels_of(trial, config, kind.names_of(config, trial))
         for measurement in measurements

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
+from lrladder.paradigms.sweep.noise import pooled_noise
 
-Cell = tuple[str, int]  # rung name, horizon in tokens
+Cell = tuple[str, int]  # rung name, which says shape and batch; horizon in tokens
 
 MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
-MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
 
 
 @dataclass
-class Readings:
-    """What one cell's runs gave: `losses` holds None for a diverged run; failed and preempted ones are only counted."""
+class CellLosses:
+    """What one cell's runs gave: `losses` holds None for a diverged run; failed ones are only counted."""
 
     lrs: list[float] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
@@ -36,19 +36,12 @@ class Readings:
         return replace(curve, flags=(*curve.flags, f"{self.failed} failed runs ignored"))
 
 
-def collect(measurements: Iterable[Measurement]) -> dict[Cell, Readings]:
-    """Readings by (rung, horizon)."""
-    cells: dict[Cell, Readings] = {}
+def collect(measurements: Iterable[Measurement]) -> dict[Cell, CellLosses]:
+    """Losses by cell."""
+    cells: dict[Cell, CellLosses] = {}
     for measurement in measurements:
-        cells.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+        cells.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)
     return cells
-
-
-def pooled_noise(curves: Iterable[Curve]) -> float | None:
-    """Sd of one loss from the residuals of all curves, nats; None where they leave too few degrees of freedom."""
-    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
-    dof = sum(dof for _, dof in known)
-    return math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof) if dof >= MIN_POOLED_DOF else None
 
 
 def search_brackets(
@@ -75,7 +68,7 @@ def search_brackets(
     grids = {rung: list(range(first, first + spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
-    readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in read[rung]}
+    measured: dict[Cell, CellLosses] = {(rung, horizon): CellLosses() for rung in cells for horizon in read[rung]}
     for extension in range(spec.max_extensions + 1):
         requests = [
             Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
@@ -87,15 +80,15 @@ def search_brackets(
             break
         for measurements in lab.measure(requests, payer=payer):
             for measurement in measurements:
-                readings[measurement.rung, measurement.horizon].add(measurement)
+                measured[measurement.rung, measurement.horizon].add(measurement)
         if extension < spec.max_extensions:
-            todo = {rung: _extend(grids[rung], [readings[rung, h] for h in cells[rung]]) for rung in cells}
-    curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
-    noise = pooled_noise(curves.values())
-    return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
+            todo = {rung: _extend(grids[rung], [measured[rung, h] for h in cells[rung]]) for rung in cells}
+    curves = {cell: losses.fit() for cell, losses in measured.items()}
+    noise = pooled_noise(curves.values()).shared
+    return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
 
 
-def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
+def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
     """Grid points to add, at most one on either side; `grid` is extended by them."""
     sides = {side for cell in cells for side in _open_sides(cell)}
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
@@ -103,7 +96,7 @@ def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
     return added
 
 
-def _open_sides(cell: Readings) -> set[str]:
+def _open_sides(cell: CellLosses) -> set[str]:
     """Where one more LR is needed: beyond a minimum at an edge, or to have enough LRs for a curve."""
     data = sweep(cell.lrs, cell.losses)
     if not len(data.tried):  # every run failed: other LRs would tell nothing about the cause

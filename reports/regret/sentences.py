@@ -100,15 +100,37 @@ def stability(results: RegretResults) -> str:
         return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.cell.mean)} "
-        f"(seeds {millinats(s.cell.least)} to {millinats(s.cell.most)})"
+        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} "
+        f"(seeds {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
     span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
     return (
         f"LR sensitivity at {last[0].rung}, over {last[0].n_lrs} learning rates from {span}: {', '.join(parts)} "
-        f"millinats, n = {last[0].cell.n} seeds."
+        f"millinats, n = {last[0].spread.n} seeds."
     )
+
+
+def balance(results: RegretResults) -> str:
+    """Whether the experts' loads stay as even as at muTransfer's base, at the largest rung that was swept."""
+    paradigms = results.config.get("paradigms")
+    proxy = paradigms.get("mutransfer_proxy") if isinstance(paradigms, dict) else None
+    sizes = {rung.name: rung.n_active for rung in results.rungs}
+    found = {b.rung: b for b in health.balances(results) if b.parametrization == "mup"}
+    largest = max(found, key=lambda rung: sizes[rung], default=None)
+    if proxy not in found or largest is None or largest == proxy:
+        return ""
+    at = [
+        f"{fixed(b.spread.mean)} at {b.rung} ("
+        + (
+            f"n = {b.spread.n} runs, {fixed(b.spread.least)} to {fixed(b.spread.most)})"
+            if b.spread.n > 1
+            else "n = 1 run)"
+        )
+        for b in (found[proxy], found[largest])
+    ]
+    name = PARAMETRIZATION_NAMES["mup"]
+    return f"Under {name} the largest expert load over the mean is {at[0]}, the base, and {at[1]}, the largest swept."
 
 
 def boundary(results: RegretResults) -> str:
@@ -135,7 +157,7 @@ def features(results: RegretResults) -> str:
         if slope:
             parts.append(
                 f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
-                f"per doubling of width, {slope.verdict} (n = {slope.n} runs)"
+                f"per doubling of width, {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
         return "Fewer than three widths have features recorded, so nothing is said of their scaling."

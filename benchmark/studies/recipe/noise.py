@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from lrladder.paradigms.level import LEVEL
+
 NEAR = 0.3  # nats above the best; assumption: runs that learn as well as the best are as noisy
 LEAST = (
     7  # settings that tell the noise even where few are near, as in a first search for the LR; six df with two seeds
@@ -31,7 +33,7 @@ class Noise(NamedTuple):
             return math.inf
         return float(stats.t.ppf(stats.norm.cdf(sds), self.df)) * self.sd_of_difference(n_seeds)
 
-    def half_width(self, n_seeds: int, *, level: float = 0.9) -> float | None:
+    def half_width(self, n_seeds: int, *, level: float = LEVEL) -> float | None:
         """Of the interval of such a difference."""
         return float(stats.t.ppf((1 + level) / 2, self.df)) * self.sd_of_difference(n_seeds) if self.df else None
 

@@ -135,6 +135,7 @@ class RegretConfig(StudyConfig):
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+            self.schedule.require_decay(horizon, rung.batch_tokens, where=where)
         if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(f"{where}: continued is for targets, and beyond their horizons")
         if rung.continued and not self.schedule.has_trunk:

@@ -6,8 +6,9 @@ from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import ParametrizationName
+from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.results/1"
+SCHEMA = "lrladder.results/2"
 
 
 class CurveResult(Frozen):
@@ -20,7 +21,7 @@ class CurveResult(Frozen):
     rung: str
     horizon: int
     parametrization: ParametrizationName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int  # finished runs that entered the fit
     lr_best: float | None = None
     lr_low: float | None = None
@@ -67,7 +68,7 @@ class OracleResult(Frozen):
     lr_low: float | None
     lr_high: float | None
     loss: float | None  # fitted minimum, nats, mean over seeds
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n_lrs: int
     n_seeds: int
     cost_flops: float
@@ -119,7 +120,7 @@ class TargetResult(Frozen):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no winner outside the seed noise
-    verdict: str  # one sentence
+    conclusion: str  # who is best here, in one sentence
 
 
 class RungResult(Frozen):
@@ -134,6 +135,7 @@ class RungResult(Frozen):
     n_total: int
     batch_tokens: int
     horizons: tuple[int, ...]
+    continued: tuple[int, ...] = ()  # those among them to which runs go on at the LR of a shorter one
     flops_per_token: int
 
 

@@ -1,12 +1,13 @@
-"""results.json of a Power study, schema lrladder.power/1. Documented in docs/schedules.md."""
+"""results.json of a Power study, schema lrladder.power/2. Documented in docs/schedules.md."""
 
 from typing import Literal
 
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.benchmark.studies.schedules.config import ScheduleName
+from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.power/1"
+SCHEMA = "lrladder.power/2"
 
 
 class CellResult(Frozen):
@@ -22,7 +23,7 @@ class CellResult(Frozen):
     batch_tokens: int
     tokens: int
     schedule: ScheduleName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int
     n_diverged: int
     lr_best: float | None = None

@@ -126,11 +126,11 @@ def test_two_points_are_refused(ladder, spec):
 
 def test_collect_groups_by_cell():
     common = {"trial_id": "t", "rung": "a", "parametrization": "sp", "seed": 0, "horizon": 8}
-    readings = collect(
+    measured = collect(
         [
             Measurement(**common, lr=1.0, verdict="finished", loss=2.0),
             Measurement(**common, lr=2.0, verdict="diverged"),
-            Measurement(**common, lr=4.0, verdict="preempted"),
+            Measurement(**common, lr=4.0, verdict="failed"),
         ]
     )
-    assert (readings["a", 8].lrs, readings["a", 8].losses, readings["a", 8].failed) == ([1.0, 2.0], [2.0, None], 1)
+    assert (measured["a", 8].lrs, measured["a", 8].losses, measured["a", 8].failed) == ([1.0, 2.0], [2.0, None], 1)

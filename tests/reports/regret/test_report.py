@@ -76,7 +76,7 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
     results = build_results()
     html = page.render(results)
     for scale in results.targets:
-        assert scale.verdict in html
+        assert scale.conclusion in html
         assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
     assert html.count(">Fitting</span>") == html.count(">muTransfer</span>") == 2 * len(results.targets)
     assert "[13.0, 21.0]" in html  # Fitting's regret, millinats

@@ -12,14 +12,19 @@ import numpy as np
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
+from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, SeedNoise, label
-from lrladder.benchmark.studies.regret.scoring.verdicts import Difference, judge
+from lrladder.benchmark.studies.regret.scoring.conclusion import Difference, conclude
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.paradigm import Proposal
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
+from lrladder.paradigms.sweep.noise import Noise
+from lrladder.paradigms.sweep.slopes import minimum_slopes
+
+STEP = 1e-7  # nats, of the slopes of an oracle's minimum
 
 
 class Oracle(NamedTuple):
@@ -58,13 +63,13 @@ def seed_means(
     measurements: Iterable[Measurement], rung: str, horizon: int, parametrization: ParametrizationName, seeds: set[int]
 ) -> dict[float, float | None]:
     """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
-    cells: dict[float, dict[int, Measurement]] = {}
+    by_lr: dict[float, dict[int, Measurement]] = {}
     for m in measurements:
         here = (m.rung, m.horizon, label(m)) == (rung, horizon, parametrization) and m.seed in seeds
         if here and m.verdict in ("finished", "diverged"):
-            cells.setdefault(m.lr, {})[m.seed] = m
+            by_lr.setdefault(m.lr, {})[m.seed] = m
     means: dict[float, float | None] = {}
-    for lr, by_seed in sorted(cells.items()):
+    for lr, by_seed in sorted(by_lr.items()):
         losses = [m.loss for m in by_seed.values() if m.loss is not None]
         if len(losses) < len(by_seed):
             means[lr] = None
@@ -79,7 +84,7 @@ def find_oracle(
     rung: Rung,
     horizon: int,
     parametrization: ParametrizationName,
-    noise: SeedNoise,
+    noise: Noise,
 ) -> Oracle:
     """Quadratic fit to the sweep, on losses averaged over seeds; the best measured where the minimum is not inside."""
     seeds = set(config.validation.seeds)
@@ -100,7 +105,7 @@ def find_oracle(
         n_seeds=len(seeds) if finished else 0,
         cost_flops=_sweep_flops(config, measurements, rung, parametrization),
     )
-    slopes = _slopes(sweep, spread, curve) if interior else {best: 1.0} if best is not None else {}
+    slopes = _slopes(sweep, spread) if interior else {best: 1.0} if best is not None else {}
     misfit = max(0.0, (curve.residual_sd or 0.0) ** 2 - (spread or 0.0) ** 2) if interior else 0.0
     weights: dict[Point, float] = {(parametrization, lr): slope for lr, slope in slopes.items()}
     return Oracle(parametrization, result, curve, weights, misfit)
@@ -122,17 +127,11 @@ def _fit(sweep: Mapping[float, float | None], noise: float | None) -> Curve:
     return fit_curve(list(sweep), list(sweep.values()), level=LEVEL, noise=noise)
 
 
-def _slopes(sweep: Mapping[float, float | None], noise: float | None, curve: Curve) -> dict[float, float]:
-    """d minimum / d loss at each LR, by a forward step too small to change which points are fitted."""
-    step = 1e-7
-    slopes: dict[float, float] = {}
-    for lr, loss in sweep.items():
-        if loss is None:
-            continue
-        moved = _fit({**sweep, lr: loss + step}, noise)
-        if moved.minimum is not None and curve.minimum is not None:
-            slopes[lr] = (moved.minimum - curve.minimum) / step
-    return slopes
+def _slopes(sweep: Mapping[float, float | None], noise: float | None) -> dict[float, float]:
+    """d minimum / d loss at each finished LR of a sweep whose minimum is inside."""
+    finished = [lr for lr, loss in sweep.items() if loss is not None]
+    slopes = minimum_slopes(list(sweep), list(sweep.values()), noise=noise, step=STEP)
+    return dict(zip(finished, slopes, strict=True))
 
 
 def compare(
@@ -153,7 +152,7 @@ def compare(
         for p in own
         if (result := _score(config, measurements, p, oracles, noises, payers.get(p.paradigm, 0.0), run_flops))
     )
-    winner, verdict = judge(
+    winner, conclusion = conclude(
         scored,
         {name: oracle.result for name, oracle in oracles.items()},
         lambda first, second: _difference(first, second, noises.of(first.parametrization, second.parametrization)),
@@ -168,14 +167,15 @@ def compare(
         oracle={name: oracle.result for name, oracle in oracles.items()},
         paradigms=scored,
         winner=winner,
-        verdict=verdict,
+        conclusion=conclusion,
     )
 
 
-def _difference(first: ParadigmResult, second: ParadigmResult, noise: SeedNoise) -> Difference:
+def _difference(first: ParadigmResult, second: ParadigmResult, noise: Noise) -> Difference:
     if first.loss is None or second.loss is None:
         raise ValueError("only finished proposals are compared")
-    return Difference(first.loss - second.loss, noise.half_width(0.0 if first.same_as(second) else 2 / first.n_seeds))
+    variance = 0.0 if first.same_as(second) else 2 / first.n_seeds
+    return Difference(first.loss - second.loss, noise.half_width(variance))
 
 
 def _score(
@@ -201,7 +201,6 @@ def _score(
     lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
     if own and own.result.loss is None:
         regret = low = high = None  # its own best is unknown, so perhaps is the best
-    gap = own.result.loss - best.result.loss if own and own.result.loss is not None and best.result.loss else None
     return ParadigmResult(
         name=proposal.paradigm,
         **proposal.model_dump(exclude={"paradigm", "rung", "horizon"}),
@@ -213,7 +212,7 @@ def _score(
         lr_regret=lr_regret,
         lr_regret_low=lr_low,
         lr_regret_high=lr_high,
-        parametrization_gap=gap,
+        parametrization_gap=_gap(own, best),
         cost_flops=cost,
         cost_fraction=cost / run_flops,
         diverged=diverged,
@@ -221,22 +220,29 @@ def _score(
     )
 
 
+def _gap(own: Oracle | None, best: Oracle) -> float | None:
+    """Nats between the best of a parametrization and the best of all."""
+    if own is None or own.result.loss is None or best.result.loss is None:
+        return None
+    return own.result.loss - best.result.loss
+
+
 def proposal_runs(
     config: RegretConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
     """The validation runs of a proposal by seed: finished or diverged ones."""
-    cell = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
+    asked = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
     return {
         m.seed: m
         for m in measurements
-        if (m.rung, m.horizon, label(m), m.lr) == cell
+        if (m.rung, m.horizon, label(m), m.lr) == asked
         and m.seed in config.validation.seeds
         and m.verdict in ("finished", "diverged")
     }
 
 
 def _interval(
-    loss: float | None, point: Point, oracle: Oracle, n: int, noise: SeedNoise
+    loss: float | None, point: Point, oracle: Oracle, n: int, noise: Noise
 ) -> tuple[float | None, float | None, float | None]:
     """Loss above an oracle, and its interval: of the proposal's mean and, to first order, of the oracle's minimum."""
     if loss is None or oracle.result.loss is None:

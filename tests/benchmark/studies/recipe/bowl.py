@@ -53,6 +53,9 @@ class BowlLab:
     def cost_flops(self, payer: str) -> float:
         return 0.0
 
+    def flops(self, request: Request) -> float:
+        return 0.0
+
     def setting(self, request: Request) -> dict[str, float]:
         old = {name: one.old for name, one in self.config.ingredients.items()}
         values = old | changes_of(request.parametrization) | {LR: request.lr}

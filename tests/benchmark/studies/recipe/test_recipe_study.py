@@ -196,6 +196,9 @@ class Stored:
     def cost_flops(self, payer: str) -> float:
         return 0.0
 
+    def flops(self, request: Request) -> float:
+        return 0.0
+
 
 @pytest.mark.parametrize("after", [1, 30, 90])
 def test_an_interrupted_study_reports_what_it_has_and_goes_on_to_the_same_results(after: int) -> None:

@@ -81,7 +81,7 @@ SP, MUP = 0.0163, 0.0207  # near the best, off the grid
 def test_seed_noise_is_recovered_without_the_seeds_own_effect() -> None:
     runs = measured("sp", [0.001 * 1.01**k for k in range(400)], noise=0.003)
     noise = seed_noise(runs)
-    assert noise.df == 399
+    assert noise.dof == 399
     assert noise.sd == pytest.approx(0.003, rel=0.1)
 
 
@@ -99,7 +99,7 @@ def test_seed_noise_needs_two_seeds_at_two_lrs() -> None:
     assert seed_noise([]) == (None, 0)
     assert seed_noise([run("sp", 0.01, 0, 3.0), run("sp", 0.02, 1, 3.1)]) == (None, 0)
     assert seed_noise([run("sp", 0.01, 0, 3.0), run("sp", 0.01, 1, 3.1)]) == (None, 0)
-    assert seed_noise(SWEEPS).df == 2 * len(GRID) - 1
+    assert seed_noise(SWEEPS).dof == 2 * len(GRID) - 1
 
 
 def test_a_seed_that_suits_one_parametrization_is_noise() -> None:
@@ -129,8 +129,8 @@ def test_an_lr_twice_too_high_costs_what_the_curve_says_and_loses() -> None:
     assert fitting.lr_regret_low < truth < fitting.lr_regret_high
     assert fitting.lr_regret_high - fitting.lr_regret_low < 0.015
     assert target.winner == "mutransfer"
-    assert target.verdict.startswith("mutransfer wins: mutransfer \N{MINUS SIGN} fitting = \N{MINUS SIGN}3")
-    assert target.verdict.endswith("n = 2 seeds")
+    assert target.conclusion.startswith("mutransfer wins: mutransfer \N{MINUS SIGN} fitting = \N{MINUS SIGN}3")
+    assert target.conclusion.endswith("n = 2 seeds")
 
 
 def test_regret_is_the_sum_of_its_parts() -> None:
@@ -149,7 +149,9 @@ def test_identical_proposals_have_no_winner() -> None:
     runs = [*SWEEPS, *measured("sp", [SP], rng_seed=3)]
     target = score(runs, [proposal("fitting", "sp", SP), proposal("mutransfer", "sp", SP)])
     assert target.winner is None
-    assert "no difference outside the seed noise: fitting \N{MINUS SIGN} mutransfer = 0.0 millinats" in target.verdict
+    assert (
+        "no difference outside the seed noise: fitting \N{MINUS SIGN} mutransfer = 0.0 millinats" in target.conclusion
+    )
 
 
 def test_a_diverged_proposal_has_no_loss_and_loses() -> None:
@@ -159,10 +161,10 @@ def test_a_diverged_proposal_has_no_loss_and_loses() -> None:
     fitting = target.paradigms[0]
     assert (fitting.loss, fitting.regret, fitting.lr_regret, fitting.diverged) == (None, None, None, 1)
     assert target.winner == "mutransfer"
-    assert "fitting diverged in 1 of 2 seeds" in target.verdict
+    assert "fitting diverged in 1 of 2 seeds" in target.conclusion
     alone = score([*SWEEPS, *diverged], proposals[:1])
     assert alone.winner is None
-    assert "no proposal finished all its seeds" in alone.verdict
+    assert "no proposal finished all its seeds" in alone.conclusion
 
 
 def test_a_best_at_the_edge_is_used_and_said() -> None:
@@ -171,7 +173,7 @@ def test_a_best_at_the_edge_is_used_and_said() -> None:
     oracle = target.oracle["sp"]
     assert (oracle.status, oracle.lr, oracle.lr_low) == ("edge", GRID[2], None)
     assert oracle.loss == pytest.approx(np.mean([m.loss or 0 for m in runs[:2]]))
-    assert "oracle not bracketed (sp: edge)" in target.verdict
+    assert "oracle not bracketed (sp: edge)" in target.conclusion
     assert target.paradigms[0].regret is not None
 
 

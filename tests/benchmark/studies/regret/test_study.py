@@ -1,20 +1,13 @@
 """The protocol on a simulated lab, where the best LR and loss are known."""
 
+import json
 import math
 from collections.abc import Sequence
 
 import pytest
 
 from lrladder.benchmark.lab.recorder import Recorder
-from lrladder.benchmark.lab.simulated import (
-    FLOOR,
-    SIZE_POWER,
-    SIZE_SCALE,
-    TOKEN_POWER,
-    TOKEN_SCALE,
-    SimulatedLab,
-    TrueLaw,
-)
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw, loss_floor
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import PARADIGMS, competitors
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
@@ -35,7 +28,7 @@ def simulate(config: RegretConfig = CONFIG, **options: float) -> SimulatedLab:
 
 
 def floor(rung: Rung, horizon: int) -> float:
-    return FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
+    return loss_floor(rung.n_active, horizon)
 
 
 class Log(SimulatedLab):
@@ -148,7 +141,7 @@ def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
     assert not results.complete
     assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
-    assert results.targets[0].verdict == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert results.targets[0].conclusion == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
     assert results.trials.diverged > 0
 
 
@@ -280,7 +273,7 @@ def test_modules_that_change_nothing_take_no_win_away() -> None:
     for ours, without in zip(results.targets, plain.targets, strict=True):
         assert ours.paradigms[-1].role_lrs == ()
         assert ours.winner == without.winner
-        assert "mutransfer+modules proposes what another does" in ours.verdict
+        assert "mutransfer+modules proposes what another does" in ours.conclusion
 
 
 def test_results_survive_json() -> None:
@@ -347,3 +340,8 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
         for p in target.paradigms:
             assert p.lr == chosen[target.rung, p.name]
             assert (target.tokens == 1048576) == (p.flags[0] == "continued: its LR was chosen for 262,144 tokens")
+    rungs = {rung["name"]: rung for rung in json.loads(longer.to_json())["rungs"]}
+    for config in data["ladder"]["rungs"]:
+        continued = [1048576] if config["part"] == "target" else []
+        assert rungs[config["name"]]["continued"] == continued
+        assert rungs[config["name"]]["horizons"] == [*sorted(config["horizons"]), *continued]

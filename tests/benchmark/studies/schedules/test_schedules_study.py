@@ -20,8 +20,9 @@ from lrladder.benchmark.studies.schedules.regret import at_lr
 from lrladder.benchmark.studies.schedules.results import SchedulesResults
 from lrladder.benchmark.studies.schedules.study import assemble
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
-from lrladder.paradigms.laws.power import SEQ_LEN, PowerPoint, fit_by_paper, fit_by_regression
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.laws.power import PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.published import POWER_SEQ_LEN
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.reports.schedules.page import render
 
 CONFIG = load_study("power")
@@ -61,7 +62,7 @@ def test_where_powers_law_is_true_it_needs_no_tuning_and_the_others_do() -> None
         assert setting.n_untold == 0 or setting.schedule != "power"
         if setting.schedule == "power":
             assert setting.worst_regret == pytest.approx(0, abs=1e-9)
-            assert setting.a == pytest.approx(0.02 * SEQ_LEN / BATCH * SHORT**0.51)
+            assert setting.a == pytest.approx(0.02 * POWER_SEQ_LEN / BATCH * SHORT**0.51)
         else:
             assert setting.mean_regret is not None
             assert setting.mean_regret > 0.005
@@ -91,7 +92,7 @@ def test_both_fits_recover_the_law() -> None:
     for fit in study(v=-0.4, w=1.0).fits:
         assert fit.b.value == pytest.approx(-0.4, abs=0.01)
         assert fit.w.value == pytest.approx(1.0, abs=0.01)
-        assert fit.a.value == pytest.approx(0.02 * SEQ_LEN / BATCH * SHORT**0.4, rel=0.1)
+        assert fit.a.value == pytest.approx(0.02 * POWER_SEQ_LEN / BATCH * SHORT**0.4, rel=0.1)
 
 
 def test_a_batch_exponent_other_than_one_is_seen_by_the_regression_alone() -> None:
@@ -161,13 +162,13 @@ def test_regret_is_the_parabolas_within_a_step_and_nothing_outside_the_sweep(pla
     assume(abs(place % 1 - 0.5) > 1e-3)  # two equally good runs: which points are fitted hangs on the last bit
     lrs = [0.01 * 2.0**k for k in range(-3, 4)]
     best = 0.01 * 2**place
-    readings = Readings(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
-    found = at_lr(readings, best * 2**at, factor=2)
+    cell = CellLosses(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
+    found = at_lr(cell, best * 2**at, factor=2)
     assert found is not None
     assert found.regret == pytest.approx(CURVATURE * (at * math.log(2)) ** 2, abs=1e-6)
     assert sum(found.loss_weights) == pytest.approx(1, abs=1e-2)
     assert sum(found.regret_weights) == pytest.approx(0, abs=1e-2)
-    assert at_lr(readings, 1.0, factor=2) is None
+    assert at_lr(cell, 1.0, factor=2) is None
 
 
 def test_a_law_of_one_horizon_is_refused() -> None:

@@ -27,7 +27,7 @@ def _milli(nats: float) -> str:
     return f"{1000 * nats:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def judge(
+def conclude(
     paradigms: Sequence[ParadigmResult],
     oracles: Mapping[str, OracleResult],
     difference: Callable[[ParadigmResult, ParadigmResult], Difference],
