@@ -61,6 +61,7 @@ def test_status_says_what_it_said(folder: Path, says: Any) -> None:
 def test_recommend_says_what_it_said(paradigm: str, folder: Path, says: Any) -> None:
     answer = json.loads(says("recommend", folder, "--rung", "t48x4", "--paradigm", paradigm, "--json"))
     said = json.loads((SAID / f"recommend-{paradigm}.json").read_text())
+    assert set(answer["recipe"].pop("lr_ratios").values()) == {1.0}  # then, no role had a ratio of its own
     for one in (answer, said):
         assert "decay" in one["recipe"].pop("schedule")  # in words, which have changed
     assert answer == said
