@@ -3,14 +3,14 @@
 import base64
 import csv
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
 from lrladder.reports import formats
 from lrladder.reports.drawing import paradigm_name
 
@@ -32,21 +32,24 @@ _FILTERS = {
 
 
 def write_page(text: str, folder: Path) -> Path:
-    """Write folder/index.html; a reader sees the old page or the new one, never half of one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write folder/index.html; a reader sees the old page or the new one, never half of one.
+
+    Raises InputError for a page there that is not ours, and where the system refuses.
+    """
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link; a page is not written through it: remove it")
+    make_folder(folder)
     page = folder / "index.html"
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".index-", suffix=".html")
+    require_new_or_own(page, "page", _is_own)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, page)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        write_bytes(page, text.encode(errors="replace"))  # a file name need not be text
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({reason(error)}); choose another folder") from error
     return page
+
+
+def _is_own(head: bytes) -> bool:
+    return b"<title>LR Ladder" in head or b'content="lrladder' in head
 
 
 def environment() -> Environment:

@@ -6,6 +6,13 @@ from lrladder.benchmark.checks.schedule_points import Curve
 from lrladder.reports.drawing import BLUE, style, to_svg
 from lrladder.reports.formats import short
 
+LABEL = "Learning rate against tokens, "
+
+
+def is_own(head: bytes) -> bool:
+    """Whether a file that begins so was drawn here."""
+    return f'<svg role="img" aria-label="{LABEL}'.encode() in head
+
 
 def figure(curve: Curve) -> str:
     """LR against tokens as an SVG file."""
@@ -16,4 +23,4 @@ def figure(curve: Curve) -> str:
         axes.plot([point.tokens for point in curve.points], [point.lr for point in curve.points], color=BLUE, lw=1.4)
         axes.set(xlabel="tokens", ylabel="learning rate", ylim=(0, None))
         axes.xaxis.set_major_formatter(lambda tokens, _: short(tokens))
-        return to_svg(drawn, "schedule", f"Learning rate against tokens, {curve.schedule.kind}")
+        return to_svg(drawn, "schedule", LABEL + curve.schedule.kind)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, require_new_or_own, write_result
 from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
 from lrladder.reports.formats import millinats
@@ -125,11 +126,16 @@ def frame(result: Replay) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*TARGET_COLUMNS, *STRATEGY_COLUMNS])
 
 
+def require_own(folder: Path) -> None:
+    """Raise InputError unless the folder can be written to, and replay.json and replay.csv are ours or absent."""
+    make_folder(folder)
+    require_new_or_own(folder / "replay.json", "--out", lambda head: REPLAY_SCHEMA.encode() in head)
+    header = ",".join((*TARGET_COLUMNS, *STRATEGY_COLUMNS)).encode()
+    require_new_or_own(folder / "replay.csv", "--out", lambda head: head.startswith(header))
+
+
 def write(result: Replay, folder: Path) -> None:
-    """replay.json and replay.csv, written over; nothing else in the folder is touched. Raises InputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "replay.json").write_text(result.to_json(), encoding="utf-8")
-        (folder / "replay.csv").write_text(to_csv(frame(result)), encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({error.strerror}); give a folder") from error
+    """replay.json and replay.csv; nothing else in the folder is touched. Raises InputError."""
+    require_own(folder)
+    write_result(folder / "replay.json", result.to_json(), "--out")
+    write_result(folder / "replay.csv", to_csv(frame(result)), "--out")
