@@ -119,9 +119,7 @@ def require_plain(path: Path) -> None:
 
 
 def _refuse_link(path: Path) -> NoReturn:
-    raise InputError(
-        f"{path} is a link, a folder or a device, not a plain file; remove it, or choose another folder"
-    )
+    raise InputError(f"{path} is a link, a folder or a device, not a plain file; remove it, or choose another folder")
 
 
 def reason(error: Exception) -> str:
