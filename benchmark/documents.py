@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from lrladder.benchmark.reading import parse_json
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,7 +25,7 @@ class Document(Frozen):
     def from_json(cls, text: str) -> Self:
         """Raises ValueError for text that is not a document of this schema."""
         schema = cls.model_fields["schema_"].default
-        data = json.loads(text)
+        data = parse_json(text)
         if not isinstance(data, dict) or data.pop("schema", None) != schema:
             raise ValueError(f"not a {schema} file")
         return cls.model_validate(data)

@@ -2,14 +2,26 @@
 
 import json
 import os
+import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from lrladder.benchmark.errors import InputError
+
 CONFIG_BYTES = 256 * 2**10  # assumption: the largest preset takes 2 KiB
-RESULTS_BYTES = 256 * 2**20  # 100,000 trials at 2 KB a reading
+RESULTS_BYTES = 128 * 2**20  # 100,000 readings at 1 KB, as the presets' take
 LOG_BYTES = 64 * 2**20  # of one trial: 100,000 rows of 600 bytes
 HEAD_BYTES = 4096
+MAX_WHY = 200  # characters
+MAX_INT = 2**63  # what fits 64 bits
+# C0 but for tab and line feed, DEL, C1, and marks that turn the direction of text: a terminal obeys them
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ESCAPED = re.compile(r"\\u(?:00[01789]|20[26])|\\[bfr]", re.IGNORECASE)  # how JSON may write them
 
 
 class TooLarge(ValueError):
@@ -45,8 +57,59 @@ def read_head(path: Path) -> bytes:
 
 
 def parse_json(text: str) -> Any:
-    """Raises ValueError for what is not JSON, brackets nested without end included."""
+    """Raises ValueError for what is not JSON, or is nested without end, or has integers beyond 64 bits.
+
+    Control characters in strings are escaped, so that nothing read here can command a terminal.
+    """
     try:
-        return json.loads(text)
+        data = json.loads(text, parse_int=_int)
+        return _printable(data) if _CONTROL.search(text) or _ESCAPED.search(text) else data
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def _int(digits: str) -> int:
+    if len(digits) > 20 or abs(value := int(digits)) > MAX_INT:
+        raise ValueError(f"integer {digits[:20]}... does not fit 64 bits")
+    return value
+
+
+def _printable(data: Any) -> Any:
+    if isinstance(data, str):
+        return printable(data)
+    if isinstance(data, list):
+        return [_printable(value) for value in data]
+    if isinstance(data, dict):
+        return {printable(key): _printable(value) for key, value in data.items()}
+    return data
+
+
+def printable(text: str) -> str:
+    """Text with control characters written as Python escapes them."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def why(error: Exception) -> str:
+    """One short line on what was wrong with a file."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:MAX_WHY]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:MAX_WHY]
+
+
+@contextmanager
+def understood(place: Path) -> Iterator[None]:
+    """Raise InputError in place of whatever goes wrong with well-formed results whose values make no sense.
+
+    A stranger's file may hold any: what each would break is not known beforehand, and one must not cost the others.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{place} holds results that cannot be used ({type(error).__name__}: {why(error)}); make them again"
+        ) from error

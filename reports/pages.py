@@ -7,6 +7,7 @@ from typing import Any
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs import fit_results, replay
 from lrladder.benchmark.own_runs.fit_file import load_fit
+from lrladder.benchmark.reading import understood
 from lrladder.benchmark.studies.drift.kind import DRIFT
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
@@ -56,7 +57,8 @@ def _schema(folder: Path) -> str:
 def held(folder: Path) -> Held:
     """Raises InputError with one line for a folder that holds nothing of ours, or something damaged."""
     page = page_of(folder)
-    return page.held(page.load(folder))
+    with understood(folder):
+        return page.held(page.load(folder))
 
 
 def rewrite(folder: Path) -> Path:
@@ -64,4 +66,5 @@ def rewrite(folder: Path) -> Path:
     page = page_of(folder)
     if page.write is None:
         raise InputError(f"{folder} holds a replay, which has a table and no page: see replay.csv")
-    return page.write(page.load(folder), folder / "report")
+    with understood(folder):
+        return page.write(page.load(folder), folder / "report")

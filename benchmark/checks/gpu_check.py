@@ -16,6 +16,7 @@ from rich.table import Table
 from lrladder.benchmark.environment import gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
 PRESET = "gpu"
@@ -159,7 +160,11 @@ def _last(log: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path, CONFIG_BYTES))
     except (OSError, ValueError):
         return {}
-    return found
+    return {name: row for name, row in found.items() if _is_row(row)} if isinstance(found, dict) else {}
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("seconds"), int | float) and {"ok", "found"} <= row.keys()

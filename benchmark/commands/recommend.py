@@ -7,6 +7,7 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Folder, as_one, finite
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import understood
 
 app = typer.Typer()
 
@@ -59,7 +60,9 @@ def recommend(options: Options) -> None:
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
-    print(_by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options))
+    with understood(options.folder):
+        text = _by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options)
+    print(text)
 
 
 def _by_fit(options: Options) -> str:

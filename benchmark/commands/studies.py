@@ -10,6 +10,7 @@ import typer
 from lrladder.benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
+from lrladder.benchmark.reading import understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 
 if TYPE_CHECKING:
@@ -152,9 +153,11 @@ def compare(
         owned_page.require_own(out, compare_page.COMMAND)
     comparison = side_by_side.load(folders)
     console = make_console()
-    compare_page.show(comparison, console)
-    if out:
-        console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+    with understood(Path(", ".join(map(str, folders)))):
+        compare_page.show(comparison, console)
+        page = compare_page.write(comparison, out) if out else None
+    if page:
+        console.print(f"Page: {page}", soft_wrap=True, markup=False)
 
 
 @app.command()

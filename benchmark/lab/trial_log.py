@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
 from lrladder.paradigms.lab import Measurement
 
 
@@ -44,9 +43,15 @@ class LogState(NamedTuple):
 def read_state(path: Path) -> LogState | None:
     """None without a readable specification. A torn line, as a kill leaves it, is passed over."""
     state: LogState | None = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        lines = read_bytes(path, LOG_BYTES).decode("utf-8", errors="replace").split("\n")
+    except ValueError:  # no plain file, or larger than a log can be
+        return None
+    for line in lines:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
+            if not isinstance(row, dict):
+                continue
             if "trial" in row:
                 known = () if state is None else state.measurements
                 state = LogState(Trial.model_validate_json(json.dumps(row["trial"])), known)
@@ -54,12 +59,13 @@ def read_state(path: Path) -> LogState | None:
                 continue
             elif "measurements" in row:
                 found = tuple(Measurement.model_validate(m) for m in row["measurements"])
-                state = state._replace(measurements=found)
+                if all(m.trial_id == state.trial.id for m in found):
+                    state = state._replace(measurements=found)
             elif "fault" in row:
                 state = state._replace(fault=str(row["fault"]))
             elif "step" in row:
                 state = state._replace(last=row)
-        except (json.JSONDecodeError, TypeError, ValidationError):
+        except (TypeError, ValueError):
             continue
     return state
 

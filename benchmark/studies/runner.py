@@ -14,6 +14,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.store import lock
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
@@ -94,7 +95,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:
     with suppress(OSError, ValueError):
-        return model.from_json((out / "results.json").read_text(encoding="utf-8")).complete
+        return model.from_json(read_text(out / "results.json", RESULTS_BYTES)).complete
     return False
 
 

@@ -1,6 +1,5 @@
 """What a replay says of each strategy over all targets, for the terminal and for CSV."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, require_new_or_own, write_result
 from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.reports.formats import millinats
 from lrladder.reports.html import to_csv
 from lrladder.reports.results_page import Held, in_a_line
@@ -47,12 +47,10 @@ def load(folder: Path) -> Replay:
     """What `lrladder replay --out` wrote. Raises InputError."""
     path = folder / "replay.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.pop("schema", None) != REPLAY_SCHEMA:
-            raise ValueError(f"not a {REPLAY_SCHEMA} file")
-        return Replay.model_validate(data)
+        return Replay.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder replay RUNS.csv --out {folder}` again") from error
+        again = f"run `lrladder replay RUNS.csv --out {folder}` again"
+        raise InputError(f"{path} cannot be read ({why(error)}); {again}") from error
 
 
 def held(result: Replay) -> Held:
@@ -108,7 +106,7 @@ def _cells(row: Summary) -> tuple[str, ...]:
     covered = f"{row.covered} of {row.intervals}" if row.intervals else "-"
     if not row.n:
         return row.name, counted, "-", "-", "-", f"{row.cost:.2f}", covered
-    median = f"{MILLI * row.median:.2f} \\[{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
+    median = f"{MILLI * row.median:.2f} [{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
     return row.name, counted, median, f"{MILLI * row.p90:.2f}", f"{MILLI * row.worst:.2f}", f"{row.cost:.2f}", covered
 
 
