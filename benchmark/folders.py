@@ -31,7 +31,12 @@ def make_inner(folder: Path) -> None:
     """Make a folder inside a study's. Raises InputError where a link or a file of that name stands instead."""
     with suppress(FileExistsError):
         folder.mkdir(exist_ok=True)
-    if folder.is_symlink() or not folder.is_dir():
+    require_inner(folder)
+
+
+def require_inner(folder: Path) -> None:
+    """Raise InputError where a link or a file stands in the place of a study's inner folder; it may be absent."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder} is a link or a file, where a folder of the study must be; remove it")
 
 
@@ -43,8 +48,9 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """As `write_text`. A link in the place of `path` is replaced, not followed."""
     temporary = path.with_name(_temporary_name())
+    file = temporary.open("xb")  # x: fails on whatever is there, so nothing is written through a link
     try:
-        with temporary.open("xb") as file:  # x: fails on whatever is there, so nothing is written through a link
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

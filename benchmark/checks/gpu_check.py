@@ -15,7 +15,7 @@ from rich.table import Table
 
 from lrladder.benchmark.environment import gpu_names
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.folders import make_folder, open_plain, write_text
 from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
@@ -95,7 +95,7 @@ def run_steps(todo: Sequence[Step], out: Path, console: Console, *, minutes: flo
 def _run(step: Step, out: Path, *, seconds: float) -> dict[str, Any]:
     began = time.monotonic()
     log = out / f"{step.name}.log"
-    with log.open("w", encoding="utf-8") as file:
+    with os.fdopen(open_plain(log, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
         env = os.environ | {"COLUMNS": "120"}
         process = subprocess.Popen(step.command, stdout=file, stderr=file, env=env, cwd=CHECKOUT)
         try:

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import open_plain, require_plain
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import read_log
 from lrladder.paradigms.lab import Measurement
 
 VERSION = "3"
+FILES = ("store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal")  # that SQLite opens
 TABLES = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (id TEXT PRIMARY KEY, spec TEXT NOT NULL);
@@ -27,6 +29,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        for name in FILES:
+            require_plain(folder / name)
         self._db = sqlite3.connect(folder / "store.sqlite")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(TABLES)
@@ -111,7 +115,7 @@ class Store:
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Hold a study folder. Raises InputError while another process does; a killed holder frees it."""
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    with os.fdopen(open_plain(folder / ".lock", os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,10 +1,12 @@
 """The append-only log of each trial, one JSON object a line: the store can be rebuilt from them."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
 from lrladder.paradigms.lab import Measurement
@@ -14,8 +16,9 @@ class TrialLog:
     """The append-only jsonl of one trial: its specification, rows while it trains, its measurements."""
 
     def __init__(self, folder: Path, trial: Trial) -> None:
-        (folder / "trials").mkdir(exist_ok=True)
-        self._file = (folder / "trials" / f"{trial.id}.jsonl").open("a", encoding="utf-8")
+        make_inner(folder / "trials")
+        descriptor = open_plain(folder / "trials" / f"{trial.id}.jsonl", os.O_WRONLY | os.O_APPEND)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
         self.write({"trial": trial.model_dump(mode="json")})
 
     def write(self, row: dict[str, object]) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_bytes, gpu_names
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import cache_folder, make_folder, write_text
+from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store, lock
@@ -30,6 +30,7 @@ from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import Measurement
 
+INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study makes in its own
 PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
 
 
@@ -88,6 +89,8 @@ def open_session(
     make_folder(out)
     console = make_console()
     with lock(out):
+        for name in INNER:
+            require_inner(out / name)
         console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
         corpus.require(study.longest_horizon)
