@@ -6,17 +6,15 @@ the trial's LR is the power law's value there and can be compared with the best 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from lrladder.paradigms.published import DECAY_FRACTION, POWER_D
+
 Kind = Literal["constant", "linear", "cosine", "wsd", "power"]
 DecayShape = Literal["linear", "sqrt", "exponential"]
-
-POWER_A = 4.0  # per sequence of 4,096 tokens in the batch; recommended in arXiv 2408.13359 section 4
-POWER_B = -0.51  # the same, and eq. 5
-POWER_LR_MAX = 0.02  # the same
-POWER_SEQ_LEN = 4096  # tokens of a sequence there
 
 
 class Reference(NamedTuple):
@@ -36,10 +34,10 @@ class ScheduleConfig(BaseModel):
 
     kind: Kind = "wsd"
     warmup_tokens: PositiveInt
-    decay_fraction: float = Field(0.2, gt=0, lt=1)  # arXiv 2405.18392: about 20% saturates the gain
+    decay_fraction: float = Field(DECAY_FRACTION, gt=0, lt=1)
     decay: DecayShape = "linear"  # of wsd and power
     decay_to: float = Field(0.0, ge=0, lt=1)  # of the LR before the decay; arXiv 2502.15938: zero is best
-    exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_B
+    exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_D
     cap: float = Field(
         4.0, ge=1
     )  # lr_max over the trial's LR; the paper's is 1.1 to 6.4 of it at batch 1,024, 32B to 1T
@@ -75,6 +73,11 @@ class ScheduleConfig(BaseModel):
         if self.kind not in ("wsd", "power"):
             return horizon
         return int(horizon * (1 - self.decay_fraction)) // batch_tokens * batch_tokens
+
+    def run_tokens(self, horizons: Sequence[int], batch_tokens: int) -> int:
+        """Tokens that one run to all of `horizons` trains on: the trunk to the last branch point, and each decay."""
+        starts = [self.decay_start(horizon, batch_tokens) for horizon in horizons]
+        return max(starts) + sum(horizons) - sum(starts)
 
 
 def factor(schedule: ScheduleConfig, tokens: int, *, batch_tokens: int, horizon: int, at: Reference) -> float:

@@ -1,17 +1,26 @@
 """A schedule, drawn."""
 
+from pathlib import Path
+
 from matplotlib.figure import Figure
 
 from lrladder.benchmark.checks.schedule_points import Curve
+from lrladder.benchmark.folders import require_new_or_own, write_result
 from lrladder.reports.drawing import BLUE, style, to_svg
 from lrladder.reports.formats import short
 
 LABEL = "Learning rate against tokens, "
 
 
-def is_own(head: bytes) -> bool:
-    """Whether a file that begins so was drawn here."""
-    return f'<svg role="img" aria-label="{LABEL}'.encode() in head
+def require_own(path: Path) -> None:
+    """Raise InputError unless the drawing can be written there: a new file, or one that was drawn here before."""
+    head = f'<svg role="img" aria-label="{LABEL}'.encode()
+    require_new_or_own(path, "--out", lambda there: head in there)
+
+
+def write(curve: Curve, path: Path) -> None:
+    """Raises InputError where the system refuses."""
+    write_result(path, figure(curve), "--out")
 
 
 def figure(curve: Curve) -> str:

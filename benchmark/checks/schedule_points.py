@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.schedules import POWER_SEQ_LEN, Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.paradigms.published import POWER_SEQ_LEN
 
 
 class Point(NamedTuple):

@@ -8,8 +8,9 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, DecayShape, Kind
+from lrladder.benchmark.schedules import DecayShape, Kind
 from lrladder.benchmark.studies.regret.config import load_config
+from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER_LR_MAX
 
 app = typer.Typer()
 
@@ -46,11 +47,11 @@ def schedule(
     batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
-    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = 0.2,
+    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = DECAY_FRACTION,
     decay: Annotated[DecayShape, typer.Option(help="its shape; wsd and power")] = "linear",
     decay_to: Annotated[float, typer.Option(help="what is left of the LR at the end, as a part")] = 0.0,
     a: Annotated[float, typer.Option(callback=finite, help="power: per sequence of 4,096 tokens a batch")] = POWER_A,
-    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_B,
+    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_D,
     lr_max: Annotated[float, typer.Option(callback=finite, help="power: its cap")] = POWER_LR_MAX,
     points: Annotated[int, typer.Option(min=2, max=100_000)] = 200,
     out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
@@ -58,11 +59,10 @@ def schedule(
 ) -> None:
     """The LR at every token of a run under a schedule: points, and a drawing."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
-    from lrladder.benchmark.folders import require_new_or_own, write_result
-    from lrladder.reports.schedule_figure import figure, is_own
+    from lrladder.reports.schedule_figure import require_own, write
 
     if out:
-        require_new_or_own(out, "--out", is_own)
+        require_own(out)
 
     curve = draw(
         kind,
@@ -77,7 +77,7 @@ def schedule(
         decay_to=decay_to,
     )
     if out:
-        write_result(out, figure(curve), "--out")
+        write(curve, out)
     if as_json:
         print(json.dumps(curve.to_dict()))
     else:

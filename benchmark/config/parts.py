@@ -10,8 +10,8 @@ from pydantic import (
     PositiveInt,
 )
 
-from lrladder.benchmark.schedules import POWER_B
 from lrladder.models.roles import Role
+from lrladder.paradigms.published import POWER_D
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
 
@@ -75,5 +75,5 @@ class RoleSearchConfig(Strict):
 class PowerConfig(Strict):
     """muTransfer under the Power schedule: the proxy's best LR sets its amplitude; nothing else is tuned."""
 
-    exponent: float = Field(POWER_B, ge=-2, le=0)  # of tokens
+    exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
     cap: float = Field(4.0, ge=1)  # of the LR over the proxy's best; see ScheduleConfig

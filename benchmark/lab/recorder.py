@@ -21,6 +21,9 @@ class Recorder:
     def cost_flops(self, payer: str) -> float:
         return self._lab.cost_flops(payer)
 
+    def flops(self, request: Request) -> float:
+        return self._lab.flops(request)
+
     @property
     def measurements(self) -> list[Measurement]:
         """All so far, in the order in which they came."""

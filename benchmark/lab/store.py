@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import open_plain, require_plain
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import read_log
-from lrladder.paradigms.lab import Measurement
 
 VERSION = "3"
 FILES = ("store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal")  # that SQLite opens
@@ -80,20 +80,20 @@ class Store:
         with self._db:
             self._db.execute("UPDATE study SET value = ? WHERE key = 'config'", (config_digest,))
 
-    def get(self, trial: Trial) -> list[Measurement] | None:
+    def get(self, trial: Trial) -> list[TrialMeasurement] | None:
         """Measurements of a trial by horizon, or None if it has to be trained."""
         rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial.id,))
-        found = [Measurement.model_validate_json(data) for (data,) in rows]
+        found = [TrialMeasurement.model_validate_json(data) for (data,) in rows]
         return found if [m.horizon for m in found] == list(trial.horizons) else None
 
-    def all(self) -> list[tuple[Trial, list[Measurement]]]:
+    def all(self) -> list[tuple[Trial, list[TrialMeasurement]]]:
         """Every trial with what it gave, in the order of their ids."""
         trials = [
             Trial.model_validate_json(spec) for (spec,) in self._db.execute("SELECT spec FROM trials ORDER BY id")
         ]
         return [(trial, found) for trial in trials if (found := self.get(trial)) is not None]
 
-    def put(self, trial: Trial, measurements: Iterable[Measurement]) -> None:
+    def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
         """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""
         rows = [(trial.id, m.horizon, m.model_dump_json()) for m in measurements]
         with self._db:

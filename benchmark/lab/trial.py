@@ -52,12 +52,12 @@ class Trial(BaseModel):
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on in all: the trunk to the last branch point, and each horizon's decay."""
-        trunk = max(branch_point(horizon, self) for horizon in self.horizons)
-        return trunk + sum(horizon - branch_point(horizon, self) for horizon in self.horizons)
+        """Tokens trained on in all."""
+        return self.schedule.run_tokens(self.horizons, self.batch_tokens)
 
     @property
     def flops(self) -> float:
+        """Planned training FLOPs: what a plan counts, a lab charges and a search budgets."""
         return float(self.shape.flops_per_token * self.tokens)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lrladder.benchmark.folders import make_inner, open_plain
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
-from lrladder.paradigms.lab import Measurement
 
 
 class TrialLog:
@@ -25,7 +25,7 @@ class TrialLog:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
-    def finish(self, measurements: Iterable[Measurement]) -> None:
+    def finish(self, measurements: Iterable[TrialMeasurement]) -> None:
         self.write({"measurements": [m.model_dump(mode="json") for m in measurements]})
         self._file.close()
 
@@ -38,7 +38,7 @@ class LogState(NamedTuple):
     """What a trial's log says. Without measurements: the `fault` of its last attempt, or how far one has come."""
 
     trial: Trial
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[TrialMeasurement, ...] = ()
     fault: str | None = None
     last: dict[str, Any] | None = None  # row of a training step
 
@@ -61,7 +61,7 @@ def read_state(path: Path) -> LogState | None:
             elif state is None:
                 continue
             elif "measurements" in row:
-                found = tuple(Measurement.model_validate(m) for m in row["measurements"])
+                found = tuple(TrialMeasurement.model_validate(m) for m in row["measurements"])
                 if all(m.trial_id == state.trial.id for m in found):
                     state = state._replace(measurements=found)
             elif "fault" in row:
@@ -73,7 +73,7 @@ def read_state(path: Path) -> LogState | None:
     return state
 
 
-def read_log(path: Path) -> tuple[Trial, list[Measurement]] | None:
+def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:
     """The trial and measurements of a complete log."""
     state = read_state(path)
     return (state.trial, list(state.measurements)) if state is not None and state.measurements else None

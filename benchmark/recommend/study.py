@@ -19,8 +19,9 @@ from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import ParametrizationName, Rung
-from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
+from lrladder.paradigms.mutransfer.roles import RoleLrsFound
 from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
@@ -73,7 +74,7 @@ class _Bare(NamedTuple):
 
     @property
     def flops_per_token(self) -> int:
-        return 6 * self.n_active
+        return FLOPS_PER_PARAMETER * self.n_active
 
 
 class _Setup(NamedTuple):
@@ -194,12 +195,12 @@ def _propose(results: RegretResults, config: RegretConfig, name: ParadigmName, r
             return fitting.propose(rung, tokens)
         makers = {"mutransfer": make_mutransfer, "mutransfer+power": make_power, "mutransfer+modules": make_modules}
         mutransfer = makers[name](config)
-        proxy = config.rungs.rung(mutransfer.proxy_name)
-        searched = {(proxy.name, h) for h in searched_horizons(mutransfer.horizon_rule, proxy.horizons)}
+        proxy = config.rungs.rung(mutransfer.settings.proxy)
+        searched = {(proxy.name, h) for h in mutransfer.searched_horizons(proxy)}
         curves = _curves(results, config, mutransfer.parametrization)
         mutransfer.learn(proxy, {cell: curve for cell, curve in curves.items() if cell in searched})
         if name == "mutransfer+modules":
-            mutransfer.role_lrs = _role_lrs(results)
+            mutransfer.roles = RoleLrsFound(_role_lrs(results), ())
         return mutransfer.propose(rung, tokens)
     except NoProposal as error:
         raise InputError(f"{results.preset}: {error}; `lrladder status` says what is missing") from error

@@ -17,6 +17,7 @@ from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_by
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.trained import TrainedLab
@@ -28,7 +29,6 @@ from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
-from lrladder.paradigms.lab import Measurement
 
 INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study makes in its own
 PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
@@ -108,7 +108,7 @@ def write_config(study: StudyConfig, out: Path) -> None:
 
 def start_worker(
     corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """In a worker: import the training stack and open the corpus once; returns what trains one trial.
 
     Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
@@ -127,7 +127,7 @@ def start_worker(
         partial(compiling.prepare, cache_folder() / "compiled", device)
     )  # asked only where it pays
 
-    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
+    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
         compiled = compiling.pays(trial, device) and compiles()
         try:
             return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)

@@ -63,7 +63,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
     """All that a folder's store holds, under the names that the study has for it."""
     return [
-        label.put_on(measurement)
+        measurement.labelled(label)
         for trial, measurements in Store.reopen(folder).all()
         for label in labels_of(trial, config, kind.parametrizations(config))
         for measurement in measurements

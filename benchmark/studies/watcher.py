@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.measurement import Label
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.lab.trial_log import LogState, read_state
 from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_text, why
@@ -76,7 +77,7 @@ class Watcher:
         self._config: int | None = None  # when it was written, ns
         self._runs: tuple[int, int] | None = None
         self._done: dict[Path, LogState] = {}
-        self._labels: dict[str, list[tuple[str, str]]] = {}
+        self._labels: dict[str, list[Label]] = {}
         if not any((folder / name).exists() for name in ("results.json", "config.yaml", ".lock")):
             raise InputError(
                 f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first"
@@ -94,8 +95,10 @@ class Watcher:
             if path in states and _is_under_way(states[path]) and started is not None and changed >= started
         ]
         results, written = _results(self._folder)
-        measured = [m for state in states.values() for m in self._labelled(state)] or _measured(results, self._folder)
-        counts = count_trials(measured)
+        trained = [m for state in states.values() for m in state.measurements]
+        simulated = [] if trained else _measured(results, self._folder)
+        measured = [m for state in states.values() for m in self._labelled(state)] or simulated
+        counts = count_trials(trained or simulated)
         failed = sum(state.fault is not None and not state.measurements for state in states.values())
         complete = started is None and results.complete and self._is_of_config(results, written)
         latest = max((changed for changed, _ in logs.values()), default=0)
@@ -133,22 +136,21 @@ class Watcher:
             found[path] = (path.stat().st_mtime_ns, state)
         return found
 
-    def _names(self, state: LogState) -> list[tuple[str, str]]:
-        """Rung and parametrization by which the study knows a trial; trials of an earlier config have none."""
+    def _names(self, state: LogState) -> list[Label]:
+        """By which the study knows a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
-            found = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
-            self._labels[key] = [(label.rung, label.parametrization) for label in found]
+            self._labels[key] = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
         return self._labels.get(key, [])
 
     def _labelled(self, state: LogState) -> Iterable[Measurement]:
-        for rung, parametrization in self._names(state) or [("", "")]:
+        for label in self._names(state):
             for m in state.measurements:
-                yield m.model_copy(update={"rung": rung, "parametrization": parametrization})
+                yield m.labelled(label)
 
     def _running(self, state: LogState) -> Running:
         trial, last = state.trial, state.last or {}
-        names = [f"{rung} {parametrization}" for rung, parametrization in self._names(state)]
+        names = [str(label) for label in self._names(state)]
         return Running(
             trial_id=trial.id,
             label=names[0] if names else f"width {trial.shape.width}, depth {trial.shape.depth}",
@@ -182,7 +184,7 @@ def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> 
     """
     sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
     for m in measured:
-        if m.loss is not None and m.rung:
+        if m.loss is not None:
             place = sweeps.setdefault((m.rung, m.parametrization), {})
             place.setdefault((m.horizon, recipes.get(m.trial_id)), []).append(m)
     return tuple(_best(max(found.values(), key=lambda runs: (runs[0].horizon, len(runs)))) for found in sweeps.values())

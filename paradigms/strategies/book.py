@@ -19,7 +19,6 @@ class GridSpec(NamedTuple):
     lr_guess: float = 0.01
     factor: float = 2.0
     seeds: tuple[int, ...] = (0, 1, 2)
-    decay_fraction: float = 0.2  # of a horizon, run for each that shares a trunk; the study's default
 
 
 class Block(NamedTuple):
@@ -29,6 +28,11 @@ class Block(NamedTuple):
     lrs: tuple[float, ...]
     horizons: tuple[int, ...]
     seed: int
+
+    @property
+    def requests(self) -> list[Request]:
+        """One for each LR."""
+        return [Request(self.rung, "sp", lr, self.seed, self.horizons) for lr in self.lrs]
 
 
 class Book:
@@ -52,10 +56,8 @@ class Book:
         return float(self.rungs[cell[0]].flops_per_token * cell[1])
 
     def cost(self, block: Block) -> float:
-        """Planned FLOPs: a trunk to the last branch point, and each horizon's decay, for every LR."""
-        fraction = self.grid.decay_fraction
-        tokens = (1 - fraction) * max(block.horizons) + fraction * sum(block.horizons)
-        return len(block.lrs) * self.rungs[block.rung].flops_per_token * tokens
+        """Planned FLOPs, as the lab will charge them."""
+        return math.fsum(self.lab.flops(request) for request in block.requests)
 
     def ask(self, blocks: Iterable[Block], *, budget: float = math.inf) -> bool:
         """Measure, cheapest first, the blocks that `budget` allows, in one call; whether there were any."""
@@ -65,7 +67,7 @@ class Book:
             if spent + self.cost(block) <= budget * (1 + ROUNDING):
                 spent += self.cost(block)
                 allowed.append(block)
-        requests = [Request(b.rung, "sp", lr, b.seed, b.horizons) for b in allowed for lr in b.lrs]
+        requests = [request for block in allowed for request in block.requests]
         self._asked |= {((r.rung, horizon), r.lr, r.seed) for r in requests for horizon in r.horizons}
         for run in self.lab.measure(requests, payer=self.payer) if requests else []:
             for measurement in run:

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 
 from lrladder.paradigms.laws.horizon import HorizonLaw, fit_horizons
 from lrladder.paradigms.strategies.book import OPENING, Book
-from lrladder.paradigms.sweep.bracket import Cell, pooled_noise
+from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 MIN_HORIZONS = 3  # of one size and batch; two leave gamma to its prior
 
 
 def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell]) -> dict[Cell, Curve]:
     """Bracketed curves of predicted losses, of those of `cells` of one size that the law of its horizons reaches."""
-    noise = pooled_noise(curves.values())
+    noise = pooled_noise(curves.values()).shared
     found: dict[Cell, Curve] = {}
     for batch in {book.rungs[cell[0]].batch_tokens for cell in cells}:
         same = [cell for cell in cells if book.rungs[cell[0]].batch_tokens == batch]

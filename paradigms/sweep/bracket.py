@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 Cell = tuple[str, int]  # rung name, horizon in tokens
 
 MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
-MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
 
 
 @dataclass
@@ -42,13 +42,6 @@ def collect(measurements: Iterable[Measurement]) -> dict[Cell, Readings]:
     for measurement in measurements:
         cells.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
     return cells
-
-
-def pooled_noise(curves: Iterable[Curve]) -> float | None:
-    """Sd of one loss from the residuals of all curves, nats; None where they leave too few degrees of freedom."""
-    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
-    dof = sum(dof for _, dof in known)
-    return math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof) if dof >= MIN_POOLED_DOF else None
 
 
 def search_brackets(
@@ -91,7 +84,7 @@ def search_brackets(
         if extension < spec.max_extensions:
             todo = {rung: _extend(grids[rung], [readings[rung, h] for h in cells[rung]]) for rung in cells}
     curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
-    noise = pooled_noise(curves.values())
+    noise = pooled_noise(curves.values()).shared
     return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Status = Literal["interior", "edge", "flat", "few"]
+from lrladder.paradigms.published import STEP_LAW_NOISE
+from lrladder.paradigms.sweep.status import Status
+
 Side = Literal["low", "high"]
 Array = NDArray[np.float64]
 
@@ -21,7 +23,7 @@ Array = NDArray[np.float64]
 # unless its rise per (ln lr)^2 is over twice that of the steeper neighbour, which an exact parabola never exceeds.
 WINDOW_LRS = 2
 STEEPER = 2.0
-ASSUMED_NOISE = 0.003  # nats; assumption, used when nothing measures it: local noise of Step Law (arXiv 2503.04715)
+ASSUMED_NOISE = STEP_LAW_NOISE  # nats; assumption, used when nothing measures it
 NOISE_SHARE = 0.0012  # of the loss: the same where losses may be in any unit; Step Law's are about 2.5 nats
 OUTLIER = 6.0  # sds of a known noise that an LR may be off the parabola of the others; assumption
 AGREES = 2.0  # sds of a known noise within which the others are a parabola; assumption
@@ -120,12 +122,17 @@ def fit_curve(
     side = open_side(data)
     if len(data.finished) < 3 or side is not None:
         return Curve("few" if len(data.finished) < 3 else "edge", total, edge=side)
-    level_of_loss = float(np.abs(data.means).min())
-    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * level_of_loss))
+    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * float(np.abs(data.means).min())))
     if bad is not None:
         rest = [(lr, loss) for lr, loss in zip(lrs, losses, strict=True) if lr != bad]
         curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise)
         return replace(curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others: left out", *curve.flags))
+    return _fit_bracketed(data, level=level, noise=noise)
+
+
+def _fit_bracketed(data: Sweep, *, level: float, noise: float | None) -> Curve:
+    """Of a sweep whose best LR has worse ones on both sides, no run of it left out."""
+    level_of_loss = float(np.abs(data.means).min())
     fit = _fit_best(data)
     dof = fit.n - 3
     residual = math.sqrt(fit.rss / dof) if dof else None
@@ -136,7 +143,7 @@ def fit_curve(
     if _is_flat(fit, max(known, ROUNDING * level_of_loss)):
         return Curve("flat", fit.n, residual_sd=residual, dof=dof)
     if not swept[0] < fit.vertex < swept[1]:
-        side = "low" if fit.vertex <= swept[0] else "high"
+        side: Side = "low" if fit.vertex <= swept[0] else "high"
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
     if residual is None and noise is None:

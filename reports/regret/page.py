@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.results import SIMULATED
+from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
 from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures
@@ -29,7 +30,7 @@ SECTIONS = (
     ("reproduce", "Reproduce"),
 )
 CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", "mutransfer+modules": "p-modules"}
-PUBLISHED_LAW = {"u": 0.2219, "v": 0.3509, "source": "arXiv 2601.05049"}
+PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
     "edge": "edge of grid: the best LR may lie outside",
@@ -40,16 +41,6 @@ ORACLE_STATUS = {
 
 def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
-    drawn = {
-        "bowls": bowls.loss_against_lr(results),
-        "law": figures.law_with_points(results),
-        "transfer": figures.best_lr_over_size(results),
-        "cost": figures.regret_against_cost(results),
-        "stability": health_figures.stability(results),
-        "depth": health_figures.by_depth_and_role(results),
-        "features": health_figures.features(results),
-        "modules": module_figures.role_effects(results),
-    }
     trials = analysis.measurements(results).astype(object).to_dict("records")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
@@ -58,7 +49,7 @@ def render(results: RegretResults) -> str:
         .render(
             results=results,
             sections=SECTIONS,
-            figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
+            figures=_figures(results),
             readings=_readings(results),
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
@@ -80,6 +71,21 @@ def render(results: RegretResults) -> str:
             script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
+
+
+def _figures(results: RegretResults) -> dict[str, Markup | None]:
+    """Each drawn as SVG; None where there is nothing to show."""
+    drawn = {
+        "bowls": bowls.loss_against_lr(results),
+        "law": figures.law_with_points(results),
+        "transfer": figures.best_lr_over_size(results),
+        "cost": figures.regret_against_cost(results),
+        "stability": health_figures.stability(results),
+        "depth": health_figures.by_depth_and_role(results),
+        "features": health_figures.features(results),
+        "modules": module_figures.role_effects(results),
+    }
+    return {name: Markup(svg) if svg else None for name, svg in drawn.items()}  # our own drawing
 
 
 def _readings(results: RegretResults) -> dict[str, object]:

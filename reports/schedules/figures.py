@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES
 from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, SchedulesResults
-from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B, SEQ_LEN
+from lrladder.paradigms.published import POWER_A_FITTED, POWER_D, POWER_SEQ_LEN
 from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, power_axis, style, to_svg
 from lrladder.reports.formats import short
 
@@ -34,7 +34,7 @@ def best_lrs(results: SchedulesResults, family: str) -> str | None:
         _best(right, found, per_batch=True)
         _laws(right, found, [fit for fit in results.fits if fit.family == family])
         left.set_title("best learning rate of WSD", loc="left", color=INK)
-        right.set_title(f"divided by the batch in sequences of {SEQ_LEN:,} tokens", loc="left", color=INK)
+        right.set_title(f"divided by the batch in sequences of {POWER_SEQ_LEN:,} tokens", loc="left", color=INK)
         for panel in (left, right):
             panel.legend(loc="best", frameon=False, fontsize=7, ncols=2, handlelength=1.2)
         return to_svg(figure, f"best-{family}", f"Best learning rate of WSD against tokens, {family} models")
@@ -47,7 +47,7 @@ def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
         for batch in batches:
             line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
             if line:
-                unit = batch / SEQ_LEN if per_batch else 1.0
+                unit = batch / POWER_SEQ_LEN if per_batch else 1.0
                 y = [math.log2(c.lr_best / unit) for c in line if c.lr_best]
                 bars = [
                     [math.log2((c.lr_best or 1) / (c.lr_low or c.lr_best or 1)) for c in line],
@@ -73,10 +73,10 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
         if fit.by == "paper":
             label = f"fit, a {fit.a.value:.3g}, b {fit.b.value:.2f}"
             panel.plot(np.log2(tokens), np.log2(fit.a.value * tokens**fit.b.value), color=INK, lw=1.3, label=label)
-    published = np.log2(PUBLISHED_A * tokens**PUBLISHED_B)
+    published = np.log2(POWER_A_FITTED * tokens**POWER_D)
     low, high = panel.get_ylim()
     if published.max() > low - 4 and published.min() < high + 4:
-        label = f"published, a {PUBLISHED_A}, b {PUBLISHED_B}"
+        label = f"published, a {POWER_A_FITTED}, b {POWER_D}"
         panel.plot(np.log2(tokens), published, color=MUTED, lw=1.2, ls="--", label=label)
         power_axis(panel, *panel.get_ylim(), vertical=True)
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
 from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults, Setting
-from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B
+from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D
 from lrladder.reports.formats import fixed, lr, millinats
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
@@ -86,7 +86,7 @@ def law_sentence(fit: LawFit) -> str:
     else:
         how = "All cells, batch and size free"
         parts = [words("b", 2), words("w", 2), words("s", 2)]
-    published = f"published a = {PUBLISHED_A}, b = {fixed(PUBLISHED_B, 2)}, w = 1"
+    published = f"published a = {POWER_A_FITTED}, b = {fixed(POWER_D, 2)}, w = {POWER_B:g}"
     flags = f" Note: {'; '.join(fit.flags)}." if fit.flags else ""
     return f"{how}: {', '.join(parts)}, n = {fit.n}; {published}.{flags}"
 

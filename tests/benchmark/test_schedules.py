@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, Reference, ScheduleConfig, factor, power_lr
+from lrladder.benchmark.schedules import Reference, ScheduleConfig, factor, power_lr
+from lrladder.paradigms.published import POWER_A, POWER_D, POWER_LR_MAX
 
 BATCH, WARM = 10, 100
 AT = Reference(batch_tokens=BATCH, tokens=500)
@@ -53,15 +54,15 @@ def test_power_is_one_at_its_reference_and_follows_batch_and_tokens() -> None:
 
 def test_the_published_constants_worked_by_hand() -> None:
     """Batch 1,024 sequences: 1024 * 4.6 * (1e13)^-0.51 is the paper's 1.10e-3; the cap binds up to 26B tokens."""
-    assert power_lr(1e13, batch=1024, a=4.6, b=POWER_B, lr_max=POWER_LR_MAX) == pytest.approx(1.10e-3, rel=0.005)
-    paper = {"batch": 1024, "a": POWER_A, "b": POWER_B, "lr_max": POWER_LR_MAX}
+    assert power_lr(1e13, batch=1024, a=4.6, b=POWER_D, lr_max=POWER_LR_MAX) == pytest.approx(1.10e-3, rel=0.005)
+    paper = {"batch": 1024, "a": POWER_A, "b": POWER_D, "lr_max": POWER_LR_MAX}
     assert power_lr(1e9, **paper) == 0.02
     # 4096 * (1e11)^-0.51: ln 4096 = 8.3178, 0.51 ln 1e11 = 12.9175, e^-4.5997 = 0.010055
     assert power_lr(1e11, **paper) == pytest.approx(0.010055, rel=1e-3)
-    binds = (POWER_LR_MAX / (POWER_A * 1024)) ** (1 / POWER_B)
+    binds = (POWER_LR_MAX / (POWER_A * 1024)) ** (1 / POWER_D)
     assert binds == pytest.approx(26e9, rel=0.02)
     # in tokens, for any sequence length: 4 / 4096 per token of the batch
-    in_tokens = power_lr(1e11, batch=1024 * 4096, a=POWER_A / 4096, b=POWER_B, lr_max=POWER_LR_MAX)
+    in_tokens = power_lr(1e11, batch=1024 * 4096, a=POWER_A / 4096, b=POWER_D, lr_max=POWER_LR_MAX)
     assert in_tokens == pytest.approx(power_lr(1e11, **paper))
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.studies.drift.config import AxisName
 from lrladder.benchmark.studies.results import StudyResults
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.axes/1"
 Verdict = Literal["holds", "does not hold", "not decided"]
@@ -18,7 +19,7 @@ class PointResult(Frozen):
     ratio: float  # to the base
     rung: str
     horizon: int
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int  # finished runs that entered the fit
     n_diverged: int
     lr_best: float | None = None

@@ -24,8 +24,10 @@ from lrladder.benchmark.studies.drift.results import (
 )
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, pooled_noise, search_brackets
+from lrladder.paradigms.published import BJORCK_D, FITTING_D, SDE_B, SDE_D
+from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 # Octaves of the best LR per doubling that theory or published sweeps expect without the rule
 EXPECTED: dict[AxisName, tuple[float, str]] = {
@@ -34,8 +36,11 @@ EXPECTED: dict[AxisName, tuple[float, str]] = {
     "experts": (0.0, "no rule at a fixed share of active experts, arXiv 2601.20205"),
     "expert_width": (-1.0, "LR of the down projection falls as 1/expert width, arXiv 2601.20205; other roles do not"),
     "weight_decay": (0.0, "late drift when decay is not scaled up with width, arXiv 2510.19093; its size is not given"),
-    "horizon": (-0.35, "arXiv 2601.05049; 0.32 in 2409.19913, 0.5 by the SDE rule of 2512.22382"),
-    "batch": (0.5, "square root rule of Adam, arXiv 2205.10287; 0.30 to 0.37 measured on Step Law grids"),
+    "horizon": (
+        round(FITTING_D, 2),
+        f"arXiv 2601.05049; {-BJORCK_D} in 2409.19913, {-SDE_D} by the SDE rule of 2512.22382",
+    ),
+    "batch": (SDE_B, "square root rule of Adam, arXiv 2205.10287; 0.30 to 0.37 measured on Step Law grids"),
 }
 
 
@@ -153,7 +158,7 @@ def _values(config: DriftConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, 
 def _curves(measurements: Sequence[Measurement]) -> dict[Cell, Curve]:
     readings = collect(measurements)
     alone = {cell: reading.fit() for cell, reading in readings.items() if reading.lrs}
-    noise = pooled_noise(alone.values())
+    noise = pooled_noise(alone.values()).shared
     return alone if noise is None else {cell: readings[cell].fit(noise=noise) for cell in alone}
 
 

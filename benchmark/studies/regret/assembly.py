@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult, TargetResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import (
     compare,
@@ -15,13 +15,14 @@ from lrladder.benchmark.studies.regret.scoring.comparison import (
     proposal_runs,
     seed_means,
 )
-from lrladder.benchmark.studies.regret.scoring.noise import SeedNoise, target_noises
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, target_noises
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
 from lrladder.paradigms.paradigm import Proposal
-from lrladder.paradigms.sweep.bracket import collect, pooled_noise
+from lrladder.paradigms.sweep.bracket import collect
 from lrladder.paradigms.sweep.curve import Curve, open_side, sweep
+from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 
 PARADIGMS = ("fitting", "mutransfer", "mutransfer+power", "mutransfer+modules")
 PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ablation")
@@ -45,18 +46,26 @@ def assemble(
         **found.common(config, missing),
         lab="trained" if config.simulated is None else "simulated",
         seed_noise=noise.sd,
-        seed_noise_df=noise.df,
+        seed_noise_df=noise.dof,
         rungs=tuple(_rung(rung) for rung in ladder),
-        targets=tuple(
-            compare(config, measurements, proposals, rung, horizon, noises, payers)
-            for rung in ladder.targets
-            for horizon in rung.read
-        ),
+        targets=tuple(_targets(config, measurements, proposals, noises, payers)),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
         payers=dict(payers),
     )
+
+
+def _targets(
+    config: RegretConfig,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal],
+    noises: Noises,
+    payers: Mapping[str, float],
+) -> Iterator[TargetResult]:
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            yield compare(config, measurements, proposals, rung, horizon, noises, payers)
 
 
 def competitors(config: RegretConfig) -> tuple[str, ...]:
@@ -131,14 +140,12 @@ def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> 
     for name in ORACLES:
         own = [m for m in measurements if m.rung in proxies and m.parametrization == name and not m.role_lrs]
         cells = collect(m for m in own if on_search_grid(m.lr, name, config))
-        noise = pooled_noise(cell.fit() for cell in cells.values())
+        noise = pooled_noise(cell.fit() for cell in cells.values()).shared
         for (rung, horizon), cell in cells.items():
             yield _curve(rung, horizon, name, cell.fit(noise=noise))
 
 
-def _target_curves(
-    config: RegretConfig, measurements: Sequence[Measurement], noise: SeedNoise
-) -> Iterator[CurveResult]:
+def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], noise: Noise) -> Iterator[CurveResult]:
     """The oracle's, on losses averaged over the seeds; `n` counts runs."""
     for rung in config.rungs.targets:
         for horizon in rung.read:

@@ -1,6 +1,7 @@
 """The regret study: paradigms propose LRs for held-out targets, and pay for what they cost there."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from lrladder.benchmark.studies.kind import StartedStudy, StudyKind
 from lrladder.benchmark.studies.planner import Sweep
@@ -30,12 +31,14 @@ class RegretKind(StudyKind[RegretConfig, RegretResults]):
         return notes(config)
 
     def simulated_lab(self, config: RegretConfig) -> Lab | None:
+        from lrladder.benchmark.lab.resolve import planned_flops
         from lrladder.benchmark.lab.simulated import SimulatedLab
 
         truth = config.simulated
         if truth is None:
             return None
-        return SimulatedLab(config.rungs, truth.law_for(config.base), seed=truth.seed, **truth.bowl.model_dump())
+        law, flops = truth.law_for(config.base), partial(planned_flops, setup=config)
+        return SimulatedLab(config.rungs, law, flops=flops, seed=truth.seed, **truth.bowl.model_dump())
 
     def start(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> StartedStudy[RegretResults]:
         from lrladder.benchmark.studies.regret.study import RegretStudy

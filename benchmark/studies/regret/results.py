@@ -6,6 +6,7 @@ from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import ParametrizationName
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.results/1"
 
@@ -20,7 +21,7 @@ class CurveResult(Frozen):
     rung: str
     horizon: int
     parametrization: ParametrizationName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int  # finished runs that entered the fit
     lr_best: float | None = None
     lr_low: float | None = None
@@ -67,7 +68,7 @@ class OracleResult(Frozen):
     lr_low: float | None
     lr_high: float | None
     loss: float | None  # fitted minimum, nats, mean over seeds
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n_lrs: int
     n_seeds: int
     cost_flops: float

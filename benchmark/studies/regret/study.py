@@ -5,6 +5,7 @@ from collections.abc import Callable
 from statistics import fmean
 
 from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -14,7 +15,8 @@ from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import Lab, ParametrizationName, Request
-from lrladder.paradigms.mutransfer.paradigm import MuTransfer
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
+from lrladder.paradigms.mutransfer.variants import MuTransferWithPower, MuTransferWithRoles
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import search_brackets
 from lrladder.paradigms.sweep.grid import grid_lr
@@ -144,50 +146,30 @@ def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
     """A horizon to which runs are only continued keeps the LR chosen for the longest one that is chosen for."""
     if horizon not in rung.continued:
         return paradigm.propose(rung, horizon)
-    chosen = max(rung.horizons)
-    proposal = paradigm.propose(rung, chosen)
-    return proposal.model_copy(
-        update={
-            "horizon": horizon,
-            "extrapolation": proposal.extrapolation * horizon / chosen,
-            "flags": (f"continued: its LR was chosen for {chosen:,} tokens", *proposal.flags),
-        }
-    )
+    return paradigm.propose(rung, max(rung.horizons)).continued_to(horizon)
 
 
 def make_mutransfer(config: RegretConfig) -> MuTransfer:
     """The paradigm as the config sets it up, before its search."""
+    return MuTransfer(_transfer_settings(config))
+
+
+def make_modules(config: RegretConfig) -> MuTransferWithRoles:
+    """Raises InputError where the config asks for no search of modules."""
+    if config.paradigms.modules is None:
+        raise InputError(f"{config.name}: the config has no paradigms.modules, so no LR multipliers were searched")
+    return MuTransferWithRoles(_transfer_settings(config), config.paradigms.modules)
+
+
+def make_power(config: RegretConfig) -> MuTransferWithPower:
+    return MuTransferWithPower(_transfer_settings(config))
+
+
+def _transfer_settings(config: RegretConfig) -> TransferSettings:
     spec = config.paradigms.mutransfer
-    return MuTransfer(
-        spec,
-        config.paradigms.mutransfer_proxy,
+    return TransferSettings(
+        search=spec,
+        proxy=config.paradigms.mutransfer_proxy,
         horizon_rule=spec.rules.horizon,
         drift_octaves=spec.drift_octaves,
-    )
-
-
-def make_modules(config: RegretConfig) -> MuTransfer:
-    """muTransfer that also searches multipliers of roles on its proxy; the search for the LR is muTransfer's own."""
-    spec = config.paradigms.mutransfer
-    return MuTransfer(
-        spec,
-        config.paradigms.mutransfer_proxy,
-        horizon_rule=spec.rules.horizon,
-        drift_octaves=spec.drift_octaves,
-        role_search=config.paradigms.modules,
-        name="mutransfer+modules",
-    )
-
-
-def make_power(config: RegretConfig) -> MuTransfer:
-    """muTransfer whose LR the Power schedule carries over tokens and batch; its proxy's sweep is muTransfer's own."""
-    spec = config.paradigms.mutransfer
-    return MuTransfer(
-        spec,
-        config.paradigms.mutransfer_proxy,
-        horizon_rule="power",
-        search_exponent=0.0 if spec.rules.horizon == "fitted" else None,
-        drift_octaves=spec.drift_octaves,
-        name="mutransfer+power",
-        proposes="mup+power",
     )

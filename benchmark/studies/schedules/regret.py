@@ -8,8 +8,8 @@ import numpy as np
 
 from lrladder.paradigms.sweep.bracket import Readings
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.slopes import loss_slopes
 
-STEP = 1e-6  # nats, of a loss that is moved to see what follows; too small to change which points are fitted
 Weights = tuple[float, ...]  # d value / d loss of each finished run; their squares sum to its variance in runs
 
 
@@ -36,12 +36,7 @@ def at_lr(readings: Readings, lr: float, *, factor: float, noise: float | None =
     found = values(readings.losses)
     if found is None:
         return None
-    slopes = []
-    for i, loss in enumerate(readings.losses):
-        if loss is not None:
-            moved = values([*readings.losses[:i], loss + STEP, *readings.losses[i + 1 :]]) or found
-            slopes.append([(new - old) / STEP for new, old in zip(moved, found, strict=True)])
-    loss_weights, regret_weights = (tuple(column) for column in zip(*slopes, strict=True))
+    loss_weights, regret_weights = zip(*loss_slopes(readings.losses, values), strict=True)
     return AtLr(*found, loss_weights, regret_weights)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.benchmark.studies.schedules.config import ScheduleName
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.power/1"
 
@@ -22,7 +23,7 @@ class CellResult(Frozen):
     batch_tokens: int
     tokens: int
     schedule: ScheduleName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Status
     n: int
     n_diverged: int
     lr_best: float | None = None

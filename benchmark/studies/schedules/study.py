@@ -1,11 +1,9 @@
 """The study: sweep the LR under each schedule, choose one setting at the smallest cell, and see what it costs."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Literal, NamedTuple
-
-from scipy import stats
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.results import Found
@@ -21,11 +19,12 @@ from lrladder.benchmark.studies.schedules.results import (
     Setting,
 )
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.laws.power import SEQ_LEN, PowerFit, PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.laws.power import PowerFit, PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.published import POWER_SEQ_LEN
 from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 
-LEVEL = 0.9
 Place = tuple[ScheduleName, str, int]  # schedule, rung, horizon
 
 
@@ -35,19 +34,6 @@ class Mean(NamedTuple):
     value: float | None
     low: float | None
     high: float | None
-
-
-class Noise(NamedTuple):
-    """Sd of one loss about its curve, nats; None without a degree of freedom."""
-
-    sd: float | None
-    df: int
-
-    def half_width(self, variance: float) -> float | None:
-        """Of the 90% interval of a sum of losses with this variance in units of one."""
-        if self.sd is None:
-            return None
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * self.sd * math.sqrt(variance)
 
 
 class SchedulesStudy:
@@ -72,7 +58,7 @@ class SchedulesStudy:
 def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> SchedulesResults:
     """Results from whatever has been measured."""
     readings = _readings(found.measurements)
-    noise = _pooled(one.fit() for one in readings.values() if one.lrs)
+    noise = pooled_noise(one.fit() for one in readings.values() if one.lrs)
     families = [_Family(config, family, readings, noise) for family in config.families]
     cells = [
         family.cell(name, *place) for family in families for name in SCHEDULE_NAMES for place in family.places(name)
@@ -81,20 +67,13 @@ def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> Sc
     return SchedulesResults(
         **found.common(config, missing),
         noise=noise.sd,
-        noise_df=noise.df,
+        noise_df=noise.dof,
         cells=tuple(cells),
         settings=tuple(row for family in families for schedule in SCHEDULE_NAMES for row in family.settings(schedule)),
         against_wsd=tuple(row for family in families for row in family.against_wsd()),
         fits=tuple(_fits([family.name for family in config.families], cells)),
         flops=flops,
     )
-
-
-def _pooled(curves: Iterable[Curve]) -> Noise:
-    """From the residuals of all curves."""
-    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
-    df = sum(dof for _, dof in known)
-    return Noise(math.sqrt(sum(sd**2 * dof for sd, dof in known) / df) if df else None, df)
 
 
 def _readings(measurements: Sequence[Measurement]) -> dict[Place, Readings]:
@@ -190,15 +169,14 @@ class _Family:
 
     def _amplitude(self, lr: float) -> float:
         """a of eta / beta = a T^b."""
-        batch, tokens = self.config.base_batch / SEQ_LEN, min(self.config.horizons)
+        batch, tokens = self.config.base_batch / POWER_SEQ_LEN, min(self.config.horizons)
         return float(lr / batch * tokens**-self.config.power.exponent)
 
     def _tokens(self, schedule: ScheduleName) -> float:
         """A trunk and its decays, or a run for each horizon; over the latter."""
         settings, horizons = self.config.schedule_of(schedule), self.config.horizons
-        starts = [settings.decay_start(horizon, self.config.base_batch) for horizon in horizons]
-        decays = sum(horizon - start for horizon, start in zip(horizons, starts, strict=True))
-        return (max(starts) + decays if settings.has_trunk else sum(horizons)) / sum(horizons)
+        shared = settings.run_tokens(horizons, self.config.base_batch) if settings.has_trunk else sum(horizons)
+        return shared / sum(horizons)
 
     def against_wsd(self) -> Iterator[Against]:
         """At the base batch, where all schedules are swept."""

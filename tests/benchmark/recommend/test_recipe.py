@@ -99,7 +99,7 @@ def test_a_recipe_is_what_training_builds(rules: dict[str, object], fields: dict
     assert settings["head"].forward == model.head_multiplier
     assert settings["expert_down"].forward == settings["attention_out"].forward == model.branch_multiplier
     assert (recipe.beta1, recipe.beta2) == optimizer.betas(trial)
-    assert recipe.tau_ema == optimizer.tau_ema(trial, recipe.tokens)
+    assert recipe.tau_ema == optimizer.tau_ema(trial, groups, recipe.tokens)
 
 
 def test_results_carry_recipes_and_old_ones_stay_valid(results: RegretResults) -> None:

@@ -2,14 +2,16 @@
 
 import io
 import json
+from functools import partial
 
 import pytest
 from rich.console import Console
 
 from lrladder.benchmark.commands.plan_table import render
-from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.resolve import planned_flops, resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
-from lrladder.benchmark.studies.kinds import plan_of
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer
 from lrladder.benchmark.studies.runner import run_on
@@ -35,10 +37,42 @@ def huge() -> RegretConfig:
 def test_the_plan_brackets_what_a_study_runs() -> None:
     made = plan_of(CONFIG)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
-    results = run_on(CONFIG, SimulatedLab(CONFIG.rungs, law))
+    results = run_on(CONFIG, SimulatedLab(CONFIG.rungs, law, flops=partial(planned_flops, setup=CONFIG)))
     spent = sum(results.payers.values())
-    assert made.planned.flops * 0.99 <= spent <= made.maximum.flops
+    assert made.planned.flops <= spent * (1 + 1e-9)
+    assert spent <= made.maximum.flops
     assert made.planned.runs <= results.trials.finished <= made.maximum.runs
+
+
+def scheduled(**schedule: object) -> RegretConfig:
+    data = CONFIG.model_dump()
+    data["schedule"] |= schedule
+    return RegretConfig.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        scheduled(),
+        scheduled(decay_fraction=0.5),
+        *(scheduled(kind=kind) for kind in ("linear", "cosine", "power", "constant")),
+        load_study("power"),
+        load_study("axes"),
+    ],
+    ids=["wsd 0.2", "wsd 0.5", "linear", "cosine", "power", "constant", "a study of schedules", "a study of rules"],
+)
+def test_a_simulated_lab_charges_what_the_plan_counts(study: StudyConfig) -> None:
+    rungs = {rung.name: rung for rung in study.rungs}
+    lab = SimulatedLab(list(rungs.values()), TrueLaw(k=50.0, u=0.4, v=0.3), flops=partial(planned_flops, setup=study))
+    trials = plan_of(study).trials
+    for i, trial in enumerate(trials):
+        lr = 1e-3 * 1.001**i  # all distinct, so that each is charged
+        asked = [Request(trial.rung, trial.parametrization, lr, seed, trial.horizons) for seed in trial.seeds]
+        measured = lab.measure(asked, payer="me")
+        assert [lab.flops(request) for request in asked] == [trial.flops] * trial.runs
+        assert {m.flops for run in measured for m in run} == {trial.flops}
+    assert lab.cost_flops("me") == pytest.approx(plan_of(study).maximum.flops, rel=1e-12)
+    assert {trial.rung for trial in trials} <= set(rungs)
 
 
 def test_the_search_grid_is_the_one_that_runs() -> None:

@@ -135,13 +135,19 @@ class Rescaled:
         return tuple(self.scales[2] * lr for lr in GRID)
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        back = {self.scales[2] * lr: lr for lr in GRID}
-        inner = [r._replace(lr=back[r.lr], horizons=self.names[r.rung].horizons) for r in requests]
+        inner = [self.unscaled(request) for request in requests]
         answers = self.inner.measure(inner, payer=payer)
         return [
             [m.model_copy(update={"lr": r.lr, "horizon": r.horizons[0], "loss": self.scales[3] * m.loss})]
             for r, (m,) in zip(requests, answers, strict=True)
         ]
+
+    def unscaled(self, request: Request) -> Request:
+        back = {self.scales[2] * lr: lr for lr in GRID}
+        return request._replace(lr=back[request.lr], horizons=self.names[request.rung].horizons)
+
+    def flops(self, request: Request) -> float:
+        return self.scales[0] * self.scales[1] * self.inner.flops(self.unscaled(request))
 
     def cost_flops(self, payer: str) -> float:
         return self.scales[0] * self.scales[1] * self.inner.cost_flops(payer)

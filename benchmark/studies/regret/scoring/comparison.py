@@ -12,14 +12,19 @@ import numpy as np
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
+from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, SeedNoise, label
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label
 from lrladder.benchmark.studies.regret.scoring.verdicts import Difference, judge
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.paradigm import Proposal
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
+from lrladder.paradigms.sweep.noise import Noise
+from lrladder.paradigms.sweep.slopes import minimum_slopes
+
+STEP = 1e-7  # nats, of the slopes of an oracle's minimum
 
 
 class Oracle(NamedTuple):
@@ -79,7 +84,7 @@ def find_oracle(
     rung: Rung,
     horizon: int,
     parametrization: ParametrizationName,
-    noise: SeedNoise,
+    noise: Noise,
 ) -> Oracle:
     """Quadratic fit to the sweep, on losses averaged over seeds; the best measured where the minimum is not inside."""
     seeds = set(config.validation.seeds)
@@ -100,7 +105,7 @@ def find_oracle(
         n_seeds=len(seeds) if finished else 0,
         cost_flops=_sweep_flops(config, measurements, rung, parametrization),
     )
-    slopes = _slopes(sweep, spread, curve) if interior else {best: 1.0} if best is not None else {}
+    slopes = _slopes(sweep, spread) if interior else {best: 1.0} if best is not None else {}
     misfit = max(0.0, (curve.residual_sd or 0.0) ** 2 - (spread or 0.0) ** 2) if interior else 0.0
     weights: dict[Point, float] = {(parametrization, lr): slope for lr, slope in slopes.items()}
     return Oracle(parametrization, result, curve, weights, misfit)
@@ -122,17 +127,11 @@ def _fit(sweep: Mapping[float, float | None], noise: float | None) -> Curve:
     return fit_curve(list(sweep), list(sweep.values()), level=LEVEL, noise=noise)
 
 
-def _slopes(sweep: Mapping[float, float | None], noise: float | None, curve: Curve) -> dict[float, float]:
-    """d minimum / d loss at each LR, by a forward step too small to change which points are fitted."""
-    step = 1e-7
-    slopes: dict[float, float] = {}
-    for lr, loss in sweep.items():
-        if loss is None:
-            continue
-        moved = _fit({**sweep, lr: loss + step}, noise)
-        if moved.minimum is not None and curve.minimum is not None:
-            slopes[lr] = (moved.minimum - curve.minimum) / step
-    return slopes
+def _slopes(sweep: Mapping[float, float | None], noise: float | None) -> dict[float, float]:
+    """d minimum / d loss at each finished LR of a sweep whose minimum is inside."""
+    finished = [lr for lr, loss in sweep.items() if loss is not None]
+    slopes = minimum_slopes(list(sweep), list(sweep.values()), noise=noise, step=STEP)
+    return dict(zip(finished, slopes, strict=True))
 
 
 def compare(
@@ -172,10 +171,11 @@ def compare(
     )
 
 
-def _difference(first: ParadigmResult, second: ParadigmResult, noise: SeedNoise) -> Difference:
+def _difference(first: ParadigmResult, second: ParadigmResult, noise: Noise) -> Difference:
     if first.loss is None or second.loss is None:
         raise ValueError("only finished proposals are compared")
-    return Difference(first.loss - second.loss, noise.half_width(0.0 if first.same_as(second) else 2 / first.n_seeds))
+    variance = 0.0 if first.same_as(second) else 2 / first.n_seeds
+    return Difference(first.loss - second.loss, noise.half_width(variance))
 
 
 def _score(
@@ -201,7 +201,6 @@ def _score(
     lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
     if own and own.result.loss is None:
         regret = low = high = None  # its own best is unknown, so perhaps is the best
-    gap = own.result.loss - best.result.loss if own and own.result.loss is not None and best.result.loss else None
     return ParadigmResult(
         name=proposal.paradigm,
         **proposal.model_dump(exclude={"paradigm", "rung", "horizon"}),
@@ -213,12 +212,19 @@ def _score(
         lr_regret=lr_regret,
         lr_regret_low=lr_low,
         lr_regret_high=lr_high,
-        parametrization_gap=gap,
+        parametrization_gap=_gap(own, best),
         cost_flops=cost,
         cost_fraction=cost / run_flops,
         diverged=diverged,
         recipe=proposal_recipe(config, proposal),
     )
+
+
+def _gap(own: Oracle | None, best: Oracle) -> float | None:
+    """Nats between the best of a parametrization and the best of all."""
+    if own is None or own.result.loss is None or best.result.loss is None:
+        return None
+    return own.result.loss - best.result.loss
 
 
 def proposal_runs(
@@ -236,7 +242,7 @@ def proposal_runs(
 
 
 def _interval(
-    loss: float | None, point: Point, oracle: Oracle, n: int, noise: SeedNoise
+    loss: float | None, point: Point, oracle: Oracle, n: int, noise: Noise
 ) -> tuple[float | None, float | None, float | None]:
     """Loss above an oracle, and its interval: of the proposal's mean and, to first order, of the oracle's minimum."""
     if loss is None or oracle.result.loss is None:

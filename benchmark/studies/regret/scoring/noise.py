@@ -5,36 +5,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
+from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.paradigm import Proposal
+from lrladder.paradigms.sweep.noise import Noise
 
 Point = tuple[str, float]  # a run but for its seed: its parametrization, with multipliers of roles, and LR
-
-
-class SeedNoise(NamedTuple):
-    """Standard deviation of the loss of one run over seeds, nats; None without a degree of freedom."""
-
-    sd: float | None
-    df: int
-
-    def half_width(self, unit_variance: float, extra: float = 0.0) -> float | None:
-        """Of the 90% interval of a sum of runs whose squared weights add up to `unit_variance`, plus a variance."""
-        if self.sd is None:
-            return None
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * math.sqrt(self.sd**2 * unit_variance + extra)
 
 
 class Noises(NamedTuple):
     """Of runs whose parametrization is swept at targets, and of all. An entry that is not swept, as one under another
     schedule, may scatter more: that must not blur what is said of the others."""
 
-    swept: SeedNoise
-    all: SeedNoise
+    swept: Noise
+    all: Noise
 
-    def of(self, *parametrizations: ParametrizationName) -> SeedNoise:
+    def of(self, *parametrizations: ParametrizationName) -> Noise:
         return self.swept if set(parametrizations) <= set(ORACLES) and self.swept.sd is not None else self.all
 
 
@@ -43,7 +30,7 @@ def target_noises(measurements: Sequence[Measurement], targets: set[str]) -> Noi
     return Noises(seed_noise(m for m in runs if m.parametrization in ORACLES), seed_noise(runs))
 
 
-def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
+def seed_noise(measurements: Iterable[Measurement]) -> Noise:
     """Residuals of loss ~ (parametrization, LR) + seed within each rung and horizon, pooled over these.
 
     The seed's own effect (its data order) is common to all runs of a rung, and regret compares runs of the same seeds,
@@ -58,7 +45,7 @@ def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
     for cell in cells.values():
         cell_squares, cell_df = _residuals(cell)
         squares, df = squares + cell_squares, df + cell_df
-    return SeedNoise(math.sqrt(squares / df) if df else None, df)
+    return Noise(math.sqrt(squares / df) if df else None, df)
 
 
 def label(of: Measurement | Proposal) -> str:

@@ -81,7 +81,7 @@ SP, MUP = 0.0163, 0.0207  # near the best, off the grid
 def test_seed_noise_is_recovered_without_the_seeds_own_effect() -> None:
     runs = measured("sp", [0.001 * 1.01**k for k in range(400)], noise=0.003)
     noise = seed_noise(runs)
-    assert noise.df == 399
+    assert noise.dof == 399
     assert noise.sd == pytest.approx(0.003, rel=0.1)
 
 
@@ -99,7 +99,7 @@ def test_seed_noise_needs_two_seeds_at_two_lrs() -> None:
     assert seed_noise([]) == (None, 0)
     assert seed_noise([run("sp", 0.01, 0, 3.0), run("sp", 0.02, 1, 3.1)]) == (None, 0)
     assert seed_noise([run("sp", 0.01, 0, 3.0), run("sp", 0.01, 1, 3.1)]) == (None, 0)
-    assert seed_noise(SWEEPS).df == 2 * len(GRID) - 1
+    assert seed_noise(SWEEPS).dof == 2 * len(GRID) - 1
 
 
 def test_a_seed_that_suits_one_parametrization_is_noise() -> None:

@@ -6,15 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from lrladder.benchmark.lab.recorder import Recorder
-from lrladder.benchmark.lab.simulated import (
-    FLOOR,
-    SIZE_POWER,
-    SIZE_SCALE,
-    TOKEN_POWER,
-    TOKEN_SCALE,
-    SimulatedLab,
-    TrueLaw,
-)
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw, loss_floor
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import PARADIGMS, competitors
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
@@ -35,7 +27,7 @@ def simulate(config: RegretConfig = CONFIG, **options: float) -> SimulatedLab:
 
 
 def floor(rung: Rung, horizon: int) -> float:
-    return FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
+    return loss_floor(rung.n_active, horizon)
 
 
 class Log(SimulatedLab):

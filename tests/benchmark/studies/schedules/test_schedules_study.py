@@ -20,7 +20,8 @@ from lrladder.benchmark.studies.schedules.regret import at_lr
 from lrladder.benchmark.studies.schedules.results import SchedulesResults
 from lrladder.benchmark.studies.schedules.study import assemble
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
-from lrladder.paradigms.laws.power import SEQ_LEN, PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.laws.power import PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.published import POWER_SEQ_LEN
 from lrladder.paradigms.sweep.bracket import Readings
 from lrladder.reports.schedules.page import render
 
@@ -61,7 +62,7 @@ def test_where_powers_law_is_true_it_needs_no_tuning_and_the_others_do() -> None
         assert setting.n_untold == 0 or setting.schedule != "power"
         if setting.schedule == "power":
             assert setting.worst_regret == pytest.approx(0, abs=1e-9)
-            assert setting.a == pytest.approx(0.02 * SEQ_LEN / BATCH * SHORT**0.51)
+            assert setting.a == pytest.approx(0.02 * POWER_SEQ_LEN / BATCH * SHORT**0.51)
         else:
             assert setting.mean_regret is not None
             assert setting.mean_regret > 0.005
@@ -91,7 +92,7 @@ def test_both_fits_recover_the_law() -> None:
     for fit in study(v=-0.4, w=1.0).fits:
         assert fit.b.value == pytest.approx(-0.4, abs=0.01)
         assert fit.w.value == pytest.approx(1.0, abs=0.01)
-        assert fit.a.value == pytest.approx(0.02 * SEQ_LEN / BATCH * SHORT**0.4, rel=0.1)
+        assert fit.a.value == pytest.approx(0.02 * POWER_SEQ_LEN / BATCH * SHORT**0.4, rel=0.1)
 
 
 def test_a_batch_exponent_other_than_one_is_seen_by_the_regression_alone() -> None:
