@@ -97,6 +97,8 @@ def open_session(
         if change is not None:
             change()
         store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
+        if store.mended:
+            console.print(f"store.sqlite lacked or differed in {store.mended} trials; they were taken from trials/.")
         write_config(study, out)
         yield Session(study, out, corpus, store, workers or default_workers(), console)
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.store import read_trials
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
@@ -47,7 +47,7 @@ def stored_kind(folder: Path) -> AnyKind:
 def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
     """A study's results; from its store where a kill left no results.json. Raises InputError without either."""
     path = folder / "results.json"
-    if not path.exists() and (folder / "store.sqlite").exists():
+    if not path.exists() and any((folder / name).exists() for name in ("store.sqlite", "trials")):
         config = load_study(str(folder / "config.yaml"))
         return kind.assemble(config, Found(_measured(folder, config, kind)))
     try:
@@ -61,10 +61,10 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
 
 
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
-    """All that a folder's store holds, under the names that the study has for it."""
+    """All that a folder's logs and store hold, under the names that the study has for it."""
     return [
         measurement.labelled(label)
-        for trial, measurements in Store.reopen(folder).all()
+        for trial, measurements in read_trials(folder)
         for label in labels_of(trial, config, kind.parametrizations(config))
         for measurement in measurements
     ]
