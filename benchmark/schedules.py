@@ -107,7 +107,7 @@ def _stable(schedule: ScheduleConfig, tokens: int, batch_tokens: int, at: Refere
 
 
 def _left(tokens: int, start: int, end: int) -> float:
-    return min(max((end - tokens) / (end - start), 0.0), 1.0)
+    return min(max((end - tokens) / max(end - start, 1), 0.0), 1.0)
 
 
 def power_lr(tokens: float, *, batch: float, a: float, b: float, lr_max: float) -> float:

@@ -88,6 +88,12 @@ def _by_study(options: Options) -> str:
     folder = options.folder
     if options.n_params is not None:
         raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
-    counts = (round(n) if n else None for n in (options.n_active, options.tokens, options.batch_tokens))
+    counts = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
     wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
+
+
+def _whole(name: str, count: float | None) -> int | None:
+    if count is not None and count < 1:
+        raise InputError(f"--{name.replace('_', '-')} {count:g}: give a whole number from 1")
+    return None if count is None else round(count)
