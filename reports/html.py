@@ -2,18 +2,24 @@
 
 import base64
 import csv
+import hashlib
 import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
 from lrladder.reports import formats
 from lrladder.reports.drawing import paradigm_name
 
+POLICY = (
+    *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
+    *("base-uri 'none'", "form-action 'none'"),
+)
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -57,7 +63,21 @@ def environment() -> Environment:
     loader = FileSystemLoader(TEMPLATES)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(_FILTERS)
+    made.globals["policy"] = policy
     return made
+
+
+def policy(script: str | None = None) -> Markup:
+    """The tag that has a browser run nothing but our own script, load nothing and send nothing, whatever a page holds.
+
+    Styles are inline: drawings have them on each of their shapes. With nothing to load they can only change looks.
+    """
+    parts = [*POLICY, *([] if script is None else [f"script-src 'sha256-{_sha256(script)}'"])]
+    return Markup('<meta http-equiv="Content-Security-Policy" content="{}">').format(Markup("; ".join(parts)))
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def data_uri(text: str) -> str:
