@@ -87,17 +87,19 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     from lrladder.reports.pages import PAGES
 
     console, results = make_console(), ended.results
-    if results is None:
-        console.print("Interrupted: the complete results that were there are kept; the same command continues.")
-        return ExitCode.INTERRUPTED
-    page = PAGES[results.schema_]
-    page.show(results, console)
-    if page.write is not None:
-        console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
+    if results is not None:
+        page = PAGES[results.schema_]
+        page.show(results, console)
+        if page.write is not None and not ended.stopped:  # without room for results there is none for a page
+            console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True)
     if ended.saved_tokens:
         console.print(f"{ended.trained_tokens:,} tokens trained now; stored trunks saved {ended.saved_tokens:,} more")
+    kept = "everything measured is kept" if results is not None else "the complete results that were there are kept"
+    if ended.stopped:
+        console.print(f"Stopped: {ended.stopped}; {kept}. Make room; the same command continues.", soft_wrap=True)
+        return ExitCode.FAILED_TRIALS
     if ended.interrupted:
-        console.print("Interrupted: everything measured is kept; the same command continues.")
+        console.print(f"Interrupted: {kept}; the same command continues.")
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
 

@@ -14,6 +14,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from lrladder.benchmark.environment import keep_freed_memory, train_alone
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.loggers import copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
@@ -143,7 +144,7 @@ class LocalExecutor:
         assert trial is not None
         worker.trial = None
         if isinstance(outcome, Fault):
-            with suppress(OSError):  # the fault may be a full disk, and the outcome says it anyway
+            with suppress(OSError, InputError):  # the fault may be a full disk, and the outcome says it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()
             worker.gone()
