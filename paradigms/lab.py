@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Verdict = Literal["finished", "diverged", "failed", "preempted"]
+Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
 ParametrizationName = str  # names the rules in use: "sp" is the standard parametrization, "mup" muTransfer's
 
 

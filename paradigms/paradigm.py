@@ -28,6 +28,7 @@ class Proposal(BaseModel):
     flags: tuple[str, ...] = ()
     horizon_exponent: float | None = None  # as in Request
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request
+    lr_proposed: float | None = None  # before `lr`, which is trained, was put on a lattice; None where it was not
 
     def continued_to(self, horizon: int) -> Self:
         """Of the same run at a later horizon, for which its LR was not chosen."""

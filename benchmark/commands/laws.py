@@ -23,7 +23,7 @@ def coordcheck(
     seeds: Annotated[int, typer.Option(min=1, max=100, help="initialisations of each size")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Whether the muTransfer rules keep activations and updates at one size, with slopes and a verdict per role."""
+    """Whether the muTransfer rules keep activations and updates at one size: slopes, and pass or fail for each role."""
     from lrladder.benchmark.checks.coordcheck import check, render
     from lrladder.benchmark.folders import make_folder
     from lrladder.reports.coordcheck.page import write

@@ -147,7 +147,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
     out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
 ) -> None:
-    """Several studies side by side: scores, verdicts, and what differs between them."""
+    """Several studies side by side: scores, conclusions, and what differs between them."""
     from lrladder.reports import owned_page
     from lrladder.reports.compare import page as compare_page
     from lrladder.reports.compare import side_by_side

@@ -45,8 +45,8 @@ class OptimizerConfig(Strict):
     weight_decay: float = Field(0.1, ge=0)
     grad_clip: PositiveFloat = 1.0
     embedding_std: PositiveFloat = 1.0  # as nanochat's; 0.1 cost 0.36 nats at p48x3, docs/findings.md
-    load_balance: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
-    router_z: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
+    aux_loss_coef: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
+    z_loss_coef: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
     zero_stage: Literal[0, 1] = 0
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 from lrladder.benchmark.config import bounded_yaml
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.reading import CONFIG_BYTES, read_text
+from lrladder.benchmark.upgrade import RENAMED_KEYS
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -59,6 +60,8 @@ def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Confi
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    if key in RENAMED_KEYS:
+        return f"key {key} is now called {RENAMED_KEYS[key]}: rename it"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key}{suggest(str(first['loc'][-1]), _known_keys(model))}"
     if first["type"] == "missing":

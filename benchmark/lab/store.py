@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import open_plain, require_plain
 from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.older import STORE_VERSION, refuse_older
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState, read_state
 
-VERSION = "3"
 FILES = ("store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal")  # that SQLite opens
 TABLES = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -56,6 +57,7 @@ class Store:
 
         Raises InputError if the file is damaged or holds another study; nothing is changed then.
         """
+        refuse_older(folder)
         store = cls.reopen(folder)
         with _refusing(folder):
             store._check(config=config_digest, corpus=corpus_digest)
@@ -73,14 +75,16 @@ class Store:
 
     def _check(self, **digests: str) -> None:
         known = dict(self._db.execute("SELECT key, value FROM study"))
-        for key, now in {"version": VERSION, **digests}.items():
+        for key, now in digests.items():
             if known.get(key, now) != now:
                 raise InputError(
                     f"{self.folder} holds a study with another {key} ({known[key]}, now {now}); "
                     "its results are kept: choose another OUT"
                 )
         with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO study VALUES (?, ?)", {"version": VERSION, **digests}.items())
+            self._db.executemany(
+                "INSERT OR IGNORE INTO study VALUES (?, ?)", {"version": str(STORE_VERSION), **digests}.items()
+            )
 
     def retarget(self, config_digest: str) -> None:
         """Let the study's config change to one that asks for more; what has been measured stays."""
@@ -93,7 +97,8 @@ class Store:
         return found.measurements if found is not None else None
 
     def all(self) -> list[tuple[Trial, list[TrialMeasurement]]]:
-        """Every trial with what it gave, in the order of their ids."""
+        """Every trial with what it gave, in the order of their ids. Measurements keep the id that they were stored by,
+        which is another than the trial's where an older version stored it."""
         return [(found.trial, found.measurements) for _, found in sorted(_stored(self._db).items())]
 
     def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
@@ -113,8 +118,8 @@ class Store:
     def _mend(self) -> None:
         """Take in every trial whose log is complete and says more than the rows here, or other than they do."""
         stored = _stored(self._db)
-        for state in _complete_logs(self.folder):
-            there = stored.get(state.trial.id)
+        for key, state in _complete_logs(self.folder):
+            there = stored.get(key)
             is_same = there is not None and _texts(there.measurements) == _texts(state.measurements)
             if there is None or not there.sealed or (state.sealed and not is_same):
                 self._write(state.trial, state.measurements)
@@ -171,9 +176,9 @@ def _whole(trial_id: str, spec: str, rows: list[tuple[int, str, str | None]]) ->
     if any(digest not in (None, _digest(trial_id, horizon, data)) for horizon, data, digest in rows):
         return None
     try:
-        trial = Trial.model_validate_json(spec)
-        found = [TrialMeasurement.model_validate_json(data) for _, data, _ in rows]
-    except ValueError:
+        trial = Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec))))
+        found = [TrialMeasurement.model_validate(upgrade.measurement(json.loads(data))) for _, data, _ in rows]
+    except (AttributeError, LookupError, TypeError, ValueError):
         return None
     if [m.horizon for m in found] != list(trial.horizons):
         return None
@@ -201,7 +206,7 @@ def read_trials(folder: Path) -> list[tuple[Trial, list[TrialMeasurement]]]:
 
     Nothing is written, so a folder may be read-only. Raises InputError where a damaged store is all that is there.
     """
-    logs = {state.trial.id: state for state in _complete_logs(folder)}
+    logs = dict(_complete_logs(folder))
     stored: dict[str, _Stored] = {}
     try:
         stored = _read_store(folder)
@@ -216,9 +221,10 @@ def read_trials(folder: Path) -> list[tuple[Trial, list[TrialMeasurement]]]:
     return [found[key] for key in sorted(found)]
 
 
-def _complete_logs(folder: Path) -> Iterator[LogState]:
-    states = (read_state(path) for path in sorted((folder / "trials").glob("*.jsonl")))
-    return (state for state in states if state is not None and state.measurements)
+def _complete_logs(folder: Path) -> Iterator[tuple[str, LogState]]:
+    """By the id that a trial had when it was logged."""
+    states = ((path.stem, read_state(path)) for path in sorted((folder / "trials").glob("*.jsonl")))
+    return ((key, state) for key, state in states if state is not None and state.measurements)
 
 
 def _read_store(folder: Path) -> dict[str, _Stored]:
@@ -245,7 +251,7 @@ def lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise InputError(
-                f"{folder} is in use by another lrladder run (pid {file.read().strip() or 'unknown'}); "
+                f"{folder} is in use by another lrladder process (pid {file.read().strip() or 'unknown'}); "
                 "wait for it or choose another OUT"
             ) from None
         file.truncate(0)
@@ -254,4 +260,4 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)  # whoever looks on sees that no run is going on
+            file.truncate(0)  # whoever looks on sees that the study is not running

@@ -12,7 +12,7 @@ from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.models.rules import Rules, TokenRule, token_rule
 from lrladder.models.shape import ModelShape
 
-SPEC_VERSION = 3  # raised when the meaning of a specification changes, so that old results are not reused
+SPEC_VERSION = 4  # raised when the meaning of a specification changes, so that old results are not reused
 
 
 class Trial(BaseModel):

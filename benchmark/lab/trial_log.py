@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
@@ -66,10 +67,10 @@ def read_state(path: Path) -> LogState | None:
     state: LogState | None = None
     spec: object = None  # as it was written
     for line in lines:
-        with suppress(TypeError, ValueError, RecursionError):
+        with suppress(AttributeError, LookupError, TypeError, ValueError, RecursionError):
             row = parse_json(line)
             if isinstance(row, dict) and "trial" in row:
-                trial = Trial.model_validate_json(json.dumps(row["trial"]))
+                trial = Trial.model_validate_json(json.dumps(upgrade.trial(row["trial"])))
                 if state is None or state.trial == trial:
                     known = state or LogState(trial)
                     state, spec = known._replace(fault=None, last=None), row["trial"]
@@ -81,7 +82,7 @@ def read_state(path: Path) -> LogState | None:
 def _after(state: LogState, row: dict[str, Any], spec: object, trial_id: str) -> LogState:
     """What a log says after one more row. Raises TypeError or ValueError for a row that says nothing."""
     if "measurements" in row:
-        found = tuple(TrialMeasurement.model_validate(m) for m in row["measurements"])
+        found = tuple(TrialMeasurement.model_validate(upgrade.measurement(m)) for m in row["measurements"])
         is_sealed = "digest" in row
         is_damaged = is_sealed and row["digest"] != _digest(spec, row["measurements"])
         if is_damaged or not _is_whole(state.trial, trial_id, found):

@@ -107,7 +107,7 @@ class LocalExecutor:
                         waiting.append(trial)
                     else:
                         yield trial, outcome
-        except BaseException:  # Ctrl-C above all: no worker may outlive the run
+        except BaseException:  # Ctrl-C above all: no worker may outlive the command
             self.close()
             raise
 

@@ -107,6 +107,8 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         raise InputError("--paradigm mutransfer+power: the study's config switches it off (paradigms.power)")
     if bare and name != "fitting":
         raise InputError(f"--n-active is not enough for {name}: give --width and --depth, or --paradigm fitting")
+    if isinstance(rung, LadderRung):
+        _require_decay(config, rung)
     proposal = _propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
     return Advice(
@@ -153,6 +155,13 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
     if wanted.n_active is not None:
         return _Bare("own", "target", wanted.n_active, wanted.n_active, batch, (wanted.tokens,))
     return LadderRung("own", "target", _shape(config, wanted.sizes), batch, (wanted.tokens,))
+
+
+def _require_decay(config: RegretConfig, rung: LadderRung) -> None:
+    try:
+        config.schedule.require_decay(rung.horizons[0], rung.batch_tokens, where="--tokens")
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def _named_rung(config: RegretConfig, name: str, wanted: Wanted) -> LadderRung:

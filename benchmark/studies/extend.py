@@ -8,6 +8,7 @@ from typing import NamedTuple
 from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import write_bytes
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.studies.kinds import load_study
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -25,6 +26,7 @@ def extend(folder: Path, tokens: int) -> Extension:
 
     What was measured stays; `change` keeps results.json and config.yaml as they were beside the new ones.
     """
+    refuse_older(folder)
     config = load_study(str(folder / "config.yaml"))
     if not isinstance(config, RegretConfig) or config.simulated is not None:
         raise InputError(f"{folder}: only a trained benchmark can be continued")

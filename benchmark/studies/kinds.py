@@ -1,7 +1,9 @@
 """Every kind of study by the name that a config gives it."""
 
+from pathlib import Path
 from typing import Any
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml, read_preset, suggest, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.config import StudyConfig
@@ -17,12 +19,23 @@ KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDUL
 
 def load_study(preset: str) -> StudyConfig:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
-    data = parse_yaml(read_preset(preset), source=preset)
-    name = data.pop("kind", REGRET.name)
+    return _study(parse_yaml(read_preset(preset), source=preset), source=preset)
+
+
+def load_stored_study(folder: Path) -> StudyConfig:
+    """The study whose results a folder holds, whatever version wrote them. Raises InputError as `load_study`."""
+    source = str(folder / "config.yaml")
+    return _study(upgrade.config(parse_yaml(read_preset(source), source=source)), source=source)
+
+
+def _study(data: dict[str, Any], *, source: str) -> StudyConfig:
+    name = data.get("kind", REGRET.name)
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise InputError(f"{preset}: kind: {name!r} is no kind of study{suggest(str(name), list(KINDS))}")
-    config: StudyConfig = validate(kind.config_model, data, source=preset)
+        raise InputError(f"{source}: kind: {name!r} is no kind of study{suggest(str(name), list(KINDS))}")
+    config: StudyConfig = validate(
+        kind.config_model, {key: value for key, value in data.items() if key != "kind"}, source=source
+    )
     return config
 
 

@@ -13,6 +13,7 @@ from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment, gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.store import lock
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
@@ -47,6 +48,7 @@ def run_study(
     """
     kind = kind_of(config)
     if (lab := kind.simulated_lab(config)) is not None:
+        refuse_older(out)
         make_folder(out)
         with lock(out):
             return _simulate(config, lab, out, make_console())

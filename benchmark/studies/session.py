@@ -18,13 +18,14 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.training import compiling
+from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
@@ -86,6 +87,7 @@ def open_session(
         raise InputError(reason)
     loggers.chosen()  # refused here, not in a worker
     compiling.chosen()
+    refuse_older(out)
     make_folder(out)
     console = make_console()
     with lock(out):
@@ -93,6 +95,7 @@ def open_session(
             require_inner(out / name)
         console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
         corpus.require(study.longest_horizon)
         if change is not None:
             change()

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.store import read_trials
@@ -11,7 +12,7 @@ from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
-from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_study
+from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.results import Found, StudyResults
 from lrladder.paradigms.lab import Measurement
@@ -21,15 +22,15 @@ _SCHEMA = re.compile(r'\s*\{\s*"schema"\s*:\s*"([a-z./0-9]+)"')  # as our docume
 
 
 def schema_of(folder: Path) -> str | None:
-    """What a folder's results.json is; None where there is none."""
+    """What a folder's results.json is, once its older words are today's; None where there is none."""
     path = folder / "results.json"
     try:
         if (found := _SCHEMA.match(read_head(path).decode("utf-8", errors="replace"))) is not None:
-            return found[1]
+            return upgrade.schema(found[1])
         data = parse_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError):
         return None
-    return str(data.get("schema")) if isinstance(data, dict) else None
+    return upgrade.schema(str(data.get("schema"))) if isinstance(data, dict) else None
 
 
 def stored_kind(folder: Path) -> AnyKind:
@@ -48,7 +49,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
     """A study's results; from its store where a kill left no results.json. Raises InputError without either."""
     path = folder / "results.json"
     if not path.exists() and any((folder / name).exists() for name in ("store.sqlite", "trials")):
-        config = load_study(str(folder / "config.yaml"))
+        config = load_stored_study(folder)
         return kind.assemble(config, Found(_measured(folder, config, kind)))
     try:
         return kind.results_model.from_json(read_text(path, RESULTS_BYTES))

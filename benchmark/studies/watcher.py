@@ -1,4 +1,4 @@
-"""Where a study stands right now, from its logs. It only reads, so that it can look on while a run is going on."""
+"""Where a study stands right now, from its logs. It only reads, so that it can look on while the study is running."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import Label
 from lrladder.benchmark.lab.trained import labels_of
@@ -15,7 +16,7 @@ from lrladder.benchmark.lab.trial_log import LogState, read_state
 from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.counts import TrialCounts, count_trials
-from lrladder.benchmark.studies.kinds import KINDS, kind_of, load_study, plan_of
+from lrladder.benchmark.studies.kinds import KINDS, kind_of, load_stored_study, plan_of
 from lrladder.paradigms.lab import Measurement
 
 PID_BYTES = 64  # ample for a number
@@ -56,11 +57,11 @@ class Snapshot(NamedTuple):
     failed: int
     running: tuple[Running, ...]
     best: tuple[Best, ...]
-    started: float | None  # time of day, s; None while no run is going on
+    started: float | None  # time of day, s; None while the study is not running
     complete: bool
-    missing: tuple[str, ...]  # by the results of the last run that wrote any
-    trained_now: int  # by that run
-    ended: bool  # no run is going on, and the last one has written its results
+    missing: tuple[str, ...]  # by the results that were written last
+    trained_now: int  # by the command that wrote them
+    ended: bool  # it is not running, and its results are written
 
     def to_dict(self) -> dict[str, object]:
         """For scripts."""
@@ -86,7 +87,7 @@ class Watcher:
     def look(self) -> Snapshot:
         """Raises InputError for a config or results that cannot be read."""
         self._read_config()
-        started = _run_since(self._folder)
+        started = _running_since(self._folder)
         logs = self._logs()
         states = {path: state for path, (_, state) in logs.items() if state is not None}
         running = [
@@ -121,7 +122,7 @@ class Watcher:
     def _read_config(self) -> None:
         path = self._folder / "config.yaml"
         if path.exists() and (changed := path.stat().st_mtime_ns) != self._config:
-            self._study = load_study(str(path))
+            self._study = load_stored_study(self._folder)
             plan = plan_of(self._study)
             self._config, self._runs = changed, (plan.planned.runs, plan.maximum.runs)
             self._labels.clear()
@@ -163,10 +164,17 @@ class Watcher:
         )
 
     def _is_of_config(self, results: "Written", written: int) -> bool:
-        """Not so once `extend` has asked for more. A version with other defaults has another digest, hence the time."""
+        """Not so once `extend` has asked for more. An older version's digest is another, hence the rest."""
         if self._study is None or self._config is None:
             return True
-        return bool(results.config_digest == self._study.digest or written >= self._config)
+        is_same = results.config_digest == self._study.digest or self._is_study(results.config)
+        return is_same or written >= self._config
+
+    def _is_study(self, config: object) -> bool:
+        try:
+            return self._study is not None and type(self._study).model_validate(config) == self._study
+        except ValidationError:
+            return False
 
     def _place(self, m: Measurement) -> tuple[int, str]:
         """In the order of the ladder."""
@@ -174,7 +182,7 @@ class Watcher:
         return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
 
     def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
-        return {s.trial.id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states}
+        return {m.trial_id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states for m in s.measurements}
 
 
 def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> tuple[Best, ...]:
@@ -206,8 +214,8 @@ def _is_under_way(state: LogState) -> bool:
     return not state.measurements and state.fault is None
 
 
-def _run_since(folder: Path) -> int | None:
-    """When the run that holds the folder began, ns; None without one. The lock itself is not touched."""
+def _running_since(folder: Path) -> int | None:
+    """When the process that holds the folder began, ns; None without one. The lock itself is not touched."""
     try:
         pid = int(read_text(folder / ".lock", PID_BYTES))
         if pid <= 0:  # kill would take it for a group
@@ -224,9 +232,10 @@ class Written(BaseModel):
     """What the last run wrote in results.json, as far as it is looked at."""
 
     complete: bool = False
-    missing: tuple[str, ...] = ("results.json: no run has written it yet",)
+    missing: tuple[str, ...] = ("results.json: not written yet",)
     trials: TrialCounts = TrialCounts()
     config_digest: str = ""
+    config: Any = None
     measurements: tuple[dict[str, Any], ...] = ()  # read only where there are no logs
 
 
@@ -235,12 +244,13 @@ def _results(folder: Path) -> tuple[Written, int]:
     path = folder / "results.json"
     try:
         data = parse_json(read_text(path, RESULTS_BYTES))
-        if not isinstance(data, dict) or data.get("schema") not in {kind.schema for kind in KINDS.values()}:
+        data = upgrade.results(data) if isinstance(data, dict) else {}
+        if data.get("schema") not in {kind.schema for kind in KINDS.values()}:
             raise ValueError("not of a study")
         return Written.model_validate(data), path.stat().st_mtime_ns
     except FileNotFoundError:
         return Written(), 0
-    except (OSError, ValueError, TypeError) as error:
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as that of a study ({why(error)}); `lrladder run` again writes it from the store"
         ) from error

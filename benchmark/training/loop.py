@@ -86,7 +86,7 @@ class Loop:
         settings, tokens = self.trial.optimizer, self._batch()
         output = self.engine(tokens[:, :-1])
         loss = self.loss(output, tokens[:, 1:])
-        router = settings.load_balance * output.load_balance + settings.router_z * output.router_z
+        router = settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z
         self.engine.backward(loss + router)
         return output, loss
 

@@ -42,6 +42,11 @@ def train(
         run.save_end(keep_trunk=keep and trial.schedule.has_trunk)
     finally:
         run.loop.engine.destroy()
+    return _measurements(run)
+
+
+def _measurements(run: Run) -> list[TrialMeasurement]:
+    trial = run.trial
     return [
         TrialMeasurement.of(
             trial,

@@ -25,9 +25,9 @@ class NearestCell:
         self.grid, self.aim = grid, aim
         self._found: tuple[Rung, float] | None = None
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Raises NoProposal without an interior minimum."""
-        for rung in sorted(cells, key=lambda rung: _distance(rung, self.aim)):
+        for rung in sorted(rungs, key=lambda rung: _distance(rung, self.aim)):
             curves = curves_of(full_grid(lab, [rung], self.grid, payer=self.name))
             longest = curves.get((rung.name, max(rung.horizons)))
             if longest is not None and longest.lr_best is not None:
@@ -56,9 +56,9 @@ class _Swept:
         self.grid = grid
         self.minima: list[tuple[Rung, Cell, Curve]] = []
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Raises NoProposal without an interior minimum."""
-        book: Book = full_grid(lab, cells, self.grid, payer=self.name)
+        book: Book = full_grid(lab, rungs, self.grid, payer=self.name)
         found = curves_of(book).items()
         self.minima = [(book.rungs[cell[0]], cell, curve) for cell, curve in found if curve.lr_best is not None]
         if not self.minima:
@@ -96,7 +96,7 @@ class AsPublished:
         self.law = law
         self.name = f"{law.name}_published"
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Nothing to search."""
 
     def propose(self, target: Rung) -> Choice:
@@ -142,9 +142,9 @@ class _TargetTuning:
         self.name = f"{self.kind}_{trials}"
         self.losses: dict[float, float] = {}  # inf where it diverged
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
-        """`cells` is the target alone. Raises NoProposal where every trial diverged."""
-        target = cells[0]
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
+        """`rungs` is the target alone. Raises NoProposal where every trial diverged."""
+        target = rungs[0]
         lrs = sorted(fixed_lrs(lab, target.name) or ())
         if not lrs:
             raise NoProposal(f"{self.name}: the lab has no fixed LRs to choose among")

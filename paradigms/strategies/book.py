@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
-from lrladder.paradigms.sweep.bracket import Cell, Readings
+from lrladder.paradigms.sweep.bracket import Cell, CellLosses
 from lrladder.paradigms.sweep.curve import open_side, sweep
 
 OPENING = 3  # LRs of a cell's first block: what a parabola needs
@@ -36,14 +36,14 @@ class Block(NamedTuple):
 
 
 class Book:
-    """Runs and readings of one search, by its payer."""
+    """Runs and losses of one search, by its payer."""
 
     def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
         self.lab, self.grid, self.payer = lab, grid, payer
         self.rungs = {rung.name: rung for rung in rungs}
         self.cells: list[Cell] = [(rung.name, horizon) for rung in rungs for horizon in rung.horizons]
         self.cells.sort(key=lambda c: (_rank(self.run_flops(c)), self.rungs[c[0]].n_active, c[1], c[0]))
-        self.readings: dict[Cell, Readings] = {}
+        self.measured: dict[Cell, CellLosses] = {}
         self._asked: set[tuple[Cell, float, int]] = set()  # with LR and seed
 
     @property
@@ -71,7 +71,7 @@ class Book:
         self._asked |= {((r.rung, horizon), r.lr, r.seed) for r in requests for horizon in r.horizons}
         for run in self.lab.measure(requests, payer=self.payer) if requests else []:
             for measurement in run:
-                self.readings.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+                self.measured.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)
         return bool(requests)
 
     def options(self, cell: Cell, around: float) -> list[tuple[float, int]]:
@@ -94,11 +94,11 @@ class Book:
 
     def finished(self, cell: Cell) -> list[tuple[float, float]]:
         """LRs and losses."""
-        found = self.readings.get(cell, Readings())
+        found = self.measured.get(cell, CellLosses())
         return [(lr, loss) for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is not None]
 
     def _diverged(self, cell: Cell) -> list[float]:
-        found = self.readings.get(cell, Readings())
+        found = self.measured.get(cell, CellLosses())
         return [lr for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is None]
 
     def opening(self, cell: Cell, around: float, horizons: tuple[int, ...]) -> list[Block]:
@@ -123,7 +123,7 @@ class Book:
     def _flanks(self) -> list[Block]:
         """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""
         blocks = []
-        for cell, found in self.readings.items():
+        for cell, found in self.measured.items():
             data = sweep(found.lrs, found.losses)
             if not len(data.finished) or open_side(data) is not None:
                 continue
@@ -142,7 +142,7 @@ class Book:
     def _extensions(self) -> list[Block]:
         """For each cell whose best LR has nothing worse beside it, or too few LRs: the next LR on that side."""
         blocks = []
-        for cell, found in self.readings.items():
+        for cell, found in self.measured.items():
             data = sweep(found.lrs, found.losses)
             side = open_side(data) if len(data.tried) else None
             if side is None and 0 < len(data.finished) < OPENING:

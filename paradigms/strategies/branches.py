@@ -1,6 +1,6 @@
 """Horizons that no run was made for: their losses from the horizons that were, at the same size, batch and LR.
 
-Step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and read at the other horizons.
+Step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and taken at the other horizons.
 """
 
 import math
@@ -21,11 +21,11 @@ def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell
     found: dict[Cell, Curve] = {}
     for batch in {book.rungs[cell[0]].batch_tokens for cell in cells}:
         same = [cell for cell in cells if book.rungs[cell[0]].batch_tokens == batch]
-        read = [cell for cell in same if cell in curves]
-        if batch is None or len(read) < MIN_HORIZONS:
+        measured = [cell for cell in same if cell in curves]
+        if batch is None or len(measured) < MIN_HORIZONS:
             continue
-        laws = _laws(book, read, noise)
-        for cell in set(same) - set(read):
+        laws = _laws(book, measured, noise)
+        for cell in set(same) - set(measured):
             curve = _read(laws, cell[1])
             if curve is not None and curve.status == "interior":
                 found[cell] = curve

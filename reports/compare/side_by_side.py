@@ -49,7 +49,7 @@ class Row(NamedTuple):
     """One paradigm at one place; a study that has no score there has None."""
 
     paradigm: str
-    cells: tuple[ParadigmResult | None, ...]
+    scores: tuple[ParadigmResult | None, ...]
 
 
 class Block(NamedTuple):
@@ -126,8 +126,8 @@ def _scale(study: Study) -> tuple[object, ...]:
     if results.lab == "simulated" or not results.corpus_digest:
         return (study.label,)
     config = flat(results.config)
-    read = (config.get("corpus.val_documents"), config.get("ladder.seq_len"))
-    return (results.corpus_digest, results.corpus.get("vocab_size"), *read)
+    documents, window = config.get("corpus.val_documents"), config.get("ladder.seq_len")
+    return (results.corpus_digest, results.corpus.get("vocab_size"), documents, window)
 
 
 def loss_sentence(studies: Sequence[Study]) -> str:

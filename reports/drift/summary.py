@@ -10,7 +10,7 @@ from lrladder.reports.terminal import show_counts
 
 
 def held(results: DriftResults) -> Held:
-    found = (f"{axis.axis} {v.name} {v.verdict}" for axis in results.axes for v in axis.variants if v.name != OFF)
+    found = (f"{axis.axis} {v.name} {v.finding}" for axis in results.axes for v in axis.variants if v.name != OFF)
     return Held(
         "axes",
         results.preset,
@@ -23,7 +23,7 @@ def held(results: DriftResults) -> Held:
 def show(results: DriftResults, console: Console) -> None:
     """One row per axis and variant on the terminal."""
     table = Table(title=f"{results.preset}: drift of the best LR, octaves per doubling (90% intervals)")
-    for column in ("axis", "rules", "optima", "drift", "expected without rule", "verdict", "moves, against off"):
+    for column in ("axis", "rules", "optima", "drift", "expected without rule", "finding", "moves, against off"):
         table.add_column(column, justify="right" if column in ("optima", "drift") else "left")
     for axis in results.axes:
         for variant in axis.variants:
@@ -37,4 +37,4 @@ def show(results: DriftResults, console: Console) -> None:
 
 
 def _words(variant: VariantResult) -> tuple[str, str]:
-    return ("", "") if variant.name == OFF else (variant.verdict, variant.against_off or "")
+    return ("", "") if variant.name == OFF else (variant.finding, variant.against_off or "")

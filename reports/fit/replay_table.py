@@ -94,14 +94,14 @@ def render(result: Replay, console: Console) -> None:
     for title in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
         table.add_column(title, justify="left" if title == "strategy" else "right")
     for row in summarise(result):
-        table.add_row(*_cells(row))
+        table.add_row(*_columns(row))
     if result.targets:
         console.print(table)
     for flag in result.flags:
         console.print(flag, markup=False, highlight=False)
 
 
-def _cells(row: Summary) -> tuple[str, ...]:
+def _columns(row: Summary) -> tuple[str, ...]:
     counted = f"{row.n}" if row.n == row.asked else f"{row.n} of {row.asked}"
     covered = f"{row.covered} of {row.intervals}" if row.intervals else "-"
     if not row.n:

@@ -12,8 +12,8 @@ def held(results: FitResults) -> Held:
         f"lr* by {law.size} parameters: " + ", ".join(f"{name} {e.value:+.2f}" for name, e in law.exponents.items())
         for law in results.laws
     )
-    cells = f"{results.n_runs} runs, {sum(results.counts.values())} sweeps"
-    return Held("fit", results.source, cells, in_a_line(laws, "no law: no sweep has a bracketed minimum"))
+    sweeps = f"{results.n_runs} runs, {sum(results.counts.values())} sweeps"
+    return Held("fit", results.source, sweeps, in_a_line(laws, "no law: no sweep has a bracketed minimum"))
 
 
 def show(results: FitResults, console: Console) -> None:

@@ -34,6 +34,7 @@ STABILITY = (
     Metric("log_z", "log Z, nats"),
     Metric("dead_experts", "dead experts, share"),
     Metric("max_violation_train", "MaxVio"),
+    Metric("max_load", "largest load / mean, last 10%"),
     Metric("router_entropy_token", "router entropy, token"),
     Metric("router_entropy_batch", "router entropy, batch"),
     Metric("router_z", "router z"),
@@ -69,7 +70,7 @@ def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
                 yield place, name, m
 
 
-class Cell(NamedTuple):
+class Spread(NamedTuple):
     """Over runs: mean, least, most."""
 
     mean: float
@@ -78,18 +79,18 @@ class Cell(NamedTuple):
     n: int
 
 
-def spread(values: Sequence[float]) -> Cell | None:
-    return Cell(fmean(values), min(values), max(values), len(values)) if values else None
+def spread(values: Sequence[float]) -> Spread | None:
+    return Spread(fmean(values), min(values), max(values), len(values)) if values else None
 
 
-def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Cell]]:
+def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
     """For each target, by paradigm and metric, over the seeds of its proposal."""
     found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
     for place, name, m in own_runs(results):
         for metric in STABILITY:
             if (seen := value(m, metric.key)) is not None:
                 found[place].setdefault((name, metric.key), []).append(seen)
-    return [{key: cell for key, values in target.items() if (cell := spread(values))} for target in found]
+    return [{key: over for key, values in target.items() if (over := spread(values))} for target in found]
 
 
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
@@ -111,7 +112,7 @@ class Sensitivity(NamedTuple):
     rung: str
     horizon: int
     parametrization: str
-    cell: Cell
+    spread: Spread
     n_lrs: int
     lr_low: float
     lr_high: float
@@ -127,16 +128,16 @@ def sensitivities(results: RegretResults) -> list[Sensitivity]:
         runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
         swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
         shared = sorted(set.intersection(*({m.lr for m in swept if m.parametrization == p} for p in ("sp", "mup"))))
-        cells = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
-        for p, cell in cells.items():
-            if cell is not None and all(cells.values()):
+        spreads = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
+        for p, spread in spreads.items():
+            if spread is not None and all(spreads.values()):
                 lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
                 limits = shared[0], shared[-1], min(lost, default=None)
-                found.append(Sensitivity(rung.name, horizon, p, cell, len(shared), *limits))
+                found.append(Sensitivity(rung.name, horizon, p, spread, len(shared), *limits))
     return found
 
 
-def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Cell | None:
+def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Spread | None:
     """By seed: mean over LRs of min(loss, initial loss) - best. None where the best is at an end of the range."""
     values = []
     for seed in sorted({m.seed for m in runs}):
@@ -176,7 +177,7 @@ class Slope(NamedTuple):
     n: int
 
     @property
-    def verdict(self) -> str:
+    def trend(self) -> str:
         """Of what ought to stay the same; an interval wider than DECIDES either way tells nothing."""
         if self.high - self.low > 2 * DECIDES:
             return "too uncertain to tell"
@@ -193,6 +194,28 @@ def width_slope(results: RegretResults, runs: Sequence[Measurement], values: Seq
         return None
     fit = fit_slope(sizes, values)
     return Slope(*fit, len(sizes)) if math.isfinite(fit.slope) else None
+
+
+class Balance(NamedTuple):
+    """Largest expert load over the mean, `max_load` of docs/stability.md, at a rung's best LR and longest horizon."""
+
+    rung: str
+    depth: int
+    parametrization: str
+    lr: float
+    spread: Spread
+
+
+def balances(results: RegretResults) -> list[Balance]:
+    """Of each rung and parametrization that was swept, in the order of the ladder."""
+    found = []
+    for p in ("sp", "mup"):
+        best = [m for m in at_best_lr(results, p) if "max_load" in m.metrics]
+        for place, rung in enumerate(results.rungs):
+            here = [m for m in best if m.rung == rung.name]
+            if over := spread([m.metrics["max_load"] for m in here]):
+                found.append((place, Balance(rung.name, rung.depth, p, here[0].lr, over)))
+    return [balance for _, balance in sorted(found, key=lambda pair: pair[0])]
 
 
 def feature_rows(results: RegretResults) -> pd.DataFrame:

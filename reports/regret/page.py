@@ -11,11 +11,10 @@ from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
-from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures
-from lrladder.reports.regret import sentences as readings
+from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
 
 SECTIONS = (
-    ("verdict", "Verdict"),
+    ("conclusion", "Conclusion"),
     ("curves", "Curves"),
     ("fitting", "Fitting"),
     ("transfer", "Transfer"),
@@ -48,7 +47,7 @@ def render(results: RegretResults) -> str:
             results=results,
             sections=SECTIONS,
             figures=_figures(results),
-            readings=_readings(results),
+            sentences=_sentences(results),
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
@@ -56,11 +55,12 @@ def render(results: RegretResults) -> str:
             own=list(zip(results.targets, health.at_own_lr(results), strict=True)),
             metrics=health.STABILITY,
             sensitivities=health.sensitivities(results),
+            balances=health.balances(results),
             schedules=_schedules(results),
             config=_pretty(results.config),
             corpus=_pretty(results.corpus),
             published=PUBLISHED_LAW,
-            trained_on=readings.trained_on(results),
+            trained_on=sentences.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             parametrizations=PARAMETRIZATION_NAMES,
@@ -85,19 +85,20 @@ def _figures(results: RegretResults) -> dict[str, Markup | None]:
     return {name: Markup(svg) if svg else None for name, svg in drawn.items()}  # our own drawing
 
 
-def _readings(results: RegretResults) -> dict[str, object]:
+def _sentences(results: RegretResults) -> dict[str, object]:
     """One sentence for each figure, or several for a section."""
     return {
-        "cost": readings.cost(results),
-        "curves": readings.curves(results),
-        "law": readings.law(results),
-        "transfer": readings.transfer(results),
-        "schedules": list(readings.schedules(results)),
-        "stability": readings.stability(results),
-        "boundary": readings.boundary(results),
-        "features": readings.features(results),
-        "modules": list(readings.modules(results)),
-        "ablation": readings.ablation(results),
+        "cost": sentences.cost(results),
+        "curves": sentences.curves(results),
+        "law": sentences.law(results),
+        "transfer": sentences.transfer(results),
+        "schedules": list(sentences.schedules(results)),
+        "stability": sentences.stability(results),
+        "boundary": sentences.boundary(results),
+        "balance": sentences.balance(results),
+        "features": sentences.features(results),
+        "modules": list(sentences.modules(results)),
+        "ablation": sentences.ablation(results),
     }
 
 

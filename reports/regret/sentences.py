@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import target_noises
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health
@@ -69,18 +68,21 @@ def transfer(results: RegretResults) -> str:
     return f"The best learning rate moves by {'; '.join(parts)}. Depth may grow with width."
 
 
-def _difference(results: RegretResults, first: ParadigmResult, second: ParadigmResult) -> str | None:
-    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known."""
+def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str | None:
+    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known.
+
+    Results of an older version hold no intervals of differences.
+    """
     if first.loss is None or second.loss is None:
         return None
-    difference = second.loss - first.loss
-    noises = target_noises(results.measurements, {target.rung for target in results.targets})
-    half = noises.of(first.parametrization, second.parametrization).half_width(2 / second.n_seeds)
-    if half is None:
-        return f"{millinats(difference)} millinats, noise unknown"
-    word = "no difference outside the noise" if abs(difference) <= half else "better" if difference < 0 else "worse"
-    interval = f"[{millinats(difference - half)}, {millinats(difference + half)}]"
-    return f"{millinats(difference)} {interval} millinats, {word}, n = {second.n_seeds} seeds"
+    found = next((d for d in target.differences if (d.first, d.second) == (first.name, second.name)), None)
+    n = f"n = {second.n_seeds} seeds"
+    if found is None or found.low is None or found.high is None:
+        return f"{millinats(second.loss - first.loss)} millinats, {n}, interval unknown"
+    apart = not found.low <= 0 <= found.high
+    word = ("better" if found.value < 0 else "worse") if apart else "no difference outside the noise"
+    interval = f"[{millinats(found.low)}, {millinats(found.high)}]"
+    return f"{millinats(found.value)} {interval} millinats, {word}, {n}"
 
 
 def schedules(results: RegretResults) -> Iterator[str]:
@@ -88,7 +90,7 @@ def schedules(results: RegretResults) -> Iterator[str]:
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
         if "mutransfer" in by and "mutransfer+power" in by:
-            told = _difference(results, by["mutransfer"], by["mutransfer+power"])
+            told = _difference(target, by["mutransfer"], by["mutransfer+power"])
             if told:
                 yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
 
@@ -100,15 +102,37 @@ def stability(results: RegretResults) -> str:
         return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.cell.mean)} "
-        f"(seeds {millinats(s.cell.least)} to {millinats(s.cell.most)})"
+        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} "
+        f"(seeds {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
     span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
     return (
         f"LR sensitivity at {last[0].rung}, over {last[0].n_lrs} learning rates from {span}: {', '.join(parts)} "
-        f"millinats, n = {last[0].cell.n} seeds."
+        f"millinats, n = {last[0].spread.n} seeds."
     )
+
+
+def balance(results: RegretResults) -> str:
+    """Whether the experts' loads stay as even as at muTransfer's base, at the largest rung that was swept."""
+    paradigms = results.config.get("paradigms")
+    proxy = paradigms.get("mutransfer_proxy") if isinstance(paradigms, dict) else None
+    sizes = {rung.name: rung.n_active for rung in results.rungs}
+    found = {b.rung: b for b in health.balances(results) if b.parametrization == "mup"}
+    largest = max(found, key=lambda rung: sizes[rung], default=None)
+    if proxy not in found or largest is None or largest == proxy:
+        return ""
+    at = [
+        f"{fixed(b.spread.mean)} at {b.rung} ("
+        + (
+            f"n = {b.spread.n} runs, {fixed(b.spread.least)} to {fixed(b.spread.most)})"
+            if b.spread.n > 1
+            else "n = 1 run)"
+        )
+        for b in (found[proxy], found[largest])
+    ]
+    name = PARAMETRIZATION_NAMES["mup"]
+    return f"Under {name} the largest expert load over the mean is {at[0]}, the base, and {at[1]}, the largest swept."
 
 
 def boundary(results: RegretResults) -> str:
@@ -135,7 +159,7 @@ def features(results: RegretResults) -> str:
         if slope:
             parts.append(
                 f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
-                f"per doubling of width, {slope.verdict} (n = {slope.n} runs)"
+                f"per doubling of width, {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
         return "Fewer than three widths have features recorded, so nothing is said of their scaling."
@@ -153,7 +177,7 @@ def modules(results: RegretResults) -> Iterator[str]:
         chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
         if not chosen:
             yield f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
-        elif told := _difference(results, plain, tuned):
+        elif told := _difference(target, plain, tuned):
             yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
 
 

@@ -23,7 +23,7 @@ def held(results: RegretResults) -> Held:
 
 
 def show(results: RegretResults, console: Console) -> None:
-    """The headline on the terminal: one row per target and paradigm, and the verdicts in words."""
+    """The headline on the terminal: one row per target and paradigm, and the conclusions in words."""
     table = Table(title=f"{results.preset}: regret at held-out targets (90% intervals)")
     for column in ("target", "tokens", "paradigm", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
         table.add_column(column, justify="left" if column in ("target", "paradigm") else "right")
@@ -40,7 +40,7 @@ def show(results: RegretResults, console: Console) -> None:
             )
     console.print(table)
     for target in results.targets:
-        console.print(target.verdict, highlight=False, markup=False)
+        console.print(target.conclusion, highlight=False, markup=False)
     show_counts(results.trials, console)
 
 

@@ -155,9 +155,9 @@ def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path
         cells = table.locator("tr", has_text=name).locator("td")
         assert cells.nth(0).inner_text().split()[0] == fitting
         assert cells.nth(1).inner_text().split()[0] == transfer
-    reading = page.locator("h2#features ~ figure figcaption b").first.inner_text()
-    assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in reading
-    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in reading
+    sentence = page.locator("h2#features ~ figure figcaption b").first.inner_text()
+    assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in sentence
+    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in sentence
 
 
 def test_report_is_printed(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 
 def test_results_hold_the_contract(smoke: Path) -> None:
     results = json.loads((smoke / "results.json").read_text())
-    assert results["schema"] == "lrladder.results/1"
+    assert results["schema"] == "lrladder.results/2"
     assert results["complete"] is True
     assert results["trials"]["failed"] == 0
     assert results["trials"]["trained_now"] == results["trials"]["finished"] + results["trials"]["diverged"] > 40

@@ -70,10 +70,3 @@ def test_keys_and_values_of_configs_and_tables_are_escaped(key: str, tmp_path: P
     assert refused("plan", str(tmp_path / "x.yaml")).isprintable()
     (tmp_path / "x.csv").write_text(f"n_params,tokens,lr,loss,family\n{key},1,1,1,1\n")
     assert refused("fit", str(tmp_path / "x.csv")).isprintable()
-
-
-def test_a_decay_shorter_than_a_step_is_none() -> None:
-    from lrladder.benchmark.checks.schedule_points import draw
-
-    curve = draw("wsd", tokens=1000, batch_tokens=10, lr=1.0, warmup_tokens=10, decay_fraction=1e-300)
-    assert [point.lr for point in curve.points][1:-1] == [1.0] * (len(curve.points) - 2)

@@ -126,7 +126,7 @@ def target(rung: RungResult, horizon: int, *, trained: bool = True) -> TargetRes
         oracle=oracle,
         paradigms=(fitting, transfer),
         winner="mutransfer" if trained else None,
-        verdict=f"muTransfer is ahead of Fitting at {rung.name} by 14.6 millinats, outside the seed noise."
+        conclusion=f"muTransfer is ahead of Fitting at {rung.name} by 14.6 millinats, outside the seed noise."
         if trained
         else f"No proposal has been trained at {rung.name}.",
     )
@@ -239,6 +239,7 @@ def watched_results(**changes: object) -> RegretResults:
             "dead_experts": 0.25 if sp and target_run else 0.0,
             "attention_logit_max": 5.0,
             "max_violation_train": 0.5,
+            "max_load": 1.25 if sp else 1.0 + 0.01 * depth,
             "update_ratio/expert_up": 0.01,
             "update_ratio_steady/expert_up": 0.02,
             "alignment_ratio/router": 1.2,

@@ -167,7 +167,7 @@ def show(found: dict[str, Any], console: Console) -> None:
             row["rung"],
             row["backend"],
             f"{row['tokens_per_s']:,.0f}",
-            *(_cell(row, name) for name in ("ratio", "plain_ratio", "compiled_ratio")),
+            *(_in_words(row, name) for name in ("ratio", "plain_ratio", "compiled_ratio")),
             f"{row['mfu']:.1%}",
         )
     console.print(table)
@@ -178,5 +178,5 @@ def show(found: dict[str, Any], console: Console) -> None:
     )
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
+def _in_words(row: dict[str, Any], name: str) -> str:
     return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" if name in row else "-"

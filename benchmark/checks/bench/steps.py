@@ -92,7 +92,7 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
     def step(tokens_bs: torch.Tensor) -> None:
         output = model(tokens_bs[:, :-1])
         loss = next_token_loss(output, tokens_bs[:, 1:])
-        (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+        (loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad()

@@ -73,8 +73,9 @@ class DriftConfig(StudyConfig):
             for horizon in rung.horizons:
                 if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
                     raise ValueError(f"{rung.name}: tokens, batch_tokens and seq_len must divide one another")
-                if horizon * (1 - self.schedule.decay_fraction) <= self.schedule.warmup_tokens:
+                if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                     raise ValueError(f"{rung.name}: decays before schedule.warmup_tokens are over")
+                self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
         return self
 
     @property

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from lrladder.paradigms.level import LEVEL
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.paradigms.sweep.noise import pooled_noise
 from lrladder.paradigms.sweep.slopes import minimum_slopes
 
@@ -16,9 +16,9 @@ class LossChange(NamedTuple):
     high: float
 
 
-def loss_change(on: Readings, off: Readings, *, level: float = LEVEL) -> LossChange | None:
+def loss_change(on: CellLosses, off: CellLosses, *, level: float = LEVEL) -> LossChange | None:
     """Minimum of `on` minus that of `off`; None unless both are bracketed and their residuals tell the noise."""
-    curves = [readings.fit() for readings in (on, off)]
+    curves = [cell.fit() for cell in (on, off)]
     minima = [curve.minimum for curve in curves]
     if minima[0] is None or minima[1] is None:
         return None

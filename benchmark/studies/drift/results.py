@@ -1,4 +1,4 @@
-"""results.json of a drift study, schema lrladder.axes/1. Documented in docs/axes.md."""
+"""results.json of a drift study, schema lrladder.axes/2. Documented in docs/axes.md."""
 
 from typing import Literal
 
@@ -7,8 +7,8 @@ from lrladder.benchmark.studies.drift.config import AxisName
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.axes/1"
-Verdict = Literal["holds", "does not hold", "not decided"]
+SCHEMA = "lrladder.axes/2"
+Finding = Literal["holds", "does not hold", "not decided"]
 Against = Literal["less", "more", "no difference seen"]
 
 
@@ -43,7 +43,7 @@ class VariantResult(Frozen):
     drift_high: float | None = None
     at_base: float | None = None  # log2 of the fitted best LR at the base
     n_optima: int = 0
-    verdict: Verdict = "not decided"
+    finding: Finding = "not decided"
     against_off: Against | None = None  # whether its best LR moves less than without the rule; None for "off"
     loss_change: float | None = None  # fitted minimum at the largest value minus that of "off", nats; None for "off"
     loss_change_low: float | None = None

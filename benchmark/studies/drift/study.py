@@ -18,14 +18,14 @@ from lrladder.benchmark.studies.drift.results import (
     Against,
     AxisResult,
     DriftResults,
+    Finding,
     PointResult,
     VariantResult,
-    Verdict,
 )
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Lab, Measurement
 from lrladder.paradigms.published import BJORCK_D, FITTING_D, SDE_B, SDE_D
-from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, search_brackets
+from lrladder.paradigms.sweep.bracket import Cell, CellLosses, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import pooled_noise
 
@@ -156,10 +156,10 @@ def _values(config: DriftConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, 
 
 
 def _curves(measurements: Sequence[Measurement]) -> dict[Cell, Curve]:
-    readings = collect(measurements)
-    alone = {cell: reading.fit() for cell, reading in readings.items() if reading.lrs}
+    measured = collect(measurements)
+    alone = {cell: losses.fit() for cell, losses in measured.items() if losses.lrs}
     noise = pooled_noise(alone.values()).shared
-    return alone if noise is None else {cell: readings[cell].fit(noise=noise) for cell in alone}
+    return alone if noise is None else {cell: measured[cell].fit(noise=noise) for cell in alone}
 
 
 def _point(
@@ -196,17 +196,17 @@ def _fitted(drift: Drift, within: float) -> dict[str, object]:
         "drift_high": drift.high,
         "at_base": drift.at_base,
         "n_optima": drift.n,
-        "verdict": judge(drift, within),
+        "finding": judge(drift, within),
     }
 
 
 def _loss_change(cell: Cell, axis: AxisName, variant: str, measurements: Sequence[Measurement]) -> dict[str, object]:
-    readings = []
+    measured = []
     for name in (variant, OFF):
         parametrization = parametrization_name(axis, name)
         here = collect(m for m in measurements if m.parametrization == parametrization)
-        readings.append(here.get(cell, Readings()))
-    if not all(reading.lrs for reading in readings) or (change := loss_change(*readings)) is None:
+        measured.append(here.get(cell, CellLosses()))
+    if not all(losses.lrs for losses in measured) or (change := loss_change(*measured)) is None:
         return {}
     return {"loss_change": change.value, "loss_change_low": change.low, "loss_change_high": change.high}
 
@@ -224,7 +224,7 @@ def against(variant: VariantResult, off: VariantResult) -> Against | None:
     return "less" if less > 0 else "more"
 
 
-def judge(drift: Drift, within: float) -> Verdict:
+def judge(drift: Drift, within: float) -> Finding:
     """A rule holds where the whole interval is within +-`within` octaves per doubling, and not where none of it is."""
     if -within <= drift.low and drift.high <= within:
         return "holds"
@@ -237,8 +237,8 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:
         return "; ".join(parts) + "."
-    verdicts = "; ".join(f"{variant.name} {variant.verdict} ({_AGAINST[variant.against_off]})" for variant in on)
-    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {verdicts}."
+    findings = "; ".join(f"{variant.name} {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on)
+    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {findings}."
 
 
 def _words(variant: VariantResult) -> str:

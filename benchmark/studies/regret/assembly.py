@@ -1,5 +1,6 @@
 """Results from whatever is there: pure, so that an interrupted study reports what it has and says what is missing."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lrladder.benchmark.ladder import Rung
@@ -7,15 +8,17 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult, TargetResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
-from lrladder.benchmark.studies.regret.scoring.comparison import (
-    compare,
+from lrladder.benchmark.studies.regret.scoring.comparison import compare, proposal_runs
+from lrladder.benchmark.studies.regret.scoring.near import target_noises
+from lrladder.benchmark.studies.regret.scoring.noise import Noises
+from lrladder.benchmark.studies.regret.scoring.oracle import (
     find_oracle,
+    grid_origin,
+    on_grid,
     on_oracle_grid,
     on_search_grid,
-    proposal_runs,
     seed_means,
 )
-from lrladder.benchmark.studies.regret.scoring.noise import Noises, target_noises
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
@@ -39,17 +42,19 @@ def assemble(
 ) -> RegretResults:
     """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
     payers, ladder, measurements = payers or {}, config.rungs, found.measurements
-    noises = target_noises(measurements, {rung.name for rung in ladder.targets})
-    noise = noises.of()
+    noises = target_noises(config, measurements, proposals)
+    near = noises.base
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
     return RegretResults(
         **found.common(config, missing),
         lab="trained" if config.simulated is None else "simulated",
-        seed_noise=noise.sd,
-        seed_noise_df=noise.dof,
+        seed_noise=near.run.sd,
+        seed_noise_df=near.dof,
+        seed_interaction=math.sqrt(near.interaction) if near.dof and near.interaction_dof else None,
+        seed_interaction_df=near.interaction_dof,
         rungs=tuple(_rung(rung) for rung in ladder),
         targets=tuple(_targets(config, measurements, proposals, noises, payers)),
-        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
+        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noises.curves)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
         payers=dict(payers),
@@ -109,16 +114,28 @@ def _unfinished_oracle(
 ) -> str | None:
     """A sweep that stopped before its points, or before its extensions while the best was at an edge."""
     validation = config.validation
-    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.seeds))
+    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.sweep_seeds))
     means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
+    whole = [lr for lr in means if on_grid(lr, grid_origin(parametrization, config), validation.oracle_factor)]
     side = open_side(sweep(list(means), list(means.values())))
     if horizon in rung.continued:
         return None  # no sweep is extended for a horizon to which runs are only continued
-    if side and len(means) < validation.oracle_points + validation.max_extensions:
+    if side and len(whole) < validation.oracle_points + validation.max_extensions:
         return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
+    if validation.oracle_refine and not side and _unrefined(config, parametrization, means):
+        return f"best of {len(means)} learning rates is bracketed, its last step to be measured"
     return None
+
+
+def _unrefined(config: RegretConfig, parametrization: ParametrizationName, means: Mapping[float, float | None]) -> bool:
+    """Whether half steps beside the best are missing; a smaller best of these half steps itself asks for no others."""
+    origin, factor = grid_origin(parametrization, config), config.validation.oracle_factor
+    whole = {lr: loss for lr, loss in means.items() if on_grid(lr, origin, factor)}
+    best = min((lr for lr in whole if whole[lr] is not None), key=lambda lr: whole[lr] or math.inf, default=None)
+    beside = [] if best is None else [best * math.sqrt(factor), best / math.sqrt(factor)]
+    return any(not any(math.isclose(lr, tried, rel_tol=1e-6) for tried in means) for lr in beside)
 
 
 def _rung(rung: Rung) -> RungResult:
@@ -130,6 +147,7 @@ def _rung(rung: Rung) -> RungResult:
         n_total=rung.n_total,
         batch_tokens=rung.batch_tokens,
         horizons=rung.read,
+        continued=rung.continued,
         flops_per_token=rung.flops_per_token,
     )
 
@@ -152,7 +170,7 @@ def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], no
             for name in ORACLES:
                 oracle = find_oracle(config, measurements, rung, horizon, name, noise)
                 if oracle.result.n_lrs:
-                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.seeds))
+                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.sweep_seeds))
 
 
 def _curve(

@@ -27,6 +27,7 @@ from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES
+from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
@@ -56,9 +57,27 @@ class ValidationConfig(Strict):
     """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
 
     seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: all
     oracle_points: int = Field(4, ge=3, le=32)
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
+    oracle_refine: bool = False  # a last step of the root of the factor to either side of each bracketed best
+    snap_proposals: bool = (
+        False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
+    )
+
+    @model_validator(mode="after")
+    def _on_lattice(self) -> Self:
+        if self.snap_proposals and not on_lattice(self.oracle_factor):
+            raise ValueError(
+                f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
+                "give a power of 2 or of its root, or turn it off"
+            )
+        return self
+
+    @property
+    def sweep_seeds(self) -> tuple[Seed, ...]:
+        return self.seeds if self.oracle_seeds is None else self.oracle_seeds
 
 
 class MuTransferConfig(SearchConfig):
@@ -136,6 +155,7 @@ class RegretConfig(StudyConfig):
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+            self.schedule.require_decay(horizon, rung.batch_tokens, where=where)
         if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(f"{where}: continued is for targets, and beyond their horizons")
         if rung.continued and not self.schedule.has_trunk:
@@ -148,12 +168,17 @@ class RegretConfig(StudyConfig):
             "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
             "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
+            "validation.oracle_seeds": self.validation.sweep_seeds,
             **({"paradigms.modules.roles": roles.roles} if roles else {}),
             **{f"rung {rung.name}: horizons": rung.read for rung in self.rungs},
         }
         for key, values in lists.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: a value is there twice; give each once")
+        if extra := sorted(set(self.validation.sweep_seeds) - set(self.validation.seeds)):
+            raise ValueError(
+                f"validation.oracle_seeds: {extra[0]} is not in validation.seeds; regret is paired by seed"
+            )
 
     @property
     def base(self) -> Base:

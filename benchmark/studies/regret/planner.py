@@ -44,8 +44,10 @@ def sweeps(config: RegretConfig) -> Iterator[Sweep]:
         for parametrization in ORACLES:
             grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
             grid += extensions(rung, validation.max_extensions)
+            if validation.oracle_refine:  # once at most where horizons agree on the best LR, else once for each of them
+                grid += [(None, i >= 2) for i in range(2 * len(rung.horizons))]
             payer = f"oracle-{parametrization}"
-            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.read)
+            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.sweep_seeds, rung.read)
     if paradigms.modules is not None and paradigms.modules.ablate:
         tried: list[tuple[float | None, bool]] = [(None, False)] * (2 * len(paradigms.modules.roles))
         for rung in ladder.targets:

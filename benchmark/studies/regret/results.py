@@ -8,7 +8,7 @@ from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import ParametrizationName
 from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.results/1"
+SCHEMA = "lrladder.results/2"
 
 
 class CurveResult(Frozen):
@@ -77,16 +77,17 @@ class OracleResult(Frozen):
 class ParadigmResult(Frozen):
     """One paradigm at one target. Losses and regrets in nats per token; all intervals 90%.
 
-    regret = loss - best oracle minimum over parametrizations = lr_regret (against its own parametrization's oracle)
-    + parametrization_gap (its own oracle against the best one).
+    regret (above the lowest oracle minimum) = lr_regret (above the minimum of its own parametrization and schedule)
+    + parametrization_gap + schedule_gap. It is read over the seeds of the sweeps, `loss` over all validation seeds.
     """
 
     name: str
     parametrization: ParametrizationName
-    lr: float
+    lr: float  # that is trained
     lr_low: float
     lr_high: float
     extrapolation: float
+    lr_proposed: float | None = None  # before it was put on the sweeps' lattice; None where it was not
     loss: float | None
     n_seeds: int
     regret: float | None
@@ -96,6 +97,7 @@ class ParadigmResult(Frozen):
     lr_regret_low: float | None
     lr_regret_high: float | None
     parametrization_gap: float | None
+    schedule_gap: float | None = None  # 0 where the best minimum is under its own schedule; None in older results
     cost_flops: float  # its whole search, charged once to all targets
     cost_fraction: float  # search FLOPs / FLOPs of one run at this target and horizon
     diverged: int
@@ -110,6 +112,16 @@ class ParadigmResult(Frozen):
         return ours == theirs
 
 
+class DifferenceResult(Frozen):
+    """Loss of `second` minus that of `first`, nats, mean over the validation seeds; 90% interval."""
+
+    first: str
+    second: str
+    value: float
+    low: float | None
+    high: float | None
+
+
 class TargetResult(Frozen):
     rung: str
     n_active: int
@@ -120,7 +132,12 @@ class TargetResult(Frozen):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no winner outside the seed noise
-    verdict: str  # one sentence
+    conclusion: str  # who chooses best within each parametrization, which has the lower minimum, who wins; in words
+    # The rest is empty in results of an older version.
+    behind: tuple[str, ...] = ()  # where nobody wins: who is measurably worse than the best
+    cheapest: str | None = None  # where nobody wins: the cheapest search of those that are not measurably worse
+    smallest_difference: float | None = None  # nats that this study would have found in 80%
+    differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
 
 
 class RungResult(Frozen):
@@ -135,14 +152,17 @@ class RungResult(Frozen):
     n_total: int
     batch_tokens: int
     horizons: tuple[int, ...]
+    continued: tuple[int, ...] = ()  # those among them to which runs go on at the LR of a shorter one
     flops_per_token: int
 
 
 class RegretResults(StudyResults):
     schema_: str = SCHEMA
     lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
-    seed_noise: float | None  # pooled standard deviation of the loss over seeds at one LR, nats
+    seed_noise: float | None  # standard deviation of the loss over seeds at one LR, nats: of runs near the best LR
     seed_noise_df: int
+    seed_interaction: float | None = None  # of a seed's effect under one parametrization about its effect in all, nats
+    seed_interaction_df: int = 0
     rungs: tuple[RungResult, ...]
     targets: tuple[TargetResult, ...]
     curves: tuple[CurveResult, ...]

@@ -11,7 +11,7 @@ from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
+from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import Lab, ParametrizationName, Request
@@ -19,7 +19,7 @@ from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
 from lrladder.paradigms.mutransfer.variants import MuTransferWithPower, MuTransferWithRoles
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import search_brackets
-from lrladder.paradigms.sweep.grid import grid_lr
+from lrladder.paradigms.sweep.grid import grid_lr, snap
 
 
 class RegretStudy:
@@ -68,11 +68,19 @@ class RegretStudy:
         ladder = self.config.rungs
         try:
             paradigm.search(self.lab, ladder.proxies)
-            frozen = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+            made = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+            frozen = [self._snapped(proposal) for proposal in made]
         except NoProposal as error:
             self.reasons[paradigm.name] = str(error)
         else:
             self.proposals += frozen
+
+    def _snapped(self, proposal: Proposal) -> Proposal:
+        """On the lattice of its parametrization's sweep, where the config says so; what was proposed is kept."""
+        if not self.config.validation.snap_proposals:
+            return proposal
+        lr = snap(proposal.lr, self._oracle_spec(proposal.parametrization, 0))
+        return proposal.model_copy(update={"lr": lr, "lr_proposed": proposal.lr})
 
     def _validate(self) -> None:
         """Train every proposal with every seed. One run reads all horizons that share its rung and recipe."""
@@ -103,6 +111,7 @@ class RegretStudy:
                 parametrization=parametrization,
                 horizon_exponent=found.horizon_exponent if found else None,
                 continued={rung.name: rung.continued for rung in rungs},
+                refine=self.config.validation.oracle_refine,
             )
 
     def _ablate(self, spec: RoleSearchConfig) -> None:
@@ -122,7 +131,7 @@ class RegretStudy:
         """Grid index nearest to the proposal; 0, the search's own guess, without one.
 
         The start only saves extensions: the sweep is extended, at most `max_extensions` times, until its best is in,
-        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the verdict.
+        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the conclusion.
         """
         own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, parametrization)]
         if not own:
@@ -137,7 +146,7 @@ class RegretStudy:
             factor=validation.oracle_factor,
             points=validation.oracle_points,
             max_extensions=validation.max_extensions,
-            seeds=validation.seeds,
+            seeds=validation.sweep_seeds,
         )
         return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
 
@@ -157,7 +166,9 @@ def make_mutransfer(config: RegretConfig) -> MuTransfer:
 def make_modules(config: RegretConfig) -> MuTransferWithRoles:
     """Raises InputError where the config asks for no search of modules."""
     if config.paradigms.modules is None:
-        raise InputError(f"{config.name}: the config has no paradigms.modules, so no LR multipliers were searched")
+        raise InputError(
+            f"{config.name}: no LR multipliers, as the config has no paradigms.modules; ask for another paradigm"
+        )
     return MuTransferWithRoles(_transfer_settings(config), config.paradigms.modules)
 
 

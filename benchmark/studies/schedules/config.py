@@ -73,6 +73,7 @@ class SchedulesConfig(StudyConfig):
                 raise ValueError(f"{rung.name}: horizon {horizon}, batch and seq_len must divide one another")
             if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                 raise ValueError(f"{rung.name}: horizon {horizon} decays before schedule.warmup_tokens are over")
+            self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
 
     @property
     def base(self) -> Base:
@@ -93,7 +94,7 @@ class SchedulesConfig(StudyConfig):
             self._rung(family, size, batch) for family in self.families for size in family.sizes for batch in batches
         )
 
-    def cells(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
+    def swept_rungs(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
         """The rungs at which a schedule's LR is swept."""
         for size in family.sizes:
             for batch in sorted(self.batches[schedule]):

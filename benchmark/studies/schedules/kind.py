@@ -22,7 +22,7 @@ class SchedulesKind(StudyKind[SchedulesConfig, SchedulesResults]):
         """One trunk serves all horizons of WSD and of Power; cosine is a run for each."""
         for family in config.families:
             for schedule in SCHEDULE_NAMES:
-                for rung in config.cells(family, schedule):
+                for rung in config.swept_rungs(family, schedule):
                     yield search_sweep(schedule, rung, schedule, config.search)
 
     def start(

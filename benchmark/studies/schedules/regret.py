@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.slopes import loss_slopes
 
@@ -22,21 +22,21 @@ class AtLr(NamedTuple):
     regret_weights: Weights
 
 
-def at_lr(readings: Readings, lr: float, *, factor: float, noise: float | None = None) -> AtLr | None:
+def at_lr(cell: CellLosses, lr: float, *, factor: float, noise: float | None = None) -> AtLr | None:
     """On the parabola within a grid step, `factor`, of its minimum, else between the runs.
 
     None where the minimum is not bracketed or `lr` is outside of the finished runs: nothing is extrapolated.
     """
 
     def values(losses: Sequence[float | None]) -> tuple[float, float] | None:
-        curve = Readings(readings.lrs, list(losses)).fit(noise=noise)
-        loss = _loss_at(curve, readings.lrs, losses, lr, factor)
+        curve = CellLosses(cell.lrs, list(losses)).fit(noise=noise)
+        loss = _loss_at(curve, cell.lrs, losses, lr, factor)
         return None if loss is None or curve.minimum is None else (loss, loss - curve.minimum)
 
-    found = values(readings.losses)
+    found = values(cell.losses)
     if found is None:
         return None
-    loss_weights, regret_weights = zip(*loss_slopes(readings.losses, values), strict=True)
+    loss_weights, regret_weights = zip(*loss_slopes(cell.losses, values), strict=True)
     return AtLr(*found, loss_weights, regret_weights)
 
 

@@ -1,4 +1,4 @@
-"""results.json of a Power study, schema lrladder.power/1. Documented in docs/schedules.md."""
+"""results.json of a Power study, schema lrladder.power/2. Documented in docs/schedules.md."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from lrladder.benchmark.studies.results import StudyResults
 from lrladder.benchmark.studies.schedules.config import ScheduleName
 from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.power/1"
+SCHEMA = "lrladder.power/2"
 
 
 class CellResult(Frozen):

@@ -21,7 +21,7 @@ from lrladder.benchmark.studies.schedules.results import (
 from lrladder.paradigms.lab import Lab, Measurement
 from lrladder.paradigms.laws.power import PowerFit, PowerPoint, fit_by_paper, fit_by_regression
 from lrladder.paradigms.published import POWER_SEQ_LEN
-from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
+from lrladder.paradigms.sweep.bracket import CellLosses, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 
@@ -47,7 +47,7 @@ class SchedulesStudy:
         for family in self.config.families:
             for schedule in SCHEDULE_NAMES:
                 self._on_stage(f"{family.name}: {schedule}")
-                cells = {rung.name: rung.horizons for rung in self.config.cells(family, schedule)}
+                cells = {rung.name: rung.horizons for rung in self.config.swept_rungs(family, schedule)}
                 search_brackets(self.lab, cells, self.config.search, payer=schedule, parametrization=schedule)
 
     def results(self, found: Found) -> SchedulesResults:
@@ -57,9 +57,9 @@ class SchedulesStudy:
 
 def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> SchedulesResults:
     """Results from whatever has been measured."""
-    readings = _readings(found.measurements)
-    noise = pooled_noise(one.fit() for one in readings.values() if one.lrs)
-    families = [_Family(config, family, readings, noise) for family in config.families]
+    measured = _measured(found.measurements)
+    noise = pooled_noise(one.fit() for one in measured.values() if one.lrs)
+    families = [_Family(config, family, measured, noise) for family in config.families]
     cells = [
         family.cell(name, *place) for family in families for name in SCHEDULE_NAMES for place in family.places(name)
     ]
@@ -76,11 +76,11 @@ def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> Sc
     )
 
 
-def _readings(measurements: Sequence[Measurement]) -> dict[Place, Readings]:
-    found: dict[Place, Readings] = {}
+def _measured(measurements: Sequence[Measurement]) -> dict[Place, CellLosses]:
+    found: dict[Place, CellLosses] = {}
     for schedule in SCHEDULE_NAMES:
-        for (rung, horizon), readings in collect(m for m in measurements if m.parametrization == schedule).items():
-            found[schedule, rung, horizon] = readings
+        for (rung, horizon), measured in collect(m for m in measurements if m.parametrization == schedule).items():
+            found[schedule, rung, horizon] = measured
     return found
 
 
@@ -88,15 +88,15 @@ class _Family:
     """One family's sweeps, and what its schedules' one setting costs at each."""
 
     def __init__(
-        self, config: SchedulesConfig, family: FamilyConfig, readings: Mapping[Place, Readings], noise: Noise
+        self, config: SchedulesConfig, family: FamilyConfig, measured: Mapping[Place, CellLosses], noise: Noise
     ) -> None:
-        self.config, self.family, self.readings, self.noise = config, family, readings, noise
-        self.curves = {place: found.fit(noise=noise.sd) for place, found in readings.items() if found.lrs}
-        base = next(rung for rung in config.cells(family, "wsd") if rung.batch_tokens == config.base_batch)
+        self.config, self.family, self.measured, self.noise = config, family, measured, noise
+        self.curves = {place: found.fit(noise=noise.sd) for place, found in measured.items() if found.lrs}
+        base = next(rung for rung in config.swept_rungs(family, "wsd") if rung.batch_tokens == config.base_batch)
         self.smallest = (base.name, min(config.horizons))
 
     def places(self, schedule: ScheduleName) -> Iterator[tuple[Rung, int]]:
-        return ((rung, horizon) for rung in self.config.cells(self.family, schedule) for horizon in rung.horizons)
+        return ((rung, horizon) for rung in self.config.swept_rungs(self.family, schedule) for horizon in rung.horizons)
 
     def one_lr(self, schedule: ScheduleName) -> float | None:
         """The best LR at the smallest cell."""
@@ -104,14 +104,14 @@ class _Family:
         return curve.lr_best if curve else None
 
     def at(self, place: Place, lr: float | None) -> AtLr | None:
-        readings = self.readings.get(place)
-        if lr is None or readings is None:
+        measured = self.measured.get(place)
+        if lr is None or measured is None:
             return None
-        return at_lr(readings, lr, factor=self.config.search.factor, noise=self.noise.sd)
+        return at_lr(measured, lr, factor=self.config.search.factor, noise=self.noise.sd)
 
     def cell(self, schedule: ScheduleName, rung: Rung, horizon: int) -> CellResult:
         place = (schedule, rung.name, horizon)
-        curve, readings = self.curves.get(place, Curve("few", 0)), self.readings.get(place, Readings())
+        curve, measured = self.curves.get(place, Curve("few", 0)), self.measured.get(place, CellLosses())
         found = self.at(place, self.one_lr(schedule))
         regret = self._mean([(found.regret, found.regret_weights)] if found else [])
         return CellResult(
@@ -123,7 +123,7 @@ class _Family:
             schedule=schedule,
             status=curve.status,
             n=curve.n,
-            n_diverged=sum(loss is None for loss in readings.losses),
+            n_diverged=sum(loss is None for loss in measured.losses),
             lr_best=curve.lr_best,
             lr_low=curve.lr_low,
             lr_high=curve.lr_high,

@@ -62,6 +62,7 @@ def test_a_law_in_tokens_is_the_same_at_any_sequence_length() -> None:
         ({"batch_tokens": 0}, "--batch-tokens 0"),
         ({"batch_tokens": 2000}, "at most --tokens 1,000"),
         ({"warmup_tokens": 900}, "must end before the decay"),
+        ({"decay_fraction": 0.005}, "--tokens: horizon 1000 decays over 0.005 of it, less than one batch of 10"),
         ({"decay": "exponential"}, "never reaches 0"),
         ({"decay_fraction": 1.5}, "--decay-fraction: "),
     ],

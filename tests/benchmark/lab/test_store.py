@@ -110,7 +110,7 @@ def test_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     holder = context.Process(target=_hold, args=(tmp_path, theirs))
     holder.start()
     assert ours.recv() == "held"
-    with pytest.raises(InputError, match=f"in use by another lrladder run \\(pid {holder.pid}\\)"), lock(tmp_path):
+    with pytest.raises(InputError, match=f"in use by another lrladder process \\(pid {holder.pid}\\)"), lock(tmp_path):
         pass
     ours.send("done")
     holder.join()

@@ -248,6 +248,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         (Wanted(sizes={"width": 65, "depth": 2}, tokens=5), "width 65 is not divisible by head_size 16"),
         (Wanted(sizes={**OWN, "shared_width": 0}, tokens=5), "--shared-width: the study's models have a shared expert"),
         (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),
+        (Wanted(sizes=OWN, tokens=10**6, batch_tokens=10**6), "--tokens: horizon 1000000 decays over 0.2 of it"),
         (Wanted("mutransfer", n_active=5, tokens=5), "--n-active is not enough for mutransfer"),
     ],
 )

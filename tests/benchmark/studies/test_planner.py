@@ -75,6 +75,21 @@ def test_a_simulated_lab_charges_what_the_plan_counts(study: StudyConfig) -> Non
     assert {trial.rung for trial in trials} <= set(rungs)
 
 
+def test_the_plan_counts_the_last_step_of_a_sweep_and_its_own_seeds() -> None:
+    changes = {"seeds": (0, 1, 2), "oracle_seeds": (0, 1), "oracle_refine": True}
+    config = CONFIG.model_copy(update={"validation": CONFIG.validation.model_copy(update=changes)})
+    made, plain = plan_of(config), plan_of(CONFIG)
+    sweeps = 2 * len(config.rungs.targets)
+    proposals = sum(t.runs for t in plain.trials if t.purpose == "validation") // 2
+    assert made.planned.runs - plain.planned.runs == 2 * 2 * sweeps + proposals
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
+    results = run_on(config, SimulatedLab(config.rungs, law))
+    assert results.complete
+    assert made.planned.flops * 0.99 <= sum(results.payers.values()) <= made.maximum.flops
+    assert {o.n_seeds for target in results.targets for o in target.oracle.values()} == {2}
+    assert {p.n_seeds for target in results.targets for p in target.paradigms} == {3}
+
+
 def test_the_search_grid_is_the_one_that_runs() -> None:
     asked: list[Request] = []
 

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _results(folder: Path, **fields: object) -> None:
-    known = {"schema": "lrladder.results/1", "complete": True, "missing": [], "config_digest": SMOKE.digest}
+    known = {"schema": "lrladder.results/2", "complete": True, "missing": [], "config_digest": SMOKE.digest}
     (folder / "results.json").write_text(json.dumps({**known, **fields}))
 
 

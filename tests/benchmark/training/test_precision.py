@@ -21,8 +21,8 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 @pytest.mark.parametrize("lr", [0.01, 1e4])
-def test_numbers_read_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU's steps are read at every probe: a divergence is seen later, at the step where it was."""
+def test_numbers_taken_in_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's numbers are taken in at every probe: a divergence is seen later, at the step where it was."""
     trial = tiny_trial(lr=lr, rules=STANDARD)
     at_once = train(trial, corpus, log=no_log)
     real = Loop.__init__

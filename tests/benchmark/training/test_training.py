@@ -57,7 +57,7 @@ def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tenso
         )
         output = model(tokens[:, :-1])
         loss = F.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
-        (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+        (loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad()

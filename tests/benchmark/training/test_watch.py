@@ -24,8 +24,21 @@ def test_a_dead_expert_is_counted(tmp_path: Path) -> None:
             loop.watch.take(step, 1.0, share)
         found = loop.watch.read_diverged([5.0])
         assert found["dead_experts"] == 0.25
+        assert found["max_load"] == pytest.approx((2.0 + 1.6) / 2)  # 0.5 and 0.4 of four experts' loads
         assert found["max_violation_train"] == pytest.approx(1.0)
         assert found["initial_loss"] == 5.0
+    finally:
+        loop.engine.destroy()
+
+
+def test_the_largest_load_is_that_of_the_last_tenth(tmp_path: Path) -> None:
+    """The same in every block, whatever their number: 40 steps, of which the last four count."""
+    loop = _loop(tmp_path)
+    try:
+        for step in range(40):
+            uneven = {37: 0.5, 38: 0.75}.get(step, 0.25) if step >= 36 else 1.0
+            loop.watch.take(step, 1.0, 2 * [uneven, *3 * [(1 - uneven) / 3]])
+        assert loop.watch.read_diverged([5.0])["max_load"] == pytest.approx((1 + 2 + 3 + 1) / 4)
     finally:
         loop.engine.destroy()
 

@@ -191,10 +191,10 @@ def test_the_surrogate_finds_the_minima_of_a_known_law_and_of_cells_it_has_not_s
 
 def test_a_run_near_the_aim_tells_more_than_one_far_from_it():
     on = lab(noise_sd=0.003)
-    readings = on.measure([Request(c.name, "sp", lr, 0, c.horizons) for c in CELLS[:4] for lr in GRID[4:7]], payer="x")
+    answers = on.measure([Request(c.name, "sp", lr, 0, c.horizons) for c in CELLS[:4] for lr in GRID[4:7]], payer="x")
     table = np.array([(math.log(c.n_active), math.log(c.horizons[0])) for c in CELLS[:4] for _ in range(3)])
     points = np.column_stack([table, np.tile(np.log(GRID[4:7]), 4)])
-    losses = np.array([answer[0].loss for answer in readings])
+    losses = np.array([answer[0].loss for answer in answers])
     surrogate = Surrogate.fit(points, losses, np.repeat(np.arange(4), 3))
     vertex = np.array([math.log(8e7), math.log(4e9), math.log(GRID[5])])
     runs = vertex + np.array([(0, 0, 0.7), (-2.0, -1.4, 0.7)])  # near the aim, and far

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
     results = build_results()
     html = page.render(results)
     for scale in results.targets:
-        assert scale.verdict in html
+        assert scale.conclusion in html
         assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
     assert html.count(">Fitting</span>") == html.count(">muTransfer</span>") == 2 * len(results.targets)
     assert "[13.0, 21.0]" in html  # Fitting's regret, millinats
@@ -169,3 +170,20 @@ def test_the_page_says_what_the_experts_ran_on() -> None:
     assert f"torch grouped_mm ({len(runs)} runs)" in text
     assert f"{sum(runs.values())} of {len(runs)} runs" in text
     assert "torch.compile" not in page.render(results)
+
+
+def test_results_of_an_older_version_are_read_and_drawn() -> None:
+    data = json.loads(build_results().to_json())
+    for key in ("seed_interaction", "seed_interaction_df"):
+        del data[key]
+    for found in data["targets"]:
+        for key in ("behind", "cheapest", "smallest_difference", "differences"):
+            del found[key]
+        for paradigm in found["paradigms"]:
+            del paradigm["schedule_gap"], paradigm["lr_proposed"]
+    older = RegretResults.from_json(json.dumps(data))
+    assert older.seed_interaction is None
+    assert older.targets[0].differences == ()
+    assert older.targets[0].paradigms[0].regret is not None
+    html = page.render(older)
+    assert older.targets[0].conclusion in html

@@ -22,7 +22,7 @@ from lrladder.benchmark.studies.results import Found
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import STANDARD
 from lrladder.paradigms.lab import Measurement, Request
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.reports.drift.page import render
 
 TEXT = """
@@ -89,10 +89,10 @@ def test_known_drifts_are_recovered_within_their_intervals(results: DriftResults
             assert variant.drift_high - variant.drift_low < 0.7
 
 
-def test_verdicts_tell_a_rule_that_holds_from_one_that_does_not(results: DriftResults) -> None:
-    verdicts = {variant.parametrization: variant.verdict for axis in results.axes for variant in axis.variants}
-    assert verdicts["width:off"] == "does not hold"
-    assert verdicts["width:on"] == "holds"
+def test_findings_tell_a_rule_that_holds_from_one_that_does_not(results: DriftResults) -> None:
+    findings = {variant.parametrization: variant.finding for axis in results.axes for variant in axis.variants}
+    assert findings["width:off"] == "does not hold"
+    assert findings["width:on"] == "holds"
     moves = {variant.parametrization: variant.against_off for axis in results.axes for variant in axis.variants}
     assert (moves["width:off"], moves["width:on"]) == (None, "less")
     assert all(variant.name in axis.sentence for axis in results.axes for variant in axis.variants)
@@ -142,10 +142,10 @@ def test_a_line_alone_takes_its_own_scatter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(-0.2, 0.3, "holds"), (0.4, 0.6, "does not hold"), (0.1, 0.5, "not decided")]
+    ("low", "high", "finding"), [(-0.2, 0.3, "holds"), (0.4, 0.6, "does not hold"), (0.1, 0.5, "not decided")]
 )
-def test_the_rule_of_the_verdict(low: float, high: float, verdict: str) -> None:
-    assert judge(Drift((low + high) / 2, low, high, -5.0, 3), 0.35) == verdict
+def test_the_rule_of_the_finding(low: float, high: float, finding: str) -> None:
+    assert judge(Drift((low + high) / 2, low, high, -5.0, 3), 0.35) == finding
 
 
 def test_at_the_base_all_variants_are_one_trial() -> None:
@@ -180,10 +180,10 @@ def test_a_loss_that_a_rule_costs_is_told_from_noise() -> None:
     losses = [
         [4.0 + up + 0.05 * (math.log(lr) + 4) ** 2 + 0.005 * rng.standard_normal() for lr in lrs] for up in (0.05, 0)
     ]
-    change = loss_change(Readings(lrs, list(losses[0])), Readings(lrs, list(losses[1])))
+    change = loss_change(CellLosses(lrs, list(losses[0])), CellLosses(lrs, list(losses[1])))
     assert change is not None
     assert 0 < change.low < 0.05 < change.high < 0.1
-    assert loss_change(Readings(), Readings(lrs, list(losses[1]))) is None
+    assert loss_change(CellLosses(), CellLosses(lrs, list(losses[1]))) is None
 
 
 def test_a_partial_study_says_what_is_missing_and_renders() -> None:
@@ -198,7 +198,7 @@ def test_a_partial_study_says_what_is_missing_and_renders() -> None:
 
 def test_results_survive_json(results: DriftResults) -> None:
     assert DriftResults.from_json(results.to_json()) == results
-    with pytest.raises(ValueError, match=r"lrladder\.axes/1"):
+    with pytest.raises(ValueError, match=r"lrladder\.axes/2"):
         DriftResults.from_json("{}")
 
 

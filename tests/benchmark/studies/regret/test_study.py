@@ -1,5 +1,6 @@
 """The protocol on a simulated lab, where the best LR and loss are known."""
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -8,9 +9,10 @@ import pytest
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw, loss_floor
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.assembly import PARADIGMS, competitors
+from lrladder.benchmark.studies.regret.assembly import PARADIGMS, assemble, competitors
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
 from lrladder.benchmark.studies.regret.study import RegretStudy
 from lrladder.benchmark.studies.results import Found
 from lrladder.benchmark.studies.runner import run_on
@@ -140,7 +142,7 @@ def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
     assert not results.complete
     assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
-    assert results.targets[0].verdict == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert results.targets[0].conclusion == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
     assert results.trials.diverged > 0
 
 
@@ -272,7 +274,7 @@ def test_modules_that_change_nothing_take_no_win_away() -> None:
     for ours, without in zip(results.targets, plain.targets, strict=True):
         assert ours.paradigms[-1].role_lrs == ()
         assert ours.winner == without.winner
-        assert "mutransfer+modules proposes what another does" in ours.verdict
+        assert "mutransfer+modules proposes what mutransfer does" in ours.conclusion
 
 
 def test_results_survive_json() -> None:
@@ -339,3 +341,44 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
         for p in target.paradigms:
             assert p.lr == chosen[target.rung, p.name]
             assert (target.tokens == 1048576) == (p.flags[0] == "continued: its LR was chosen for 262,144 tokens")
+    rungs = {rung["name"]: rung for rung in json.loads(longer.to_json())["rungs"]}
+    for config in data["ladder"]["rungs"]:
+        continued = [1048576] if config["part"] == "target" else []
+        assert rungs[config["name"]]["continued"] == continued
+        assert rungs[config["name"]]["horizons"] == [*sorted(config["horizons"]), *continued]
+
+
+def with_validation(**changes: object) -> RegretConfig:
+    data = CONFIG.model_dump()
+    data["validation"] |= changes
+    return RegretConfig.model_validate(data)
+
+
+def test_snapped_proposals_are_trained_on_the_lattice_and_keep_what_was_proposed() -> None:
+    plain, snapped = (run_on(c, simulate(noise_sd=0.0)) for c in (CONFIG, with_validation(snap_proposals=True)))
+    for before, after in zip(plain.targets, snapped.targets, strict=True):
+        for old, new in zip(before.paradigms, after.paradigms, strict=True):
+            assert (old.lr_proposed, new.lr_proposed) == (None, old.lr)
+            assert abs(math.log2(new.lr / old.lr)) <= 1 / 32 + 1e-9
+            steps = 16 * math.log2(new.lr / grid_origin(new.parametrization, CONFIG))
+            assert steps == pytest.approx(round(steps), abs=1e-6)
+            assert new.recipe is not None
+            assert new.recipe.lr == new.lr
+    with pytest.raises(ValueError, match="snap_proposals: no lattice of 1/16 octave"):
+        with_validation(snap_proposals=True, oracle_factor=3.0)
+
+
+def test_a_refined_sweep_has_half_steps_beside_its_best() -> None:
+    results = [run_on(with_validation(oracle_refine=refine), simulate(noise_sd=0.0)) for refine in (False, True)]
+    for plain, refined in zip(*(r.targets for r in results), strict=True):
+        for name, oracle in refined.oracle.items():
+            assert oracle.n_lrs == plain.oracle[name].n_lrs + 2
+            assert oracle.status == "interior"
+    assert all(r.complete for r in results)
+
+
+def test_a_refined_sweep_without_its_last_step_is_missing_it() -> None:
+    config = with_validation(oracle_refine=True)
+    plain = run_on(CONFIG, simulate(noise_sd=0.0))
+    missing = assemble(config, Found(plain.measurements)).missing
+    assert sum("its last step to be measured" in line for line in missing) == 2 * len(plain.targets)

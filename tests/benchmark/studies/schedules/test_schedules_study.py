@@ -22,7 +22,7 @@ from lrladder.benchmark.studies.schedules.study import assemble
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
 from lrladder.paradigms.laws.power import PowerPoint, fit_by_paper, fit_by_regression
 from lrladder.paradigms.published import POWER_SEQ_LEN
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.reports.schedules.page import render
 
 CONFIG = load_study("power")
@@ -162,13 +162,13 @@ def test_regret_is_the_parabolas_within_a_step_and_nothing_outside_the_sweep(pla
     assume(abs(place % 1 - 0.5) > 1e-3)  # two equally good runs: which points are fitted hangs on the last bit
     lrs = [0.01 * 2.0**k for k in range(-3, 4)]
     best = 0.01 * 2**place
-    readings = Readings(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
-    found = at_lr(readings, best * 2**at, factor=2)
+    cell = CellLosses(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
+    found = at_lr(cell, best * 2**at, factor=2)
     assert found is not None
     assert found.regret == pytest.approx(CURVATURE * (at * math.log(2)) ** 2, abs=1e-6)
     assert sum(found.loss_weights) == pytest.approx(1, abs=1e-2)
     assert sum(found.regret_weights) == pytest.approx(0, abs=1e-2)
-    assert at_lr(readings, 1.0, factor=2) is None
+    assert at_lr(cell, 1.0, factor=2) is None
 
 
 def test_a_law_of_one_horizon_is_refused() -> None:
