@@ -62,7 +62,7 @@ def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurem
     found = (
         measurement.labelled(label)
         for trial, measurements in Store.reopen(folder).all()
-        for label in labels_of(trial, config, kind.parametrizations(config))
+        for label in labels_of(trial, config, kind.names_of(config, trial))
         for measurement in measurements
     )
     distinct = {(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.role_lrs, m.loss): m for m in found}

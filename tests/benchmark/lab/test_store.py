@@ -36,6 +36,16 @@ def test_all_gives_every_stored_trial(tmp_path: Path) -> None:
     assert {trial.id: found for trial, found in store.all()} == {t.id: fake_measurements(t) for t in trials}
 
 
+def test_a_trial_of_an_older_version_is_read_under_the_id_that_it_had(tmp_path: Path) -> None:
+    trial, store = tiny_trial(), _open(tmp_path)
+    with store._db:
+        store._db.execute("INSERT INTO trials VALUES ('old', ?)", (trial.model_dump_json(exclude={"recipe"}),))
+        for m in fake_measurements(trial):
+            store._db.execute("INSERT INTO measurements VALUES ('old', ?, ?)", (m.horizon, m.model_dump_json()))
+    assert store.all() == [(trial, fake_measurements(trial))]
+    assert store.get(trial) is None  # it is not taken for one of this version
+
+
 def test_a_stored_result_is_never_replaced(tmp_path: Path) -> None:
     trial, store = tiny_trial(), _open(tmp_path)
     store.put(trial, fake_measurements(trial))
