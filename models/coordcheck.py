@@ -62,6 +62,7 @@ class Settings(NamedTuple):
     grad_clip: float
     aux_loss_coef: float
     z_loss_coef: float
+    role_lrs: tuple[tuple[str, float], ...] = ()  # multipliers of the LR of whole roles
 
 
 class Coordinate(NamedTuple):
@@ -94,7 +95,14 @@ def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
 def trace(built: Built, tokens: Tensor, settings: Settings, *, steps: int) -> list[Coordinate]:
     """Train on one batch [B, S + 1] at a constant LR; every coordinate before the first step and after each."""
     model = built.model
-    groups = param_groups(model, built.rules, lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps)
+    groups = param_groups(
+        model,
+        built.rules,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        eps=settings.eps,
+        role_lrs=dict(settings.role_lrs),
+    )
     optimizer = torch.optim.AdamW(groups, betas=settings.betas)
     recorder = Recorder(model, tokens[:, :-1])
     found = recorder.record(0)

@@ -34,17 +34,17 @@ def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
     mup.set_base_shapes(model, base_model, delta=delta_model, rescale_params=False, do_assert=False)
 
 
-def ratios_of(param: nn.Parameter, name: str, *, depth: float) -> Ratios:
+def ratios_of(param: nn.Parameter, name: str, *, depth: float, width: float) -> Ratios:
     """Ratios of one parameter to the base, by mup's shapes; a size that is no width has ratio 1."""
     last = float(param.infshape.width_mult())  # type: ignore[attr-defined]
     tag = tag_of(param, name)
     if tag.role is Role.NORM:
-        return Ratios(depth=depth)
+        return Ratios(depth=depth, width=width)
     dims = param.infshape  # type: ignore[attr-defined]
     other = float(dims[-2].width_mult()) if dims[-2].isinf() else 1.0
     # matrices are [..., fan_out, fan_in], an embedding [fan_in, fan_out]
     fan_in, fan_out = (other, last) if tag.role is Role.EMBEDDING else (last, other)
-    return Ratios(fan_in, fan_out, depth)
+    return Ratios(fan_in, fan_out, depth, width)
 
 
 def build(
@@ -69,12 +69,12 @@ def build(
 def rule_table(rules: Rules, model: Transformer, base: ModelShape, *, embedding_std: float) -> dict[str, Rule]:
     """The rule of each parameter, by name. The model may live on the meta device."""
     attach_mup_shapes(model, base)
-    depth = model.shape.depth
+    depth, width = model.shape.depth, model.shape.width
     return {
         name: rule(
             rules,
             tag_of(param, name),
-            ratios_of(param, name, depth=depth / base.depth),
+            ratios_of(param, name, depth=depth / base.depth, width=width / base.width),
             depth=depth,
             embedding_std=embedding_std,
         )

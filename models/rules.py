@@ -4,14 +4,19 @@ docs/theory.md has the table as `models.rule_text` prints it, all rules on, in t
 depth to the base model. A shared expert follows the routed ones, with the ratio of its own width. The token rule
 (`token_rule`) multiplies all LRs, decays and eps alike.
 
+`embedding` and `norm` are for parametrizations without the width rule: the LR of that role, and nothing else, is
+multiplied by the width ratio. There the best LR of the matrices falls as its inverse, so the role keeps its LR of the
+base.
+
 Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 ("mf" is its
 mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
-2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md says how sure we are.
+2601.20205; decay, 2510.19093; embedding and norm alone, 2605.21486. The combination is ours; docs/theory.md says how
+sure we are.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from lrladder.models.roles import Role, Tag
 from lrladder.paradigms.published import POWER_B, POWER_D, POWER_LINES_TAU, SDE_B
@@ -33,6 +38,17 @@ class Rules(BaseModel):
     horizon: Literal["none", "sde", "power", "fitted"] = "none"  # LR by tokens and batch
     betas: bool = False  # Adam's betas and eps by tokens and batch
     decay_horizon: Literal["none", "tau", "power_lines"] = "none"  # decay by tokens and batch
+    embedding: bool = False  # LR of the embedding times m_N, all else as it is
+    norm: bool = False  # LR of the norms times m_N, all else as it is
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.width and (self.embedding or self.norm):
+            raise ValueError(
+                "embedding and norm cannot be joined with width: that divides the LR of the matrices by the width "
+                "ratio, so these roles' LRs grow against theirs already; leave out the one or the other"
+            )
+        return self
 
     @property
     def by_tokens(self) -> bool:
@@ -66,11 +82,12 @@ class Rule(NamedTuple):
 
 
 class Ratios(NamedTuple):
-    """To the base: of one parameter's fan-in and fan-out where these are widths, and of the depth."""
+    """To the base: of one parameter's fan-in and fan-out where these are widths, and of the model's depth and width."""
 
     fan_in: float = 1.0
     fan_out: float = 1.0
     depth: float = 1.0
+    width: float = 1.0
 
 
 class TokenRule(NamedTuple):
@@ -110,9 +127,9 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
     std = tag.fan_in**-0.5
     match tag.role:
         case Role.EMBEDDING:
-            return Rule(embedding_std, 1.0, 1.0, 0.0, 1.0), 1 / m_out
+            return Rule(embedding_std, 1.0, ratios.width if rules.embedding else 1.0, 0.0, 1.0), 1 / m_out
         case Role.NORM:
-            return Rule(None, 1.0, 1.0, 0.0, 1.0), 1.0
+            return Rule(None, 1.0, ratios.width if rules.norm else 1.0, 0.0, 1.0), 1.0
         case Role.HEAD:
             m = m_in if rules.width else 1.0
             return Rule(std * m**0.5, 1 / m, 1.0, 0.0, 1.0), 1 / m_in

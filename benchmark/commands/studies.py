@@ -82,6 +82,23 @@ def extend(
     raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
 
 
+@app.command()
+def tune_recipe(
+    preset: Preset,
+    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="runs of the base that the search may take; the last figures come on top")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Tune the base recipe of a study: LR ratios of roles, embedding std, decay and beta2, together with the LR."""
+    from lrladder.benchmark.studies.runner import run_study
+    from lrladder.benchmark.studies.tune import new_budget, tuning_of
+
+    study = tuning_of(load_study(preset), budget=budget)
+    raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
+
+
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     """Write the report, show the results, and say how it ended."""
     from lrladder.reports.pages import PAGES

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.models.rules import Rules, TokenRule, token_rule
@@ -35,6 +35,7 @@ class Trial(BaseModel):
     rule_tokens: int | None
     batch_tokens: int
     optimizer: OptimizerConfig
+    recipe: RecipeConfig = RecipeConfig()  # what stored trials that do not say were trained with
     schedule: ScheduleConfig
     expert_backend: str
     precision: Literal["fp32", "bf16"]
@@ -69,6 +70,12 @@ def branch_point(horizon: int, trial: Trial) -> int:
 def reference(trial: Trial) -> Reference:
     """Where a power schedule's LR is the trial's: the base's batch and horizon."""
     return Reference(trial.base.batch_tokens, trial.base.tokens)
+
+
+def role_lrs_of(trial: Trial) -> dict[str, float]:
+    """What multiplies the LR of whole roles beside the rules: the recipe's ratios and the trial's own multipliers."""
+    ratios, own = trial.recipe.role_lrs, dict(trial.role_lrs)
+    return {role: ratios.get(role, 1.0) * own.get(role, 1.0) for role in {**ratios, **own}}
 
 
 def token_rule_of(trial: Trial) -> TokenRule:

@@ -78,7 +78,8 @@ def summary(advice: Advice) -> str:
 
 
 def _torch(advice: Advice, recipe: Recipe) -> str:
-    lines = (summary(advice), f"schedule: {recipe.schedule}", *(f"weak: {flag}" for flag in advice.flags))
+    weak = (f"weak: {flag}" for flag in advice.flags)
+    lines = (summary(advice), _ratios(recipe), f"schedule: {recipe.schedule}", *weak)
     return _TORCH.format(
         header="\n".join(f"# {' '.join(line.split())}" for line in lines),
         beta1=recipe.beta1,
@@ -86,6 +87,11 @@ def _torch(advice: Advice, recipe: Recipe) -> str:
         grad_clip=recipe.grad_clip,
         settings="\n".join(f"    {setting.kind!r}: {_values(setting)!r}," for setting in recipe.settings),
     )
+
+
+def _ratios(recipe: Recipe) -> str:
+    ratios = ", ".join(f"{role} {ratio:g}" for role, ratio in recipe.lr_ratios.items())
+    return f"LRs over the matrices' at the base, in the LRs below: {ratios}"
 
 
 def _values(setting: Setting) -> dict[str, float | None]:
@@ -104,6 +110,7 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
             "note": NOTE,
             "summary": summary(advice),
             "flags": list(advice.flags),
+            "lr_ratios": recipe.lr_ratios,
             "schedule": recipe.schedule,
             "sequence_length": advice.sizes.seq_len,
             "roles": {setting.kind: _values(setting) for setting in recipe.settings},

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.ladder import Base, Ladder
@@ -81,7 +81,6 @@ class _Setup(NamedTuple):
     """A study's setup with the user's model in the place of its ladder."""
 
     corpus: CorpusConfig
-    optimizer: OptimizerConfig
     study: RegretConfig
     expert_backend: str
     rungs: Ladder
@@ -95,6 +94,12 @@ class _Setup(NamedTuple):
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         return self.study.schedule_of(parametrization)
+
+    def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig:
+        return self.study.optimizer_of(parametrization)
+
+    def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
+        return self.study.recipe_of(parametrization)
 
 
 def advise(results: RegretResults, wanted: Wanted) -> Advice:
@@ -239,8 +244,7 @@ def _role_lrs(results: RegretResults) -> tuple[tuple[str, float], ...]:
 
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
-    given = (config.corpus, config.optimizer, config, config.expert_backend)
-    return _Setup(*given, rungs=Ladder([rung]), base=config.base)
+    return _Setup(config.corpus, config, config.expert_backend, rungs=Ladder([rung]), base=config.base)
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """One study in one folder: run or continued, until results.json is written."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
-from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults
+from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, write_config
-from lrladder.paradigms.lab import Lab, Measurement
+from lrladder.paradigms.lab import Lab
 
 Results = TypeVar("Results", bound=StudyResults)
 
@@ -89,7 +89,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
     if (interrupted or stopped) and _is_complete(session.out, kind.results_model):
         return Ended(None, interrupted, stopped)
     found = Found(
-        measurements=_in_order(lab.seen.values()),
+        measurements=in_order(lab.seen.values()),
         corpus=dict(session.corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
@@ -107,8 +107,3 @@ def _is_complete(out: Path, model: type[StudyResults]) -> bool:
     with suppress(OSError, ValueError):
         return model.from_json(read_text(out / "results.json", RESULTS_BYTES)).complete
     return False
-
-
-def _in_order(measured: Iterable[Measurement]) -> list[Measurement]:
-    """By place: sums must not depend on which trial ended first."""
-    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))

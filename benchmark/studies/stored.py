@@ -14,7 +14,7 @@ from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
 from lrladder.benchmark.studies.regret.kind import REGRET
-from lrladder.benchmark.studies.results import Found, StudyResults
+from lrladder.benchmark.studies.results import Found, StudyResults, in_order
 from lrladder.paradigms.lab import Measurement
 
 Results = TypeVar("Results", bound=StudyResults)
@@ -62,10 +62,15 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
 
 
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
-    """All that a folder's logs and store hold, under the names that the study has for it."""
-    return [
+    """All that a folder's logs and store hold, under the names that the study has for it.
+
+    At the base, trials of several parametrizations train the same model. Each name has such a run once.
+    """
+    found = (
         measurement.labelled(label)
         for trial, measurements in read_trials(folder)
-        for label in labels_of(trial, config, kind.parametrizations(config))
+        for label in labels_of(trial, config, kind.names_of(config, trial))
         for measurement in measurements
-    ]
+    )
+    distinct = {(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.role_lrs, m.loss): m for m in found}
+    return in_order(distinct.values())

@@ -111,7 +111,7 @@ class Watcher:
             diverged=counts.diverged,
             failed=counts.failed + failed,
             running=tuple(running),
-            best=best_lrs(sorted(measured, key=self._place), self._recipes(states.values())),
+            best=best_lrs(sorted(self._swept(measured), key=self._place), self._recipes(states.values())),
             started=None if started is None else started / 1e9,
             complete=complete,
             missing=results.missing,
@@ -141,7 +141,8 @@ class Watcher:
         """By which the study knows a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
-            self._labels[key] = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
+            names = kind_of(self._study).names_of(self._study, state.trial)
+            self._labels[key] = labels_of(state.trial, self._study, names)
         return self._labels.get(key, [])
 
     def _labelled(self, state: LogState) -> Iterable[Measurement]:
@@ -180,6 +181,11 @@ class Watcher:
         """In the order of the ladder."""
         names = [rung.name for rung in self._study.rungs] if self._study else []
         return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
+
+    def _swept(self, measured: Iterable[Measurement]) -> list[Measurement]:
+        """Of parametrizations that the study's plan has; a tuned recipe tries dozens of others at one LR each."""
+        known = kind_of(self._study).parametrizations(self._study) if self._study else None
+        return [m for m in measured if known is None or m.parametrization in known]
 
     def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
         return {m.trial_id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states for m in s.measurements}

@@ -55,6 +55,7 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
         lr=trial.lr,
         token_factor=token_rule_of(trial).lr,
         horizon_exponent=trial.horizon_exponent,
+        lr_ratios=trial.recipe.role_lrs,
         role_lrs=trial.role_lrs,
         beta1=beta1,
         beta2=beta2,

@@ -54,6 +54,7 @@ def config_with(**rules: object) -> RegretConfig:
     data = CONFIG.model_dump()
     data["paradigms"]["mutransfer"]["rules"] |= rules
     data["ladder"]["shared_ratio"] = 0.5
+    data["recipe"] = {"embedding_lr": 32.0, "norm_lr": 0.5, "head_lr": 2.0, "router_lr": 4.0}
     return RegretConfig.model_validate(data)
 
 
@@ -191,8 +192,10 @@ def test_rules_reach_the_users_own_model(results: RegretResults) -> None:
     assert advice.recipe is not None
     settings = {setting.kind: setting for setting in advice.recipe.settings}
     assert advice.recipe.token_factor == pytest.approx(0.5)
-    assert settings["head"].lr == pytest.approx(0.5 * advice.lr)
-    assert settings["expert_up"].lr == settings["router"].lr == pytest.approx(0.25 * advice.lr)
+    ratios = advice.recipe.lr_ratios
+    assert settings["head"].lr == pytest.approx(0.5 * ratios["head"] * advice.lr)
+    assert settings["expert_up"].lr == pytest.approx(0.25 * advice.lr)
+    assert settings["router"].lr == pytest.approx(0.25 * ratios["router"] * advice.lr)
     assert settings["head"].forward == pytest.approx(0.5)
     assert advice.recipe.tau_ema == pytest.approx(base.batch_tokens / (advice.lr * 0.1 * base.tokens))
 
