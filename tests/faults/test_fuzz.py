@@ -173,14 +173,21 @@ def test_logs(data: st.DataObject, tmp_path: Path) -> None:
 
 
 COMMANDS = {
-    name or command.callback.__name__: command
+    name or command.callback.__name__.replace("_", "-"): command
     for part in (studies, recommend, laws, machine)
     for command in part.app.registered_commands
     if command.callback is not None
     for name in [command.name]
 }
 LIKELY = ("1e9", "1000", "0.01", "t48x4", "out", "json")
-LONG = {"run", "extend", "bench", "coordcheck", "gpu-check"}  # they train: tested up to where that would begin
+LONG = {
+    "run",
+    "tune-recipe",
+    "extend",
+    "bench",
+    "coordcheck",
+    "gpu-check",
+}  # they train: tested up to where that would begin
 
 
 @pytest.fixture
