@@ -1,8 +1,12 @@
 """The shape of a model: its sizes, its parameter counts and its training FLOPs. No torch here."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MAX_SIZE = 2**24  # assumption: some hundred times the widest published model and context
+Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
+Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: some thirty times the deepest published model
 
 
 class ModelShape(BaseModel):
@@ -14,15 +18,15 @@ class ModelShape(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    vocab_size: PositiveInt
-    width: PositiveInt
-    depth: PositiveInt
-    head_size: PositiveInt
-    num_experts: PositiveInt
-    top_k: PositiveInt
-    expert_width: PositiveInt
-    shared_width: int = 0
-    seq_len: PositiveInt
+    vocab_size: Size
+    width: Size
+    depth: Depth
+    head_size: Size
+    num_experts: Size
+    top_k: Size
+    expert_width: Size
+    shared_width: Annotated[int, Field(le=MAX_SIZE)] = 0
+    seq_len: Size
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

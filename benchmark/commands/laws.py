@@ -59,8 +59,10 @@ def schedule(
 ) -> None:
     """The LR at every token of a run under a schedule: points, and a drawing."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
-    from lrladder.benchmark.folders import write_text
-    from lrladder.reports.schedule_figure import figure
+    from lrladder.reports.schedule_figure import require_own, write
+
+    if out:
+        require_own(out)
 
     curve = draw(
         kind,
@@ -75,7 +77,7 @@ def schedule(
         decay_to=decay_to,
     )
     if out:
-        write_text(out, figure(curve))
+        write(curve, out)
     if as_json:
         print(json.dumps(curve.to_dict()))
     else:
@@ -117,8 +119,10 @@ def replay(
     """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
-    from lrladder.reports.fit.replay_table import render, write
+    from lrladder.reports.fit.replay_table import render, require_own, write
 
+    if out is not None:
+        require_own(out)  # refuse before the work, not after
     result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
     if out is not None:
         write(result, out)

@@ -7,6 +7,7 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Folder, as_one, finite
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import understood
 
 app = typer.Typer()
 
@@ -59,7 +60,9 @@ def recommend(options: Options) -> None:
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
-    print(_by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options))
+    with understood(options.folder):
+        text = _by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options)
+    print(text)
 
 
 def _by_fit(options: Options) -> str:
@@ -85,6 +88,12 @@ def _by_study(options: Options) -> str:
     folder = options.folder
     if options.n_params is not None:
         raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
-    counts = (round(n) if n else None for n in (options.n_active, options.tokens, options.batch_tokens))
+    counts = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
     wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
+
+
+def _whole(name: str, count: float | None) -> int | None:
+    if count is not None and count < 1:
+        raise InputError(f"--{name.replace('_', '-')} {count:g}: give a whole number from 1")
+    return None if count is None else round(count)

@@ -7,13 +7,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ValidationError,
 )
 
+from lrladder.benchmark.config import bounded_yaml
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.upgrade import RENAMED_KEYS
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -36,16 +37,13 @@ def read_preset(preset: str) -> str:
     if path.suffix not in {".yaml", ".yml"}:
         raise InputError(f"preset {preset!r} is unknown{suggest(preset, preset_names())}; a file must end in .yaml")
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path, CONFIG_BYTES)
+    except (OSError, ValueError) as error:
         raise InputError(f"{preset}: cannot be read as a config: {error}") from error
 
 
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
-    try:
-        data: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    data = bounded_yaml.load(text, source=source)
     if not isinstance(data, dict):
         raise InputError(f"{source}: a config is a mapping of keys, this is {type(data).__name__}")
     return data

@@ -4,7 +4,7 @@ import hashlib
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.ladder import Base
@@ -31,7 +31,7 @@ class Trial(BaseModel):
     role_lrs: tuple[tuple[str, float], ...]
     lr: float
     seed: int
-    horizons: tuple[int, ...]
+    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
     rule_tokens: int | None
     batch_tokens: int
     optimizer: OptimizerConfig

@@ -10,6 +10,7 @@ from lrladder.benchmark.own_runs.cells import Protocol
 from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 
 
 def fit_file(path: Path, *, protocol: Protocol) -> FitResults:
@@ -32,14 +33,15 @@ def load_fit(folder: Path) -> FitResults:
     """Results of `lrladder fit`. Raises InputError."""
     path = folder / "results.json"
     try:
-        return FitResults.from_json(path.read_text(encoding="utf-8"))
+        return FitResults.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder fit RUNS.csv --out {folder}` again") from error
+        again = f"run `lrladder fit RUNS.csv --out {folder}` again"
+        raise InputError(f"{path} cannot be read ({why(error)}); {again}") from error
 
 
 def _is_same(path: Path, results: FitResults) -> bool:
     try:
-        there = FitResults.from_json(path.read_text(encoding="utf-8"))
+        there = FitResults.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError):
         return False
     return (there.digest, there.protocol) == (results.digest, results.protocol)

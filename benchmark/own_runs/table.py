@@ -2,7 +2,9 @@
 
 import csv
 import difflib
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,11 +78,18 @@ def _header(path: Path) -> list[str]:
     return names
 
 
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Raises pandas' warning of data that it would leave out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(path, **options)
+
+
 def _text(path: Path, names: list[str]) -> pd.DataFrame:
     """The known columns as stripped text, "" where a field is missing; blank lines are dropped."""
     keep = {str(i): name for i, name in enumerate(names) if name in REQUIRED + OPTIONAL}
     try:
-        table = pd.read_csv(
+        table = _read_csv(
             path,
             header=None,
             names=[str(i) for i in range(len(names) + 1)],
@@ -98,7 +107,7 @@ def _text(path: Path, names: list[str]) -> pd.DataFrame:
         raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from error
     except pd.errors.EmptyDataError:
         table = pd.DataFrame(columns=[str(i) for i in range(len(names) + 1)], dtype=str)
-    except (pd.errors.ParserError, ValueError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
         raise InputError(f"{path}: not a CSV with {len(names)} columns ({reason}); check that line's commas") from error
     table = table.fillna("")

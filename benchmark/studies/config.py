@@ -1,7 +1,8 @@
 """What a study of any kind says, as the user writes it."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -46,6 +47,11 @@ class StudyConfig(Strict, ABC):
 
     def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
         return self.recipe
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("rungs", None)  # a property that each kind keeps, as making it takes time
+        return copied
 
     @property
     def digest(self) -> str:

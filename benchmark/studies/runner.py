@@ -1,5 +1,6 @@
 """One study in one folder: run or continued, until results.json is written."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.store import lock
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
@@ -27,10 +29,11 @@ Results = TypeVar("Results", bound=StudyResults)
 
 @dataclass(frozen=True)
 class Ended(Generic[Results]):
-    """How a run of a study ended. `results` is None for an interrupted run over complete results, which then stay."""
+    """How a run of a study ended. `results` is None for one cut short over complete results, which stay."""
 
     results: Results | None
     interrupted: bool = False
+    stopped: str = ""  # by what fault of the machine, as a full disk
     failed: int = 0  # trials
     trained_tokens: int = 0  # now
     saved_tokens: int = 0  # by trunks that were stored before
@@ -74,15 +77,17 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
 
 def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
     planned = plan_of(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
-    interrupted = False
+    interrupted, stopped = False, ""
     with session.lab(total_flops=planned.planned.flops) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
         try:
             study.run()
         except KeyboardInterrupt:
             interrupted = True
-    if interrupted and _is_complete(session.out, kind.results_model):
-        return Ended(None, interrupted=True)
+        except (OSError, sqlite3.Error) as error:  # a full disk above all
+            stopped = f"{session.out}: {why(error)}"
+    if (interrupted or stopped) and _is_complete(session.out, kind.results_model):
+        return Ended(None, interrupted, stopped)
     found = Found(
         measurements=in_order(lab.seen.values()),
         corpus=dict(session.corpus.manifest),
@@ -90,11 +95,15 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         trained_now=lab.trained_now,
     )
     results = study.results(found)
-    write_text(session.out / "results.json", results.to_json())
-    return Ended(results, interrupted, len(lab.failed), lab.trained_tokens, lab.planned_tokens - lab.trained_tokens)
+    try:
+        write_text(session.out / "results.json", results.to_json())
+    except OSError as error:
+        stopped = stopped or f"{session.out / 'results.json'}: {why(error)}"
+    saved = lab.planned_tokens - lab.trained_tokens
+    return Ended(results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved)
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:
     with suppress(OSError, ValueError):
-        return model.from_json((out / "results.json").read_text(encoding="utf-8")).complete
+        return model.from_json(read_text(out / "results.json", RESULTS_BYTES)).complete
     return False

@@ -1,6 +1,5 @@
 """What a replay says of each strategy over all targets, for the terminal and for CSV."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, require_new_or_own, write_result
 from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.reports.formats import millinats
 from lrladder.reports.html import to_csv
 from lrladder.reports.results_page import Held, in_a_line
@@ -46,12 +47,10 @@ def load(folder: Path) -> Replay:
     """What `lrladder replay --out` wrote. Raises InputError."""
     path = folder / "replay.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.pop("schema", None) != REPLAY_SCHEMA:
-            raise ValueError(f"not a {REPLAY_SCHEMA} file")
-        return Replay.model_validate(data)
+        return Replay.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder replay RUNS.csv --out {folder}` again") from error
+        again = f"run `lrladder replay RUNS.csv --out {folder}` again"
+        raise InputError(f"{path} cannot be read ({why(error)}); {again}") from error
 
 
 def held(result: Replay) -> Held:
@@ -107,7 +106,7 @@ def _columns(row: Summary) -> tuple[str, ...]:
     covered = f"{row.covered} of {row.intervals}" if row.intervals else "-"
     if not row.n:
         return row.name, counted, "-", "-", "-", f"{row.cost:.2f}", covered
-    median = f"{MILLI * row.median:.2f} \\[{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
+    median = f"{MILLI * row.median:.2f} [{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
     return row.name, counted, median, f"{MILLI * row.p90:.2f}", f"{MILLI * row.worst:.2f}", f"{row.cost:.2f}", covered
 
 
@@ -125,11 +124,16 @@ def frame(result: Replay) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*TARGET_COLUMNS, *STRATEGY_COLUMNS])
 
 
+def require_own(folder: Path) -> None:
+    """Raise InputError unless the folder can be written to, and replay.json and replay.csv are ours or absent."""
+    make_folder(folder)
+    require_new_or_own(folder / "replay.json", "--out", lambda head: REPLAY_SCHEMA.encode() in head)
+    header = ",".join((*TARGET_COLUMNS, *STRATEGY_COLUMNS)).encode()
+    require_new_or_own(folder / "replay.csv", "--out", lambda head: head.startswith(header))
+
+
 def write(result: Replay, folder: Path) -> None:
-    """replay.json and replay.csv, written over; nothing else in the folder is touched. Raises InputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "replay.json").write_text(result.to_json(), encoding="utf-8")
-        (folder / "replay.csv").write_text(to_csv(frame(result)), encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({error.strerror}); give a folder") from error
+    """replay.json and replay.csv; nothing else in the folder is touched. Raises InputError."""
+    require_own(folder)
+    write_result(folder / "replay.json", result.to_json(), "--out")
+    write_result(folder / "replay.csv", to_csv(frame(result)), "--out")

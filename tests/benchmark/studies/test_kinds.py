@@ -103,7 +103,7 @@ def show(results: ToyResults, console: Console) -> None:
 
 PAGE = ResultsPage(
     load=partial(load_results, kind=TOY),
-    write=lambda results, folder: write_page(f"<!doctype html><p>best LR {results.best_lr:g}</p>", folder),
+    write=lambda results, folder: write_page(f"<title>LR Ladder</title><p>best LR {results.best_lr:g}</p>", folder),
     held=lambda results: Held("toy", results.preset, "only", f"best LR {results.best_lr:g}", results.complete),
     show=show,
 )
