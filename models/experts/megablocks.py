@@ -63,7 +63,7 @@ def gemm_name() -> str:
 
 
 class _Sorted(NamedTuple):
-    """Rows of (token, choice) sorted by expert: what scatter needs to put them back, and the GEMM's row counts."""
+    """Rows of (token, choice) sorted by expert: what scatter needs to put them back; the GEMM and its row counts."""
 
     place_r: Tensor
     expert_r: Tensor
