@@ -1,4 +1,4 @@
-"""Curves of one study fitted together: what all their residuals say of the noise serves each."""
+"""Curves of one study fitted together. Each uses the noise that is estimated from the residuals of all."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ LrSweep = tuple[Sequence[float], Sequence[float | None]]
 
 
 def fit_curves(sweeps: Sequence[LrSweep], *, level: float = LEVEL) -> tuple[Curve, ...]:
-    """Fit the sweeps (LRs, losses) of one study. Raises ValueError on an LR or loss that cannot be used."""
+    """Fit the sweeps (LRs, losses) of one study. Raises ValueError for an LR or loss that cannot be used."""
     alone = [fit_curve(lrs, losses, level=level) for lrs, losses in sweeps]
     noise = typical_noise(alone).shared
     if noise is None:

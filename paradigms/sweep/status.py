@@ -1,6 +1,7 @@
-"""What a fit of one sweep came to."""
+"""Outcome of the fit of one sweep."""
 
 from typing import Literal
 
-# interior: the minimum is bracketed; edge: it lies at an end; flat: no rise beyond the noise; few: under three LRs
+# interior: the minimum is bracketed; edge: it lies at an end; flat: losses rise no more than the noise; few: fewer than
+# three LRs finished
 Status = Literal["interior", "edge", "flat", "few"]
