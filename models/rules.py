@@ -5,8 +5,8 @@ the base model: width, expert width and depth. A shared expert follows the rules
 its own width. The token rule (`token_rule`) multiplies the LRs of all roles by one factor, and so for decays and eps.
 
 `embedding` and `norm` are for parametrizations without the width rule. Each multiplies the LR of its role by the width
-ratio and changes nothing else. In such a parametrization the best LR of the matrices falls as the inverse of that ratio,
-so the role keeps the LR that it has at the base.
+ratio and changes nothing else. In such a parametrization the best LR of the matrices falls as the inverse of that
+ratio, so the role keeps the LR that it has at the base.
 
 Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 (its mean-field
 init is "mf"); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
@@ -82,7 +82,7 @@ class Rule(NamedTuple):
 
 
 class Ratios(NamedTuple):
-    """Ratios to the base: a parameter's fan-in and fan-out (1 where these are not widths), the model's depth and width."""
+    """Ratios to the base: a parameter's fan-in and fan-out (1 if these are no widths), the model's depth and width."""
 
     fan_in: float = 1.0
     fan_out: float = 1.0
