@@ -15,6 +15,10 @@ from lrladder.benchmark.studies.regret.config import load_config
 
 app = typer.Typer()
 
+Columns = Annotated[
+    str | None, typer.Option(help="other names: lr=learning_rate,loss=eval/loss; or one number for all: tokens=1e10")
+]
+
 
 @app.command()
 def coordcheck(
@@ -151,17 +155,19 @@ def recommend(
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV of runs: n_params, tokens, lr, loss and what else is known")],
+    runs: Annotated[Path, typer.Argument(help="table of runs: n_params, tokens, lr, loss and what else is known")],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     as_json: AsJson = False,
 ) -> None:
     """Laws of the best learning rate, loss and batch from your own or published runs."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
 
-    results = fit_file(runs, protocol=protocol)
+    results = fit_file(runs, protocol=protocol, columns=parse_columns(columns))
     page = None
     if out:
         save(results, out)
@@ -174,19 +180,21 @@ def fit(
 @app.command()
 def replay(
     runs: Annotated[
-        Path, typer.Argument(help="CSV of training runs: n_params, tokens, lr, loss and what else is known")
+        Path, typer.Argument(help="table of training runs: n_params, tokens, lr, loss and what else is known")
     ],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
     from lrladder.reports.fit.replay_table import render, write
 
-    result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
+    result = make_replay(load_runs(runs, parse_columns(columns)), protocol=protocol, strategies=strategy or ())
     if out is not None:
         write(result, out)
     if as_json:

@@ -75,7 +75,7 @@ def _cell(cell: RunCell, *, chosen: bool) -> FitCell:
         lr_low=curve.lr_low,
         lr_high=curve.lr_high,
         sd_ln_lr=curve.sd_ln_lr,
-        loss=curve.minimum,
+        loss=cell.loss_best,
         curvature=curve.curvature,
         lrs=cell.lrs,
         losses=cell.losses,
@@ -100,7 +100,8 @@ def law_points(cells: Sequence[FitCell], *, every_batch: bool = False) -> list[L
 
 
 def loss_points(cells: Sequence[FitCell]) -> list[LossPoint]:
-    return [LossPoint(cell.n_active, cell.tokens, cell.loss) for cell in cells if cell.chosen and cell.loss is not None]
+    fitted = [cell for cell in cells if cell.chosen and cell.status == "interior"]
+    return [LossPoint(cell.n_active, cell.tokens, cell.loss) for cell in fitted if cell.loss is not None]
 
 
 def _laws(cells: Sequence[FitCell]) -> Iterator[FittedLaw]:
@@ -147,7 +148,7 @@ def _range(value: float, ends: Sequence[float | None], sign: int) -> Range:
 def _batch_law(cells: Sequence[FitCell]) -> BatchResult | None:
     groups: dict[tuple[object, ...], dict[float, float]] = {}
     for cell in cells:
-        if cell.batch_tokens is not None and cell.loss is not None:
+        if cell.batch_tokens is not None and cell.loss is not None and cell.status == "interior":
             key = (cell.family, cell.n_params, cell.n_active, cell.tokens)
             groups.setdefault(key, {})[cell.batch_tokens] = cell.loss
     curves = {key: best_batch(minima) for key, minima in groups.items()}
@@ -201,7 +202,7 @@ def _horizons(cells: Sequence[FitCell]) -> HorizonResult:
 
 def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
     chosen = [cell for cell in cells if cell.chosen]
-    open_cells = [cell for cell in chosen if cell.status != "interior"]
+    open_cells = [cell for cell in chosen if cell.lr_best is None]
     if open_cells:
         counts = Counter(cell.status for cell in open_cells)
         words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))

@@ -46,7 +46,7 @@ class FitCell(Frozen):
     tokens: float
     batch_tokens: float | None
     chosen: bool  # by the batch protocol
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Literal["interior", "bracketed", "edge", "flat", "few"]
     edge: str | None
     n: int
     n_diverged: int

@@ -16,7 +16,7 @@ from lrladder.benchmark.own_runs.runs import Runs
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.strategies.registry import ON_TARGET, STRATEGIES
 from lrladder.paradigms.strategies.search import Choice, run_flops
-from lrladder.paradigms.sweep.curve import sweep
+from lrladder.paradigms.sweep.swept import sweep
 
 SOURCE_SHARE = 0.25  # of a target's FLOPs, the most that a source may take
 MIN_SOURCES = 5  # of a target that the table does not name

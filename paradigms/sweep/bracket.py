@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
-from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
+from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
 Cell = tuple[str, int]  # rung name, horizon in tokens
 
@@ -105,7 +106,7 @@ def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
 
 def _open_sides(cell: Readings) -> set[str]:
     """Where one more LR is needed: beyond a minimum at an edge, or to have enough LRs for a curve."""
-    data = sweep(cell.lrs, cell.losses)
+    data = settle(sweep(cell.lrs, cell.losses)).sweep
     if not len(data.tried):  # every run failed: other LRs would tell nothing about the cause
         return set()
     side = open_side(data)

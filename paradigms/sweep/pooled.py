@@ -12,13 +12,16 @@ MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too lit
 LrSweep = tuple[Sequence[float], Sequence[float | None]]
 
 
-def fit_curves(sweeps: Sequence[LrSweep], *, level: float = 0.9) -> tuple[Curve, ...]:
-    """Fit the sweeps (LRs, losses) of one study. Raises ValueError on an LR or loss that cannot be used."""
-    alone = [fit_curve(lrs, losses, level=level) for lrs, losses in sweeps]
+def fit_curves(sweeps: Sequence[LrSweep], *, level: float = 0.9, step: float = 0.0) -> tuple[Curve, ...]:
+    """Fit the sweeps (LRs, losses) of one study, whose losses are rounded to `step`.
+
+    Raises ValueError on an LR or loss that cannot be used.
+    """
+    alone = [fit_curve(lrs, losses, level=level, step=step) for lrs, losses in sweeps]
     noise = typical_noise(alone)
     if noise is None:
         return tuple(alone)
-    return tuple(fit_curve(lrs, losses, level=level, noise=noise) for lrs, losses in sweeps)
+    return tuple(fit_curve(lrs, losses, level=level, noise=noise, step=step) for lrs, losses in sweeps)
 
 
 def typical_noise(curves: Iterable[Curve]) -> float | None:

@@ -31,6 +31,7 @@ CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", 
 PUBLISHED_LAW = {"u": 0.2219, "v": 0.3509, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
+    "bracketed": "between LRs of which one diverged: the lowest run stands for the minimum",
     "edge": "edge of grid: the best LR may lie outside",
     "flat": "flat: no minimum resolved",
     "few": "too few finished LRs to fit",

@@ -19,7 +19,7 @@ class PointResult(Frozen):
     ratio: float  # to the base
     rung: str
     horizon: int
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Literal["interior", "bracketed", "edge", "flat", "few"]
     n: int  # finished runs that entered the fit
     n_diverged: int
     lr_best: float | None = None

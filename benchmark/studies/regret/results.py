@@ -23,7 +23,7 @@ class CurveResult(Frozen):
     rung: str
     horizon: int
     parametrization: ParametrizationName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Literal["interior", "bracketed", "edge", "flat", "few"]
     n: int  # finished runs that entered the fit
     lr_best: float | None = None
     lr_low: float | None = None
@@ -70,7 +70,7 @@ class OracleResult(Frozen):
     lr_low: float | None
     lr_high: float | None
     loss: float | None  # fitted minimum, nats, mean over seeds
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Literal["interior", "bracketed", "edge", "flat", "few"]
     n_lrs: int
     n_seeds: int
     cost_flops: float

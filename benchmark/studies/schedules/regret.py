@@ -50,7 +50,7 @@ def _loss_at(
 ) -> float | None:
     if curve.lr_best is None:
         return None
-    if abs(math.log(lr / curve.lr_best)) <= math.log(factor):
+    if curve.curvature is not None and abs(math.log(lr / curve.lr_best)) <= math.log(factor):
         return curve.at(lr)
     finished = sorted((math.log(tried), loss) for tried, loss in zip(lrs, losses, strict=True) if loss is not None)
     x, y = zip(*finished, strict=True)

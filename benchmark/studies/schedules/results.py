@@ -23,7 +23,7 @@ class CellResult(Frozen):
     batch_tokens: int
     tokens: int
     schedule: ScheduleName
-    status: Literal["interior", "edge", "flat", "few"]
+    status: Literal["interior", "bracketed", "edge", "flat", "few"]
     n: int
     n_diverged: int
     lr_best: float | None = None

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrladder.paradigms.sweep.curve import fit_curve, open_side, sweep
+from lrladder.paradigms.sweep.curve import fit_curve
 from lrladder.paradigms.sweep.pooled import fit_curves, typical_noise
+from lrladder.paradigms.sweep.swept import open_side, sweep
 from tests.paths import SHARED
 
 PUBLISHED = SHARED / "data" / "openeurollm_dense.csv"
