@@ -43,11 +43,14 @@ def fit_runs(
         laws=tuple(_laws(cells)),
         loss_law=loss_law
         and LossResult(
+            form=loss_law.form.name,
             floor=loss_law.floor,
             alpha=loss_law.alpha,
             beta=loss_law.beta,
+            gamma=loss_law.gamma,
             scatter=loss_law.scatter,
             miss=loss_law.miss,
+            missed={name: found.rms for name, found in loss_law.missed.items()},
             n_points=loss_law.n_points,
             flags=loss_law.flags,
         ),

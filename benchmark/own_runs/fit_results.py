@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Literal
 
+from pydantic import Field
+
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.own_runs.cells import Protocol
 
@@ -67,13 +69,20 @@ class FitCell(Frozen):
 
 
 class LossResult(Frozen):
-    """L = floor + a N^-alpha + b D^-beta at the best LR, N active; `scatter` and `miss` are of log loss."""
+    """The loss at the best LR, N active. Of the forms the one that misses left-out largest cells least.
 
+    additive: floor + a N^-alpha + b D^-beta. power: floor + (a N^-alpha + b D^-beta)^gamma. product: floor + a N^-alpha
+    D^-beta. `scatter` is of log loss about the law, `miss` and `missed` (by form) are rms at the left-out cells.
+    """
+
+    form: Literal["additive", "power", "product"] = "additive"  # older folders have no other
     floor: float
     alpha: float
     beta: float
+    gamma: float = 1.0
     scatter: float
     miss: float
+    missed: dict[str, float] = Field(default_factory=dict)
     n_points: int
     flags: tuple[str, ...]
 

@@ -114,6 +114,14 @@ def law(n: float, tokens: float) -> float:
     return 0.003 * (n / 1e8) ** -0.4 * (tokens / 1e10) ** -0.2
 
 
+def test_a_loss_law_with_interaction() -> None:
+    results = fitted("loss_law.csv")
+    assert results.loss_law.form == "power"
+    found = recommend(results, Target(1.2e9, 8e10, batch_tokens=5e5))
+    assert found.loss == pytest.approx(1.610, abs=0.005)
+    assert found.loss_low < 1.610 < found.loss_high
+
+
 def test_a_table_of_wandb_with_its_columns_named() -> None:
     results = fitted("wandb_runs.csv", **WANDB)
     assert results.counts == {"interior": 12}
