@@ -119,9 +119,10 @@ def recommend(
     """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
     from lrladder.benchmark.own_runs.fit_file import load_fit
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
-    from lrladder.benchmark.recommend.fit import Target, words
     from lrladder.benchmark.recommend.fit import recommend as recommend_from_fit
+    from lrladder.benchmark.recommend.fit import words
     from lrladder.benchmark.recommend.formats import text
+    from lrladder.benchmark.recommend.sanity import Target
     from lrladder.benchmark.recommend.study import Wanted, advise
     from lrladder.benchmark.studies.regret.runner import load_results
 

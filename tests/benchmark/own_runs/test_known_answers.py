@@ -8,7 +8,8 @@ import pytest
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.fit_file import fit_file
 from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
-from lrladder.benchmark.recommend.fit import Target, recommend
+from lrladder.benchmark.recommend.fit import recommend
+from lrladder.benchmark.recommend.sanity import Target
 from tests.paths import ROOT
 
 CASES = ROOT / "tests" / "fixtures" / "cases"
@@ -155,3 +156,70 @@ def test_objects_one_a_line() -> None:
     assert all(cell.lr_best == pytest.approx(law(cell.n_params, cell.tokens), rel=0.05) for cell in results.cells)
     assert {cell.batch_tokens for cell in results.cells} == {1e6}
     assert math.isclose(max(cell.n_params for cell in results.cells), 4e8)
+
+
+def one_anchor(folder: Path, *, batch: bool = True) -> FitResults:
+    """One tuned sweep: lr* 2e-3 at 1e8 parameters and 1e10 tokens."""
+    path = folder / "anchor.csv"
+    lrs = [2e-3 * 2.0**k for k in range(-2, 3)]
+    rows = [f"1e8,1e10,{'1e6' if batch else ''},{lr},{3.0 + 0.02 * math.log(lr / 2e-3) ** 2}" for lr in lrs]
+    path.write_text("\n".join(["n_params,tokens,batch_tokens,lr,loss", *rows]))
+    return fit_file(path, protocol="best")
+
+
+@pytest.mark.parametrize(("batch", "said"), [(1e6, "assumed 0.2 +- 0.2"), (None, "assumed 0.1 +- 0.3")])
+def test_flags_describe_the_law_that_answered(batch: float | None, said: str, tmp_path: Path) -> None:
+    found = recommend(one_anchor(tmp_path), Target(1e8, 1e12, batch_tokens=batch))
+    exponent = math.log(found.lr / 2e-3) / math.log(100)
+    assert exponent == pytest.approx(-0.2 if batch else -0.1, abs=0.02)
+    (flag,) = (flag for flag in found.flags if flag.startswith("v not identified"))
+    assert said in flag
+
+
+def test_one_anchor_is_answered_by_published_exponents_side_by_side(tmp_path: Path) -> None:
+    found = recommend(one_anchor(tmp_path), Target(1e9, 1e11))
+    by_source = {one.source: one.lr for one in found.assumed}
+    assert by_source["arXiv 2601.05049"] == pytest.approx(2e-3 * 10 ** (-0.2219 - 0.3509), rel=0.02)
+    assert by_source["arXiv 2503.04715"] == pytest.approx(2e-3 * 10 ** (-0.713 + 0.307), rel=0.02)
+    assert any("the exponents are assumptions" in flag for flag in found.flags)
+    assert found.lr_low <= min(by_source.values()) <= max(by_source.values()) <= found.lr_high
+
+
+def test_what_the_runs_tell_is_not_assumed() -> None:
+    assert recommend(fitted("wandb_runs.csv", **WANDB), Target(1e9, 1e11)).assumed == ()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (Target(1.0, 1e11), "--n-params 1: the runs fitted have 5e+07 to 4e+08; count in the same unit"),
+        (Target(1e9, 100.0), "--tokens 100: the runs fitted have 5e+09 to 2e+10"),
+        (Target(1e9, 1e11, batch_tokens=4.0), "--batch-tokens 4: the runs fitted have 1.049e+06"),
+        (Target(1e9, 1e11, batch_tokens=2e11), "one step would be the run"),
+        (Target(1e9, 1e11, n_active=2e9), "--n-active 2e+09 is more than --n-params 1e+09"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused(target: Target, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        recommend(fitted("wandb_runs.csv", **WANDB), target)
+    assert said in str(refused.value)
+
+
+def test_a_sparse_table_asks_for_the_active_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.csv"
+    rows = [
+        f"{10 * n},{n},1e10,{lr},{3 + 0.02 * math.log(lr / 2e-3) ** 2}" for n in (1e8, 4e8) for lr in (1e-3, 2e-3, 4e-3)
+    ]
+    path.write_text("\n".join(["n_params,n_active,tokens,lr,loss", *rows]))
+    results = fit_file(path, protocol="best")
+    with pytest.raises(InputError, match="--n-active is missing"):
+        recommend(results, Target(1e10, 1e11))
+    assert recommend(results, Target(1e10, 1e11, n_active=1e9)).lr > 0
+
+
+def test_oddities_of_a_target_are_said() -> None:
+    results = fitted("wandb_runs.csv", **WANDB)
+    below = recommend(results, Target(1e7, 1e11))
+    sparse = recommend(results, Target(1e9, 1e11, n_active=5e8))
+    assert any("below all runs fitted" in flag for flag in below.flags)
+    assert any("no run fitted was sparse" in flag for flag in sparse.flags)
