@@ -49,7 +49,7 @@ def coordcheck(
 def schedule(
     kind: Annotated[Kind, typer.Argument(help="the shape")],
     tokens: Annotated[float, typer.Option(callback=finite, help="the run's length")],
-    batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="tokens of one step")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
     decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = 0.2,
@@ -70,7 +70,7 @@ def schedule(
     curve = draw(
         kind,
         tokens=int(tokens),
-        batch_tokens=batch_tokens,
+        batch_tokens=int(batch_tokens),
         lr=lr,
         law=PowerLaw(a, b, lr_max) if kind == "power" else None,
         points=points,
@@ -126,6 +126,8 @@ def recommend(
     from lrladder.benchmark.recommend.study import Wanted, advise
     from lrladder.benchmark.studies.regret.runner import load_results
 
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give OUT of `lrladder fit` or of a study")
     if schema_of(folder) == FIT_SCHEMA:
         if n_params is None or tokens is None:
             raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
