@@ -8,6 +8,8 @@ import pytest
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.fit_file import fit_file
 from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
+from lrladder.benchmark.own_runs.replay import replay
+from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.fit import recommend
 from lrladder.benchmark.recommend.sanity import Target
 from tests.paths import ROOT
@@ -223,3 +225,18 @@ def test_oddities_of_a_target_are_said() -> None:
     sparse = recommend(results, Target(1e9, 1e11, n_active=5e8))
     assert any("below all runs fitted" in flag for flag in below.flags)
     assert any("no run fitted was sparse" in flag for flag in sparse.flags)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "near_horizons.csv",
+            "a target needs 5 cells of its family at 0.25 of its FLOPs or less; the nearest, N 50000000",
+        ),
+        ("blowup.csv", "none of 1 cells has a fitted minimum to score against (1 bracketed)"),
+    ],
+)
+def test_replay_says_why_there_is_no_target(name: str, said: str) -> None:
+    (flag,) = (flag for flag in replay(load_runs(CASES / name)).flags if flag.startswith("no target"))
+    assert said in flag
