@@ -18,6 +18,7 @@ from lrladder.benchmark.own_runs.fit_results import (
 )
 from lrladder.benchmark.own_runs.runs import Runs
 from lrladder.paradigms.laws.batch_law import BatchPoint, best_batch, fit_batch_law
+from lrladder.paradigms.laws.design import Place
 from lrladder.paradigms.laws.horizon import fit_horizons, interval
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.laws.loss_law import LossPoint, fit_loss_law
@@ -32,7 +33,7 @@ def fit_runs(
     every = [cell for cell in all_cells(runs) if not cell.held_out]
     chosen = choose_batch(every, protocol)
     taken = {id(cell) for cell in chosen}
-    cells = tuple(_cell(cell, chosen=id(cell) in taken) for cell in every)
+    cells = _beside_law([_cell(cell, chosen=id(cell) in taken) for cell in every])
     loss_law = fit_loss_law(loss_points(cells))
     return FitResults(
         source=source,
@@ -83,6 +84,19 @@ def _cell(cell: RunCell, *, chosen: bool) -> FitCell:
         lrs=cell.lrs,
         losses=cell.losses,
         flags=curve.flags,
+    )
+
+
+def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
+    """Chosen cells with what the law of all says of them, so that a wrong size or horizon shows."""
+    free = [point._replace(batch_tokens=None) for point in law_points(cells)]
+    if not free:
+        return tuple(cells)
+    law = fit_law(free, n_boot=0).regression
+    at = {i: Place(cell.n_active, cell.tokens, cell.n_params) for i, cell in enumerate(cells) if cell.chosen}
+    return tuple(
+        cell.model_copy(update={"lr_law": math.exp(law.trend(at[i]))}) if i in at else cell
+        for i, cell in enumerate(cells)
     )
 
 

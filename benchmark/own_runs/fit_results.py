@@ -1,5 +1,6 @@
 """What `lrladder fit` found, schema lrladder.fit/1. Documented in docs/fitting.md."""
 
+import math
 from collections import Counter
 from typing import Literal
 
@@ -56,11 +57,17 @@ class FitCell(Frozen):
     lr_low: float | None
     lr_high: float | None
     sd_ln_lr: float | None
+    lr_law: float | None = None  # by the exponents of the first law, at the batch that it has; None where not chosen
     loss: float | None
     curvature: float | None
     lrs: tuple[float, ...]
     losses: tuple[float | None, ...]
     flags: tuple[str, ...]
+
+    @property
+    def octaves_off(self) -> float | None:
+        """log2 of the cell's own best LR over the law's."""
+        return None if self.lr_best is None or self.lr_law is None else math.log2(self.lr_best / self.lr_law)
 
     @property
     def flops(self) -> float:

@@ -12,6 +12,7 @@ from lrladder.benchmark.own_runs.replay import replay
 from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.fit import recommend
 from lrladder.benchmark.recommend.sanity import Target
+from lrladder.reports.fit.page import render
 from tests.paths import ROOT
 
 CASES = ROOT / "tests" / "fixtures" / "cases"
@@ -240,3 +241,15 @@ def test_oddities_of_a_target_are_said() -> None:
 def test_replay_says_why_there_is_no_target(name: str, said: str) -> None:
     (flag,) = (flag for flag in replay(load_runs(CASES / name)).flags if flag.startswith("no target"))
     assert said in flag
+
+
+def test_a_wrong_size_shows_beside_the_law(tmp_path: Path) -> None:
+    """Twelve cells of a known law, one size written three times too large."""
+    path = tmp_path / "wrong.csv"
+    path.write_text((CASES / "wandb_runs.csv").read_text().replace(",200000000,", ",600000000,"))
+    right, wrong = fitted("wandb_runs.csv", **WANDB), fit_file(path, protocol="best", columns=WANDB)
+    off = {cell.n_params: cell.octaves_off for cell in wrong.cells}
+    assert all(abs(cell.octaves_off) < 0.1 for cell in right.cells)
+    assert max(off, key=lambda n: abs(off[n])) == 6e8
+    assert off[6e8] > 0.25
+    assert "by the law" in render(wrong)
