@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lrladder.benchmark.commands import machine, questions, studies
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.commands import laws, machine, recommend, studies
+from lrladder.benchmark.errors import ExitCode, InputError
 
 app = typer.Typer(
     name="lrladder",
@@ -34,7 +34,7 @@ def lrladder(
     """Which learning rate for a large MoE, and which way of finding it can be trusted at that scale."""
 
 
-for part in (studies, questions, machine):
+for part in (studies, recommend, laws, machine):
     app.add_typer(part.app)
 
 
@@ -52,4 +52,4 @@ def main() -> None:
 
 def _refuse(error: InputError) -> int:
     print(f"lrladder: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
+    return ExitCode.BAD_INPUT

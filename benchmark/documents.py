@@ -5,6 +5,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from lrladder.benchmark import upgrade
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,9 +23,10 @@ class Document(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError for text that is not a document of this schema."""
+        """Raises ValueError for text that is not a document of this schema, or of one that came before it."""
         schema = cls.model_fields["schema_"].default
         data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("schema", None) != schema:
+        data = upgrade.results(data) if isinstance(data, dict) else {}
+        if data.pop("schema", None) != schema:
             raise ValueError(f"not a {schema} file")
         return cls.model_validate(data)

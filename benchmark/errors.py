@@ -1,5 +1,16 @@
-"""Faults of the input: one line for the user, exit code 2."""
+"""Faults of the input, and how a command ends."""
+
+from enum import IntEnum
 
 
 class InputError(ValueError):
     """Bad config, corpus, store or environment. The message names the key, file or row and the remedy."""
+
+
+class ExitCode(IntEnum):
+    """Of the process."""
+
+    DONE = 0
+    BAD_INPUT = 2
+    FAILED_TRIALS = 3
+    INTERRUPTED = 130

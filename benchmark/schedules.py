@@ -1,22 +1,26 @@
 """Learning-rate schedules: pure functions of tokens consumed.
 
+Step k of K decay steps has (K + 1 - k) / (K + 1) of the way left: the first is below the peak, the last above the end.
+So no step repeats the peak and none has an LR of 0. Power alone keeps its source's edges: arXiv 2408.13359 eq. 8 decays
+from f = 1 at n = N - N_decay, n being the tokens before the step, so its first decay step still has the stable LR.
+
 A schedule gives the factor on a trial's LR. WSD and constant are 1 in their stable phase. Power's LR at n tokens is
 min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7; as a factor it is 1 at a reference batch and token count, so that
 the trial's LR is the power law's value there and can be compared with the best LR of WSD at that horizon.
 """
 
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from lrladder.paradigms.published import DECAY_FRACTION, POWER_D
+
 Kind = Literal["constant", "linear", "cosine", "wsd", "power"]
 DecayShape = Literal["linear", "sqrt", "exponential"]
-
-POWER_A = 4.0  # per sequence of 4,096 tokens in the batch; recommended in arXiv 2408.13359 section 4
-POWER_B = -0.51  # the same, and eq. 5
-POWER_LR_MAX = 0.02  # the same
-POWER_SEQ_LEN = 4096  # tokens of a sequence there
+Shape = DecayShape | Literal["cosine"]
 
 
 class Reference(NamedTuple):
@@ -36,10 +40,10 @@ class ScheduleConfig(BaseModel):
 
     kind: Kind = "wsd"
     warmup_tokens: PositiveInt
-    decay_fraction: float = Field(0.2, gt=0, lt=1)  # arXiv 2405.18392: about 20% saturates the gain
+    decay_fraction: float = Field(DECAY_FRACTION, gt=0, lt=1)
     decay: DecayShape = "linear"  # of wsd and power
     decay_to: float = Field(0.0, ge=0, lt=1)  # of the LR before the decay; arXiv 2502.15938: zero is best
-    exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_B
+    exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_D
     cap: float = Field(
         4.0, ge=1
     )  # lr_max over the trial's LR; the paper's is 1.1 to 6.4 of it at batch 1,024, 32B to 1T
@@ -54,46 +58,77 @@ class ScheduleConfig(BaseModel):
     def has_trunk(self) -> bool:
         return self.kind in ("constant", "wsd", "power")
 
+    @property
+    def shape(self) -> Shape:
+        """Of what falls at the end."""
+        return self.kind if self.kind == "linear" or self.kind == "cosine" else self.decay
+
     def words(self, horizon: int, at: Reference) -> str:
         """What a run of this length does to every LR, in words."""
         warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
         last = f"{self.decay} decay to {self.decay_to:g} of it over the last {self.decay_fraction:.0%} of {horizon:,}"
+        edges = "; step k of K decay steps has (K + 1 - k) / (K + 1) of it left"
         match self.kind:
             case "constant":
                 return f"constant: {warm}, then constant"
             case "linear" | "cosine":
-                return f"{self.kind}: {warm}, then decay to {self.decay_to:g} of the peak at {horizon:,} tokens"
+                return f"{self.kind}: {warm}, then decay to {self.decay_to:g} of the peak at {horizon:,} tokens{edges}"
             case "wsd":
-                return f"WSD: {warm}, constant, then {last}"
+                return f"WSD: {warm}, constant, then {last}{edges}"
             case "power":
                 law = f"(B / {at.batch_tokens:,}) (n / {at.tokens:,})^{self.exponent:g}"
                 law = f"min({self.cap:g}, {law}) at n tokens and B a batch"
-                return f"Power: {warm}, then every LR times {law}, then {last}"
+                edges = "; step k of K decay steps has (K + 1 - k) / K of it left"
+                return f"Power: {warm}, then every LR times {law}, then {last}{edges}"
 
     def decay_start(self, horizon: int, batch_tokens: int) -> int:
         """Tokens after which the decay to `horizon` begins, at a whole step; the horizon itself without a trunk."""
         if self.kind not in ("wsd", "power"):
             return horizon
-        return int(horizon * (1 - self.decay_fraction)) // batch_tokens * batch_tokens
+        stable = 1 - Fraction(repr(self.decay_fraction))  # as written: 1 - 0.8 in floats is below 0.2, a step too early
+        return math.floor(horizon * stable) // batch_tokens * batch_tokens
+
+    def fall_start(self, horizon: int, batch_tokens: int) -> int:
+        """Tokens after which the LR falls to `horizon`: where the decay begins, or after the last step of warm-up."""
+        if self.kind in ("linear", "cosine"):
+            return -(-self.warmup_tokens // batch_tokens) * batch_tokens
+        return self.decay_start(horizon, batch_tokens)
+
+    def require_decay(self, horizon: int, batch_tokens: int, *, where: str) -> None:
+        """Raise ValueError, with the remedy, where what is to decay is shorter than one batch."""
+        if self.kind in ("wsd", "power"):
+            there, what = horizon * Fraction(repr(self.decay_fraction)), f"{self.decay_fraction:g} of it"
+            remedy = "raise decay_fraction"
+        else:
+            there, what = Fraction(horizon - self.fall_start(horizon, batch_tokens)), "what warm-up leaves of it"
+            remedy = "shorten warmup_tokens"
+        if self.kind != "constant" and there < batch_tokens:
+            raise ValueError(
+                f"{where}: horizon {horizon} decays over {what}, less than one batch of {batch_tokens} tokens; "
+                f"lengthen the horizon, {remedy} or lower batch_tokens"
+            )
+
+    def run_tokens(self, horizons: Sequence[int], batch_tokens: int) -> int:
+        """Tokens that one run to all of `horizons` trains on: the trunk to the last branch point, and each decay."""
+        starts = [self.decay_start(horizon, batch_tokens) for horizon in horizons]
+        return max(starts) + sum(horizons) - sum(starts)
 
 
 def factor(schedule: ScheduleConfig, tokens: int, *, batch_tokens: int, horizon: int, at: Reference) -> float:
-    """On the LR of the step after `tokens`, which are multiples of the batch.
+    """On the LR of the step after `tokens`, which are multiples of the batch, as the horizon is.
 
-    Warm-up counts the step itself, so that neither the first step nor the last has an LR of zero.
+    Warm-up counts the step itself, and a step that ends beyond it has the peak.
     """
     warm = schedule.warmup_tokens
     if tokens + batch_tokens <= warm:
         return (tokens + batch_tokens) / warm * _stable(schedule, warm, batch_tokens, at)
-    if schedule.kind in ("linear", "cosine"):
-        return decay(
-            "linear" if schedule.kind == "linear" else "cosine", _left(tokens, warm, horizon), schedule.decay_to
-        )
-    start = schedule.decay_start(horizon, batch_tokens)
+    start = schedule.fall_start(horizon, batch_tokens)
     stable = _stable(schedule, min(max(tokens, warm), start), batch_tokens, at)
     if tokens < start or schedule.kind == "constant":
         return stable
-    return stable * decay(schedule.decay, _left(tokens, start, horizon), schedule.decay_to)
+    edge = 0 if schedule.kind == "power" else batch_tokens
+    left = (horizon - tokens) / (horizon - start + edge)
+    return stable * decay(schedule.shape, left, schedule.decay_to)
 
 
 def _stable(schedule: ScheduleConfig, tokens: int, batch_tokens: int, at: Reference) -> float:
@@ -103,16 +138,12 @@ def _stable(schedule: ScheduleConfig, tokens: int, batch_tokens: int, at: Refere
     return power_lr(tokens, batch=batch_tokens / at.batch_tokens, a=at.tokens**-b, b=b, lr_max=schedule.cap)
 
 
-def _left(tokens: int, start: int, end: int) -> float:
-    return min(max((end - tokens) / (end - start), 0.0), 1.0)
-
-
 def power_lr(tokens: float, *, batch: float, a: float, b: float, lr_max: float) -> float:
     """eta_power(n) = min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7; `a` is per unit of `batch`."""
     return min(lr_max, a * batch * tokens**b) if tokens > 0 else lr_max
 
 
-def decay(shape: DecayShape | Literal["cosine"], left: float, to: float) -> float:
+def decay(shape: Shape, left: float, to: float) -> float:
     """From 1 where all of the decay is left to `to` where none is. `sqrt` falls as 1 - sqrt, arXiv 2405.18392."""
     match shape:
         case "linear":

@@ -1,24 +1,12 @@
 """The rule table: role -> init std, forward multiplier, LR, weight decay, eps. Pure arithmetic, no torch.
 
-With m_N, m_L, m_h the ratios of width, depth and expert width to the base model, alpha the depth exponent, and sigma
-the standard init at the base (fan_in^-1/2; an embedding's is a constant), all rules on:
+docs/theory.md has the table as `models.rule_text` prints it, all rules on, in the ratios of width, expert width and
+depth to the base model. A shared expert follows the routed ones, with the ratio of its own width. The token rule
+(`token_rule`) multiplies all LRs, decays and eps alike.
 
-| role            | init std              | forward         | LR                   | decay | eps                   |
-| embedding       | sigma_e               | 1               | 1                    | 0     | 1 / m_N               |
-| attention       | sigma m_N^-1/2        | out: m_L^-alpha | m_N^-1 m_L^(alpha-1) | m_N   | m_N^-1 m_L^-alpha     |
-| router          | sigma m_N^-1          | 1, in fp32      | m_N^-1 m_L^(alpha-1) | 0     | m_L^-alpha            |
-| expert up, gate | sigma m_N^-1/2        | 1               | m_N^-1 m_L^(alpha-1) | m_N   | m_h^-1 m_L^-alpha     |
-| expert down, mf | sigma m_N^1/2 m_h^-1  | m_L^-alpha      | m_h^-1 m_L^(alpha-1) | m_h   | m_N m_h^-2 m_L^-alpha |
-| expert down, fi | sigma m_h^-1/2        | as mf           | as mf                | m_h   | as mf                 |
-| norm in a block | 1                     | -               | m_L^(alpha-1)        | 0     | m_L^-alpha            |
-| final norm      | 1                     | -               | 1                    | 0     | 1                     |
-| head (untied)   | sigma                 | 1 / m_N         | 1                    | 0     | 1 / m_N               |
-
-A shared expert follows the routed ones, m_h then being the ratio of its own width. The token rule (`token_rule`)
-multiplies all LRs, decays and eps alike. Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and
-experts, 2508.09752, 2601.20205 ("mf" is its mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP
-2310.02244 (alpha 1/2); eps, 2505.01618 and 2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md
-says how sure we are.
+Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 ("mf" is its
+mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
+2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md says how sure we are.
 """
 
 from typing import Literal, NamedTuple
@@ -26,10 +14,9 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lrladder.models.roles import Role, Tag
+from lrladder.paradigms.published import POWER_B, POWER_D, POWER_LINES_TAU, SDE_B
 
 DEPTH_ALPHA = {"completep": 1.0, "depth_mup": 0.5}
-POWER_EXPONENT = -0.51  # of tokens at a given batch; Power scheduler, arXiv 2408.13359 eq. 5
-POWER_LINES_EXPONENT = -0.527  # of tokens per parameter in the best tau_EMA; arXiv 2505.13738
 
 
 class Rules(BaseModel):
@@ -154,14 +141,14 @@ def token_rule(
     sde: sqrt(m_batch / m_tokens), arXiv 2512.22382, and where `betas` is on Adam's betas and eps as in 2205.10287.
     power: m_batch * m_tokens^exponent, linear in the batch, 2408.13359. fitted: sqrt(m_batch) * m_tokens^exponent, its
     batch part an assumption. Decay: `tau` keeps tau_EMA = batch / (lr decay tokens), 2405.13698; `power_lines`
-    moves it with (tokens / parameters)^-0.527, 2505.13738. Raises ValueError for a fitted rule without its exponent.
+    moves it with a power of tokens / parameters, 2505.13738. Raises ValueError for a fitted rule without its exponent.
     """
     lr = _horizon_lr(rules, m_batch, m_tokens, exponent)
     per_token = m_batch / m_tokens
     decay = {
         "none": 1.0,
         "tau": per_token / lr,
-        "power_lines": per_token / lr * (m_tokens / m_size) ** -POWER_LINES_EXPONENT,
+        "power_lines": per_token / lr * (m_tokens / m_size) ** -POWER_LINES_TAU,
     }[rules.decay_horizon]
     if not rules.betas:
         return TokenRule(lr, decay)
@@ -173,10 +160,10 @@ def _horizon_lr(rules: Rules, m_batch: float, m_tokens: float, exponent: float |
         case "none":
             return 1.0
         case "sde":
-            return float((m_batch / m_tokens) ** 0.5)
+            return float((m_batch / m_tokens) ** SDE_B)
         case "power":
-            return float(m_batch * m_tokens ** (POWER_EXPONENT if exponent is None else exponent))
+            return float(m_batch**POWER_B * m_tokens ** (POWER_D if exponent is None else exponent))
         case "fitted":
             if exponent is None:
                 raise ValueError("a fitted horizon rule needs its exponent")
-            return float(m_batch**0.5 * m_tokens**exponent)
+            return float(m_batch**SDE_B * m_tokens**exponent)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Verdict = Literal["finished", "diverged", "failed", "preempted"]
+Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
 ParametrizationName = str  # names the rules in use: "sp" is the standard parametrization, "mup" muTransfer's
 
 
@@ -44,20 +44,18 @@ class Request(NamedTuple):
     role_lrs: tuple[tuple[str, float], ...] = ()
 
 
-class Measurement(BaseModel):
+class Measured(BaseModel):
     """What one run gave at one horizon. `loss` is validation loss in nats per token; None unless finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trial_id: str
-    rung: str
-    parametrization: ParametrizationName
     lr: float
     seed: int
-    horizon: int
+    horizon: int  # tokens
     verdict: Verdict
     loss: float | None = None
-    loss_se: float | None = None  # over validation documents: the same for all runs, so mostly common to them
+    loss_se: float | None = None  # nats; over validation documents: the same for all runs, so mostly common to them
     flops: float = 0.0  # planned training FLOPs of the whole run, shared by its horizons
     seconds: float = 0.0  # wall seconds of the whole run
     trained_tokens: int = 0  # of the whole run; fewer than planned where it continued a stored trunk
@@ -66,6 +64,13 @@ class Measurement(BaseModel):
     compiled: bool = False  # by torch.compile, where trained
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
+
+
+class Measurement(Measured):
+    """With the names by which a study asked for it."""
+
+    rung: str
+    parametrization: ParametrizationName
 
 
 class Lab(Protocol):
@@ -77,4 +82,8 @@ class Lab(Protocol):
 
     def cost_flops(self, payer: str) -> float:
         """FLOPs charged to `payer` so far."""
+        ...
+
+    def flops(self, request: Request) -> float:
+        """Planned FLOPs that a payer who had not asked for this run would be charged."""
         ...

@@ -1,7 +1,7 @@
 """Faults of a paradigm's search."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,6 +28,16 @@ class Proposal(BaseModel):
     flags: tuple[str, ...] = ()
     horizon_exponent: float | None = None  # as in Request
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request
+    lr_proposed: float | None = None  # before `lr`, which is trained, was put on a lattice; None where it was not
+
+    def continued_to(self, horizon: int) -> Self:
+        """Of the same run at a later horizon, for which its LR was not chosen."""
+        changes = {
+            "horizon": horizon,
+            "extrapolation": self.extrapolation * horizon / self.horizon,
+            "flags": (f"continued: its LR was chosen for {self.horizon:,} tokens", *self.flags),
+        }
+        return self.model_copy(update=changes)
 
 
 class Paradigm(Protocol):

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.formats import power_of_two
 
 # Light values; the page gives each name a light and a dark one (style.css). Blue, orange, green and purple differ in
@@ -86,7 +86,7 @@ def paradigm_name(name: str) -> str:
     return PARADIGM_NAMES.get(name, name)
 
 
-def colors_of(results: Results) -> dict[str, str]:
+def colors_of(results: RegretResults) -> dict[str, str]:
     """One colour per paradigm, everywhere."""
     return paradigm_colors([p.name for target in results.targets for p in target.paradigms])
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
 from lrladder.reports.drawing import paradigm_name
 
@@ -28,6 +29,7 @@ _FILTERS = {
     "short": formats.short,
     "fixed": formats.fixed,
     "paradigm_name": paradigm_name,
+    "overlap": overlap.sentence,
 }
 
 
@@ -68,11 +70,11 @@ def to_csv(frame: pd.DataFrame) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(frame.columns)
     for row in frame.astype(object).itertuples(index=False, name=None):
-        writer.writerow([safe_cell(cell) for cell in row])
+        writer.writerow([safe_field(field) for field in row])
     return text.getvalue()
 
 
-def safe_cell(value: object) -> object:
+def safe_field(value: object) -> object:
     """Text that a spreadsheet would run as a formula is quoted; numbers are left as they are."""
     if isinstance(value, str):
         return "'" + value if value.startswith(_FORMULA) else value

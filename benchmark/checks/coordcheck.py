@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.models import parametrization
 from lrladder.models.coordcheck import (
     BAND,
@@ -21,9 +21,9 @@ from lrladder.models.coordcheck import (
     Quantity,
     Settings,
     Slope,
+    band,
     fit_slope,
     grow,
-    has_transient,
     is_judged,
     passes,
     trace,
@@ -61,7 +61,7 @@ class Check(NamedTuple):
     slope: float
     low: float
     high: float
-    verdict: str  # pass | fail
+    outcome: str  # pass | fail
     n: int
     note: str  # why it passes, where the slope is outside the band
 
@@ -73,8 +73,8 @@ class Arm(NamedTuple):
     checks: tuple[Check, ...]
 
     @property
-    def verdict(self) -> str:
-        return "fail" if any(check.verdict == "fail" for check in self.checks) else "pass"
+    def outcome(self) -> str:
+        return "fail" if any(check.outcome == "fail" for check in self.checks) else "pass"
 
 
 class Result(NamedTuple):
@@ -93,10 +93,10 @@ class Result(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The `--json` of the command; a slope that does not exist is null."""
         return {
-            "verdict": self.ours.verdict,
+            "outcome": self.ours.outcome,
             "checks": [_as_json(check) for check in self.ours.checks],
             "standard": {
-                "verdict": self.standard.verdict,
+                "outcome": self.standard.outcome,
                 "checks": [_as_json(check) for check in self.standard.checks],
             },
             "preset": self.preset,
@@ -109,13 +109,13 @@ class Result(NamedTuple):
 
 
 def render(result: Result, page: Path | None, console: Console) -> None:
-    """The steepest slope of every role along every axis, and the verdicts."""
-    table = Table("axis", "role", "steepest slope [90%]", "step", "verdict", title=f"Coordinate check: {result.preset}")
+    """The steepest slope of every role along every axis, and the outcomes."""
+    table = Table("axis", "role", "steepest slope [90%]", "step", "outcome", title=f"Coordinate check: {result.preset}")
     for check in _steepest(result.ours.checks):
         interval = f"{check.slope:+.2f} [{check.low:+.2f}, {check.high:+.2f}]"
-        table.add_row(check.axis, check.role, interval, str(check.step), check.note or check.verdict)
+        table.add_row(check.axis, check.role, interval, str(check.step), check.note or check.outcome)
     console.print(table)
-    console.print(f"muTransfer rules: {result.ours.verdict}; standard parametrization: {result.standard.verdict}")
+    console.print(f"muTransfer rules: {result.ours.outcome}; standard parametrization: {result.standard.outcome}")
     if page:
         console.print(f"Report: {page}", soft_wrap=True)
 
@@ -125,7 +125,7 @@ def _steepest(checks: Sequence[Check]) -> list[Check]:
     found: dict[tuple[str, str], Check] = {}
     for check in checks:
         known = found.setdefault((check.axis, check.role), check)
-        if (check.verdict == "fail", abs(check.slope)) > (known.verdict == "fail", abs(known.slope)):
+        if (check.outcome == "fail", abs(check.slope)) > (known.outcome == "fail", abs(known.slope)):
             found[check.axis, check.role] = check
     return list(found.values())
 
@@ -135,7 +135,7 @@ def _as_json(check: Check) -> dict[str, Any]:
 
 
 def check(
-    config: StudyConfig, *, steps: int, seeds: int, on_axis: Callable[[Axis], None] = lambda axis: None
+    config: RegretConfig, *, steps: int, seeds: int, on_axis: Callable[[Axis], None] = lambda axis: None
 ) -> Result:
     """Measure and judge both parametrizations along every axis that the base has. Raises InputError if too large."""
     base, settings = config.base.shape, probe_settings(config)
@@ -154,7 +154,7 @@ def check(
     return Result(config.name, base, rules, settings, steps, seeds, arms["ours"], arms["standard"], same)
 
 
-def probe_settings(config: StudyConfig) -> Settings:
+def probe_settings(config: RegretConfig) -> Settings:
     """The study's optimizer at a fraction of its LR guess."""
     optimizer = config.optimizer
     return Settings(
@@ -163,8 +163,8 @@ def probe_settings(config: StudyConfig) -> Settings:
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
         grad_clip=optimizer.grad_clip,
-        load_balance=optimizer.load_balance,
-        router_z=optimizer.router_z,
+        aux_loss_coef=optimizer.aux_loss_coef,
+        z_loss_coef=optimizer.z_loss_coef,
     )
 
 
@@ -208,7 +208,7 @@ def judge(rows: Sequence[Row]) -> Iterator[Check]:
             role=role if quantity == "size" else f"{role}.{quantity}",
             step=step,
             **fit._asdict(),
-            verdict="pass" if passes(axis, role, quantity, step, fit) else "fail",
+            outcome="pass" if passes(axis, role, quantity, step, fit) else "fail",
             n=len(some),
             note=_note(axis, role, quantity, step, fit),
         )
@@ -218,12 +218,13 @@ def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> s
     """What explains a slope outside the band that passes."""
     if abs(fit.slope) <= BAND or not passes(axis, role, quantity, step, fit):
         return ""
-    if has_transient(axis, role, quantity, step):
-        return f"init transient: {TRANSIENTS[axis, role]}"
-    return f"not resolved from {BAND:g}: more seeds would tell"
+    low, high = band(axis, role, quantity, step)
+    if not low <= fit.slope <= high:
+        return f"not resolved from {low if fit.slope < low else high:g}: more seeds would tell"
+    return f"init transient: {TRANSIENTS[axis, role]}"
 
 
-def _build(config: StudyConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
+def _build(config: RegretConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
     return parametrization.build(
         rules,
         shape,
@@ -234,13 +235,13 @@ def _build(config: StudyConfig, rules: Rules, shape: ModelShape, seed: int) -> B
     )
 
 
-def _table(config: StudyConfig, rules: Rules, axis: Axis) -> dict[str, Rule]:
+def _table(config: RegretConfig, rules: Rules, axis: Axis) -> dict[str, Rule]:
     with torch.device("meta"):
         model = Transformer(grow(config.base.shape, axis, max(FACTORS)))
     return parametrization.rule_table(rules, model, config.base.shape, embedding_std=config.optimizer.embedding_std)
 
 
-def _refuse_large(config: StudyConfig, axes: Sequence[Axis]) -> None:
+def _refuse_large(config: RegretConfig, axes: Sequence[Axis]) -> None:
     shapes = [grow(config.base.shape, axis, max(FACTORS)) for axis in axes]
     largest = max(shape.n_total + shape.n_embedding for shape in shapes)
     if largest > MAX_PARAMETERS:

@@ -16,7 +16,7 @@ from rich.table import Table
 from lrladder.benchmark.environment import gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
 PRESET = "gpu"
 RUNGS = 3  # its first ones, the third as the target
@@ -46,7 +46,7 @@ def gpu_check(out: Path, console: Console, *, minutes: float) -> bool:
     return run_steps(steps(out), out, console, minutes=minutes)
 
 
-def first_rungs() -> StudyConfig:
+def first_rungs() -> RegretConfig:
     """The preset's first rungs as a small study of their own."""
     data = load_config(PRESET).model_dump(mode="json")
     data["name"] = f"{PRESET}-check"
@@ -58,7 +58,7 @@ def first_rungs() -> StudyConfig:
     data["schedule"]["warmup_tokens"] //= SHORTER
     for paradigm in ("fitting", "mutransfer"):
         data["paradigms"][paradigm]["seeds"] = [0]
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def steps(out: Path) -> list[Step]:

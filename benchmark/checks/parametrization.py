@@ -12,7 +12,7 @@ from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.training.recipe import kind_of, meta_model, trial_recipe
 from lrladder.models.parameters import tag_of
 from lrladder.paradigms.lab import Request
@@ -47,7 +47,7 @@ class Effective(Frozen):
     parameters: tuple[Parameter, ...]
 
 
-def effective(config: StudyConfig, *, rung: str | None = None, lr: float = 1.0) -> tuple[Effective, ...]:
+def effective(config: RegretConfig, *, rung: str | None = None, lr: float = 1.0) -> tuple[Effective, ...]:
     """Of the proxy and each target, or of one rung. Raises InputError for a rung or LR that cannot be."""
     if not 0 < lr < math.inf:
         raise InputError(f"--lr {lr}: give a finite number above 0")
@@ -58,7 +58,7 @@ def effective(config: StudyConfig, *, rung: str | None = None, lr: float = 1.0) 
     return tuple(_of_rung(config, found, lr) for found in wanted)
 
 
-def _of_rung(config: StudyConfig, rung: Rung, lr: float) -> Effective:
+def _of_rung(config: RegretConfig, rung: Rung, lr: float) -> Effective:
     fitted = config.rules_of("mup").horizon == "fitted"
     exponent = 0.0 if fitted else None
     request = Request(rung.name, "mup", lr, 0, (max(rung.horizons),), exponent)

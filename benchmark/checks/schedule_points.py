@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.schedules import POWER_SEQ_LEN, Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.paradigms.published import POWER_SEQ_LEN
 
 
 class Point(NamedTuple):
@@ -112,13 +113,17 @@ def _check(schedule: ScheduleConfig, tokens: int, batch_tokens: int) -> None:
     end = schedule.decay_start(tokens, batch_tokens)
     if schedule.warmup_tokens >= end:
         raise InputError(f"--warmup-tokens {schedule.warmup_tokens:,}: must end before the decay at {end:,} tokens")
+    try:
+        schedule.require_decay(tokens, batch_tokens, where="--tokens")
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def borders(schedule: ScheduleConfig, tokens: int, batch_tokens: int) -> dict[str, int]:
-    """Tokens before the first step, the first full one, the first of the decay and the last."""
+    """Tokens before the first step, the first full one, the first that falls (a constant has none) and the last."""
     warm = max(0, -(-schedule.warmup_tokens // batch_tokens) - 1) * batch_tokens
-    decay = schedule.decay_start(tokens, batch_tokens) if schedule.kind in ("wsd", "power") else warm
-    return {"first step": 0, "warm-up ends": warm, "decay begins": decay, "last step": tokens - batch_tokens}
+    falls = {} if schedule.kind == "constant" else {"decay begins": schedule.fall_start(tokens, batch_tokens)}
+    return {"first step": 0, "warm-up ends": warm, **falls, "last step": tokens - batch_tokens}
 
 
 def _steps(schedule: ScheduleConfig, tokens: int, batch_tokens: int, points: int) -> list[int]:

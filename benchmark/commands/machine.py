@@ -8,7 +8,7 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Workers, finite
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.studies.regret.config import load_config
 
 app = typer.Typer()
@@ -69,15 +69,8 @@ def bench(
     from lrladder.reports.regret.page import write
 
     config = load_config(preset)
-    run_bench(
-        config,
-        out,
-        make_console(),
-        rounds=rounds,
-        steps=steps,
-        workers=workers or default_workers(),
-        write=write,
-    )
+    workers = workers or default_workers()
+    run_bench(config, out, make_console(), rounds=rounds, steps=steps, workers=workers, write=write)
 
 
 @app.command(name="gpu-check")
@@ -88,4 +81,4 @@ def check_gpu(
     """On a GPU: kernels, the smoke study, speed beside Mixtral, the first rungs of preset gpu; one table."""
     from lrladder.benchmark.checks.gpu_check import gpu_check
 
-    raise typer.Exit(0 if gpu_check(out, make_console(), minutes=minutes) else 3)
+    raise typer.Exit(ExitCode.DONE if gpu_check(out, make_console(), minutes=minutes) else ExitCode.FAILED_TRIALS)

@@ -1,20 +1,38 @@
 """What several commands take."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from lrladder.benchmark.config.text import preset_names
 from lrladder.benchmark.errors import InputError
 
-OWN = "your own model: what is left out is the ladder's"
-
 Preset = Annotated[str, typer.Argument(help=f"a preset ({', '.join(preset_names())}) or a YAML file")]
 Folder = Annotated[Path, typer.Argument(help="the folder of a study: OUT of make benchmark")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
-Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or 4 per GPU)")]
+
+Options = TypeVar("Options")
+
+
+def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """A command whose options are the fields of a dataclass, and which gets them as one object."""
+
+    def wrap(command: Callable[[Options], None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def call(**given: Any) -> None:
+            command(options(**given))
+
+        signature = inspect.signature(options)
+        call.__signature__ = signature  # type: ignore[attr-defined]  # typer reads both
+        call.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+        return call
+
+    return wrap
 
 
 def finite(param: typer.CallbackParam, value: float | None) -> float | None:

@@ -20,7 +20,7 @@ def watch(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Show the study until it has ended, or until Ctrl-C, which leaves the run alone."""
+    """Show the study until it has ended, or until Ctrl-C, which leaves the study alone."""
     with Live(console=console, auto_refresh=False) as screen:
         try:
             while True:
@@ -44,15 +44,15 @@ def view(now: Snapshot, time_of_day: float) -> Group:
 
 
 def state(now: Snapshot, time_of_day: float) -> str:
-    """Whether a run is going on, in words."""
+    """Whether the study is running, in words."""
     if now.started is not None:
         minutes, seconds = divmod(max(0, round(time_of_day - now.started)), 60)
         return f"running for {minutes} min {seconds:02d} s" + ("" if now.planned else ", preparing the corpus")
     if now.complete:
         return "complete"
     if now.ended:
-        return "no run is going on; missing: " + ("; ".join(now.missing) or "unknown")
-    return "no run is going on; the same `lrladder run` continues the study"
+        return "not running; missing: " + ("; ".join(now.missing) or "unknown")
+    return "not running; the same `lrladder run` continues the study"
 
 
 def _counts(now: Snapshot) -> str:
@@ -65,8 +65,8 @@ def _running(now: Snapshot) -> Table:
     for one in now.running:
         logged = ("-", "-") if one.step is None else (f"{one.step:,}", f"{one.tokens or 0:,}")
         loss = "-" if one.loss is None else f"{one.loss:.4f}"
-        cells = (one.label, f"{one.lr:.4g}", f"{one.seed}", *logged, f"{one.of_tokens:,}", loss)
-        table.add_row(*map(Text, cells))
+        columns = (one.label, f"{one.lr:.4g}", f"{one.seed}", *logged, f"{one.of_tokens:,}", loss)
+        table.add_row(*map(Text, columns))
     return table
 
 

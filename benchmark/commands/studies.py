@@ -3,16 +3,17 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrladder.benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.drift.config import AxesConfig
-from lrladder.benchmark.studies.kinds import load_study
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.errors import ExitCode, InputError
+from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
+
+if TYPE_CHECKING:
+    from lrladder.benchmark.studies.runner import Ended
 
 app = typer.Typer()
 
@@ -30,7 +31,6 @@ def plan(
     """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
     from lrladder.benchmark.commands.plan_table import render
     from lrladder.benchmark.environment import default_workers
-    from lrladder.benchmark.studies.plans import plan_of
 
     sustained = None if tflops is None else 1e12 * tflops
     made = plan_of(load_study(preset), workers=workers or default_workers(), flops_per_second=sustained)
@@ -54,26 +54,17 @@ def run(
 ) -> None:
     """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
     from lrladder.benchmark.lab import loggers
-    from lrladder.benchmark.studies.drift.runner import run_drift_study
-    from lrladder.benchmark.studies.regret.runner import run_benchmark
-    from lrladder.benchmark.studies.schedules.runner import run_power_study
+    from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
-    from lrladder.reports.drift import page as drift_page
-    from lrladder.reports.regret import page as regret_page
-    from lrladder.reports.schedules import page as schedules_page
 
     study = load_study(preset)
     if log:
-        if isinstance(study, StudyConfig) and study.simulated is not None:
+        if kind_of(study).simulated_lab(study) is not None:
             raise InputError(f"--log: {preset} is simulated, nothing is trained that could be logged")
         loggers.choose(log)
     if not compiled:
         compiling.choose("off")
-    if isinstance(study, StudyConfig):
-        raise typer.Exit(run_benchmark(study, out, workers=workers, write=regret_page.write))
-    if isinstance(study, AxesConfig):
-        raise typer.Exit(run_drift_study(study, out, workers=workers, write=drift_page.write))
-    raise typer.Exit(run_power_study(study, out, workers=workers, write=schedules_page.write))
+    raise typer.Exit(_ended(run_study(study, out, workers=workers), out))
 
 
 @app.command()
@@ -83,10 +74,31 @@ def extend(
     workers: Workers = None,
 ) -> None:
     """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
-    from lrladder.benchmark.studies.regret.extend import extend as run_longer
-    from lrladder.reports.regret.page import write
+    from lrladder.benchmark.studies.extend import extend as longer
+    from lrladder.benchmark.studies.runner import run_study
 
-    raise typer.Exit(run_longer(folder, tokens, workers=workers, write=write))
+    extension = longer(folder, tokens)
+    raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
+
+
+def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
+    """Write the report, show the results, and say how it ended."""
+    from lrladder.reports.pages import PAGES
+
+    console, results = make_console(), ended.results
+    if results is None:
+        console.print("Interrupted: the complete results that were there are kept; the same command continues.")
+        return ExitCode.INTERRUPTED
+    page = PAGES[results.schema_]
+    page.show(results, console)
+    if page.write is not None:
+        console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
+    if ended.saved_tokens:
+        console.print(f"{ended.trained_tokens:,} tokens trained now; stored trunks saved {ended.saved_tokens:,} more")
+    if ended.interrupted:
+        console.print("Interrupted: everything measured is kept; the same command continues.")
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
 
 
 @app.command()
@@ -116,11 +128,11 @@ def report(
     pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
 ) -> None:
     """Write the report again from stored results."""
-    from lrladder.reports import rewrite
+    from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
     browser = require_browser() if pdf else None  # refuse before the work, not after
-    page = rewrite.write(folder)
+    page = rewrite(folder)
     print(page)
     if browser:
         print(print_page(page, browser))
@@ -131,7 +143,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
     out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
 ) -> None:
-    """Several studies side by side: scores, verdicts, and what differs between them."""
+    """Several studies side by side: scores, conclusions, and what differs between them."""
     from lrladder.reports import owned_page
     from lrladder.reports.compare import page as compare_page
     from lrladder.reports.compare import side_by_side

@@ -10,8 +10,8 @@ from pydantic import (
     PositiveInt,
 )
 
-from lrladder.benchmark.schedules import POWER_B
 from lrladder.models.roles import Role
+from lrladder.paradigms.published import POWER_D
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
 
@@ -45,8 +45,8 @@ class OptimizerConfig(Strict):
     weight_decay: float = Field(0.1, ge=0)
     grad_clip: PositiveFloat = 1.0
     embedding_std: PositiveFloat = 1.0  # as nanochat's; 0.1 cost 0.36 nats at p48x3, docs/findings.md
-    load_balance: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
-    router_z: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
+    aux_loss_coef: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
+    z_loss_coef: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
     zero_stage: Literal[0, 1] = 0
 
 
@@ -75,5 +75,5 @@ class RoleSearchConfig(Strict):
 class PowerConfig(Strict):
     """muTransfer under the Power schedule: the proxy's best LR sets its amplitude; nothing else is tuned."""
 
-    exponent: float = Field(POWER_B, ge=-2, le=0)  # of tokens
+    exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
     cap: float = Field(4.0, ge=1)  # of the LR over the proxy's best; see ScheduleConfig

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.upgrade import RENAMED_KEYS
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -33,7 +34,7 @@ def read_preset(preset: str) -> str:
         return (resources.files("lrladder.benchmark") / "presets" / f"{preset}.yaml").read_text()
     path = Path(preset)
     if path.suffix not in {".yaml", ".yml"}:
-        raise InputError(f"preset {preset!r} is unknown{_suggest(preset, preset_names())}; a file must end in .yaml")
+        raise InputError(f"preset {preset!r} is unknown{suggest(preset, preset_names())}; a file must end in .yaml")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -63,6 +64,8 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], len(_ORDER)))
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
+    if key in RENAMED_KEYS:
+        return f"key {key} is now called {RENAMED_KEYS[key]}: rename it"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key}{_meant(first['loc'], model)}"
     if first["type"] == "missing":
@@ -127,6 +130,7 @@ def _models(annotation: object) -> list[type[BaseModel]]:
     return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
-def _suggest(word: str, known: list[str]) -> str:
+def suggest(word: str, known: list[str]) -> str:
+    """The rest of a message that refuses a word: the one that was perhaps meant, else all that are known."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(set(known)))}"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.paradigms.lab import Measurement
 
 VARIABLE = "LRLADDER_LOG"  # names with commas between them; worker processes inherit it
 NAMES = ("tensorboard", "wandb")
@@ -25,7 +25,7 @@ class Logger(Protocol):
     """A copy of one trial's log."""
 
     def row(self, values: Mapping[str, float], tokens: int) -> None: ...
-    def finish(self, measurements: Sequence[Measurement]) -> None: ...
+    def finish(self, measurements: Sequence[TrialMeasurement]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -60,7 +60,7 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(name, value, tokens)
 
-    def finish(self, measurements: Sequence[Measurement]) -> None:
+    def finish(self, measurements: Sequence[TrialMeasurement]) -> None:
         for m in measurements:
             self._writer.add_text(f"verdict/{m.horizon}", f"{m.verdict} {m.message}".strip())
             if m.loss is not None:
@@ -90,7 +90,7 @@ class Wandb:
     def row(self, values: Mapping[str, float], tokens: int) -> None:
         self._run.log({**values, "tokens": tokens})
 
-    def finish(self, measurements: Sequence[Measurement]) -> None:
+    def finish(self, measurements: Sequence[TrialMeasurement]) -> None:
         for m in measurements:
             self._run.summary[f"verdict/{m.horizon}"] = m.verdict
             self._run.summary[f"validation loss/{m.horizon}"] = m.loss
@@ -126,7 +126,7 @@ class Copies:
         values = {f"{name}/{horizon}": value for name, value in known.items()}
         self._each(lambda logger: logger.row(values, tokens))
 
-    def finish(self, measurements: Sequence[Measurement]) -> None:
+    def finish(self, measurements: Sequence[TrialMeasurement]) -> None:
         self._each(lambda logger: logger.finish(measurements))
 
     def close(self) -> None:

@@ -8,8 +8,8 @@ from typing import Self
 from rich import progress as bars
 from rich.console import Console
 
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.paradigms.lab import Measurement
 
 
 class Progress:
@@ -56,7 +56,7 @@ class Progress:
     def _total_flops(self) -> float:
         return max(self._planned_flops, self._asked_flops + self._stored_flops) - self._stored_flops
 
-    def done(self, trial: Trial, label: str, measurements: Sequence[Measurement]) -> None:
+    def done(self, trial: Trial, label: str, measurements: Sequence[TrialMeasurement]) -> None:
         self._num_done += 1
         self._done_flops += trial.flops
         left = self._left()
@@ -74,7 +74,7 @@ class Progress:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _describe(measurement: Measurement) -> str:
+def _describe(measurement: TrialMeasurement) -> str:
     tokens = f"{measurement.horizon:,} tokens"
     if measurement.verdict == "finished":
         return f"{tokens} loss {measurement.loss:.4f}"

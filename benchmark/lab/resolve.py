@@ -1,5 +1,6 @@
 """From what a paradigm asks for to the trials that are trained."""
 
+import math
 from typing import Literal, Protocol
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
@@ -61,6 +62,12 @@ def resolve(
         )
         for part in parts
     )
+
+
+def planned_flops(request: Request, setup: Setup) -> float:
+    """What a run costs: the sum of its trials'."""
+    trials = resolve(request, setup, corpus_digest="", precision="fp32")  # neither enters a cost
+    return math.fsum(trial.flops for trial in trials)
 
 
 def _schedule(request: Request, setup: Setup) -> ScheduleConfig:

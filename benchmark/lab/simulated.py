@@ -2,16 +2,16 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.paradigms import published
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request, Rung
 
-DECAY_FRACTION = 0.2  # of each horizon, after its branch from the trunk; the study's default
-# Loss at the best LR, nats: Chinchilla's fit, arXiv 2203.15556. Only its trend matters here.
-FLOOR, SIZE_SCALE, SIZE_POWER, TOKEN_SCALE, TOKEN_POWER = 1.69, 406.4, 0.34, 410.7, 0.28
+SCHEDULE = ScheduleConfig(warmup_tokens=1)  # a study's default, WSD; its warm-up costs nothing
 
 
 class _Truth(BaseModel):
@@ -65,11 +65,11 @@ class TrueLaw(_Truth):
 class Bowl(_Truth):
     """Loss around lr*, in nats: curvature (ln lr - ln lr*)^2, plus noise. Defaults are Step Law's for dense models."""
 
-    curvature: PositiveFloat = 0.02  # nats per (ln lr)^2; 0.015-0.025 in arXiv 2503.04715's runs
+    curvature: PositiveFloat = published.STEP_LAW_CURVATURE
     steeper: PositiveFloat = 1.0  # times the curvature above lr*
     plateau: PositiveFloat | None = None  # nats that the rise nears, as a loss that has stopped to learn; None: no end
     diverge_above: PositiveFloat | None = None  # times lr*
-    noise_sd: NonNegativeFloat = 0.003  # of each run at each horizon
+    noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE  # of each run at each horizon
     common_sd: NonNegativeFloat = 0.0  # of each seed at one rung and horizon, shared by all its LRs
 
     def rise(self, x: float) -> float:
@@ -82,16 +82,24 @@ class SimulatedLab:
     """Loss = floor(N, D) + bowl; diverged above `diverge_above` times lr*. `bowl` takes the fields of Bowl.
 
     The noise depends on the run and the horizon alone, so that a run asked twice gives the same loss. A payer is
-    charged each distinct run once: the trunk to the last branch point and the decay to each horizon. With a fixed
-    `grid`, as published runs have, no other LR can be asked for.
+    charged each distinct run once. `flops` prices a run: of a study, `resolve.planned_flops`; without one, WSD's, whose
+    horizons share a trunk. With a fixed `grid`, as published runs have, no other LR can be asked for.
     """
 
     def __init__(
-        self, rungs: Sequence[Rung], law: TrueLaw, *, seed: int = 0, grid: Sequence[float] | None = None, **bowl: float
+        self,
+        rungs: Sequence[Rung],
+        law: TrueLaw,
+        *,
+        flops: Callable[[Request], float] | None = None,
+        seed: int = 0,
+        grid: Sequence[float] | None = None,
+        **bowl: float,
     ) -> None:
         self.rungs = {rung.name: rung for rung in rungs}
         self.law = law
         self.bowl = Bowl(**bowl)
+        self._flops = flops or self._wsd_flops
         self.seed = seed
         self.grid = None if grid is None else tuple(sorted(grid))
         self.calls = 0
@@ -116,8 +124,11 @@ class SimulatedLab:
 
     def flops(self, request: Request) -> float:
         """Planned training FLOPs of the run."""
-        trunk = (1 - DECAY_FRACTION) * max(request.horizons)
-        return self.rungs[request.rung].flops_per_token * (trunk + DECAY_FRACTION * sum(request.horizons))
+        return self._flops(request)
+
+    def _wsd_flops(self, request: Request) -> float:
+        rung = self.rungs[request.rung]
+        return float(rung.flops_per_token * SCHEDULE.run_tokens(request.horizons, rung.batch_tokens))
 
     def _read(self, request: Request, horizon: int) -> Measurement:
         rung = self.rungs[request.rung]
@@ -125,8 +136,7 @@ class SimulatedLab:
         lr = request.lr * (horizon / self.law.mup_tokens) ** (request.horizon_exponent or 0.0)
         limit = self.bowl.diverge_above
         diverged = limit is not None and lr > limit * best
-        floor = FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
-        loss = floor + self.bowl.rise(math.log(lr / best)) + self._noise(request, horizon)
+        loss = loss_floor(rung.n_active, horizon) + self.bowl.rise(math.log(lr / best)) + self._noise(request, horizon)
         return Measurement(
             trial_id=_digest(request._replace(horizons=tuple(sorted(request.horizons)))).hex()[:16],
             rung=request.rung,
@@ -151,6 +161,13 @@ class SimulatedLab:
     def _normal(self, key: object) -> float:
         """A standard normal that depends on the key and the lab's seed alone."""
         return float(np.random.default_rng(int.from_bytes(_digest((self.seed, key)))).standard_normal())
+
+
+def loss_floor(n_active: int, tokens: int) -> float:
+    """Loss at the best LR, nats: Chinchilla's. Only its trend matters here."""
+    of_size = published.CHINCHILLA_N_SCALE * n_active**-published.CHINCHILLA_N_POWER
+    of_tokens = published.CHINCHILLA_D_SCALE * tokens**-published.CHINCHILLA_D_POWER
+    return float(published.CHINCHILLA_FLOOR + of_size + of_tokens)
 
 
 def _digest(key: object) -> bytes:

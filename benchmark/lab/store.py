@@ -1,18 +1,20 @@
 """Where measurements live: SQLite for questions, one append-only jsonl per trial to rebuild it from."""
 
 import fcntl
+import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.older import STORE_VERSION, refuse_older
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import read_log
-from lrladder.paradigms.lab import Measurement
 
-VERSION = "3"
 TABLES = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (id TEXT PRIMARY KEY, spec TEXT NOT NULL);
@@ -34,6 +36,7 @@ class Store:
     @classmethod
     def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
         """Open or create. Raises InputError if the file is damaged or holds another study; nothing is changed then."""
+        refuse_older(folder)
         is_new = not (folder / "store.sqlite").exists()
         store = cls.reopen(folder)
         store._check(config=config_digest, corpus=corpus_digest)
@@ -62,34 +65,40 @@ class Store:
 
     def _check(self, **digests: str) -> None:
         known = dict(self._db.execute("SELECT key, value FROM study"))
-        for key, now in {"version": VERSION, **digests}.items():
+        for key, now in digests.items():
             if known.get(key, now) != now:
                 raise InputError(
                     f"{self.folder} holds a study with another {key} ({known[key]}, now {now}); "
                     "its results are kept: choose another OUT"
                 )
         with self._db:
-            self._db.executemany("INSERT OR IGNORE INTO study VALUES (?, ?)", {"version": VERSION, **digests}.items())
+            self._db.executemany(
+                "INSERT OR IGNORE INTO study VALUES (?, ?)", {"version": str(STORE_VERSION), **digests}.items()
+            )
 
     def retarget(self, config_digest: str) -> None:
         """Let the study's config change to one that asks for more; what has been measured stays."""
         with self._db:
             self._db.execute("UPDATE study SET value = ? WHERE key = 'config'", (config_digest,))
 
-    def get(self, trial: Trial) -> list[Measurement] | None:
+    def get(self, trial: Trial) -> list[TrialMeasurement] | None:
         """Measurements of a trial by horizon, or None if it has to be trained."""
-        rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial.id,))
-        found = [Measurement.model_validate_json(data) for (data,) in rows]
-        return found if [m.horizon for m in found] == list(trial.horizons) else None
+        return self._measurements(trial.id, trial.horizons)
 
-    def all(self) -> list[tuple[Trial, list[Measurement]]]:
-        """Every trial with what it gave, in the order of their ids."""
-        trials = [
-            Trial.model_validate_json(spec) for (spec,) in self._db.execute("SELECT spec FROM trials ORDER BY id")
-        ]
-        return [(trial, found) for trial in trials if (found := self.get(trial)) is not None]
+    def _measurements(self, trial_id: str, horizons: Sequence[int]) -> list[TrialMeasurement] | None:
+        rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial_id,))
+        found = [TrialMeasurement.model_validate(upgrade.measurement(json.loads(data))) for (data,) in rows]
+        return found if [m.horizon for m in found] == list(horizons) else None
 
-    def put(self, trial: Trial, measurements: Iterable[Measurement]) -> None:
+    def all(self) -> list[tuple[Trial, list[TrialMeasurement]]]:
+        """Every trial with what it gave, in the order of their ids. Measurements keep the id that they were stored by,
+        which is another than the trial's where an older version stored it."""
+        rows = self._db.execute("SELECT id, spec FROM trials ORDER BY id").fetchall()
+        trials = {key: Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec)))) for key, spec in rows}
+        found = {key: self._measurements(key, trial.horizons) for key, trial in trials.items()}
+        return [(trials[key], measurements) for key, measurements in found.items() if measurements is not None]
+
+    def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
         """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""
         rows = [(trial.id, m.horizon, m.model_dump_json()) for m in measurements]
         with self._db:
@@ -117,7 +126,7 @@ def lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise InputError(
-                f"{folder} is in use by another lrladder run (pid {file.read().strip() or 'unknown'}); "
+                f"{folder} is in use by another lrladder process (pid {file.read().strip() or 'unknown'}); "
                 "wait for it or choose another OUT"
             ) from None
         file.truncate(0)
@@ -126,4 +135,4 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)  # whoever looks on sees that no run is going on
+            file.truncate(0)  # whoever looks on sees that the study is not running

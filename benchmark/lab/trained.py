@@ -1,27 +1,15 @@
 """The lab that trains: requests become trials, stored ones are looked up, the rest go to the workers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
+from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
-from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.resolve import Setup, planned_flops, resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import Fault, Outcome
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
-
-
-class Label(NamedTuple):
-    """What a study calls a trial; one trial may have several, where two parametrizations are one function."""
-
-    rung: str
-    parametrization: str
-
-    def put_on(self, measurement: Measurement) -> Measurement:
-        return measurement.model_copy(update=self._asdict())
-
-    def __str__(self) -> str:
-        return f"{self.rung} {self.parametrization}"
 
 
 class Executor(Protocol):
@@ -46,7 +34,7 @@ class TrainedLab:
         self._charged: dict[str, dict[str, float]] = {}  # payer -> trial id -> FLOPs
         self.trained_now = 0
         self.trained_tokens = self.planned_tokens = 0  # stored trunks make the difference
-        self.failed: dict[str, list[Measurement]] = {}
+        self.failed: dict[str, list[TrialMeasurement]] = {}
         self.seen: dict[tuple[str, str, str, int], Measurement] = {}  # all so far, also of a call that was interrupted
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
@@ -56,20 +44,23 @@ class TrainedLab:
         labels: dict[str, list[Label]] = {}
         for parts, request in zip(trials, requests, strict=True):
             for trial in parts:
-                labels.setdefault(trial.id, []).append(Label(request.rung, request.parametrization))
+                labels.setdefault(trial.id, []).append(Label.of(request))
         found = self._obtain([trial for parts in trials for trial in parts], labels)
         return [
-            [Label(request.rung, request.parametrization).put_on(m) for trial in parts for m in found[trial.id]]
+            [m.labelled(Label.of(request)) for trial in parts for m in found[trial.id]]
             for parts, request in zip(trials, requests, strict=True)
         ]
 
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
 
+    def flops(self, request: Request) -> float:
+        return planned_flops(request, self._setup)
+
     def _resolve(self, request: Request) -> tuple[Trial, ...]:
         return resolve(request, self._setup, corpus_digest=self._corpus_digest, precision=self._precision)
 
-    def _obtain(self, trials: Iterable[Trial], labels: Mapping[str, list[Label]]) -> dict[str, list[Measurement]]:
+    def _obtain(self, trials: Iterable[Trial], labels: Mapping[str, list[Label]]) -> dict[str, list[TrialMeasurement]]:
         """Measurements by trial id; each distinct trial is trained at most once and stored as it completes."""
         distinct = {trial.id: trial for trial in trials}
         stored = {key: self._store.get(trial) for key, trial in distinct.items()}
@@ -85,34 +76,23 @@ class TrainedLab:
             self._progress.done(trial, str(labels[trial.id][0]), measurements)
         return found
 
-    def _see(self, labels: Iterable[Label], measurements: Sequence[Measurement]) -> None:
+    def _see(self, labels: Iterable[Label], measurements: Sequence[TrialMeasurement]) -> None:
         for label in labels:
-            self.seen.update({(*label, m.trial_id, m.horizon): label.put_on(m) for m in measurements})
+            self.seen.update({(*label, m.trial_id, m.horizon): m.labelled(label) for m in measurements})
 
-    def _keep(self, trial: Trial, outcome: Outcome) -> list[Measurement]:
+    def _keep(self, trial: Trial, outcome: Outcome) -> list[TrialMeasurement]:
         if isinstance(outcome, Fault):
-            self.failed[trial.id] = failed = [_failure(trial, horizon, outcome) for horizon in trial.horizons]
-            return failed
+            faults = [
+                TrialMeasurement.of(trial, horizon, verdict="failed", message=outcome.message)
+                for horizon in trial.horizons
+            ]
+            self.failed[trial.id] = faults
+            return faults
         self._store.put(trial, outcome)
         self.trained_now += 1
         self.trained_tokens += outcome[0].trained_tokens
         self.planned_tokens += trial.tokens
         return outcome
-
-
-def _failure(trial: Trial, horizon: int, fault: Fault) -> Measurement:
-    return Measurement(
-        trial_id=trial.id,
-        rung="",
-        parametrization="",
-        lr=trial.lr,
-        seed=trial.seed,
-        horizon=horizon,
-        verdict="failed",
-        flops=trial.flops,
-        role_lrs=trial.role_lrs,
-        message=fault.message,
-    )
 
 
 def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:

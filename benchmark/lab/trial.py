@@ -12,7 +12,7 @@ from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.models.rules import Rules, TokenRule, token_rule
 from lrladder.models.shape import ModelShape
 
-SPEC_VERSION = 3  # raised when the meaning of a specification changes, so that old results are not reused
+SPEC_VERSION = 4  # raised when the meaning of a specification changes, so that old results are not reused
 
 
 class Trial(BaseModel):
@@ -52,12 +52,12 @@ class Trial(BaseModel):
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on in all: the trunk to the last branch point, and each horizon's decay."""
-        trunk = max(branch_point(horizon, self) for horizon in self.horizons)
-        return trunk + sum(horizon - branch_point(horizon, self) for horizon in self.horizons)
+        """Tokens trained on in all."""
+        return self.schedule.run_tokens(self.horizons, self.batch_tokens)
 
     @property
     def flops(self) -> float:
+        """Planned training FLOPs: what a plan counts, a lab charges and a search budgets."""
         return float(self.shape.flops_per_token * self.tokens)
 
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from lrladder.benchmark import upgrade
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.paradigms.lab import Measurement
 
 
 class TrialLog:
@@ -23,7 +24,7 @@ class TrialLog:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
-    def finish(self, measurements: Iterable[Measurement]) -> None:
+    def finish(self, measurements: Iterable[TrialMeasurement]) -> None:
         self.write({"measurements": [m.model_dump(mode="json") for m in measurements]})
         self._file.close()
 
@@ -36,7 +37,7 @@ class LogState(NamedTuple):
     """What a trial's log says. Without measurements: the `fault` of its last attempt, or how far one has come."""
 
     trial: Trial
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[TrialMeasurement, ...] = ()
     fault: str | None = None
     last: dict[str, Any] | None = None  # row of a training step
 
@@ -49,11 +50,11 @@ def read_state(path: Path) -> LogState | None:
             row = json.loads(line)
             if "trial" in row:
                 known = () if state is None else state.measurements
-                state = LogState(Trial.model_validate_json(json.dumps(row["trial"])), known)
+                state = LogState(Trial.model_validate_json(json.dumps(upgrade.trial(row["trial"]))), known)
             elif state is None:
                 continue
             elif "measurements" in row:
-                found = tuple(Measurement.model_validate(m) for m in row["measurements"])
+                found = tuple(TrialMeasurement.model_validate(upgrade.measurement(m)) for m in row["measurements"])
                 state = state._replace(measurements=found)
             elif "fault" in row:
                 state = state._replace(fault=str(row["fault"]))
@@ -64,7 +65,7 @@ def read_state(path: Path) -> LogState | None:
     return state
 
 
-def read_log(path: Path) -> tuple[Trial, list[Measurement]] | None:
+def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:
     """The trial and measurements of a complete log."""
     state = read_state(path)
     return (state.trial, list(state.measurements)) if state is not None and state.measurements else None

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from lrladder.benchmark.environment import keep_freed_memory, train_alone
 from lrladder.benchmark.lab.loggers import copies
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
-from lrladder.paradigms.lab import Measurement
 
-Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]
+Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]
 Start = Callable[[], Runner]  # called once in each worker; must be picklable
 Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of these at once
 
@@ -36,7 +36,7 @@ class Fault:
     message: str
 
 
-Outcome = list[Measurement] | Fault
+Outcome = list[TrialMeasurement] | Fault
 
 
 class _Worker:
@@ -105,7 +105,7 @@ class LocalExecutor:
                         waiting.append(trial)
                     else:
                         yield trial, outcome
-        except BaseException:  # Ctrl-C above all: no worker may outlive the run
+        except BaseException:  # Ctrl-C above all: no worker may outlive the command
             self.close()
             raise
 
@@ -181,7 +181,7 @@ def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int
         pipe.send(outcome)
 
 
-def _train(run: Runner, folder: Path, trial: Trial) -> list[Measurement]:
+def _train(run: Runner, folder: Path, trial: Trial) -> list[TrialMeasurement]:
     log = TrialLog(folder, trial)
     with copies(folder, trial) as copied:
 

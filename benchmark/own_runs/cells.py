@@ -13,6 +13,7 @@ import pandas as pd
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.runs import Runs
 from lrladder.benchmark.own_runs.table import NO_SEED
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.pooled import fit_curves
 from lrladder.paradigms.sweep.swept import settle, sweep
@@ -39,7 +40,7 @@ class RunCell:
     @property
     def flops(self) -> float:
         """6 N D, N active."""
-        return 6 * self.n_active * self.tokens
+        return FLOPS_PER_PARAMETER * self.n_active * self.tokens
 
     @property
     def loss_best(self) -> float | None:

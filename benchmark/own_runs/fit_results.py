@@ -8,6 +8,8 @@ from pydantic import Field
 
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.own_runs.cells import Protocol
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
+from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.fit/1"
 
@@ -49,7 +51,7 @@ class FitCell(Frozen):
     tokens: float
     batch_tokens: float | None
     chosen: bool  # by the batch protocol
-    status: Literal["interior", "bracketed", "edge", "flat", "few"]
+    status: Status
     edge: str | None
     n: int
     n_diverged: int
@@ -72,7 +74,7 @@ class FitCell(Frozen):
     @property
     def flops(self) -> float:
         """6 N D, N active."""
-        return 6 * self.n_active * self.tokens
+        return FLOPS_PER_PARAMETER * self.n_active * self.tokens
 
 
 class LossResult(Frozen):

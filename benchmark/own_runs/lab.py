@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from lrladder.benchmark.own_runs.cells import RunCell
 from lrladder.paradigms.lab import Measurement, Request, Rung
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.swept import sweep
 
 RESOLUTION = 1e9  # counts that are not whole are told in units that make the smallest this large
@@ -26,7 +27,7 @@ class CellRung:
     @property
     def flops_per_token(self) -> int:
         """6 N_active."""
-        return 6 * self.n_active
+        return FLOPS_PER_PARAMETER * self.n_active
 
 
 def rungs_of(sources: Sequence[RunCell], target: RunCell) -> tuple[tuple[Rung, ...], Rung]:
@@ -87,6 +88,12 @@ class ReplayedLab:
         """FLOPs charged to `payer` so far."""
         return math.fsum(self._charged.get(payer, {}).values())
 
+    def flops(self, request: Request) -> float:
+        """Of all replicates of a run. Raises KeyError for one that was never made."""
+        rung = self._rungs[request.rung]
+        _, replicates = self._runs[request.rung][request.lr]
+        return float(rung.flops_per_token * rung.horizons[0] * replicates)
+
     def _check(self, request: Request) -> None:
         rung = self._rungs.get(request.rung)
         if rung is None:
@@ -101,7 +108,7 @@ class ReplayedLab:
 
     def _read(self, request: Request) -> Measurement:
         rung = self._rungs[request.rung]
-        loss, replicates = self._runs[request.rung][request.lr]
+        loss, _ = self._runs[request.rung][request.lr]
         return Measurement(
             trial_id=f"{request.rung}, LR {request.lr!r}",
             rung=request.rung,
@@ -111,7 +118,7 @@ class ReplayedLab:
             horizon=rung.horizons[0],
             verdict="diverged" if loss is None else "finished",
             loss=loss,
-            flops=float(rung.flops_per_token * rung.horizons[0] * replicates),
+            flops=self.flops(request),
             message="diverged in the table of runs" if loss is None else "",
         )
 

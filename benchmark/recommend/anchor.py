@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lrladder.benchmark.recommend.sanity import Target
 from lrladder.paradigms.laws.law import Law, LawPoint
-from lrladder.paradigms.strategies.baselines import PUBLISHED
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER, LAWS
 
 
 class Assumed(BaseModel):
@@ -28,10 +28,14 @@ def needs_exponents(law: Law) -> bool:
 
 def by_published(points: Sequence[LawPoint], target: Target) -> tuple[Assumed, ...]:
     """By each published law, from the tuned sweep whose FLOPs are nearest to the target's; by rising LR."""
-    anchor = min(points, key=lambda point: abs(math.log(6 * point.n_active * point.tokens / target.flops)))
+
+    def away(point: LawPoint) -> float:
+        return abs(math.log(FLOPS_PER_PARAMETER * point.n_active * point.tokens / target.flops))
+
+    anchor = min(points, key=away)
     total = anchor.n_total or anchor.n_active
     found = []
-    for law in PUBLISHED:
+    for law in LAWS:
         moved = law.ln_lr(target.active, target.n_params, target.tokens)
         moved -= law.ln_lr(anchor.n_active, total, anchor.tokens)
         found.append(Assumed(source=law.source, convention=law.convention, lr=math.exp(anchor.ln_lr + moved)))

@@ -14,6 +14,7 @@ from lrladder.benchmark.recommend.sanity import Target, check_target
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.laws.law import Law, LawPoint, Prediction, fit_law
 from lrladder.paradigms.laws.loss_law import fit_loss_law
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 
 SWEEP_LRS = 3  # that bracket a minimum
 CHEAP = 0.25  # of the target's FLOPs, the most that a further cell may take
@@ -66,7 +67,7 @@ def recommend(results: FitResults, target: Target) -> Recommendation:
     loss_law = fit_loss_law(loss_points(results.cells))
     # a law that its cells do not identify fits them exactly, and its interval says nothing
     loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
-    extrapolation = target.flops / max(6 * point.n_active * point.tokens for point in points)
+    extrapolation = target.flops / max(FLOPS_PER_PARAMETER * point.n_active * point.tokens for point in points)
     return Recommendation(
         lr=found.lr,
         lr_low=found.lr_low,

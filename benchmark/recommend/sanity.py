@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from lrladder.benchmark.errors import InputError
 from lrladder.paradigms.laws.design import LawPoint
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 
 # Assumptions. Nobody asks for a model or horizon so far below all that were searched, or so far above: another unit.
 SMALLEST, LARGEST = 0.01, 1e4
@@ -25,7 +26,7 @@ class Target(NamedTuple):
 
     @property
     def flops(self) -> float:
-        return 6 * self.active * self.tokens
+        return FLOPS_PER_PARAMETER * self.active * self.tokens
 
 
 def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:

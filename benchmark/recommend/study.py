@@ -11,16 +11,17 @@ from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.schedules import ScheduleConfig
-from lrladder.benchmark.studies.regret.config import StudyConfig
-from lrladder.benchmark.studies.regret.results import CurveResult, Results
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
 from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, make_power
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import ParametrizationName, Rung
-from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
+from lrladder.paradigms.mutransfer.roles import RoleLrsFound
 from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
@@ -73,7 +74,7 @@ class _Bare(NamedTuple):
 
     @property
     def flops_per_token(self) -> int:
-        return 6 * self.n_active
+        return FLOPS_PER_PARAMETER * self.n_active
 
 
 class _Setup(NamedTuple):
@@ -81,7 +82,7 @@ class _Setup(NamedTuple):
 
     corpus: CorpusConfig
     optimizer: OptimizerConfig
-    study: StudyConfig
+    study: RegretConfig
     expert_backend: str
     rungs: Ladder
     base: Base
@@ -96,7 +97,7 @@ class _Setup(NamedTuple):
         return self.study.schedule_of(parametrization)
 
 
-def advise(results: Results, wanted: Wanted) -> Advice:
+def advise(results: RegretResults, wanted: Wanted) -> Advice:
     """Raises InputError, one line, where the study or the request does not allow an answer."""
     config = _config(results)
     rung = _rung(config, wanted)
@@ -106,6 +107,8 @@ def advise(results: Results, wanted: Wanted) -> Advice:
         raise InputError("--paradigm mutransfer+power: the study's config switches it off (paradigms.power)")
     if bare and name != "fitting":
         raise InputError(f"--n-active is not enough for {name}: give --width and --depth, or --paradigm fitting")
+    if isinstance(rung, LadderRung):
+        _require_decay(config, rung)
     proposal = _propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
     return Advice(
@@ -121,9 +124,9 @@ def advise(results: Results, wanted: Wanted) -> Advice:
     )
 
 
-def _config(results: Results) -> StudyConfig:
+def _config(results: RegretResults) -> RegretConfig:
     try:
-        config = StudyConfig.model_validate(results.config)
+        config = RegretConfig.model_validate(results.config)
     except ValidationError as error:
         raise InputError(f"{results.preset}: its config is of another version; run the study again") from error
     if "rules" not in _part(_part(results.config, "paradigms"), "mutransfer"):
@@ -136,7 +139,7 @@ def _part(data: Mapping[str, object], key: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _rung(config: StudyConfig, wanted: Wanted) -> LadderRung | _Bare:
+def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
     """The model asked for, with the wanted batch and its one horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
@@ -154,7 +157,14 @@ def _rung(config: StudyConfig, wanted: Wanted) -> LadderRung | _Bare:
     return LadderRung("own", "target", _shape(config, wanted.sizes), batch, (wanted.tokens,))
 
 
-def _named_rung(config: StudyConfig, name: str, wanted: Wanted) -> LadderRung:
+def _require_decay(config: RegretConfig, rung: LadderRung) -> None:
+    try:
+        config.schedule.require_decay(rung.horizons[0], rung.batch_tokens, where="--tokens")
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _named_rung(config: RegretConfig, name: str, wanted: Wanted) -> LadderRung:
     if name not in {rung.name for rung in config.rungs}:
         known = ", ".join(rung.name for rung in config.rungs)
         raise InputError(f"--rung {name!r} is not in the ladder; known: {known}")
@@ -163,7 +173,7 @@ def _named_rung(config: StudyConfig, name: str, wanted: Wanted) -> LadderRung:
     return rung._replace(horizons=(tokens,), batch_tokens=wanted.batch_tokens or rung.batch_tokens)
 
 
-def _shape(config: StudyConfig, sizes: Mapping[str, int]) -> ModelShape:
+def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
     if "width" not in sizes or "depth" not in sizes:
         raise InputError("a model needs both --width and --depth")
     ladder, width = config.ladder, sizes["width"]
@@ -184,7 +194,7 @@ def _shape(config: StudyConfig, sizes: Mapping[str, int]) -> ModelShape:
         raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
 
 
-def _propose(results: Results, config: StudyConfig, name: ParadigmName, rung: Rung) -> Proposal:
+def _propose(results: RegretResults, config: RegretConfig, name: ParadigmName, rung: Rung) -> Proposal:
     """The paradigm's answer from the study's stored curves, without any run."""
     (tokens,) = rung.horizons
     try:
@@ -194,18 +204,18 @@ def _propose(results: Results, config: StudyConfig, name: ParadigmName, rung: Ru
             return fitting.propose(rung, tokens)
         makers = {"mutransfer": make_mutransfer, "mutransfer+power": make_power, "mutransfer+modules": make_modules}
         mutransfer = makers[name](config)
-        proxy = config.rungs.rung(mutransfer.proxy_name)
-        searched = {(proxy.name, h) for h in searched_horizons(mutransfer.horizon_rule, proxy.horizons)}
+        proxy = config.rungs.rung(mutransfer.settings.proxy)
+        searched = {(proxy.name, h) for h in mutransfer.searched_horizons(proxy)}
         curves = _curves(results, config, mutransfer.parametrization)
         mutransfer.learn(proxy, {cell: curve for cell, curve in curves.items() if cell in searched})
         if name == "mutransfer+modules":
-            mutransfer.role_lrs = _role_lrs(results)
+            mutransfer.roles = RoleLrsFound(_role_lrs(results), ())
         return mutransfer.propose(rung, tokens)
     except NoProposal as error:
         raise InputError(f"{results.preset}: {error}; `lrladder status` says what is missing") from error
 
 
-def _curves(results: Results, config: StudyConfig, parametrization: ParametrizationName) -> dict[Cell, Curve]:
+def _curves(results: RegretResults, config: RegretConfig, parametrization: ParametrizationName) -> dict[Cell, Curve]:
     proxies = {rung.name for rung in config.rungs.proxies}
     return {
         (found.rung, found.horizon): _curve(found)
@@ -218,7 +228,7 @@ def _curve(found: CurveResult) -> Curve:
     return Curve(**found.model_dump(exclude={"rung", "horizon", "parametrization"}))
 
 
-def _role_lrs(results: Results) -> tuple[tuple[str, float], ...]:
+def _role_lrs(results: RegretResults) -> tuple[tuple[str, float], ...]:
     """Multipliers that the study's search accepted; all its proposals carry the same."""
     found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == "mutransfer+modules"]
     if not found:
@@ -228,7 +238,7 @@ def _role_lrs(results: Results) -> tuple[tuple[str, float], ...]:
     return found[0]
 
 
-def _setup(config: StudyConfig, rung: LadderRung) -> _Setup:
+def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
     given = (config.corpus, config.optimizer, config, config.expert_backend)
     return _Setup(*given, rungs=Ladder([rung]), base=config.base)
 

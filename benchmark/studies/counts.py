@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lrladder.benchmark.documents import Frozen
-from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.lab import Measured
 
 
 class TrialCounts(Frozen):
@@ -13,7 +13,7 @@ class TrialCounts(Frozen):
     trained_now: int = 0
 
 
-def count_trials(measurements: Sequence[Measurement], *, trained_now: int = 0) -> TrialCounts:
+def count_trials(measurements: Sequence[Measured], *, trained_now: int = 0) -> TrialCounts:
     """Distinct trials by verdict; one that is not finished at some horizon counts as that."""
     worst: dict[str, int] = {}
     order = ("finished", "diverged", "failed")

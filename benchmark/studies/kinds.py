@@ -1,50 +1,58 @@
-"""Every kind of study: a benchmark of paradigms, a drift study (`kind: axes`), a study of schedules (`kind: power`)."""
+"""Every kind of study by the name that a config gives it."""
 
-import json
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
-from lrladder.benchmark.studies.drift.config import AxesConfig
-from lrladder.benchmark.studies.drift.results import SCHEMA as AXES_SCHEMA
-from lrladder.benchmark.studies.regret.config import StudyConfig, parse_config
-from lrladder.benchmark.studies.schedules.config import PowerStudyConfig
-from lrladder.benchmark.studies.schedules.results import SCHEMA as POWER_SCHEMA
+from lrladder.benchmark import upgrade
+from lrladder.benchmark.config.text import parse_yaml, read_preset, suggest, validate
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.drift.kind import DRIFT
+from lrladder.benchmark.studies.kind import StudyKind
+from lrladder.benchmark.studies.planner import Plan, plan_sweeps
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.schedules.kind import SCHEDULES
 
-AnyStudy = StudyConfig | AxesConfig | PowerStudyConfig
-Kind = Literal["benchmark", "axes", "power"]
-SCHEMAS: dict[str, Kind] = {AXES_SCHEMA: "axes", POWER_SCHEMA: "power"}
+AnyKind = StudyKind[Any, Any]
+KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDULES)}
 
 
-def load_study(preset: str) -> AnyStudy:
+def load_study(preset: str) -> StudyConfig:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
-    text = read_preset(preset)
-    data = parse_yaml(text, source=preset)
-    match data.get("kind"):
-        case "axes":
-            return validate(AxesConfig, data, source=preset)
-        case "power":
-            return validate(PowerStudyConfig, data, source=preset)
-        case _:
-            return parse_config(text, source=preset)
+    return _study(parse_yaml(read_preset(preset), source=preset), source=preset)
 
 
-def schema_of(folder: Path) -> str | None:
-    """What a folder's results.json is; None where there is none."""
-    try:
-        data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return str(data.get("schema")) if isinstance(data, dict) else None
+def load_stored_study(folder: Path) -> StudyConfig:
+    """The study whose results a folder holds, whatever version wrote them. Raises InputError as `load_study`."""
+    source = str(folder / "config.yaml")
+    return _study(upgrade.config(parse_yaml(read_preset(source), source=source)), source=source)
 
 
-def kind_of(folder: Path) -> Kind:
-    """What a folder holds, by its results or, before there are any, its config."""
-    schema = schema_of(folder)
-    if schema is not None:
-        return SCHEMAS.get(schema, "benchmark")
-    try:
-        kind = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"), source="config.yaml").get("kind")
-    except (OSError, ValueError):
-        return "benchmark"
-    return next((known for known in SCHEMAS.values() if known == kind), "benchmark")
+def _study(data: dict[str, Any], *, source: str) -> StudyConfig:
+    name = data.get("kind", REGRET.name)
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InputError(f"{source}: kind: {name!r} is no kind of study{suggest(str(name), list(KINDS))}")
+    config: StudyConfig = validate(
+        kind.config_model, {key: value for key, value in data.items() if key != "kind"}, source=source
+    )
+    return config
+
+
+def kind_of(config: StudyConfig) -> AnyKind:
+    return next(kind for kind in KINDS.values() if isinstance(config, kind.config_model))
+
+
+def plan_of(
+    config: StudyConfig,
+    *,
+    corpus_tokens: int | None = None,
+    workers: int = 1,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """Every run, before anything runs: on GPUs that sustain `flops_per_second` in bf16, without it on cores in fp32."""
+    kind = kind_of(config)
+    notes, longest = kind.notes(config), config.longest_horizon
+    if corpus_tokens is not None and longest > corpus_tokens:
+        notes = (*notes, f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens")
+    return plan_sweeps(config, kind.sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second)

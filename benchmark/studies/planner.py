@@ -1,21 +1,19 @@
 """Every run of a study before anything runs: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
+from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.documents import Document, Frozen
-from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.config import StudyConfig
-from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import memory
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName, Request
-from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.sweep.grid import grid_lr
 
 SCHEMA = "lrladder.plan/1"
@@ -77,15 +75,6 @@ class Plan(Document):
     notes: tuple[str, ...] = ()
 
 
-class PlannedStudy(Setup, Protocol):
-    """A study whose trials can be priced."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-
-
 class Sweep(NamedTuple):
     payer: str
     purpose: Purpose
@@ -96,20 +85,8 @@ class Sweep(NamedTuple):
     horizons: tuple[int, ...]
 
 
-def plan(
-    config: StudyConfig,
-    *,
-    corpus_tokens: int | None = None,
-    workers: int = 1,
-    flops_per_second: float | None = None,
-) -> Plan:
-    """All runs of the study, on GPUs that sustain `flops_per_second` in bf16, or without it on cores in fp32."""
-    notes = tuple(_notes(config, corpus_tokens))
-    return plan_sweeps(config, _sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second)
-
-
 def plan_sweeps(
-    study: PlannedStudy,
+    study: StudyConfig,
     sweeps: Iterable[Sweep],
     *,
     notes: tuple[str, ...] = (),
@@ -137,55 +114,11 @@ def plan_sweeps(
     )
 
 
-def _sweeps(config: StudyConfig) -> Iterator[Sweep]:
-    ladder, paradigms, validation = config.rungs, config.paradigms, config.validation
-    for rung in ladder.proxies:
-        yield search_sweep("fitting", rung, "sp", paradigms.fitting)
-    proxy, transfer = ladder.rung(paradigms.mutransfer_proxy), paradigms.mutransfer
-    searched = proxy._replace(horizons=searched_horizons(transfer.rules.horizon, proxy.horizons))
-    yield search_sweep("mutransfer", searched, "mup", transfer)
-    if paradigms.modules is not None:
-        yield _role_search(proxy, paradigms.modules, transfer.seeds)
-    for rung in ladder.targets:
-        for parametrization in (*ORACLES, *(["mup+power"] if paradigms.power else [])):
-            for horizons in _validated(config, rung, parametrization):
-                proposal: list[tuple[float | None, bool]] = [(None, False)]
-                yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, horizons)
-        if paradigms.modules is not None:  # the same runs as muTransfer's where the search accepts no multiplier
-            with_roles: list[tuple[float | None, bool]] = [(None, True)]
-            yield Sweep("validation", "validation", rung, "mup", with_roles, validation.seeds, rung.read)
-    for rung in ladder.targets:
-        for parametrization in ORACLES:
-            grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
-            grid += _extensions(rung, validation.max_extensions)
-            payer = f"oracle-{parametrization}"
-            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.seeds, rung.read)
-    if paradigms.modules is not None and paradigms.modules.ablate:
-        tried: list[tuple[float | None, bool]] = [(None, False)] * (2 * len(paradigms.modules.roles))
-        for rung in ladder.targets:
-            for horizon in rung.horizons:
-                yield Sweep("ablation", "roles", rung, "mup", tried, validation.seeds, (horizon,))
-
-
-def _validated(config: StudyConfig, rung: Rung, parametrization: ParametrizationName) -> list[tuple[int, ...]]:
-    """Horizons that one proposal's run is read at: all where its LR does not depend on them."""
-    if parametrization == "mup+power":
-        return [rung.read]
-    return [*((h,) for h in rung.horizons[:-1]), (rung.horizons[-1], *rung.continued)]
-
-
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
     """A bracket search of one rung."""
     grid: list[tuple[float | None, bool]] = [(lr, False) for lr in starting_grid(spec)]
-    grid += _extensions(rung, spec.max_extensions)
+    grid += extensions(rung, spec.max_extensions)
     return Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
-
-
-def _role_search(proxy: Rung, spec: RoleSearchConfig, seeds: tuple[int, ...]) -> Sweep:
-    """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
-    tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
-    runs: list[tuple[float | None, bool]] = [(None, False)] * (1 + tried if tried else 0)
-    return Sweep("mutransfer+modules", "roles", proxy, "mup", runs, seeds, (max(proxy.horizons),))
 
 
 def starting_grid(spec: SearchConfig) -> list[float]:
@@ -193,14 +126,14 @@ def starting_grid(spec: SearchConfig) -> list[float]:
     return [grid_lr(spec, k - spec.points // 2) for k in range(spec.points)]
 
 
-def _extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
+def extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
     """At most one LR a round, or one at either end where horizons disagree."""
     count = rounds * min(2, len(rung.read))
     return [(None, True) for _ in range(count)]
 
 
 def _planned(
-    study: Setup, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
+    study: StudyConfig, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
 ) -> PlannedTrials:
     request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
     parts = resolve(request, study, corpus_digest="", precision="bf16" if flops_per_second else "fp32")
@@ -250,13 +183,3 @@ def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:
         worker_seconds=seconds,
         seconds=max(seconds / workers, max(trial.seconds for trial in trials)),
     )
-
-
-def _notes(config: StudyConfig, corpus_tokens: int | None) -> Iterator[str]:
-    if config.simulated is not None:
-        yield "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
-    yield "validation LRs are proposed by the searches; oracle grids start at the proposal of the same parametrization"
-    yield "one validation run per paradigm, horizon and seed; runs that share an LR and a seed are trained once"
-    longest = max(max(rung.read) for rung in config.rungs)
-    if corpus_tokens is not None and longest > corpus_tokens:
-        yield f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens"

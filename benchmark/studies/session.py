@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel
 from rich.console import Console
 
 from lrladder.benchmark.console import make_console
@@ -18,35 +17,28 @@ from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_by
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
-from lrladder.benchmark.lab.resolve import Setup
 from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
-from lrladder.benchmark.training import compiling
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
-from lrladder.paradigms.lab import Measurement
 
 PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
-EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_INTERRUPTED = 0, 3, 130
-
-
-class TrainedStudy(Setup, Protocol):
-    """A config whose trials are trained."""
-
-    @property
-    def digest(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class Session:
     """An open study folder. Only one process holds it."""
 
-    study: TrainedStudy
+    study: StudyConfig
     out: Path
     corpus: Corpus
     store: Store
@@ -84,7 +76,7 @@ def _fit(trials: Sequence[Trial], *, room_bytes: float | None) -> bool:
 
 @contextmanager
 def open_session(
-    study: TrainedStudy, out: Path, *, workers: int | None, change: Callable[[], None] | None = None
+    study: StudyConfig, out: Path, *, workers: int | None, change: Callable[[], None] | None = None
 ) -> Iterator[Session]:
     """Open or create a study's folder. Raises InputError for bad input.
 
@@ -94,12 +86,14 @@ def open_session(
         raise InputError(reason)
     loggers.chosen()  # refused here, not in a worker
     compiling.chosen()
+    refuse_older(out)
     make_folder(out)
     console = make_console()
     with lock(out):
         console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
-        corpus.require(max(max(rung.read) for rung in study.rungs))
+        console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
+        corpus.require(study.longest_horizon)
         if change is not None:
             change()
         store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
@@ -107,20 +101,14 @@ def open_session(
         yield Session(study, out, corpus, store, workers or default_workers(), console)
 
 
-def write_config(study: object, out: Path) -> None:
+def write_config(study: StudyConfig, out: Path) -> None:
     """The resolved config, as it can be run again."""
-    assert isinstance(study, BaseModel)
     write_text(out / "config.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
-
-
-def in_order(lab: TrainedLab) -> list[Measurement]:
-    """All that was measured, by place: sums must not depend on which run ended first."""
-    return sorted(lab.seen.values(), key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))
 
 
 def start_worker(
     corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[Measurement]]:
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """In a worker: import the training stack and open the corpus once; returns what trains one trial.
 
     Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
@@ -139,7 +127,7 @@ def start_worker(
         partial(compiling.prepare, cache_folder() / "compiled", device)
     )  # asked only where it pays
 
-    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[Measurement]:
+    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
         compiled = compiling.pays(trial, device) and compiles()
         try:
             return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)

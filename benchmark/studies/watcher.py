@@ -1,4 +1,4 @@
-"""Where a study stands right now, from its logs. It only reads, so that it can look on while a run is going on."""
+"""Where a study stands right now, from its logs. It only reads, so that it can look on while the study is running."""
 
 import json
 import os
@@ -7,13 +7,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.measurement import Label
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.lab.trial_log import LogState, read_state
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.kinds import SCHEMAS, AnyStudy, load_study
-from lrladder.benchmark.studies.plans import parametrizations_of, plan_of
-from lrladder.benchmark.studies.regret.results import SCHEMA
+from lrladder.benchmark.studies.kinds import KINDS, kind_of, load_stored_study, plan_of
 from lrladder.paradigms.lab import Measurement
 
 
@@ -52,11 +55,11 @@ class Snapshot(NamedTuple):
     failed: int
     running: tuple[Running, ...]
     best: tuple[Best, ...]
-    started: float | None  # time of day, s; None while no run is going on
+    started: float | None  # time of day, s; None while the study is not running
     complete: bool
-    missing: tuple[str, ...]  # by the results of the last run that wrote any
-    trained_now: int  # by that run
-    ended: bool  # no run is going on, and the last one has written its results
+    missing: tuple[str, ...]  # by the results that were written last
+    trained_now: int  # by the command that wrote them
+    ended: bool  # it is not running, and its results are written
 
     def to_dict(self) -> dict[str, object]:
         """For scripts."""
@@ -69,11 +72,11 @@ class Watcher:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._study: AnyStudy | None = None
+        self._study: StudyConfig | None = None
         self._config: int | None = None  # when it was written, ns
         self._runs: tuple[int, int] | None = None
         self._done: dict[Path, LogState] = {}
-        self._labels: dict[str, list[tuple[str, str]]] = {}
+        self._labels: dict[str, list[Label]] = {}
         if not any((folder / name).exists() for name in ("results.json", "config.yaml", ".lock")):
             raise InputError(
                 f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first"
@@ -82,7 +85,7 @@ class Watcher:
     def look(self) -> Snapshot:
         """Raises InputError for a config or results that cannot be read."""
         self._read_config()
-        started = _run_since(self._folder)
+        started = _running_since(self._folder)
         logs = self._logs()
         states = {path: state for path, (_, state) in logs.items() if state is not None}
         running = [
@@ -91,8 +94,10 @@ class Watcher:
             if path in states and _is_under_way(states[path]) and started is not None and changed >= started
         ]
         results, written = _results(self._folder)
-        measured = [m for state in states.values() for m in self._labelled(state)] or _measured(results)
-        counts = count_trials(measured)
+        trained = [m for state in states.values() for m in state.measurements]
+        simulated = [] if trained else _measured(results)
+        measured = [m for state in states.values() for m in self._labelled(state)] or simulated
+        counts = count_trials(trained or simulated)
         failed = sum(state.fault is not None and not state.measurements for state in states.values())
         complete = started is None and bool(results.get("complete")) and self._is_of_config(results, written)
         latest = max((changed for changed, _ in logs.values()), default=0)
@@ -107,7 +112,7 @@ class Watcher:
             best=best_lrs(sorted(measured, key=self._place), self._recipes(states.values())),
             started=None if started is None else started / 1e9,
             complete=complete,
-            missing=tuple(results.get("missing", ["results.json: no run has written it yet"])),
+            missing=tuple(results.get("missing", ["results.json: not written yet"])),
             trained_now=results.get("trials", {}).get("trained_now", 0),
             ended=complete or (started is None and bool(results) and written >= latest),
         )
@@ -115,7 +120,7 @@ class Watcher:
     def _read_config(self) -> None:
         path = self._folder / "config.yaml"
         if path.exists() and (changed := path.stat().st_mtime_ns) != self._config:
-            self._study = load_study(str(path))
+            self._study = load_stored_study(self._folder)
             plan = plan_of(self._study)
             self._config, self._runs = changed, (plan.planned.runs, plan.maximum.runs)
             self._labels.clear()
@@ -130,22 +135,21 @@ class Watcher:
             found[path] = (path.stat().st_mtime_ns, state)
         return found
 
-    def _names(self, state: LogState) -> list[tuple[str, str]]:
-        """Rung and parametrization by which the study knows a trial; trials of an earlier config have none."""
+    def _names(self, state: LogState) -> list[Label]:
+        """By which the study knows a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
-            found = labels_of(state.trial, self._study, parametrizations_of(self._study))
-            self._labels[key] = [(label.rung, label.parametrization) for label in found]
+            self._labels[key] = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
         return self._labels.get(key, [])
 
     def _labelled(self, state: LogState) -> Iterable[Measurement]:
-        for rung, parametrization in self._names(state) or [("", "")]:
+        for label in self._names(state):
             for m in state.measurements:
-                yield m.model_copy(update={"rung": rung, "parametrization": parametrization})
+                yield m.labelled(label)
 
     def _running(self, state: LogState) -> Running:
         trial, last = state.trial, state.last or {}
-        names = [f"{rung} {parametrization}" for rung, parametrization in self._names(state)]
+        names = [str(label) for label in self._names(state)]
         return Running(
             trial_id=trial.id,
             label=names[0] if names else f"width {trial.shape.width}, depth {trial.shape.depth}",
@@ -158,10 +162,17 @@ class Watcher:
         )
 
     def _is_of_config(self, results: Mapping[str, Any], written: int) -> bool:
-        """Not so once `extend` has asked for more. A version with other defaults has another digest, hence the time."""
+        """Not so once `extend` has asked for more. An older version's digest is another, hence the rest."""
         if self._study is None or self._config is None:
             return True
-        return bool(results.get("config_digest") == self._study.digest or written >= self._config)
+        is_same = results.get("config_digest") == self._study.digest or self._is_study(results.get("config"))
+        return is_same or written >= self._config
+
+    def _is_study(self, config: object) -> bool:
+        try:
+            return self._study is not None and type(self._study).model_validate(config) == self._study
+        except ValidationError:
+            return False
 
     def _place(self, m: Measurement) -> tuple[int, str]:
         """In the order of the ladder."""
@@ -169,7 +180,7 @@ class Watcher:
         return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
 
     def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
-        return {s.trial.id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states}
+        return {m.trial_id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states for m in s.measurements}
 
 
 def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> tuple[Best, ...]:
@@ -179,7 +190,7 @@ def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> 
     """
     sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
     for m in measured:
-        if m.loss is not None and m.rung:
+        if m.loss is not None:
             place = sweeps.setdefault((m.rung, m.parametrization), {})
             place.setdefault((m.horizon, recipes.get(m.trial_id)), []).append(m)
     return tuple(_best(max(found.values(), key=lambda runs: (runs[0].horizon, len(runs)))) for found in sweeps.values())
@@ -201,8 +212,8 @@ def _is_under_way(state: LogState) -> bool:
     return not state.measurements and state.fault is None
 
 
-def _run_since(folder: Path) -> int | None:
-    """When the run that holds the folder began, ns; None without one. The lock itself is not touched."""
+def _running_since(folder: Path) -> int | None:
+    """When the process that holds the folder began, ns; None without one. The lock itself is not touched."""
     try:
         pid = int((folder / ".lock").read_text(encoding="utf-8"))
         os.kill(pid, 0)
@@ -218,7 +229,8 @@ def _results(folder: Path) -> tuple[dict[str, Any], int]:
     path = folder / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.get("schema") not in (SCHEMA, *SCHEMAS):
+        data = upgrade.results(data) if isinstance(data, dict) else {}
+        if data.get("schema") not in {kind.schema for kind in KINDS.values()}:
             raise ValueError("not of a study")
         return data, path.stat().st_mtime_ns
     except FileNotFoundError:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lrladder.paradigms.lab import Verdict
+from lrladder.benchmark.training.reading import Reading
 
-Reading = tuple[Verdict, dict[str, Any]]  # of one horizon: the verdict and fields of its Measurement
-FORMAT = 2  # of a file; another is passed over, and the run trains anew
+FORMAT = 3  # of a file
+READABLE = (2, FORMAT)  # in 2 a reading is a pair; a file of another format is passed over, and the run trains anew
 MAX_BYTES = 256 * 2**20  # of a trunk kept for longer horizons; assumption: larger ones are not worth their disk
 EVERY_SECONDS = 120.0  # between checkpoints, so that a kill costs no more
 SHARE = 0.05  # of the time that may go into writing them
@@ -40,6 +40,13 @@ class Position(NamedTuple):
     step: int
     losses: list[float]
     watch: dict[str, Any]
+
+
+class Snapshot(NamedTuple):
+    """Where a run stands, with copies of its tensors."""
+
+    position: Position
+    state: EngineState
 
 
 class Known(NamedTuple):
@@ -119,23 +126,32 @@ def save(path: Path, stored: Stored) -> None:
 
 
 def load(path: Path) -> Stored | None:
-    """What is stored; None where there is nothing of this format. Only tensors and plain values are read."""
+    """What is stored; None where there is nothing of a format that is known. Only tensors and plain values are read."""
     if not path.exists():
         return None
     found = torch.load(path, weights_only=True, map_location="cpu")
-    if found.get("format") != FORMAT:
+    if found.get("format") not in READABLE:
         return None
     known = json.loads(found["known"])
-    known["readings"] = {int(horizon): (verdict, rest) for horizon, (verdict, rest) in known["readings"].items()}
+    known["readings"] = {int(horizon): _reading(plain) for horizon, plain in known["readings"].items()}
     for name in ("now", "trunk"):
         known[name] = known[name] and Position(**known[name])
     now, trunk = (found[name] and EngineState(**found[name]) for name in ("now", "trunk"))
     return Stored(Known(**known), now, trunk)
 
 
+def _reading(plain: Any) -> Reading:
+    """From a file; format 2 has the pair of a verdict and the other fields."""
+    if isinstance(plain, list):
+        verdict, others = plain
+        plain = {"verdict": verdict, **others}
+    return Reading(**plain)
+
+
 def _plain(known: Known) -> dict[str, Any]:
+    readings = {horizon: reading.model_dump() for horizon, reading in known.readings.items()}
     positions = {"now": known.now._asdict(), "trunk": known.trunk and known.trunk._asdict()}
-    return known._asdict() | positions
+    return known._asdict() | positions | {"readings": readings}
 
 
 class Clock:

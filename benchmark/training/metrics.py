@@ -1,17 +1,13 @@
-"""Validation loss, divergence, and the gradient's norm."""
+"""Validation loss, and the gradient's norm."""
 
 import math
 from collections.abc import Iterable
-from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-WINDOW = 16  # steps; assumption: long enough that one bad batch is not a divergence
-MARGIN = 1.0  # nats above the loss of a uniform guess; assumption: no useful run comes back from there
 
 
 class Validation(NamedTuple):
@@ -39,20 +35,6 @@ def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validati
     violation = load_le.amax(-1) * load_le.shape[-1] - 1
     se = per_document.std().item() / math.sqrt(len(per_document)) if len(per_document) > 1 else math.nan
     return Validation(per_document.mean().item(), se, violation.max().item())
-
-
-class DivergenceRule:
-    """Not finite, or a mean of the last 16 training losses more than 1 nat above ln(vocab), a uniform guess."""
-
-    def __init__(self, vocab_size: int) -> None:
-        self.limit = math.log(vocab_size) + MARGIN
-
-    def reason(self, losses: list[float]) -> str | None:
-        if not math.isfinite(losses[-1]):
-            return "training loss is not finite"
-        if len(losses) >= WINDOW and fmean(losses[-WINDOW:]) > self.limit:
-            return f"mean training loss over {WINDOW} steps above ln(vocab) + {MARGIN:g}"
-        return None
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor | None:

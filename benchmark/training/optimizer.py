@@ -1,6 +1,7 @@
 """From a trial to a DeepSpeed engine with AdamW, and the LRs that the engine must hold at each step."""
 
 import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -8,8 +9,8 @@ from torch._C._distributed_c10d import HashStore
 
 from lrladder.benchmark.lab.trial import Trial, token_rule_of
 from lrladder.models import parametrization
-from lrladder.models.roles import Role, Tag
-from lrladder.models.rules import Ratios, Rule, rule
+from lrladder.models.roles import Role
+from lrladder.models.rules import Rule
 
 
 def start_deepspeed() -> Any:
@@ -88,23 +89,13 @@ def betas(trial: Trial) -> tuple[float, float]:
     return max(0.0, 1 - pace * (1 - settings.beta1)), max(0.0, 1 - pace * (1 - settings.beta2))
 
 
-def tau_ema(trial: Trial, horizon: int) -> float | None:
+def tau_ema(trial: Trial, groups: Iterable[Mapping[str, Any]], horizon: int) -> float | None:
     """How far AdamW's average reaches, as a fraction of the run: batch / (lr weight_decay tokens), arXiv 2505.13738.
 
-    Of the attention matrices at the peak LR; None without decay.
+    Of the attention matrices in the optimizer's `groups`, at the peak LR; None without decay.
     """
-    width = trial.shape.width
-    tokens = token_rule_of(trial)
-    hidden = rule(
-        trial.rules,
-        Tag(Role.ATTENTION, width, width),
-        Ratios(fan_in=width / trial.base.shape.width, depth=trial.shape.depth / trial.base.shape.depth),
-        depth=trial.shape.depth,
-        embedding_std=trial.optimizer.embedding_std,
-    )
-    lr = trial.lr * tokens.lr * hidden.lr * dict(trial.role_lrs).get(Role.ATTENTION, 1.0)
-    decay = trial.optimizer.weight_decay * tokens.weight_decay * hidden.weight_decay
-    return trial.batch_tokens / (lr * decay * horizon) if decay else None
+    ((multiplier, decay),) = {(g["lr_multiplier"], g["weight_decay"]) for g in groups if Role.ATTENTION in g["roles"]}
+    return trial.batch_tokens / (trial.lr * multiplier * decay * horizon) if decay else None
 
 
 def engine_config(trial: Trial) -> dict[str, Any]:

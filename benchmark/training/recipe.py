@@ -3,6 +3,7 @@
 Read off the groups that training itself would build, for the same trial, on a model without memory.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -44,6 +45,8 @@ def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
 def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
     """The recipe of a trial at its one horizon. Raises ValueError for one with several."""
     (tokens,) = trial.horizons
+    plan = _plan_of(trial)
+    groups = optimizer.groups(trial, plan.model, plan.rules)
     beta1, beta2 = optimizer.betas(trial)
     return Recipe(
         parametrization=parametrization,
@@ -56,18 +59,15 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
         beta1=beta1,
         beta2=beta2,
         grad_clip=trial.optimizer.grad_clip,
-        tau_ema=optimizer.tau_ema(trial, tokens),
-        settings=_settings(trial),
+        tau_ema=optimizer.tau_ema(trial, groups, tokens),
+        settings=_settings(plan, groups),
         schedule=trial.schedule.words(tokens, reference(trial)),
     )
 
 
-def _settings(trial: Trial) -> tuple[Setting, ...]:
+def _settings(plan: "_Plan", groups: Sequence[dict[str, object]]) -> tuple[Setting, ...]:
     """One for each kind of parameter, in the order of the model."""
-    plan = _plan_of(trial)
-    group_of = {
-        id(param): group for group in optimizer.groups(trial, plan.model, plan.rules) for param in _params(group)
-    }
+    group_of = {id(param): group for group in groups for param in _params(group)}
     settings: dict[str, Setting] = {}
     for name, param in plan.model.named_parameters():
         tag, rule, group = tag_of(param, name), plan.rules[name], group_of[id(param)]

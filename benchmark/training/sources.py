@@ -18,9 +18,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.training import overlap
 
 END_OF_TEXT = "<|endoftext|>"
-FORMAT = 1  # of a cache entry; raise it when the same input would give other tokens or another manifest
+FORMAT = 2  # of a cache entry; raise it when the same input would give other tokens or another manifest
 BPE_SAMPLE = 8_000_000  # characters the merges are learnt on: more changes few of a small vocabulary's merges
 PIECE = 1_000_000  # characters encoded at once, to bound memory; a longer file is cut, at a cost of a token per cut
 CHUNK = 1 << 22  # tokens of a ready file checked at once
@@ -62,23 +63,27 @@ class TextFiles:
         tokenizer = _train_tokenizer([texts[name] for name in train], self.config.vocab_size)
         tokenizer.save(str(folder / "tokenizer.json"))
         dtype = "<u2" if self.config.vocab_size <= 65536 else "<u4"
-        parts = {"train": train, "val": val}
-        offsets = {
-            part: _write_tokens(tokenizer, [texts[name] for name in names], folder / f"{part}.bin", dtype)
-            for part, names in parts.items()
-        }
+        val_offsets = _write_tokens(tokenizer, [texts[name] for name in val], folder / "val.bin", dtype)
+        train_offsets = _write_tokens(tokenizer, [texts[name] for name in train], folder / "train.bin", dtype)
+        held_out = {texts[name] for name in val}
+        copies = {index for index, name in enumerate(train) if texts[name] in held_out}
+        kept, shared = overlap.drop(folder, dtype, train_offsets, val_offsets, copies)
+        parts = {"train": [train[index] for index in kept], "val": val}
         counts = {"found": self.found, "chosen": len(self.files), "skipped": len(self.files) - len(texts)}
+        dropped = {"dropped": len(train) - len(kept)}
+        tokens = {"train": train_offsets[-1] - shared["dropped_tokens"], "val": val_offsets[-1]}
         return {
             "source": self._source(),
-            "files": counts | {part: len(names) for part, names in parts.items()},
+            "files": counts | dropped | {part: len(names) for part, names in parts.items()},
             "bytes": {part: sum(len(texts[name].encode()) for name in names) for part, names in parts.items()},
-            "tokens": {part: offsets[part][-1] for part in parts},
+            "tokens": tokens,
             "tokenizer_size": tokenizer.get_vocab_size(),
             "vocab_size": self.config.vocab_size,
             "dtype": dtype,
             "paths": {part: f"{part}.bin" for part in parts},
             "sha256": {part: _sha256(folder / f"{part}.bin") for part in parts},
-            "val_offsets": offsets["val"],
+            "overlap": shared,
+            "val_offsets": val_offsets,
         }
 
     def _source(self) -> str:
@@ -131,6 +136,7 @@ class TokenFiles:
         tokens = {part: size // np.dtype(dtype).itemsize for part, size in sizes.items()}
         return {
             "source": "tokens",
+            "overlap": overlap.record(folder / paths["train"], folder / paths["val"], dtype),
             "files": {part: len(files) for part, files in self.parts.items()},
             "bytes": sizes,
             "tokens": tokens,

@@ -16,6 +16,7 @@ from lrladder.models.observation import Metrics, feature_metrics, observe, rms_b
 
 EVERY = 16  # steps between probes
 PROBE_WINDOWS = 4  # of the validation windows, the same for all trials of a study
+LATELY = 0.1  # of a run's steps, over which max_load is averaged (ours)
 DEAD = 0.1  # of the mean load; an expert below it over EVERY steps counts as dead (ours)
 
 
@@ -28,6 +29,7 @@ class Watch:
         self._features = observe(engine.module, probe_bs).features
         self._before: dict[str, Tensor] = {}
         self._state: dict[str, Any] = {"grad_norms": [], "weights": {}, "logit_max": 0.0, "loads": [], "load_steps": 0}
+        self._state["max_loads"] = []
 
     @property
     def state(self) -> dict[str, Any]:
@@ -46,7 +48,9 @@ class Watch:
         """A step's numbers, the loads of all blocks' experts in one row; in order, but as late as the next probe."""
         self._state["grad_norms"].append(grad_norm)
         num_experts = len(load) // len(self._engine.module.blocks)
-        self._add_load(step, [load[i : i + num_experts] for i in range(0, len(load), num_experts)])
+        by_block = [load[i : i + num_experts] for i in range(0, len(load), num_experts)]
+        self._state["max_loads"].append(math.fsum(max(load_e) / math.fsum(load_e) for load_e in by_block))
+        self._add_load(step, by_block)
 
     def after_step(self, step: int, *, decaying: bool) -> Metrics | None:
         """A row for the log every few steps, else None. In the decay, weights are seen no more: their LR is going."""
@@ -109,10 +113,17 @@ class Watch:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _loads(self) -> Metrics:
-        """Share of dead experts, and the largest load over the mean less 1, of the last steps; worst block."""
+        """Share of dead experts, and the largest load over the mean less 1, of the last steps; worst block.
+
+        `max_load` is the largest over the mean of single steps, averaged over blocks and the last tenth of the run: the
+        worst of more blocks is larger though each is as even, so only a mean can be compared over depth.
+        """
         dead, worst = [], []
         for load_e in self._state["loads"]:
             mean = math.fsum(load_e) / len(load_e)
             dead.append(sum(load < DEAD * mean for load in load_e) / len(load_e))
             worst.append(max(load_e) / mean - 1)
-        return {"dead_experts": max(dead), "max_violation_train": max(worst)}
+        largest = self._state["max_loads"]
+        lately = largest[-max(1, round(LATELY * len(largest))) :]
+        max_load = math.fsum(lately) / len(lately) * len(self._state["loads"][0]) / len(self._state["loads"])
+        return {"dead_experts": max(dead), "max_violation_train": max(worst), "max_load": max_load}

@@ -1,4 +1,4 @@
-"""The best batch size against tokens: B* = k D^w. Step Law, arXiv 2503.04715, has w = 0.571."""
+"""The best batch size against tokens: B* = k D^w, as in Step Law, arXiv 2503.04715."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from lrladder.paradigms.laws.design import MIN_SPAN
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 
-PRIOR_W, PRIOR_SD = 0.5, 0.25  # 0.571 (2503.04715), 0.518 (2609.08690), 0.383 (2505.13738); weak
+PRIOR_W, PRIOR_SD = 0.5, 0.25  # weak; the published ones (published.py) lie within half an sd
 SD_FLOOR = 0.1  # of ln B*; assumption: batches are tried in steps of 2, and a parabola finds the place to a tenth
-MIN_SPAN = 1.5  # assumption: a ratio of horizons below this does not identify the exponent
 
 
 class BatchPoint(NamedTuple):
@@ -44,7 +45,7 @@ def best_batch(minima: Mapping[float, float], *, noise: float | None = None) -> 
     return fit_curve(list(minima), list(minima.values()), noise=noise)
 
 
-def fit_batch_law(points: Sequence[BatchPoint], *, level: float = 0.9) -> BatchLaw | None:
+def fit_batch_law(points: Sequence[BatchPoint], *, level: float = LEVEL) -> BatchLaw | None:
     """Weighted least squares in logs with a weak prior of w; None without points."""
     if not points:
         return None

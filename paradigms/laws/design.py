@@ -13,6 +13,7 @@ Size = Literal["active", "total", "flops"]  # what N is; with "flops" the law is
 Column = Literal["size", "tokens", "batch", "sparsity"]
 
 MIN_SPAN = 1.5  # assumption: a ratio of sizes or horizons below this does not identify an exponent
+OPTIMUM_SD = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
 MAX_CORRELATION = 0.99  # of a log column with the others; assumption: beyond it exponents are not told apart
 LEANING = 0.7  # assumption: with over this part of its prior's sd left, an exponent is half the prior's
 WORDS: dict[Column, tuple[str, str]] = {
@@ -30,18 +31,14 @@ class Slope(NamedTuple):
     sd: float
 
 
-# Means and spreads of published exponents. N: -0.22 (2601.05049), -0.23 (2409.19913), -0.36 (2406.19146), -0.71
-# (2503.04715), -0.81 (2502.05172). D at a fixed batch: -0.51 (2408.13359), -0.35 (2601.05049), -0.32 (2409.19913), 0 to
-# 0.06 (2503.04715 refitted); with the batch left free it is higher, as B* grows: 0.31 (2503.04715). B: 0.5 (Adam, small
-# batches), 0.30-0.37 (2503.04715 refitted), 1 (2408.13359). C: -0.125 (2401.02954), -0.139 (2609.08690).
-# Sparsity A = N_active / N_total: 0.06 (2503.04715 refitted), 0.14 (2609.08690), 0.25 (2502.05172).
+# Rounded means and spreads of the exponents in published.py, each of which lies within 2 sds. D's is at a given batch.
 PRIORS: dict[Column, Slope] = {
     "size": Slope(-0.45, 0.25),
     "tokens": Slope(-0.2, 0.2),
     "batch": Slope(0.5, 0.25),
     "sparsity": Slope(0.1, 0.2),
 }
-MOVING_BATCH_TOKENS = Slope(0.05, 0.2)  # of D where the batch moves with it: 0.31, -0.01 (2609.08690 refits), -0.13
+MOVING_BATCH_TOKENS = Slope(0.05, 0.2)  # of D where the batch moves with it: higher, as the best batch grows
 UNKNOWN_BATCH_TOKENS = Slope(-0.1, 0.3)  # of D where the batch may or may not move; assumption: between the two
 FLOPS = Slope(-0.15, 0.15)
 

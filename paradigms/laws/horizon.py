@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from lrladder.paradigms.level import LEVEL
+
 Array = NDArray[np.float64]
 
 GAMMAS = (0.02, 3.0)  # assumption: published exponents of tokens lie between 0.1 and 0.6
 STARTS = np.linspace(math.log(GAMMAS[0]), math.log(GAMMAS[1]), 41)  # of ln gamma
-PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # Chinchilla's 0.28 (2203.15556) and others' 0.1 to 0.6: weak, on ln gamma
+PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # near Chinchilla's (published.py), with others' 0.1 to 0.6: weak, on ln gamma
 MAX_REACH = 4.0  # assumption: beyond this many times the longest horizon nothing is predicted
 MAX_SD = 0.25  # of the drop in loss over the horizons seen; assumption: a prediction less sure than this says nothing
 MISFIT = 0.08  # sd of a prediction as a part of the fall beyond the horizons seen; OpenEuroLLM sweeps, docs/fitting.md
@@ -206,7 +208,7 @@ def _flags(floor: float, scale: float, gamma: float, dof: int, known_noise: bool
     return flags
 
 
-def interval(predicted: Predicted, dof: int, *, level: float = 0.9) -> tuple[float, float]:
+def interval(predicted: Predicted, dof: int, *, level: float = LEVEL) -> tuple[float, float]:
     """Prediction interval of a measurement."""
     half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * predicted.sd
     return predicted.loss - half, predicted.loss + half

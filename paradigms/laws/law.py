@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN, Column, LawPoint, Place, Size
-from lrladder.paradigms.laws.regression import LEVEL, Regression
+from lrladder.paradigms.laws.regression import Regression
+from lrladder.paradigms.level import LEVEL
 
 __all__ = ["Exponent", "Law", "LawPoint", "Prediction", "fit_law"]
 

@@ -20,7 +20,7 @@ HUBER = 1e-3  # of log losses, arXiv 2203.15556 appendix D.3
 # Starts of (part of the loss that is E, both exponents); the published fits lie among them
 STARTS = tuple(product((0.3, 0.6, 0.85), (0.25, 0.6)))
 MAX_STEPS = 200
-PRIOR_EXPONENT, PRIOR_LOG_SD = 0.35, 1.0  # 0.34 and 0.28 published
+PRIOR_EXPONENT, PRIOR_LOG_SD = 0.35, 1.0  # weak; near Chinchilla's exponents (published.py)
 PRIOR_POWER_LOG_SD = 0.7  # of ln g about 0; assumption
 # What a sd of these priors weighs beside a miss of log loss: 0.2 millinats at a loss of 1, so that they decide only
 # what is not identified; assumption

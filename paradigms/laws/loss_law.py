@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.laws.loss_forms import FORMS, Form
+from lrladder.paradigms.level import LEVEL
 
 Array = NDArray[np.float64]
 
-LEVEL = 0.9  # of every interval
-CUTS = (
-    4.0,
-    10.0,
-)  # cells over the largest's FLOPs / cut are left out and predicted by the law of the others; assumption
-MIN_SPAN = 1.5  # a ratio of sizes or horizons below this does not identify an exponent; assumption, as for the LR
+CUTS = (4.0, 10.0)  # cells over the largest's FLOPs / cut are left out, and predicted from the others; assumption
 MIN_SPARE = 1  # cells more than constants that a fit needs to be judged by what it misses; assumption
 MIN_CELLS = 7  # assumption: fewer leave no scatter to go by
 BETTER = 0.9  # of the rms miss of the power form, below which a simpler one is taken; assumption

@@ -1,6 +1,6 @@
 """The law of the Power scheduler, best LR / batch = a T^b, arXiv 2408.13359 eq. 1: the paper's way and a regression.
 
-The batch is counted in sequences of 4,096 tokens, as there, so that `a` can be set beside the published 4.6.
+The batch is counted in sequences of 4,096 tokens, as there, so that `a` can be set beside the published one.
 """
 
 import math
@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import statsmodels.api as sm
 
-SEQ_LEN = 4096  # tokens of a sequence there
-PUBLISHED_A, PUBLISHED_B = 4.6, -0.51  # its eq. 5
+from lrladder.paradigms.laws.design import OPTIMUM_SD
+from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.published import POWER_SEQ_LEN
+
 BEST_BATCHES = 3  # of each size and horizon, its section 3.3
-SD_FLOOR = 0.05  # of ln lr; assumption: even a noiseless parabola is off by about this much
-LEVEL = 0.9
 
 
 class PowerPoint(NamedTuple):
@@ -60,7 +60,7 @@ def fit_by_paper(points: Sequence[PowerPoint]) -> PowerFit:
     chosen = [point for group in _groups(points) for point in group[:BEST_BATCHES]]
     _check(chosen)
     x = sm.add_constant(np.log([p.tokens for p in chosen]))
-    y = np.array([p.ln_lr - math.log(p.batch_tokens / SEQ_LEN) for p in chosen])
+    y = np.array([p.ln_lr - math.log(p.batch_tokens / POWER_SEQ_LEN) for p in chosen])
     fit = sm.OLS(y, x).fit()
     (a, b), dof = _estimates(fit), int(fit.df_resid)
     fixed = Estimate(1.0, None, None), Estimate(0.0, None, None)
@@ -75,13 +75,13 @@ def fit_by_regression(points: Sequence[PowerPoint]) -> PowerFit:
     _check(points)
     columns = {
         "b": np.log([p.tokens for p in points]),
-        "w": np.log([p.batch_tokens / SEQ_LEN for p in points]),
+        "w": np.log([p.batch_tokens / POWER_SEQ_LEN for p in points]),
         "s": np.log([p.n_active for p in points]),
     }
     varying = [name for name, column in columns.items() if np.ptp(column) > 0]
     shift = {name: columns[name].mean() if name == "s" else 0.0 for name in varying}  # `a` is at the mean size
     x = np.column_stack([np.ones(len(points)), *(columns[name] - shift[name] for name in varying)])
-    weights = [1 / (p.sd**2 + SD_FLOOR**2) for p in points]
+    weights = [1 / (p.sd**2 + OPTIMUM_SD**2) for p in points]
     fit = sm.WLS(np.array([p.ln_lr for p in points]), x, weights=weights).fit()
     found = dict(zip(["a", *varying], _estimates(fit), strict=True))
     none = {"w": Estimate(1.0, None, None), "s": Estimate(0.0, None, None)}

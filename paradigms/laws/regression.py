@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from lrladder.paradigms.laws.design import Design, LawPoint, Place, Size
 from lrladder.paradigms.laws.posterior import Labels, Posterior, fit_posterior
+from lrladder.paradigms.level import LEVEL
 
 Array = NDArray[np.float64]
 Key = tuple[float, ...]
 
-LEVEL = 0.9  # of every interval
 INTERCEPT_SD = 100.0  # of the mean of ln lr*: no prior at all
 BEND_SD = 1.0  # of the slope of a square, per (ln)^2: no prior at all
 MAX_GROUPS = 64  # assumption: beyond this many sizes, what each shares is seen in the scatter

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lrladder.paradigms.laws.design import MIN_SPAN
+from lrladder.paradigms.laws.design import MIN_SPAN, OPTIMUM_SD
 from lrladder.paradigms.sweep.curve import Curve
 
-SD_FLOOR = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
 Z90 = float(stats.norm.ppf(0.95))
-# Published exponents of tokens lie in [-0.51, 0.31] (arXiv 2408.13359, 2503.04715). Assumption: without a rule the
-# exponent is within this of 0, and a fitted one that is less sure says nothing
+# Assumption: without a rule the exponent of tokens is within this of 0, as published ones (published.py) nearly are; a
+# fitted one that is less sure says nothing
 UNKNOWN_EXPONENT = 0.5
 
 
@@ -38,11 +37,11 @@ def sd_ln_lr(curve: Curve) -> float:
     """Sd of ln lr* whose normal 90% interval is as wide as the curve's; floored, as no parabola is that exact."""
     assert curve.lr_low is not None
     assert curve.lr_high is not None
-    return max(math.log(curve.lr_high / curve.lr_low) / (2 * Z90), SD_FLOOR)
+    return max(math.log(curve.lr_high / curve.lr_low) / (2 * Z90), OPTIMUM_SD)
 
 
 def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
-    """Weighted least squares over interior curves by horizon; None where they do not identify the exponent."""
+    """Weighted least squares over curves with a best LR, by horizon; None where they do not identify the exponent."""
     known = {tokens: curve for tokens, curve in curves.items() if curve.lr_best is not None}
     if not known or max(known) < MIN_SPAN * min(known):
         return None

@@ -3,12 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
-
-from scipy import stats
+from typing import Protocol
 
 from lrladder.paradigms.lab import Lab, Request
-from lrladder.paradigms.sweep.curve import ASSUMED_NOISE, Curve
+from lrladder.paradigms.sweep.noise import Noise
 
 FAMILY_ERROR = 0.05  # assumption, the usual level: chance that any multiplier is accepted where none helps
 
@@ -26,13 +24,6 @@ class RoleSearchSpec(Protocol):
     def max_trials(self) -> int: ...
 
 
-class Noise(NamedTuple):
-    """Sd of the loss of one run, nats, and its degrees of freedom."""
-
-    sd: float
-    dof: float
-
-
 @dataclass(frozen=True)
 class RoleLrsFound:
     """The accepted multipliers, and what to say of the search."""
@@ -41,19 +32,13 @@ class RoleLrsFound:
     flags: tuple[str, ...]
 
 
-def residual_noise(curves: Iterable[Curve]) -> Noise:
-    """From the residuals of all curves; assumed where these leave no degree of freedom."""
-    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
-    dof = sum(dof for _, dof in known)
-    if not dof:
-        return Noise(ASSUMED_NOISE, math.inf)
-    return Noise(math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof), dof)
-
-
 def least_gain(noise: Noise, *, candidates: int, seeds: int) -> float:
-    """Nats by which the best of `candidates` must win: one-sided t of two means over seeds, Bonferroni-corrected."""
-    quantile = float(stats.t.ppf(1 - FAMILY_ERROR / candidates, noise.dof))
-    return quantile * noise.sd * math.sqrt(2 / seeds)
+    """Nats by which the best of `candidates` must win: one-sided t of two means over seeds, Bonferroni-corrected.
+
+    Without a noise nothing can win.
+    """
+    half = noise.half_width(2 / seeds, level=1 - 2 * FAMILY_ERROR / candidates)
+    return math.inf if half is None else half
 
 
 def search_roles(lab: Lab, at: Sequence[Request], spec: RoleSearchSpec, noise: Noise, *, payer: str) -> RoleLrsFound:

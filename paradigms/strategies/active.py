@@ -51,9 +51,9 @@ class Active(LawSearch):
         super().__init__(spec.grid)
         self.spec, self.aim = spec, aim
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
-        """Search `cells` at all their horizons. Raises NoProposal without an interior minimum."""
-        book = Book(lab, cells, self.grid, payer=self.name)
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
+        """Search `rungs` at all their horizons. Raises NoProposal without an interior minimum."""
+        book = Book(lab, rungs, self.grid, payer=self.name)
         explore(book, self.aim, self.spec)
         self._learn(book)
 
@@ -134,13 +134,13 @@ def _candidates(book: Book, minima: dict[Cell, float]) -> list[Block]:
     blocks = []
     for cell in book.cells:
         name, horizon = cell
-        if cell in book.readings:
+        if cell in book.measured:
             near = [
                 (lr, seed) for lr, seed in book.options(cell, minima[cell]) if abs(math.log(lr) - minima[cell]) < REACH
             ]
             blocks += [Block(name, (lr,), (horizon,), seed) for lr, seed in near]
             continue
-        shorter = [h for h in book.rungs[name].horizons if h < horizon and (name, h) not in book.readings]
+        shorter = [h for h in book.rungs[name].horizons if h < horizon and (name, h) not in book.measured]
         for horizons in sorted({(horizon,), (*shorter, horizon)}):
             blocks += book.opening(cell, minima[cell], horizons)
     return blocks

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.published import PublishedLaw
 from lrladder.paradigms.strategies.book import Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.search import GRID, Choice, curves_of, full_grid
 from lrladder.paradigms.sweep.bracket import Cell
@@ -25,9 +25,9 @@ class NearestCell:
         self.grid, self.aim = grid, aim
         self._found: tuple[Rung, float] | None = None
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Raises NoProposal without an interior minimum."""
-        for rung in sorted(cells, key=lambda rung: _distance(rung, self.aim)):
+        for rung in sorted(rungs, key=lambda rung: _distance(rung, self.aim)):
             curves = curves_of(full_grid(lab, [rung], self.grid, payer=self.name))
             longest = curves.get((rung.name, max(rung.horizons)))
             if longest is not None and longest.lr_best is not None:
@@ -56,9 +56,9 @@ class _Swept:
         self.grid = grid
         self.minima: list[tuple[Rung, Cell, Curve]] = []
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Raises NoProposal without an interior minimum."""
-        book: Book = full_grid(lab, cells, self.grid, payer=self.name)
+        book: Book = full_grid(lab, rungs, self.grid, payer=self.name)
         found = curves_of(book).items()
         self.minima = [(book.rungs[cell[0]], cell, curve) for cell, curve in found if curve.lr_best is not None]
         if not self.minima:
@@ -89,64 +89,6 @@ class ConstantBest(_Swept):
         return Choice(math.exp(float(np.average(self._ln_lrs(), weights=curvatures))), None, None, (NO_INTERVAL,))
 
 
-class PublishedLaw(NamedTuple):
-    """lr* = k N^n D^d, with what its N and D are; `needs` names what a table of runs does not have."""
-
-    name: str
-    source: str
-    k: float
-    n: float
-    d: float
-    total: bool  # N is all parameters, not the active ones
-    convention: str
-    needs: str = ""
-
-    def ln_lr(self, n_active: float, n_total: float, tokens: float) -> float:
-        size = n_total if self.total else n_active
-        return math.log(self.k) + self.n * math.log(size) + self.d * math.log(tokens)
-
-
-PUBLISHED = (
-    PublishedLaw(
-        "step_law",
-        "arXiv 2503.04715",
-        1.79,
-        -0.713,
-        0.307,
-        True,
-        "N total without embeddings, batch on its own law, final LR fixed at 1e-5",
-    ),
-    PublishedLaw(  # 0.3118 C^-0.125
-        "deepseek",
-        "arXiv 2401.02954",
-        0.3118 * 6**-0.125,
-        -0.125,
-        -0.125,
-        False,
-        "of C, taken as 6 N_active D; multi-step schedule",
-    ),
-    PublishedLaw(
-        "zhou",
-        "arXiv 2601.05049",
-        38.4588 * 1e6**0.2219,
-        -0.2219,
-        -0.3509,
-        False,
-        "N in millions and active: a conjecture, the source seen gives no units; WSD",
-    ),
-    PublishedLaw(  # eq. 8, exp(8.39 - 0.81 ln N - 0.25 ln E)
-        "joint_moe",
-        "arXiv 2502.05172",
-        math.exp(8.39),
-        -0.81,
-        0.0,
-        False,
-        "N active without embeddings, E experts, top-1, decay over the last 20%",
-        needs="the number of experts",
-    ),
-)
-
-
 class AsPublished:
     """A published law as it stands. Asks for no run."""
 
@@ -154,7 +96,7 @@ class AsPublished:
         self.law = law
         self.name = f"{law.name}_published"
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Nothing to search."""
 
     def propose(self, target: Rung) -> Choice:
@@ -200,9 +142,9 @@ class _TargetTuning:
         self.name = f"{self.kind}_{trials}"
         self.losses: dict[float, float] = {}  # inf where it diverged
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
-        """`cells` is the target alone. Raises NoProposal where every trial diverged."""
-        target = cells[0]
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
+        """`rungs` is the target alone. Raises NoProposal where every trial diverged."""
+        target = rungs[0]
         lrs = sorted(fixed_lrs(lab, target.name) or ())
         if not lrs:
             raise NoProposal(f"{self.name}: the lab has no fixed LRs to choose among")

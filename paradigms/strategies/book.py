@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
-from lrladder.paradigms.sweep.bracket import Cell, Readings
+from lrladder.paradigms.sweep.bracket import Cell, CellLosses
 from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of a cell's first block: what a parabola needs
@@ -19,7 +19,6 @@ class GridSpec(NamedTuple):
     lr_guess: float = 0.01
     factor: float = 2.0
     seeds: tuple[int, ...] = (0, 1, 2)
-    decay_fraction: float = 0.2  # of a horizon, run for each that shares a trunk; the study's default
 
 
 class Block(NamedTuple):
@@ -30,16 +29,21 @@ class Block(NamedTuple):
     horizons: tuple[int, ...]
     seed: int
 
+    @property
+    def requests(self) -> list[Request]:
+        """One for each LR."""
+        return [Request(self.rung, "sp", lr, self.seed, self.horizons) for lr in self.lrs]
+
 
 class Book:
-    """Runs and readings of one search, by its payer."""
+    """Runs and losses of one search, by its payer."""
 
     def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
         self.lab, self.grid, self.payer = lab, grid, payer
         self.rungs = {rung.name: rung for rung in rungs}
         self.cells: list[Cell] = [(rung.name, horizon) for rung in rungs for horizon in rung.horizons]
         self.cells.sort(key=lambda c: (_rank(self.run_flops(c)), self.rungs[c[0]].n_active, c[1], c[0]))
-        self.readings: dict[Cell, Readings] = {}
+        self.measured: dict[Cell, CellLosses] = {}
         self._asked: set[tuple[Cell, float, int]] = set()  # with LR and seed
 
     @property
@@ -52,10 +56,8 @@ class Book:
         return float(self.rungs[cell[0]].flops_per_token * cell[1])
 
     def cost(self, block: Block) -> float:
-        """Planned FLOPs: a trunk to the last branch point, and each horizon's decay, for every LR."""
-        fraction = self.grid.decay_fraction
-        tokens = (1 - fraction) * max(block.horizons) + fraction * sum(block.horizons)
-        return len(block.lrs) * self.rungs[block.rung].flops_per_token * tokens
+        """Planned FLOPs, as the lab will charge them."""
+        return math.fsum(self.lab.flops(request) for request in block.requests)
 
     def ask(self, blocks: Iterable[Block], *, budget: float = math.inf) -> bool:
         """Measure, cheapest first, the blocks that `budget` allows, in one call; whether there were any."""
@@ -65,11 +67,11 @@ class Book:
             if spent + self.cost(block) <= budget * (1 + ROUNDING):
                 spent += self.cost(block)
                 allowed.append(block)
-        requests = [Request(b.rung, "sp", lr, b.seed, b.horizons) for b in allowed for lr in b.lrs]
+        requests = [request for block in allowed for request in block.requests]
         self._asked |= {((r.rung, horizon), r.lr, r.seed) for r in requests for horizon in r.horizons}
         for run in self.lab.measure(requests, payer=self.payer) if requests else []:
             for measurement in run:
-                self.readings.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+                self.measured.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)
         return bool(requests)
 
     def options(self, cell: Cell, around: float) -> list[tuple[float, int]]:
@@ -92,11 +94,11 @@ class Book:
 
     def finished(self, cell: Cell) -> list[tuple[float, float]]:
         """LRs and losses."""
-        found = self.readings.get(cell, Readings())
+        found = self.measured.get(cell, CellLosses())
         return [(lr, loss) for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is not None]
 
     def _diverged(self, cell: Cell) -> list[float]:
-        found = self.readings.get(cell, Readings())
+        found = self.measured.get(cell, CellLosses())
         return [lr for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is None]
 
     def opening(self, cell: Cell, around: float, horizons: tuple[int, ...]) -> list[Block]:
@@ -121,7 +123,7 @@ class Book:
     def _flanks(self) -> list[Block]:
         """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""
         blocks = []
-        for cell, found in self.readings.items():
+        for cell, found in self.measured.items():
             data = settle(sweep(found.lrs, found.losses)).sweep
             if not len(data.finished) or open_side(data) is not None:
                 continue
@@ -140,7 +142,7 @@ class Book:
     def _extensions(self) -> list[Block]:
         """For each cell whose best LR has nothing worse beside it, or too few LRs: the next LR on that side."""
         blocks = []
-        for cell, found in self.readings.items():
+        for cell, found in self.measured.items():
             data = settle(sweep(found.lrs, found.losses)).sweep
             side = open_side(data) if len(data.tried) else None
             if side is None and 0 < len(data.finished) < OPENING:

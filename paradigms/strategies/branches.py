@@ -1,6 +1,6 @@
 """Horizons that no run was made for: their losses from the horizons that were, at the same size, batch and LR.
 
-Step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and read at the other horizons.
+Step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and taken at the other horizons.
 """
 
 import math
@@ -8,23 +8,24 @@ from collections.abc import Iterable, Sequence
 
 from lrladder.paradigms.laws.horizon import HorizonLaw, fit_horizons
 from lrladder.paradigms.strategies.book import OPENING, Book
-from lrladder.paradigms.sweep.bracket import Cell, pooled_noise
+from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 MIN_HORIZONS = 3  # of one size and batch; two leave gamma to its prior
 
 
 def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell]) -> dict[Cell, Curve]:
     """Bracketed curves of predicted losses, of those of `cells` of one size that the law of its horizons reaches."""
-    noise = pooled_noise(curves.values())
+    noise = pooled_noise(curves.values()).shared
     found: dict[Cell, Curve] = {}
     for batch in {book.rungs[cell[0]].batch_tokens for cell in cells}:
         same = [cell for cell in cells if book.rungs[cell[0]].batch_tokens == batch]
-        read = [cell for cell in same if cell in curves]
-        if batch is None or len(read) < MIN_HORIZONS:
+        measured = [cell for cell in same if cell in curves]
+        if batch is None or len(measured) < MIN_HORIZONS:
             continue
-        laws = _laws(book, read, noise)
-        for cell in set(same) - set(read):
+        laws = _laws(book, measured, noise)
+        for cell in set(same) - set(measured):
             curve = _read(laws, cell[1])
             if curve is not None and curve.status == "interior":
                 found[cell] = curve

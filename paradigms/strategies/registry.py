@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from lrladder.paradigms.lab import Rung
+from lrladder.paradigms.published import LAWS
 from lrladder.paradigms.strategies.active import Active
 from lrladder.paradigms.strategies.baselines import (
-    PUBLISHED,
     AsPublished,
     ConstantBest,
     ConstantMedian,
@@ -32,8 +32,8 @@ STRATEGIES: Mapping[str, Callable[[Rung], Strategy]] = {
     "nearest_cell": lambda aim: NearestCell(aim=aim),
     "constant_median": _aimless(ConstantMedian),
     "constant_best": _aimless(ConstantBest),
-    **{f"{law.name}_published": _aimless(partial(AsPublished, law)) for law in PUBLISHED},
-    **{f"{law.name}_refitted": _aimless(partial(Refitted, law)) for law in PUBLISHED},
+    **{f"{law.name}_published": _aimless(partial(AsPublished, law)) for law in LAWS},
+    **{f"{law.name}_refitted": _aimless(partial(Refitted, law)) for law in LAWS},
     **{f"random_{trials}": _aimless(partial(RandomSearch, trials)) for trials in TRIALS},
     **{f"tpe_{trials}": _aimless(partial(TpeSearch, trials)) for trials in TRIALS},
 }

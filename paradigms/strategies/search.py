@@ -30,11 +30,11 @@ class Choice(NamedTuple):
 
 
 class Strategy(Protocol):
-    """`search` asks a lab for runs of cells; `propose` then answers without any. Both raise NoProposal."""
+    """`search` asks a lab for runs of rungs; `propose` then answers without any. Both raise NoProposal."""
 
     name: str
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None: ...
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None: ...
     def propose(self, target: Rung) -> Choice: ...
 
 
@@ -81,14 +81,14 @@ class FullGrid(LawSearch):
     def __init__(self, grid: GridSpec = GRID) -> None:
         super().__init__(grid)
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Raises NoProposal without an interior minimum."""
-        self._learn(full_grid(lab, cells, self.grid, payer=self.name))
+        self._learn(full_grid(lab, rungs, self.grid, payer=self.name))
 
 
-def full_grid(lab: Lab, cells: Sequence[Rung], grid: GridSpec, *, payer: str) -> Book:
+def full_grid(lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> Book:
     """A book of every LR of every cell."""
-    book = Book(lab, cells, grid, payer=payer)
+    book = Book(lab, rungs, grid, payer=payer)
     blocks = []
     for name, horizon in book.cells:
         lrs = fixed_lrs(lab, name) or [lr for lr, _ in book.options((name, horizon), math.log(grid.lr_guess))]
@@ -124,9 +124,9 @@ class SearchFactor(LawSearch):
         self.planned_flops = 0.0
         self.predicted: dict[Cell, Curve] = {}
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Smallest sizes first. Raises NoProposal without an interior minimum."""
-        book = Book(lab, cells, self.grid, payer=self.name)
+        book = Book(lab, rungs, self.grid, payer=self.name)
         budget = self.spec.target_runs * run_flops(self.aim)
         chosen = [cell for size in by_size(book) for cell in _spread(size, self.spec.horizons)]
         self.planned_flops = self.spec.lrs * sum(map(book.run_flops, chosen))
@@ -163,9 +163,9 @@ class Economy(LawSearch):
         super().__init__(spec.grid)
         self.spec, self.aim = spec, aim
 
-    def search(self, lab: Lab, cells: Sequence[Rung]) -> None:
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Raises NoProposal without an interior minimum."""
-        book = Book(lab, cells, self.grid, payer=self.name)
+        book = Book(lab, rungs, self.grid, payer=self.name)
         budget = self.spec.target_runs * run_flops(self.aim)
         sizes = by_size(book)
         legs = {*sizes[0], *(size[0] for size in sizes)}
@@ -213,9 +213,9 @@ def expected(book: Book, cell: Cell) -> float:
 
 
 def curves_of(book: Book) -> dict[Cell, Curve]:
-    """Of every cell with readings, fitted as one study."""
-    cells = list(book.readings)
-    curves = fit_curves([(book.readings[cell].lrs, book.readings[cell].losses) for cell in cells])
+    """Of every cell with runs, fitted as one study."""
+    cells = list(book.measured)
+    curves = fit_curves([(book.measured[cell].lrs, book.measured[cell].losses) for cell in cells])
     return dict(zip(cells, curves, strict=True))
 
 

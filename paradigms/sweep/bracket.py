@@ -3,21 +3,22 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
+from lrladder.paradigms.sweep.noise import pooled_noise
 from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
-Cell = tuple[str, int]  # rung name, horizon in tokens
+Cell = tuple[str, int]  # rung name, which says shape and batch; horizon in tokens
 
 MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
-MIN_POOLED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
 
 
 @dataclass
-class Readings:
-    """What one cell's runs gave: `losses` holds None for a diverged run; failed and preempted ones are only counted."""
+class CellLosses:
+    """What one cell's runs gave: `losses` holds None for a diverged run; failed ones are only counted."""
 
     lrs: list[float] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
@@ -37,19 +38,12 @@ class Readings:
         return replace(curve, flags=(*curve.flags, f"{self.failed} failed runs ignored"))
 
 
-def collect(measurements: Iterable[Measurement]) -> dict[Cell, Readings]:
-    """Readings by (rung, horizon)."""
-    cells: dict[Cell, Readings] = {}
+def collect(measurements: Iterable[Measurement]) -> dict[Cell, CellLosses]:
+    """Losses by cell."""
+    cells: dict[Cell, CellLosses] = {}
     for measurement in measurements:
-        cells.setdefault((measurement.rung, measurement.horizon), Readings()).add(measurement)
+        cells.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)
     return cells
-
-
-def pooled_noise(curves: Iterable[Curve]) -> float | None:
-    """Sd of one loss from the residuals of all curves, nats; None where they leave too few degrees of freedom."""
-    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
-    dof = sum(dof for _, dof in known)
-    return math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof) if dof >= MIN_POOLED_DOF else None
 
 
 def search_brackets(
@@ -62,10 +56,12 @@ def search_brackets(
     horizon_exponent: float | None = None,
     role_lrs: tuple[tuple[str, float], ...] = (),
     continued: Mapping[str, tuple[int, ...]] | None = None,
+    refine: bool = False,
 ) -> dict[Cell, Curve]:
     """A curve per (rung, horizon) of `cells` (rung name to horizons); one run is read at all horizons of its rung.
 
-    Horizons in `continued` are read too, but no grid is extended for them.
+    Horizons in `continued` are read too, but no grid is extended for them. With `refine` the last round takes a step of
+    the root of the factor to either side of each bracketed best, where a parabola misfits less and runs are near.
 
     Every round asks for the runs of all rungs in one call, so that workers stay busy. The noise of a loss is pooled
     over the curves where their residuals allow. Raises ValueError for a spec of under three points.
@@ -76,27 +72,37 @@ def search_brackets(
     grids = {rung: list(range(first, first + spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
-    readings: dict[Cell, Readings] = {(rung, horizon): Readings() for rung in cells for horizon in read[rung]}
-    for extension in range(spec.max_extensions + 1):
+    measured: dict[Cell, CellLosses] = {(rung, horizon): CellLosses() for rung in cells for horizon in read[rung]}
+
+    def measure(steps: Mapping[str, Sequence[float]]) -> None:
         requests = [
             Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
-            for rung, ks in todo.items()
+            for rung, ks in steps.items()
             for k in ks
             for seed in spec.seeds
         ]
-        if not requests:
+        for measurement in chain.from_iterable(lab.measure(requests, payer=payer) if requests else ()):
+            measured[measurement.rung, measurement.horizon].add(measurement)
+
+    for extension in range(spec.max_extensions + 1):
+        if not any(todo.values()):
             break
-        for measurements in lab.measure(requests, payer=payer):
-            for measurement in measurements:
-                readings[measurement.rung, measurement.horizon].add(measurement)
+        measure(todo)
         if extension < spec.max_extensions:
-            todo = {rung: _extend(grids[rung], [readings[rung, h] for h in cells[rung]]) for rung in cells}
-    curves = {cell: cell_readings.fit() for cell, cell_readings in readings.items()}
-    noise = pooled_noise(curves.values())
-    return curves if noise is None else {cell: readings[cell].fit(noise=noise) for cell in curves}
+            todo = {rung: _extend(grids[rung], [measured[rung, h] for h in cells[rung]]) for rung in cells}
+    if refine:
+        measure({rung: last_steps(spec, [measured[rung, h] for h in cells[rung]]) for rung in cells})
+    return _fit_together(measured)
 
 
-def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
+def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:
+    """Each cell's curve; their residuals together tell the noise where they can."""
+    curves = {cell: found.fit() for cell, found in measured.items()}
+    noise = pooled_noise(curves.values()).shared
+    return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
+
+
+def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
     """Grid points to add, at most one on either side; `grid` is extended by them."""
     sides = {side for cell in cells for side in _open_sides(cell)}
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
@@ -104,7 +110,20 @@ def _extend(grid: list[int], cells: list[Readings]) -> list[int]:
     return added
 
 
-def _open_sides(cell: Readings) -> set[str]:
+def last_steps(spec: SearchSpec, cells: Iterable[CellLosses]) -> list[float]:
+    """Half steps of the grid beside the best LR of each bracketed cell, ascending, less those that were tried."""
+    steps: set[float] = set()
+    for cell in cells:
+        data = settle(sweep(cell.lrs, cell.losses)).sweep
+        if len(data.finished) and open_side(data) is None:
+            best = data.finished[int(data.means.argmin())]
+            middle = round(2 * math.log(best / spec.lr_guess) / math.log(spec.factor)) / 2
+            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in cell.lrs}
+            steps |= {middle - 0.5, middle + 0.5} - tried
+    return sorted(steps)
+
+
+def _open_sides(cell: CellLosses) -> set[str]:
     """Where one more LR is needed: beyond a minimum at an edge, or to have enough LRs for a curve."""
     data = settle(sweep(cell.lrs, cell.losses)).sweep
     if not len(data.tried):  # every run failed: other LRs would tell nothing about the cause

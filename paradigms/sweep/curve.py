@@ -6,16 +6,17 @@ loss = minimum + curvature * (ln lr - ln lr_best)^2, arXiv 2601.05049 eq. 2 (nat
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.published import STEP_LAW_NOISE
+from lrladder.paradigms.sweep.status import Status
 from lrladder.paradigms.sweep.swept import Side, Sweep, open_side, settle, sweep
 
-# bracketed: between LRs of which one diverged or blew up, with too few others for a parabola
-Status = Literal["interior", "bracketed", "edge", "flat", "few"]
 Array = NDArray[np.float64]
 
 # Assumption: a parabola holds to two LRs from the best. Beyond, losses rise faster at high LRs than at low ones, which
@@ -23,7 +24,7 @@ Array = NDArray[np.float64]
 # unless its rise per (ln lr)^2 is over twice that of the steeper neighbour, which an exact parabola never exceeds.
 WINDOW_LRS = 2
 STEEPER = 2.0
-ASSUMED_NOISE = 0.003  # nats; assumption, used when nothing measures it: local noise of Step Law (arXiv 2503.04715)
+ASSUMED_NOISE = STEP_LAW_NOISE  # nats; assumption, used when nothing measures it
 NOISE_SHARE = 0.0012  # of the loss: the same where losses may be in any unit; Step Law's are about 2.5 nats
 OUTLIER = 6.0  # sds of a known noise that an LR may be off the parabola of the others; assumption
 AGREES = 2.0  # sds of a known noise within which the others are a parabola; assumption
@@ -38,7 +39,8 @@ ROUNDING = 1e-9  # of the loss; below this a difference of losses is rounding
 class Curve:
     """A fitted curve. Values of the fit are None unless the status is interior; the interval is at `level`.
 
-    Where the status is bracketed, the best LR is that of the lowest run and the interval is the bracket.
+    Where the status is bracketed, the best LR is that of the lowest run and the interval is the bracket; minimum and
+    curvature are not known.
     """
 
     status: Status
@@ -87,7 +89,7 @@ def fit_curve(
     lrs: Sequence[float],
     losses: Sequence[float | None],
     *,
-    level: float = 0.9,
+    level: float = LEVEL,
     noise: float | None = None,
     step: float = 0.0,
 ) -> Curve:

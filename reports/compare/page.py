@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrladder.benchmark.studies.regret.results import SIMULATED, ParadigmResult
+from lrladder.benchmark.studies.regret.results import ParadigmResult
+from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.reports import formats
 from lrladder.reports.compare.figures import regret_by_size
 from lrladder.reports.compare.side_by_side import (
@@ -56,7 +57,7 @@ def write(comparison: Comparison, folder: Path) -> Path:
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """One row per target, paradigm and study; then what may be compared, and the verdicts."""
+    """One row per target, paradigm and study; then what may be compared, and the conclusions."""
     table = Table(title="regret at held-out targets, within each study (90% intervals)")
     for column in ("target", "paradigm", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
         table.add_column(column, justify="left" if column in ("target", "paradigm", "study") else "right")
@@ -71,7 +72,7 @@ def show(comparison: Comparison, console: Console) -> None:
         if not study.results.complete:
             _say(console, f"{study.label}: partial, {len(study.results.missing)} things are missing")
         for target in study.results.targets:
-            _say(console, f"{study.label}, {target.rung} at {target.tokens:,} tokens: {target.verdict}")
+            _say(console, f"{study.label}, {target.rung} at {target.tokens:,} tokens: {target.conclusion}")
     for other in comparison.others:
         _say(console, f"{other.label}: {other.held.kind} {other.held.name}, not compared: {other.held.line}")
     _say(
@@ -82,13 +83,13 @@ def show(comparison: Comparison, console: Console) -> None:
 def _add(table: Table, block: Block, comparison: Comparison) -> None:
     place = f"{block.place.rung}, {block.place.tokens:,} tokens"
     for row in block.rows:
-        for study, found in zip(comparison.studies, row.cells, strict=True):
+        for study, found in zip(comparison.studies, row.scores, strict=True):
             if found is not None:
-                cells = (place, paradigm_name(row.paradigm), study.label, *_cells(found))
-                table.add_row(*map(Text, cells))
+                columns = (place, paradigm_name(row.paradigm), study.label, *_columns(found))
+                table.add_row(*map(Text, columns))
 
 
-def _cells(found: ParadigmResult) -> tuple[str, ...]:
+def _columns(found: ParadigmResult) -> tuple[str, ...]:
     loss = formats.loss(found.loss) + (f" (n={found.n_seeds})" if found.loss is not None else "")
     regret = formats.millinats(found.regret)
     if found.regret_low is not None and found.regret_high is not None:

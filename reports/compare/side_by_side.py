@@ -8,10 +8,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.regret.results import SCHEMA, ParadigmResult, Results, TargetResult
-from lrladder.benchmark.studies.regret.runner import load_results
-from lrladder.reports.index import held
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.regret.results import SCHEMA, ParadigmResult, RegretResults, TargetResult
+from lrladder.benchmark.studies.stored import load_results
+from lrladder.reports import pages
 from lrladder.reports.regret import analysis
+from lrladder.reports.results_page import Held
 
 CORPUS_KEYS = ("source", "tokens", "vocab_size")  # the digest covers the rest
 ABSENT = "\N{EN DASH}"
@@ -19,14 +21,14 @@ ABSENT = "\N{EN DASH}"
 
 class Study(NamedTuple):
     label: str
-    results: Results
+    results: RegretResults
 
 
 class Other(NamedTuple):
     """A folder whose numbers are of another kind: it is listed, not compared."""
 
     label: str
-    held: held.Held
+    held: Held
 
 
 class Comparison(NamedTuple):
@@ -47,7 +49,7 @@ class Row(NamedTuple):
     """One paradigm at one place; a study that has no score there has None."""
 
     paradigm: str
-    cells: tuple[ParadigmResult | None, ...]
+    scores: tuple[ParadigmResult | None, ...]
 
 
 class Block(NamedTuple):
@@ -69,9 +71,9 @@ def load(folders: Sequence[Path]) -> Comparison:
     names = labels(folders)
     studies, others = [], []
     for label, folder in zip(names, folders, strict=True):
-        known = held.read(folder)
-        if known.kind == "benchmark":
-            studies.append(Study(label, load_results(folder)))
+        known = pages.held(folder)
+        if known.kind == REGRET.name:
+            studies.append(Study(label, load_results(folder, REGRET)))
         else:
             others.append(Other(label, known))
     if not studies:
@@ -124,8 +126,8 @@ def _scale(study: Study) -> tuple[object, ...]:
     if results.lab == "simulated" or not results.corpus_digest:
         return (study.label,)
     config = flat(results.config)
-    read = (config.get("corpus.val_documents"), config.get("ladder.seq_len"))
-    return (results.corpus_digest, results.corpus.get("vocab_size"), *read)
+    documents, window = config.get("corpus.val_documents"), config.get("ladder.seq_len")
+    return (results.corpus_digest, results.corpus.get("vocab_size"), documents, window)
 
 
 def loss_sentence(studies: Sequence[Study]) -> str:
@@ -157,7 +159,7 @@ def _differences(part: str, known: Sequence[Mapping[str, str]]) -> Iterable[Diff
             yield Difference(part, key, values)
 
 
-def _text(results: Results) -> dict[str, str]:
+def _text(results: RegretResults) -> dict[str, str]:
     """Where the losses come from."""
     known = {key: str(results.corpus[key]) for key in CORPUS_KEYS if key in results.corpus}
     return {"losses": results.lab, "corpus digest": results.corpus_digest or "unknown", **known}

@@ -30,7 +30,8 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
                 _panel(axes, here[(here["parametrization"] == arm) & (here["role"] == role)], _PALETTES[arm])
             row[0].set_ylabel(_ROWS[arm])
         for axes, role in zip(grid[0], roles, strict=True):
-            axes.set_title(role.replace("_", " "), loc="left", color=INK, weight="bold")
+            size = min(8.0, 76 / len(roles))  # points: the longest of nine just fits
+            axes.set_title(role.replace("_", " "), loc="left", color=INK, weight="bold", size=size)
             low, high = axes.get_ylim()
             middle, reach = (low + high) / 2, max((high - low) / 2, 1.0)  # else noise fills a level panel
             axes.set_ylim(middle - reach, middle + reach)

@@ -1,4 +1,4 @@
-"""The page of a coordinate check: figures, slopes with intervals and verdicts, and what each says in words."""
+"""The page of a coordinate check: figures, slopes with intervals and outcomes, and what each says in words."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.checks.coordcheck import FACTORS, KINDS, LENGTH, SEQUENCES, Arm, Check, Result
-from lrladder.models.coordcheck import BAND, Axis
+from lrladder.models.coordcheck import BAND, INIT_SLOPE, READOUTS, Axis
 from lrladder.reports.coordcheck.figures import coordinates, log2
 from lrladder.reports.formats import fixed
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
@@ -22,11 +22,11 @@ class Line(NamedTuple):
     role: str
     checks: dict[int, Check]
     standard: Check | None
-    reading: str
+    sentence: str
 
     @property
-    def verdict(self) -> str:
-        return "fail" if any(check.verdict == "fail" for check in self.checks.values()) else "pass"
+    def outcome(self) -> str:
+        return "fail" if any(check.outcome == "fail" for check in self.checks.values()) else "pass"
 
 
 def render(result: Result) -> str:
@@ -90,7 +90,7 @@ def lines(result: Result, axis: Axis) -> list[Line]:
     """The table of one axis."""
     ours, standard = _by_role(result.ours, axis), _by_role(result.standard, axis)
     return [
-        Line(role, checks, None if axis in result.same else standard[role].get(result.steps), reading(checks))
+        Line(role, checks, None if axis in result.same else standard[role].get(result.steps), sentence(checks))
         for role, checks in ours.items()
     ]
 
@@ -103,9 +103,9 @@ def _by_role(arm: Arm, axis: Axis) -> dict[str, dict[int, Check]]:
     return found
 
 
-def reading(checks: dict[int, Check]) -> str:
+def sentence(checks: dict[int, Check]) -> str:
     """One sentence on one role along one axis."""
-    failed = [check for check in checks.values() if check.verdict == "fail"]
+    failed = [check for check in checks.values() if check.outcome == "fail"]
     if failed:
         return _failure(failed)
     notes = [check.note for check in checks.values() if check.note]
@@ -121,6 +121,9 @@ def _failure(failed: Sequence[Check]) -> str:
     worst = max(failed, key=lambda check: abs(check.slope))
     if worst.slope != worst.slope:
         return f"Zero or not finite at some size, from step {worst.step}."
-    verb = "Grows" if worst.slope > 0 else "Shrinks"
     size = worst.axis.replace("_", " ")
+    if worst.step == 0 and (worst.axis, worst.role) in READOUTS:
+        said = f"Goes like {size} to the power {fixed(worst.slope)} at the start"
+        return f"{said}, where the rule's init gives {fixed(INIT_SLOPE)}: the init is not the rule's."
+    verb = "Grows" if worst.slope > 0 else "Shrinks"
     return f"{verb} like {size} to the power {fixed(worst.slope)} at step {worst.step}: the rule does not hold."

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lrladder.benchmark.studies.drift.config import OFF
-from lrladder.benchmark.studies.drift.results import AxesResults, AxisResult, PointResult, VariantResult
+from lrladder.benchmark.studies.drift.results import AxisResult, DriftResults, PointResult, VariantResult
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, power_axis, style, to_svg
 from lrladder.reports.formats import short
@@ -19,7 +19,7 @@ REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
 OTHERS = (ORANGE, GREEN, PURPLE)  # rules that are on, in the order of the config
 
 
-def axis_panels(results: AxesResults, axis: AxisResult) -> str | None:
+def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
     """One panel of loss curves per variant, and one of the optima against the axis; None before any measurement."""
     if not any(point.n for variant in axis.variants for point in variant.points):
         return None
@@ -51,7 +51,7 @@ def _lr_span(axis: AxisResult) -> tuple[float, float]:
 
 
 def _bowls(
-    panel: Axes, results: AxesResults, axis: AxisResult, variant: VariantResult, span: tuple[float, float]
+    panel: Axes, results: DriftResults, axis: AxisResult, variant: VariantResult, span: tuple[float, float]
 ) -> None:
     shades = sns.light_palette(colour(axis, variant), n_colors=len(variant.points) + 2)[2:]
     for point, shade in zip(variant.points, shades, strict=True):
@@ -67,7 +67,7 @@ def _bowls(
         panel.legend(loc="upper center", frameon=False, fontsize=7, ncols=2, handlelength=1)
 
 
-def _runs(results: AxesResults, variant: VariantResult, point: PointResult) -> list[Measurement]:
+def _runs(results: DriftResults, variant: VariantResult, point: PointResult) -> list[Measurement]:
     cell = (variant.parametrization, point.rung, point.horizon)
     return [m for m in results.measurements if (m.parametrization, m.rung, m.horizon) == cell and m.loss is not None]
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from lrladder.benchmark.studies.drift.results import AxesResults
+from lrladder.benchmark.studies.drift.results import DriftResults
 from lrladder.reports.drift.figures import axis_panels
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 
 
-def write(results: AxesResults, folder: Path) -> Path:
+def write(results: DriftResults, folder: Path) -> Path:
     """Write the report to folder/index.html."""
     return write_page(render(results), folder)
 
 
-def render(results: AxesResults) -> str:
+def render(results: DriftResults) -> str:
     """The whole page as text; the same results give the same bytes."""
     drawn = {axis.axis: axis_panels(results, axis) for axis in results.axes}
     frames = {"optima.csv": optima(results), "measurements.csv": measurements(results)}
@@ -32,7 +32,7 @@ def render(results: AxesResults) -> str:
     )
 
 
-def optima(results: AxesResults) -> pd.DataFrame:
+def optima(results: DriftResults) -> pd.DataFrame:
     """One row per axis, variant and point."""
     return pd.DataFrame(
         [
@@ -44,6 +44,6 @@ def optima(results: AxesResults) -> pd.DataFrame:
     )
 
 
-def measurements(results: AxesResults) -> pd.DataFrame:
+def measurements(results: DriftResults) -> pd.DataFrame:
     """One row per run and horizon."""
     return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

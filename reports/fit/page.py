@@ -8,16 +8,35 @@ import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.own_runs.fit_results import FitResults
+from lrladder.paradigms import published
 from lrladder.reports.fit import figures as fit_figures
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 
 # Exponents of N, D and batch, and what they hold for; docs/theory.md has the sources' certainty
 PUBLISHED = (
-    ("arXiv 2601.05049", -0.2219, -0.3509, None, "MoE, WSD, standard initialization; the unit of N is not stated"),
-    ("Bjorck et al., 2409.19913", -0.23, -0.32, None, "one batch size, cosine, total N"),
-    ("Step Law, 2503.04715", -0.713, 0.307, None, "LR and batch chosen together, one final LR, total N"),
-    ("Step Law's runs at one batch", -0.60, 0.03, 0.33, "refitted, dense; D from -0.01 to 0.06, batch 0.30 to 0.35"),
-    ("Power scheduler, 2408.13359", None, -0.51, 1.0, "muP, WSD"),
+    (
+        "arXiv 2601.05049",
+        published.FITTING_N,
+        published.FITTING_D,
+        None,
+        "MoE, WSD, standard initialization; the unit of N is not stated",
+    ),
+    ("Bjorck et al., 2409.19913", published.BJORCK_N, published.BJORCK_D, None, "one batch size, cosine, total N"),
+    (
+        "Step Law, 2503.04715",
+        published.STEP_LAW_N,
+        published.STEP_LAW_D,
+        None,
+        "LR and batch chosen together, one final LR, total N",
+    ),
+    (
+        "Step Law's runs at one batch",
+        published.REFIT_N,
+        published.REFIT_D,
+        published.REFIT_B,
+        "refitted, dense; D from -0.01 to 0.06, batch 0.30 to 0.35",
+    ),
+    ("Power scheduler, 2408.13359", None, published.POWER_D, published.POWER_B, "muP, WSD"),
 )
 
 
@@ -37,6 +56,7 @@ def render(results: FitResults) -> str:
             figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
             published=PUBLISHED,
             residuals=[*_residuals(results, "size"), *_residuals(results, "tokens")],
+            step_law_batch=published.STEP_LAW_BATCH,
             chosen=[cell for cell in results.cells if cell.chosen],
             downloads=[{"name": "cells.csv", "uri": data_uri(to_csv(cells(results)))}],
             num_models=len({(c.family, c.n_params, c.n_active) for c in results.cells if c.chosen}),

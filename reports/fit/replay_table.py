@@ -1,5 +1,6 @@
 """What a replay says of each strategy over all targets, for the terminal and for CSV."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
+from lrladder.reports.formats import millinats
 from lrladder.reports.html import to_csv
+from lrladder.reports.results_page import Held, in_a_line
 
 Array = NDArray[np.float64]
 
@@ -38,6 +42,28 @@ class Summary(NamedTuple):
     intervals: int
 
 
+def load(folder: Path) -> Replay:
+    """What `lrladder replay --out` wrote. Raises InputError."""
+    path = folder / "replay.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.pop("schema", None) != REPLAY_SCHEMA:
+            raise ValueError(f"not a {REPLAY_SCHEMA} file")
+        return Replay.model_validate(data)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read; run `lrladder replay RUNS.csv --out {folder}` again") from error
+
+
+def held(result: Replay) -> Held:
+    scored = (f"{s.name} {millinats(s.median)} millinats" for s in summarise(result) if s.n)
+    return Held(
+        "replay",
+        f"batch: {result.protocol}",
+        f"{len(result.targets)} targets",
+        in_a_line(scored, "no strategy has been scored", head="median regret: "),
+    )
+
+
 def summarise(result: Replay) -> tuple[Summary, ...]:
     """In the order of the strategies."""
     names = [score.name for score in result.targets[0].strategies] if result.targets else []
@@ -48,10 +74,10 @@ def summarise(result: Replay) -> tuple[Summary, ...]:
 def _summary(name: str, scores: Iterable[StrategyScore]) -> Summary:
     scores = list(scores)
     regrets = np.array([score.regret_quadratic for score in scores if score.regret_quadratic is not None])
-    held = [score.covered for score in scores if score.covered is not None]
+    covered = [score.covered for score in scores if score.covered is not None]
     median, low, high, p90, worst = _spread(regrets)
     cost = float(np.median([score.cost_fraction for score in scores]))
-    return Summary(name, len(scores), len(regrets), median, low, high, p90, worst, cost, sum(held), len(held))
+    return Summary(name, len(scores), len(regrets), median, low, high, p90, worst, cost, sum(covered), len(covered))
 
 
 def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
@@ -69,20 +95,20 @@ def render(result: Replay, console: Console) -> None:
     for title in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
         table.add_column(title, justify="left" if title == "strategy" else "right")
     for row in summarise(result):
-        table.add_row(*_cells(row))
+        table.add_row(*_columns(row))
     if result.targets:
         console.print(table)
     for flag in result.flags:
         console.print(flag, markup=False, highlight=False)
 
 
-def _cells(row: Summary) -> tuple[str, ...]:
+def _columns(row: Summary) -> tuple[str, ...]:
     counted = f"{row.n}" if row.n == row.asked else f"{row.n} of {row.asked}"
-    held = f"{row.covered} of {row.intervals}" if row.intervals else "-"
+    covered = f"{row.covered} of {row.intervals}" if row.intervals else "-"
     if not row.n:
-        return row.name, counted, "-", "-", "-", f"{row.cost:.2f}", held
+        return row.name, counted, "-", "-", "-", f"{row.cost:.2f}", covered
     median = f"{MILLI * row.median:.2f} \\[{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
-    return row.name, counted, median, f"{MILLI * row.p90:.2f}", f"{MILLI * row.worst:.2f}", f"{row.cost:.2f}", held
+    return row.name, counted, median, f"{MILLI * row.p90:.2f}", f"{MILLI * row.worst:.2f}", f"{row.cost:.2f}", covered
 
 
 def frame(result: Replay) -> pd.DataFrame:

@@ -10,9 +10,10 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from lrladder.benchmark.errors import InputError
+from lrladder.reports import pages
 from lrladder.reports.html import environment
-from lrladder.reports.index import held
 from lrladder.reports.owned_page import mark, require_own, write_own
+from lrladder.reports.results_page import Held
 
 COMMAND = "index"
 INNER = {"trials", "logs", "trunks", "report", "tensorboard", "wandb"}  # of a study: nothing to list in there
@@ -24,7 +25,7 @@ class Entry(NamedTuple):
     place: str
     link: str | None  # relative to the index; None without a report
     date: str
-    held: held.Held | None
+    held: Held | None
     line: str
 
 
@@ -54,12 +55,12 @@ def _studies(folder: Path) -> Iterator[Path]:
     """Folders with results, the given one included; links are not followed, hidden folders not entered."""
     for place, inner, files in os.walk(folder):
         inner[:] = sorted(name for name in inner if name not in INNER and not name.startswith("."))
-        if any(name in files for name in held.FILES):
+        if any(name in files for name in pages.FILES):
             yield Path(place)
 
 
 def _changed(study: Path) -> float:
-    return max((study / name).stat().st_mtime for name in held.FILES if (study / name).is_file())
+    return max((study / name).stat().st_mtime for name in pages.FILES if (study / name).is_file())
 
 
 def _entry(folder: Path, study: Path, changed: float) -> Entry:
@@ -67,7 +68,7 @@ def _entry(folder: Path, study: Path, changed: float) -> Entry:
     link = f"./{quote(os.fsencode(place))}/report/index.html" if (study / "report" / "index.html").is_file() else None
     date = datetime.fromtimestamp(changed, UTC).strftime("%Y-%m-%d %H:%M")
     try:
-        known = held.read(study)
+        known = pages.held(study)
     except InputError as error:
         return Entry(place, link, date, None, str(error))
     return Entry(place, link, date, known, known.line)

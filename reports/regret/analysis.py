@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from lrladder.benchmark.studies.regret.results import Results, RungResult
+from lrladder.benchmark.studies.regret.results import RegretResults, RungResult
 from lrladder.paradigms.lab import Measurement
 
 MEASUREMENT_COLUMNS = (
@@ -62,7 +62,7 @@ def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     return frame
 
 
-def measurements(results: Results) -> pd.DataFrame:
+def measurements(results: RegretResults) -> pd.DataFrame:
     """One row per run and horizon, in ladder order, then horizon, parametrization, LR and seed."""
     rungs = {rung.name: rung for rung in results.rungs}
     order = {name: place for place, name in enumerate(rungs)}
@@ -80,7 +80,7 @@ def measurements(results: Results) -> pd.DataFrame:
     return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))
 
 
-def proposals(results: Results) -> dict[tuple[object, ...], list[str]]:
+def proposals(results: RegretResults) -> dict[tuple[object, ...], list[str]]:
     """Names of the paradigms that proposed a run, by what tells it from others but its seed."""
     found: dict[tuple[object, ...], list[str]] = {}
     for t in results.targets:
@@ -109,7 +109,7 @@ def finished(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["verdict"] == "finished") & np.isfinite(frame["loss"].astype(float))]
 
 
-def panels(results: Results) -> list[tuple[str, int]]:
+def panels(results: RegretResults) -> list[tuple[str, int]]:
     """(rung, horizon) pairs that have at least one measurement, in ladder order."""
     frame = measurements(results)
     return [
@@ -117,7 +117,7 @@ def panels(results: Results) -> list[tuple[str, int]]:
     ]
 
 
-def paradigms(results: Results) -> pd.DataFrame:
+def paradigms(results: RegretResults) -> pd.DataFrame:
     """One row per target, horizon and paradigm."""
     rows = (
         {"rung": t.rung, "tokens": t.tokens, "n_active": t.n_active, **p.model_dump(include=set(PARADIGM_COLUMNS))}
@@ -128,7 +128,7 @@ def paradigms(results: Results) -> pd.DataFrame:
     return _numeric(_frame(rows, PARADIGM_COLUMNS), numeric)
 
 
-def optima(results: Results) -> pd.DataFrame:
+def optima(results: RegretResults) -> pd.DataFrame:
     """Best LR under standard parametrization: proxies from their curves, targets from their oracle."""
     rungs = {rung.name: rung for rung in results.rungs}
     rows: list[dict[str, object]] = []
@@ -152,7 +152,7 @@ def _optimum(
     return dict(zip(OPTIMUM_COLUMNS, values, strict=True))
 
 
-def drift(results: Results) -> pd.DataFrame:
+def drift(results: RegretResults) -> pd.DataFrame:
     """Best LR of each rung at its longest horizon, in octaves from the smallest rung's, where there is one."""
     longest = {rung.name: (max(rung.horizons, default=0), rung.width) for rung in results.rungs}
     rows: list[dict[str, object]] = []
@@ -171,7 +171,7 @@ def drift(results: Results) -> pd.DataFrame:
     return _numeric(_frame(rows, DRIFT_COLUMNS), ("width", "octaves", "low", "high"))
 
 
-def costs(results: Results) -> pd.DataFrame:
+def costs(results: RegretResults) -> pd.DataFrame:
     """FLOPs charged to each payer, largest first, with the share of their sum."""
     rows = sorted(results.payers.items(), key=lambda item: (-item[1], item[0]))
     total = sum(flops for _, flops in rows)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lrladder.benchmark.studies.regret.results import CurveResult, Results
+from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
 from lrladder.reports.drawing import (
     INK,
     MUTED,
@@ -33,7 +33,7 @@ from lrladder.reports.regret.points import Points, number_points
 BOWL = 0.6  # nats above the best loss that a panel shows
 
 
-def loss_against_lr(results: Results) -> str | None:
+def loss_against_lr(results: RegretResults) -> str | None:
     """Small multiples: one panel per rung and horizon."""
     pairs = analysis.panels(results)
     if not pairs:
@@ -66,7 +66,7 @@ def _words(row: dict[Any, Any]) -> str:
     return f"{row['rung']}, {row['parametrization']}, learning rate {row['lr']:.3g}, seed {row['seed']}: {loss}"
 
 
-def _lr_span(results: Results, frame: pd.DataFrame) -> tuple[float, float]:
+def _lr_span(results: RegretResults, frame: pd.DataFrame) -> tuple[float, float]:
     places = [float(x) for x in frame["log2_lr"].dropna()]
     places += [math.log2(p.lr) for t in results.targets for p in t.paradigms if positive(p.lr)]
     return (min(places) - 0.4, max(places) + 0.4) if places else (-10.0, -4.0)
@@ -74,7 +74,7 @@ def _lr_span(results: Results, frame: pd.DataFrame) -> tuple[float, float]:
 
 def _panel(
     axes: Axes,
-    results: Results,
+    results: RegretResults,
     frame: pd.DataFrame,
     pair: tuple[str, int],
     span: tuple[float, float],
@@ -163,7 +163,7 @@ def _quadratic(axes: Axes, curve: CurveResult) -> None:
     axes.plot([place], [curve.minimum], marker="D", ms=4.5, mfc=PAPER, mec=color, mew=1.2, zorder=5)
 
 
-def _proposals(axes: Axes, results: Results, pair: tuple[str, int]) -> None:
+def _proposals(axes: Axes, results: RegretResults, pair: tuple[str, int]) -> None:
     colors = colors_of(results)
     for target in results.targets:
         if (target.rung, target.tokens) != pair:
@@ -177,7 +177,7 @@ def _proposals(axes: Axes, results: Results, pair: tuple[str, int]) -> None:
                 axes.axvspan(*limits, color=colors[p.name], alpha=0.07, lw=0, zorder=0)
 
 
-def _panel_legend(figure: Figure, results: Results) -> None:
+def _panel_legend(figure: Figure, results: RegretResults) -> None:
     handles = [
         Line2D([], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=f"{PARAMETRIZATION_NAMES[key]}: run, fit")
         for key, color in PARAMETRIZATION_COLORS.items()

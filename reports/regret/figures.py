@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
     INK,
     MUTED,
@@ -32,7 +32,7 @@ from lrladder.reports.regret import analysis
 _MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
 
 
-def law_with_points(results: Results) -> str | None:
+def law_with_points(results: RegretResults) -> str | None:
     """Best LR against active parameters, with the fitted law extended to the targets."""
     points = analysis.optima(results)
     if points.empty:
@@ -99,7 +99,7 @@ def _count_axis(axes: Axes, points: pd.DataFrame) -> None:
     axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
 
 
-def _law_legend(shades: dict[int, str], results: Results) -> list[Line2D]:
+def _law_legend(shades: dict[int, str], results: RegretResults) -> list[Line2D]:
     handles = [
         Line2D([], [], marker="o", ls="-" if results.law else "", ms=5, color=color, label=f"{short(h)} tokens")
         for h, color in shades.items()
@@ -111,7 +111,7 @@ def _law_legend(shades: dict[int, str], results: Results) -> list[Line2D]:
     return handles
 
 
-def best_lr_over_size(results: Results) -> str | None:
+def best_lr_over_size(results: RegretResults) -> str | None:
     """Best LR of both parametrizations at their longest horizon, in octaves from the smallest rung's."""
     frame = analysis.drift(results)
     if frame.empty:
@@ -136,7 +136,7 @@ def best_lr_over_size(results: Results) -> str | None:
         return to_svg(figure, "transfer", "Best learning rate of each rung, in octaves from the smallest one")
 
 
-def regret_against_cost(results: Results) -> str | None:
+def regret_against_cost(results: RegretResults) -> str | None:
     """Regret of each proposal against what its search cost."""
     frame = analysis.paradigms(results)
     frame = frame[np.isfinite(frame["regret"]) & (frame["cost_fraction"] > 0)]

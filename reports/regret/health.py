@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.models.coordcheck import fit_slope
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.regret import analysis
@@ -34,6 +34,7 @@ STABILITY = (
     Metric("log_z", "log Z, nats"),
     Metric("dead_experts", "dead experts, share"),
     Metric("max_violation_train", "MaxVio"),
+    Metric("max_load", "largest load / mean, last 10%"),
     Metric("router_entropy_token", "router entropy, token"),
     Metric("router_entropy_batch", "router entropy, batch"),
     Metric("router_z", "router z"),
@@ -53,12 +54,12 @@ def value(m: Measurement, key: str) -> float | None:
     return m.metrics[top] / below if top in m.metrics and below else None
 
 
-def deepest(results: Results, m: Measurement) -> str:
+def deepest(results: RegretResults, m: Measurement) -> str:
     """The feature that the final norm gets."""
     return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
 
 
-def own_runs(results: Results) -> Iterator[tuple[int, str, Measurement]]:
+def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
     """(target's place, paradigm, run) of every proposal that was trained, each seed a run."""
     proposed = analysis.proposals(results)
     places = {(t.rung, t.tokens): i for i, t in enumerate(results.targets)}
@@ -69,7 +70,7 @@ def own_runs(results: Results) -> Iterator[tuple[int, str, Measurement]]:
                 yield place, name, m
 
 
-class Cell(NamedTuple):
+class Spread(NamedTuple):
     """Over runs: mean, least, most."""
 
     mean: float
@@ -78,21 +79,21 @@ class Cell(NamedTuple):
     n: int
 
 
-def spread(values: Sequence[float]) -> Cell | None:
-    return Cell(fmean(values), min(values), max(values), len(values)) if values else None
+def spread(values: Sequence[float]) -> Spread | None:
+    return Spread(fmean(values), min(values), max(values), len(values)) if values else None
 
 
-def at_own_lr(results: Results) -> list[dict[tuple[str, str], Cell]]:
+def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
     """For each target, by paradigm and metric, over the seeds of its proposal."""
     found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
     for place, name, m in own_runs(results):
         for metric in STABILITY:
             if (seen := value(m, metric.key)) is not None:
                 found[place].setdefault((name, metric.key), []).append(seen)
-    return [{key: cell for key, values in target.items() if (cell := spread(values))} for target in found]
+    return [{key: over for key, values in target.items() if (over := spread(values))} for target in found]
 
 
-def swept(results: Results, metrics: Sequence[Metric]) -> pd.DataFrame:
+def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
     """One row per run of a sweep and metric, at each rung's longest horizon: rung, parametrization, log2_lr, value."""
     longest = {rung.name: max(rung.horizons) for rung in results.rungs}
     rows = [
@@ -111,14 +112,14 @@ class Sensitivity(NamedTuple):
     rung: str
     horizon: int
     parametrization: str
-    cell: Cell
+    spread: Spread
     n_lrs: int
     lr_low: float
     lr_high: float
     diverged_from: float | None  # lowest LR at which any run diverged
 
 
-def sensitivities(results: Results) -> list[Sensitivity]:
+def sensitivities(results: RegretResults) -> list[Sensitivity]:
     """Two per rung at its longest horizon, where they share three LRs and both are best inside of these."""
     proposed = {(t.rung, p.parametrization, p.lr) for t in results.targets for p in t.paradigms}
     found = []
@@ -127,16 +128,16 @@ def sensitivities(results: Results) -> list[Sensitivity]:
         runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
         swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
         shared = sorted(set.intersection(*({m.lr for m in swept if m.parametrization == p} for p in ("sp", "mup"))))
-        cells = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
-        for p, cell in cells.items():
-            if cell is not None and all(cells.values()):
+        spreads = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
+        for p, spread in spreads.items():
+            if spread is not None and all(spreads.values()):
                 lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
                 limits = shared[0], shared[-1], min(lost, default=None)
-                found.append(Sensitivity(rung.name, horizon, p, cell, len(shared), *limits))
+                found.append(Sensitivity(rung.name, horizon, p, spread, len(shared), *limits))
     return found
 
 
-def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Cell | None:
+def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Spread | None:
     """By seed: mean over LRs of min(loss, initial loss) - best. None where the best is at an end of the range."""
     values = []
     for seed in sorted({m.seed for m in runs}):
@@ -151,7 +152,7 @@ def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequenc
     return spread(values)
 
 
-def at_best_lr(results: Results, parametrization: str) -> list[Measurement]:
+def at_best_lr(results: RegretResults, parametrization: str) -> list[Measurement]:
     """At each rung's longest horizon, the runs at the swept LR of the lowest mean loss."""
     found = []
     for rung in results.rungs:
@@ -176,7 +177,7 @@ class Slope(NamedTuple):
     n: int
 
     @property
-    def verdict(self) -> str:
+    def trend(self) -> str:
         """Of what ought to stay the same; an interval wider than DECIDES either way tells nothing."""
         if self.high - self.low > 2 * DECIDES:
             return "too uncertain to tell"
@@ -185,7 +186,7 @@ class Slope(NamedTuple):
         return "growing" if self.slope > 0 else "shrinking"
 
 
-def width_slope(results: Results, runs: Sequence[Measurement], values: Sequence[float]) -> Slope | None:
+def width_slope(results: RegretResults, runs: Sequence[Measurement], values: Sequence[float]) -> Slope | None:
     """Of log2 value against log2 width. None below three widths. Depth may grow with width: the ladder's own."""
     widths = {rung.name: rung.width for rung in results.rungs}
     sizes = [widths[m.rung] for m in runs]
@@ -195,7 +196,29 @@ def width_slope(results: Results, runs: Sequence[Measurement], values: Sequence[
     return Slope(*fit, len(sizes)) if math.isfinite(fit.slope) else None
 
 
-def feature_rows(results: Results) -> pd.DataFrame:
+class Balance(NamedTuple):
+    """Largest expert load over the mean, `max_load` of docs/stability.md, at a rung's best LR and longest horizon."""
+
+    rung: str
+    depth: int
+    parametrization: str
+    lr: float
+    spread: Spread
+
+
+def balances(results: RegretResults) -> list[Balance]:
+    """Of each rung and parametrization that was swept, in the order of the ladder."""
+    found = []
+    for p in ("sp", "mup"):
+        best = [m for m in at_best_lr(results, p) if "max_load" in m.metrics]
+        for place, rung in enumerate(results.rungs):
+            here = [m for m in best if m.rung == rung.name]
+            if over := spread([m.metrics["max_load"] for m in here]):
+                found.append((place, Balance(rung.name, rung.depth, p, here[0].lr, over)))
+    return [balance for _, balance in sorted(found, key=lambda pair: pair[0])]
+
+
+def feature_rows(results: RegretResults) -> pd.DataFrame:
     """Change of the last features of each run at its rung's best LR: rung, width, parametrization, seed, value."""
     widths = {rung.name: rung.width for rung in results.rungs}
     rows = [
@@ -207,7 +230,7 @@ def feature_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rung", "width", "parametrization", "seed", "value"])
 
 
-def metric_rows(results: Results, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
+def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
     """All metrics of a family at one target, at every paradigm's own LR: paradigm, seed, name (after `/`), value."""
     rows = [
         (name, m.seed, key.removeprefix(prefix), seen)
@@ -219,7 +242,7 @@ def metric_rows(results: Results, prefix: str, target: tuple[str, int]) -> pd.Da
     return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
 
 
-def all_rows(results: Results) -> pd.DataFrame:
+def all_rows(results: RegretResults) -> pd.DataFrame:
     """Every metric of every run at its paradigm's own LR."""
     rows = [
         (m.rung, m.horizon, name, m.seed, key, seen)
@@ -229,7 +252,7 @@ def all_rows(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rung", "horizon", "paradigm", "seed", "metric", "value"])
 
 
-def steady_rows(results: Results, target: tuple[str, int]) -> pd.DataFrame:
+def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:
     """Update-to-weight ratio by role over its steady state, at every paradigm's own LR, as `metric_rows`."""
     rows = []
     for _, name, m in own_runs(results):

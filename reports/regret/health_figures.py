@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
     INK,
     PARAMETRIZATION_COLORS,
@@ -35,7 +35,7 @@ MAX_COLUMNS = 6  # rungs; the largest of a longer ladder
 BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # all runs, of all seeds
 
 
-def stability(results: Results) -> str | None:
+def stability(results: RegretResults) -> str | None:
     """Metrics against LR: rows are metrics, columns rungs."""
     frame = health.swept(results, SHOWN)
     rungs = [r.name for r in results.rungs if r.name in set(frame["rung"])][-MAX_COLUMNS:]
@@ -90,7 +90,7 @@ def _parametrization_legend(figure: Figure) -> None:
     figure.legend(handles=handles, loc="upper left", ncol=2, frameon=False, bbox_to_anchor=(0.08, 1.0))
 
 
-def features(results: Results) -> str | None:
+def features(results: RegretResults) -> str | None:
     """Feature change over width at the best LR; by depth, and what updates do by role, at the largest target."""
     change = health.feature_rows(results)
     target = largest_target(results)
@@ -115,7 +115,7 @@ def features(results: Results) -> str | None:
         return to_svg(figure, "features", "Feature change over width and depth, alignment and output change by role")
 
 
-def by_depth_and_role(results: Results) -> str | None:
+def by_depth_and_role(results: RegretResults) -> str | None:
     """Activation RMS by depth, and updates against their steady state by role, at the largest target."""
     target = largest_target(results)
     if target is None:
@@ -132,7 +132,7 @@ def by_depth_and_role(results: Results) -> str | None:
         return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
 
 
-def _paradigm_legend(figure: Figure, results: Results, target: tuple[str, int]) -> None:
+def _paradigm_legend(figure: Figure, results: RegretResults, target: tuple[str, int]) -> None:
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
     handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
@@ -141,7 +141,7 @@ def _paradigm_legend(figure: Figure, results: Results, target: tuple[str, int]) 
     figure.legend(handles=handles, loc="upper right", ncol=len(handles), frameon=False, bbox_to_anchor=(0.995, 1.01))
 
 
-def largest_target(results: Results) -> tuple[str, int] | None:
+def largest_target(results: RegretResults) -> tuple[str, int] | None:
     """Where proposals were trained and recorded."""
     recorded = {(m.rung, m.horizon) for _, _, m in health.own_runs(results) if "feature_change/0" in m.metrics}
     here = [t for t in results.targets if (t.rung, t.tokens) in recorded]

@@ -5,11 +5,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lrladder.benchmark.studies.regret.results import Results, RoleEffect
+from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, plain, style, to_svg
 
 
-def shown_effects(results: Results) -> list[RoleEffect]:
+def shown_effects(results: RegretResults) -> list[RoleEffect]:
     """One for each rung, role and factor: the comparison with the fewest other multipliers in place."""
     best: dict[tuple[str, int, str, float], RoleEffect] = {}
     for effect in sorted(results.role_effects, key=lambda e: len(e.others)):
@@ -17,7 +17,7 @@ def shown_effects(results: Results) -> list[RoleEffect]:
     return list(best.values())
 
 
-def role_effects(results: Results) -> str | None:
+def role_effects(results: RegretResults) -> str | None:
     """Change of the loss by role: one column per rung, up and down of each role on a line."""
     effects = [effect for effect in shown_effects(results) if effect.change is not None]
     if not effects:

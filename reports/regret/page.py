@@ -8,14 +8,15 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from lrladder.benchmark.studies.regret.results import SIMULATED, Results, RoleEffect
+from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
+from lrladder.benchmark.studies.results import SIMULATED
+from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
-from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures
-from lrladder.reports.regret import sentences as readings
+from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
 
 SECTIONS = (
-    ("verdict", "Verdict"),
+    ("conclusion", "Conclusion"),
     ("curves", "Curves"),
     ("fitting", "Fitting"),
     ("transfer", "Transfer"),
@@ -28,28 +29,18 @@ SECTIONS = (
     ("reproduce", "Reproduce"),
 )
 CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", "mutransfer+modules": "p-modules"}
-PUBLISHED_LAW = {"u": 0.2219, "v": 0.3509, "source": "arXiv 2601.05049"}
+PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
-    "bracketed": "between LRs of which one diverged: the lowest run stands for the minimum",
+    "bracketed": "between worse LRs, but no parabola fits: the lowest run stands for the minimum",
     "edge": "edge of grid: the best LR may lie outside",
     "flat": "flat: no minimum resolved",
     "few": "too few finished LRs to fit",
 }
 
 
-def render(results: Results) -> str:
+def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
-    drawn = {
-        "bowls": bowls.loss_against_lr(results),
-        "law": figures.law_with_points(results),
-        "transfer": figures.best_lr_over_size(results),
-        "cost": figures.regret_against_cost(results),
-        "stability": health_figures.stability(results),
-        "depth": health_figures.by_depth_and_role(results),
-        "features": health_figures.features(results),
-        "modules": module_figures.role_effects(results),
-    }
     trials = analysis.measurements(results).astype(object).to_dict("records")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
@@ -58,8 +49,8 @@ def render(results: Results) -> str:
         .render(
             results=results,
             sections=SECTIONS,
-            figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
-            readings=_readings(results),
+            figures=_figures(results),
+            sentences=_sentences(results),
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
@@ -67,11 +58,12 @@ def render(results: Results) -> str:
             own=list(zip(results.targets, health.at_own_lr(results), strict=True)),
             metrics=health.STABILITY,
             sensitivities=health.sensitivities(results),
+            balances=health.balances(results),
             schedules=_schedules(results),
             config=_pretty(results.config),
             corpus=_pretty(results.corpus),
             published=PUBLISHED_LAW,
-            trained_on=readings.trained_on(results),
+            trained_on=sentences.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             parametrizations=PARAMETRIZATION_NAMES,
@@ -82,34 +74,50 @@ def render(results: Results) -> str:
     )
 
 
-def _readings(results: Results) -> dict[str, object]:
+def _figures(results: RegretResults) -> dict[str, Markup | None]:
+    """Each drawn as SVG; None where there is nothing to show."""
+    drawn = {
+        "bowls": bowls.loss_against_lr(results),
+        "law": figures.law_with_points(results),
+        "transfer": figures.best_lr_over_size(results),
+        "cost": figures.regret_against_cost(results),
+        "stability": health_figures.stability(results),
+        "depth": health_figures.by_depth_and_role(results),
+        "features": health_figures.features(results),
+        "modules": module_figures.role_effects(results),
+    }
+    return {name: Markup(svg) if svg else None for name, svg in drawn.items()}  # our own drawing
+
+
+def _sentences(results: RegretResults) -> dict[str, object]:
     """One sentence for each figure, or several for a section."""
     return {
-        "cost": readings.cost(results),
-        "curves": readings.curves(results),
-        "law": readings.law(results),
-        "transfer": readings.transfer(results),
-        "schedules": list(readings.schedules(results)),
-        "stability": readings.stability(results),
-        "boundary": readings.boundary(results),
-        "features": readings.features(results),
-        "modules": list(readings.modules(results)),
-        "ablation": readings.ablation(results),
+        "cost": sentences.cost(results),
+        "curves": sentences.curves(results),
+        "law": sentences.law(results),
+        "transfer": sentences.transfer(results),
+        "schedules": list(sentences.schedules(results)),
+        "stability": sentences.stability(results),
+        "boundary": sentences.boundary(results),
+        "balance": sentences.balance(results),
+        "features": sentences.features(results),
+        "modules": list(sentences.modules(results)),
+        "ablation": sentences.ablation(results),
     }
 
 
-def _schedules(results: Results) -> dict[str, str]:
+def _schedules(results: RegretResults) -> dict[str, str]:
     """In words, by paradigm, at the last target."""
     last = results.targets[-1].paradigms if results.targets else ()
     return {p.name: p.recipe.schedule for p in last if p.recipe and p.recipe.schedule}
 
 
-def write(results: Results, folder: Path) -> Path:
+def write(results: RegretResults, folder: Path) -> Path:
     """Write the report of a study to folder/index.html."""
     return write_page(render(results), folder)
 
 
-def _data(results: Results) -> dict[str, dict[str, str]]:
+def _data(results: RegretResults) -> dict[str, dict[str, str]]:
     """What each figure shows, as a CSV to download."""
     effects = [effect.model_dump() for effect in results.role_effects]
     frames = {

@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from lrladder.benchmark.studies.regret.results import ParadigmResult, Results, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import target_noises
+from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
 from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health
 from lrladder.reports.regret.module_figures import shown_effects
 
 
-def cost(results: Results) -> str:
+def cost(results: RegretResults) -> str:
     """Regret and price at the largest target."""
     target = max(results.targets, key=lambda t: (t.n_active, t.tokens), default=None)
     known = [p for p in target.paradigms if p.regret is not None] if target else []
@@ -30,17 +29,17 @@ def _place(target: TargetResult) -> str:
     return f"{target.rung}, {short(target.tokens)} tokens"
 
 
-def curves(results: Results) -> str:
+def curves(results: RegretResults) -> str:
     panels = analysis.panels(results)
-    interior = sum(curve.status == "interior" for curve in results.curves)
+    bracketed = sum(curve.lr_best is not None for curve in results.curves)
     lost = sum(m.verdict == "diverged" for m in results.measurements)
     return (
-        f"{interior} of {len(results.curves)} curves in {len(panels)} panels bracket their minimum; "
+        f"{bracketed} of {len(results.curves)} curves in {len(panels)} panels bracket their minimum; "
         f"{lost} of {len(results.measurements)} readings diverged."
     )
 
 
-def law(results: Results) -> str:
+def law(results: RegretResults) -> str:
     found = results.law
     if found is None:
         return "No law was fitted."
@@ -51,7 +50,7 @@ def law(results: Results) -> str:
     )
 
 
-def transfer(results: Results) -> str:
+def transfer(results: RegretResults) -> str:
     """Drift per doubling of width from the smallest rung to the largest, with the ends' intervals added up."""
     frame = analysis.drift(results)
     parts = []
@@ -69,49 +68,74 @@ def transfer(results: Results) -> str:
     return f"The best learning rate moves by {'; '.join(parts)}. Depth may grow with width."
 
 
-def _difference(results: Results, first: ParadigmResult, second: ParadigmResult) -> str | None:
-    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known."""
+def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str | None:
+    """Loss of the second minus that of the first, and whether the noise explains it. None where one is not known.
+
+    Results of an older version hold no intervals of differences.
+    """
     if first.loss is None or second.loss is None:
         return None
-    difference = second.loss - first.loss
-    noises = target_noises(results.measurements, {target.rung for target in results.targets})
-    half = noises.of(first.parametrization, second.parametrization).half_width(2 / second.n_seeds)
-    if half is None:
-        return f"{millinats(difference)} millinats, noise unknown"
-    word = "no difference outside the noise" if abs(difference) <= half else "better" if difference < 0 else "worse"
-    interval = f"[{millinats(difference - half)}, {millinats(difference + half)}]"
-    return f"{millinats(difference)} {interval} millinats, {word}, n = {second.n_seeds} seeds"
+    found = next((d for d in target.differences if (d.first, d.second) == (first.name, second.name)), None)
+    n = f"n = {second.n_seeds} seeds"
+    if found is None or found.low is None or found.high is None:
+        return f"{millinats(second.loss - first.loss)} millinats, {n}, interval unknown"
+    apart = not found.low <= 0 <= found.high
+    word = ("better" if found.value < 0 else "worse") if apart else "no difference outside the noise"
+    interval = f"[{millinats(found.low)}, {millinats(found.high)}]"
+    return f"{millinats(found.value)} {interval} millinats, {word}, {n}"
 
 
-def schedules(results: Results) -> Iterator[str]:
+def schedules(results: RegretResults) -> Iterator[str]:
     """muTransfer under its own schedule and under Power, target by target."""
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
         if "mutransfer" in by and "mutransfer+power" in by:
-            told = _difference(results, by["mutransfer"], by["mutransfer+power"])
+            told = _difference(target, by["mutransfer"], by["mutransfer+power"])
             if told:
                 yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
 
 
-def stability(results: Results) -> str:
+def stability(results: RegretResults) -> str:
     """LR sensitivity at the largest rung where both were swept."""
     found = health.sensitivities(results)
     if not found:
         return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.cell.mean)} "
-        f"(seeds {millinats(s.cell.least)} to {millinats(s.cell.most)})"
+        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} "
+        f"(seeds {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
     span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
     return (
         f"LR sensitivity at {last[0].rung}, over {last[0].n_lrs} learning rates from {span}: {', '.join(parts)} "
-        f"millinats, n = {last[0].cell.n} seeds."
+        f"millinats, n = {last[0].spread.n} seeds."
     )
 
 
-def boundary(results: Results) -> str:
+def balance(results: RegretResults) -> str:
+    """Whether the experts' loads stay as even as at muTransfer's base, at the largest rung that was swept."""
+    paradigms = results.config.get("paradigms")
+    proxy = paradigms.get("mutransfer_proxy") if isinstance(paradigms, dict) else None
+    sizes = {rung.name: rung.n_active for rung in results.rungs}
+    found = {b.rung: b for b in health.balances(results) if b.parametrization == "mup"}
+    largest = max(found, key=lambda rung: sizes[rung], default=None)
+    if proxy not in found or largest is None or largest == proxy:
+        return ""
+    at = [
+        f"{fixed(b.spread.mean)} at {b.rung} ("
+        + (
+            f"n = {b.spread.n} runs, {fixed(b.spread.least)} to {fixed(b.spread.most)})"
+            if b.spread.n > 1
+            else "n = 1 run)"
+        )
+        for b in (found[proxy], found[largest])
+    ]
+    name = PARAMETRIZATION_NAMES["mup"]
+    return f"Under {name} the largest expert load over the mean is {at[0]}, the base, and {at[1]}, the largest swept."
+
+
+def boundary(results: RegretResults) -> str:
     """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
     runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
     parts = []
@@ -125,7 +149,7 @@ def boundary(results: Results) -> str:
     return f"Divergence: {'; '.join(parts)}." if parts else ""
 
 
-def features(results: Results) -> str:
+def features(results: RegretResults) -> str:
     """Does the feature change stay constant over width?"""
     parts = []
     for name in ("mup", "sp"):
@@ -135,14 +159,14 @@ def features(results: Results) -> str:
         if slope:
             parts.append(
                 f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
-                f"per doubling of width, {slope.verdict} (n = {slope.n} runs)"
+                f"per doubling of width, {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
         return "Fewer than three widths have features recorded, so nothing is said of their scaling."
     return f"Change of the last features at each rung's best learning rate: {'; '.join(parts)}."
 
 
-def modules(results: Results) -> Iterator[str]:
+def modules(results: RegretResults) -> Iterator[str]:
     """The conclusion on module-wise tuning, with its evidence."""
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
@@ -153,11 +177,11 @@ def modules(results: Results) -> Iterator[str]:
         chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
         if not chosen:
             yield f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
-        elif told := _difference(results, plain, tuned):
+        elif told := _difference(target, plain, tuned):
             yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
 
 
-def ablation(results: Results) -> str:
+def ablation(results: RegretResults) -> str:
     """Which single multipliers move the loss at targets outside their interval."""
     targets = {t.rung for t in results.targets}
     effects = [e for e in shown_effects(results) if e.rung in targets and e.low is not None and e.high is not None]
@@ -172,7 +196,7 @@ def ablation(results: Results) -> str:
     )
 
 
-def trained_on(results: Results) -> dict[str, str]:
+def trained_on(results: RegretResults) -> dict[str, str]:
     """What the runs were computed with, by name; empty where nothing was trained."""
     runs = {m.trial_id: m for m in results.measurements if m.expert_gemm is not None}
     if not runs:

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.benchmark.studies.schedules.config import SCHEDULES
-from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, PowerResults
-from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B, SEQ_LEN
+from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES
+from lrladder.benchmark.studies.schedules.results import CellResult, LawFit, SchedulesResults
+from lrladder.paradigms.published import POWER_A_FITTED, POWER_D, POWER_SEQ_LEN
 from lrladder.reports.drawing import BLUE, GREEN, INK, MUTED, ORANGE, power_axis, style, to_svg
 from lrladder.reports.formats import short
 
@@ -21,7 +21,7 @@ NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
 MARKERS = "osD^vP"
 
 
-def best_lrs(results: PowerResults, family: str) -> str | None:
+def best_lrs(results: SchedulesResults, family: str) -> str | None:
     """WSD's best LR against tokens by batch, and divided by the batch; None without a bracketed one."""
     found = [c for c in results.cells if (c.family, c.schedule) == (family, "wsd") and c.lr_best is not None]
     if not found:
@@ -34,7 +34,7 @@ def best_lrs(results: PowerResults, family: str) -> str | None:
         _best(right, found, per_batch=True)
         _laws(right, found, [fit for fit in results.fits if fit.family == family])
         left.set_title("best learning rate of WSD", loc="left", color=INK)
-        right.set_title(f"divided by the batch in sequences of {SEQ_LEN:,} tokens", loc="left", color=INK)
+        right.set_title(f"divided by the batch in sequences of {POWER_SEQ_LEN:,} tokens", loc="left", color=INK)
         for panel in (left, right):
             panel.legend(loc="best", frameon=False, fontsize=7, ncols=2, handlelength=1.2)
         return to_svg(figure, f"best-{family}", f"Best learning rate of WSD against tokens, {family} models")
@@ -47,7 +47,7 @@ def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
         for batch in batches:
             line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
             if line:
-                unit = batch / SEQ_LEN if per_batch else 1.0
+                unit = batch / POWER_SEQ_LEN if per_batch else 1.0
                 y = [math.log2(c.lr_best / unit) for c in line if c.lr_best]
                 bars = [
                     [math.log2((c.lr_best or 1) / (c.lr_low or c.lr_best or 1)) for c in line],
@@ -73,15 +73,15 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
         if fit.by == "paper":
             label = f"fit, a {fit.a.value:.3g}, b {fit.b.value:.2f}"
             panel.plot(np.log2(tokens), np.log2(fit.a.value * tokens**fit.b.value), color=INK, lw=1.3, label=label)
-    published = np.log2(PUBLISHED_A * tokens**PUBLISHED_B)
+    published = np.log2(POWER_A_FITTED * tokens**POWER_D)
     low, high = panel.get_ylim()
     if published.max() > low - 4 and published.min() < high + 4:
-        label = f"published, a {PUBLISHED_A}, b {PUBLISHED_B}"
+        label = f"published, a {POWER_A_FITTED}, b {POWER_D}"
         panel.plot(np.log2(tokens), published, color=MUTED, lw=1.2, ls="--", label=label)
         power_axis(panel, *panel.get_ylim(), vertical=True)
 
 
-def over_horizons(results: PowerResults, family: str, base_batch: int) -> str | None:
+def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> str | None:
     """Loss of each schedule above WSD tuned at every cell, tuned there and at its one setting; at the base batch."""
     cells = [c for c in results.cells if (c.family, c.batch_tokens) == (family, base_batch)]
     tuned = {(c.n_active, c.tokens): c.loss for c in cells if c.schedule == "wsd" and c.loss is not None}
@@ -103,7 +103,7 @@ def over_horizons(results: PowerResults, family: str, base_batch: int) -> str | 
 
 
 def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | None]) -> None:
-    for schedule in SCHEDULES:
+    for schedule in SCHEDULE_NAMES:
         own = sorted((c for c in cells if c.schedule == schedule), key=lambda c: c.tokens)
         for name, dashes in (("tuned", "-"), ("one setting", "--")):
             points = [(c.tokens, c.loss if name == "tuned" else c.one_loss) for c in own]
@@ -114,16 +114,16 @@ def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | Non
                 panel.plot(np.log2(x), y, dashes, color=COLOURS[schedule], marker="o", ms=3.5, lw=1.2, label=label)
 
 
-def regrets(results: PowerResults, family: str) -> str | None:
+def regrets(results: SchedulesResults, family: str) -> str | None:
     """Cost of the one setting at every cell, one panel a schedule."""
     cells = [c for c in results.cells if c.family == family and c.regret is not None]
     if not cells:
         return None
     with style():
         figure = Figure(figsize=(WIDTH, 3.0))
-        panels = figure.subplots(1, len(SCHEDULES), squeeze=False, sharey=True)[0]
+        panels = figure.subplots(1, len(SCHEDULE_NAMES), squeeze=False, sharey=True)[0]
         figure.subplots_adjust(0.06, 0.17, 0.995, 0.9, wspace=0.06)
-        for panel, schedule in zip(panels, SCHEDULES, strict=True):
+        for panel, schedule in zip(panels, SCHEDULE_NAMES, strict=True):
             here = [c for c in cells if c.schedule == schedule]
             _regret(panel, here, sorted({c.batch_tokens for c in cells}))
             panel.set_title(NAMES[schedule], loc="left", color=INK)

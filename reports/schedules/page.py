@@ -6,22 +6,22 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
-from lrladder.benchmark.studies.schedules.config import PowerStudyConfig
-from lrladder.benchmark.studies.schedules.results import LawFit, PowerResults, Setting
-from lrladder.paradigms.laws.power import PUBLISHED_A, PUBLISHED_B
+from lrladder.benchmark.studies.schedules.config import SchedulesConfig
+from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults, Setting
+from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D
 from lrladder.reports.formats import fixed, lr, millinats
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
 
 
-def write(results: PowerResults, folder: Path) -> Path:
+def write(results: SchedulesResults, folder: Path) -> Path:
     """Write the report to folder/index.html."""
     return write_page(render(results), folder)
 
 
-def render(results: PowerResults) -> str:
+def render(results: SchedulesResults) -> str:
     """The whole page as text; the same results give the same bytes."""
-    config = PowerStudyConfig.model_validate(results.config)
+    config = SchedulesConfig.model_validate(results.config)
     names = [family.name for family in config.families]
     drawn = {
         name: {
@@ -86,16 +86,16 @@ def law_sentence(fit: LawFit) -> str:
     else:
         how = "All cells, batch and size free"
         parts = [words("b", 2), words("w", 2), words("s", 2)]
-    published = f"published a = {PUBLISHED_A}, b = {fixed(PUBLISHED_B, 2)}, w = 1"
+    published = f"published a = {POWER_A_FITTED}, b = {fixed(POWER_D, 2)}, w = {POWER_B:g}"
     flags = f" Note: {'; '.join(fit.flags)}." if fit.flags else ""
     return f"{how}: {', '.join(parts)}, n = {fit.n}; {published}.{flags}"
 
 
-def cells(results: PowerResults) -> pd.DataFrame:
+def cells(results: SchedulesResults) -> pd.DataFrame:
     """One row per schedule, model, batch and horizon."""
     return pd.DataFrame([cell.model_dump(exclude={"flags"}) for cell in results.cells])
 
 
-def measurements(results: PowerResults) -> pd.DataFrame:
+def measurements(results: SchedulesResults) -> pd.DataFrame:
     """One row per run and horizon."""
     return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

@@ -4,11 +4,13 @@ import math
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, Reference, ScheduleConfig, factor, power_lr
+from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.paradigms.published import POWER_A, POWER_D, POWER_LR_MAX
 
 BATCH, WARM = 10, 100
 AT = Reference(batch_tokens=BATCH, tokens=500)
@@ -29,16 +31,73 @@ def wsd(tokens: int, horizon: int = 1000) -> float:
 def test_phase_borders_of_wsd() -> None:
     assert wsd(0) == 0.1  # the first step already moves
     assert wsd(90) == 1.0 and wsd(790) == 1.0  # last warm-up step, last stable step
-    assert wsd(800) == 1.0 and wsd(900) == 0.5  # decay is linear to zero
-    assert wsd(990) == 0.05 and wsd(1000) == 0.0  # the last step still moves
+    assert wsd(800) == pytest.approx(20 / 21) and wsd(900) == pytest.approx(10 / 21)  # 20 decay steps
+    assert wsd(990) == pytest.approx(1 / 21) and wsd(1000) == 0.0  # the last step still moves
+
+
+def test_four_decay_steps_are_four_fifths_to_one_fifth() -> None:
+    steps = [at(ScheduleConfig(warmup_tokens=WARM), 160 + 10 * k, horizon=200) for k in range(4)]
+    assert steps == pytest.approx([0.8, 0.6, 0.4, 0.2])
+
+
+@pytest.mark.parametrize("kind", ["wsd", "linear", "cosine"])
+@given(steps=st.integers(1, 60), to=st.sampled_from([0.0, 0.1]))
+def test_decays_are_torchs_schedulers_between_their_ends(kind: Kind, steps: int, to: float) -> None:
+    """K steps are the inner ones of K + 1 of LinearLR or CosineAnnealingLR: neither the peak nor the end is a step."""
+    stable = 4 * steps if kind == "wsd" else 1  # of wsd's run a fifth decays
+    config = ScheduleConfig(warmup_tokens=BATCH, kind=kind, decay_to=to)
+    found = [at(config, (stable + k) * BATCH, (stable + steps) * BATCH) for k in range(steps)]
+    adam = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    oracle: torch.optim.lr_scheduler.LRScheduler
+    if kind == "cosine":
+        oracle = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps + 1, eta_min=to)
+    else:
+        oracle = torch.optim.lr_scheduler.LinearLR(adam, 1.0, to, steps + 1)
+    for value in found:
+        adam.step()
+        oracle.step()
+        assert value == pytest.approx(oracle.get_last_lr()[0])
+    assert found[0] < 1 and found[-1] > to
+
+
+@given(warm=st.integers(1, 300), steps=st.integers(31, 99), kind=st.sampled_from(["linear", "cosine"]))
+def test_the_peak_is_one_step_whether_or_not_warm_up_is_whole_steps(warm: int, steps: int, kind: Kind) -> None:
+    schedule = ScheduleConfig(warmup_tokens=warm, kind=kind)
+    found = [at(schedule, step * BATCH, steps * BATCH) for step in range(steps)]
+    assert found.count(1.0) == 1 and found.index(1.0) == -(-warm // BATCH) - 1
+    assert schedule.fall_start(steps * BATCH, BATCH) == (found.index(1.0) + 1) * BATCH
+
+
+@given(hundredths=st.integers(1, 99), batches=st.integers(1, 50))
+def test_a_decay_of_hundredths_starts_at_its_own_step(hundredths: int, batches: int) -> None:
+    """In floats 1 - 0.8 is below 0.2, and the decay began a step early."""
+    horizon = 100 * batches * BATCH
+    schedule = ScheduleConfig(warmup_tokens=1, decay_fraction=hundredths / 100)
+    assert schedule.decay_start(horizon, BATCH) == (100 - hundredths) * batches * BATCH
+
+
+@pytest.mark.parametrize(
+    ("changes", "horizon", "remedy"),
+    [
+        ({"decay_fraction": 0.2}, 40, "raise decay_fraction"),
+        ({"kind": "power", "decay_fraction": 0.09}, 100, "raise decay_fraction"),
+        ({"kind": "cosine"}, 100, "shorten warmup_tokens"),
+    ],
+)
+def test_a_decay_shorter_than_a_batch_is_refused(changes: dict[str, object], horizon: int, remedy: str) -> None:
+    schedule = ScheduleConfig.model_validate({"warmup_tokens": WARM, **changes})
+    with pytest.raises(ValueError, match=f"t9: horizon {horizon} decays over .*less than one batch of 10 .*{remedy}"):
+        schedule.require_decay(horizon, BATCH, where="t9")
+    schedule.require_decay(horizon + 100, BATCH, where="t9")  # at least a batch
 
 
 def test_shapes_of_the_decay_half_way() -> None:
-    found = [at(ScheduleConfig(warmup_tokens=WARM, **shape), 900) for shape in SHAPES]  # type: ignore[arg-type]
+    """Of 19 steps the tenth is half way."""
+    found = [at(ScheduleConfig(warmup_tokens=WARM, decay_fraction=0.19, **shape), 900) for shape in SHAPES]  # type: ignore[arg-type]
     assert found == pytest.approx([0.5, 1 - math.sqrt(0.5), 0.1])
-    assert at(ScheduleConfig(warmup_tokens=WARM, kind="cosine"), 550) == pytest.approx(0.5)
     assert at(ScheduleConfig(warmup_tokens=WARM, kind="cosine", decay_to=0.1), 1000) == pytest.approx(0.1)
-    assert at(ScheduleConfig(warmup_tokens=WARM, kind="linear"), 550) == pytest.approx(0.5)
+    assert at(ScheduleConfig(warmup_tokens=WARM, kind="linear"), 540, 990) == pytest.approx(0.5)
+    assert at(ScheduleConfig(warmup_tokens=WARM, kind="cosine"), 540, 990) == pytest.approx(0.5)
 
 
 def test_power_is_one_at_its_reference_and_follows_batch_and_tokens() -> None:
@@ -47,21 +106,22 @@ def test_power_is_one_at_its_reference_and_follows_batch_and_tokens() -> None:
     assert at(power, 790) == pytest.approx((790 / 500) ** -0.51)
     assert at(power, 500, batch=20) == pytest.approx(2.0)
     assert at(power, 90) == pytest.approx((WARM / 500) ** -0.51)  # warm-up ends at eta_power(N_w), eq. 8
+    assert at(power, 800) == pytest.approx((800 / 500) ** -0.51)  # eq. 8: f is 1 at n = N - N_decay
     assert at(power, 900) == pytest.approx(0.5 * (800 / 500) ** -0.51)  # decay from eta_power(N - N_decay)
     assert at(power.model_copy(update={"cap": 1.5}), 100) == 1.5
 
 
 def test_the_published_constants_worked_by_hand() -> None:
     """Batch 1,024 sequences: 1024 * 4.6 * (1e13)^-0.51 is the paper's 1.10e-3; the cap binds up to 26B tokens."""
-    assert power_lr(1e13, batch=1024, a=4.6, b=POWER_B, lr_max=POWER_LR_MAX) == pytest.approx(1.10e-3, rel=0.005)
-    paper = {"batch": 1024, "a": POWER_A, "b": POWER_B, "lr_max": POWER_LR_MAX}
+    assert power_lr(1e13, batch=1024, a=4.6, b=POWER_D, lr_max=POWER_LR_MAX) == pytest.approx(1.10e-3, rel=0.005)
+    paper = {"batch": 1024, "a": POWER_A, "b": POWER_D, "lr_max": POWER_LR_MAX}
     assert power_lr(1e9, **paper) == 0.02
     # 4096 * (1e11)^-0.51: ln 4096 = 8.3178, 0.51 ln 1e11 = 12.9175, e^-4.5997 = 0.010055
     assert power_lr(1e11, **paper) == pytest.approx(0.010055, rel=1e-3)
-    binds = (POWER_LR_MAX / (POWER_A * 1024)) ** (1 / POWER_B)
+    binds = (POWER_LR_MAX / (POWER_A * 1024)) ** (1 / POWER_D)
     assert binds == pytest.approx(26e9, rel=0.02)
     # in tokens, for any sequence length: 4 / 4096 per token of the batch
-    in_tokens = power_lr(1e11, batch=1024 * 4096, a=POWER_A / 4096, b=POWER_B, lr_max=POWER_LR_MAX)
+    in_tokens = power_lr(1e11, batch=1024 * 4096, a=POWER_A / 4096, b=POWER_D, lr_max=POWER_LR_MAX)
     assert in_tokens == pytest.approx(power_lr(1e11, **paper))
 
 
@@ -93,7 +153,7 @@ def test_a_trunk_is_the_same_for_every_longer_horizon(tokens: int, schedule: Sch
 
 @given(tokens=steps, schedule=st.sampled_from([s for s in SCHEDULES if not s.has_trunk]))
 def test_without_a_trunk_the_horizon_matters_from_warm_up_on(tokens: int, schedule: ScheduleConfig) -> None:
-    assert (at(schedule, tokens, 1000) == at(schedule, tokens, 2000)) == (tokens <= WARM)
+    assert (at(schedule, tokens, 1000) == at(schedule, tokens, 2000)) == (tokens < WARM)
     assert schedule.decay_start(1000, BATCH) == 1000
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
-from lrladder.paradigms.lab import Measurement
 from tests.models.shapes import moe_shape
 
 BATCH = 64
@@ -70,6 +70,6 @@ def no_log(row: dict[str, object]) -> None:
     del row
 
 
-def outcome(measurement: Measurement) -> dict[str, object]:
+def outcome(measurement: TrialMeasurement) -> dict[str, object]:
     """What must not depend on how often a run was interrupted."""
     return measurement.model_dump(exclude={"seconds", "trained_tokens"})

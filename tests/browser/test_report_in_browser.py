@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.html import to_csv
 from lrladder.reports.pdf import find_browser, print_page, require_browser
 from lrladder.reports.regret import analysis
@@ -53,7 +53,7 @@ def browser() -> Iterator[Browser]:
 class Opened:
     """A page with what it said and asked for."""
 
-    def __init__(self, browser: Browser, results: Results, folder: Path, **options: object) -> None:
+    def __init__(self, browser: Browser, results: RegretResults, folder: Path, **options: object) -> None:
         self.page: Page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
         self.said: list[str] = []
         self.asked: list[str] = []
@@ -64,7 +64,7 @@ class Opened:
 
 
 @pytest.mark.parametrize("results", CASES.values(), ids=list(CASES))
-def test_every_report_is_whole_quiet_and_on_its_own(results: Results, browser: Browser, tmp_path: Path) -> None:
+def test_every_report_is_whole_quiet_and_on_its_own(results: RegretResults, browser: Browser, tmp_path: Path) -> None:
     opened = Opened(browser, results, tmp_path)
     for identifier, title in SECTIONS:
         assert opened.page.locator(f"h2#{identifier}").inner_text() == title
@@ -155,9 +155,9 @@ def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path
         cells = table.locator("tr", has_text=name).locator("td")
         assert cells.nth(0).inner_text().split()[0] == fitting
         assert cells.nth(1).inner_text().split()[0] == transfer
-    reading = page.locator("h2#features ~ figure figcaption b").first.inner_text()
-    assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in reading
-    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in reading
+    sentence = page.locator("h2#features ~ figure figcaption b").first.inner_text()
+    assert "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, shrinking" in sentence
+    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, constant" in sentence
 
 
 def test_report_is_printed(tmp_path: Path) -> None:

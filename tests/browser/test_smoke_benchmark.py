@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from lrladder.benchmark.studies.regret.runner import load_results
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.stored import load_results
 from lrladder.reports.pdf import find_browser
 from tests.browser.chromium import open_in_chromium, requested_urls
 from tests.paths import ROOT
@@ -78,7 +80,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
 
 def test_results_hold_the_contract(smoke: Path) -> None:
     results = json.loads((smoke / "results.json").read_text())
-    assert results["schema"] == "lrladder.results/1"
+    assert results["schema"] == "lrladder.results/2"
     assert results["complete"] is True
     assert results["trials"]["failed"] == 0
     assert results["trials"]["trained_now"] == results["trials"]["finished"] + results["trials"]["diverged"] > 40
@@ -146,6 +148,19 @@ def test_second_run_trains_nothing(smoke: Path, cache: Path) -> None:
     assert _numbers(smoke) == before
 
 
+def test_the_store_alone_tells_what_was_measured(smoke: Path, tmp_path: Path) -> None:
+    """At the base, trials of two parametrizations are one model: no run counts twice."""
+    shutil.copytree(smoke, tmp_path / "killed", ignore=shutil.ignore_patterns("trunks"))
+    (tmp_path / "killed" / "results.json").unlink()
+    whole, killed = load_results(smoke, REGRET), load_results(tmp_path / "killed", REGRET)
+
+    def places(results: RegretResults) -> list[tuple[str, str, int, float, int, float | None]]:
+        return [(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.loss) for m in results.measurements]
+
+    assert places(killed) == places(whole)
+    assert [(c.n, c.lr_best) for c in killed.curves] == [(c.n, c.lr_best) for c in whole.curves]
+
+
 def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cache: Path, tmp_path: Path) -> None:
     assert _stop_after(_start(tmp_path, cache), 5, signal.SIGINT) == 130
     partial = json.loads((tmp_path / "results.json").read_text())
@@ -155,7 +170,7 @@ def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cach
     assert _stop_after(_start(tmp_path, cache), 3, signal.SIGTERM) == 130  # a scheduler's way
     (tmp_path / "results.json").unlink()
     assert _stop_after(_start(tmp_path, cache), 8, signal.SIGKILL) == -signal.SIGKILL
-    killed = load_results(tmp_path)  # what `status` and `report` show of it
+    killed = load_results(tmp_path, REGRET)  # what `status` and `report` show of it
     assert killed.complete is False
     assert killed.trials.finished >= 13
     _finish(_start(tmp_path, cache))

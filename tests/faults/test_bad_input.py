@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -53,6 +54,7 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
         ({"ladder__rungs__0__horizons": [2048]}, "warmup_tokens 4096"),
         ({"ladder__rungs__3__width": 16}, "is not larger than proxy"),
         ({"paradigms__mutransfer_proxy": "p99"}, "'p99' is not a proxy rung"),
+        ({"schedule__decay_fraction": 0.01}, "lengthen the horizon, raise decay_fraction or lower batch_tokens"),
         ({"schedule__decay_fraction": 1.5}, "schedule.decay_fraction"),
         ({"validation__seeds": [0, 0]}, "validation.seeds: a value is there twice"),
         ({"ladder__rungs__0__horizons": [16384, 16384]}, "horizons: a value is there twice"),
@@ -134,8 +136,9 @@ def test_extend_to_where_it_cannot_go_changes_nothing(
 
 
 def _text(tmp_path: Path) -> str:
-    for name in ("a.txt", "b.txt"):
-        (tmp_path / name).write_text("the quick brown fox jumps over the lazy dog " * 20000)
+    """Two files that differ: a training file that repeats the validation's is dropped."""
+    for seed, name in enumerate(("a.txt", "b.txt")):
+        (tmp_path / name).write_text(" ".join(map(str, np.random.default_rng(seed).integers(0, 1000, 200_000))))
     return str(tmp_path / "*.txt")
 
 
@@ -148,6 +151,6 @@ def test_only_a_trained_benchmark_can_be_extended(tmp_path: Path, refused: Refus
 
 
 def test_report_of_a_folder_without_or_with_damaged_results(tmp_path: Path, refused: Refusals) -> None:
-    assert "does not exist" in refused("report", str(tmp_path))
+    assert "holds no results" in refused("report", str(tmp_path))
     (tmp_path / "results.json").write_text("{")
     assert "cannot be read" in refused("status", str(tmp_path))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lrladder.benchmark.config.parts import OptimizerConfig
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine
 from tests.benchmark.trials import BATCH, tiny_corpus
 from tests.golden.groups import RULES, golden_trial, group_list, read
@@ -80,10 +80,10 @@ def test_two_ranks_hold_the_same_groups_and_train_alike(stage: int, tmp_path: Pa
 
 def _losses(stage: int, folder: Path) -> list[float]:
     trial = golden_trial("mup", optimizer=OptimizerConfig(eps=1e-8, zero_stage=stage))
-    run = Run(trial, tiny_corpus(folder, trial.shape), lambda row: None)
-    run.train_to(3 * BATCH, horizon=20 * BATCH)
-    run.engine.destroy()
-    return run.losses
+    loop = Loop(trial, tiny_corpus(folder, trial.shape), lambda row: None)
+    loop.train_to(3 * BATCH, horizon=20 * BATCH)
+    loop.engine.destroy()
+    return loop.losses
 
 
 def _rank(

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.checkpoints import Clock
-from lrladder.benchmark.training.loop import Run
 from lrladder.benchmark.training.memory import memory_bytes
+from lrladder.benchmark.training.run import Run
 from lrladder.benchmark.training.train import train
 from lrladder.models.experts import BACKENDS
 from lrladder.models.experts.megablocks import unavailable_reason
@@ -84,7 +84,7 @@ def test_a_bf16_run_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Clock, "due", lambda self: True)
     run = Run(_trial(), corpus, lambda row: None, path=tmp_path / f"{_trial().trunk_id}.pt")
     run.train_to(5 * 4096, horizon=max(_trial().horizons))
-    run.engine.destroy()
+    run.loop.engine.destroy()
     rows: list[dict[str, object]] = []
     continued = train(_trial(), corpus, log=rows.append, trunks=tmp_path)
     assert {"continued_from_tokens": 5 * 4096} in rows

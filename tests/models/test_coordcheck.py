@@ -18,7 +18,7 @@ from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 
 SETTINGS = Settings(
-    lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, load_balance=0.0, router_z=0.0
+    lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, aux_loss_coef=0.0, z_loss_coef=0.0
 )
 
 
@@ -109,6 +109,22 @@ def test_an_update_is_what_the_changed_weights_add_and_nothing_else() -> None:
     assert got["experts"] == got["attention"] == got["logits"] == 0  # the router's learning is not the experts'
 
 
+@torch.no_grad()
+def test_up_and_down_learn_apart_and_together_as_the_experts_do() -> None:
+    """Down alone is the experts' whole update; up alone shows in up only, whatever it does to the output."""
+    shape = moe_shape(shared_width=8)
+    for place in ("down", "shared_down", "up", "shared_up"):
+        model, tokens = _build(shape).model, _tokens(shape)[:, :-1]
+        recorder = Recorder(model, tokens)
+        for block in model.blocks:
+            getattr(block.moe, place).mul_(1.5)
+        got = {c.role: c.rms for c in recorder.record(1) if c.quantity == "update"}
+        own = place if place.startswith("shared") else f"expert_{place}"
+        others = {"expert_up", "expert_down", "shared_up", "shared_down"} - {own}
+        assert got[own] > 0 == max(got[other] for other in others)
+        assert got["experts"] == pytest.approx(got[own], rel=1e-4) if "down" in place else got["experts"] > 0
+
+
 def test_recording_changes_nothing() -> None:
     shape = moe_shape()
     models = [_build(shape).model for _ in range(2)]
@@ -180,6 +196,8 @@ def test_only_a_named_transient_may_fall_and_only_at_step_0() -> None:
     assert passes("width", "logits", "size", 0, _slope(-0.5))
     assert not passes("width", "logits", "size", 0, _slope(-0.65))
     assert not passes("width", "logits", "size", 0, _slope(0.15))
+    assert not passes("width", "router_logits", "size", 0, _slope(0.0))  # its rule says -1/2
+    assert passes("expert_width", "experts", "size", 0, _slope(0.0))  # so it is under `fi`
     assert not passes("width", "logits", "update", 1, _slope(-0.5))
     assert not passes("depth", "logits", "size", 0, _slope(-0.5))
     assert not passes("width", "residual", "size", 0, _slope(-0.5))

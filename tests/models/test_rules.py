@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrladder.models.roles import Role, Tag
+from lrladder.models.rule_text import ROWS, table
 from lrladder.models.rules import MUTRANSFER, STANDARD, Ratios, Rule, Rules, TokenRule, rule, token_rule
+from tests.paths import ROOT
 
 RATIO = st.floats(0.25, 64)
 BASE_WIDTH, BASE_HIDDEN, BASE_DEPTH = 32, 48, 2
@@ -68,6 +70,15 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
             assert base.init_std is not None
             assert got.init_std / base.init_std == pytest.approx(std), role
         assert tuple(got[1:]) == pytest.approx(others), role
+
+
+def test_the_theory_shows_the_table_that_the_code_prints() -> None:
+    assert f"\n\n{table()}\n\n" in (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
+
+
+def test_every_role_stands_in_the_printed_table() -> None:
+    """But for shared experts, which the text beside it says follow the routed ones."""
+    assert {row.role for row in ROWS} == set(Role) - {Role.SHARED_UP, Role.SHARED_DOWN}
 
 
 def test_the_final_norm_knows_no_depth() -> None:

@@ -9,7 +9,7 @@ from lrladder.benchmark.studies.regret.results import (
     LawResult,
     OracleResult,
     ParadigmResult,
-    Results,
+    RegretResults,
     RungResult,
     TargetResult,
 )
@@ -126,7 +126,7 @@ def target(rung: RungResult, horizon: int, *, trained: bool = True) -> TargetRes
         oracle=oracle,
         paradigms=(fitting, transfer),
         winner="mutransfer" if trained else None,
-        verdict=f"muTransfer is ahead of Fitting at {rung.name} by 14.6 millinats, outside the seed noise."
+        conclusion=f"muTransfer is ahead of Fitting at {rung.name} by 14.6 millinats, outside the seed noise."
         if trained
         else f"No proposal has been trained at {rung.name}.",
     )
@@ -172,12 +172,12 @@ def _paradigm(
     )
 
 
-def build_results(**changes: object) -> Results:
+def build_results(**changes: object) -> RegretResults:
     """Complete results; keyword arguments replace fields."""
     ladder = rungs()
     targets = tuple(target(rung, h) for rung in ladder if rung.part == "target" for h in rung.horizons)
     runs = measurements(ladder)
-    results = Results(
+    results = RegretResults(
         preset="synthetic",
         config_digest="c0ffee" * 8,
         corpus_digest="5eed" * 12,
@@ -199,7 +199,7 @@ def build_results(**changes: object) -> Results:
     return results.model_copy(update=changes)
 
 
-def empty_results() -> Results:
+def empty_results() -> RegretResults:
     """Nothing has run yet."""
     return build_results(
         complete=False,
@@ -215,7 +215,7 @@ def empty_results() -> Results:
     )
 
 
-def diverged_results() -> Results:
+def diverged_results() -> RegretResults:
     """Every run diverged."""
     gone = {"verdict": "diverged", "loss": None, "loss_se": None, "message": "loss is nan at step 3"}
     runs = tuple(m.model_copy(update=gone) for m in build_results().measurements)
@@ -223,7 +223,7 @@ def diverged_results() -> Results:
     return build_results(complete=False, missing=("all",), targets=targets, curves=(), law=None, measurements=runs)
 
 
-def watched_results(**changes: object) -> Results:
+def watched_results(**changes: object) -> RegretResults:
     """With planted metrics. Standard runs of targets: 3 gradient spikes, a quarter of the experts dead, features that
     shrink as 1 / width; muP's: none, none, features that stay."""
     widths = {rung.name: rung.width for rung in rungs()}
@@ -239,6 +239,7 @@ def watched_results(**changes: object) -> Results:
             "dead_experts": 0.25 if sp and target_run else 0.0,
             "attention_logit_max": 5.0,
             "max_violation_train": 0.5,
+            "max_load": 1.25 if sp else 1.0 + 0.01 * depth,
             "update_ratio/expert_up": 0.01,
             "update_ratio_steady/expert_up": 0.02,
             "alignment_ratio/router": 1.2,
@@ -272,7 +273,7 @@ def watched_results(**changes: object) -> Results:
     return build_results(measurements=tuple(runs)).model_copy(update=changes)
 
 
-def many_results(trials: int = 1000) -> Results:
+def many_results(trials: int = 1000) -> RegretResults:
     """As many trials as asked for."""
     runs = build_results().measurements
     more = [
@@ -281,7 +282,7 @@ def many_results(trials: int = 1000) -> Results:
     return build_results(measurements=tuple(more))
 
 
-def single_results() -> Results:
+def single_results() -> RegretResults:
     """One paradigm alone was scored."""
     targets = tuple(
         t.model_copy(update={"paradigms": t.paradigms[:1], "winner": None}) for t in build_results().targets

@@ -45,7 +45,7 @@ def mixtral_step(trial: Trial, implementation: str, device: torch.device) -> Ste
             output = model(input_ids=tokens_bs[:, :-1], output_router_logits=True, use_cache=False)
         logits = output.logits.float().flatten(0, 1)
         loss = F.cross_entropy(logits, tokens_bs[:, 1:].flatten())
-        (loss + trial.optimizer.load_balance * output.aux_loss).backward()
+        (loss + trial.optimizer.aux_loss_coef * output.aux_loss).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), trial.optimizer.grad_clip)
         optimizer.step()
         optimizer.zero_grad()

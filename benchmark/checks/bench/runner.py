@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -28,20 +29,22 @@ from lrladder.benchmark.folders import cache_folder, write_text
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.runner import WritePage, load_results, run_benchmark
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.runner import run_study
 from lrladder.benchmark.studies.session import start_worker
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.paradigms.lab import Request
 
+WritePage = Callable[[RegretResults, Path], Path]  # into a folder; returns the page
 TRIALS = 4  # for each count of workers
 SMOKE = "smoke"  # the study whose overhead is measured
 
 
 def run_bench(
-    config: StudyConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int, write: WritePage
+    config: RegretConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int, write: WritePage
 ) -> None:
     """Measure, write `out` as JSON and print a table. Raises InputError without the peer.
 
@@ -80,7 +83,7 @@ def run_bench(
     console.print(f"Written: {out}", markup=False)
 
 
-def _trial(config: StudyConfig, rung: str, corpus: Corpus) -> Trial:
+def _trial(config: RegretConfig, rung: str, corpus: Corpus) -> Trial:
     request = Request(rung, "mup", config.paradigms.mutransfer.lr_guess, 0, (max(config.rungs.rung(rung).horizons),))
     precision = "bf16" if gpu_names() else "fp32"
     return resolve(request, config, corpus_digest=corpus.digest, precision=precision)[0]  # type: ignore[arg-type]
@@ -109,14 +112,14 @@ def _ratio(name: str, theirs: list[float], ours: list[float]) -> dict[str, float
     return {name: median(ratios), f"{name}_low": ratios[0], f"{name}_high": ratios[-1]}
 
 
-def _worker_speedup(config: StudyConfig, corpus: Corpus, workers: int) -> float:
+def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float:
     """Throughput of all workers over that of one, on equal trials of the smallest rung, start-up left out."""
     name = config.rungs[0].name
     seconds = [_sweep_seconds(config, corpus, name, count) for count in (1, workers)]
     return seconds[0] / seconds[1]
 
 
-def _sweep_seconds(config: StudyConfig, corpus: Corpus, rung: str, workers: int) -> float:
+def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int) -> float:
     start = partial(
         start_worker, corpus.path, config.base.shape.seq_len, config.corpus.val_documents, Path(), frozenset()
     )
@@ -137,9 +140,11 @@ def _study_overhead(workers: int, write: WritePage) -> dict[str, float]:
     """Of a whole study: the share of its workers' time in which no trial was being trained or read."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        run_benchmark(load_config(SMOKE), Path(folder), workers=workers, write=write)
+        results = run_study(load_config(SMOKE), Path(folder), workers=workers).results
+        assert results is not None  # only a folder with complete results has none
+        write(results, Path(folder) / "report")
         wall = time.perf_counter() - begun
-        trained = {m.trial_id: m.seconds for m in load_results(Path(folder)).measurements}
+        trained = {m.trial_id: m.seconds for m in results.measurements}
     return {"overhead_fraction": 1 - sum(trained.values()) / (workers * wall), "study_seconds": wall}
 
 
@@ -160,7 +165,7 @@ def show(found: dict[str, Any], console: Console) -> None:
             row["rung"],
             row["backend"],
             f"{row['tokens_per_s']:,.0f}",
-            *(_cell(row, name) for name in ("ratio", "plain_ratio", "compiled_ratio")),
+            *(_in_words(row, name) for name in ("ratio", "plain_ratio", "compiled_ratio")),
             f"{row['mfu']:.1%}",
         )
     console.print(table)
@@ -171,5 +176,5 @@ def show(found: dict[str, Any], console: Console) -> None:
     )
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
+def _in_words(row: dict[str, Any], name: str) -> str:
     return f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" if name in row else "-"

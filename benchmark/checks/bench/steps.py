@@ -12,7 +12,7 @@ from lrladder.benchmark.checks.bench.peer import IMPLEMENTATIONS, Step, mixtral_
 from lrladder.benchmark.environment import gpu_bytes
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.corpus import Corpus
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.benchmark.training.optimizer import betas, dtype_of, groups
 from lrladder.models import parametrization
@@ -26,15 +26,15 @@ def seconds_per_step(
 ) -> dict[str, list[float]]:
     """By contestant, one entry a round; the first round, which compiles and warms up, is left out."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    runs = {OURS: Run(trial, corpus, lambda row: None, compiled=compiled)}
+    loops = {OURS: Loop(trial, corpus, lambda row: None, compiled=compiled)}
     room = gpu_bytes()
-    if runs[OURS].compiled and (
+    if loops[OURS].compiled and (
         room is None or 3 * memory_bytes(trial) < room
     ):  # all contestants are in memory at once
-        runs[UNCOMPILED] = Run(trial, corpus, lambda row: None)
+        loops[UNCOMPILED] = Loop(trial, corpus, lambda row: None)
     contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
     contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}
-    works: dict[str, Callable[[], object]] = {name: partial(_engine_steps, run, steps) for name, run in runs.items()}
+    works: dict[str, Callable[[], object]] = {name: partial(_engine_steps, loop, steps) for name, loop in loops.items()}
     works |= {name: partial(_steps, step, trial, corpus, steps, device) for name, step in contestants.items()}
     found: dict[str, list[float]] = {name: [] for name in works}
     try:
@@ -44,8 +44,8 @@ def seconds_per_step(
                 if turn:
                     found[name].append(seconds)
     finally:
-        for run in runs.values():
-            run.engine.destroy()
+        for loop in loops.values():
+            loop.engine.destroy()
     return found
 
 
@@ -54,18 +54,18 @@ def startup_seconds(trial: Trial, corpus: Corpus) -> float:
     times = []
     for _ in range(4):
         began = time.perf_counter()
-        run = Run(trial, corpus, lambda row: None)
+        loop = Loop(trial, corpus, lambda row: None)
         times.append(time.perf_counter() - began)
-        run.engine.destroy()
+        loop.engine.destroy()
     return median(times[1:])
 
 
-def _engine_steps(run: Run, steps: int) -> None:
+def _engine_steps(loop: Loop, steps: int) -> None:
     """As in training: the engine, its logs and what is watched; from the start again at the end of the run."""
-    horizon = max(run.trial.horizons)
-    if run.tokens + steps * run.trial.batch_tokens > horizon:
-        run.step = 0
-    run.train_to(run.tokens + steps * run.trial.batch_tokens, horizon=horizon)
+    horizon = max(loop.trial.horizons)
+    if loop.tokens + steps * loop.trial.batch_tokens > horizon:
+        loop.step = 0
+    loop.train_to(loop.tokens + steps * loop.trial.batch_tokens, horizon=horizon)
 
 
 def _steps(step: Step, trial: Trial, corpus: Corpus, steps: int, device: torch.device) -> None:
@@ -92,7 +92,7 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
     def step(tokens_bs: torch.Tensor) -> None:
         output = model(tokens_bs[:, :-1])
         loss = next_token_loss(output, tokens_bs[:, 1:])
-        (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+        (loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad()

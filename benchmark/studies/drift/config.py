@@ -5,10 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, SearchConfig, Strict
-from lrladder.benchmark.config.text import config_digest
+from lrladder.benchmark.config.parts import SearchConfig, Strict
 from lrladder.benchmark.ladder import Base, Ladder, Rung
-from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
@@ -50,19 +49,14 @@ class BaseConfig(Strict):
     tokens: PositiveInt = 131072
 
 
-class AxesConfig(Strict):
-    """One drift study. It is a `Setup`: each point of an axis is a rung, each variant a parametrization."""
+class DriftConfig(StudyConfig):
+    """One drift study: each point of an axis is a rung, each variant a parametrization."""
 
-    kind: Literal["axes"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    corpus: CorpusConfig = CorpusConfig()
+    kind: Literal["axes"] = "axes"
     start: BaseConfig = BaseConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig
     search: SearchConfig
     axes: tuple[AxisConfig, ...] = Field(min_length=1)
     holds_within: PositiveFloat = 0.35  # octaves per doubling; assumption: a third of what standard width drifts
-    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -78,8 +72,9 @@ class AxesConfig(Strict):
             for horizon in rung.horizons:
                 if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
                     raise ValueError(f"{rung.name}: tokens, batch_tokens and seq_len must divide one another")
-                if horizon * (1 - self.schedule.decay_fraction) <= self.schedule.warmup_tokens:
+                if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                     raise ValueError(f"{rung.name}: decays before schedule.warmup_tokens are over")
+                self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
         return self
 
     @property
@@ -116,17 +111,6 @@ class AxesConfig(Strict):
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         axis, variant = parametrization.split(":")
         return next(known for known in self.axes if known.axis == axis).variants[variant]
-
-    def base_of(self, rung: Rung) -> Base:
-        return self.base
-
-    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
-        return self.schedule
-
-    @property
-    def digest(self) -> str:
-        """Hash of the resolved config; the name of the study does not enter."""
-        return config_digest(self)
 
     def _shape(self, **sizes: int) -> ModelShape:
         fixed = self.start.model_dump(exclude={"batch_tokens", "tokens"})

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from lrladder.paradigms.level import LEVEL
+
 SD_FLOOR = 0.07  # octaves; assumption: as good as a parabola through a few LRs gets (0.04-0.12 on published sweeps)
 MIN_DOF = 4  # assumption: what the optima's own sds, pooled over a study, are worth at least
 
@@ -43,7 +45,7 @@ class Scatter(NamedTuple):
         return max(own, float(stats.t.ppf((1 + level) / 2, self.dof)) * math.sqrt(self.chi2 / self.dof))
 
 
-def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = 0.9) -> Drift | None:
+def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = LEVEL) -> Drift | None:
     """None for fewer than two axis values. The interval holds the optima's own sds, raised to `scatter`.
 
     Three points say little of their scatter, so a study gives that of all its lines; without, it is the line's own.

@@ -1,14 +1,11 @@
 """What a rule does to the loss at the best LR: its fitted minimum against that without the rule."""
 
-import math
 from typing import NamedTuple
 
-from scipy import stats
-
-from lrladder.paradigms.sweep.bracket import Readings
-from lrladder.paradigms.sweep.curve import fit_curve
-
-STEP = 1e-6  # nats, of a loss that is moved to see what follows; too small to change which points are fitted
+from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.sweep.bracket import CellLosses
+from lrladder.paradigms.sweep.noise import pooled_noise
+from lrladder.paradigms.sweep.slopes import minimum_slopes
 
 
 class LossChange(NamedTuple):
@@ -19,26 +16,15 @@ class LossChange(NamedTuple):
     high: float
 
 
-def loss_change(on: Readings, off: Readings, *, level: float = 0.9) -> LossChange | None:
+def loss_change(on: CellLosses, off: CellLosses, *, level: float = LEVEL) -> LossChange | None:
     """Minimum of `on` minus that of `off`; None unless both are bracketed and their residuals tell the noise."""
-    curves = [readings.fit() for readings in (on, off)]
+    curves = [cell.fit() for cell in (on, off)]
     minima = [curve.minimum for curve in curves]
-    dof = sum(curve.dof for curve in curves)
-    if minima[0] is None or minima[1] is None or dof == 0:
+    if minima[0] is None or minima[1] is None:
         return None
-    noise = math.sqrt(sum((curve.residual_sd or 0.0) ** 2 * curve.dof for curve in curves) / dof)
-    spread = sum(_weight(readings, minimum) for readings, minimum in zip((on, off), minima, strict=True) if minimum)
-    half = float(stats.t.ppf((1 + level) / 2, dof)) * noise * math.sqrt(spread)
+    spread = sum(slope**2 for found in (on, off) for slope in minimum_slopes(found.lrs, found.losses))
+    half = pooled_noise(curves).half_width(spread, level=level)
+    if half is None:
+        return None
     value = minima[0] - minima[1]
     return LossChange(value, value - half, value + half)
-
-
-def _weight(readings: Readings, minimum: float) -> float:
-    """Sum of squares of d minimum / d loss over the runs."""
-    total = 0.0
-    for i, loss in enumerate(readings.losses):
-        if loss is None:
-            continue
-        moved = fit_curve(readings.lrs, [*readings.losses[:i], loss + STEP, *readings.losses[i + 1 :]]).minimum
-        total += 0.0 if moved is None else ((moved - minimum) / STEP) ** 2
-    return total

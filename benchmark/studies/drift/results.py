@@ -1,14 +1,14 @@
-"""results.json of a drift study, schema lrladder.axes/1. Documented in docs/axes.md."""
+"""results.json of a drift study, schema lrladder.axes/2. Documented in docs/axes.md."""
 
 from typing import Literal
 
-from lrladder.benchmark.documents import Document, Frozen
-from lrladder.benchmark.studies.counts import TrialCounts
+from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.studies.drift.config import AxisName
-from lrladder.paradigms.lab import Measurement
+from lrladder.benchmark.studies.results import StudyResults
+from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.axes/1"
-Verdict = Literal["holds", "does not hold", "not decided"]
+SCHEMA = "lrladder.axes/2"
+Finding = Literal["holds", "does not hold", "not decided"]
 Against = Literal["less", "more", "no difference seen"]
 
 
@@ -19,7 +19,7 @@ class PointResult(Frozen):
     ratio: float  # to the base
     rung: str
     horizon: int
-    status: Literal["interior", "bracketed", "edge", "flat", "few"]
+    status: Status
     n: int  # finished runs that entered the fit
     n_diverged: int
     lr_best: float | None = None
@@ -43,7 +43,7 @@ class VariantResult(Frozen):
     drift_high: float | None = None
     at_base: float | None = None  # log2 of the fitted best LR at the base
     n_optima: int = 0
-    verdict: Verdict = "not decided"
+    finding: Finding = "not decided"
     against_off: Against | None = None  # whether its best LR moves less than without the rule; None for "off"
     loss_change: float | None = None  # fitted minimum at the largest value minus that of "off", nats; None for "off"
     loss_change_low: float | None = None
@@ -58,18 +58,8 @@ class AxisResult(Frozen):
     sentence: str
 
 
-class AxesResults(Document):
+class DriftResults(StudyResults):
     schema_: str = SCHEMA
-    preset: str
-    config_digest: str
-    corpus_digest: str
-    complete: bool
-    missing: tuple[str, ...]
-    trials: TrialCounts
     holds_within: float
     axes: tuple[AxisResult, ...]
-    measurements: tuple[Measurement, ...]
     flops: float
-    config: dict[str, object]
-    corpus: dict[str, object]
-    environment: dict[str, str]

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.counts import TrialCounts, count_trials
 from lrladder.benchmark.studies.drift.config import (
     OFF,
-    AxesConfig,
     AxisConfig,
     AxisName,
+    DriftConfig,
     base_value,
     parametrization_name,
 )
@@ -17,15 +16,18 @@ from lrladder.benchmark.studies.drift.drift import Drift, Optimum, Scatter, fit_
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.results import (
     Against,
-    AxesResults,
     AxisResult,
+    DriftResults,
+    Finding,
     PointResult,
     VariantResult,
-    Verdict,
 )
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.sweep.bracket import Cell, Readings, collect, pooled_noise, search_brackets
+from lrladder.paradigms.published import BJORCK_D, FITTING_D, SDE_B, SDE_D
+from lrladder.paradigms.sweep.bracket import Cell, CellLosses, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import pooled_noise
 
 # Octaves of the best LR per doubling that theory or published sweeps expect without the rule
 EXPECTED: dict[AxisName, tuple[float, str]] = {
@@ -34,11 +36,15 @@ EXPECTED: dict[AxisName, tuple[float, str]] = {
     "experts": (0.0, "no rule at a fixed share of active experts, arXiv 2601.20205"),
     "expert_width": (-1.0, "LR of the down projection falls as 1/expert width, arXiv 2601.20205; other roles do not"),
     "weight_decay": (0.0, "late drift when decay is not scaled up with width, arXiv 2510.19093; its size is not given"),
-    "horizon": (-0.35, "arXiv 2601.05049; 0.32 in 2409.19913, 0.5 by the SDE rule of 2512.22382"),
-    "batch": (0.5, "square root rule of Adam, arXiv 2205.10287; 0.30 to 0.37 measured on Step Law grids"),
+    "horizon": (
+        round(FITTING_D, 2),
+        f"arXiv 2601.05049; {-BJORCK_D} in 2409.19913, {-SDE_D} by the SDE rule of 2512.22382",
+    ),
+    "batch": (SDE_B, "square root rule of Adam, arXiv 2205.10287; 0.30 to 0.37 measured on Step Law grids"),
 }
 
 
+PAYER = "axes"
 _AGAINST = {
     "less": "moves less than off",
     "more": "moves more than off",
@@ -47,48 +53,37 @@ _AGAINST = {
 }
 
 
-def run_axes(config: AxesConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
-    """Axis by axis, so that an interrupted study has whole axes."""
-    for axis in config.axes:
-        cells = {rung.name: rung.horizons for rung in config.points(axis)}
-        for variant in axis.variants:
-            if on_stage:
-                on_stage(f"{axis.axis}: {variant}")
-            search_brackets(
-                lab, cells, config.search, payer="axes", parametrization=parametrization_name(axis.axis, variant)
-            )
+class DriftStudy:
+    """One study on a lab."""
+
+    def __init__(self, config: DriftConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
+        self.config, self.lab, self._on_stage = config, lab, on_stage
+
+    def run(self) -> None:
+        """Axis by axis, so that an interrupted study has whole axes."""
+        for axis in self.config.axes:
+            cells = {rung.name: rung.horizons for rung in self.config.points(axis)}
+            for variant in axis.variants:
+                self._on_stage(f"{axis.axis}: {variant}")
+                name = parametrization_name(axis.axis, variant)
+                search_brackets(self.lab, cells, self.config.search, payer=PAYER, parametrization=name)
+
+    def results(self, found: Found) -> DriftResults:
+        """What is known so far."""
+        return assemble(self.config, found, flops=self.lab.cost_flops(PAYER))
 
 
-def assemble_axes(
-    config: AxesConfig,
-    *,
-    measurements: Sequence[Measurement],
-    flops: float = 0.0,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    trained_now: int = 0,
-) -> AxesResults:
+def assemble(config: DriftConfig, found: Found, *, flops: float = 0.0) -> DriftResults:
     """Results from whatever has been measured."""
     scatter = pooled_scatter(
-        _optima(config, axis, name, measurements) for axis in config.axes for name in axis.variants
+        _optima(config, axis, name, found.measurements) for axis in config.axes for name in axis.variants
     )
-    axes = tuple(_axis(config, axis, measurements, scatter) for axis in config.axes)
-    missing = tuple(_missing(axes))
-    counts: TrialCounts = count_trials(measurements, trained_now=trained_now)
-    return AxesResults(
-        preset=config.name,
-        config_digest=config.digest,
-        corpus_digest=str((corpus or {}).get("digest", "")),
-        complete=not missing,
-        missing=missing,
-        trials=counts,
+    axes = tuple(_axis(config, axis, found.measurements, scatter) for axis in config.axes)
+    return DriftResults(
+        **found.common(config, tuple(_missing(axes))),
         holds_within=config.holds_within,
         axes=axes,
-        measurements=tuple(measurements),
         flops=flops,
-        config=config.model_dump(mode="json"),
-        corpus=dict(corpus or {}),
-        environment=dict(environment or {}),
     )
 
 
@@ -100,7 +95,7 @@ def _missing(axes: Sequence[AxisResult]) -> Iterator[str]:
                 yield f"{axis.axis}, {variant.name}: {', '.join(lacking)}"
 
 
-def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measurement], scatter: Scatter) -> AxisResult:
+def _axis(config: DriftConfig, axis: AxisConfig, measurements: Sequence[Measurement], scatter: Scatter) -> AxisResult:
     found = {name: _variant(config, axis, name, measurements, scatter) for name in axis.variants}
     variants = tuple(
         variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
@@ -116,7 +111,7 @@ def _axis(config: AxesConfig, axis: AxisConfig, measurements: Sequence[Measureme
 
 
 def _variant(
-    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement], scatter: Scatter
+    config: DriftConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement], scatter: Scatter
 ) -> VariantResult:
     points = _points(config, axis, name, measurements)
     drift = fit_drift(_optima(config, axis, name, measurements), scatter=scatter)
@@ -135,7 +130,7 @@ def _variant(
 
 
 def _points(
-    config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]
+    config: DriftConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]
 ) -> tuple[PointResult, ...]:
     parametrization = parametrization_name(axis.axis, name)
     found = [m for m in measurements if m.parametrization == parametrization]
@@ -146,7 +141,7 @@ def _points(
     )
 
 
-def _optima(config: AxesConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> list[Optimum]:
+def _optima(config: DriftConfig, axis: AxisConfig, name: str, measurements: Sequence[Measurement]) -> list[Optimum]:
     return [
         Optimum(math.log2(point.ratio), math.log2(point.lr_best), point.sd_ln_lr / math.log(2))
         for point in _points(config, axis, name, measurements)
@@ -154,17 +149,17 @@ def _optima(config: AxesConfig, axis: AxisConfig, name: str, measurements: Seque
     ]
 
 
-def _values(config: AxesConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, int]]:
+def _values(config: DriftConfig, axis: AxisConfig) -> Iterator[tuple[Rung, int, int]]:
     for rung in config.points(axis):
         for horizon in rung.horizons:
             yield rung, horizon, horizon if axis.axis == "horizon" else int(rung.name.rsplit("-", 1)[1])
 
 
 def _curves(measurements: Sequence[Measurement]) -> dict[Cell, Curve]:
-    readings = collect(measurements)
-    alone = {cell: reading.fit() for cell, reading in readings.items() if reading.lrs}
-    noise = pooled_noise(alone.values())
-    return alone if noise is None else {cell: readings[cell].fit(noise=noise) for cell in alone}
+    measured = collect(measurements)
+    alone = {cell: losses.fit() for cell, losses in measured.items() if losses.lrs}
+    noise = pooled_noise(alone.values()).shared
+    return alone if noise is None else {cell: measured[cell].fit(noise=noise) for cell in alone}
 
 
 def _point(
@@ -201,17 +196,17 @@ def _fitted(drift: Drift, within: float) -> dict[str, object]:
         "drift_high": drift.high,
         "at_base": drift.at_base,
         "n_optima": drift.n,
-        "verdict": judge(drift, within),
+        "finding": judge(drift, within),
     }
 
 
 def _loss_change(cell: Cell, axis: AxisName, variant: str, measurements: Sequence[Measurement]) -> dict[str, object]:
-    readings = []
+    measured = []
     for name in (variant, OFF):
         parametrization = parametrization_name(axis, name)
         here = collect(m for m in measurements if m.parametrization == parametrization)
-        readings.append(here.get(cell, Readings()))
-    if not all(reading.lrs for reading in readings) or (change := loss_change(*readings)) is None:
+        measured.append(here.get(cell, CellLosses()))
+    if not all(losses.lrs for losses in measured) or (change := loss_change(*measured)) is None:
         return {}
     return {"loss_change": change.value, "loss_change_low": change.low, "loss_change_high": change.high}
 
@@ -229,7 +224,7 @@ def against(variant: VariantResult, off: VariantResult) -> Against | None:
     return "less" if less > 0 else "more"
 
 
-def judge(drift: Drift, within: float) -> Verdict:
+def judge(drift: Drift, within: float) -> Finding:
     """A rule holds where the whole interval is within +-`within` octaves per doubling, and not where none of it is."""
     if -within <= drift.low and drift.high <= within:
         return "holds"
@@ -242,8 +237,8 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:
         return "; ".join(parts) + "."
-    verdicts = "; ".join(f"{variant.name} {variant.verdict} ({_AGAINST[variant.against_off]})" for variant in on)
-    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {verdicts}."
+    findings = "; ".join(f"{variant.name} {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on)
+    return f"{'; '.join(parts)}. Within {within:g} octaves per doubling: {findings}."
 
 
 def _words(variant: VariantResult) -> str:

@@ -1,27 +1,31 @@
 """Results from whatever is there: pure, so that an interrupted study reports what it has and says what is missing."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, Results, RungResult
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult, TargetResult
 from lrladder.benchmark.studies.regret.role_effects import role_effects
-from lrladder.benchmark.studies.regret.scoring.comparison import (
-    compare,
+from lrladder.benchmark.studies.regret.scoring.comparison import compare, proposal_runs
+from lrladder.benchmark.studies.regret.scoring.near import target_noises
+from lrladder.benchmark.studies.regret.scoring.noise import Noises
+from lrladder.benchmark.studies.regret.scoring.oracle import (
     find_oracle,
+    grid_origin,
+    on_grid,
     on_oracle_grid,
     on_search_grid,
-    proposal_runs,
     seed_means,
 )
-from lrladder.benchmark.studies.regret.scoring.noise import SeedNoise, target_noises
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
 from lrladder.paradigms.paradigm import Proposal
-from lrladder.paradigms.sweep.bracket import collect, pooled_noise
+from lrladder.paradigms.sweep.bracket import collect
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 from lrladder.paradigms.sweep.swept import open_side, sweep
 
 PARADIGMS = ("fitting", "mutransfer", "mutransfer+power", "mutransfer+modules")
@@ -29,50 +33,48 @@ PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ab
 
 
 def assemble(
-    config: StudyConfig,
+    config: RegretConfig,
+    found: Found,
     *,
-    measurements: Sequence[Measurement],
     proposals: Sequence[Proposal] = (),
     reasons: Mapping[str, str] | None = None,
     payers: Mapping[str, float] | None = None,
     law: Law | None = None,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    trained_now: int = 0,
-) -> Results:
+) -> RegretResults:
     """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
-    payers, corpus, ladder = payers or {}, corpus or {}, config.rungs
-    noises = target_noises(measurements, {rung.name for rung in ladder.targets})
-    noise = noises.of()
+    payers, ladder, measurements = payers or {}, config.rungs, found.measurements
+    noises = target_noises(config, measurements, proposals)
+    near = noises.base
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
-    return Results(
-        preset=config.name,
+    return RegretResults(
+        **found.common(config, missing),
         lab="trained" if config.simulated is None else "simulated",
-        config_digest=config.digest,
-        corpus_digest=str(corpus.get("digest", "")),
-        complete=not missing,
-        missing=missing,
-        trials=count_trials(measurements, trained_now=trained_now),
-        seed_noise=noise.sd,
-        seed_noise_df=noise.df,
+        seed_noise=near.run.sd,
+        seed_noise_df=near.dof,
+        seed_interaction=math.sqrt(near.interaction) if near.dof and near.interaction_dof else None,
+        seed_interaction_df=near.interaction_dof,
         rungs=tuple(_rung(rung) for rung in ladder),
-        targets=tuple(
-            compare(config, measurements, proposals, rung, horizon, noises, payers)
-            for rung in ladder.targets
-            for horizon in rung.read
-        ),
-        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noise)),
+        targets=tuple(_targets(config, measurements, proposals, noises, payers)),
+        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noises.curves)),
         law=_law(law),
         role_effects=tuple(role_effects(measurements)),
-        measurements=tuple(measurements),
         payers=dict(payers),
-        config=config.model_dump(mode="json"),
-        corpus=dict(corpus),
-        environment=dict(environment or {}),
     )
 
 
-def competitors(config: StudyConfig) -> tuple[str, ...]:
+def _targets(
+    config: RegretConfig,
+    measurements: Sequence[Measurement],
+    proposals: Sequence[Proposal],
+    noises: Noises,
+    payers: Mapping[str, float],
+) -> Iterator[TargetResult]:
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            yield compare(config, measurements, proposals, rung, horizon, noises, payers)
+
+
+def competitors(config: RegretConfig) -> tuple[str, ...]:
     """The paradigms of a study."""
     absent = {
         "mutransfer+power": config.paradigms.power is None,
@@ -82,7 +84,7 @@ def competitors(config: StudyConfig) -> tuple[str, ...]:
 
 
 def _missing(
-    config: StudyConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
+    config: RegretConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
 ) -> Iterator[str]:
     for m in {m.trial_id: m for m in measurements if m.verdict == "failed"}.values():
         yield f"failed run: {m.rung}, {m.parametrization}, lr {m.lr:.4g}, seed {m.seed}: {m.message or 'no message'}"
@@ -105,7 +107,7 @@ def _missing(
 
 
 def _unfinished_oracle(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     rung: Rung,
     horizon: int,
@@ -113,16 +115,28 @@ def _unfinished_oracle(
 ) -> str | None:
     """A sweep that stopped before its points, or before its extensions while the best was at an edge."""
     validation = config.validation
-    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.seeds))
+    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.sweep_seeds))
     means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
+    whole = [lr for lr in means if on_grid(lr, grid_origin(parametrization, config), validation.oracle_factor)]
     side = open_side(sweep(list(means), list(means.values())))
     if horizon in rung.continued:
         return None  # no sweep is extended for a horizon to which runs are only continued
-    if side and len(means) < validation.oracle_points + validation.max_extensions:
+    if side and len(whole) < validation.oracle_points + validation.max_extensions:
         return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
+    if validation.oracle_refine and not side and _unrefined(config, parametrization, means):
+        return f"best of {len(means)} learning rates is bracketed, its last step to be measured"
     return None
+
+
+def _unrefined(config: RegretConfig, parametrization: ParametrizationName, means: Mapping[float, float | None]) -> bool:
+    """Whether half steps beside the best are missing; a smaller best of these half steps itself asks for no others."""
+    origin, factor = grid_origin(parametrization, config), config.validation.oracle_factor
+    whole = {lr: loss for lr, loss in means.items() if on_grid(lr, origin, factor)}
+    best = min((lr for lr in whole if whole[lr] is not None), key=lambda lr: whole[lr] or math.inf, default=None)
+    beside = [] if best is None else [best * math.sqrt(factor), best / math.sqrt(factor)]
+    return any(not any(math.isclose(lr, tried, rel_tol=1e-6) for tried in means) for lr in beside)
 
 
 def _rung(rung: Rung) -> RungResult:
@@ -134,29 +148,30 @@ def _rung(rung: Rung) -> RungResult:
         n_total=rung.n_total,
         batch_tokens=rung.batch_tokens,
         horizons=rung.read,
+        continued=rung.continued,
         flops_per_token=rung.flops_per_token,
     )
 
 
-def _proxy_curves(config: StudyConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
+def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
     """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
     proxies = {rung.name for rung in config.rungs.proxies}
     for name in ORACLES:
         own = [m for m in measurements if m.rung in proxies and m.parametrization == name and not m.role_lrs]
         cells = collect(m for m in own if on_search_grid(m.lr, name, config))
-        noise = pooled_noise(cell.fit() for cell in cells.values())
+        noise = pooled_noise(cell.fit() for cell in cells.values()).shared
         for (rung, horizon), cell in cells.items():
             yield _curve(rung, horizon, name, cell.fit(noise=noise))
 
 
-def _target_curves(config: StudyConfig, measurements: Sequence[Measurement], noise: SeedNoise) -> Iterator[CurveResult]:
+def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], noise: Noise) -> Iterator[CurveResult]:
     """The oracle's, on losses averaged over the seeds; `n` counts runs."""
     for rung in config.rungs.targets:
         for horizon in rung.read:
             for name in ORACLES:
                 oracle = find_oracle(config, measurements, rung, horizon, name, noise)
                 if oracle.result.n_lrs:
-                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.seeds))
+                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.sweep_seeds))
 
 
 def _curve(

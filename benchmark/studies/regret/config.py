@@ -10,23 +10,23 @@ from pydantic import (
 )
 
 from lrladder.benchmark.config.parts import (
-    CorpusConfig,
-    OptimizerConfig,
     PowerConfig,
     RoleSearchConfig,
     SearchConfig,
     Seed,
     Strict,
 )
-from lrladder.benchmark.config.text import config_digest, parse_yaml, read_preset, validate
+from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES
+from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
@@ -56,9 +56,27 @@ class ValidationConfig(Strict):
     """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
 
     seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: all
     oracle_points: int = Field(4, ge=3, le=32)
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
+    oracle_refine: bool = False  # a last step of the root of the factor to either side of each bracketed best
+    snap_proposals: bool = (
+        False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
+    )
+
+    @model_validator(mode="after")
+    def _on_lattice(self) -> Self:
+        if self.snap_proposals and not on_lattice(self.oracle_factor):
+            raise ValueError(
+                f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
+                "give a power of 2 or of its root, or turn it off"
+            )
+        return self
+
+    @property
+    def sweep_seeds(self) -> tuple[Seed, ...]:
+        return self.seeds if self.oracle_seeds is None else self.oracle_seeds
 
 
 class MuTransferConfig(SearchConfig):
@@ -94,17 +112,12 @@ class SimulatedConfig(Strict):
         return self.law.model_copy(update={"mup_base": base.shape.n_active, "mup_tokens": base.tokens})
 
 
-class StudyConfig(Strict):
-    """One study: corpus, ladder, training, search and validation."""
+class RegretConfig(StudyConfig):
+    """One regret study: its ladder, the paradigms that search on its proxies, and how its targets are scored."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    corpus: CorpusConfig = CorpusConfig()
     ladder: LadderConfig
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig
     paradigms: ParadigmsConfig
     validation: ValidationConfig = ValidationConfig()
-    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
     simulated: SimulatedConfig | None = None  # instead of training
 
     @model_validator(mode="after")
@@ -141,6 +154,7 @@ class StudyConfig(Strict):
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
+            self.schedule.require_decay(horizon, rung.batch_tokens, where=where)
         if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(f"{where}: continued is for targets, and beyond their horizons")
         if rung.continued and not self.schedule.has_trunk:
@@ -153,12 +167,17 @@ class StudyConfig(Strict):
             "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
             "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
+            "validation.oracle_seeds": self.validation.sweep_seeds,
             **({"paradigms.modules.roles": roles.roles} if roles else {}),
             **{f"rung {rung.name}: horizons": rung.read for rung in self.rungs},
         }
         for key, values in lists.items():
             if len(set(values)) < len(values):
                 raise ValueError(f"{key}: a value is there twice; give each once")
+        if extra := sorted(set(self.validation.sweep_seeds) - set(self.validation.seeds)):
+            raise ValueError(
+                f"validation.oracle_seeds: {extra[0]} is not in validation.seeds; regret is paired by seed"
+            )
 
     @property
     def base(self) -> Base:
@@ -171,9 +190,6 @@ class StudyConfig(Strict):
         # the Power schedule itself answers for tokens and batch
         by_power = rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
         return {"sp": STANDARD, "mup": rules, "mup+power": by_power}[parametrization]
-
-    def base_of(self, rung: Rung) -> Base:
-        return self.base
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         power = self.paradigms.power
@@ -202,19 +218,14 @@ class StudyConfig(Strict):
         horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
         return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued)
 
-    @property
-    def digest(self) -> str:
-        """Hash of the resolved config; the name of the study does not enter."""
-        return config_digest(self)
 
-
-def load_config(preset: str) -> StudyConfig:
+def load_config(preset: str) -> RegretConfig:
     """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
     return parse_config(read_preset(preset), source=preset)
 
 
-def parse_config(text: str, *, source: str) -> StudyConfig:
+def parse_config(text: str, *, source: str) -> RegretConfig:
     data = parse_yaml(text, source=source)
     if (kind := data.pop("kind", "benchmark")) != "benchmark":
         raise InputError(f"{source}: kind: {kind!r} is no benchmark; known: benchmark, and axes for plan and run")
-    return validate(StudyConfig, data, source=source)
+    return validate(RegretConfig, data, source=source)

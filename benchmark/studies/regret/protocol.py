@@ -2,6 +2,5 @@
 
 from lrladder.paradigms.lab import ParametrizationName
 
-LEVEL = 0.9  # of every interval
 ORACLES: tuple[ParametrizationName, ...] = ("sp", "mup")  # those whose LR is swept at the targets
 PARAMETRIZATIONS: tuple[ParametrizationName, ...] = (*ORACLES, "mup+power")

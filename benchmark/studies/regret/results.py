@@ -2,28 +2,27 @@
 
 from typing import Literal
 
-from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
-from lrladder.benchmark.studies.counts import TrialCounts
-from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.benchmark.studies.results import StudyResults
+from lrladder.paradigms.lab import ParametrizationName
+from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.results/1"
-SIMULATED = (
-    "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
-)
+SCHEMA = "lrladder.results/2"
 
 
 class CurveResult(Frozen):
     """Loss against ln lr at one rung and horizon: loss = minimum + curvature * (ln lr - ln lr_best)^2.
 
-    `status`: interior (the fitted minimum is bracketed), edge, flat, or few (under three finished LRs).
-    lr_best, its 90% interval, minimum and curvature are None unless the status is interior.
+    `status`: interior (the fitted minimum is bracketed), bracketed (the lowest run lies between worse ones, but no
+    parabola tells where the minimum is), edge, flat, or few. lr_best and its 90% interval are None unless the status is
+    interior or bracketed, where they are the lowest run's and its neighbours; minimum and curvature, unless interior.
     """
 
     rung: str
     horizon: int
     parametrization: ParametrizationName
-    status: Literal["interior", "bracketed", "edge", "flat", "few"]
+    status: Status
     n: int  # finished runs that entered the fit
     lr_best: float | None = None
     lr_low: float | None = None
@@ -70,7 +69,7 @@ class OracleResult(Frozen):
     lr_low: float | None
     lr_high: float | None
     loss: float | None  # fitted minimum, nats, mean over seeds
-    status: Literal["interior", "bracketed", "edge", "flat", "few"]
+    status: Status
     n_lrs: int
     n_seeds: int
     cost_flops: float
@@ -79,16 +78,17 @@ class OracleResult(Frozen):
 class ParadigmResult(Frozen):
     """One paradigm at one target. Losses and regrets in nats per token; all intervals 90%.
 
-    regret = loss - best oracle minimum over parametrizations = lr_regret (against its own parametrization's oracle)
-    + parametrization_gap (its own oracle against the best one).
+    regret (above the lowest oracle minimum) = lr_regret (above the minimum of its own parametrization and schedule)
+    + parametrization_gap + schedule_gap. It is read over the seeds of the sweeps, `loss` over all validation seeds.
     """
 
     name: str
     parametrization: ParametrizationName
-    lr: float
+    lr: float  # that is trained
     lr_low: float
     lr_high: float
     extrapolation: float
+    lr_proposed: float | None = None  # before it was put on the sweeps' lattice; None where it was not
     loss: float | None
     n_seeds: int
     regret: float | None
@@ -98,6 +98,7 @@ class ParadigmResult(Frozen):
     lr_regret_low: float | None
     lr_regret_high: float | None
     parametrization_gap: float | None
+    schedule_gap: float | None = None  # 0 where the best minimum is under its own schedule; None in older results
     cost_flops: float  # its whole search, charged once to all targets
     cost_fraction: float  # search FLOPs / FLOPs of one run at this target and horizon
     diverged: int
@@ -112,6 +113,16 @@ class ParadigmResult(Frozen):
         return ours == theirs
 
 
+class DifferenceResult(Frozen):
+    """Loss of `second` minus that of `first`, nats, mean over the validation seeds; 90% interval."""
+
+    first: str
+    second: str
+    value: float
+    low: float | None
+    high: float | None
+
+
 class TargetResult(Frozen):
     rung: str
     n_active: int
@@ -122,7 +133,12 @@ class TargetResult(Frozen):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no winner outside the seed noise
-    verdict: str  # one sentence
+    conclusion: str  # who chooses best within each parametrization, which has the lower minimum, who wins; in words
+    # The rest is empty in results of an older version.
+    behind: tuple[str, ...] = ()  # where nobody wins: who is measurably worse than the best
+    cheapest: str | None = None  # where nobody wins: the cheapest search of those that are not measurably worse
+    smallest_difference: float | None = None  # nats that this study would have found in 80%
+    differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
 
 
 class RungResult(Frozen):
@@ -137,27 +153,20 @@ class RungResult(Frozen):
     n_total: int
     batch_tokens: int
     horizons: tuple[int, ...]
+    continued: tuple[int, ...] = ()  # those among them to which runs go on at the LR of a shorter one
     flops_per_token: int
 
 
-class Results(Document):
+class RegretResults(StudyResults):
     schema_: str = SCHEMA
-    preset: str
     lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
-    config_digest: str
-    corpus_digest: str
-    complete: bool  # False: interrupted or partial; `missing` says what
-    missing: tuple[str, ...]
-    trials: TrialCounts
-    seed_noise: float | None  # pooled standard deviation of the loss over seeds at one LR, nats
+    seed_noise: float | None  # standard deviation of the loss over seeds at one LR, nats: of runs near the best LR
     seed_noise_df: int
+    seed_interaction: float | None = None  # of a seed's effect under one parametrization about its effect in all, nats
+    seed_interaction_df: int = 0
     rungs: tuple[RungResult, ...]
     targets: tuple[TargetResult, ...]
     curves: tuple[CurveResult, ...]
     law: LawResult | None
     role_effects: tuple[RoleEffect, ...] = ()  # of a module-wise search and its ablation
-    measurements: tuple[Measurement, ...]
     payers: dict[str, float]  # FLOPs charged by payer
-    config: dict[str, object]
-    corpus: dict[str, object]  # digest, tokens, files, source
-    environment: dict[str, str]  # versions and hardware

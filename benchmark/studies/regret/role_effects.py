@@ -8,17 +8,17 @@ from lrladder.benchmark.studies.regret.scoring.noise import seed_noise
 from lrladder.paradigms.lab import Measurement
 
 RoleLrs = tuple[tuple[str, float], ...]
-Cell = tuple[str, int, str, float]  # rung, horizon, parametrization, LR
+Place = tuple[str, int, str, float]  # rung, horizon, parametrization, LR
 
 
 def role_effects(measurements: Sequence[Measurement]) -> Iterator[RoleEffect]:
     """One for each rung, horizon, role and factor: against the same runs without it, seed by seed."""
-    cells: dict[Cell, dict[RoleLrs, dict[int, Measurement]]] = {}
+    places: dict[Place, dict[RoleLrs, dict[int, Measurement]]] = {}
     for m in measurements:
         if m.verdict in ("finished", "diverged"):
-            cell = cells.setdefault((m.rung, m.horizon, m.parametrization, m.lr), {})
-            cell.setdefault(m.role_lrs, {})[m.seed] = m
-    for cell_key, tried in cells.items():
+            here = places.setdefault((m.rung, m.horizon, m.parametrization, m.lr), {})
+            here.setdefault(m.role_lrs, {})[m.seed] = m
+    for place, tried in places.items():
         noise = seed_noise(m for runs in tried.values() for m in runs.values())
         for role_lrs, runs in tried.items():
             for role, factor in role_lrs:
@@ -27,8 +27,8 @@ def role_effects(measurements: Sequence[Measurement]) -> Iterator[RoleEffect]:
                     change, n = _change(before, runs)
                     half = None if change is None else noise.half_width(2 / n)
                     yield RoleEffect(
-                        rung=cell_key[0],
-                        horizon=cell_key[1],
+                        rung=place[0],
+                        horizon=place[1],
                         role=role,
                         factor=factor,
                         others=others,

@@ -1,47 +1,33 @@
 """The protocol: search on proxies, freeze proposals, train them, sweep the oracle, score."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from statistics import fmean
 
 from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
-from lrladder.benchmark.studies.regret.config import StudyConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import Results
-from lrladder.benchmark.studies.regret.scoring.comparison import grid_origin
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
+from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.fitting import Fitting
-from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
-from lrladder.paradigms.mutransfer.paradigm import MuTransfer
+from lrladder.paradigms.lab import Lab, ParametrizationName, Request
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
+from lrladder.paradigms.mutransfer.variants import MuTransferWithPower, MuTransferWithRoles
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import search_brackets
-from lrladder.paradigms.sweep.grid import grid_lr
+from lrladder.paradigms.sweep.grid import grid_lr, snap
 
 
-class _Recorder:
-    """A lab that keeps what it measured, once per trial, horizon and what the study calls it."""
+class RegretStudy:
+    """One study on a lab."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.measurements: dict[tuple[str, str, str, int], Measurement] = {}
-
-    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        measured = self.lab.measure(requests, payer=payer)
-        for run in measured:
-            self.measurements.update({(m.rung, m.parametrization, m.trial_id, m.horizon): m for m in run})
-        return measured
-
-    def cost_flops(self, payer: str) -> float:
-        return self.lab.cost_flops(payer)
-
-
-class Study:
-    """One study on a lab. `results` can be asked at any time, also after an interrupted `run`."""
-
-    def __init__(self, config: StudyConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self.config = config
-        self.lab = _Recorder(lab)
+        self.lab = lab
         self.fitting = Fitting(config.paradigms.fitting)
         self.mutransfer = make_mutransfer(config)
         self.others = [
@@ -50,7 +36,7 @@ class Study:
         ]
         self.proposals: list[Proposal] = []
         self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
-        self._on_stage = on_stage or (lambda stage: None)
+        self._on_stage = on_stage
 
     def run(self) -> None:
         """All stages in order. Proposals are made before anything is trained at a target."""
@@ -67,36 +53,34 @@ class Study:
             self._on_stage("ablation")
             self._ablate(self.config.paradigms.modules)
 
-    def results(
-        self,
-        *,
-        measurements: Sequence[Measurement] | None = None,
-        corpus: Mapping[str, object] | None = None,
-        environment: Mapping[str, str] | None = None,
-        trained_now: int = 0,
-    ) -> Results:
-        """What is known so far. `measurements`: a store's, which may hold more than this process has seen."""
+    def results(self, found: Found) -> RegretResults:
+        """What is known so far."""
         return assemble(
             self.config,
-            measurements=list(self.lab.measurements.values()) if measurements is None else measurements,
+            found,
             proposals=self.proposals,
             reasons=self.reasons,
             payers={payer: cost for payer in PAYERS if (cost := self.lab.cost_flops(payer))},
             law=self.fitting.law,
-            corpus=corpus,
-            environment=environment,
-            trained_now=trained_now,
         )
 
     def _search(self, paradigm: Paradigm) -> None:
         ladder = self.config.rungs
         try:
             paradigm.search(self.lab, ladder.proxies)
-            frozen = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+            made = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
+            frozen = [self._snapped(proposal) for proposal in made]
         except NoProposal as error:
             self.reasons[paradigm.name] = str(error)
         else:
             self.proposals += frozen
+
+    def _snapped(self, proposal: Proposal) -> Proposal:
+        """On the lattice of its parametrization's sweep, where the config says so; what was proposed is kept."""
+        if not self.config.validation.snap_proposals:
+            return proposal
+        lr = snap(proposal.lr, self._oracle_spec(proposal.parametrization, 0))
+        return proposal.model_copy(update={"lr": lr, "lr_proposed": proposal.lr})
 
     def _validate(self) -> None:
         """Train every proposal with every seed. One run reads all horizons that share its rung and recipe."""
@@ -127,6 +111,7 @@ class Study:
                 parametrization=parametrization,
                 horizon_exponent=found.horizon_exponent if found else None,
                 continued={rung.name: rung.continued for rung in rungs},
+                refine=self.config.validation.oracle_refine,
             )
 
     def _ablate(self, spec: RoleSearchConfig) -> None:
@@ -146,7 +131,7 @@ class Study:
         """Grid index nearest to the proposal; 0, the search's own guess, without one.
 
         The start only saves extensions: the sweep is extended, at most `max_extensions` times, until its best is in,
-        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the verdict.
+        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the conclusion.
         """
         own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, parametrization)]
         if not own:
@@ -161,7 +146,7 @@ class Study:
             factor=validation.oracle_factor,
             points=validation.oracle_points,
             max_extensions=validation.max_extensions,
-            seeds=validation.seeds,
+            seeds=validation.sweep_seeds,
         )
         return spec.model_copy(update={"lr_guess": grid_lr(spec, start)})
 
@@ -170,63 +155,32 @@ def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
     """A horizon to which runs are only continued keeps the LR chosen for the longest one that is chosen for."""
     if horizon not in rung.continued:
         return paradigm.propose(rung, horizon)
-    chosen = max(rung.horizons)
-    proposal = paradigm.propose(rung, chosen)
-    return proposal.model_copy(
-        update={
-            "horizon": horizon,
-            "extrapolation": proposal.extrapolation * horizon / chosen,
-            "flags": (f"continued: its LR was chosen for {chosen:,} tokens", *proposal.flags),
-        }
-    )
+    return paradigm.propose(rung, max(rung.horizons)).continued_to(horizon)
 
 
-def make_mutransfer(config: StudyConfig) -> MuTransfer:
+def make_mutransfer(config: RegretConfig) -> MuTransfer:
     """The paradigm as the config sets it up, before its search."""
+    return MuTransfer(_transfer_settings(config))
+
+
+def make_modules(config: RegretConfig) -> MuTransferWithRoles:
+    """Raises InputError where the config asks for no search of modules."""
+    if config.paradigms.modules is None:
+        raise InputError(
+            f"{config.name}: no LR multipliers, as the config has no paradigms.modules; ask for another paradigm"
+        )
+    return MuTransferWithRoles(_transfer_settings(config), config.paradigms.modules)
+
+
+def make_power(config: RegretConfig) -> MuTransferWithPower:
+    return MuTransferWithPower(_transfer_settings(config))
+
+
+def _transfer_settings(config: RegretConfig) -> TransferSettings:
     spec = config.paradigms.mutransfer
-    return MuTransfer(
-        spec,
-        config.paradigms.mutransfer_proxy,
+    return TransferSettings(
+        search=spec,
+        proxy=config.paradigms.mutransfer_proxy,
         horizon_rule=spec.rules.horizon,
         drift_octaves=spec.drift_octaves,
     )
-
-
-def make_modules(config: StudyConfig) -> MuTransfer:
-    """muTransfer that also searches multipliers of roles on its proxy; the search for the LR is muTransfer's own."""
-    spec = config.paradigms.mutransfer
-    return MuTransfer(
-        spec,
-        config.paradigms.mutransfer_proxy,
-        horizon_rule=spec.rules.horizon,
-        drift_octaves=spec.drift_octaves,
-        role_search=config.paradigms.modules,
-        name="mutransfer+modules",
-    )
-
-
-def make_power(config: StudyConfig) -> MuTransfer:
-    """muTransfer whose LR the Power schedule carries over tokens and batch; its proxy's sweep is muTransfer's own."""
-    spec = config.paradigms.mutransfer
-    return MuTransfer(
-        spec,
-        config.paradigms.mutransfer_proxy,
-        horizon_rule="power",
-        search_exponent=0.0 if spec.rules.horizon == "fitted" else None,
-        drift_octaves=spec.drift_octaves,
-        name="mutransfer+power",
-        proposes="mup+power",
-    )
-
-
-def run_study(
-    config: StudyConfig,
-    lab: Lab,
-    *,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Results:
-    """The whole protocol and its results."""
-    study = Study(config, lab)
-    study.run()
-    return study.results(corpus=corpus, environment=environment)

@@ -5,16 +5,16 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, PowerConfig, SearchConfig, Strict
-from lrladder.benchmark.config.text import config_digest
+from lrladder.benchmark.config.parts import PowerConfig, SearchConfig, Strict
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 
 ScheduleName = Literal["wsd", "power", "cosine"]
-SCHEDULES: tuple[ScheduleName, ...] = ("wsd", "power", "cosine")
+SCHEDULE_NAMES: tuple[ScheduleName, ...] = ("wsd", "power", "cosine")
 # muTransfer over sizes alone: tokens and batch are what the schedules are compared on
 BY_SIZE = MUTRANSFER.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
 
@@ -34,12 +34,10 @@ class FamilyConfig(Strict):
     sizes: tuple[SizeConfig, ...] = Field(min_length=1)
 
 
-class PowerStudyConfig(Strict):
-    """It is a `Setup`: each model at each batch is a rung, each schedule a parametrization."""
+class SchedulesConfig(StudyConfig):
+    """Each model at each batch is a rung, each schedule a parametrization."""
 
-    kind: Literal["power"]
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    corpus: CorpusConfig = CorpusConfig()
+    kind: Literal["power"] = "power"
     head_size: PositiveInt = 16
     seq_len: PositiveInt = 128
     families: tuple[FamilyConfig, ...] = Field(min_length=1)
@@ -48,10 +46,7 @@ class PowerStudyConfig(Strict):
     batches: dict[ScheduleName, tuple[PositiveInt, ...]]
     rules: Rules = BY_SIZE
     power: PowerConfig = PowerConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig
     search: SearchConfig
-    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -62,7 +57,7 @@ class PowerStudyConfig(Strict):
             raise ValueError("rules: none may go by tokens here; the schedules are compared on that")
         if self.schedule.kind != "wsd":
             raise ValueError("schedule: gives warm-up and decay of all; leave its kind wsd")
-        for name in SCHEDULES:
+        for name in SCHEDULE_NAMES:
             if self.base_batch not in self.batches.get(name, ()):
                 raise ValueError(f"batches.{name}: base_batch {self.base_batch} is missing")
         if len(set(self.horizons)) < len(self.horizons):
@@ -77,6 +72,7 @@ class PowerStudyConfig(Strict):
                 raise ValueError(f"{rung.name}: horizon {horizon}, batch and seq_len must divide one another")
             if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                 raise ValueError(f"{rung.name}: horizon {horizon} decays before schedule.warmup_tokens are over")
+            self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
 
     @property
     def base(self) -> Base:
@@ -97,7 +93,7 @@ class PowerStudyConfig(Strict):
             self._rung(family, size, batch) for family in self.families for size in family.sizes for batch in batches
         )
 
-    def cells(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
+    def swept_rungs(self, family: FamilyConfig, schedule: ScheduleName) -> Iterator[Rung]:
         """The rungs at which a schedule's LR is swept."""
         for size in family.sizes:
             for batch in sorted(self.batches[schedule]):
@@ -114,11 +110,6 @@ class PowerStudyConfig(Strict):
         if parametrization == "power":
             changes |= self.power.model_dump()
         return self.schedule.model_copy(update=changes)
-
-    @property
-    def digest(self) -> str:
-        """Hash of the resolved config; the name of the study does not enter."""
-        return config_digest(self)
 
     def _rung(self, family: FamilyConfig, size: SizeConfig, batch: int) -> Rung:
         name = f"{family.name}-{size.width}x{size.depth}-b{batch}"

@@ -1,13 +1,13 @@
-"""results.json of a Power study, schema lrladder.power/1. Documented in docs/schedules.md."""
+"""results.json of a Power study, schema lrladder.power/2. Documented in docs/schedules.md."""
 
 from typing import Literal
 
-from lrladder.benchmark.documents import Document, Frozen
-from lrladder.benchmark.studies.counts import TrialCounts
+from lrladder.benchmark.documents import Frozen
+from lrladder.benchmark.studies.results import StudyResults
 from lrladder.benchmark.studies.schedules.config import ScheduleName
-from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.sweep.status import Status
 
-SCHEMA = "lrladder.power/1"
+SCHEMA = "lrladder.power/2"
 
 
 class CellResult(Frozen):
@@ -23,7 +23,7 @@ class CellResult(Frozen):
     batch_tokens: int
     tokens: int
     schedule: ScheduleName
-    status: Literal["interior", "bracketed", "edge", "flat", "few"]
+    status: Status
     n: int
     n_diverged: int
     lr_best: float | None = None
@@ -96,22 +96,12 @@ class LawFit(Frozen):
     flags: tuple[str, ...]
 
 
-class PowerResults(Document):
+class SchedulesResults(StudyResults):
     schema_: str = SCHEMA
-    preset: str
-    config_digest: str
-    corpus_digest: str
-    complete: bool
-    missing: tuple[str, ...]
-    trials: TrialCounts
     noise: float | None  # sd of one loss about its curve, pooled, nats
     noise_df: int
     cells: tuple[CellResult, ...]
     settings: tuple[Setting, ...]
     against_wsd: tuple[Against, ...]
     fits: tuple[LawFit, ...]
-    measurements: tuple[Measurement, ...]
     flops: float
-    config: dict[str, object]
-    corpus: dict[str, object]
-    environment: dict[str, str]

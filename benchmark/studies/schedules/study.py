@@ -1,31 +1,30 @@
 """The study: sweep the LR under each schedule, choose one setting at the smallest cell, and see what it costs."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Literal, NamedTuple
 
-from scipy import stats
-
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.schedules.config import SCHEDULES, FamilyConfig, PowerStudyConfig, ScheduleName
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES, FamilyConfig, ScheduleName, SchedulesConfig
 from lrladder.benchmark.studies.schedules.regret import AtLr, Weights, at_lr
 from lrladder.benchmark.studies.schedules.results import (
     Against,
     CellResult,
     Coefficient,
     LawFit,
-    PowerResults,
+    SchedulesResults,
     Scope,
     Setting,
 )
 from lrladder.paradigms.lab import Lab, Measurement
-from lrladder.paradigms.laws.power import SEQ_LEN, PowerFit, PowerPoint, fit_by_paper, fit_by_regression
-from lrladder.paradigms.sweep.bracket import Readings, collect, search_brackets
+from lrladder.paradigms.laws.power import PowerFit, PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.published import POWER_SEQ_LEN
+from lrladder.paradigms.sweep.bracket import CellLosses, collect, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 
-LEVEL = 0.9
 Place = tuple[ScheduleName, str, int]  # schedule, rung, horizon
 
 
@@ -37,77 +36,51 @@ class Mean(NamedTuple):
     high: float | None
 
 
-class Noise(NamedTuple):
-    """Sd of one loss about its curve, nats; None without a degree of freedom."""
+class SchedulesStudy:
+    """One study on a lab."""
 
-    sd: float | None
-    df: int
+    def __init__(self, config: SchedulesConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
+        self.config, self.lab, self._on_stage = config, lab, on_stage
 
-    def half_width(self, variance: float) -> float | None:
-        """Of the 90% interval of a sum of losses with this variance in units of one."""
-        if self.sd is None:
-            return None
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * self.sd * math.sqrt(variance)
+    def run(self) -> None:
+        """Family by family and schedule by schedule, so that an interrupted study has whole parts."""
+        for family in self.config.families:
+            for schedule in SCHEDULE_NAMES:
+                self._on_stage(f"{family.name}: {schedule}")
+                cells = {rung.name: rung.horizons for rung in self.config.swept_rungs(family, schedule)}
+                search_brackets(self.lab, cells, self.config.search, payer=schedule, parametrization=schedule)
 
-
-def run_power(config: PowerStudyConfig, lab: Lab, *, on_stage: Callable[[str], None] | None = None) -> None:
-    """Family by family and schedule by schedule, so that an interrupted study has whole parts."""
-    for family in config.families:
-        for schedule in SCHEDULES:
-            if on_stage:
-                on_stage(f"{family.name}: {schedule}")
-            cells = {rung.name: rung.horizons for rung in config.cells(family, schedule)}
-            search_brackets(lab, cells, config.search, payer=schedule, parametrization=schedule)
+    def results(self, found: Found) -> SchedulesResults:
+        """What is known so far."""
+        return assemble(self.config, found, flops=sum(self.lab.cost_flops(schedule) for schedule in SCHEDULE_NAMES))
 
 
-def assemble_power(
-    config: PowerStudyConfig,
-    *,
-    measurements: Sequence[Measurement],
-    flops: float = 0.0,
-    corpus: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    trained_now: int = 0,
-) -> PowerResults:
+def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> SchedulesResults:
     """Results from whatever has been measured."""
-    readings = _readings(measurements)
-    noise = _pooled(found.fit() for found in readings.values() if found.lrs)
-    families = [_Family(config, family, readings, noise) for family in config.families]
-    cells = [family.cell(name, *place) for family in families for name in SCHEDULES for place in family.places(name)]
+    measured = _measured(found.measurements)
+    noise = pooled_noise(one.fit() for one in measured.values() if one.lrs)
+    families = [_Family(config, family, measured, noise) for family in config.families]
+    cells = [
+        family.cell(name, *place) for family in families for name in SCHEDULE_NAMES for place in family.places(name)
+    ]
     missing = tuple(f"{cell.rung} at {cell.tokens:,} tokens, {cell.schedule}" for cell in cells if not cell.n)
-    return PowerResults(
-        preset=config.name,
-        config_digest=config.digest,
-        corpus_digest=str((corpus or {}).get("digest", "")),
-        complete=not missing,
-        missing=missing,
-        trials=count_trials(measurements, trained_now=trained_now),
+    return SchedulesResults(
+        **found.common(config, missing),
         noise=noise.sd,
-        noise_df=noise.df,
+        noise_df=noise.dof,
         cells=tuple(cells),
-        settings=tuple(row for family in families for schedule in SCHEDULES for row in family.settings(schedule)),
+        settings=tuple(row for family in families for schedule in SCHEDULE_NAMES for row in family.settings(schedule)),
         against_wsd=tuple(row for family in families for row in family.against_wsd()),
         fits=tuple(_fits([family.name for family in config.families], cells)),
-        measurements=tuple(measurements),
         flops=flops,
-        config=config.model_dump(mode="json"),
-        corpus=dict(corpus or {}),
-        environment=dict(environment or {}),
     )
 
 
-def _pooled(curves: Iterable[Curve]) -> Noise:
-    """From the residuals of all curves."""
-    known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
-    df = sum(dof for _, dof in known)
-    return Noise(math.sqrt(sum(sd**2 * dof for sd, dof in known) / df) if df else None, df)
-
-
-def _readings(measurements: Sequence[Measurement]) -> dict[Place, Readings]:
-    found: dict[Place, Readings] = {}
-    for schedule in SCHEDULES:
-        for (rung, horizon), readings in collect(m for m in measurements if m.parametrization == schedule).items():
-            found[schedule, rung, horizon] = readings
+def _measured(measurements: Sequence[Measurement]) -> dict[Place, CellLosses]:
+    found: dict[Place, CellLosses] = {}
+    for schedule in SCHEDULE_NAMES:
+        for (rung, horizon), measured in collect(m for m in measurements if m.parametrization == schedule).items():
+            found[schedule, rung, horizon] = measured
     return found
 
 
@@ -115,15 +88,15 @@ class _Family:
     """One family's sweeps, and what its schedules' one setting costs at each."""
 
     def __init__(
-        self, config: PowerStudyConfig, family: FamilyConfig, readings: Mapping[Place, Readings], noise: Noise
+        self, config: SchedulesConfig, family: FamilyConfig, measured: Mapping[Place, CellLosses], noise: Noise
     ) -> None:
-        self.config, self.family, self.readings, self.noise = config, family, readings, noise
-        self.curves = {place: found.fit(noise=noise.sd) for place, found in readings.items() if found.lrs}
-        base = next(rung for rung in config.cells(family, "wsd") if rung.batch_tokens == config.base_batch)
+        self.config, self.family, self.measured, self.noise = config, family, measured, noise
+        self.curves = {place: found.fit(noise=noise.sd) for place, found in measured.items() if found.lrs}
+        base = next(rung for rung in config.swept_rungs(family, "wsd") if rung.batch_tokens == config.base_batch)
         self.smallest = (base.name, min(config.horizons))
 
     def places(self, schedule: ScheduleName) -> Iterator[tuple[Rung, int]]:
-        return ((rung, horizon) for rung in self.config.cells(self.family, schedule) for horizon in rung.horizons)
+        return ((rung, horizon) for rung in self.config.swept_rungs(self.family, schedule) for horizon in rung.horizons)
 
     def one_lr(self, schedule: ScheduleName) -> float | None:
         """The best LR at the smallest cell."""
@@ -131,14 +104,14 @@ class _Family:
         return curve.lr_best if curve else None
 
     def at(self, place: Place, lr: float | None) -> AtLr | None:
-        readings = self.readings.get(place)
-        if lr is None or readings is None:
+        measured = self.measured.get(place)
+        if lr is None or measured is None:
             return None
-        return at_lr(readings, lr, factor=self.config.search.factor, noise=self.noise.sd)
+        return at_lr(measured, lr, factor=self.config.search.factor, noise=self.noise.sd)
 
     def cell(self, schedule: ScheduleName, rung: Rung, horizon: int) -> CellResult:
         place = (schedule, rung.name, horizon)
-        curve, readings = self.curves.get(place, Curve("few", 0)), self.readings.get(place, Readings())
+        curve, measured = self.curves.get(place, Curve("few", 0)), self.measured.get(place, CellLosses())
         found = self.at(place, self.one_lr(schedule))
         regret = self._mean([(found.regret, found.regret_weights)] if found else [])
         return CellResult(
@@ -150,7 +123,7 @@ class _Family:
             schedule=schedule,
             status=curve.status,
             n=curve.n,
-            n_diverged=sum(loss is None for loss in readings.losses),
+            n_diverged=sum(loss is None for loss in measured.losses),
             lr_best=curve.lr_best,
             lr_low=curve.lr_low,
             lr_high=curve.lr_high,
@@ -196,19 +169,18 @@ class _Family:
 
     def _amplitude(self, lr: float) -> float:
         """a of eta / beta = a T^b."""
-        batch, tokens = self.config.base_batch / SEQ_LEN, min(self.config.horizons)
+        batch, tokens = self.config.base_batch / POWER_SEQ_LEN, min(self.config.horizons)
         return float(lr / batch * tokens**-self.config.power.exponent)
 
     def _tokens(self, schedule: ScheduleName) -> float:
         """A trunk and its decays, or a run for each horizon; over the latter."""
         settings, horizons = self.config.schedule_of(schedule), self.config.horizons
-        starts = [settings.decay_start(horizon, self.config.base_batch) for horizon in horizons]
-        decays = sum(horizon - start for horizon, start in zip(horizons, starts, strict=True))
-        return (max(starts) + decays if settings.has_trunk else sum(horizons)) / sum(horizons)
+        shared = settings.run_tokens(horizons, self.config.base_batch) if settings.has_trunk else sum(horizons)
+        return shared / sum(horizons)
 
     def against_wsd(self) -> Iterator[Against]:
         """At the base batch, where all schedules are swept."""
-        for schedule in SCHEDULES[1:]:
+        for schedule in SCHEDULE_NAMES[1:]:
             for tuned in (True, False):
                 terms = list(self._differences(schedule, tuned=tuned))
                 mean = self._mean(terms)

@@ -39,8 +39,8 @@ def _nothing(built: Built, shape: ModelShape) -> None:
     pass
 
 
-def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> dict[str, str]:
-    """Verdict by role after one step, with the rule table tampered with before the init."""
+def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER, *, step: int = 1) -> dict[str, str]:
+    """Verdict by role after one step, or before it, with the rule table tampered with before the init."""
 
     def make(shape: ModelShape, seed: int) -> Built:
         built = build(rules, shape, BASE, backend="grouped", embedding_std=SMOKE.optimizer.embedding_std, seed=seed)
@@ -49,7 +49,7 @@ def _checks(axis: str, tamper: Tamper = _nothing, rules: Rules = MUTRANSFER) -> 
         return built
 
     rows = list(measure(make, BASE, axis, probe_settings(SMOKE), steps=1, seeds=2))  # type: ignore[arg-type]
-    return {found.role: found.verdict for found in judge(rows) if found.step == 1}
+    return {found.role: found.outcome for found in judge(rows) if found.step == step}
 
 
 def _retable(role: Role, change: Callable[..., object]) -> Tamper:
@@ -97,9 +97,57 @@ def test_planted_bug_fails_at_its_role(axis: str, tamper: Tamper, role: str) -> 
     assert _checks(axis, tamper)[role] == "fail"
 
 
+def _unscaled(role: Role) -> Tamper:
+    return _retable(role, lambda rule, _: rule._replace(lr=1.0))
+
+
+@pytest.mark.parametrize("axis", ["width", "expert_width"])
+def test_up_and_down_of_the_experts_are_told_apart(axis: str) -> None:
+    """Each is at fault alone: what the other learns passes. Expert up's rule does not speak of the expert width."""
+    at_fault = {"down": _checks(axis, _unscaled(Role.EXPERT_DOWN))}
+    at_fault |= {"up": _checks(axis, _unscaled(Role.EXPERT_UP))} if axis == "width" else {}
+    for place, found in at_fault.items():
+        verdicts = {name: found[f"expert_{name}.update"] for name in ("up", "down")}
+        assert verdicts == {"up": "pass", "down": "pass", place: "fail"}
+
+
+def test_faults_of_up_and_down_that_hide_each_other_are_found() -> None:
+    """Up learns too fast and down too slowly, so that together they may seem level."""
+
+    def tamper(built: Built, shape: ModelShape) -> None:
+        m = shape.width / BASE.width
+        _retable(Role.EXPERT_UP, lambda rule, _: rule._replace(lr=rule.lr * m**0.5))(built, shape)
+        _retable(Role.EXPERT_DOWN, lambda rule, _: rule._replace(lr=rule.lr * m**-0.5))(built, shape)
+
+    found = _checks("width", tamper)
+    assert found["expert_up.update"] == found["expert_down.update"] == "fail"
+
+
+def test_a_shared_expert_has_its_own_coordinates() -> None:
+    base = BASE.model_copy(update={"shared_width": BASE.width})
+
+    def make(shape: ModelShape, seed: int) -> Built:
+        return build(MUTRANSFER, shape, base, backend="grouped", embedding_std=1.0, seed=seed)
+
+    rows = list(measure(make, base, "width", probe_settings(SMOKE), steps=1, seeds=2))
+    verdicts = {found.role: found.outcome for found in judge(rows) if found.role.startswith("shared")}
+    assert verdicts == {
+        "shared_up": "pass", "shared_up.update": "pass", "shared_down.update": "pass",
+        "shared_up.decay": "pass", "shared_down.decay": "pass",
+    }  # fmt: skip
+
+
+def test_a_routers_first_logits_must_fall_as_its_init_says() -> None:
+    """1 / m_N of the base's std on inputs of one size; with fan_in^-1/2 the first logits are level."""
+    level = _retable(Role.ROUTER, lambda rule, shape: rule._replace(init_std=shape.width**-0.5))
+    for tamper, verdict in ((_nothing, "pass"), (level, "fail")):
+        assert _checks("width", tamper, step=0)["router_logits"] == verdict
+    assert _checks("width", rules=Rules(), step=0)["router_logits"] == "fail"
+
+
 def test_coupled_decay_is_also_what_its_switch_gives() -> None:
     found = _checks("width", rules=MUTRANSFER.model_copy(update={"weight_decay": "standard"}))
-    assert {role for role, verdict in found.items() if verdict == "fail"} == {
+    assert {role for role, outcome in found.items() if outcome == "fail"} == {
         "attention.decay", "expert_up.decay", "expert_down.decay",
     }  # fmt: skip
 
@@ -118,8 +166,8 @@ def test_judge_finds_a_planted_law() -> None:
         for seed in (0, 1)
     ]
     level, growing = judge(rows)
-    assert (level.slope, level.verdict, level.n) == (0, "pass", 8)
-    assert (growing.slope, growing.verdict) == (pytest.approx(0.2), "fail")
+    assert (level.slope, level.outcome, level.n) == (0, "pass", 8)
+    assert (growing.slope, growing.outcome) == (pytest.approx(0.2), "fail")
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +190,15 @@ def of_width(result: Result) -> Result:
 
 def test_json_holds_the_contract(result: Result) -> None:
     data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert (data["verdict"], data["standard"]["verdict"]) == (result.ours.verdict, "fail")
+    assert (data["outcome"], data["standard"]["outcome"]) == (result.ours.outcome, "fail")
     keys = [(row["axis"], row["role"], row["step"]) for row in data["checks"]]
     assert len(set(keys)) == len(keys)
     assert {axis for axis, *_ in keys} == set(axes_of(BASE))
     for row in data["checks"]:
         assert set(Check._fields) == set(row)
-        assert row["verdict"] in ("pass", "fail")
+        assert row["outcome"] in ("pass", "fail")
         assert row["low"] <= row["slope"] <= row["high"]
-        if row["verdict"] == "pass" and not row["note"]:
+        if row["outcome"] == "pass" and not row["note"]:
             assert abs(row["slope"]) <= 0.1
     transients = {(row["axis"], row["role"], row["step"]) for row in data["checks"] if "transient" in row["note"]}
     assert ("width", "logits", 0) in transients and {step for *_, step in transients} == {0}
@@ -171,12 +219,13 @@ def test_page_is_whole_escaped_and_the_same_each_time(of_width: Result) -> None:
         assert outside not in page
 
 
-def test_reading_says_what_the_slopes_are(of_width: Result) -> None:
-    ours = {line.role: line.reading for line in lines(of_width, "width")}
+def test_the_sentence_says_what_the_slopes_are(of_width: Result) -> None:
+    ours = {line.role: line.sentence for line in lines(of_width, "width")}
     assert "Level" in ours["attention.update"] and "transient" in ours["logits"]
     failed = of_width._replace(ours=of_width.standard)
-    theirs = {line.role: line.reading for line in lines(failed, "width")}
+    theirs = {line.role: line.sentence for line in lines(failed, "width")}
     assert "Grows like width" in theirs["attention.update"]
+    assert "where the rule's init gives" in theirs["router_logits"]
 
 
 def test_command_prints_json_alone_and_writes_the_page(

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lrladder.benchmark.checks.gpu_check import Step, first_rungs, gpu_check, run_steps, steps
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.planner import plan
+from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import load_config
 
 
@@ -53,7 +53,7 @@ def test_time_that_is_up_stops_a_step_and_leaves_the_rest_to_do(tmp_path: Path) 
 def test_the_first_rungs_are_the_presets_and_a_study_of_minutes(tmp_path: Path) -> None:
     config, preset = first_rungs(), load_config("gpu")
     assert [rung.shape for rung in config.rungs] == [rung.shape for rung in preset.rungs[:3]]
-    assert plan(config, flops_per_second=1e14).planned.seconds < 10 * 60
+    assert plan_of(config, flops_per_second=1e14).planned.seconds < 10 * 60
     assert [step.name for step in steps(tmp_path)] == ["machine", "kernels", "smoke", "speed", "rungs"]
 
 
@@ -61,4 +61,4 @@ def test_the_preset_is_as_large_as_it_says_and_fits_an_h100() -> None:
     preset = load_config("gpu")
     largest = preset.rungs[-1]
     assert len(preset.rungs) >= 5 and largest.n_active >= 100e6 and largest.n_total >= 500e6
-    assert plan(preset, flops_per_second=3e14).peak_memory_bytes < 70 * 2**30  # of 80
+    assert plan_of(preset, flops_per_second=3e14).peak_memory_bytes < 70 * 2**30  # of 80

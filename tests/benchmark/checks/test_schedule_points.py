@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from lrladder.benchmark.checks.schedule_points import PowerLaw, borders, draw, sparkline
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.schedules import POWER_A, POWER_B, POWER_LR_MAX, POWER_SEQ_LEN, Kind
+from lrladder.benchmark.schedules import Kind
+from lrladder.paradigms.published import POWER_A, POWER_D, POWER_LR_MAX, POWER_SEQ_LEN
 
-LAW = PowerLaw(POWER_A, POWER_B, POWER_LR_MAX)
+LAW = PowerLaw(POWER_A, POWER_D, POWER_LR_MAX)
 BATCH = 1024 * POWER_SEQ_LEN
 
 
@@ -26,9 +27,9 @@ def test_the_published_run_of_1t_tokens() -> None:
     assert LAW.binds_until(BATCH) == pytest.approx(26e9, rel=0.02)
     assert all(lr == pytest.approx(0.02) for tokens, lr in found.points if 1e9 <= tokens < 25e9)
     near = min(by_tokens, key=lambda tokens: abs(tokens - 1e11))
-    assert by_tokens[near] == pytest.approx(0.010055 * (near / 1e11) ** POWER_B, rel=1e-3)
+    assert by_tokens[near] == pytest.approx(0.010055 * (near / 1e11) ** POWER_D, rel=1e-3)
     start = borders(found.schedule, found.tokens, BATCH)["decay begins"]
-    assert by_tokens[start] == pytest.approx(4096 * 9e11**POWER_B, rel=1e-4)
+    assert by_tokens[start] == pytest.approx(4096 * 9e11**POWER_D, rel=1e-4)
     assert 0 < found.points[-1].lr < 1e-6
 
 
@@ -61,6 +62,7 @@ def test_a_law_in_tokens_is_the_same_at_any_sequence_length() -> None:
         ({"batch_tokens": 0}, "--batch-tokens 0"),
         ({"batch_tokens": 2000}, "at most --tokens 1,000"),
         ({"warmup_tokens": 900}, "must end before the decay"),
+        ({"decay_fraction": 0.005}, "--tokens: horizon 1000 decays over 0.005 of it, less than one batch of 10"),
         ({"decay": "exponential"}, "never reaches 0"),
         ({"decay_fraction": 1.5}, "--decay-fraction: "),
     ],
@@ -81,6 +83,6 @@ def test_the_command_prints_points_and_draws(
         main()
     assert not stopped.value.code
     found = json.loads(capsys.readouterr().out)
-    assert found["kind"] == "power" and found["exponent"] == POWER_B
+    assert found["kind"] == "power" and found["exponent"] == POWER_D
     assert {"tokens", "lr"} == set(found["points"][0])
     assert svg.read_text().startswith("<svg")

@@ -5,9 +5,9 @@ from pydantic import ValidationError
 
 from lrladder.benchmark.config.text import preset_names
 from lrladder.benchmark.studies.kinds import load_study
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
-BENCHMARKS = [name for name in preset_names() if isinstance(load_study(name), StudyConfig)]
+BENCHMARKS = [name for name in preset_names() if isinstance(load_study(name), RegretConfig)]
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
@@ -33,7 +33,7 @@ def test_digest_changes_with_the_study_but_not_with_its_name() -> None:
 
 def test_config_is_frozen_and_survives_a_round_trip() -> None:
     config = load_config("cpu")
-    assert StudyConfig.model_validate(config.model_dump(mode="json")) == config
+    assert RegretConfig.model_validate(config.model_dump(mode="json")) == config
     with pytest.raises(ValidationError):
         config.name = "other"  # type: ignore[misc]
 

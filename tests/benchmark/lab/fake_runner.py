@@ -6,41 +6,36 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.paradigms.lab import Measurement
 
 FAULTY_SEED, DEADLY_SEED, ENDLESS_SEED, FOLLOWING_SEED = 13, 66, 99, 100
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 Log = Callable[[dict[str, object]], None]
 
 
-def fake_measurements(trial: Trial) -> list[Measurement]:
+def fake_measurements(trial: Trial) -> list[TrialMeasurement]:
     """A parabola in ln lr with its minimum at 0.01; LRs above 1 diverge."""
     verdict = "diverged" if trial.lr > 1 else "finished"
     return [
-        Measurement(
-            trial_id=trial.id,
-            rung="",
-            parametrization="",
-            lr=trial.lr,
-            seed=trial.seed,
-            horizon=horizon,
+        TrialMeasurement.of(
+            trial,
+            horizon,
             verdict=verdict,
             loss=None if trial.lr > 1 else 3 + math.log(trial.lr / 0.01) ** 2 + 1e4 / horizon,
             loss_se=None if trial.lr > 1 else 0.01,
-            flops=trial.flops,
         )
         for horizon in trial.horizons
     ]
 
 
-def start(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
+def start(folder: Path) -> Callable[[Trial, Log], list[TrialMeasurement]]:
     """Runner that leaves a mark per run; seed 13 always raises, seed 66 kills its worker at the first try.
 
     Seed 99 trains until it is told to end, and leaves the file `saved`; seed 100 ends once seed 99 has begun.
     """
 
-    def run(trial: Trial, log: Log) -> list[Measurement]:
+    def run(trial: Trial, log: Log) -> list[TrialMeasurement]:
         log({"step": 0})
         marks = folder / f"ran-{trial.id}"
         first = not marks.exists()
@@ -59,7 +54,7 @@ def start(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
     return run
 
 
-def start_and_tell_ranks(folder: Path) -> Callable[[Trial, Log], list[Measurement]]:
+def start_and_tell_ranks(folder: Path) -> Callable[[Trial, Log], list[TrialMeasurement]]:
     """Leaves the ranks that training would see in the file `ranks`."""
     (folder / "ranks").write_text(" ".join(os.environ.get(name, "unset") for name in RANKS))
     return start(folder)

@@ -5,13 +5,15 @@ from importlib import resources
 
 import pytest
 
+from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import Bowl, SimulatedLab, TrueLaw
-from lrladder.benchmark.studies.planner import plan
+from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import load_config, parse_config
-from lrladder.benchmark.studies.regret.runner import load_results, run_benchmark
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.runner import run_study
+from lrladder.benchmark.studies.stored import load_results
 from lrladder.paradigms.lab import Request
-from lrladder.reports.regret.page import write
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=1000, mup_drift=0.1)
 
@@ -126,12 +128,17 @@ def test_the_12b_ladder_is_what_it_says():
     assert target.n_active == pytest.approx(1.3e9, rel=0.02)
     assert target.horizons == (500_000_882_688,)
     assert 18e6 < min(rung.n_active for rung in CONFIG.rungs.proxies) < 22e6
-    assert plan(CONFIG).notes[0].startswith("the config asks for simulated losses: `run` trains nothing")
+    assert plan_of(CONFIG).notes[0].startswith("the config asks for simulated losses: `run` trains nothing")
 
 
-def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_was_trained(tmp_path, capsys):
-    assert run_benchmark(CONFIG, tmp_path, workers=1, write=write) == 0
-    results = load_results(tmp_path)
+def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_was_trained(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("sys.argv", ["lrladder", "run", "moe12b", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    results = load_results(tmp_path, REGRET)
     assert (results.complete, results.lab, results.trials.trained_now) == (True, "simulated", 0)
     assert str(results.corpus["source"]).startswith("SIMULATED: losses come from a known law")
     law = CONFIG.simulated.law_for(CONFIG.base)
@@ -139,14 +146,14 @@ def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_wa
         fitting = next(paradigm for paradigm in target.paradigms if paradigm.name == "fitting")
         assert abs(math.log(fitting.lr / law.lr(target.n_active, target.tokens, "sp"))) < 0.4
     page = (tmp_path / "report" / "index.html").read_text()
-    assert page.index("SIMULATED: losses come from a known law") < page.index(">Verdict</h2>")
+    assert page.index("SIMULATED: losses come from a known law") < page.index(">Conclusion</h2>")
     assert "SIMULATED" in capsys.readouterr().out
 
 
 def test_a_folder_of_trained_runs_is_not_overwritten_by_simulated_ones(tmp_path):
     (tmp_path / "store.sqlite").touch()
     with pytest.raises(InputError, match="holds a study that was trained"):
-        run_benchmark(CONFIG, tmp_path, workers=1, write=write)
+        run_study(CONFIG, tmp_path, workers=1)
 
 
 @pytest.mark.parametrize(

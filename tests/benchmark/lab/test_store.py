@@ -1,11 +1,14 @@
 """The store keeps results, refuses another study, and can be rebuilt from its logs."""
 
 import multiprocessing
+import sqlite3
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
 from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.trial_log import TrialLog, read_log
 from lrladder.models.rules import STANDARD
@@ -107,9 +110,28 @@ def test_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     holder = context.Process(target=_hold, args=(tmp_path, theirs))
     holder.start()
     assert ours.recv() == "held"
-    with pytest.raises(InputError, match=f"in use by another lrladder run \\(pid {holder.pid}\\)"), lock(tmp_path):
+    with pytest.raises(InputError, match=f"in use by another lrladder process \\(pid {holder.pid}\\)"), lock(tmp_path):
         pass
     ours.send("done")
     holder.join()
     with lock(tmp_path):  # free again
         assert (tmp_path / ".lock").exists()
+
+
+def test_a_store_with_blank_labels_is_read(tmp_path: Path) -> None:
+    """Earlier versions kept measurements with two empty strings in place of a label."""
+    trial = tiny_trial()
+    store = _open(tmp_path)
+    store.put(trial, fake_measurements(trial))
+    blank = "json_set(data, '$.rung', '', '$.parametrization', '')"
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute(f"UPDATE measurements SET data = {blank}")
+    assert _open(tmp_path).get(trial) == fake_measurements(trial)
+
+
+def test_a_label_adds_its_two_names_and_changes_nothing() -> None:
+    measured = fake_measurements(tiny_trial())[0]
+    labelled = measured.labelled(Label("small", "mup"))
+    assert labelled.model_dump() == measured.model_dump() | {"rung": "small", "parametrization": "mup"}
+    with pytest.raises(ValidationError):
+        TrialMeasurement.model_validate(labelled.model_dump())

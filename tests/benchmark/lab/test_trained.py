@@ -58,7 +58,7 @@ def test_second_run_trains_nothing_and_pays_in_full(tmp_path: Path, executor: _I
     assert again.measure([REQUEST], payer="b") == before[:1]
     assert len(executor.trained) == 1 and again.trained_now == 0
     trial_flops = before[0][0].flops
-    assert first.cost_flops("a") == again.cost_flops("b") == trial_flops > 0
+    assert first.cost_flops("a") == again.cost_flops("b") == first.flops(REQUEST) == trial_flops > 0
     assert again.cost_flops("a") == 0
 
 

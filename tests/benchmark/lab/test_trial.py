@@ -4,7 +4,7 @@ import pytest
 
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial, token_rule_of
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.models.rules import STANDARD
 from lrladder.paradigms.lab import Request
 
@@ -13,13 +13,13 @@ BASE = CONFIG.rungs.rung(CONFIG.paradigms.mutransfer_proxy)
 TARGET = CONFIG.rungs.targets[-1]
 
 
-def _with(**rules: object) -> StudyConfig:
+def _with(**rules: object) -> RegretConfig:
     searched = CONFIG.paradigms.mutransfer
     changed = searched.model_copy(update={"rules": searched.rules.model_copy(update=rules)})
     return CONFIG.model_copy(update={"paradigms": CONFIG.paradigms.model_copy(update={"mutransfer": changed})})
 
 
-def _resolve(rung: str, name: str, *horizons: int, config: StudyConfig = CONFIG, **more: float) -> tuple[Trial, ...]:
+def _resolve(rung: str, name: str, *horizons: int, config: RegretConfig = CONFIG, **more: float) -> tuple[Trial, ...]:
     request = Request(rung, name, 0.02, 0, horizons, **more)  # type: ignore[arg-type]
     return resolve(request, config, corpus_digest="c", precision="fp32")
 

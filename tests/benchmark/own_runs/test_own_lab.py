@@ -45,10 +45,11 @@ def test_it_answers_with_the_table(lab: ReplayedLab, found: tuple[RunCell, ...])
 
 def test_replicates_are_averaged_and_paid_each(lab: ReplayedLab, found: tuple[RunCell, ...]) -> None:
     rung, cell = _rungs(found)[0], found[0]
-    (diverged,), (twice,) = lab.measure([_ask(rung, lr) for lr in lab.lrs(rung.name)[:2]], payer="a")
+    requests = [_ask(rung, lr) for lr in lab.lrs(rung.name)[:2]]
+    (diverged,), (twice,) = lab.measure(requests, payer="a")
     assert (diverged.verdict, diverged.loss) == ("diverged", None)
     assert twice.loss == pytest.approx(sum(loss for loss in cell.losses[1:3] if loss) / 2)
-    assert lab.cost_flops("a") == 3 * cell.flops
+    assert lab.cost_flops("a") == sum(map(lab.flops, requests)) == 3 * cell.flops
 
 
 def test_a_run_is_charged_once_to_each_payer(lab: ReplayedLab, found: tuple[RunCell, ...]) -> None:

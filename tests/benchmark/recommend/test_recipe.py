@@ -15,9 +15,9 @@ from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.recommend.formats import text
 from lrladder.benchmark.recommend.study import Wanted, advise
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.results import Results
-from lrladder.benchmark.studies.regret.study import run_study
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.benchmark.training import optimizer
 from lrladder.benchmark.training.recipe import kind_of, proposal_recipe
 from lrladder.models.parameters import tag_of
@@ -44,17 +44,17 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def results() -> Results:
+def results() -> RegretResults:
     config = config_with()
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
-    return run_study(config, SimulatedLab(config.rungs, law))
+    return run_on(config, SimulatedLab(config.rungs, law))
 
 
-def config_with(**rules: object) -> StudyConfig:
+def config_with(**rules: object) -> RegretConfig:
     data = CONFIG.model_dump()
     data["paradigms"]["mutransfer"]["rules"] |= rules
     data["ladder"]["shared_ratio"] = 0.5
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def proposal(parametrization: str, **fields: object) -> Proposal:
@@ -99,10 +99,10 @@ def test_a_recipe_is_what_training_builds(rules: dict[str, object], fields: dict
     assert settings["head"].forward == model.head_multiplier
     assert settings["expert_down"].forward == settings["attention_out"].forward == model.branch_multiplier
     assert (recipe.beta1, recipe.beta2) == optimizer.betas(trial)
-    assert recipe.tau_ema == optimizer.tau_ema(trial, recipe.tokens)
+    assert recipe.tau_ema == optimizer.tau_ema(trial, groups, recipe.tokens)
 
 
-def test_results_carry_recipes_and_old_ones_stay_valid(results: Results) -> None:
+def test_results_carry_recipes_and_old_ones_stay_valid(results: RegretResults) -> None:
     found = [p for target in results.targets for p in target.paradigms]
     assert all(p.recipe is not None and p.recipe.lr == p.lr for p in found)
     data = json.loads(results.to_json())
@@ -111,11 +111,11 @@ def test_results_carry_recipes_and_old_ones_stay_valid(results: Results) -> None
             del p["recipe"], p["role_lrs"], p["horizon_exponent"]
     for curve in data["curves"]:
         del curve["sd_ln_lr"], curve["flags"]
-    assert Results.from_json(json.dumps(data)).targets[0].paradigms[0].recipe is None
+    assert RegretResults.from_json(json.dumps(data)).targets[0].paradigms[0].recipe is None
 
 
 @pytest.mark.parametrize("paradigm", ["fitting", "mutransfer"])
-def test_advice_for_a_rung_is_the_studys_own_proposal(results: Results, paradigm: str) -> None:
+def test_advice_for_a_rung_is_the_studys_own_proposal(results: RegretResults, paradigm: str) -> None:
     for target in results.targets:
         advice = advise(results, Wanted(paradigm, target.rung))  # type: ignore[arg-type]
         (stored,) = [p for p in target.paradigms if p.name == paradigm]
@@ -127,14 +127,14 @@ def test_advice_for_a_rung_is_the_studys_own_proposal(results: Results, paradigm
         assert advice.recipe.settings[0].lr == pytest.approx(stored.recipe.settings[0].lr)
 
 
-def own_code(results: Results, **changes: object) -> SimpleNamespace:
+def own_code(results: RegretResults, **changes: object) -> SimpleNamespace:
     advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, **changes))  # type: ignore[arg-type]
     scope: dict[str, object] = {}
     exec(text(advice, "torch"), scope)
     return SimpleNamespace(**scope, advice=advice)
 
 
-def test_the_torch_code_gives_the_groups_of_our_own_training(results: Results) -> None:
+def test_the_torch_code_gives_the_groups_of_our_own_training(results: RegretResults) -> None:
     code = own_code(results)
     assert code.advice.sizes is not None
     model = Transformer(code.advice.sizes, backend="reference")
@@ -148,7 +148,7 @@ def test_the_torch_code_gives_the_groups_of_our_own_training(results: Results) -
     assert scheduler.get_last_lr() == [0.5 * code.RECIPE[group["name"]]["lr"] for group in groups]
 
 
-def test_the_torch_code_refuses_what_it_cannot_place(results: Results) -> None:
+def test_the_torch_code_refuses_what_it_cannot_place(results: RegretResults) -> None:
     code = own_code(results)
     model = torch.nn.Linear(2, 2)
     with pytest.raises(ValueError, match="bias matches no pattern"):
@@ -159,7 +159,7 @@ def test_the_torch_code_refuses_what_it_cannot_place(results: Results) -> None:
         code.param_groups({"heads": []})
 
 
-def test_the_deepspeed_config_names_no_scheduler_and_holds_the_table(results: Results) -> None:
+def test_the_deepspeed_config_names_no_scheduler_and_holds_the_table(results: RegretResults) -> None:
     advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, batch_tokens=4096))
     config = json.loads(text(advice, "deepspeed"))
     assert "scheduler" not in config
@@ -168,7 +168,7 @@ def test_the_deepspeed_config_names_no_scheduler_and_holds_the_table(results: Re
     assert "model_parameters" in config["lrladder"]["note"]
 
 
-def test_deepspeed_keeps_the_groups_of_the_torch_code(results: Results) -> None:
+def test_deepspeed_keeps_the_groups_of_the_torch_code(results: RegretResults) -> None:
     code = own_code(results)
     config = json.loads(text(code.advice, "deepspeed"))
     config["optimizer"]["params"]["torch_adam"] = True  # the fused default is compiled for a GPU
@@ -183,7 +183,7 @@ def test_deepspeed_keeps_the_groups_of_the_torch_code(results: Results) -> None:
         assert tuple(group["betas"]) == code.BETAS
 
 
-def test_rules_reach_the_users_own_model(results: Results) -> None:
+def test_rules_reach_the_users_own_model(results: RegretResults) -> None:
     """Twice the width, a quarter of the tokens per batch: hidden LR / 2, all LRs by the token rule."""
     base = CONFIG.base
     sizes = {"width": 2 * base.shape.width, "depth": base.shape.depth}
@@ -197,14 +197,14 @@ def test_rules_reach_the_users_own_model(results: Results) -> None:
     assert advice.recipe.tau_ema == pytest.approx(base.batch_tokens / (advice.lr * 0.1 * base.tokens))
 
 
-def test_what_no_paradigm_carries_over_is_said(results: Results) -> None:
+def test_what_no_paradigm_carries_over_is_said(results: RegretResults) -> None:
     advice = advise(results, Wanted(sizes={**OWN, "head_size": 32, "top_k": 1}, tokens=10**9))
     assert any("1 of 4 experts, searched at 2 of 8" in flag for flag in advice.flags)
     assert any("head_size 32" in flag for flag in advice.flags)
     assert any("extrapolates" in flag for flag in advice.flags)
 
 
-def test_a_count_of_parameters_is_enough_for_the_law(results: Results) -> None:
+def test_a_count_of_parameters_is_enough_for_the_law(results: RegretResults) -> None:
     advice = advise(results, Wanted(n_active=10**8, tokens=10**10))
     assert (advice.paradigm, advice.recipe, advice.sizes) == ("fitting", None, None)
     assert results.law is not None
@@ -217,7 +217,7 @@ def test_a_count_of_parameters_is_enough_for_the_law(results: Results) -> None:
 
 
 def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
-    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    results: RegretResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "results.json").write_text(results.to_json())
 
@@ -248,16 +248,19 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         (Wanted(sizes={"width": 65, "depth": 2}, tokens=5), "width 65 is not divisible by head_size 16"),
         (Wanted(sizes={**OWN, "shared_width": 0}, tokens=5), "--shared-width: the study's models have a shared expert"),
         (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),
+        (Wanted(sizes=OWN, tokens=10**6, batch_tokens=10**6), "--tokens: horizon 1000000 decays over 0.2 of it"),
         (Wanted("mutransfer", n_active=5, tokens=5), "--n-active is not enough for mutransfer"),
     ],
 )
-def test_a_request_that_says_too_little_is_refused_in_one_line(results: Results, wanted: Wanted, message: str) -> None:
+def test_a_request_that_says_too_little_is_refused_in_one_line(
+    results: RegretResults, wanted: Wanted, message: str
+) -> None:
     with pytest.raises(InputError, match=re.escape(message)) as error:
         advise(results, wanted)
     assert "\n" not in str(error.value)
 
 
-def test_a_study_without_curves_or_rules_is_refused(results: Results) -> None:
+def test_a_study_without_curves_or_rules_is_refused(results: RegretResults) -> None:
     with pytest.raises(InputError, match="no interior minimum"):
         advise(results.model_copy(update={"curves": ()}), Wanted(rung="t96x3"))
     old = json.loads(json.dumps(results.config))
@@ -268,10 +271,10 @@ def test_a_study_without_curves_or_rules_is_refused(results: Results) -> None:
         advise(results.model_copy(update={"config": {}}), Wanted(rung="t96x3"))
 
 
-def test_text_is_the_same_every_time(results: Results, tmp_path: Path) -> None:
+def test_text_is_the_same_every_time(results: RegretResults, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(results.to_json())
-    again = Results.from_json(path.read_text())
+    again = RegretResults.from_json(path.read_text())
     for form in ("torch", "deepspeed", "json"):
         advice = advise(results, Wanted(sizes=OWN, tokens=10**6))
         assert text(advice, form) == text(advise(again, Wanted(sizes=OWN, tokens=10**6)), form)  # type: ignore[arg-type]

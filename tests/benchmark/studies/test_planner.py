@@ -2,22 +2,25 @@
 
 import io
 import json
+from functools import partial
 
 import pytest
 from rich.console import Console
 
 from lrladder.benchmark.commands.plan_table import render
-from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.resolve import planned_flops, resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
-from lrladder.benchmark.studies.planner import plan
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, run_study
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.paradigms.lab import Request
 
 CONFIG = load_config("cpu")
 
 
-def huge() -> StudyConfig:
+def huge() -> RegretConfig:
     data = CONFIG.model_dump()
     data["corpus"]["vocab_size"] = 128_000
     data["ladder"] |= {"head_size": 128, "num_experts": 64, "top_k": 6, "seq_len": 4096, "batch_tokens": 4_194_304}
@@ -28,16 +31,63 @@ def huge() -> StudyConfig:
         for name, part, width, depth in rungs
     ]
     data["paradigms"]["mutransfer_proxy"] = "p"
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def test_the_plan_brackets_what_a_study_runs() -> None:
-    made = plan(CONFIG)
+    made = plan_of(CONFIG)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
-    results = run_study(CONFIG, SimulatedLab(CONFIG.rungs, law))
+    results = run_on(CONFIG, SimulatedLab(CONFIG.rungs, law, flops=partial(planned_flops, setup=CONFIG)))
     spent = sum(results.payers.values())
-    assert made.planned.flops * 0.99 <= spent <= made.maximum.flops
+    assert made.planned.flops <= spent * (1 + 1e-9)
+    assert spent <= made.maximum.flops
     assert made.planned.runs <= results.trials.finished <= made.maximum.runs
+
+
+def scheduled(**schedule: object) -> RegretConfig:
+    data = CONFIG.model_dump()
+    data["schedule"] |= schedule
+    return RegretConfig.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        scheduled(),
+        scheduled(decay_fraction=0.5),
+        *(scheduled(kind=kind) for kind in ("linear", "cosine", "power", "constant")),
+        load_study("power"),
+        load_study("axes"),
+    ],
+    ids=["wsd 0.2", "wsd 0.5", "linear", "cosine", "power", "constant", "a study of schedules", "a study of rules"],
+)
+def test_a_simulated_lab_charges_what_the_plan_counts(study: StudyConfig) -> None:
+    rungs = {rung.name: rung for rung in study.rungs}
+    lab = SimulatedLab(list(rungs.values()), TrueLaw(k=50.0, u=0.4, v=0.3), flops=partial(planned_flops, setup=study))
+    trials = plan_of(study).trials
+    for i, trial in enumerate(trials):
+        lr = 1e-3 * 1.001**i  # all distinct, so that each is charged
+        asked = [Request(trial.rung, trial.parametrization, lr, seed, trial.horizons) for seed in trial.seeds]
+        measured = lab.measure(asked, payer="me")
+        assert [lab.flops(request) for request in asked] == [trial.flops] * trial.runs
+        assert {m.flops for run in measured for m in run} == {trial.flops}
+    assert lab.cost_flops("me") == pytest.approx(plan_of(study).maximum.flops, rel=1e-12)
+    assert {trial.rung for trial in trials} <= set(rungs)
+
+
+def test_the_plan_counts_the_last_step_of_a_sweep_and_its_own_seeds() -> None:
+    changes = {"seeds": (0, 1, 2), "oracle_seeds": (0, 1), "oracle_refine": True}
+    config = CONFIG.model_copy(update={"validation": CONFIG.validation.model_copy(update=changes)})
+    made, plain = plan_of(config), plan_of(CONFIG)
+    sweeps = 2 * len(config.rungs.targets)
+    proposals = sum(t.runs for t in plain.trials if t.purpose == "validation") // 2
+    assert made.planned.runs - plain.planned.runs == 2 * 2 * sweeps + proposals
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
+    results = run_on(config, SimulatedLab(config.rungs, law))
+    assert results.complete
+    assert made.planned.flops * 0.99 <= sum(results.payers.values()) <= made.maximum.flops
+    assert {o.n_seeds for target in results.targets for o in target.oracle.values()} == {2}
+    assert {p.n_seeds for target in results.targets for p in target.paradigms} == {3}
 
 
 def test_the_search_grid_is_the_one_that_runs() -> None:
@@ -48,8 +98,8 @@ def test_the_search_grid_is_the_one_that_runs() -> None:
             asked.extend(requests)
             return super().measure(requests, payer=payer)
 
-    run_study(CONFIG, Log(CONFIG.rungs, TrueLaw(k=50.0, u=0.4, v=0.3)))
-    planned = {(t.rung, t.parametrization, t.lr, t.horizons) for t in plan(CONFIG).trials if t.lr is not None}
+    run_on(CONFIG, Log(CONFIG.rungs, TrueLaw(k=50.0, u=0.4, v=0.3)))
+    planned = {(t.rung, t.parametrization, t.lr, t.horizons) for t in plan_of(CONFIG).trials if t.lr is not None}
     assert planned <= {(r.rung, r.parametrization, r.lr, r.horizons) for r in asked}
 
 
@@ -66,14 +116,14 @@ def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object])
     modules = changes.get("modules")
     data["paradigms"]["mutransfer"] |= {key: value for key, value in changes.items() if key != "modules"}
     data["paradigms"]["modules"] = modules
-    config = StudyConfig.model_validate(data)
+    config = RegretConfig.model_validate(data)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
     lab = Charged(config.rungs, law, noise_sd=0.0)
     lab.config = config
     paradigm = make_modules(config) if modules else make_mutransfer(config)
     paradigm.search(lab, config.rungs)
     # the search for the LR is priced once, as the runs of both are the same
-    made = [t for t in plan(config).trials if t.payer in ("mutransfer", paradigm.name)]
+    made = [t for t in plan_of(config).trials if t.payer in ("mutransfer", paradigm.name)]
     certain = sum(t.runs * t.flops for t in made if not t.extension)
     assert certain <= lab.cost_flops(paradigm.name) * 1.001
     assert lab.cost_flops(paradigm.name) <= sum(t.runs * t.flops for t in made) * 1.001
@@ -84,14 +134,14 @@ def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object])
 class Charged(SimulatedLab):
     """Charges what the trained lab would."""
 
-    config: StudyConfig
+    config: RegretConfig
 
     def flops(self, request: Request) -> float:
         return sum(t.flops for t in resolve(request, self.config, corpus_digest="", precision="fp32"))
 
 
 def test_a_huge_ladder_is_planned() -> None:
-    made = plan(huge(), corpus_tokens=10**9, workers=8, flops_per_second=4e14)
+    made = plan_of(huge(), corpus_tokens=10**9, workers=8, flops_per_second=4e14)
     assert made.planned.flops > 1e22
     assert made.peak_memory_bytes > 1e12
     assert any("repeats the corpus" in note for note in made.notes)
@@ -99,12 +149,12 @@ def test_a_huge_ladder_is_planned() -> None:
 
 
 def test_cpu_speed_is_the_measured_one() -> None:
-    trial = next(t for t in plan(CONFIG).trials if t.rung == "t128x4" and t.purpose == "validation")
+    trial = next(t for t in plan_of(CONFIG).trials if t.rung == "t128x4" and t.purpose == "validation")
     assert trial.seconds == pytest.approx(trial.tokens / 9000, rel=0.01)
 
 
 def test_json_and_table() -> None:
-    made = plan(CONFIG, workers=2)
+    made = plan_of(CONFIG, workers=2)
     data = json.loads(made.to_json())
     assert data["schema"] == "lrladder.plan/1"
     assert len(data["trials"]) == len(made.trials)

@@ -17,13 +17,11 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
-from lrladder.benchmark.studies.kinds import load_study
-from lrladder.benchmark.studies.plans import plan_of
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.runner import run_benchmark
+from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.runner import run_study
 from lrladder.benchmark.studies.watcher import Snapshot, Watcher, best_lrs
 from lrladder.paradigms.lab import Measurement, Request
-from lrladder.reports.regret.page import write
 from tests.benchmark.lab.fake_runner import fake_measurements
 
 SMOKE = load_config("smoke")
@@ -46,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _results(folder: Path, **fields: object) -> None:
-    known = {"schema": "lrladder.results/1", "complete": True, "missing": [], "config_digest": SMOKE.digest}
+    known = {"schema": "lrladder.results/2", "complete": True, "missing": [], "config_digest": SMOKE.digest}
     (folder / "results.json").write_text(json.dumps({**known, **fields}))
 
 
@@ -207,8 +205,8 @@ def test_status_of_a_simulated_study_for_people_and_for_scripts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = load_study("moe12b")
-    assert isinstance(study, StudyConfig)
-    run_benchmark(study, tmp_path, workers=1, write=write)
+    assert isinstance(study, RegretConfig)
+    run_study(study, tmp_path, workers=1)
     capsys.readouterr()
     found = json.loads(_command(capsys, monkeypatch, "status", str(tmp_path), "--json"))
     assert found["complete"] and found["ended"] and found["missing"] == [] and found["running"] == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.benchmark.training.optimizer import start_deepspeed
 from tests.benchmark.trials import tiny_corpus, tiny_trial
@@ -24,10 +24,10 @@ def main(width: int, depth: int, num_experts: int, seq_len: int, vocab_size: int
     with tempfile.TemporaryDirectory() as folder:
         corpus = tiny_corpus(Path(folder), shape, tokens=4 * batch_tokens)
         before = _peak()
-        run = Run(trial, corpus, lambda row: None)
-        run.train_to(batch_tokens, horizon=2 * batch_tokens)
-        run.trunk = run.snapshot()
-        run.train_to(2 * batch_tokens, horizon=2 * batch_tokens)
+        loop = Loop(trial, corpus, lambda row: None)
+        loop.train_to(batch_tokens, horizon=2 * batch_tokens)
+        _trunk = loop.snapshot()  # alive beside the decay, as in training
+        loop.train_to(2 * batch_tokens, horizon=2 * batch_tokens)
         print(_peak() - before, memory_bytes(trial, compiled=False))
 
 

@@ -64,7 +64,7 @@ def test_tokens_decode_to_the_texts_and_no_file_is_on_both_sides(texts: Path) ->
         sides.append({tokenizer.decode(document[:-1].tolist()) for document in documents})
     assert not sides[0] & sides[1]
     assert sides[0] | sides[1] == {path.read_bytes().decode() for path in texts.rglob("*.txt")}
-    assert corpus.manifest["files"] == {"found": 12, "chosen": 12, "skipped": 0, "train": 9, "val": 3}
+    assert corpus.manifest["files"] == {"found": 12, "chosen": 12, "skipped": 0, "dropped": 0, "train": 9, "val": 3}
 
 
 def test_reuse_opens_without_building(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.memory import memory_bytes
 from tests.benchmark.training.live_tensors import LiveTensors
 from tests.benchmark.trials import no_log, tiny_corpus, tiny_trial
@@ -42,9 +42,9 @@ def test_the_plan_foresees_the_tensors_of_bf16_within_15_percent(
         vocab_size=vocab_size,
     )  # fmt: skip
     trial = tiny_trial(precision="bf16", shape=shape, batch_tokens=batch_tokens, horizons=(2 * batch_tokens,))
-    run = Run(trial, tiny_corpus(tmp_path, shape, tokens=4 * batch_tokens), no_log)
-    with LiveTensors((*run.engine.module.parameters(), *run.watch._start.values(), *run.watch._features)) as live:
-        run.train_to(batch_tokens, horizon=2 * batch_tokens)
-        run.trunk = run.snapshot()
-        run.train_to(2 * batch_tokens, horizon=2 * batch_tokens)
+    loop = Loop(trial, tiny_corpus(tmp_path, shape, tokens=4 * batch_tokens), no_log)
+    with LiveTensors((*loop.engine.module.parameters(), *loop.watch._start.values(), *loop.watch._features)) as live:
+        loop.train_to(batch_tokens, horizon=2 * batch_tokens)
+        _trunk = loop.snapshot()  # alive beside the decay, as in training
+        loop.train_to(2 * batch_tokens, horizon=2 * batch_tokens)
     assert live.peak == pytest.approx(memory_bytes(trial, compiled=False), rel=0.15)

@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lrladder.benchmark.training.corpus import Corpus
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.train import train
 from lrladder.benchmark.training.watch import EVERY
 from lrladder.models.rules import STANDARD
@@ -21,17 +21,17 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 @pytest.mark.parametrize("lr", [0.01, 1e4])
-def test_numbers_read_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU's steps are read at every probe: a divergence is seen later, at the step where it was."""
+def test_numbers_taken_in_late_are_the_same_numbers(lr: float, corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's numbers are taken in at every probe: a divergence is seen later, at the step where it was."""
     trial = tiny_trial(lr=lr, rules=STANDARD)
     at_once = train(trial, corpus, log=no_log)
-    real = Run.__init__
+    real = Loop.__init__
 
-    def patient(self: Run, *args: Any, **kwargs: Any) -> None:
+    def patient(self: Loop, *args: Any, **kwargs: Any) -> None:
         real(self, *args, **kwargs)
-        self._read_every = 16
+        self.read_every = 16
 
-    monkeypatch.setattr(Run, "__init__", patient)
+    monkeypatch.setattr(Loop, "__init__", patient)
     late = train(trial, corpus, log=no_log)
     assert [outcome(m) for m in late] == [outcome(m) for m in at_once]
 
@@ -68,21 +68,21 @@ class _HostReads(TorchDispatchMode):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_steps_between_probes_wait_for_nothing(precision: str, corpus: Corpus) -> None:
-    run = Run(tiny_trial(precision=precision), corpus, no_log)
-    run._read_every = EVERY  # as on a GPU
-    run._step(0.01, decaying=False)
+    loop = Loop(tiny_trial(precision=precision), corpus, no_log)
+    loop.read_every = EVERY  # as on a GPU
+    loop._step(0.01, decaying=False)
     with _HostReads() as reads:
         for _ in range(EVERY - 1):
-            run._step(0.01, decaying=False)
+            loop._step(0.01, decaying=False)
     assert reads.number == 0
-    run._step(0.01, decaying=False)
-    assert len(run.losses) == EVERY + 1
+    loop._step(0.01, decaying=False)
+    assert len(loop.losses) == EVERY + 1
 
 
 def test_bf16_is_for_activations_and_products_alone(corpus: Corpus) -> None:
-    run = Run(tiny_trial(precision="bf16"), corpus, no_log)
-    run.train_to(5 * BATCH, horizon=20 * BATCH)
-    moments = [state["exp_avg"] for state in run.engine.basic_optimizer.state.values()]
-    assert {tensor.dtype for tensor in (*run.engine.module.parameters(), *moments)} == {torch.float32}
-    output = run.engine.module(run._batch()[:, :-1])
+    loop = Loop(tiny_trial(precision="bf16"), corpus, no_log)
+    loop.train_to(5 * BATCH, horizon=20 * BATCH)
+    moments = [state["exp_avg"] for state in loop.engine.basic_optimizer.state.values()]
+    assert {tensor.dtype for tensor in (*loop.engine.module.parameters(), *moments)} == {torch.float32}
+    output = loop.engine.module(loop._batch()[:, :-1])
     assert (output.features.dtype, output.logits.dtype) == (torch.bfloat16, torch.bfloat16)

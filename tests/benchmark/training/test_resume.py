@@ -1,5 +1,6 @@
 """A run that is stopped, kept or continued gives what an uninterrupted one gives."""
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import torch
 from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training import checkpoints
-from lrladder.benchmark.training import loop as run_module
+from lrladder.benchmark.training import run as run_module
 from lrladder.benchmark.training.checkpoints import Clock
 from lrladder.benchmark.training.corpus import Corpus
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.train import train
 from lrladder.models.rules import STANDARD
 from tests.benchmark.trials import BATCH, CHANGES, no_log, outcome, tiny_corpus, tiny_trial
@@ -78,15 +79,15 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_numbers(
     whole = train(trial, corpus, log=no_log)
     monkeypatch.setattr(Clock, "due", lambda self: True)
     steps = iter(range(stop))
-    real = Run._step
+    real = Loop._step
 
-    def until_killed(self: Run, lr: float, *, decaying: bool) -> None:
+    def until_killed(self: Loop, lr: float, *, decaying: bool) -> None:
         if next(steps, None) is None:
             raise Killed
         real(self, lr, decaying=decaying)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_step", until_killed)
+        patch.setattr(Loop, "_step", until_killed)
         with pytest.raises(Killed):
             train(trial, corpus, log=no_log, trunks=tmp_path)
     rows: list[dict[str, object]] = []
@@ -107,15 +108,15 @@ def test_a_run_that_is_told_to_end_saves_itself_first(
     stop = threading.Event()
     for module in (checkpoints, run_module):
         monkeypatch.setattr(module, "STOP", stop)
-    real = Run._step
+    real = Loop._step
 
-    def told(self: Run, lr: float, *, decaying: bool) -> None:
+    def told(self: Loop, lr: float, *, decaying: bool) -> None:
         real(self, lr, decaying=decaying)
         if self.step == 14:
             stop.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_step", told)
+        patch.setattr(Loop, "_step", told)
         with pytest.raises(SystemExit):
             train(trial, corpus, log=no_log, trunks=tmp_path)
     stop.clear()
@@ -131,12 +132,25 @@ def test_a_full_disk_stops_no_training(corpus: Corpus, tmp_path: Path, monkeypat
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Clock, "due", lambda self: True)
-    for module in ("loop", "train"):
-        monkeypatch.setattr(f"lrladder.benchmark.training.{module}.save", refuse)
+    monkeypatch.setattr(run_module, "save", refuse)
     rows: list[dict[str, object]] = []
     found = train(tiny_trial(), corpus, log=rows.append, trunks=tmp_path, keep=True)
     assert [outcome(m) for m in found] == [outcome(m) for m in train(tiny_trial(), corpus, log=no_log)]
     assert any("No space left" in str(row.get("note")) for row in rows)
+
+
+def test_a_checkpoint_with_pairs_for_readings_is_still_continued(corpus: Corpus, tmp_path: Path) -> None:
+    """Format 2 had `[verdict, other fields]` where a reading is now."""
+    short, long = tiny_trial(horizons=(10 * BATCH,)), tiny_trial(horizons=(10 * BATCH, 20 * BATCH))
+    train(short, corpus, log=no_log, trunks=tmp_path, keep=True)
+    path = tmp_path / f"{short.trunk_id}.pt"
+    stored = torch.load(path, weights_only=True)
+    known = json.loads(stored["known"])
+    known["readings"] = {h: [reading.pop("verdict"), reading] for h, reading in known["readings"].items()}
+    torch.save(stored | {"format": 2, "known": json.dumps(known)}, path)
+    later, whole = train(long, corpus, log=no_log, trunks=tmp_path), train(long, corpus, log=no_log)
+    assert [outcome(m) for m in later] == [outcome(m) for m in whole]
+    assert later[0].trained_tokens == long.tokens - short.tokens
 
 
 def test_a_checkpoint_of_another_format_is_passed_over(corpus: Corpus, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.lab.trial import Trial, reference
 from lrladder.benchmark.schedules import ScheduleConfig, factor
 from lrladder.benchmark.training.corpus import Corpus
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, set_lrs, tau_ema
+from lrladder.benchmark.training.run import Run
 from lrladder.benchmark.training.train import read_horizon, train
 from lrladder.models import parametrization
 from lrladder.models.rules import MUTRANSFER, STANDARD
@@ -28,8 +29,8 @@ def corpus(tmp_path: Path) -> Corpus:
     return tiny_corpus(tmp_path)
 
 
-def _weights(run: Run) -> list[torch.Tensor]:
-    return [param.detach().clone() for param in run.engine.module.parameters()]
+def _weights(loop: Loop) -> list[torch.Tensor]:
+    return [param.detach().clone() for param in loop.engine.module.parameters()]
 
 
 def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tensor]:
@@ -56,7 +57,7 @@ def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tenso
         )
         output = model(tokens[:, :-1])
         loss = F.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
-        (loss + settings.load_balance * output.load_balance + settings.router_z * output.router_z).backward()
+        (loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
@@ -66,10 +67,10 @@ def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tenso
 @pytest.mark.parametrize("stage", [0, 1])
 def test_engine_equals_plain_torch(stage: int, corpus: Corpus) -> None:
     trial = tiny_trial(shape=wide_shape(), lr=0.003, optimizer=OptimizerConfig(zero_stage=stage))
-    run = Run(trial, corpus, no_log)
+    loop = Loop(trial, corpus, no_log)
     horizon = trial.horizons[0]
-    run.train_to(horizon, horizon=horizon)
-    for ours, plain in zip(_weights(run), _plain_torch(trial, corpus, horizon), strict=True):
+    loop.train_to(horizon, horizon=horizon)
+    for ours, plain in zip(_weights(loop), _plain_torch(trial, corpus, horizon), strict=True):
         torch.testing.assert_close(ours, plain, rtol=2e-3, atol=2e-5)
 
 
@@ -86,14 +87,15 @@ def test_branch_leaves_the_trunk_bit_identical(stage: int, corpus: Corpus) -> No
 
 def test_restored_state_holds_weights_and_moments(corpus: Corpus) -> None:
     run = Run(tiny_trial(), corpus, no_log)
-    run.train_to(5 * BATCH, horizon=20 * BATCH)
-    before, trunk = _weights(run), run.snapshot()
-    moments = [s["exp_avg"].clone() for s in run.engine.basic_optimizer.state.values()]
+    loop = run.loop
+    loop.train_to(5 * BATCH, horizon=20 * BATCH)
+    before, trunk = _weights(loop), loop.snapshot()
+    moments = [s["exp_avg"].clone() for s in loop.engine.basic_optimizer.state.values()]
     read_horizon(run, 10 * BATCH)
-    assert run.step == 8  # the branch point of the shorter horizon
-    run.return_to(trunk)
-    assert all(torch.equal(a, b) for a, b in zip(before, _weights(run), strict=True))
-    now = [s["exp_avg"] for s in run.engine.basic_optimizer.state.values()]
+    assert loop.step == 8  # the branch point of the shorter horizon
+    loop.return_to(trunk)
+    assert all(torch.equal(a, b) for a, b in zip(before, _weights(loop), strict=True))
+    now = [s["exp_avg"] for s in loop.engine.basic_optimizer.state.values()]
     assert all(torch.equal(a, b) for a, b in zip(moments, now, strict=True))
 
 
@@ -118,26 +120,26 @@ def test_divergence_is_a_result_at_every_horizon(lr: float, corpus: Corpus) -> N
 
 def test_power_reaches_every_group_of_the_engine(corpus: Corpus) -> None:
     schedule = ScheduleConfig(warmup_tokens=BATCH, kind="power")
-    run = Run(tiny_trial(shape=wide_shape(), schedule=schedule), corpus, no_log)
-    run.train_to(5 * BATCH, horizon=20 * BATCH)  # the last step began after 4 batches of the base's 20
-    held = {group["lr_multiplier"]: group["lr"] for group in run.engine.optimizer.param_groups}
+    loop = Loop(tiny_trial(shape=wide_shape(), schedule=schedule), corpus, no_log)
+    loop.train_to(5 * BATCH, horizon=20 * BATCH)  # the last step began after 4 batches of the base's 20
+    held = {group["lr_multiplier"]: group["lr"] for group in loop.engine.optimizer.param_groups}
     peak = 0.01 * (4 / 20) ** -0.51
     assert held == {1.0: pytest.approx(peak), 0.5: pytest.approx(peak / 2)}
 
 
 def test_engine_holds_what_the_schedule_says(corpus: Corpus) -> None:
-    run = Run(tiny_trial(shape=wide_shape()), corpus, no_log)
-    set_lrs(run.engine, 0.5)
-    held = {group["lr_multiplier"]: group["lr"] for group in run.engine.optimizer.param_groups}
+    loop = Loop(tiny_trial(shape=wide_shape()), corpus, no_log)
+    set_lrs(loop.engine, 0.5)
+    held = {group["lr_multiplier"]: group["lr"] for group in loop.engine.optimizer.param_groups}
     assert held == {1.0: 0.5, 0.5: 0.25}
 
 
 def test_a_scheduler_that_overwrites_lrs_is_caught(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(tiny_trial(shape=wide_shape()), corpus, no_log)
-    one_lr: Any = [0.5] * len(run.engine.optimizer.param_groups)
-    monkeypatch.setattr(run.engine, "get_lr", lambda: one_lr)
+    loop = Loop(tiny_trial(shape=wide_shape()), corpus, no_log)
+    one_lr: Any = [0.5] * len(loop.engine.optimizer.param_groups)
+    monkeypatch.setattr(loop.engine, "get_lr", lambda: one_lr)
     with pytest.raises(AssertionError, match="the engine holds"):
-        set_lrs(run.engine, 0.5)
+        set_lrs(loop.engine, 0.5)
 
 
 def test_log_rows_say_step_lr_and_loss(corpus: Corpus) -> None:
@@ -152,7 +154,7 @@ def test_a_diverged_branch_leaves_nothing_in_the_trunk(corpus: Corpus, monkeypat
     clean = train(tiny_trial(), corpus, log=no_log)
     told = iter([None] * 9 + ["planted"])  # 8 steps of trunk, then the second step of the first decay
     monkeypatch.setattr(
-        "lrladder.benchmark.training.metrics.DivergenceRule.reason", lambda self, losses: next(told, None)
+        "lrladder.benchmark.training.divergence.DivergenceRule.reason", lambda self, losses: next(told, None)
     )
     marred = train(tiny_trial(), corpus, log=no_log)
     assert [m.verdict for m in marred] == ["diverged", "finished"]
@@ -166,18 +168,22 @@ def test_a_run_that_learns_nothing_is_finished_not_diverged(corpus: Corpus) -> N
 
 def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
     """Of the attention matrices: batch / (lr weight_decay tokens), at the peak LR."""
-    trial = tiny_trial(shape=wide_shape(), rules=MUTRANSFER, horizons=(40 * BATCH,))
+    roles = (("attention", 2.0), ("router", 8.0))
+    trial = tiny_trial(shape=wide_shape(), rules=MUTRANSFER, horizons=(40 * BATCH,), role_lrs=roles)
     engine = build_engine(trial)
+    groups = engine.optimizer.param_groups
     qkv = engine.module.blocks[0].attention.qkv
-    (group,) = [g for g in engine.optimizer.param_groups if any(p is qkv for p in g["params"])]
+    (group,) = [g for g in groups if any(p is qkv for p in g["params"])]
     lr = trial.lr * group["lr_multiplier"]
-    assert tau_ema(trial, max(trial.horizons)) == pytest.approx(1 / (40 * lr * group["weight_decay"]))
+    expected = pytest.approx(1 / (40 * lr * group["weight_decay"]))
+    assert tau_ema(trial, groups, 40 * BATCH) == expected
+    group["lr_multiplier"] *= 3
+    assert tau_ema(trial, groups, 40 * BATCH) == pytest.approx(1 / (40 * 3 * lr * group["weight_decay"]))
+    group["weight_decay"] = 0
+    assert tau_ema(trial, groups, 40 * BATCH) is None
     engine.destroy()
     (measured,) = train(trial, corpus, log=no_log)
-    assert measured.metrics["tau_ema"] == tau_ema(trial, max(trial.horizons))
-    assert tau_ema(tiny_trial(optimizer=OptimizerConfig(weight_decay=0)), 640) is None
-    faster = tau_ema(trial.model_copy(update={"role_lrs": (("attention", 2.0), ("router", 8.0))}), 40 * BATCH)
-    assert faster == pytest.approx(measured.metrics["tau_ema"] / 2)
+    assert measured.metrics["tau_ema"] == expected
 
 
 def test_token_rules_reach_the_optimizer() -> None:

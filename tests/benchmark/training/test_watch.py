@@ -6,40 +6,53 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrladder.benchmark.training.loop import Run
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.train import train
 from lrladder.benchmark.training.watch import EVERY, Watch
 from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial
 
 
-def _run(tmp_path: Path) -> Run:
-    return Run(tiny_trial(), tiny_corpus(tmp_path), lambda row: None)
+def _loop(tmp_path: Path) -> Loop:
+    return Loop(tiny_trial(), tiny_corpus(tmp_path), lambda row: None)
 
 
 def test_a_dead_expert_is_counted(tmp_path: Path) -> None:
-    run = _run(tmp_path)
+    loop = _loop(tmp_path)
     try:
         share = [0.5, 0.3, 0.2, 0.0, 0.4, 0.2, 0.2, 0.2]
         for step in range(EVERY):
-            run.watch.take(step, 1.0, share)
-        found = run.watch.read_diverged([5.0])
+            loop.watch.take(step, 1.0, share)
+        found = loop.watch.read_diverged([5.0])
         assert found["dead_experts"] == 0.25
+        assert found["max_load"] == pytest.approx((2.0 + 1.6) / 2)  # 0.5 and 0.4 of four experts' loads
         assert found["max_violation_train"] == pytest.approx(1.0)
         assert found["initial_loss"] == 5.0
     finally:
-        run.engine.destroy()
+        loop.engine.destroy()
+
+
+def test_the_largest_load_is_that_of_the_last_tenth(tmp_path: Path) -> None:
+    """The same in every block, whatever their number: 40 steps, of which the last four count."""
+    loop = _loop(tmp_path)
+    try:
+        for step in range(40):
+            uneven = {37: 0.5, 38: 0.75}.get(step, 0.25) if step >= 36 else 1.0
+            loop.watch.take(step, 1.0, 2 * [uneven, *3 * [(1 - uneven) / 3]])
+        assert loop.watch.read_diverged([5.0])["max_load"] == pytest.approx((1 + 2 + 3 + 1) / 4)
+    finally:
+        loop.engine.destroy()
 
 
 def test_a_gradient_spike_is_counted(tmp_path: Path) -> None:
-    run = _run(tmp_path)
+    loop = _loop(tmp_path)
     try:
         for step in range(100):
-            run.watch.take(step, 50.0 if step == 80 else 1.0 + 0.01 * (step % 3), [0.25] * 8)
-        found = run.watch.read_diverged([4.0] * 100)
+            loop.watch.take(step, 50.0 if step == 80 else 1.0 + 0.01 * (step % 3), [0.25] * 8)
+        found = loop.watch.read_diverged([4.0] * 100)
         assert (found["grad_spikes"], found["grad_spike_steps"], found["loss_spikes"]) == (1, 1, 0)
         assert found["grad_spike_area"] == pytest.approx(49, abs=0.1)
     finally:
-        run.engine.destroy()
+        loop.engine.destroy()
 
 
 def test_every_finished_run_tells_all_and_a_diverged_one_what_it_can(tmp_path: Path) -> None:
@@ -58,10 +71,10 @@ def test_every_finished_run_tells_all_and_a_diverged_one_what_it_can(tmp_path: P
 
 def test_watching_changes_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def weights() -> list[torch.Tensor]:
-        run = _run(tmp_path)
-        run.train_to(20 * BATCH, horizon=20 * BATCH)
-        found = [param.detach().clone() for param in run.engine.module.parameters()]
-        run.engine.destroy()
+        loop = _loop(tmp_path)
+        loop.train_to(20 * BATCH, horizon=20 * BATCH)
+        found = [param.detach().clone() for param in loop.engine.module.parameters()]
+        loop.engine.destroy()
         return found
 
     watched = weights()

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.paradigms.lab import Measurement, Request
+from lrladder.paradigms.mutransfer.carry import Nearest
 from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
-from lrladder.paradigms.mutransfer.horizon import fit_exponent
+from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, fit_exponent
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
-from lrladder.paradigms.mutransfer.paradigm import MuTransfer
-from lrladder.paradigms.mutransfer.roles import Noise, least_gain
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
+from lrladder.paradigms.mutransfer.roles import least_gain
+from lrladder.paradigms.mutransfer.variants import MuTransferWithPower, MuTransferWithRoles
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.noise import Noise
 from tests.paradigms.conftest import PlainRung
 
 LAW = TrueLaw(k=4.0, u=0.22, v=0.35, mup_base=50_000)
@@ -48,8 +51,16 @@ class Roles(NamedTuple):
     max_trials: int = 100
 
 
+def transfer(search, proxy: str, **settings) -> MuTransfer:
+    return MuTransfer(TransferSettings(search=search, proxy=proxy, **settings))
+
+
+def with_roles(search, roles: Roles) -> MuTransferWithRoles:
+    return MuTransferWithRoles(TransferSettings(search=search, proxy="p0", horizon_rule="sde"), roles)
+
+
 def test_without_a_rule_the_nearest_horizon_is_carried_over(ladder, spec):
-    paradigm = MuTransfer(spec, "p0")
+    paradigm = transfer(spec, "p0")
     paradigm.search(SimulatedLab(ladder, LAW, noise_sd=0.0), ladder)
     assert set(paradigm.curves) == {("p0", horizon) for horizon in ladder[0].horizons}
     same = paradigm.propose(ladder[-1], BASE)
@@ -66,8 +77,8 @@ def test_without_a_rule_the_nearest_horizon_is_carried_over(ladder, spec):
 @pytest.mark.parametrize("rule", ["sde", "power"])
 def test_a_rule_of_known_exponent_needs_the_base_horizon_only(ladder, spec, rule):
     free, ruled = SimulatedLab(ladder, LAW), SimulatedLab(ladder, LAW)
-    MuTransfer(spec, "p0").search(free, ladder)
-    paradigm = MuTransfer(spec, "p0", horizon_rule=rule)
+    transfer(spec, "p0").search(free, ladder)
+    paradigm = transfer(spec, "p0", horizon_rule=rule)
     paradigm.search(ruled, ladder)
     assert set(paradigm.curves) == {("p0", BASE)}
     assert ruled.cost_flops("mutransfer") < free.cost_flops("mutransfer")
@@ -80,7 +91,7 @@ def test_a_rule_of_known_exponent_needs_the_base_horizon_only(ladder, spec, rule
 @pytest.mark.parametrize("v", [0.35, -0.2, 0.0])
 def test_a_fitted_exponent_makes_the_trained_lr_the_best_one(ladder, spec, v):
     law = TrueLaw(k=0.02 * BASE**v, u=0.0, v=v)
-    paradigm, lab = MuTransfer(spec, "p0", horizon_rule="fitted"), Ruled(ladder, law, noise_sd=0.0)
+    paradigm, lab = transfer(spec, "p0", horizon_rule="fitted"), Ruled(ladder, law, noise_sd=0.0)
     assert paradigm.horizon_exponent == 0.0
     paradigm.search(lab, ladder)
     assert {request.horizon_exponent for request in lab.asked} == {0.0}
@@ -95,7 +106,7 @@ def test_a_fitted_exponent_makes_the_trained_lr_the_best_one(ladder, spec, v):
 def test_a_fitted_exponents_error_reaches_the_interval(ladder, spec):
     law, target, hits, widths = TrueLaw(k=0.02 * BASE**0.35, u=0.0, v=0.35), ladder[-1], [], []
     for seed in range(60):
-        paradigm = MuTransfer(spec, "p0", horizon_rule="fitted", drift_octaves=0.0)
+        paradigm = transfer(spec, "p0", horizon_rule="fitted", drift_octaves=0.0)
         paradigm.search(Ruled(ladder, law, noise_sd=0.002, seed=seed), ladder)
         near, far = paradigm.propose(target, BASE), paradigm.propose(target, 16 * BASE)
         best = law.lr(target.n_active, 16 * BASE, "mup") / 16**far.horizon_exponent
@@ -107,10 +118,10 @@ def test_a_fitted_exponents_error_reaches_the_interval(ladder, spec):
 
 def test_an_exponent_that_the_proxy_does_not_identify_is_not_used(ladder, spec):
     rung = ladder[0]._replace(horizons=(BASE,))
-    paradigm = MuTransfer(spec, "p0", horizon_rule="fitted")
+    paradigm = transfer(spec, "p0", horizon_rule="fitted")
     paradigm.search(Ruled([rung], LAW), [rung])
     proposal = paradigm.propose(ladder[-1], 2 * BASE)
-    assert (paradigm.exponent, proposal.horizon_exponent) == (None, 0.0)
+    assert proposal.horizon_exponent == 0.0
     assert any("exponent not identified by the proxy, 0 used: searched at 4,000,000" in f for f in proposal.flags)
 
 
@@ -136,12 +147,12 @@ def test_scatter_about_the_power_law_widens_its_interval():
 
 def test_mutransfer_needs_its_proxy(ladder, spec):
     with pytest.raises(NoProposal, match="not a proxy"):
-        MuTransfer(spec, "target").search(SimulatedLab(ladder, LAW), ladder)
+        transfer(spec, "target").search(SimulatedLab(ladder, LAW), ladder)
     edge = spec._replace(lr_guess=100.0, max_extensions=0)
     with pytest.raises(NoProposal, match="1,000,000 tokens: edge"):
-        MuTransfer(edge, "p0").search(SimulatedLab(ladder, LAW), ladder)
+        transfer(edge, "p0").search(SimulatedLab(ladder, LAW), ladder)
     with pytest.raises(NoProposal, match="not been run"):
-        MuTransfer(spec, "p0").propose(ladder[-1], BASE)
+        transfer(spec, "p0").propose(ladder[-1], BASE)
 
 
 def rung(n_active: float, *, batch: int = 2048) -> PlainRung:
@@ -163,7 +174,7 @@ def test_the_interval_covers_drifts_of_the_assumed_size(ladder, spec):
     for seed in range(80):
         octaves = np.random.default_rng(seed).normal(0, 0.25 / 1.645)
         law = TrueLaw(k=0.02, u=0.0, v=0.0, mup_base=50_000, mup_drift=octaves / 2)
-        paradigm = MuTransfer(spec, "p0", horizon_rule="sde", drift_octaves=0.25)
+        paradigm = transfer(spec, "p0", horizon_rule="sde", drift_octaves=0.25)
         paradigm.search(SimulatedLab(ladder, law, noise_sd=0.002, seed=seed), ladder)
         proposal = paradigm.propose(target, BASE)
         hits.append(proposal.lr_low <= law.lr(target.n_active, BASE, "mup") <= proposal.lr_high)
@@ -187,17 +198,38 @@ def test_searched_horizons():
     ]
 
 
+@pytest.mark.parametrize(("rule", "exponent"), [("none", None), ("sde", None), ("fitted", 0.0)])
+def test_with_power_the_proxys_runs_are_mutransfers_own(ladder, spec, rule, exponent):
+    """At the base horizon the two are one function, so each run is trained once; only the proposals differ."""
+    own, power = Ruled(ladder, LAW), Ruled(ladder, LAW)
+    transfer(spec, "p0", horizon_rule=rule).search(own, ladder)
+    paradigm = MuTransferWithPower(TransferSettings(search=spec, proxy="p0", horizon_rule=rule))
+    paradigm.search(power, ladder)
+    assert {(r.parametrization, r.horizon_exponent) for r in (*own.asked, *power.asked)} == {("mup", exponent)}
+    assert set(paradigm.curves) == {("p0", BASE)}
+    proposal = paradigm.propose(ladder[-1], 2 * BASE)
+    assert (proposal.parametrization, proposal.horizon_exponent) == ("mup+power", None)
+    assert proposal.lr == paradigm.curves["p0", BASE].lr_best
+
+
+@given(st.integers(BASE // 100, 100 * BASE))
+def test_without_a_rule_the_interval_holds_the_exponents_that_are_assumed(horizon):
+    near = Nearest({BASE: curve(0.02, 1.1)}).answer(horizon)
+    for exponent in (-UNKNOWN_EXPONENT, 0.0, UNKNOWN_EXPONENT):
+        assert near.low <= 0.02 * (horizon / BASE) ** exponent <= near.high
+
+
 def test_role_multipliers_that_help_are_found_and_paid_for(ladder, spec):
     lab, plain = Ruled(ladder, LAW, noise_sd=0.001), Ruled(ladder, LAW, noise_sd=0.001)
     lab.gains = {"expert_down": 0.05, "head": -0.05}
     two_seeds = spec._replace(seeds=(0, 1))
-    MuTransfer(two_seeds, "p0", horizon_rule="sde").search(plain, ladder)
-    paradigm = MuTransfer(two_seeds, "p0", horizon_rule="sde", role_search=Roles())
+    transfer(two_seeds, "p0", horizon_rule="sde").search(plain, ladder)
+    paradigm = with_roles(two_seeds, Roles())
     paradigm.search(lab, ladder)
     proposal = paradigm.propose(ladder[-1], BASE)
     assert dict(proposal.role_lrs) == {"expert_down": 2.0, "head": 0.5}
     assert any("expert_down x2, head x0.5: 1" in flag and "millinats better" in flag for flag in proposal.flags)
-    extra = lab.cost_flops("mutransfer") - plain.cost_flops("mutransfer")
+    extra = lab.cost_flops("mutransfer+modules") - plain.cost_flops("mutransfer")
     assert extra == pytest.approx((1 + 2 * 3) * 2 * ladder[0].flops_per_token * BASE)
     assert {len(request.role_lrs) for request in lab.asked} == {0, 1, 2}
 
@@ -205,9 +237,9 @@ def test_role_multipliers_that_help_are_found_and_paid_for(ladder, spec):
 def test_without_an_effect_a_multiplier_is_rarely_accepted(ladder, spec):
     accepted = 0
     for seed in range(60):
-        paradigm = MuTransfer(spec._replace(seeds=(0, 1)), "p0", horizon_rule="sde", role_search=Roles())
+        paradigm = with_roles(spec._replace(seeds=(0, 1)), Roles())
         paradigm.search(Ruled(ladder, LAW, noise_sd=0.003, seed=seed), ladder)
-        accepted += bool(paradigm.role_lrs)
+        accepted += bool(paradigm.roles.role_lrs)
     assert accepted <= 8  # 5% of 60 expected; more than 8 has a chance under 1%
     assert any("beats the noise" in flag for flag in paradigm.propose(ladder[-1], BASE).flags)
 
@@ -215,7 +247,7 @@ def test_without_an_effect_a_multiplier_is_rarely_accepted(ladder, spec):
 @pytest.mark.parametrize(("budget", "tried"), [(2, 0), (3, 1), (6, 2), (7, 3)])
 def test_the_role_search_stays_within_its_budget(ladder, spec, budget, tried):
     lab = Ruled(ladder, LAW, noise_sd=0.0)
-    paradigm = MuTransfer(spec, "p0", horizon_rule="sde", role_search=Roles(max_trials=budget))
+    paradigm = with_roles(spec, Roles(max_trials=budget))
     paradigm.search(lab, ladder)
     role_runs = [request for request in lab.asked if request.lr == paradigm.curves["p0", BASE].lr_best]
     assert len(role_runs) == (1 + 2 * tried if tried else 0)
@@ -230,9 +262,9 @@ def test_a_role_search_that_diverges_finds_nothing(ladder, spec):
             gone = {"verdict": "diverged", "loss": None}
             return found.model_copy(update=gone) if request.role_lrs else found
 
-    paradigm = MuTransfer(spec, "p0", horizon_rule="sde", role_search=Roles())
+    paradigm = with_roles(spec, Roles())
     paradigm.search(Fragile(ladder, LAW), ladder)
-    assert paradigm.role_lrs == ()
+    assert paradigm.roles.role_lrs == ()
 
 
 def test_the_gain_that_counts_grows_with_noise_and_tries():

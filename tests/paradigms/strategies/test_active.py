@@ -137,13 +137,19 @@ class Rescaled:
         return tuple(self.scales[2] * lr for lr in GRID)
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        back = {self.scales[2] * lr: lr for lr in GRID}
-        inner = [r._replace(lr=back[r.lr], horizons=self.names[r.rung].horizons) for r in requests]
+        inner = [self.unscaled(request) for request in requests]
         answers = self.inner.measure(inner, payer=payer)
         return [
             [m.model_copy(update={"lr": r.lr, "horizon": r.horizons[0], "loss": self.scales[3] * m.loss})]
             for r, (m,) in zip(requests, answers, strict=True)
         ]
+
+    def unscaled(self, request: Request) -> Request:
+        back = {self.scales[2] * lr: lr for lr in GRID}
+        return request._replace(lr=back[request.lr], horizons=self.names[request.rung].horizons)
+
+    def flops(self, request: Request) -> float:
+        return self.scales[0] * self.scales[1] * self.inner.flops(self.unscaled(request))
 
     def cost_flops(self, payer: str) -> float:
         return self.scales[0] * self.scales[1] * self.inner.cost_flops(payer)
@@ -187,10 +193,10 @@ def test_the_surrogate_finds_the_minima_of_a_known_law_and_of_cells_it_has_not_s
 
 def test_a_run_near_the_aim_tells_more_than_one_far_from_it():
     on = lab(noise_sd=0.003)
-    readings = on.measure([Request(c.name, "sp", lr, 0, c.horizons) for c in CELLS[:4] for lr in GRID[4:7]], payer="x")
+    answers = on.measure([Request(c.name, "sp", lr, 0, c.horizons) for c in CELLS[:4] for lr in GRID[4:7]], payer="x")
     table = np.array([(math.log(c.n_active), math.log(c.horizons[0])) for c in CELLS[:4] for _ in range(3)])
     points = np.column_stack([table, np.tile(np.log(GRID[4:7]), 4)])
-    losses = np.array([answer[0].loss for answer in readings])
+    losses = np.array([answer[0].loss for answer in answers])
     surrogate = Surrogate.fit(points, losses, np.repeat(np.arange(4), 3))
     vertex = np.array([math.log(8e7), math.log(4e9), math.log(GRID[5])])
     runs = vertex + np.array([(0, 0, 0.7), (-2.0, -1.4, 0.7)])  # near the aim, and far

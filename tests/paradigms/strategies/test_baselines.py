@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.published import LAWS
 from lrladder.paradigms.strategies.baselines import (
-    PUBLISHED,
     AsPublished,
     ConstantBest,
     ConstantMedian,
@@ -19,7 +19,7 @@ from lrladder.paradigms.strategies.baselines import (
 from lrladder.paradigms.strategies.search import run_flops
 from tests.paradigms.strategies.grid_lab import AIM, BEST, CELLS, GRID, HORIZONS, LAW, SIZES, OneCell, lab
 
-BY_NAME = {law.name: law for law in PUBLISHED}
+BY_NAME = {law.name: law for law in LAWS}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_law_of_unknown_inputs_is_not_used() -> None:
         AsPublished(BY_NAME["joint_moe"]).propose(AIM)
 
 
-@pytest.mark.parametrize("law", PUBLISHED, ids=lambda law: law.name)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_refitting_keeps_exponents_and_meets_the_cells_on_average(law) -> None:  # type: ignore[no-untyped-def]
     strategy = Refitted(law)
     strategy.search(lab(), CELLS)
@@ -121,7 +121,7 @@ def test_tuning_needs_fixed_lrs() -> None:
         RandomSearch(3).search(lab(grid=None), [AIM])
 
 
-@pytest.mark.parametrize("strategy", [NearestCell(aim=AIM), ConstantMedian(), Refitted(PUBLISHED[0]), RandomSearch(3)])
+@pytest.mark.parametrize("strategy", [NearestCell(aim=AIM), ConstantMedian(), Refitted(LAWS[0]), RandomSearch(3)])
 def test_nothing_is_proposed_before_a_search(strategy: NearestCell | ConstantMedian | Refitted | RandomSearch) -> None:
     with pytest.raises(NoProposal, match="search has not been run"):
         strategy.propose(OneCell(10**7, 10**9))

@@ -126,11 +126,42 @@ def test_two_points_are_refused(ladder, spec):
 
 def test_collect_groups_by_cell():
     common = {"trial_id": "t", "rung": "a", "parametrization": "sp", "seed": 0, "horizon": 8}
-    readings = collect(
+    measured = collect(
         [
             Measurement(**common, lr=1.0, verdict="finished", loss=2.0),
             Measurement(**common, lr=2.0, verdict="diverged"),
-            Measurement(**common, lr=4.0, verdict="preempted"),
+            Measurement(**common, lr=4.0, verdict="failed"),
         ]
     )
-    assert (readings["a", 8].lrs, readings["a", 8].losses, readings["a", 8].failed) == ([1.0, 2.0], [2.0, None], 1)
+    assert (measured["a", 8].lrs, measured["a", 8].losses, measured["a", 8].failed) == ([1.0, 2.0], [2.0, None], 1)
+
+
+def test_a_refined_search_ends_with_half_steps_beside_each_bracketed_best(ladder, spec):
+    labs = [Watched(ladder, LAW, noise_sd=0.0) for _ in range(2)]
+    guess = LAW.lr(100_000, 2_000_000, "sp") * 1.1
+    for lab, refine in zip(labs, (False, True), strict=True):
+        search(lab, ladder, spec._replace(lr_guess=guess, max_extensions=6), refine=refine)
+    plain, refined = (lab.rounds for lab in labs)
+    assert refined[: len(plain)] == plain
+    (last,) = refined[len(plain) :]
+    tried = {
+        rung: {r.lr for requests in plain for r in requests if r.rung == rung} for rung, _ in cells_of(ladder).items()
+    }
+    for request in last:
+        below = max(lr for lr in tried[request.rung] if lr < request.lr)
+        above = min(lr for lr in tried[request.rung] if lr > request.lr)
+        assert request.lr == pytest.approx(math.sqrt(below * above))
+    assert len(last) == len(set(last))
+    sizes = {rung.name: rung.n_active for rung in ladder}
+    for rung, horizons in cells_of(ladder).items():
+        for horizon in horizons:
+            best = LAW.lr(sizes[rung], horizon, "sp")
+            near = [request.lr for request in last if request.rung == rung]
+            assert min(abs(math.log2(lr / best)) for lr in [*near, *tried[rung]]) <= 0.25 + 1e-6
+
+
+def test_nothing_is_refined_that_is_not_bracketed(ladder, spec):
+    lab = Watched(ladder, LAW, noise_sd=0.0)
+    guess = LAW.lr(100_000, 2_000_000, "sp") * 64
+    search(lab, ladder, spec._replace(lr_guess=guess, max_extensions=0), refine=True)
+    assert len(lab.rounds) == 1

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrladder.paradigms.sweep.curve import fit_curve
-from lrladder.paradigms.sweep.pooled import fit_curves, typical_noise
+from lrladder.paradigms.sweep.noise import typical_noise
+from lrladder.paradigms.sweep.pooled import fit_curves
 from lrladder.paradigms.sweep.swept import open_side, sweep
 from tests.paths import SHARED
 
@@ -170,7 +171,7 @@ def test_sweeps_of_one_study_share_their_noise():
     rng = np.random.default_rng(0)
     sweeps = [(GRID, (np.array(parabola(GRID)) + 0.002 * rng.standard_normal(5)).tolist()) for _ in range(40)]
     curves = fit_curves(sweeps)
-    assert typical_noise(curves) == pytest.approx(0.002, rel=0.35)
+    assert typical_noise(curves).shared == pytest.approx(0.002, rel=0.35)
     widths = np.array([math.log(c.lr_high / c.lr_low) for c in curves if c.lr_low is not None])
     alone = [fit_curve(*sweep) for sweep in sweeps]
     apart = np.array([math.log(c.lr_high / c.lr_low) for c in alone if c.lr_low is not None])

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.studies.regret.results import Results
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports import formats
 from lrladder.reports.compare import page as compare_page
 from lrladder.reports.compare import side_by_side
 from lrladder.reports.compare.side_by_side import Comparison, Other, Study
-from lrladder.reports.index import held
+from lrladder.reports.results_page import Held
 from tests.reports.synthetic import build_results, empty_results
 
 HOSTILE = "<script>alert('x')</script>$a_b$"
@@ -29,13 +29,13 @@ def _page(*studies: Study, others: tuple[Other, ...] = ()) -> str:
     return compare_page.render(Comparison(studies, others))
 
 
-def test_every_score_and_verdict_of_every_study_is_on_the_page() -> None:
+def test_every_score_and_conclusion_of_every_study_is_on_the_page() -> None:
     first = build_results()
     target = first.targets[0]
     moved = target.paradigms[0].model_copy(update={"regret": 0.7654, "loss": 9.8765, "n_seeds": 7})
-    other = target.model_copy(update={"paradigms": (moved,), "verdict": "another verdict", "winner": None})
+    other = target.model_copy(update={"paradigms": (moved,), "conclusion": "another conclusion", "winner": None})
     html = _page(Study("a", first), Study("b", first.model_copy(update={"targets": (other,)})))
-    for text in ("765.4", "9.8765", "n = 7", "another verdict", first.targets[1].verdict, "t96x3", "t128x4"):
+    for text in ("765.4", "9.8765", "n = 7", "another conclusion", first.targets[1].conclusion, "t96x3", "t128x4"):
         assert text in html
     for found in first.targets[0].paradigms:
         assert f"<b>{formats.millinats(found.regret)}</b>" in html
@@ -47,7 +47,7 @@ def test_places_are_models_not_names() -> None:
     found = side_by_side.blocks([Study("a", first), Study("b", first.model_copy(update={"targets": (larger,)}))])
     assert [block.targets[1] is None for block in found] == [True, True, False]
     assert [block.place.n_active for block in found] == sorted(block.place.n_active for block in found)
-    assert all(row.cells[0] is None for row in found[-1].rows)
+    assert all(row.scores[0] is None for row in found[-1].rows)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,16 @@ def test_hostile_text_is_only_text() -> None:
     )
     target = results.targets[0]
     paradigm = target.paradigms[0].model_copy(update={"name": HOSTILE})
-    bad = target.model_copy(update={"rung": HOSTILE, "verdict": HOSTILE, "winner": HOSTILE, "paradigms": (paradigm,)})
-    other = Other(HOSTILE, held.Held(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
+    bad = target.model_copy(
+        update={"rung": HOSTILE, "conclusion": HOSTILE, "winner": HOSTILE, "paradigms": (paradigm,)}
+    )
+    other = Other(HOSTILE, Held(HOSTILE, HOSTILE, HOSTILE, HOSTILE))
     html = _page(Study(HOSTILE, results.model_copy(update={"targets": (bad,)})), _study("b"), others=(other,))
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 12
 
 
-def _saved(folder: Path, results: Results) -> Path:
+def _saved(folder: Path, results: RegretResults) -> Path:
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(results.to_json())
     return folder

@@ -9,8 +9,8 @@ import pytest
 
 from lrladder.reports import formats
 from lrladder.reports.html import to_csv
-from lrladder.reports.regret import analysis
-from tests.reports.synthetic import build_results, empty_results
+from lrladder.reports.regret import analysis, health, sentences
+from tests.reports.synthetic import build_results, empty_results, watched_results
 
 
 def test_one_row_per_measurement_in_ladder_order() -> None:
@@ -101,3 +101,25 @@ def test_numbers_read_well() -> None:
 def test_missing_numbers_are_a_dash(missing: float | None) -> None:
     writers = (formats.lr, formats.exponent, formats.fixed, formats.loss, formats.millinats, formats.flops)
     assert {write(missing) for write in (*writers, formats.factor, formats.count)} == {"\u2013"}
+
+
+def test_balance_is_that_of_each_rungs_best_runs_and_said_of_base_and_largest() -> None:
+    results = watched_results()
+    found = health.balances(results)
+    assert [b.rung for b in found if b.parametrization == "mup"] == [
+        rung.name
+        for rung in results.rungs
+        if rung.name in {m.rung for m in results.measurements if m.parametrization == "mup"}
+    ]
+    for balance in found:
+        assert balance.spread.mean == pytest.approx(
+            1.25 if balance.parametrization == "sp" else 1 + 0.01 * balance.depth
+        )
+        assert balance.spread.n == len(
+            [m for m in health.at_best_lr(results, balance.parametrization) if m.rung == balance.rung]
+        )
+    proxy = next(b for b in found if b.parametrization == "mup")
+    config = {"paradigms": {"mutransfer_proxy": proxy.rung}}
+    said = sentences.balance(results.model_copy(update={"config": config}))
+    assert f"{proxy.spread.mean:.2f} at {proxy.rung} (n = {proxy.spread.n} run" in said and "t128x4" in said
+    assert sentences.balance(build_results()) == ""  # of an older version, without the metric

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.studies.regret.config import load_config
-from lrladder.benchmark.studies.regret.results import Results
-from lrladder.benchmark.studies.regret.study import run_study
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.reports import formats
 from lrladder.reports.regret import page
 from tests.reports.synthetic import build_results, diverged_results, empty_results, rungs, target
@@ -27,18 +28,18 @@ CASES = {
 
 
 @pytest.fixture(params=CASES.values(), ids=list(CASES))
-def results(request: pytest.FixtureRequest) -> Results:
-    found: Results = request.param
+def results(request: pytest.FixtureRequest) -> RegretResults:
+    found: RegretResults = request.param
     return found
 
 
-def test_every_result_renders_to_one_page(results: Results) -> None:
+def test_every_result_renders_to_one_page(results: RegretResults) -> None:
     html = page.render(results)
     assert html.count("<html") == html.count("</html>") == html.count("<h1>") == 1
     assert html.lstrip().startswith("<!DOCTYPE html>")
 
 
-def test_page_refers_to_nothing_outside_itself(results: Results) -> None:
+def test_page_refers_to_nothing_outside_itself(results: RegretResults) -> None:
     html = page.render(results)
     html = re.sub(r"<script>.*?</script>", "", html, flags=re.S)
     references = re.findall(r'(?:src|href|action|data|srcset)\s*=\s*["\']?([^"\'\s>]+)', html)
@@ -46,7 +47,7 @@ def test_page_refers_to_nothing_outside_itself(results: Results) -> None:
     assert [r for r in references if not r.startswith(("data:", "#"))] == []
 
 
-def test_the_page_lets_no_script_run_but_its_own(results: Results) -> None:
+def test_the_page_lets_no_script_run_but_its_own(results: RegretResults) -> None:
     html = page.render(results)
     (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.S)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -55,7 +56,7 @@ def test_the_page_lets_no_script_run_but_its_own(results: Results) -> None:
     assert f"script-src 'sha256-{digest}'" in policy[1].replace("&#43;", "+") and "default-src 'none'" in policy[1]
 
 
-def test_missing_numbers_are_never_printed_as_words(results: Results) -> None:
+def test_missing_numbers_are_never_printed_as_words(results: RegretResults) -> None:
     html = page.render(results)
     outside_pre = re.sub(r"<pre>.*?</pre>", "", html, flags=re.S)
     texts = [text.strip() for text in re.findall(r">([^<>]*)<", outside_pre)]
@@ -63,12 +64,12 @@ def test_missing_numbers_are_never_printed_as_words(results: Results) -> None:
     assert tokens.isdisjoint({"nan", "NaN", "None", "inf", "-inf"})
 
 
-def test_ids_are_unique(results: Results) -> None:
+def test_ids_are_unique(results: RegretResults) -> None:
     ids = re.findall(r'\bid="([^"]+)"', page.render(results))
     assert len(ids) == len(set(ids))
 
 
-def test_same_results_give_the_same_bytes(results: Results) -> None:
+def test_same_results_give_the_same_bytes(results: RegretResults) -> None:
     assert page.render(results) == page.render(results)
 
 
@@ -76,7 +77,7 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
     results = build_results()
     html = page.render(results)
     for scale in results.targets:
-        assert scale.verdict in html
+        assert scale.conclusion in html
         assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
     assert html.count(">Fitting</span>") == html.count(">muTransfer</span>") == 2 * len(results.targets)
     assert "[13.0, 21.0]" in html  # Fitting's regret, millinats
@@ -85,7 +86,7 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
 def test_the_recipe_to_set_stands_under_its_target() -> None:
     config = load_config("cpu")
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
-    results = run_study(config, SimulatedLab(config.rungs, law))
+    results = run_on(config, SimulatedLab(config.rungs, law))
     html = page.render(results)
     assert html.count("The recipe to set:") == sum(len(t.paradigms) for t in results.targets)
     for p in (p for scale in results.targets for p in scale.paradigms):
@@ -169,3 +170,20 @@ def test_the_page_says_what_the_experts_ran_on() -> None:
     assert f"torch grouped_mm ({len(runs)} runs)" in text
     assert f"{sum(runs.values())} of {len(runs)} runs" in text
     assert "torch.compile" not in page.render(results)
+
+
+def test_results_of_an_older_version_are_read_and_drawn() -> None:
+    data = json.loads(build_results().to_json())
+    for key in ("seed_interaction", "seed_interaction_df"):
+        del data[key]
+    for found in data["targets"]:
+        for key in ("behind", "cheapest", "smallest_difference", "differences"):
+            del found[key]
+        for paradigm in found["paradigms"]:
+            del paradigm["schedule_gap"], paradigm["lr_proposed"]
+    older = RegretResults.from_json(json.dumps(data))
+    assert older.seed_interaction is None
+    assert older.targets[0].differences == ()
+    assert older.targets[0].paradigms[0].regret is not None
+    html = page.render(older)
+    assert older.targets[0].conclusion in html

@@ -1,142 +1,32 @@
 """Scores frozen proposals against oracle sweeps. Pure: measurements and proposals in, results out, nothing is run.
 
-All intervals are 90% and come from the seed noise: t quantile at its degrees of freedom. The error of a loss over
-validation documents is not in them: all runs read the same documents, so it cancels in a difference of two runs.
+All intervals are 90% and come from the noise of near runs: t quantile at its degrees of freedom. The error of a loss
+over validation documents is not in them: all runs read the same documents, so it cancels in a difference of two runs.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.config import StudyConfig
-from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
-from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult, TargetResult
-from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, SeedNoise, label
-from lrladder.benchmark.studies.regret.scoring.verdicts import Difference, judge
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.studies.regret.results import DifferenceResult, ParadigmResult, TargetResult
+from lrladder.benchmark.studies.regret.scoring.conclusion import conclude
+from lrladder.benchmark.studies.regret.scoring.gaps import Gaps, Recipe, split_gap
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label
+from lrladder.benchmark.studies.regret.scoring.oracle import Oracle, find_oracle
+from lrladder.benchmark.studies.regret.scoring.widths import Widths
 from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.paradigm import Proposal
-from lrladder.paradigms.sweep.curve import Curve, fit_curve
-
-
-class Oracle(NamedTuple):
-    """Best of one parametrization at a target. `weights` is what the loss at each LR adds to `loss`; they sum to 1."""
-
-    parametrization: ParametrizationName
-    result: OracleResult
-    curve: Curve
-    weights: dict[Point, float]
-    misfit: float  # variance of the losses about the fitted curve beyond the seed noise; 0 where none is seen
-
-
-def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
-    """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
-    return _on_grid(lr, grid_origin(parametrization, config), config.validation.oracle_factor)
-
-
-def on_search_grid(lr: float, parametrization: ParametrizationName, config: StudyConfig) -> bool:
-    """Searches for the LR run on a grid too."""
-    paradigms = config.paradigms
-    spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
-    return _on_grid(lr, spec.lr_guess, spec.factor)
-
-
-def _on_grid(lr: float, origin: float, factor: float) -> bool:
-    steps = math.log(lr / origin) / math.log(factor)
-    return abs(steps - round(steps)) < 1e-6
-
-
-def grid_origin(parametrization: ParametrizationName, config: StudyConfig) -> float:
-    paradigms = config.paradigms
-    return (paradigms.fitting if parametrization == "sp" else paradigms.mutransfer).lr_guess
-
-
-def seed_means(
-    measurements: Iterable[Measurement], rung: str, horizon: int, parametrization: ParametrizationName, seeds: set[int]
-) -> dict[float, float | None]:
-    """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
-    cells: dict[float, dict[int, Measurement]] = {}
-    for m in measurements:
-        here = (m.rung, m.horizon, label(m)) == (rung, horizon, parametrization) and m.seed in seeds
-        if here and m.verdict in ("finished", "diverged"):
-            cells.setdefault(m.lr, {})[m.seed] = m
-    means: dict[float, float | None] = {}
-    for lr, by_seed in sorted(cells.items()):
-        losses = [m.loss for m in by_seed.values() if m.loss is not None]
-        if len(losses) < len(by_seed):
-            means[lr] = None
-        elif len(losses) == len(seeds):
-            means[lr] = float(np.mean(losses))
-    return means
-
-
-def find_oracle(
-    config: StudyConfig,
-    measurements: Sequence[Measurement],
-    rung: Rung,
-    horizon: int,
-    parametrization: ParametrizationName,
-    noise: SeedNoise,
-) -> Oracle:
-    """Quadratic fit to the sweep, on losses averaged over seeds; the best measured where the minimum is not inside."""
-    seeds = set(config.validation.seeds)
-    means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
-    sweep = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
-    spread = noise.sd / math.sqrt(len(seeds)) if noise.sd else None
-    curve = _fit(sweep, spread)
-    finished = {lr: loss for lr, loss in sweep.items() if loss is not None}
-    best = min(finished, key=lambda lr: finished[lr]) if finished else None
-    interior = curve.status == "interior"
-    result = OracleResult(
-        lr=curve.lr_best if interior else best,
-        lr_low=curve.lr_low if interior else None,
-        lr_high=curve.lr_high if interior else None,
-        loss=curve.minimum if interior else finished.get(best) if best is not None else None,
-        status=curve.status,
-        n_lrs=len(finished),
-        n_seeds=len(seeds) if finished else 0,
-        cost_flops=_sweep_flops(config, measurements, rung, parametrization),
-    )
-    slopes = _slopes(sweep, spread, curve) if interior else {best: 1.0} if best is not None else {}
-    misfit = max(0.0, (curve.residual_sd or 0.0) ** 2 - (spread or 0.0) ** 2) if interior else 0.0
-    weights: dict[Point, float] = {(parametrization, lr): slope for lr, slope in slopes.items()}
-    return Oracle(parametrization, result, curve, weights, misfit)
-
-
-def _sweep_flops(
-    config: StudyConfig, measurements: Iterable[Measurement], rung: Rung, parametrization: ParametrizationName
-) -> float:
-    """Of the distinct runs of a sweep; one run is read at all horizons of its rung, so these share the cost."""
-    runs = {
-        m.trial_id: m.flops
-        for m in measurements
-        if (m.rung, label(m)) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
-    }
-    return math.fsum(runs.values())
-
-
-def _fit(sweep: Mapping[float, float | None], noise: float | None) -> Curve:
-    return fit_curve(list(sweep), list(sweep.values()), level=LEVEL, noise=noise)
-
-
-def _slopes(sweep: Mapping[float, float | None], noise: float | None, curve: Curve) -> dict[float, float]:
-    """d minimum / d loss at each LR, by a forward step too small to change which points are fitted."""
-    step = 1e-7
-    slopes: dict[float, float] = {}
-    for lr, loss in sweep.items():
-        if loss is None:
-            continue
-        moved = _fit({**sweep, lr: loss + step}, noise)
-        if moved.minimum is not None and curve.minimum is not None:
-            slopes[lr] = (moved.minimum - curve.minimum) / step
-    return slopes
 
 
 def compare(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     proposals: Sequence[Proposal],
     rung: Rung,
@@ -145,7 +35,7 @@ def compare(
     payers: Mapping[str, float],
 ) -> TargetResult:
     """Everything known about one target rung at one horizon. Proposals without data are left out."""
-    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.swept) for name in ORACLES}
+    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.curves) for name in ORACLES}
     run_flops = float(rung.flops_per_token * horizon)
     own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
     scored = tuple(
@@ -153,11 +43,8 @@ def compare(
         for p in own
         if (result := _score(config, measurements, p, oracles, noises, payers.get(p.paradigm, 0.0), run_flops))
     )
-    winner, verdict = judge(
-        scored,
-        {name: oracle.result for name, oracle in oracles.items()},
-        lambda first, second: _difference(first, second, noises.of(first.parametrization, second.parametrization)),
-    )
+    widths = Widths(noises, oracles)
+    judgement = conclude(scored, {name: oracle.result for name, oracle in oracles.items()}, widths)
     return TargetResult(
         rung=rung.name,
         n_active=rung.n_active,
@@ -167,19 +54,22 @@ def compare(
         run_flops=run_flops,
         oracle={name: oracle.result for name, oracle in oracles.items()},
         paradigms=scored,
-        winner=winner,
-        verdict=verdict,
+        differences=tuple(_differences(scored, widths)),
+        **judgement._asdict(),
     )
 
 
-def _difference(first: ParadigmResult, second: ParadigmResult, noise: SeedNoise) -> Difference:
-    if first.loss is None or second.loss is None:
-        raise ValueError("only finished proposals are compared")
-    return Difference(first.loss - second.loss, noise.half_width(0.0 if first.same_as(second) else 2 / first.n_seeds))
+def _differences(scored: Sequence[ParadigmResult], widths: Widths) -> Iterator[DifferenceResult]:
+    """Of every two that finished all seeds."""
+    for first, second in combinations(scored, 2):
+        if first.loss is not None and second.loss is not None:
+            value, half = second.loss - first.loss, widths.entries(first, second, LEVEL)
+            low, high = (None, None) if half is None else (value - half, value + half)
+            yield DifferenceResult(first=first.name, second=second.name, value=value, low=low, high=high)
 
 
 def _score(
-    config: StudyConfig,
+    config: RegretConfig,
     measurements: Sequence[Measurement],
     proposal: Proposal,
     oracles: Mapping[ParametrizationName, Oracle],
@@ -189,23 +79,21 @@ def _score(
 ) -> ParadigmResult | None:
     runs = proposal_runs(config, measurements, proposal)
     diverged = sum(m.verdict == "diverged" for m in runs.values())
-    losses = [m.loss for m in runs.values() if m.verdict == "finished" and m.loss is not None]
+    losses = {seed: m.loss for seed, m in runs.items() if m.verdict == "finished" and m.loss is not None}
     if not diverged and len(losses) < len(config.validation.seeds):
         return None
-    loss = None if diverged else float(np.mean(losses))
+    paired = None if diverged else float(np.mean([losses[seed] for seed in config.validation.sweep_seeds]))
     own = oracles.get(proposal.parametrization)
     best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
-    point = (label(proposal), proposal.lr)
-    n, noise = len(config.validation.seeds), noises.of(proposal.parametrization)
-    regret, low, high = _interval(loss, point, best, n, noise)
-    lr_regret, lr_low, lr_high = _interval(loss, point, own, n, noise) if own else (None, None, None)
+    regret, low, high = _interval(paired, proposal, best, noises)
+    lr_regret, lr_low, lr_high = _interval(paired, proposal, own, noises) if own else (None, None, None)
     if own and own.result.loss is None:
         regret = low = high = None  # its own best is unknown, so perhaps is the best
-    gap = own.result.loss - best.result.loss if own and own.result.loss is not None and best.result.loss else None
+    gaps = _gaps(config, proposal.parametrization, oracles)
     return ParadigmResult(
         name=proposal.paradigm,
         **proposal.model_dump(exclude={"paradigm", "rung", "horizon"}),
-        loss=loss,
+        loss=None if diverged else float(np.mean(list(losses.values()))),
         n_seeds=len(losses),
         regret=regret,
         regret_low=low,
@@ -213,7 +101,8 @@ def _score(
         lr_regret=lr_regret,
         lr_regret_low=lr_low,
         lr_regret_high=lr_high,
-        parametrization_gap=gap,
+        parametrization_gap=gaps.parametrization,
+        schedule_gap=gaps.schedule,
         cost_flops=cost,
         cost_fraction=cost / run_flops,
         diverged=diverged,
@@ -221,29 +110,49 @@ def _score(
     )
 
 
+def _gaps(config: RegretConfig, own: ParametrizationName, oracles: Mapping[ParametrizationName, Oracle]) -> Gaps:
+    minima = {
+        _recipe(config, name): oracle.result.loss for name, oracle in oracles.items() if oracle.result.loss is not None
+    }
+    return split_gap(_recipe(config, own), minima)
+
+
+def _recipe(config: RegretConfig, name: ParametrizationName) -> Recipe:
+    """Today's names of parametrizations hold their schedule behind a plus."""
+    return Recipe(name.partition("+")[0], config.schedule_of(name).kind)
+
+
 def proposal_runs(
-    config: StudyConfig, measurements: Iterable[Measurement], proposal: Proposal
+    config: RegretConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
     """The validation runs of a proposal by seed: finished or diverged ones."""
-    cell = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
+    asked = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
     return {
         m.seed: m
         for m in measurements
-        if (m.rung, m.horizon, label(m), m.lr) == cell
+        if (m.rung, m.horizon, label(m), m.lr) == asked
         and m.seed in config.validation.seeds
         and m.verdict in ("finished", "diverged")
     }
 
 
 def _interval(
-    loss: float | None, point: Point, oracle: Oracle, n: int, noise: SeedNoise
+    loss: float | None, proposal: Proposal, oracle: Oracle, noises: Noises
 ) -> tuple[float | None, float | None, float | None]:
-    """Loss above an oracle, and its interval: of the proposal's mean and, to first order, of the oracle's minimum."""
+    """Loss above an oracle, and its interval: of the proposal's mean and, to first order, of the oracle's minimum.
+
+    `loss` is the mean over the seeds of the sweep, so that their own effects cancel. Within one parametrization the
+    interaction of seed and parametrization cancels too.
+    """
     if loss is None or oracle.result.loss is None:
         return None, None, None
-    weights = {key: -weight for key, weight in oracle.weights.items()}
-    weights[point] = weights.get(point, 0.0) + 1
-    value = loss - oracle.result.loss
-    misfit = oracle.misfit * sum(weight**2 for weight in oracle.weights.values())
-    half = noise.half_width(sum(weight**2 for weight in weights.values()) / n, misfit)
+    n, value, own = oracle.result.n_seeds, loss - oracle.result.loss, proposal.parametrization
+    if own == oracle.parametrization:
+        point: Point = (label(proposal), proposal.lr)
+        weights = {key: -weight for key, weight in oracle.weights.items()}
+        weights[point] = weights.get(point, 0.0) + 1
+        noise = noises.of({own: sum(weight**2 for weight in weights.values()) / n})
+    else:
+        noise = noises.of({own: 1 / n, oracle.parametrization: oracle.squared_weights / n}, 2 / n)
+    half = noise.half_width(1.0, oracle.misfit(noises.base.run), level=LEVEL)
     return (value, None, None) if half is None else (value, value - half, value + half)

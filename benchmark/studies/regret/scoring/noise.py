@@ -1,84 +1,71 @@
-"""How much the loss of one run scatters over seeds."""
+"""How much losses at targets scatter over seeds, and what that makes of a difference. Formulas: docs/decision.md."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import numpy as np
-from scipy import stats
-
-from lrladder.benchmark.studies.regret.protocol import LEVEL, ORACLES
-from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.benchmark.studies.regret.scoring.components import Components, Run, combined, components
+from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.paradigm import Proposal
+from lrladder.paradigms.sweep.noise import Noise
 
 Point = tuple[str, float]  # a run but for its seed: its parametrization, with multipliers of roles, and LR
 
 
-class SeedNoise(NamedTuple):
-    """Standard deviation of the loss of one run over seeds, nats; None without a degree of freedom."""
-
-    sd: float | None
-    df: int
-
-    def half_width(self, unit_variance: float, extra: float = 0.0) -> float | None:
-        """Of the 90% interval of a sum of runs whose squared weights add up to `unit_variance`, plus a variance."""
-        if self.sd is None:
-            return None
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.df)) * math.sqrt(self.sd**2 * unit_variance + extra)
-
-
 class Noises(NamedTuple):
-    """Of runs whose parametrization is swept at targets, and of all. An entry that is not swept, as one under another
-    schedule, may scatter more: that must not blur what is said of the others."""
+    """Pooled over the targets of a study. A parametrization stands for its schedule too.
 
-    swept: SeedNoise
-    all: SeedNoise
+    An entry that is not swept, as one under another schedule, may scatter more: that must not blur what is said of the
+    others, so it has its own variance where two LRs tell one, and the interaction that it enters is of all.
+    """
 
-    def of(self, *parametrizations: ParametrizationName) -> SeedNoise:
-        return self.swept if set(parametrizations) <= set(ORACLES) and self.swept.sd is not None else self.all
+    curves: Noise  # of every run of what is swept, near or far: what a sweep's parabola is held against
+    swept: Components  # of near runs of what is swept
+    all: Components  # of all near runs
+    unswept: Mapping[str, Components]  # of the near runs of each parametrization without a sweep
+
+    @property
+    def base(self) -> Components:
+        """What a run scatters where its parametrization does not tell it apart."""
+        return self.all if self.swept.variance is None else self.swept
+
+    def of(self, weights: Mapping[str, float], interaction: float = 0.0) -> Noise:
+        """Of a sum of runs whose squared weights add up to `weights`, by parametrization; nats.
+
+        `interaction` is the same sum for the effects of a seed under one parametrization; 0 within one.
+        """
+        parts, rest = [], 0.0
+        for name, weight in weights.items():
+            own = self.unswept.get(name)
+            if own is not None and own.variance is not None:
+                parts.append((weight * own.variance, own.dof))
+            else:
+                rest += weight
+        if rest:
+            parts.append((rest * (self.base.variance or 0.0), 0 if self.base.variance is None else self.base.dof))
+        if interaction:
+            pool = self.all if any(name in self.unswept for name in weights) else self.base
+            parts.append((interaction * pool.interaction, pool.interaction_dof))
+        return combined(parts)
+
+    def between(self, first: str, second: str, n_seeds: int) -> Noise:
+        """Of the difference of two runs' means over the same seeds, given their parametrizations."""
+        if first == second:
+            return self.of({first: 2 / n_seeds})
+        return self.of({first: 1 / n_seeds, second: 1 / n_seeds}, 2 / n_seeds)
 
 
-def target_noises(measurements: Sequence[Measurement], targets: set[str]) -> Noises:
-    runs = [m for m in measurements if m.rung in targets]
-    return Noises(seed_noise(m for m in runs if m.parametrization in ORACLES), seed_noise(runs))
-
-
-def seed_noise(measurements: Iterable[Measurement]) -> SeedNoise:
+def seed_noise(measurements: Iterable[Measurement]) -> Noise:
     """Residuals of loss ~ (parametrization, LR) + seed within each rung and horizon, pooled over these.
 
-    The seed's own effect (its data order) is common to all runs of a rung, and regret compares runs of the same seeds,
-    so it is taken out. One effect serves both parametrizations: where a seed suits one of them better, that
-    stays in the noise, as it must for regret to be compared across them. Only LRs with two finished seeds count.
+    The seed's own effect (its data order) is common to all runs of a rung and cancels where runs of the same seeds are
+    compared, so it is taken out. Only LRs with two finished seeds count.
     """
-    cells: dict[tuple[str, int], dict[tuple[Point, int], float]] = {}
+    cells: dict[tuple[str, int], dict[Run, float]] = {}
     for m in measurements:
         if m.loss is not None and m.verdict == "finished":
-            cells.setdefault((m.rung, m.horizon), {})[((label(m), m.lr), m.seed)] = m.loss
-    squares, df = 0.0, 0
-    for cell in cells.values():
-        cell_squares, cell_df = _residuals(cell)
-        squares, df = squares + cell_squares, df + cell_df
-    return SeedNoise(math.sqrt(squares / df) if df else None, df)
+            cells.setdefault((m.rung, m.horizon), {})[Run("", (label(m), m.lr), m.seed)] = m.loss
+    return components(cells.values()).run
 
 
 def label(of: Measurement | Proposal) -> str:
     return of.parametrization + "".join(f" {role} x{factor:g}" for role, factor in sorted(of.role_lrs))
-
-
-def _residuals(cell: Mapping[tuple[Point, int], float]) -> tuple[float, int]:
-    """Sum of squares and degrees of freedom of the two-way additive model."""
-    seeds_of: dict[Point, int] = {}
-    for point, _ in cell:
-        seeds_of[point] = seeds_of.get(point, 0) + 1
-    runs = [(point, seed, loss) for (point, seed), loss in cell.items() if seeds_of[point] > 1]
-    points, seeds = sorted({run[0] for run in runs}), sorted({run[1] for run in runs})
-    design = np.array(
-        [[*(float(p == point) for p in points), *(float(s == seed) for s in seeds)] for point, seed, _ in runs]
-    )
-    if not runs:
-        return 0.0, 0
-    losses = np.array([loss for _, _, loss in runs])
-    rank = int(np.linalg.matrix_rank(design))
-    fitted = design @ np.linalg.lstsq(design, losses, rcond=None)[0]
-    df = len(runs) - rank
-    return (float(np.sum((losses - fitted) ** 2)), df) if df else (0.0, 0)

@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
-from lrladder.benchmark.studies.drift.config import AxesConfig
+from lrladder.benchmark.studies.drift.config import DriftConfig
 from lrladder.benchmark.studies.drift.drift import Drift, Optimum, fit_drift, pooled_scatter
 from lrladder.benchmark.studies.drift.loss import loss_change
-from lrladder.benchmark.studies.drift.planner import plan_axes
-from lrladder.benchmark.studies.drift.results import AxesResults
-from lrladder.benchmark.studies.drift.study import assemble_axes, judge, run_axes
-from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.drift.results import DriftResults
+from lrladder.benchmark.studies.drift.study import assemble, judge
+from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import STANDARD
 from lrladder.paradigms.lab import Measurement, Request
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.reports.drift.page import render
 
 TEXT = """
@@ -36,8 +37,8 @@ axes:
 DRIFT = {"width:off": -1.0, "width:on": 0.0, "horizon:off": -0.35, "horizon:sde": 0.15}
 
 
-def config(text: str = TEXT) -> AxesConfig:
-    return validate(AxesConfig, parse_yaml(text, source="test"), source="test")
+def config(text: str = TEXT) -> DriftConfig:
+    return validate(DriftConfig, parse_yaml(text, source="test"), source="test")
 
 
 @dataclass
@@ -73,13 +74,12 @@ class KnownDrift:
 
 
 @pytest.fixture(scope="module")
-def results() -> AxesResults:
+def results() -> DriftResults:
     lab = KnownDrift()
-    run_axes(config(), lab)
-    return assemble_axes(config(), measurements=lab.seen)
+    return run_on(config(), lab)
 
 
-def test_known_drifts_are_recovered_within_their_intervals(results: AxesResults) -> None:
+def test_known_drifts_are_recovered_within_their_intervals(results: DriftResults) -> None:
     assert results.complete
     for axis in results.axes:
         for variant in axis.variants:
@@ -89,10 +89,10 @@ def test_known_drifts_are_recovered_within_their_intervals(results: AxesResults)
             assert variant.drift_high - variant.drift_low < 0.7
 
 
-def test_verdicts_tell_a_rule_that_holds_from_one_that_does_not(results: AxesResults) -> None:
-    verdicts = {variant.parametrization: variant.verdict for axis in results.axes for variant in axis.variants}
-    assert verdicts["width:off"] == "does not hold"
-    assert verdicts["width:on"] == "holds"
+def test_findings_tell_a_rule_that_holds_from_one_that_does_not(results: DriftResults) -> None:
+    findings = {variant.parametrization: variant.finding for axis in results.axes for variant in axis.variants}
+    assert findings["width:off"] == "does not hold"
+    assert findings["width:on"] == "holds"
     moves = {variant.parametrization: variant.against_off for axis in results.axes for variant in axis.variants}
     assert (moves["width:off"], moves["width:on"]) == (None, "less")
     assert all(variant.name in axis.sentence for axis in results.axes for variant in axis.variants)
@@ -142,10 +142,10 @@ def test_a_line_alone_takes_its_own_scatter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(-0.2, 0.3, "holds"), (0.4, 0.6, "does not hold"), (0.1, 0.5, "not decided")]
+    ("low", "high", "finding"), [(-0.2, 0.3, "holds"), (0.4, 0.6, "does not hold"), (0.1, 0.5, "not decided")]
 )
-def test_the_rule_of_the_verdict(low: float, high: float, verdict: str) -> None:
-    assert judge(Drift((low + high) / 2, low, high, -5.0, 3), 0.35) == verdict
+def test_the_rule_of_the_finding(low: float, high: float, finding: str) -> None:
+    assert judge(Drift((low + high) / 2, low, high, -5.0, 3), 0.35) == finding
 
 
 def test_at_the_base_all_variants_are_one_trial() -> None:
@@ -162,15 +162,15 @@ def test_at_the_base_all_variants_are_one_trial() -> None:
 
 
 def test_the_plan_prices_each_distinct_run_once() -> None:
-    rungs = [(trial.rung, trial.parametrization) for trial in plan_axes(config()).trials if not trial.extension]
+    rungs = [(trial.rung, trial.parametrization) for trial in plan_of(config()).trials if not trial.extension]
     assert ("width-32", "width:off") in rungs
     assert ("width-32", "width:on") not in rungs
 
 
 def test_the_preset_fits_an_hour_on_two_cores() -> None:
     study = load_study("axes")
-    assert isinstance(study, AxesConfig)
-    assert plan_axes(study, workers=2).maximum.hours < 1
+    assert isinstance(study, DriftConfig)
+    assert plan_of(study, workers=2).maximum.hours < 1
 
 
 def test_a_loss_that_a_rule_costs_is_told_from_noise() -> None:
@@ -180,29 +180,32 @@ def test_a_loss_that_a_rule_costs_is_told_from_noise() -> None:
     losses = [
         [4.0 + up + 0.05 * (math.log(lr) + 4) ** 2 + 0.005 * rng.standard_normal() for lr in lrs] for up in (0.05, 0)
     ]
-    change = loss_change(Readings(lrs, list(losses[0])), Readings(lrs, list(losses[1])))
+    change = loss_change(CellLosses(lrs, list(losses[0])), CellLosses(lrs, list(losses[1])))
     assert change is not None
     assert 0 < change.low < 0.05 < change.high < 0.1
-    assert loss_change(Readings(), Readings(lrs, list(losses[1]))) is None
+    assert loss_change(CellLosses(), CellLosses(lrs, list(losses[1]))) is None
+    bracketed = CellLosses([0.01, 0.02, 0.04], [3.1, 3.0, None])
+    assert bracketed.fit().lr_best == 0.02
+    assert loss_change(bracketed, CellLosses(lrs, list(losses[1]))) is None
 
 
 def test_a_partial_study_says_what_is_missing_and_renders() -> None:
     lab = KnownDrift()
-    run_axes(config(), lab)
+    run_on(config(), lab)
     some = [m for m in lab.seen if m.parametrization == "width:off"]
-    partial = assemble_axes(config(), measurements=some)
+    partial = assemble(config(), Found(some))
     assert not partial.complete
     assert any("horizon" in line for line in partial.missing)
     assert "partial" in render(partial)
 
 
-def test_results_survive_json(results: AxesResults) -> None:
-    assert AxesResults.from_json(results.to_json()) == results
-    with pytest.raises(ValueError, match=r"lrladder\.axes/1"):
-        AxesResults.from_json("{}")
+def test_results_survive_json(results: DriftResults) -> None:
+    assert DriftResults.from_json(results.to_json()) == results
+    with pytest.raises(ValueError, match=r"lrladder\.axes/2"):
+        DriftResults.from_json("{}")
 
 
-def test_the_page_is_one_file_with_a_panel_per_axis(results: AxesResults) -> None:
+def test_the_page_is_one_file_with_a_panel_per_axis(results: DriftResults) -> None:
     page = render(results)
     assert page.count("<figure>") == len(results.axes)
     assert "http" not in page.replace("http://www.w3.org", "")

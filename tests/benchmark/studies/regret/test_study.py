@@ -1,38 +1,35 @@
 """The protocol on a simulated lab, where the best LR and loss are known."""
 
+import json
 import math
 from collections.abc import Sequence
 
 import pytest
 
-from lrladder.benchmark.lab.simulated import (
-    FLOOR,
-    SIZE_POWER,
-    SIZE_SCALE,
-    TOKEN_POWER,
-    TOKEN_SCALE,
-    SimulatedLab,
-    TrueLaw,
-)
+from lrladder.benchmark.lab.recorder import Recorder
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw, loss_floor
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.assembly import PARADIGMS, competitors
-from lrladder.benchmark.studies.regret.config import StudyConfig, load_config
-from lrladder.benchmark.studies.regret.results import Results
-from lrladder.benchmark.studies.regret.study import Study, run_study
+from lrladder.benchmark.studies.regret.assembly import PARADIGMS, assemble, competitors
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
+from lrladder.benchmark.studies.regret.study import RegretStudy
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import MUTRANSFER
-from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
+from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.paradigm import Proposal
 
 CONFIG = load_config("cpu")
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 
 
-def simulate(config: StudyConfig = CONFIG, **options: float) -> SimulatedLab:
+def simulate(config: RegretConfig = CONFIG, **options: float) -> SimulatedLab:
     return SimulatedLab(config.rungs, LAW, **options)  # type: ignore[arg-type]
 
 
 def floor(rung: Rung, horizon: int) -> float:
-    return FLOOR + SIZE_SCALE * rung.n_active**-SIZE_POWER + TOKEN_SCALE * horizon**-TOKEN_POWER
+    return loss_floor(rung.n_active, horizon)
 
 
 class Log(SimulatedLab):
@@ -46,7 +43,7 @@ class Log(SimulatedLab):
 
 
 def test_without_noise_the_oracle_and_the_regret_are_exact() -> None:
-    results = run_study(CONFIG, simulate(noise_sd=0.0))
+    results = run_on(CONFIG, simulate(noise_sd=0.0))
     assert results.complete
     assert results.missing == ()
     for target in results.targets:
@@ -61,7 +58,7 @@ def test_without_noise_the_oracle_and_the_regret_are_exact() -> None:
 
 def test_the_searches_see_no_target_and_everyone_pays() -> None:
     lab = Log(CONFIG.rungs, LAW)
-    results = run_study(CONFIG, lab)
+    results = run_on(CONFIG, lab)
     targets = {rung.name for rung in CONFIG.rungs.targets}
     for payer, request in lab.asked:
         assert (request.rung in targets) == (payer not in PARADIGMS)
@@ -78,11 +75,22 @@ def test_the_searches_see_no_target_and_everyone_pays() -> None:
     assert swept == pytest.approx(lab.cost_flops("oracle-sp"))
 
 
+class Started(RegretStudy):
+    """A study with a lab that remembers."""
+
+    def __init__(self, config: RegretConfig, lab: Lab) -> None:
+        self.recorder = Recorder(lab)
+        super().__init__(config, self.recorder, lambda stage: None)
+
+    def found(self) -> RegretResults:
+        return self.results(Found(self.recorder.measurements))
+
+
 def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
     data = CONFIG.model_dump()
     data["ladder"]["rungs"][-1]["horizons"] = (131072, 262144)
-    lab = Log(StudyConfig.model_validate(data).rungs, LAW)
-    study = Study(StudyConfig.model_validate(data), lab)
+    lab = Log(RegretConfig.model_validate(data).rungs, LAW)
+    study = Started(RegretConfig.model_validate(data), lab)
     lrs: dict[str, tuple[ParametrizationName, float]] = {
         "fitting": ("sp", 0.01),
         "mutransfer": ("mup", 0.02),
@@ -99,7 +107,7 @@ def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
     validation = [request for payer, request in lab.asked if payer == "validation"]
     assert {request.horizons for request in validation if request.rung == "t128x4"} == {(131072, 262144)}
     assert len(validation) == 2 * 3 * 2  # targets, paradigms, seeds
-    assert study.results().complete
+    assert study.found().complete
 
 
 def _proposal(name: str, parametrization: ParametrizationName, rung: Rung, horizon: int, lr: float) -> Proposal:
@@ -118,23 +126,23 @@ def _proposal(name: str, parametrization: ParametrizationName, rung: Rung, horiz
 def test_the_oracle_does_not_depend_on_where_it_starts() -> None:
     oracles = []
     for shift in (0.25, 1.0, 4.0):
-        study = Study(CONFIG, simulate(noise_sd=0.0))
+        study = Started(CONFIG, simulate(noise_sd=0.0))
         rung = CONFIG.rungs.rung("t128x4")
         lr = shift * LAW.lr(rung.n_active, 262144, "sp")
         study.proposals.append(_proposal("fitting", "sp", rung, 262144, lr))
         study._sweep_oracle("sp")
-        oracles.append(study.results().targets[-1].oracle["sp"])
+        oracles.append(study.found().targets[-1].oracle["sp"])
     assert [oracle.status for oracle in oracles] == ["interior"] * 3
     for oracle in oracles:
         assert oracle.lr == pytest.approx(oracles[0].lr)
 
 
 def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
-    results = run_study(CONFIG, simulate(diverge_above=1e-9))
+    results = run_on(CONFIG, simulate(diverge_above=1e-9))
     assert not results.complete
     assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
-    assert results.targets[0].verdict == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert results.targets[0].conclusion == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
     assert results.trials.diverged > 0
 
 
@@ -158,10 +166,10 @@ class Interrupted(SimulatedLab):
 def test_an_interrupted_study_reports_what_it_has(stop_at: str, expected: str) -> None:
     lab = Interrupted(CONFIG.rungs, LAW)
     lab.stop_at = stop_at
-    study = Study(CONFIG, lab)
+    study = Started(CONFIG, lab)
     with pytest.raises(KeyboardInterrupt):
         study.run()
-    results = study.results()
+    results = study.found()
     assert not results.complete
     assert f"t96x3 at 262,144 tokens: {expected}" in results.missing
     assert len(results.targets) == 2
@@ -181,19 +189,19 @@ class Carried(Log):
         return found.model_copy(update={"loss": None if found.loss is None else found.loss - gain})
 
 
-def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> StudyConfig:
+def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> RegretConfig:
     data = CONFIG.model_dump()
     rules = changes.pop("rules", {})
     data["paradigms"]["mutransfer"] |= changes
     data["paradigms"]["mutransfer"]["rules"] |= rules
     data["ladder"]["rungs"][-1]["horizons"] = horizons
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> None:
     config = with_mutransfer((262144, 1048576), rules={"horizon": "fitted"})
     lab = Carried(config.rungs, LAW, noise_sd=0.0)
-    results = run_study(config, lab)
+    results = run_on(config, lab)
     assert results.complete
     for payer, request in lab.asked:
         searched = payer.startswith("mutransfer")
@@ -211,31 +219,31 @@ def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> Non
 def test_rules_that_a_config_leaves_out_stay_on() -> None:
     data = CONFIG.model_dump()
     data["paradigms"]["mutransfer"]["rules"] = {"horizon": "none"}
-    assert StudyConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
+    assert RegretConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
 
 
 def test_a_fixed_rule_searches_the_base_horizon_only() -> None:
     lab = Log(CONFIG.rungs, LAW)
-    run_study(CONFIG, lab)
+    run_on(CONFIG, lab)
     assert {request.horizons for payer, request in lab.asked if payer == "mutransfer"} == {(262144,)}
 
 
-def with_modules(**changes: object) -> StudyConfig:
+def with_modules(**changes: object) -> RegretConfig:
     data = CONFIG.model_dump()
     data["paradigms"]["modules"] = {"roles": ("router", "head"), "max_trials": 20} | changes
-    return StudyConfig.model_validate(data)
+    return RegretConfig.model_validate(data)
 
 
 def test_role_multipliers_are_validated_and_ablated_and_leave_all_else_alone() -> None:
     config = with_modules()
     lab = Carried(config.rungs, LAW, noise_sd=0.001)
-    results = run_study(config, lab)
+    results = run_on(config, lab)
     multipliers = (("router", 2.0), ("head", 2.0))
     asked = {payer: {request.role_lrs for p, request in lab.asked if p == payer} for payer, _ in lab.asked}
     assert asked["validation"] == {(), multipliers}
     assert asked["oracle-mup"] == asked["mutransfer"] == {()}
     assert asked["ablation"] == {((role, factor),) for role in ("router", "head") for factor in (2.0, 0.5)}
-    plain = run_study(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    plain = run_on(CONFIG, Carried(CONFIG.rungs, LAW, noise_sd=0.001))
     assert [c.minimum for c in results.curves] == [c.minimum for c in plain.curves]
     for ours, without in zip(results.targets, plain.targets, strict=True):
         *others, found = ours.paradigms
@@ -251,7 +259,7 @@ def test_role_multipliers_are_validated_and_ablated_and_leave_all_else_alone() -
 
 
 def test_the_ablation_recovers_what_each_role_is_worth() -> None:
-    results = run_study(with_modules(), Carried(CONFIG.rungs, LAW, noise_sd=0.001))
+    results = run_on(with_modules(), Carried(CONFIG.rungs, LAW, noise_sd=0.001))
     targets = [e for e in results.role_effects if e.rung.startswith("t") and not e.others]
     assert {(e.role, e.factor) for e in targets} == {(role, f) for role in ("router", "head") for f in (2.0, 0.5)}
     for effect in targets:
@@ -262,17 +270,17 @@ def test_the_ablation_recovers_what_each_role_is_worth() -> None:
 
 def test_modules_that_change_nothing_take_no_win_away() -> None:
     config = with_modules(ablate=False)
-    results, plain = (run_study(c, SimulatedLab(CONFIG.rungs, LAW, noise_sd=0.001)) for c in (config, CONFIG))
+    results, plain = (run_on(c, SimulatedLab(CONFIG.rungs, LAW, noise_sd=0.001)) for c in (config, CONFIG))
     for ours, without in zip(results.targets, plain.targets, strict=True):
         assert ours.paradigms[-1].role_lrs == ()
         assert ours.winner == without.winner
-        assert "mutransfer+modules proposes what another does" in ours.verdict
+        assert "mutransfer+modules proposes what mutransfer does" in ours.conclusion
 
 
 def test_results_survive_json() -> None:
-    results = run_study(CONFIG, simulate(), corpus={"digest": "abc"}, environment={"python": "3"})
+    results = run_on(CONFIG, simulate(), corpus={"digest": "abc"})
     text = results.to_json().replace('"schema"', '"schema_"', 1)
-    assert Results.model_validate_json(text) == results
+    assert RegretResults.model_validate_json(text) == results
     assert results.corpus_digest == "abc"
     assert results.law is not None
     assert {curve.rung for curve in results.curves} == {rung.name for rung in CONFIG.rungs}
@@ -282,7 +290,7 @@ def test_regret_intervals_cover_the_truth() -> None:
     """True regret is curvature * ln^2(lr / lr*) over seeds; the interval is 90%."""
     covered = total = 0
     for seed in range(100):
-        results = run_study(CONFIG, simulate(seed=seed, curvature=0.05))
+        results = run_on(CONFIG, simulate(seed=seed, curvature=0.05))
         for target in results.targets:
             for p in target.paradigms[:2]:  # Power has no sweep of its own
                 best = LAW.lr(target.n_active, target.tokens, p.parametrization)
@@ -298,7 +306,7 @@ def test_regret_intervals_cover_the_truth() -> None:
 def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_one_run() -> None:
     config = with_mutransfer((131072, 262144))
     lab = Log(config.rungs, LAW)
-    results = run_study(config, lab)
+    results = run_on(config, lab)
     found = [p for target in results.targets for p in target.paradigms if p.name == "mutransfer+power"]
     assert len({p.lr for p in found}) == 1
     assert all(p.lr_regret is None and p.parametrization_gap is None and p.regret is not None for p in found)
@@ -313,7 +321,7 @@ def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_on
 def test_without_power_two_paradigms_compete() -> None:
     data = CONFIG.model_dump()
     data["paradigms"]["power"] = None
-    results = run_study(StudyConfig.model_validate(data), simulate())
+    results = run_on(RegretConfig.model_validate(data), simulate())
     assert results.complete
     assert [p.name for p in results.targets[0].paradigms] == ["fitting", "mutransfer"]
 
@@ -323,8 +331,8 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
     for rung in data["ladder"]["rungs"][-2:]:
         rung["continued"] = (1048576,)
     labs = [Log(CONFIG.rungs, LAW.model_copy(update={"v": 0.6})) for _ in range(2)]
-    before = run_study(CONFIG, labs[0])
-    longer = run_study(StudyConfig.model_validate(data), labs[1])
+    before = run_on(CONFIG, labs[0])
+    longer = run_on(RegretConfig.model_validate(data), labs[1])
     assert longer.complete
     runs = [{(payer, request._replace(horizons=())) for payer, request in lab.asked} for lab in labs]
     assert runs[0] == runs[1]
@@ -333,3 +341,44 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
         for p in target.paradigms:
             assert p.lr == chosen[target.rung, p.name]
             assert (target.tokens == 1048576) == (p.flags[0] == "continued: its LR was chosen for 262,144 tokens")
+    rungs = {rung["name"]: rung for rung in json.loads(longer.to_json())["rungs"]}
+    for config in data["ladder"]["rungs"]:
+        continued = [1048576] if config["part"] == "target" else []
+        assert rungs[config["name"]]["continued"] == continued
+        assert rungs[config["name"]]["horizons"] == [*sorted(config["horizons"]), *continued]
+
+
+def with_validation(**changes: object) -> RegretConfig:
+    data = CONFIG.model_dump()
+    data["validation"] |= changes
+    return RegretConfig.model_validate(data)
+
+
+def test_snapped_proposals_are_trained_on_the_lattice_and_keep_what_was_proposed() -> None:
+    plain, snapped = (run_on(c, simulate(noise_sd=0.0)) for c in (CONFIG, with_validation(snap_proposals=True)))
+    for before, after in zip(plain.targets, snapped.targets, strict=True):
+        for old, new in zip(before.paradigms, after.paradigms, strict=True):
+            assert (old.lr_proposed, new.lr_proposed) == (None, old.lr)
+            assert abs(math.log2(new.lr / old.lr)) <= 1 / 32 + 1e-9
+            steps = 16 * math.log2(new.lr / grid_origin(new.parametrization, CONFIG))
+            assert steps == pytest.approx(round(steps), abs=1e-6)
+            assert new.recipe is not None
+            assert new.recipe.lr == new.lr
+    with pytest.raises(ValueError, match="snap_proposals: no lattice of 1/16 octave"):
+        with_validation(snap_proposals=True, oracle_factor=3.0)
+
+
+def test_a_refined_sweep_has_half_steps_beside_its_best() -> None:
+    results = [run_on(with_validation(oracle_refine=refine), simulate(noise_sd=0.0)) for refine in (False, True)]
+    for plain, refined in zip(*(r.targets for r in results), strict=True):
+        for name, oracle in refined.oracle.items():
+            assert oracle.n_lrs == plain.oracle[name].n_lrs + 2
+            assert oracle.status == "interior"
+    assert all(r.complete for r in results)
+
+
+def test_a_refined_sweep_without_its_last_step_is_missing_it() -> None:
+    config = with_validation(oracle_refine=True)
+    plain = run_on(CONFIG, simulate(noise_sd=0.0))
+    missing = assemble(config, Found(plain.measurements)).missing
+    assert sum("its last step to be measured" in line for line in missing) == 2 * len(plain.targets)

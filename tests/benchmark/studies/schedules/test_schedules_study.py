@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.kinds import load_study
-from lrladder.benchmark.studies.schedules.config import SCHEDULES, PowerStudyConfig
-from lrladder.benchmark.studies.schedules.planner import plan_power
+from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.studies.results import Found
+from lrladder.benchmark.studies.runner import run_on
+from lrladder.benchmark.studies.schedules.config import SCHEDULE_NAMES, SchedulesConfig
 from lrladder.benchmark.studies.schedules.regret import at_lr
-from lrladder.benchmark.studies.schedules.results import PowerResults
-from lrladder.benchmark.studies.schedules.study import assemble_power, run_power
+from lrladder.benchmark.studies.schedules.results import SchedulesResults
+from lrladder.benchmark.studies.schedules.study import assemble
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
-from lrladder.paradigms.laws.power import SEQ_LEN, PowerPoint, fit_by_paper, fit_by_regression
-from lrladder.paradigms.sweep.bracket import Readings
+from lrladder.paradigms.laws.power import PowerPoint, fit_by_paper, fit_by_regression
+from lrladder.paradigms.published import POWER_SEQ_LEN
+from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.reports.schedules.page import render
 
 CONFIG = load_study("power")
-assert isinstance(CONFIG, PowerStudyConfig)
+assert isinstance(CONFIG, SchedulesConfig)
 SHORT, BATCH = min(CONFIG.horizons), CONFIG.base_batch
 CURVATURE = 0.03
 
@@ -48,10 +50,9 @@ class Log(SimulatedLab):
         return found
 
 
-def study(v: float = -0.51, w: float = 1.0, noise_sd: float = 0.0, seed: int = 0) -> PowerResults:
+def study(v: float = -0.51, w: float = 1.0, noise_sd: float = 0.0, seed: int = 0) -> SchedulesResults:
     lab = Log(CONFIG.rungs, Truth(k=0.02, u=0, v=v, w=w), noise_sd=noise_sd, curvature=CURVATURE, seed=seed)
-    run_power(CONFIG, lab)
-    return assemble_power(CONFIG, measurements=lab.seen)
+    return run_on(CONFIG, lab)
 
 
 def test_where_powers_law_is_true_it_needs_no_tuning_and_the_others_do() -> None:
@@ -61,7 +62,7 @@ def test_where_powers_law_is_true_it_needs_no_tuning_and_the_others_do() -> None
         assert setting.n_untold == 0 or setting.schedule != "power"
         if setting.schedule == "power":
             assert setting.worst_regret == pytest.approx(0, abs=1e-9)
-            assert setting.a == pytest.approx(0.02 * SEQ_LEN / BATCH * SHORT**0.51)
+            assert setting.a == pytest.approx(0.02 * POWER_SEQ_LEN / BATCH * SHORT**0.51)
         else:
             assert setting.mean_regret is not None
             assert setting.mean_regret > 0.005
@@ -91,7 +92,7 @@ def test_both_fits_recover_the_law() -> None:
     for fit in study(v=-0.4, w=1.0).fits:
         assert fit.b.value == pytest.approx(-0.4, abs=0.01)
         assert fit.w.value == pytest.approx(1.0, abs=0.01)
-        assert fit.a.value == pytest.approx(0.02 * SEQ_LEN / BATCH * SHORT**0.4, rel=0.1)
+        assert fit.a.value == pytest.approx(0.02 * POWER_SEQ_LEN / BATCH * SHORT**0.4, rel=0.1)
 
 
 def test_a_batch_exponent_other_than_one_is_seen_by_the_regression_alone() -> None:
@@ -110,7 +111,7 @@ def test_intervals_cover_the_true_exponent() -> None:
 
 
 def test_an_interrupted_study_reports_what_it_has_and_hostile_names_are_escaped() -> None:
-    empty = assemble_power(CONFIG, measurements=[])
+    empty = assemble(CONFIG, Found([]))
     assert not empty.complete
     assert all(setting.mean_regret is None for setting in empty.settings)
     page = render(empty.model_copy(update={"preset": "<script>alert(1)</script>"}))
@@ -123,7 +124,7 @@ def test_the_page_shows_what_the_results_say() -> None:
     page = render(results)
     assert page.count("<svg") == 3 * len(CONFIG.families)
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert PowerResults.from_json(results.to_json()) == PowerResults.from_json(
+    assert SchedulesResults.from_json(results.to_json()) == SchedulesResults.from_json(
         json.dumps(json.loads(results.to_json()))
     )
 
@@ -132,7 +133,7 @@ def test_a_trunk_is_charged_once_for_wsd_and_power_and_cosine_for_each_horizon()
     share = {setting.schedule: setting.tokens_share for setting in study().settings}
     assert share["cosine"] == 1
     assert share["wsd"] == share["power"] == pytest.approx(0.627, abs=0.01)
-    tokens = {t.parametrization: t.tokens for t in plan_power(CONFIG).trials if t.rung == f"moe-32x2-b{BATCH}"}
+    tokens = {t.parametrization: t.tokens for t in plan_of(CONFIG).trials if t.rung == f"moe-32x2-b{BATCH}"}
     assert tokens["cosine"] == sum(CONFIG.horizons)
     assert tokens["power"] == tokens["wsd"] < tokens["cosine"]
 
@@ -161,13 +162,19 @@ def test_regret_is_the_parabolas_within_a_step_and_nothing_outside_the_sweep(pla
     assume(abs(place % 1 - 0.5) > 1e-3)  # two equally good runs: which points are fitted hangs on the last bit
     lrs = [0.01 * 2.0**k for k in range(-3, 4)]
     best = 0.01 * 2**place
-    readings = Readings(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
-    found = at_lr(readings, best * 2**at, factor=2)
+    cell = CellLosses(lrs, [3 + CURVATURE * math.log(lr / best) ** 2 for lr in lrs])
+    found = at_lr(cell, best * 2**at, factor=2)
     assert found is not None
     assert found.regret == pytest.approx(CURVATURE * (at * math.log(2)) ** 2, abs=1e-6)
     assert sum(found.loss_weights) == pytest.approx(1, abs=1e-2)
     assert sum(found.regret_weights) == pytest.approx(0, abs=1e-2)
-    assert at_lr(readings, 1.0, factor=2) is None
+    assert at_lr(cell, 1.0, factor=2) is None
+
+
+def test_a_cell_between_diverged_lrs_has_a_best_lr_but_no_regret() -> None:
+    cell = CellLosses([0.01, 0.02, 0.04], [3.1, 3.0, None])
+    assert (cell.fit().status, cell.fit().lr_best) == ("bracketed", 0.02)
+    assert at_lr(cell, 0.02, factor=2) is None
 
 
 def test_a_law_of_one_horizon_is_refused() -> None:
@@ -179,4 +186,4 @@ def test_a_law_of_one_horizon_is_refused() -> None:
 
 def test_the_smallest_cell_is_the_same_run_under_wsd_for_every_family_of_rules() -> None:
     assert all(CONFIG.base_of(rung).tokens == SHORT for rung in CONFIG.rungs)
-    assert {CONFIG.schedule_of(name).kind for name in SCHEDULES} == set(SCHEDULES)
+    assert {CONFIG.schedule_of(name).kind for name in SCHEDULE_NAMES} == set(SCHEDULE_NAMES)

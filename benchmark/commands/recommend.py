@@ -1,0 +1,93 @@
+"""Which LR to set for a model of one's own: by the law of a fit, or by a paradigm of a study."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from lrladder.benchmark.commands.options import AsJson, Folder, as_one, finite
+from lrladder.benchmark.errors import InputError
+
+app = typer.Typer()
+
+SIZES = ("width", "depth", "head_size", "num_experts", "top_k", "expert_width", "shared_width", "vocab_size", "seq_len")
+OWN = "your own model: what is left out is the ladder's"
+Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `lrladder recommend` takes."""
+
+    folder: Folder
+    n_params: Annotated[
+        float | None, typer.Option(callback=finite, help="of a fit: non-embedding parameters, as in its CSV")
+    ] = None
+    rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None
+    width: Size = None
+    depth: Size = None
+    head_size: Size = None
+    num_experts: Size = None
+    top_k: Size = None
+    expert_width: Size = None
+    shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None
+    vocab_size: Size = None
+    seq_len: Size = None
+    n_active: Annotated[float | None, typer.Option(callback=finite, help="active non-embedding parameters")] = None
+    tokens: Annotated[
+        float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
+    ] = None
+    batch_tokens: Annotated[
+        float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
+    ] = None
+    paradigm: Annotated[
+        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
+    ] = None
+    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json"
+    as_json: AsJson = False
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Of a model of one's own."""
+        return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
+
+
+@app.command()
+@as_one(Options)
+def recommend(options: Options) -> None:
+    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
+    from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
+    from lrladder.benchmark.studies.stored import schema_of
+
+    if not options.folder.is_dir():
+        raise InputError(f"{options.folder}: no such folder; give OUT of `lrladder fit` or of a study")
+    print(_by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options))
+
+
+def _by_fit(options: Options) -> str:
+    from lrladder.benchmark.own_runs.fit_file import load_fit
+    from lrladder.benchmark.recommend.fit import recommend, words
+    from lrladder.benchmark.recommend.sanity import Target
+
+    folder = options.folder
+    if options.n_params is None or options.tokens is None:
+        raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+    if options.rung or options.paradigm or options.sizes:
+        raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
+    target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
+    found = recommend(load_fit(folder), target)
+    return found.to_json() if options.as_json else words(found)
+
+
+def _by_study(options: Options) -> str:
+    from lrladder.benchmark.recommend.formats import text
+    from lrladder.benchmark.recommend.study import Wanted, advise
+    from lrladder.benchmark.studies.regret.kind import REGRET
+    from lrladder.benchmark.studies.stored import load_results
+
+    folder = options.folder
+    if options.n_params is not None:
+        raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
+    counts = (round(n) if n else None for n in (options.n_active, options.tokens, options.batch_tokens))
+    wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
+    return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)

@@ -1,0 +1,30 @@
+"""A lab that remembers what it measured."""
+
+from collections.abc import Sequence
+
+from lrladder.paradigms.lab import Lab, Measurement, Request
+
+
+class Recorder:
+    """Once per trial, horizon and what the study calls it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._seen: dict[tuple[str, str, str, int], Measurement] = {}
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        measured = self._lab.measure(requests, payer=payer)
+        for trial in measured:
+            self._seen.update({(m.rung, m.parametrization, m.trial_id, m.horizon): m for m in trial})
+        return measured
+
+    def cost_flops(self, payer: str) -> float:
+        return self._lab.cost_flops(payer)
+
+    def flops(self, request: Request) -> float:
+        return self._lab.flops(request)
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        """All so far, in the order in which they came."""
+        return list(self._seen.values())

@@ -1,0 +1,51 @@
+"""What a study of any kind says, as the user writes it."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+from pydantic import Field
+
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, Strict
+from lrladder.benchmark.config.text import config_digest
+from lrladder.benchmark.ladder import Base, Ladder, Rung
+from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.models.rules import Rules
+from lrladder.paradigms.lab import ParametrizationName
+
+
+class StudyConfig(Strict, ABC):
+    """It is a `benchmark.lab.resolve.Setup`. Each kind of study adds what it varies."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    corpus: CorpusConfig = CorpusConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig
+    expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+
+    @property
+    @abstractmethod
+    def base(self) -> Base:
+        """Model, batch and horizon from which the rules count."""
+
+    @property
+    @abstractmethod
+    def rungs(self) -> Ladder: ...
+
+    @abstractmethod
+    def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
+
+    def base_of(self, rung: Rung) -> Base:
+        return self.base
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        return self.schedule
+
+    @property
+    def digest(self) -> str:
+        """Hash of the resolved config; the name of the study does not enter."""
+        return config_digest(self)
+
+    @property
+    def longest_horizon(self) -> int:
+        """In tokens, over all rungs."""
+        return max(max(rung.read) for rung in self.rungs)

@@ -1,0 +1,53 @@
+"""A study continued to a longer horizon after the fact: its targets' runs go on from their stored trunks."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from lrladder.benchmark.config.text import validate
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import write_text
+from lrladder.benchmark.lab.older import refuse_older
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.regret.config import RegretConfig
+
+
+class Extension(NamedTuple):
+    """The study to run in the folder, and what makes the folder one of it; None where it is one already."""
+
+    config: RegretConfig
+    change: Callable[[], None] | None
+
+
+def extend(folder: Path, tokens: int) -> Extension:
+    """The study in `folder` with its targets read at `tokens` too. Raises InputError.
+
+    What was measured stays; `change` keeps results.json and config.yaml as they were beside the new ones.
+    """
+    refuse_older(folder)
+    config = load_study(str(folder / "config.yaml"))
+    if not isinstance(config, RegretConfig) or config.simulated is not None:
+        raise InputError(f"{folder}: only a trained benchmark can be continued")
+    longer = continued(config, tokens)
+    change = partial(_supersede, folder, config.digest, longer.digest) if longer != config else None
+    return Extension(longer, change)
+
+
+def continued(config: RegretConfig, tokens: int) -> RegretConfig:
+    """The config with `tokens` among the continued horizons of all targets. Raises InputError where that cannot be."""
+    data = config.model_dump(mode="json")
+    for rung in data["ladder"]["rungs"]:
+        if rung["part"] == "target" and tokens not in rung["continued"]:
+            rung["continued"] = [*rung["continued"], tokens]
+    return validate(RegretConfig, data, source=f"--tokens {tokens}")
+
+
+def _supersede(folder: Path, digest: str, longer: str) -> None:
+    """Keep copies named after the config they belong to, and let the store serve the new one."""
+    for name in ("config.yaml", "results.json"):
+        if (folder / name).exists():
+            stem, suffix = name.split(".")
+            write_text(folder / f"{stem}-{digest}.{suffix}", (folder / name).read_text(encoding="utf-8"))
+    Store.reopen(folder).retarget(longer)

@@ -1,0 +1,55 @@
+"""The regret study: paradigms propose LRs for held-out targets, and pay for what they cost there."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+from lrladder.benchmark.studies.kind import StartedStudy, StudyKind
+from lrladder.benchmark.studies.planner import Sweep
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.protocol import PARAMETRIZATIONS
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.results import Found
+from lrladder.paradigms.lab import Lab
+
+
+class RegretKind(StudyKind[RegretConfig, RegretResults]):
+    name = "benchmark"
+    config_model = RegretConfig
+    results_model = RegretResults
+
+    def parametrizations(self, config: RegretConfig) -> Sequence[str]:
+        return PARAMETRIZATIONS
+
+    def sweeps(self, config: RegretConfig) -> Iterable[Sweep]:
+        from lrladder.benchmark.studies.regret.planner import sweeps
+
+        return sweeps(config)
+
+    def notes(self, config: RegretConfig) -> tuple[str, ...]:
+        from lrladder.benchmark.studies.regret.planner import notes
+
+        return notes(config)
+
+    def simulated_lab(self, config: RegretConfig) -> Lab | None:
+        from lrladder.benchmark.lab.resolve import planned_flops
+        from lrladder.benchmark.lab.simulated import SimulatedLab
+
+        truth = config.simulated
+        if truth is None:
+            return None
+        law, flops = truth.law_for(config.base), partial(planned_flops, setup=config)
+        return SimulatedLab(config.rungs, law, flops=flops, seed=truth.seed, **truth.bowl.model_dump())
+
+    def start(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> StartedStudy[RegretResults]:
+        from lrladder.benchmark.studies.regret.study import RegretStudy
+
+        return RegretStudy(config, lab, on_stage)
+
+    def assemble(self, config: RegretConfig, found: Found) -> RegretResults:
+        """Proposals are not stored, so the targets of a killed study have no scores."""
+        from lrladder.benchmark.studies.regret.assembly import assemble
+
+        return assemble(config, found)
+
+
+REGRET = RegretKind()

@@ -1,0 +1,203 @@
+"""Who won at a target, in words: who chooses best, which minimum is lower, who wins. The rule: docs/decision.md."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult
+from lrladder.benchmark.studies.regret.scoring.decision import Decision, decide, smallest_difference
+from lrladder.benchmark.studies.regret.scoring.widths import Widths
+from lrladder.paradigms.level import LEVEL
+
+MINUS = "\N{MINUS SIGN}"
+NO_DIFFERENCE = "no difference outside the seed noise"
+
+
+class Judgement(NamedTuple):
+    """Fields of a target's result, which says what they are."""
+
+    winner: str | None
+    behind: tuple[str, ...]
+    cheapest: str | None
+    smallest_difference: float | None
+    conclusion: str
+
+
+class Contest(NamedTuple):
+    """Entries that finished all seeds; those of the same runs are one competitor, named as the first of them."""
+
+    entries: dict[str, ParadigmResult]
+    distinct: dict[str, ParadigmResult]
+    decision: Decision
+
+    def names(self, competitors: Sequence[str]) -> list[str]:
+        """Of all entries that have the runs of one of `competitors`, in the order of the study."""
+        return [e.name for e in self.entries.values() if any(e.same_as(self.entries[name]) for name in competitors)]
+
+
+def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Judgement:
+    """The decision among all entries, and the sentences."""
+    contest = _contest(paradigms, widths)
+    winner, outcome = _outcome(paradigms, contest, widths)
+    known = contest is not None and contest.decision.noise_known and len(contest.distinct) > 1
+    behind = tuple(contest.names(contest.decision.behind)) if contest and not winner else ()
+    cheapest = _cheapest(contest) if contest and known and not winner else None
+    smallest = _smallest(contest, widths) if contest and known else None
+    sentences = [*_choices(paradigms, oracles, widths), *_minima(oracles, widths)]
+    last = "; ".join(
+        [outcome, *_consequences(contest, cheapest, smallest), *_notes(paradigms, oracles, winner, widths)]
+    )
+    return Judgement(winner, behind, cheapest, smallest, ". ".join([*sentences, last]))
+
+
+def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | None:
+    """Among those that finished; None where none did."""
+    entries = {p.name: p for p in paradigms if p.loss is not None}
+    distinct: dict[str, ParadigmResult] = {}
+    for entry in entries.values():
+        if not any(entry.same_as(other) for other in distinct.values()):
+            distinct[entry.name] = entry
+    if not distinct:
+        return None
+
+    def half_width(first: str, second: str, level: float) -> float | None:
+        return widths.entries(distinct[first], distinct[second], level)
+
+    losses = {name: entry.loss for name, entry in distinct.items() if entry.loss is not None}
+    return Contest(entries, distinct, decide(losses, half_width))
+
+
+def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, widths: Widths) -> tuple[str | None, str]:
+    if not paradigms:
+        return None, "no proposal has been scored"
+    if contest is None:
+        return None, "no proposal finished all its seeds"
+    order = [contest.distinct[name] for name in contest.decision.order]
+    if len(contest.entries) == 1:
+        if len(paradigms) == 1:
+            return None, f"only {order[0].name} has been scored"
+        return order[0].name, f"{order[0].name} wins: it alone finished all its seeds"
+    n = f"n = {order[0].n_seeds} seeds"
+    if contest.decision.winner is not None:
+        return order[0].name, f"{order[0].name} wins: {_difference(order[0], order[1], widths)}, {n}"
+    pair = [e for e in contest.entries.values() if e in order[:2] or len(order) == 1][:2]  # in the order of the study
+    word = f"no winner, {NO_DIFFERENCE if contest.decision.noise_known else 'the seed noise is unknown'}"
+    return None, f"{word}: {_difference(pair[0], pair[1], widths)}, {n}"
+
+
+def _consequences(contest: Contest | None, cheapest: str | None, smallest: float | None) -> Iterator[str]:
+    """What to make of it where nobody wins: whom to take, who is as good, who is not."""
+    if contest is None or cheapest is None:
+        return
+    decision = contest.decision
+    best = contest.entries[decision.order[0]]
+    price = f"search cost {contest.entries[cheapest].cost_fraction:.3g} target runs"
+    yield f"the cheapest that is not measurably worse is {cheapest} ({price})"
+    if others := [name for name in contest.names(decision.tied) if name != cheapest]:
+        yield f"not measurably worse either: {', '.join(others)}"
+    if worse := contest.names(decision.behind):
+        gaps = [f"{name} by {_milli((contest.entries[name].loss or 0.0) - (best.loss or 0.0))}" for name in worse]
+        yield f"behind {best.name}: {', '.join(gaps)} millinats"
+    if smallest is not None:
+        yield f"a lead of {_milli(smallest)} millinats over all others would have been found in 80% of such studies"
+
+
+def _cheapest(contest: Contest) -> str:
+    return min(contest.names(contest.decision.tied), key=lambda name: contest.entries[name].cost_flops)
+
+
+def _smallest(contest: Contest, widths: Widths) -> float | None:
+    """By the widest noise of a difference from the best, as if all rivals were tied at it."""
+    best, *rivals = (contest.distinct[name] for name in contest.decision.order)
+    noise = max((widths.noise(best, rival) for rival in rivals), key=lambda noise: noise.sd or 0.0)
+    return smallest_difference(noise, len(rivals))
+
+
+def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
+    """Within each parametrization: each entry's LR above the best of its own sweep, and who chose best."""
+    for name, oracle in oracles.items():
+        own = [p for p in paradigms if p.parametrization == name and p.lr_regret is not None]
+        contest = _contest(own, widths)
+        if contest is None:
+            continue
+        found = [f"{p.name} {_interval(p.lr_regret or 0.0, p.lr_regret_low, p.lr_regret_high)}" for p in own]
+        text = f"LR regret under {name}: {', '.join(found)} millinats, n = {oracle.n_seeds} seeds"
+        if len(contest.distinct) > 1 and contest.decision.noise_known:
+            chooser = contest.decision.winner
+            text += f"; {chooser} chooses best" if chooser else f"; {NO_DIFFERENCE} in who chooses best"
+        yield text
+
+
+def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
+    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep has no fitted one."""
+    losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
+    if len(losses) < 2:
+        return
+    decision = decide(losses, widths.minima)
+    if not decision.noise_known:
+        return
+    best, *others = decision.order
+    gaps = []
+    for other in others:
+        value, half = losses[other] - losses[best], widths.minima(best, other, LEVEL) or 0.0
+        gaps.append(f"{other} {MINUS} {best} = {_interval(value, value - half, value + half)}")
+    found = f"{best} has the lowest" if decision.winner and len(others) > 1 else f"{best} has the lower"
+    told = found if decision.winner else NO_DIFFERENCE
+    yield f"Minimum of the sweeps: {told}: {', '.join(gaps)} millinats, n = {oracles[best].n_seeds} seeds"
+
+
+def _notes(
+    paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], winner: str | None, widths: Widths
+) -> Iterator[str]:
+    for p in paradigms:
+        if p.diverged:
+            yield f"{p.name} diverged in {p.diverged} of {p.diverged + p.n_seeds} seeds"
+    for i, p in enumerate(paradigms):
+        if same := next((other for other in paradigms[:i] if p.same_as(other)), None):
+            yield f"{p.name} proposes what {same.name} does and shares its place"
+    yield from _loose(oracles)
+    compared = [p for p in paradigms if p.parametrization in oracles]
+    lower = len({p.parametrization for p in compared}) > 1 and _lowest(oracles, widths)
+    by = {p.name: p.parametrization for p in paradigms}
+    if winner is not None and lower == by[winner] and all(_found_own_best(p) for p in compared):
+        yield "each LR is within the noise of its own parametrization's best: the parametrization makes the difference"
+
+
+def _loose(oracles: Mapping[str, OracleResult]) -> Iterator[str]:
+    """Oracles without a fitted minimum, of which regret is too small by an unknown amount."""
+    unfitted = [name for name, oracle in oracles.items() if oracle.status == "bracketed"]
+    if unfitted:
+        yield f"oracle bracketed, but no parabola fits: its lowest run stands for its minimum ({', '.join(unfitted)})"
+    loose = [f"{n}: {o.status}" for n, o in oracles.items() if o.status not in ("interior", "bracketed")]
+    if loose:
+        yield f"oracle not bracketed ({', '.join(loose)})"
+
+
+def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:
+    """The parametrization whose minimum is measurably lower than every other's."""
+    losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
+    return decide(losses, widths.minima).winner if losses else None
+
+
+def _found_own_best(paradigm: ParadigmResult) -> bool:
+    low, high = paradigm.lr_regret_low, paradigm.lr_regret_high
+    return low is not None and high is not None and low <= 0 <= high
+
+
+def _difference(first: ParadigmResult, second: ParadigmResult, widths: Widths) -> str:
+    """Loss of the first minus that of the second, with its reported interval."""
+    value = (first.loss or 0.0) - (second.loss or 0.0)
+    text = f"{first.name} {MINUS} {second.name} = "
+    if first.same_as(second):
+        return f"{text}{_milli(value)} millinats (the same runs)"
+    half = widths.entries(first, second, LEVEL)
+    if half is None:
+        return f"{text}{_milli(value)} millinats"
+    return f"{text}{_milli(value)} millinats [{_milli(value - half)}, {_milli(value + half)}]"
+
+
+def _interval(value: float, low: float | None, high: float | None) -> str:
+    return _milli(value) if low is None or high is None else f"{_milli(value)} [{_milli(low)}, {_milli(high)}]"
+
+
+def _milli(nats: float) -> str:
+    return f"{1000 * nats:.1f}".replace("-", MINUS)

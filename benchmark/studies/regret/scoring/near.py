@@ -1,0 +1,59 @@
+"""Which runs at a target tell the noise of what is compared there: those near the best LR."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.studies.regret.scoring.components import Run, components
+from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label, seed_noise
+from lrladder.benchmark.studies.regret.scoring.oracle import find_oracle
+from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.paradigm import Proposal
+
+NEAR_OCTAVES = 0.5  # on either side of the fitted best: 3/4 lets runs in that may be quieter (docs/decision.md)
+_ROUNDING = 1e-9  # octaves
+
+
+def target_noises(
+    config: RegretConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal] = ()
+) -> Noises:
+    """Of all targets of a study together."""
+    targets = {rung.name for rung in config.rungs.targets}
+    curves = seed_noise(m for m in measurements if m.rung in targets and m.parametrization in ORACLES)
+    runs = []
+    for rung in config.rungs.targets:
+        for horizon in rung.read:
+            best = {name: find_oracle(config, measurements, rung, horizon, name, curves).result.lr for name in ORACLES}
+            here = [m for m in measurements if (m.rung, m.horizon) == (rung.name, horizon)]
+            entries = {(label(p), p.lr) for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)}
+            runs.append(near_runs(here, best, entries))
+    groups = {run.group for target in runs for run in target}
+    return Noises(
+        curves,
+        components(_only(target, set(ORACLES)) for target in runs),
+        components(runs),
+        {name: components(_only(target, {name}) for target in runs) for name in groups - set(ORACLES)},
+    )
+
+
+def _only(runs: Mapping[Run, float], groups: set[str]) -> dict[Run, float]:
+    return {run: loss for run, loss in runs.items() if run.group in groups}
+
+
+def near_runs(
+    measurements: Sequence[Measurement], best: Mapping[str, float | None], entries: set[Point]
+) -> dict[Run, float]:
+    """Losses at one target and horizon: of all entries, and of swept LRs near their parametrization's best.
+
+    Where a sweep has no fitted minimum, `best` is the best LR that it measured. An LR at which any seed diverged is
+    left out.
+    """
+    lost = {(label(m), m.lr) for m in measurements if m.verdict == "diverged"}
+    found: dict[Run, float] = {}
+    for m in measurements:
+        point, at = (label(m), m.lr), best.get(m.parametrization)
+        swept = not m.role_lrs and at is not None and abs(math.log2(m.lr / at)) <= NEAR_OCTAVES + _ROUNDING
+        if m.verdict == "finished" and m.loss is not None and point not in lost and (swept or point in entries):
+            found[Run(m.parametrization, point, m.seed)] = m.loss
+    return found

@@ -1,0 +1,138 @@
+"""The best of one parametrization at a target, from its own LR sweep there. Only the scoring sees it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.results import OracleResult
+from lrladder.benchmark.studies.regret.scoring.noise import Point, label
+from lrladder.paradigms.lab import Measurement, ParametrizationName
+from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
+from lrladder.paradigms.sweep.noise import Noise
+from lrladder.paradigms.sweep.slopes import minimum_slopes
+
+STEP = 1e-7  # nats, of the slopes of an oracle's minimum
+
+
+class Oracle(NamedTuple):
+    """Best of one parametrization at a target. `weights` is what the loss at each LR adds to `loss`; they sum to 1."""
+
+    parametrization: ParametrizationName
+    result: OracleResult
+    curve: Curve
+    weights: dict[Point, float]
+
+    @property
+    def squared_weights(self) -> float:
+        """Variance of `loss` in that of one LR's mean."""
+        return math.fsum(weight**2 for weight in self.weights.values())
+
+    def misfit(self, run: Noise) -> float:
+        """Variance of `loss` by which the sweep scatters about its parabola beyond the noise of its runs, nats^2."""
+        seen = (self.curve.residual_sd or 0.0) ** 2 if self.curve.status == "interior" else 0.0
+        explained = (run.sd or 0.0) ** 2 / max(1, self.result.n_seeds)
+        return max(0.0, seen - explained) * self.squared_weights
+
+
+def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
+    """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
+    validation = config.validation
+    factor = math.sqrt(validation.oracle_factor) if validation.oracle_refine else validation.oracle_factor
+    return on_grid(lr, grid_origin(parametrization, config), factor)
+
+
+def on_search_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
+    """Searches for the LR run on a grid too."""
+    paradigms = config.paradigms
+    spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
+    return on_grid(lr, spec.lr_guess, spec.factor)
+
+
+def on_grid(lr: float, origin: float, factor: float) -> bool:
+    """Whether an LR is origin * factor^k, to rounding."""
+    steps = math.log(lr / origin) / math.log(factor)
+    return abs(steps - round(steps)) < 1e-6
+
+
+def grid_origin(parametrization: ParametrizationName, config: RegretConfig) -> float:
+    paradigms = config.paradigms
+    return (paradigms.fitting if parametrization == "sp" else paradigms.mutransfer).lr_guess
+
+
+def seed_means(
+    measurements: Iterable[Measurement], rung: str, horizon: int, parametrization: ParametrizationName, seeds: set[int]
+) -> dict[float, float | None]:
+    """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
+    cells: dict[float, dict[int, Measurement]] = {}
+    for m in measurements:
+        here = (m.rung, m.horizon, label(m)) == (rung, horizon, parametrization) and m.seed in seeds
+        if here and m.verdict in ("finished", "diverged"):
+            cells.setdefault(m.lr, {})[m.seed] = m
+    means: dict[float, float | None] = {}
+    for lr, by_seed in sorted(cells.items()):
+        losses = [m.loss for m in by_seed.values() if m.loss is not None]
+        if len(losses) < len(by_seed):
+            means[lr] = None
+        elif len(losses) == len(seeds):
+            means[lr] = float(np.mean(losses))
+    return means
+
+
+def find_oracle(
+    config: RegretConfig,
+    measurements: Sequence[Measurement],
+    rung: Rung,
+    horizon: int,
+    parametrization: ParametrizationName,
+    noise: Noise,
+) -> Oracle:
+    """Quadratic fit to the sweep, on losses averaged over seeds; the best measured where the minimum is not inside."""
+    seeds = set(config.validation.sweep_seeds)
+    means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
+    sweep = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    spread = noise.sd / math.sqrt(len(seeds)) if noise.sd else None
+    curve = _fit(sweep, spread)
+    finished = {lr: loss for lr, loss in sweep.items() if loss is not None}
+    best = min(finished, key=lambda lr: finished[lr]) if finished else None
+    interior, bracketed = curve.status == "interior", curve.status in ("interior", "bracketed")
+    result = OracleResult(
+        lr=curve.lr_best if interior else best,
+        lr_low=curve.lr_low if bracketed else None,
+        lr_high=curve.lr_high if bracketed else None,
+        loss=curve.minimum if interior else finished.get(best) if best is not None else None,
+        status=curve.status,
+        n_lrs=len(finished),
+        n_seeds=len(seeds) if finished else 0,
+        cost_flops=_sweep_flops(config, measurements, rung, parametrization),
+    )
+    slopes = _slopes(sweep, spread) if interior else {best: 1.0} if best is not None else {}
+    weights: dict[Point, float] = {(parametrization, lr): slope for lr, slope in slopes.items()}
+    return Oracle(parametrization, result, curve, weights)
+
+
+def _sweep_flops(
+    config: RegretConfig, measurements: Iterable[Measurement], rung: Rung, parametrization: ParametrizationName
+) -> float:
+    """Of the distinct runs of a sweep; one run is read at all horizons of its rung, so these share the cost."""
+    runs = {
+        m.trial_id: m.flops
+        for m in measurements
+        if (m.rung, label(m)) == (rung.name, parametrization) and on_oracle_grid(m.lr, parametrization, config)
+    }
+    return math.fsum(runs.values())
+
+
+def _fit(sweep: Mapping[float, float | None], noise: float | None) -> Curve:
+    return fit_curve(list(sweep), list(sweep.values()), level=LEVEL, noise=noise)
+
+
+def _slopes(sweep: Mapping[float, float | None], noise: float | None) -> dict[float, float]:
+    """d minimum / d loss at each finished LR of a sweep whose minimum is inside."""
+    finished = [lr for lr, loss in sweep.items() if loss is not None]
+    slopes = minimum_slopes(list(sweep), list(sweep.values()), noise=noise, step=STEP)
+    return dict(zip(finished, slopes, strict=True))

@@ -1,0 +1,65 @@
+"""What results.json holds for a study of any kind. Documented in docs/results.md."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lrladder.benchmark.documents import Document
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.counts import TrialCounts, count_trials
+from lrladder.paradigms.lab import Measurement
+
+SIMULATED = (
+    "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
+)
+LAST = ("measurements", "config", "corpus", "environment")  # in the file: long, and the same for every kind
+
+
+class StudyResults(Document):
+    """Each kind of study adds what it found, and sets `schema_`."""
+
+    preset: str
+    config_digest: str
+    corpus_digest: str
+    complete: bool  # False: interrupted or partial; `missing` says what
+    missing: tuple[str, ...]
+    trials: TrialCounts
+    measurements: tuple[Measurement, ...]
+    config: dict[str, object]
+    corpus: dict[str, object]  # digest, tokens, files, source
+    environment: dict[str, str]  # versions and hardware
+
+    def to_json(self) -> str:
+        data = json.loads(super().to_json())
+        return json.dumps({**data, **{name: data.pop(name) for name in LAST}}, indent=2)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study has to make its results of: everything measured so far, and what it was measured on."""
+
+    measurements: Sequence[Measurement]
+    corpus: Mapping[str, object] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    trained_now: int = 0  # trials that this process trained
+
+    def common(self, config: StudyConfig, missing: Sequence[str]) -> dict[str, Any]:
+        """The fields of `StudyResults`."""
+        return {
+            "preset": config.name,
+            "config_digest": config.digest,
+            "corpus_digest": str(self.corpus.get("digest", "")),
+            "complete": not missing,
+            "missing": tuple(missing),
+            "trials": count_trials(self.measurements, trained_now=self.trained_now),
+            "measurements": tuple(self.measurements),
+            "config": config.model_dump(mode="json"),
+            "corpus": dict(self.corpus),
+            "environment": dict(self.environment),
+        }
+
+
+def in_order(measured: Iterable[Measurement]) -> list[Measurement]:
+    """By place: sums must not depend on which trial ended first."""
+    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))

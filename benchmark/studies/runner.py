@@ -1,0 +1,100 @@
+"""One study in one folder: run or continued, until results.json is written."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rich.console import Console
+
+from lrladder.benchmark.console import make_console
+from lrladder.benchmark.environment import environment, gpu_names
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.lab.older import refuse_older
+from lrladder.benchmark.lab.recorder import Recorder
+from lrladder.benchmark.lab.store import lock
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.kind import StudyKind
+from lrladder.benchmark.studies.kinds import kind_of, plan_of
+from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
+from lrladder.benchmark.studies.session import Session, open_session, write_config
+from lrladder.paradigms.lab import Lab
+
+Results = TypeVar("Results", bound=StudyResults)
+
+
+@dataclass(frozen=True)
+class Ended(Generic[Results]):
+    """How a run of a study ended. `results` is None for an interrupted run over complete results, which then stay."""
+
+    results: Results | None
+    interrupted: bool = False
+    failed: int = 0  # trials
+    trained_tokens: int = 0  # now
+    saved_tokens: int = 0  # by trunks that were stored before
+
+
+def run_study(
+    config: StudyConfig, out: Path, *, workers: int | None = None, change: Callable[[], None] | None = None
+) -> Ended[Any]:
+    """Run or continue the study in `out`. Raises InputError for bad input.
+
+    `change` makes the folder one of this config; it is called when nothing is left to be refused.
+    """
+    kind = kind_of(config)
+    if (lab := kind.simulated_lab(config)) is not None:
+        refuse_older(out)
+        make_folder(out)
+        with lock(out):
+            return _simulate(config, lab, out, make_console())
+    with open_session(config, out, workers=workers, change=change) as session:
+        return _train(kind, config, session)
+
+
+def run_on(config: StudyConfig, lab: Lab, *, corpus: Mapping[str, object] | None = None) -> Any:
+    """All of a study on a lab, and its results; nothing is written. `corpus` says where the losses come from."""
+    recorder = Recorder(lab)
+    study = kind_of(config).start(config, recorder, on_stage=lambda stage: None)
+    study.run()
+    return study.results(Found(recorder.measurements, corpus or {}, environment()))
+
+
+def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> Ended[Any]:
+    """The same protocol on losses from a known law. It takes seconds, so nothing is stored to continue from."""
+    if (out / "store.sqlite").exists():
+        raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
+    write_config(config, out)
+    results = run_on(config, lab, corpus={"source": SIMULATED})
+    write_text(out / "results.json", results.to_json())
+    console.print(SIMULATED)
+    return Ended(results)
+
+
+def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
+    planned = plan_of(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
+    interrupted = False
+    with session.lab(total_flops=planned.planned.flops) as (lab, progress):
+        study = kind.start(config, lab, on_stage=progress.stage)
+        try:
+            study.run()
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted and _is_complete(session.out, kind.results_model):
+        return Ended(None, interrupted=True)
+    found = Found(
+        measurements=in_order(lab.seen.values()),
+        corpus=dict(session.corpus.manifest),
+        environment=environment(gpus=gpu_names()),
+        trained_now=lab.trained_now,
+    )
+    results = study.results(found)
+    write_text(session.out / "results.json", results.to_json())
+    return Ended(results, interrupted, len(lab.failed), lab.trained_tokens, lab.planned_tokens - lab.trained_tokens)
+
+
+def _is_complete(out: Path, model: type[StudyResults]) -> bool:
+    with suppress(OSError, ValueError):
+        return model.from_json((out / "results.json").read_text(encoding="utf-8")).complete
+    return False

@@ -1,0 +1,218 @@
+"""What training text shares with validation text, in runs of GRAM tokens, and which training files to drop for it.
+
+Every run is looked at, not a sketch as of MinHash: what is bounded is their share, and numpy reads some 10 million
+tokens a second. A run is known by a hash of 64 bits: of 1e9 in training and 1e7 held out, 5e-4 match by chance.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lrladder.benchmark.errors import InputError
+
+GRAM = 64  # tokens: some 150 characters, longer than an idiom and shorter than a table or a licence
+MOST_SHARED = 0.005  # of the validation's runs; assumption: at most 0.5% of a loss is then read on known text
+AIM = 0.0025  # where dropping stops, as runs that cross from file to file are not looked at; half of MOST_SHARED
+NEAR = 0.5  # of the runs of either file in the other: near-duplicates; assumption
+MOST_DROPPED = 0.5  # of the training tokens; assumption: beyond, it is a passage that most files carry, as a licence
+CHUNK = 1 << 18  # tokens hashed at once: 2 MB an array, which caches hold
+MOST_GRAMS = 1 << 23  # distinct runs of the validation that are kept, 64 MB; of more, a sample by hash
+_FACTOR = 0x9E3779B97F4A7C15  # odd, its bits without a pattern: 2^64 over the golden ratio
+
+Tokens = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+
+class Grams(NamedTuple):
+    """Distinct runs within the validation's files: sorted hashes, how often each is there, and the file it is first in.
+
+    Of more than MOST_GRAMS runs one in `one_in` is kept, by its hash.
+    """
+
+    hashes: Hashes
+    counts: Ints
+    files: Ints
+    one_in: int
+
+
+class Held(NamedTuple):
+    """Which runs of the validation each training file holds, as pairs [pairs], and at how many places [files]."""
+
+    files: Ints
+    grams: Ints
+    places: Ints
+
+
+def hash_grams(tokens: Tokens) -> Hashes:
+    """Of every run of GRAM tokens: a polynomial over 2^64 of the mixed tokens [len(tokens) - GRAM + 1]."""
+    found, factor = _mixed(tokens.astype(np.uint64)), _FACTOR
+    reach = 1
+    while reach < GRAM:  # a run of twice the length, from its halves
+        found = found[:-reach] * np.uint64(factor) + found[reach:]
+        reach, factor = 2 * reach, factor * factor % 2**64
+    return found
+
+
+def _mixed(values: Hashes) -> Hashes:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit of the input moves every bit."""
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
+
+
+def grams_of(tokens: Tokens, offsets: list[int]) -> Grams:
+    """Of validation tokens, whose files begin at `offsets` [files + 1]."""
+    one_in = -(-len(tokens) // MOST_GRAMS)
+    hashes, files = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    ends = np.asarray(offsets)
+    for start, chunk in _chunks(tokens):
+        places = np.flatnonzero(chunk % np.uint64(one_in) == 0) if one_in > 1 else np.arange(len(chunk))
+        inside, owners = _inside(places + start, ends)
+        hashes.append(chunk[places[inside]])
+        files.append(owners)
+    found, first, counts = np.unique(np.concatenate(hashes), return_index=True, return_counts=True)
+    return Grams(found, counts, np.concatenate(files)[first], one_in)
+
+
+def find(grams: Grams, tokens: Tokens, offsets: list[int]) -> Iterator[tuple[Ints, Ints]]:
+    """In pieces, of every run of training tokens that stands in the validation: its file, and its index in `grams`."""
+    bits = max(20, (8 * len(grams.hashes)).bit_length())  # a table that lets one in 8 of the others pass
+    shift, seen = np.uint64(64 - bits), np.zeros(1 << bits, bool)
+    seen[grams.hashes >> shift] = True
+    ends = np.asarray(offsets)
+    for start, chunk in _chunks(tokens):
+        places = np.flatnonzero(seen[chunk >> shift])
+        index = np.searchsorted(grams.hashes, chunk[places])
+        index[index == len(grams.hashes)] = 0
+        same = grams.hashes[index] == chunk[places]
+        inside, owners = _inside(places[same] + start, ends)
+        yield owners, index[same][inside]
+
+
+def _chunks(tokens: Tokens) -> Iterator[tuple[int, Hashes]]:
+    """Hashes of all runs in pieces, each with the place of its first."""
+    for start in range(0, len(tokens) - GRAM + 1, CHUNK):
+        yield start, hash_grams(np.asarray(tokens[start : start + CHUNK + GRAM - 1]))
+
+
+def _inside(places: Ints, ends: Ints) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """Which runs that begin at `places` lie within one file, and the files of those."""
+    owners = np.searchsorted(ends, places, side="right") - 1
+    inside = places + GRAM <= ends[owners + 1]
+    return inside, owners[inside]
+
+
+def held(grams: Grams, tokens: Tokens, offsets: list[int]) -> Held:
+    """All that `find` finds, each pair of file and run once."""
+    size, count = max(1, len(grams.hashes)), len(offsets) - 1
+    pairs, places = [np.empty(0, np.int64)], np.zeros(count, np.int64)
+    for files, index in find(grams, tokens, offsets):
+        pairs.append(np.unique(files * size + index))
+        places += np.bincount(files, minlength=count)
+    files, index = np.divmod(np.unique(np.concatenate(pairs)), size)
+    return Held(files, index, places)
+
+
+def files_to_drop(grams: Grams, found: Held, offsets: list[int]) -> set[int]:
+    """Training files without which at most AIM of the runs within validation files are left in training.
+
+    Near-duplicates go in any case: files of which NEAR stands in the validation, or that hold NEAR of one of its files.
+    Of the others those stay that bring least for their length, while the share allows it. Where MOST_DROPPED of the
+    tokens would go, most files share a passage, and only files of which NEAR stands in the validation go.
+    """
+    lengths = np.diff(offsets)
+    repeats = np.flatnonzero(found.places * grams.one_in >= NEAR * np.maximum(lengths - GRAM + 1, 1)).tolist()
+    near = {*repeats, *_holders_of_files(grams, found)}
+    allowed, covered = AIM * grams.counts.sum(), np.zeros(len(grams.hashes), bool)
+    holders, begins = np.unique(found.files, return_index=True)
+    held_by = dict(zip(holders.tolist(), np.split(found.grams, begins[1:]), strict=False))
+    dropped = set(near)
+    for file in sorted(held_by, key=lambda file: (grams.counts[held_by[file]].sum() / lengths[file], file)):
+        new = held_by[file][~covered[held_by[file]]]
+        if file in near or (brought := grams.counts[new].sum()) > allowed:
+            dropped.add(file)
+        else:
+            allowed -= brought
+            covered[new] = True
+    return dropped if lengths[list(dropped)].sum() <= MOST_DROPPED * lengths.sum() else set(repeats)
+
+
+def _holders_of_files(grams: Grams, found: Held) -> list[int]:
+    """Training files that hold NEAR of the runs that are first in one file of the validation."""
+    owned = np.bincount(grams.files, minlength=1)
+    both, counts = np.unique(found.files * len(owned) + grams.files[found.grams], return_counts=True)
+    files, theirs = np.divmod(both, len(owned))
+    holders: list[int] = files[counts >= NEAR * owned[theirs]].tolist()
+    return holders
+
+
+def shared(train: Tokens, val: Tokens) -> float:
+    """Of all runs of the validation's tokens, also across its files, those that stand in training; 0 without any."""
+    grams = grams_of(val, [0, len(val)])
+    covered = np.zeros(len(grams.hashes), bool)
+    for _, index in find(grams, train, [0, len(train)]):
+        covered[index] = True
+    return float(grams.counts[covered].sum() / max(1, grams.counts.sum()))
+
+
+def drop(
+    folder: Path, dtype: str, train_offsets: list[int], val_offsets: list[int], copies: set[int]
+) -> tuple[list[int], dict[str, Any]]:
+    """Take files that repeat validation text out of train.bin, `copies` in any case. Returns the others, and a record.
+
+    They are compared in tokens, so the tokenizer's merges were learnt on all of them.
+    """
+    train, val = (np.memmap(folder / f"{part}.bin", dtype=dtype, mode="r") for part in ("train", "val"))
+    grams = grams_of(val, val_offsets)
+    dropped = copies | files_to_drop(grams, held(grams, train, train_offsets), train_offsets)
+    kept = [index for index in range(len(train_offsets) - 1) if index not in dropped]
+    if not kept:
+        raise InputError("corpus: every training file repeats validation text; give files that differ from one another")
+    before, path = shared(train, val), folder / "kept.bin"
+    with path.open("wb") as out:
+        for index in kept:
+            out.write(train[train_offsets[index] : train_offsets[index + 1]].data)
+    tokens = len(train) - path.stat().st_size // train.itemsize
+    path.replace(folder / "train.bin")
+    found: dict[str, Any] = {"shared_before": before, "dropped_files": len(dropped), "dropped_tokens": tokens}
+    found["dropped_share"] = tokens / len(train)
+    return kept, record(folder / "train.bin", folder / "val.bin", dtype) | found
+
+
+def record(train: Path, val: Path, dtype: str) -> dict[str, Any]:
+    """What training shares with validation. Of token files the documents are unknown, so that none can be dropped."""
+    ids = [np.memmap(path, dtype=dtype, mode="r") for path in (train, val)]
+    found = shared(*ids)
+    return {
+        "run_tokens": GRAM,
+        "validation_runs": max(0, len(ids[1]) - GRAM + 1),
+        "shared": found,
+        "flagged": found > MOST_SHARED,
+        "dropped_files": 0,
+    }
+
+
+def sentence(corpus: Mapping[str, Any]) -> str:
+    """What a corpus' record says of this, in words."""
+    if not (known := corpus.get("overlap")):
+        return "not known: the corpus is of an older version"
+    said = f"{known['shared']:.2%} of the {known['validation_runs']:,} runs of {known['run_tokens']} tokens"
+    said = f"{said} in the validation text stand in training too"
+    if known["dropped_files"]:
+        files = "1 training file" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} training files"
+        said = f"{said}; before {files}, {known['dropped_share']:.1%} of the training tokens, "
+        said = (
+            f"{said}{'was' if known['dropped_files'] == 1 else 'were'} dropped for it, {known['shared_before']:.2%} did"
+        )
+    if known["flagged"]:
+        said = (
+            f"{said}. That is above {MOST_SHARED:.1%}: validation losses are in part of text that was learnt by heart"
+        )
+    return said

@@ -1,0 +1,127 @@
+"""A run that can be stopped, branched and continued: its file, what has been read, and the decay that is going on."""
+
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from lrladder.benchmark.lab.trial import Trial, branch_point
+from lrladder.benchmark.training.checkpoints import (
+    MAX_BYTES,
+    STOP,
+    Clock,
+    Known,
+    Snapshot,
+    Stored,
+    live_state,
+    load,
+    put_back,
+    save,
+    size_of,
+)
+from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.loop import Log, Loop
+from lrladder.benchmark.training.reading import Reading
+
+
+class Decay(NamedTuple):
+    """A branch of the trunk on its way to a horizon."""
+
+    began: Snapshot
+    horizon: int  # tokens
+
+
+class Run:
+    """One trial on its way through its horizons. With a `path` it leaves checkpoints there, and `resume` goes on."""
+
+    def __init__(
+        self, trial: Trial, corpus: Corpus, log: Log, *, path: Path | None = None, compiled: bool = False
+    ) -> None:
+        self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
+        self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
+        self.loop = Loop(trial, corpus, log, compiled=compiled)
+        self.readings: dict[int, Reading] = {}  # by horizon, tokens
+        self.ended: str | None = None  # why the trunk has diverged
+        self.decay: Decay | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds, those before an interruption included."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    @property
+    def trained_tokens(self) -> int:
+        """By this run, before an interruption and since."""
+        return self._tokens_before + self.loop.trained_tokens
+
+    def train_to(self, tokens: int, *, horizon: int) -> None:
+        """As the loop's, with checkpoints on the way. Raises Diverged, and SystemExit when told to end."""
+        for _ in self.loop.steps_to(tokens, horizon=horizon):
+            if self.path is not None and self.clock.due():
+                self.loop.numbers.read()
+                self._save_progress(self.path)
+            if STOP.is_set():
+                raise SystemExit(128 + signal.SIGTERM)
+
+    def _known(self) -> Known:
+        trunk, horizon = (self.decay.began.position, self.decay.horizon) if self.decay is not None else (None, None)
+        return Known(self.loop.position, trunk, horizon, self.readings, self.ended)
+
+    def _save_progress(self, path: Path) -> None:
+        """A checkpoint of a run that is not over. A full disk stops no training."""
+        began = time.monotonic()
+        known = self._known()._replace(seconds=self.seconds, trained_tokens=self.trained_tokens)
+        try:
+            save(path, Stored(known, live_state(self.loop.engine), self.decay and self.decay.began.state))
+        except OSError as error:
+            self.log({"note": f"no checkpoint could be written: {error}"})
+        self.clock.saved(time.monotonic() - began)
+
+    def save_end(self, *, keep_trunk: bool) -> None:
+        """The trunk where it is to be kept and small enough; else, where a checkpoint lies, no more than what was
+        read.
+        """
+        if self.path is None:
+            return
+        state = live_state(self.loop.engine)
+        if keep_trunk and self.ended is None and size_of(state) > MAX_BYTES:
+            self.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
+            keep_trunk = False
+        if keep_trunk or self.path.exists():
+            try:
+                save(self.path, Stored(self._known(), state if keep_trunk and self.ended is None else None, None))
+            except OSError as error:
+                self.log({"note": f"the trunk could not be written: {error}"})
+
+    def resume(self) -> None:
+        """Go to where the run's file says it stands, if that serves; else stay at the start."""
+        stored = self._stored()
+        if stored is None:
+            return
+        known = stored.known
+        self.readings, self.ended = known.readings, known.ended
+        self._seconds_before, self._tokens_before = known.seconds, known.trained_tokens
+        self._go_to(stored)
+        self.log({"continued_from_tokens": self.loop.tokens})
+
+    def _stored(self) -> Stored | None:
+        """What the run's file holds, where all horizons can be read from there on."""
+        trial = self.trial
+        stored = load(self.path) if self.path is not None else None
+        branches = [branch_point(horizon, trial) for horizon in trial.horizons]
+        serves = stored is not None and stored.serves(trial.horizons, branches, trial.batch_tokens)
+        return stored if serves else None
+
+    def _go_to(self, stored: Stored) -> None:
+        """To the stored trunk and, where its decay is the next one to be read, on into that."""
+        known = stored.known
+        unread = [horizon for horizon in self.trial.horizons if horizon not in known.readings]
+        if stored.trunk is not None and known.trunk is not None:
+            self.loop.return_to(Snapshot(known.trunk, stored.trunk))
+        horizon = known.decaying_to if known.decaying_to in unread[:1] else None
+        if horizon is not None:
+            self.decay = Decay(self.loop.snapshot(), horizon)
+        if horizon is not None or known.trunk is None:
+            self.loop.place(known.now)
+            if stored.now is not None:
+                put_back(self.loop.engine, stored.now)

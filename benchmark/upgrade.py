@@ -1,0 +1,112 @@
+"""Documents that an older version wrote, in the words of this one. Pure: dicts of JSON or YAML in, new dicts out.
+
+Only what shows a folder reads through here. What trains does not: benchmark.lab.older refuses older folders.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Data = dict[str, Any]
+
+# Keys of a config that have a new name. Store and trial specification version 4.
+RENAMED_KEYS = {
+    "optimizer.load_balance": "optimizer.aux_loss_coef",
+    "optimizer.router_z": "optimizer.z_loss_coef",
+}
+
+
+def config(data: Mapping[str, Any]) -> Data:
+    """A study's config, or a trial's specification, with every renamed key under its new name."""
+    found = dict(data)
+    for old, new in RENAMED_KEYS.items():
+        part, key = old.split(".")
+        if isinstance(found.get(part), dict):
+            found[part] = _renamed(found[part], key, new.removeprefix(f"{part}."))
+    return found
+
+
+def trial(spec: Mapping[str, Any]) -> Data:
+    """A trial's specification. Version 4 renamed keys of version 3 and changed no number."""
+    found = config(spec)
+    return {**found, "spec_version": 4} if found.get("spec_version") == 3 else found
+
+
+def measurement(data: Mapping[str, Any]) -> Data:
+    """A measurement. Up to version 3 a trial's verdict could be `preempted`, which no version has given."""
+    if data.get("verdict") != "preempted":
+        return dict(data)
+    return {**data, "verdict": "failed", "message": data.get("message") or "preempted"}
+
+
+def results(data: Mapping[str, Any]) -> Data:
+    """A results.json of any kind, step by step up to this version's schema; one of no known schema as it is.
+
+    Raises ValueError for what is not of the schema that it names.
+    """
+    found = dict(data)
+    while (step := _STEPS.get(str(found.get("schema")))) is not None:
+        try:
+            found = {**step.change(found), "schema": step.to}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not a {found['schema']} file") from error
+    return found
+
+
+def schema(name: str) -> str:
+    """What `results` makes of a schema."""
+    while name in _STEPS:
+        name = _STEPS[name].to
+    return name
+
+
+def is_older(name: str) -> bool:
+    return name in _STEPS
+
+
+def _benchmark_2(data: Data) -> Data:
+    """`verdict` of a target is its `conclusion`; rungs say which horizons are continued, which the config knew."""
+    found = _common_2(data)
+    rungs = {rung["name"]: rung for rung in found.get("config", {}).get("ladder", {}).get("rungs", ())}
+    return {
+        **found,
+        "targets": [_renamed(target, "verdict", "conclusion") for target in found.get("targets", ())],
+        "rungs": [
+            {"continued": sorted(rungs.get(rung.get("name"), {}).get("continued", ())), **rung}
+            for rung in found.get("rungs", ())
+        ],
+    }
+
+
+def _axes_2(data: Data) -> Data:
+    """`verdict` of a variant is its `finding`."""
+    found = _common_2(data)
+    return {
+        **found,
+        "axes": [
+            {**axis, "variants": [_renamed(variant, "verdict", "finding") for variant in axis.get("variants", ())]}
+            for axis in found.get("axes", ())
+        ],
+    }
+
+
+def _common_2(data: Data) -> Data:
+    """What all kinds of studies hold."""
+    changed = {"measurements": [measurement(m) for m in data.get("measurements", ())]} if "measurements" in data else {}
+    return {**data, **changed, **({"config": config(data["config"])} if "config" in data else {})}
+
+
+def _renamed(data: Mapping[str, Any], old: str, new: str) -> Data:
+    """In the same order."""
+    return {new if key == old else key: value for key, value in data.items()}
+
+
+class _Step(NamedTuple):
+    to: str
+    change: Callable[[Data], Data]
+
+
+_STEPS = {
+    "lrladder.results/1": _Step("lrladder.results/2", _benchmark_2),
+    "lrladder.axes/1": _Step("lrladder.axes/2", _axes_2),
+    "lrladder.power/1": _Step("lrladder.power/2", _common_2),
+}

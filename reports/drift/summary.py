@@ -1,0 +1,40 @@
+"""A drift study in a line, and as a table on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.studies.drift.config import OFF
+from lrladder.benchmark.studies.drift.results import DriftResults, VariantResult
+from lrladder.reports.results_page import Held, in_a_line
+from lrladder.reports.terminal import show_counts
+
+
+def held(results: DriftResults) -> Held:
+    found = (f"{axis.axis} {v.name} {v.finding}" for axis in results.axes for v in axis.variants if v.name != OFF)
+    return Held(
+        "axes",
+        results.preset,
+        ", ".join(axis.axis for axis in results.axes),
+        in_a_line(found, "no axis has been swept"),
+        results.complete,
+    )
+
+
+def show(results: DriftResults, console: Console) -> None:
+    """One row per axis and variant on the terminal."""
+    table = Table(title=f"{results.preset}: drift of the best LR, octaves per doubling (90% intervals)")
+    for column in ("axis", "rules", "optima", "drift", "expected without rule", "finding", "moves, against off"):
+        table.add_column(column, justify="right" if column in ("optima", "drift") else "left")
+    for axis in results.axes:
+        for variant in axis.variants:
+            interval = "-"
+            if variant.drift is not None:
+                interval = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
+            known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
+            table.add_row(axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant))
+    console.print(table)
+    show_counts(results.trials, console)
+
+
+def _words(variant: VariantResult) -> tuple[str, str]:
+    return ("", "") if variant.name == OFF else (variant.finding, variant.against_off or "")

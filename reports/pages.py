@@ -1,0 +1,67 @@
+"""The page of each kind of results, by the schema that their file begins with."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.own_runs import fit_results, replay
+from lrladder.benchmark.own_runs.fit_file import load_fit
+from lrladder.benchmark.studies.drift.kind import DRIFT
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.schedules.kind import SCHEDULES
+from lrladder.benchmark.studies.stored import load_results, schema_of, stored_kind
+from lrladder.reports.drift import page as drift
+from lrladder.reports.drift import summary as drift_summary
+from lrladder.reports.fit import page as fit
+from lrladder.reports.fit import replay_table
+from lrladder.reports.fit import summary as fit_summary
+from lrladder.reports.regret import page as regret
+from lrladder.reports.regret import summary as regret_summary
+from lrladder.reports.results_page import Held, ResultsPage
+from lrladder.reports.schedules import page as schedules
+from lrladder.reports.schedules import summary as schedules_summary
+
+FILES = ("results.json", "replay.json", "store.sqlite")  # one of them makes a folder ours
+PAGES: dict[str, ResultsPage[Any]] = {
+    REGRET.schema: ResultsPage(
+        partial(load_results, kind=REGRET), regret.write, regret_summary.held, regret_summary.show
+    ),
+    DRIFT.schema: ResultsPage(partial(load_results, kind=DRIFT), drift.write, drift_summary.held, drift_summary.show),
+    SCHEDULES.schema: ResultsPage(
+        partial(load_results, kind=SCHEDULES), schedules.write, schedules_summary.held, schedules_summary.show
+    ),
+    fit_results.SCHEMA: ResultsPage(load_fit, fit.write, fit_summary.held, fit_summary.show),
+    replay.SCHEMA: ResultsPage(replay_table.load, None, replay_table.held, replay_table.render),
+}
+
+
+def page_of(folder: Path) -> ResultsPage[Any]:
+    """Raises InputError with one line for a folder that holds nothing of ours."""
+    if not any((folder / name).is_file() for name in FILES):
+        raise InputError(f"{folder} holds no results: give the OUT of `lrladder run`, `fit` or `replay`")
+    return PAGES[_schema(folder)]
+
+
+def _schema(folder: Path) -> str:
+    schema = schema_of(folder)
+    if schema is None:
+        only_replay = not (folder / "results.json").exists() and (folder / "replay.json").exists()
+        return replay.SCHEMA if only_replay else stored_kind(folder).schema
+    if schema not in PAGES:
+        raise InputError(f"{folder / 'results.json'}: schema {schema} is not one this version of lrladder reads")
+    return schema
+
+
+def held(folder: Path) -> Held:
+    """Raises InputError with one line for a folder that holds nothing of ours, or something damaged."""
+    page = page_of(folder)
+    return page.held(page.load(folder))
+
+
+def rewrite(folder: Path) -> Path:
+    """Write the report of a folder again from what is stored; returns the page. Raises InputError."""
+    page = page_of(folder)
+    if page.write is None:
+        raise InputError(f"{folder} holds a replay, which has a table and no page: see replay.csv")
+    return page.write(page.load(folder), folder / "report")

@@ -1,0 +1,52 @@
+"""A regret study in a line, and as a table on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.reports.drawing import paradigm_name
+from lrladder.reports.formats import short
+from lrladder.reports.results_page import Held, in_a_line
+from lrladder.reports.terminal import interval, show_counts
+
+
+def held(results: RegretResults) -> Held:
+    winners = (f"{_place(t.rung, t.tokens)}: {_winner(t.winner)}" for t in results.targets)
+    return Held(
+        "benchmark",
+        results.preset,
+        ", ".join(dict.fromkeys(rung.name for rung in results.rungs if rung.part == "target")),
+        in_a_line(winners, "no target has been scored"),
+        results.complete,
+        results.lab == "simulated",
+    )
+
+
+def show(results: RegretResults, console: Console) -> None:
+    """The headline on the terminal: one row per target and paradigm, and the conclusions in words."""
+    table = Table(title=f"{results.preset}: regret at held-out targets (90% intervals)")
+    for column in ("target", "tokens", "paradigm", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
+        table.add_column(column, justify="left" if column in ("target", "paradigm") else "right")
+    for target in results.targets:
+        for found in target.paradigms:
+            table.add_row(
+                target.rung,
+                f"{target.tokens:,}",
+                found.name,
+                f"{found.lr:.3g}",
+                "-" if found.loss is None else f"{found.loss:.4f} (n={found.n_seeds})",
+                interval(found.regret, found.regret_low, found.regret_high),
+                f"{found.cost_fraction:.2f}",
+            )
+    console.print(table)
+    for target in results.targets:
+        console.print(target.conclusion, highlight=False, markup=False)
+    show_counts(results.trials, console)
+
+
+def _place(rung: str, tokens: int) -> str:
+    return f"{rung} at {short(tokens)} tokens"
+
+
+def _winner(name: str | None) -> str:
+    return "no winner" if name is None else f"{paradigm_name(name)} wins"

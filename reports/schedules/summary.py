@@ -1,0 +1,51 @@
+"""A study of schedules in a line, and as a table on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.studies.schedules.results import SchedulesResults
+from lrladder.reports.formats import millinats
+from lrladder.reports.results_page import Held, in_a_line
+from lrladder.reports.terminal import interval, show_counts
+
+
+def held(results: SchedulesResults) -> Held:
+    found = (
+        f"{s.family} {s.schedule} {millinats(s.mean_regret)} millinats" for s in results.settings if s.scope == "all"
+    )
+    return Held(
+        "power",
+        results.preset,
+        ", ".join(dict.fromkeys(cell.family for cell in results.cells)),
+        in_a_line(found, "no sweep has been measured", head="mean regret of one setting: "),
+        results.complete,
+    )
+
+
+def show(results: SchedulesResults, console: Console) -> None:
+    """One row per family and schedule on the terminal."""
+    table = Table(title=f"{results.preset}: one LR setting from the smallest cell, against tuning every cell (90%)")
+    for column in (
+        "family",
+        "schedule",
+        "LR there",
+        "over",
+        "cells",
+        "mean regret, millinats",
+        "worst",
+        "tokens, own runs = 1",
+    ):
+        table.add_column(column, justify="left" if column in ("family", "schedule", "over") else "right")
+    for setting in results.settings:
+        table.add_row(
+            setting.family,
+            setting.schedule,
+            "-" if setting.lr is None else f"{setting.lr:.3g}",
+            setting.scope,
+            f"{setting.n_cells}",
+            interval(setting.mean_regret, setting.mean_low, setting.mean_high),
+            interval(setting.worst_regret, None, None),
+            f"{setting.tokens_share:.2f}",
+        )
+    console.print(table)
+    show_counts(results.trials, console)

@@ -1,0 +1,76 @@
+"""Variance components of near runs: against the balanced formulas and planted variances, and where none is told."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from lrladder.benchmark.studies.regret.scoring.components import Components, Run, combined, components
+
+
+def study(
+    rng: np.random.Generator,
+    *,
+    points: Sequence[int] = (3, 3),
+    seeds: Sequence[int] = (3, 3),
+    tau: float = 0.0,
+) -> dict[Run, float]:
+    """One target: `points` LRs for each parametrization, the i-th of which has seeds[i % len(seeds)] seeds; sd 1."""
+    own = 10 * rng.standard_normal(max(seeds))
+    runs = {}
+    for group, count in enumerate(points):
+        interaction = tau * rng.standard_normal(max(seeds))
+        for point in range(count):
+            for seed in range(seeds[point % len(seeds)]):
+                loss = 7.0 * point + own[seed] + interaction[seed] + rng.standard_normal()
+                runs[Run(str(group), point, seed)] = float(loss)
+    return runs
+
+
+def test_balanced_runs_give_the_written_formulas() -> None:
+    n, k, groups = 3, 4, 3
+    target = study(np.random.default_rng(0), points=[k] * groups, seeds=[n], tau=0.5)
+    y = np.array(list(target.values())).reshape(groups, k, n)
+    residuals = y - y.mean(-1, keepdims=True)
+    effects = residuals.mean(1)
+    s2 = float(((residuals - effects[:, None]) ** 2).sum()) / (groups * (k - 1) * (n - 1))
+    spread = float(((effects - effects.mean(0)) ** 2).sum()) / ((groups - 1) * (n - 1))
+    found = components([target])
+    assert found.variance == pytest.approx(s2)
+    assert (found.dof, found.interaction_dof) == (groups * (k - 1) * (n - 1), (groups - 1) * (n - 1))
+    assert found.interaction == pytest.approx(max(0.0, spread - s2 / k))
+
+
+@pytest.mark.parametrize("tau", [0.0, 1.5])
+def test_planted_variances_are_recovered_from_unequal_numbers_of_seeds(tau: float) -> None:
+    rng = np.random.default_rng(1)
+    found = components(study(rng, points=(3, 2), seeds=(3, 3, 2), tau=tau) for _ in range(400))
+    assert found.variance == pytest.approx(1.0, rel=0.08)
+    assert found.interaction == pytest.approx(tau**2, abs=0.15)
+
+
+def test_a_seeds_own_effect_and_an_lrs_level_do_not_enter() -> None:
+    target = study(np.random.default_rng(2))
+    moved = {run: loss + 100 * run.seed + 50 * int(run.group) + run.point**2 for run, loss in target.items()}
+    expected, found = components([target]), components([moved])
+    assert found.variance == pytest.approx(expected.variance)
+    assert found.interaction == pytest.approx(expected.interaction)
+
+
+def test_too_few_runs_tell_nothing() -> None:
+    rng = np.random.default_rng(3)
+    assert components([]) == Components(None, 0, 0.0, 0)
+    assert components([{}]).variance is None
+    assert components([study(rng, points=(1, 1))]).variance is None
+    assert components([study(rng, points=(3,), seeds=(1,))]).variance is None
+    alone = components([study(rng, points=(3,))])
+    assert (alone.dof, alone.interaction_dof) == (4, 0)
+
+
+def test_degrees_of_freedom_of_a_sum_lie_between_those_of_its_parts_and_their_sum() -> None:
+    assert combined([(2.0, 7), (0.0, 3)]) == pytest.approx((2**0.5, 7))
+    even = combined([(1.0, 4), (1.0, 4)])
+    assert (even.sd, even.dof) == pytest.approx((2**0.5, 8))
+    lopsided = combined([(1.0, 4), (0.1, 40)])
+    assert 4 < lopsided.dof < 44
+    assert combined([(1.0, 4), (0.0, 0)]).sd is None  # a part that nothing tells may be anything

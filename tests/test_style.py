@@ -1,0 +1,47 @@
+"""House rules that neither ruff nor mypy knows."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+MAX_LINES = 40  # of a function, its docstring not counted
+PACKAGES = ("benchmark", "models", "paradigms", "reports")
+
+
+def function_lines(source: str) -> Iterator[tuple[str, int]]:
+    """Name and number of lines, from `def` on, of each function; a nested one counts in the one around it too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            yield node.name, node.end_lineno - node.lineno + 1 - _docstring_lines(node)
+
+
+def _docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first = node.body[0]
+    if ast.get_docstring(node) is None or first.end_lineno is None:
+        return 0
+    return first.end_lineno - first.lineno + 1
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_function_is_longer_than_40_lines(package: str) -> None:
+    files = sorted(Path(ROOT, package).rglob("*.py"))
+    assert files
+    long = {
+        f"{path.relative_to(ROOT)}:{name}": lines
+        for path in files
+        for name, lines in function_lines(path.read_text(encoding="utf-8"))
+        if lines > MAX_LINES
+    }
+    assert not long, long
+
+
+def test_lines_are_counted_without_the_docstring() -> None:
+    source = (
+        'def outer(\n    a: int,\n) -> int:\n    """Two\n    lines."""\n    def inner(): return a\n\n    return inner()'
+    )
+    assert dict(function_lines(source)) == {"outer": 6, "inner": 1}
