@@ -14,6 +14,10 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 
 app = typer.Typer()
 
+Columns = Annotated[
+    str | None, typer.Option(help="other names: lr=learning_rate,loss=eval/loss; or one number for all: tokens=1e10")
+]
+
 
 @app.command()
 def coordcheck(
@@ -44,7 +48,7 @@ def coordcheck(
 def schedule(
     kind: Annotated[Kind, typer.Argument(help="the shape")],
     tokens: Annotated[float, typer.Option(callback=finite, help="the run's length")],
-    batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="tokens of one step")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
     decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = DECAY_FRACTION,
@@ -67,7 +71,7 @@ def schedule(
     curve = draw(
         kind,
         tokens=int(tokens),
-        batch_tokens=batch_tokens,
+        batch_tokens=int(batch_tokens),
         lr=lr,
         law=PowerLaw(a, b, lr_max) if kind == "power" else None,
         points=points,
@@ -86,17 +90,19 @@ def schedule(
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV of runs: n_params, tokens, lr, loss and what else is known")],
+    runs: Annotated[Path, typer.Argument(help="table of runs: n_params, tokens, lr, loss and what else is known")],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     as_json: AsJson = False,
 ) -> None:
     """Laws of the best learning rate, loss and batch from your own or published runs."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
 
-    results = fit_file(runs, protocol=protocol)
+    results = fit_file(runs, protocol=protocol, columns=parse_columns(columns))
     page = None
     if out:
         save(results, out)
@@ -109,21 +115,23 @@ def fit(
 @app.command()
 def replay(
     runs: Annotated[
-        Path, typer.Argument(help="CSV of training runs: n_params, tokens, lr, loss and what else is known")
+        Path, typer.Argument(help="table of training runs: n_params, tokens, lr, loss and what else is known")
     ],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
     from lrladder.reports.fit.replay_table import render, require_own, write
 
     if out is not None:
         require_own(out)  # refuse before the work, not after
-    result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
+    result = make_replay(load_runs(runs, parse_columns(columns)), protocol=protocol, strategies=strategy or ())
     if out is not None:
         write(result, out)
     if as_json:

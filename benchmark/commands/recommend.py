@@ -60,6 +60,8 @@ def recommend(options: Options) -> None:
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
+    if not options.folder.is_dir():
+        raise InputError(f"{options.folder}: no such folder; give OUT of `lrladder fit` or of a study")
     with understood(options.folder):
         text = _by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options)
     print(text)
@@ -67,7 +69,8 @@ def recommend(options: Options) -> None:
 
 def _by_fit(options: Options) -> str:
     from lrladder.benchmark.own_runs.fit_file import load_fit
-    from lrladder.benchmark.recommend.fit import Target, recommend, words
+    from lrladder.benchmark.recommend.fit import recommend, words
+    from lrladder.benchmark.recommend.sanity import Target
 
     folder = options.folder
     if options.n_params is None or options.tokens is None:

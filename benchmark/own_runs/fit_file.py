@@ -1,6 +1,7 @@
 """One fit in one folder: results.json and a report made from one CSV."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from lrladder.benchmark.environment import environment
@@ -13,10 +14,11 @@ from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 
 
-def fit_file(path: Path, *, protocol: Protocol) -> FitResults:
-    """Fit a CSV. Raises InputError for a file that cannot be used."""
-    runs = load_runs(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def fit_file(path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None) -> FitResults:
+    """Fit a table, `columns` of which go by other names. Raises InputError for a file that cannot be used."""
+    runs = load_runs(path, columns)
+    told = repr(sorted(columns.items())).encode() if columns else b""
+    digest = hashlib.sha256(path.read_bytes() + told).hexdigest()[:16]
     return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
 
 

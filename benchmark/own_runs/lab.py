@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lrladder.benchmark.own_runs.cells import RunCell
 from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
-from lrladder.paradigms.sweep.curve import sweep
+from lrladder.paradigms.sweep.swept import sweep
 
 RESOLUTION = 1e9  # counts that are not whole are told in units that make the smallest this large
 

@@ -1,6 +1,7 @@
 """Strategies scored on runs that were made before: each chooses the LR of a large cell from runs of smaller ones."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from lrladder.benchmark.own_runs.runs import Runs
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.strategies.registry import ON_TARGET, STRATEGIES
 from lrladder.paradigms.strategies.search import Choice, run_flops
-from lrladder.paradigms.sweep.curve import sweep
+from lrladder.paradigms.sweep.swept import settle, sweep
 
 SOURCE_SHARE = 0.25  # of a target's FLOPs, the most that a source may take
 MIN_SOURCES = 5  # of a target that the table does not name
@@ -85,12 +86,29 @@ def replay(runs: Runs, *, protocol: Protocol = "best", strategies: Sequence[str]
     found = list(tasks(runs, protocol))
     flags = list(runs.flags)
     if not found:
-        flags.append(
-            f"no target: no bracketed cell has {MIN_SOURCES} cells at {SOURCE_SHARE:g} of its FLOPs or less; "
-            "name targets with 1 in a column held_out"
-        )
+        flags.append(_why_none(cells(runs, protocol=protocol)))
     targets = tuple(_score(task, names) for task in found)
     return Replay(protocol=protocol, targets=targets, flags=tuple(flags))
+
+
+def _why_none(found: Sequence[RunCell]) -> str:
+    """Why no cell can be a target, with the one that comes nearest."""
+    remedy = "name targets with 1 in a column held_out"
+    closed = [cell for cell in found if cell.curve.status == "interior"]
+    if not closed:
+        counts = Counter(cell.curve.status for cell in found)
+        states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        return f"no target: none of {len(found)} cells has a fitted minimum to score against ({states}); {remedy}"
+    cheap = {cell.name: len(_sources(cell, found)) for cell in closed}
+    best = max(cheap, key=lambda name: cheap[name])
+    need = f"{MIN_SOURCES} cells of its family at {SOURCE_SHARE:g} of its FLOPs or less"
+    return f"no target: a target needs {need}; the nearest, {best}, has {cheap[best]}; {remedy}"
+
+
+def _sources(target: RunCell, found: Sequence[RunCell]) -> tuple[RunCell, ...]:
+    """Cells that may be searched for a target."""
+    limit = SOURCE_SHARE * target.flops * (1 + ROUNDING)
+    return tuple(cell for cell in found if cell.family == target.family and cell.flops <= limit)
 
 
 def _names(strategies: Sequence[str]) -> tuple[str, ...]:
@@ -109,13 +127,12 @@ def tasks(runs: Runs, protocol: Protocol) -> Iterator[Task]:
     held = runs.frame["held_out"]
     every = cells(runs, protocol=protocol)
     if held.any():
-        searched = cells(Runs(runs.frame[~held]), protocol=protocol) if not held.all() else ()
+        searched = cells(Runs(runs.frame[~held], loss_step=runs.loss_step), protocol=protocol) if not held.all() else ()
         wanted = [cell for cell in every if cell.held_out]
     else:
         searched, wanted = every, [cell for cell in every if cell.curve.status == "interior"]
     for target in wanted:
-        limit = SOURCE_SHARE * target.flops * (1 + ROUNDING)
-        sources = tuple(cell for cell in searched if cell.family == target.family and cell.flops <= limit)
+        sources = _sources(target, searched)
         if held.any() or len(sources) >= MIN_SOURCES:
             yield Task(target, sources)
 
@@ -199,8 +216,9 @@ def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, 
     data = sweep(target.lrs, target.losses)
     if len(data.finished) < 2:
         return None, ("fewer than 2 LRs finished at the target: no interpolated regret",)
-    x, wanted = np.log(data.finished), math.log(lr)
-    rise = data.means - data.means.min()
+    kept = ~np.isin(data.finished, settle(data).odd)  # blow-ups count: an LR among them is bad
+    x, wanted = np.log(data.finished[kept]), math.log(lr)
+    rise = data.means[kept] - data.means[kept].min()
     if x[0] <= wanted <= x[-1]:
         return float(PchipInterpolator(x, rise)(wanted)), ()
     end = slice(0, 2) if wanted < x[0] else slice(-2, None)

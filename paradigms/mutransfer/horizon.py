@@ -44,7 +44,7 @@ def sd_ln_lr(curve: Curve) -> float:
 
 
 def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
-    """Weighted least squares over the interior curves, by horizon; None if they do not determine the exponent."""
+    """Weighted least squares over the curves with a best LR, by horizon; None if they do not determine the exponent."""
     known = {tokens: curve for tokens, curve in curves.items() if curve.lr_best is not None}
     if not known or max(known) < MIN_SPAN * min(known):
         return None

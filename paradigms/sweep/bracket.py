@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
-from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
 from lrladder.paradigms.sweep.noise import pooled_noise
+from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
 Cell = tuple[str, int]  # name of a rung, which has one shape and one batch; horizon in tokens
 
@@ -117,18 +118,18 @@ def last_steps(spec: SearchSpec, cells: Iterable[CellLosses]) -> list[float]:
     """Half grid steps beside the best LR of each bracketed cell, ascending, without those tried already."""
     steps: set[float] = set()
     for cell in cells:
-        data = sweep(cell.lrs, cell.losses)
+        data = settle(sweep(cell.lrs, cell.losses)).sweep
         if len(data.finished) and open_side(data) is None:
             best = data.finished[int(data.means.argmin())]
             middle = round(2 * math.log(best / spec.lr_guess) / math.log(spec.factor)) / 2
-            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in data.tried}
+            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in cell.lrs}
             steps |= {middle - 0.5, middle + 0.5} - tried
     return sorted(steps)
 
 
 def _open_sides(cell: CellLosses) -> set[str]:
     """Sides on which one more LR is needed: because the best LR is at an edge, or because a curve has too few LRs."""
-    data = sweep(cell.lrs, cell.losses)
+    data = settle(sweep(cell.lrs, cell.losses)).sweep
     if not len(data.tried):  # every run failed, and other LRs would not show why
         return set()
     side = open_side(data)

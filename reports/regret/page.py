@@ -30,6 +30,7 @@ CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", 
 PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
+    "bracketed": "between worse LRs, but no parabola fits: the lowest run stands for the minimum",
     "edge": "edge of grid: the best LR may lie outside",
     "flat": "flat: no minimum resolved",
     "few": "too few finished LRs to fit",
