@@ -94,6 +94,10 @@ def fit(
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    budget: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="fit what a search asks for within so many runs of the largest"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Laws of the best learning rate, loss and batch from your own or published runs."""
@@ -102,7 +106,7 @@ def fit(
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
 
-    results = fit_file(runs, protocol=protocol, columns=parse_columns(columns))
+    results = fit_file(runs, protocol=protocol, columns=parse_columns(columns), budget=budget)
     page = None
     if out:
         save(results, out)
@@ -121,17 +125,23 @@ def replay(
     out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="runs of the target that a search may cost, as 0.05,0.1,1: each is scored")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
     from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
+    from lrladder.benchmark.own_runs.ways import parse_budgets
     from lrladder.reports.fit.replay_table import render, require_own, write
 
+    spending = parse_budgets(budgets)
     if out is not None:
         require_own(out)  # refuse before the work, not after
-    result = make_replay(load_runs(runs, parse_columns(columns)), protocol=protocol, strategies=strategy or ())
+    table = load_runs(runs, parse_columns(columns))
+    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending)
     if out is not None:
         write(result, out)
     if as_json:

@@ -8,6 +8,7 @@ import typer
 from lrladder.benchmark.commands.options import AsJson, Folder, as_one, finite
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.reading import understood
+from lrladder.benchmark.recommend.reach import CHECKED
 
 app = typer.Typer()
 
@@ -38,13 +39,17 @@ class Options:
     tokens: Annotated[
         float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
     ] = None
-    batch_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
-    ] = None
+    batch_tokens: Annotated[float | None, typer.Option(callback=finite, help="tokens per step; a rung has its own")] = (
+        None
+    )
     paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
+        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None,
+        typer.Option(help="whose LR; else the study's choice"),
     ] = None
-    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json"
+    force: Annotated[
+        bool, typer.Option("--force", help=f"answer also beyond {CHECKED:g}x the FLOPs of the largest run searched")
+    ] = False
+    form: Annotated[Literal["text", "torch", "deepspeed", "json"], typer.Option("--format")] = "text"
     as_json: AsJson = False
 
     @property
@@ -78,7 +83,7 @@ def _by_fit(options: Options) -> str:
     if options.rung or options.paradigm or options.sizes:
         raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
-    found = recommend(load_fit(folder), target)
+    found = recommend(load_fit(folder), target, force=options.force)
     return found.to_json() if options.as_json else words(found)
 
 
@@ -91,8 +96,8 @@ def _by_study(options: Options) -> str:
     folder = options.folder
     if options.n_params is not None:
         raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
-    counts = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
-    wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
+    n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
+    wanted = Wanted(options.paradigm, options.rung, options.sizes, n_active, tokens, batch, options.force)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
 
 

@@ -11,13 +11,22 @@ from lrladder.benchmark.own_runs.cells import Protocol
 from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.benchmark.own_runs.within import within_budget
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 
 
-def fit_file(path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None) -> FitResults:
-    """Fit a table, `columns` of which go by other names. Raises InputError for a file that cannot be used."""
+def fit_file(
+    path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None, budget: float | None = None
+) -> FitResults:
+    """Fit a table, `columns` of which go by other names; with a `budget` what a search within it asks for.
+
+    Raises InputError for a file that cannot be used.
+    """
     runs = load_runs(path, columns)
     told = repr(sorted(columns.items())).encode() if columns else b""
+    if budget is not None:
+        runs = within_budget(runs, budget, protocol=protocol)
+        told += f"budget {budget!r}".encode()
     digest = hashlib.sha256(path.read_bytes() + told).hexdigest()[:16]
     return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
 

@@ -88,6 +88,10 @@ class ReplayedLab:
         """FLOPs charged to `payer` so far."""
         return math.fsum(self._charged.get(payer, {}).values())
 
+    def asked(self, payer: str) -> tuple[tuple[str, float], ...]:
+        """Rungs and LRs of the runs that `payer` was charged for."""
+        return tuple(self._charged.get(payer, {}))
+
     def flops(self, request: Request) -> float:
         """Of all replicates of a run. Raises KeyError for one that was never made."""
         rung = self._rungs[request.rung]

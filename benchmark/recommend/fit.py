@@ -10,6 +10,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.fit import law_points, loss_points
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.recommend.anchor import Assumed, by_published, needs_exponents, said
+from lrladder.benchmark.recommend.reach import require_reach
 from lrladder.benchmark.recommend.sanity import Target, check_target
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.laws.law import Law, LawPoint, Prediction, fit_law
@@ -55,8 +56,8 @@ class Recommendation(BaseModel):
         return json.dumps(self.model_dump(mode="json"), indent=2)
 
 
-def recommend(results: FitResults, target: Target) -> Recommendation:
-    """The law's answer. Raises InputError for a target that cannot be, or where no minimum is bracketed."""
+def recommend(results: FitResults, target: Target, *, force: bool = False) -> Recommendation:
+    """The law's answer. Raises InputError for a target that cannot be or is too far, or without a minimum."""
     points = law_points(results.cells)
     if not points:
         raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")
@@ -68,6 +69,7 @@ def recommend(results: FitResults, target: Target) -> Recommendation:
     # a law that its cells do not identify fits them exactly, and its interval says nothing
     loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
     extrapolation = target.flops / max(FLOPS_PER_PARAMETER * point.n_active * point.tokens for point in points)
+    far = require_reach(extrapolation, forced=force)
     return Recommendation(
         lr=found.lr,
         lr_low=found.lr_low,
@@ -79,6 +81,7 @@ def recommend(results: FitResults, target: Target) -> Recommendation:
         assumed=assumed,
         next_sweep=_next_sweep(law, target),
         flags=(
+            *far,
             *odd,
             *said(assumed),
             *law.flags_by(target.batch_tokens),

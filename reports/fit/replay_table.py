@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 
 DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent of itself with the seed
 MILLI = 1e3
+FRONTIER = (
+    "Frontier: the least median regret at each cost, chosen in sight of the targets: the luckiest of equals leads"
+)
 TARGET_COLUMNS = tuple(name for name in TargetScore.model_fields if name not in ("strategies", "flags"))
 STRATEGY_COLUMNS = tuple(StrategyScore.model_fields)
 
@@ -70,6 +73,18 @@ def summarise(result: Replay) -> tuple[Summary, ...]:
     return tuple(_summary(name, scores) for name, scores in zip(names, by_name, strict=True))
 
 
+def frontier(rows: Iterable[Summary]) -> tuple[Summary, ...]:
+    """By rising cost, the strategies that no cheaper or equally cheap one undercuts in median regret.
+
+    Only those that have a regret at every target are set beside each other.
+    """
+    best: list[Summary] = []
+    for row in sorted((row for row in rows if row.n and row.n == row.asked), key=lambda row: (row.cost, row.median)):
+        if not best or row.median < best[-1].median:
+            best.append(row)
+    return tuple(best)
+
+
 def _summary(name: str, scores: Iterable[StrategyScore]) -> Summary:
     scores = list(scores)
     regrets = np.array([score.regret_quadratic for score in scores if score.regret_quadratic is not None])
@@ -90,15 +105,21 @@ def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
 
 def render(result: Replay, console: Console) -> None:
     """A table of strategies, then what the replay as a whole is flagged for."""
-    table = Table(title="Regret in millinats; [ ] is a 90% bootstrap interval over targets")
-    for title in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
-        table.add_column(title, justify="left" if title == "strategy" else "right")
-    for row in summarise(result):
-        table.add_row(*_columns(row))
+    rows = summarise(result)
     if result.targets:
-        console.print(table)
+        console.print(_table("Regret in millinats; [ ] is a 90% bootstrap interval over targets", rows))
+        console.print(_table(FRONTIER, frontier(rows)))
     for flag in result.flags:
         console.print(flag, markup=False, highlight=False)
+
+
+def _table(title: str, rows: Iterable[Summary]) -> Table:
+    table = Table(title=title)
+    for head in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
+        table.add_column(head, justify="left" if head == "strategy" else "right")
+    for row in rows:
+        table.add_row(*_columns(row))
+    return table
 
 
 def _columns(row: Summary) -> tuple[str, ...]:
