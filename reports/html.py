@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
-from lrladder.reports.drawing import paradigm_name
+from lrladder.reports.drawing import paradigm_name, parametrization_name
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -29,6 +29,7 @@ _FILTERS = {
     "short": formats.short,
     "fixed": formats.fixed,
     "paradigm_name": paradigm_name,
+    "parametrization_name": parametrization_name,
     "overlap": overlap.sentence,
 }
 

@@ -81,7 +81,7 @@ def explore(book: Book, aim: Rung, spec: ActiveSpec) -> None:
 
 def _law_sd(book: Book, aim: Rung) -> float:
     """Of ln lr* at the aim, from the 90% interval of the law so far; infinite without one."""
-    points = points_of(book, curves_of(book))
+    points = points_of(book.rungs, curves_of(book))
     if not points:
         return math.inf
     law = fit_law(points, n_boot=0)

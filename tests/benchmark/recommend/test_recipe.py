@@ -52,7 +52,7 @@ def results() -> RegretResults:
 
 def config_with(**rules: object) -> RegretConfig:
     data = CONFIG.model_dump()
-    data["paradigms"]["mutransfer"]["rules"] |= rules
+    data["parametrizations"]["mup"]["rules"] |= rules
     data["ladder"]["shared_ratio"] = 0.5
     return RegretConfig.model_validate(data)
 
@@ -233,7 +233,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
     advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000))
     assert recommend(*own, "--format", "torch").strip() == text(advice, "torch").strip()
     assert json.loads(recommend(*own)) == json.loads(text(advice, "json"))
-    assert json.loads(recommend("--rung", "t96x3", "--paradigm", "fitting"))["parametrization"] == "sp"
+    assert json.loads(recommend("--rung", "t96x3", "--entry", "fitting"))["parametrization"] == "sp"
     assert recommend("--width", "64") == "lrladder: --tokens is missing: how many tokens will the model be trained on\n"
 
 
@@ -262,9 +262,9 @@ def test_a_request_that_says_too_little_is_refused_in_one_line(
 
 def test_a_study_without_curves_or_rules_is_refused(results: RegretResults) -> None:
     with pytest.raises(InputError, match="no interior minimum"):
-        advise(results.model_copy(update={"curves": ()}), Wanted(rung="t96x3"))
+        advise(results.model_copy(update={"curves": (), "entries": ()}), Wanted(rung="t96x3"))
     old = json.loads(json.dumps(results.config))
-    del old["paradigms"]["mutransfer"]["rules"]
+    del old["parametrizations"]["mup"]["rules"]
     with pytest.raises(InputError, match="run the study again"):
         advise(results.model_copy(update={"config": old}), Wanted(rung="t96x3"))
     with pytest.raises(InputError, match="another version"):
