@@ -71,7 +71,7 @@ def text(advice: Advice, form: Format) -> str:
 def summary(advice: Advice) -> str:
     """What was asked and answered, in one sentence."""
     return (
-        f"{advice.paradigm}: lr {advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%) before the rules, "
+        f"{advice.paradigm}: lr {advice.lr:.4g}{_interval(advice)} before the rules, "
         f"for {advice.n_active:,} active parameters, {advice.tokens:,} tokens in batches of {advice.batch_tokens:,}; "
         f"{advice.extrapolation:.3g} times the FLOPs of the largest searched run"
     )
@@ -110,3 +110,8 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
         },
     }
     return json.dumps(config, indent=2)
+
+
+def _interval(advice: Advice) -> str:
+    known = advice.lr_low is not None and advice.lr_high is not None
+    return f" [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%)" if known else " (no interval)"

@@ -60,8 +60,8 @@ class Advice(BaseModel):
     tokens: int
     batch_tokens: int
     lr: float
-    lr_low: float
-    lr_high: float
+    lr_low: float | None  # None for an entry that has no interval
+    lr_high: float | None
     extrapolation: float  # FLOPs of the run over those of the largest searched one
     flags: tuple[str, ...]
     recipe: Recipe | None

@@ -228,12 +228,12 @@ class RegretConfig(StudyConfig):
         """The LR about which the grid of an arm's sweep lies: that of its first entry, else of the most alike."""
         if self.validation.oracle_lr_guess is not None:
             return self.validation.oracle_lr_guess
-        arm, known = self.arm(label), [entry for entry in self.entries.values() if entry.grid is not None]
+        arm, known = self.arm(label), [entry for entry in self.entries.values() if entry.guess is not None]
         alike = [entry for entry in known if entry.arm == arm]
         alike += [entry for entry in known if entry.parametrization == arm.parametrization]
         for entry in (*alike, *known):
-            assert entry.grid is not None
-            return entry.grid[0]
+            assert entry.guess is not None
+            return entry.guess
         raise ValueError("validation.oracle_lr_guess: no entry has an lr_guess, so the sweeps at targets need one here")
 
     @property

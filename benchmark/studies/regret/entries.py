@@ -78,6 +78,12 @@ class EntryConfig(Strict):
         return Arm(self.parametrization, self.schedule if self.search_schedule is None else self.search_schedule)
 
     @property
+    def guess(self) -> float | None:
+        """The LR that its search begins at, also of a class of the user's own that calls it lr_guess."""
+        found = getattr(self.settings, "lr_guess", None)
+        return float(found) if isinstance(found, int | float) and found > 0 else None
+
+    @property
     def grid(self) -> tuple[float, float] | None:
         """Guess and factor of the LRs that it searches; None for a class of the user's own."""
         guess, factor = getattr(self.settings, "lr_guess", None), getattr(self.settings, "factor", None)
