@@ -53,14 +53,14 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
         ({"ladder__top_k": 9}, "top_k 9 > num_experts 4"),
         ({"ladder__rungs__0__horizons": [2048]}, "warmup_tokens 4096"),
         ({"ladder__rungs__3__width": 16}, "is not larger than proxy"),
-        ({"paradigms__mutransfer_proxy": "p99"}, "'p99' is not a proxy rung"),
+        ({"base": "p99"}, "'p99' is not a proxy rung"),
         ({"schedule__decay_fraction": 0.01}, "lengthen the horizon, raise decay_fraction or lower batch_tokens"),
         ({"schedule__decay_fraction": 1.5}, "schedule.decay_fraction"),
         ({"validation__seeds": [0, 0]}, "validation.seeds: a value is there twice"),
         ({"ladder__rungs__0__horizons": [16384, 16384]}, "horizons: a value is there twice"),
-        ({"paradigms__fitting__factor": 1e200}, "paradigms.fitting.factor"),
+        ({"entries__fitting__factor": 1e200}, "entries.fitting.factor"),
         ({"ladder__expert_ratio": 1e308}, "ladder.expert_ratio"),
-        ({"paradigms__fitting__lr_guess": -1}, "paradigms.fitting.lr_guess"),
+        ({"entries__fitting__lr_guess": -1}, "entries.fitting.lr_guess"),
     ],
 )
 def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_path: Path, refused: Refusals) -> None:

@@ -79,7 +79,7 @@ class SchedulesConfig(StudyConfig):
     def base(self) -> Base:
         return self._base(self.families[0])
 
-    def base_of(self, rung: Rung) -> Base:
+    def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
         """Its family's smallest model at the base batch and shortest horizon: where one setting is chosen."""
         return self._base(self.family_of(rung))
 
