@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 
 DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent of itself with the seed
 MILLI = 1e3
-FRONTIER = "Frontier: the least median regret at each cost, chosen in sight of the targets: the luckiest of equals leads"
+FRONTIER = (
+    "Frontier: the least median regret at each cost, chosen in sight of the targets: the luckiest of equals leads"
+)
 TARGET_COLUMNS = tuple(name for name in TargetScore.model_fields if name not in ("strategies", "flags"))
 STRATEGY_COLUMNS = tuple(StrategyScore.model_fields)
 
