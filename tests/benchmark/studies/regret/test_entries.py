@@ -1,9 +1,12 @@
 """Entries: any paradigm under any arm, within its limits; and classes of the user's own."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, 
 from lrladder.benchmark.studies.regret.making import require_paradigms
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_on
+from lrladder.paradigms import registry
 from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.paradigm import Paradigm, Proposal
 from lrladder.reports.regret import page
@@ -293,3 +297,41 @@ def test_the_settings_of_ones_own_are_checked_before_anything_runs(own_module: P
     data["entries"]["two_sizes"]["points"] = "many"
     with pytest.raises(InputError, match=r"entries.two_sizes.points: "):
         require_paradigms(RegretConfig.model_validate(data), from_here=True)
+
+
+def test_the_pages_class_runs_in_a_trained_study(own_module: Path) -> None:
+    """About 20 seconds: two proxies and a target, 16 steps each."""
+    data = page_config(load_config("smoke"))
+    rungs = data["ladder"]["rungs"]
+    data["ladder"]["rungs"] = [{**rung, "horizons": [16384]} for rung in (*rungs[:2], rungs[3])]
+    data["entries"]["two_sizes"]["points"] = 3
+    (own_module / "study.yaml").write_text(json.dumps(data))
+    command = [sys.executable, "-m", "lrladder", "run", "study.yaml", "--out", "out", "--allow-import"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = RegretResults.from_json((own_module / "out" / "results.json").read_text())
+    assert results.complete
+    assert [p.name for p in results.targets[0].paradigms] == ["two_sizes"]
+
+
+def test_a_name_of_an_installed_package_is_resolved_and_a_paradigm_is_a_subclass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [EntryPoint("mine", f"{HERE}:Toy", registry.GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: found if group == registry.GROUP else [])
+    config = with_entries(toy={**toy(), "paradigm": "mine"})
+    assert config.entries["toy"].paradigm == f"{HERE}:Toy"  # as it is stored, for those without the package
+    require_paradigms(config, from_here=False)
+    for path, said in ((f"{HERE}:simulate", "no subclass of"), (f"{HERE}:Absent", "has no Absent")):
+        with pytest.raises(InputError, match=said):
+            require_paradigms(with_entries(toy={**toy(), "paradigm": path}), from_here=False)
+
+
+def test_a_study_is_read_and_planned_without_what_searches_need() -> None:
+    heavy = "scipy", "torch", "sklearn", "lrladder.paradigms.fitting"
+    code = (
+        "import sys; from lrladder.benchmark.studies.regret.config import load_config; load_config('cpu'); "
+        f"sys.exit(' '.join(name for name in {heavy} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
