@@ -15,6 +15,12 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 app = typer.Typer()
 
 PROTOCOL = "Which batch of a cell is used: its best, the nearest to a law of tokens, or the most common one."
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Other names of the columns (lr=learning_rate,loss=eval/loss), or one number for all rows (tokens=1e10)."
+    ),
+]
 
 
 @app.command()
@@ -46,12 +52,10 @@ def coordcheck(
 def schedule(
     kind: Annotated[Kind, typer.Argument(help="The kind of schedule.")],
     tokens: Annotated[float, typer.Option(callback=finite, help="Training tokens of the run.")],
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of one training step.")],
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one training step.")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="Peak LR; power takes --a instead.")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="Default: 1% of the run.")] = None,
-    decay_fraction: Annotated[
-        float, typer.Option(help="wsd, power: fraction of the run that decays.")
-    ] = DECAY_FRACTION,
+    decay_fraction: Annotated[float, typer.Option(help="wsd, power: decaying part of the run.")] = DECAY_FRACTION,
     decay: Annotated[DecayShape, typer.Option(help="wsd, power: shape of the decay.")] = "linear",
     decay_to: Annotated[float, typer.Option(help="Fraction of the LR that is left at the end.")] = 0.0,
     a: Annotated[float, typer.Option(callback=finite, help="power: factor per sequence of 4,096 tokens.")] = POWER_A,
@@ -63,13 +67,15 @@ def schedule(
 ) -> None:
     """Show the LR along a run under a schedule, as points and as a drawing."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
-    from lrladder.benchmark.folders import write_text
-    from lrladder.reports.schedule_figure import figure
+    from lrladder.reports.schedule_figure import require_own, write
+
+    if out:
+        require_own(out)
 
     curve = draw(
         kind,
         tokens=int(tokens),
-        batch_tokens=batch_tokens,
+        batch_tokens=int(batch_tokens),
         lr=lr,
         law=PowerLaw(a, b, lr_max) if kind == "power" else None,
         points=points,
@@ -79,7 +85,7 @@ def schedule(
         decay_to=decay_to,
     )
     if out:
-        write_text(out, figure(curve))
+        write(curve, out)
     if as_json:
         print(json.dumps(curve.to_dict()))
     else:
@@ -89,18 +95,27 @@ def schedule(
 @app.command()
 def fit(
     runs: Annotated[
-        Path, typer.Argument(help="A CSV of training runs with n_params, tokens, lr, loss, and more columns if known.")
+        Path,
+        typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known."),
     ],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results.json and the report.")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            callback=finite, help="Fit only what a search asks for that costs at most so many runs of the largest."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit laws of the best LR, the loss and the batch to your own runs, or to published ones."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
 
-    results = fit_file(runs, protocol=protocol)
+    results = fit_file(runs, protocol=protocol, columns=parse_columns(columns), budget=budget)
     page = None
     if out:
         save(results, out)
@@ -113,21 +128,33 @@ def fit(
 @app.command()
 def replay(
     runs: Annotated[
-        Path, typer.Argument(help="A CSV of training runs with n_params, tokens, lr, loss, and more columns if known.")
+        Path,
+        typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known."),
     ],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
     strategy: Annotated[
         list[str] | None, typer.Option(help="Score only this strategy and fitting. May be given several times.")
     ] = None,
+    budgets: Annotated[
+        str | None,
+        typer.Option(help="What a search may cost, in runs of the target, as in 0.05,0.1,1. Each budget is scored."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score strategies that choose the LR of large runs from small ones, on runs that you already have."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
-    from lrladder.reports.fit.replay_table import render, write
+    from lrladder.benchmark.own_runs.ways import parse_budgets
+    from lrladder.reports.fit.replay_table import render, require_own, write
 
-    result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
+    spending = parse_budgets(budgets)
+    if out is not None:
+        require_own(out)  # refuse before the work, not after
+    table = load_runs(runs, parse_columns(columns))
+    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending)
     if out is not None:
         write(result, out)
     if as_json:

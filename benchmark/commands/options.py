@@ -19,7 +19,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts ins
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
+AllowImport = Annotated[
+    bool, typer.Option("--allow-import", help="Import paradigms of your own from the working directory as well.")
+]
 
+LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float
 Options = TypeVar("Options")
 
 
@@ -41,6 +45,6 @@ def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Call
 
 def finite(param: typer.CallbackParam, value: float | None) -> float | None:
     """Refuses what no quantity of ours can be."""
-    if value is not None and not 0 < value < float("inf"):
-        raise InputError(f"{param.opts[0]} {value:g}: give a finite number above zero")
+    if value is not None and not 1 / LARGEST <= value <= LARGEST:
+        raise InputError(f"{param.opts[0]} {value:g}: give a finite number above zero and at most {LARGEST:g}")
     return value

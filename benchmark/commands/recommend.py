@@ -1,4 +1,4 @@
-"""Which LR to set for a model of one's own: by the law of a fit, or by a paradigm of a study."""
+"""Which LR to set for a model of one's own: by the law of a fit, or by an entry of a study."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -7,6 +7,8 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Folder, as_one, finite
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import understood
+from lrladder.benchmark.recommend.reach import CHECKED
 
 app = typer.Typer()
 
@@ -44,16 +46,20 @@ class Options:
         ),
     ] = None
     batch_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="Tokens of one training step. Default: as in the study.")
+        float | None, typer.Option(callback=finite, help="Tokens of one training step. A rung has its own.")
     ] = None
-    paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None,
-        typer.Option(help="Which way of choosing the LR to follow."),
+    entry: Annotated[
+        str | None, typer.Option(help="The name of the entry whose LR to print. Default: the study's choice.")
     ] = None
+    paradigm: Annotated[str | None, typer.Option(hidden=True)] = None  # its old name
+    force: Annotated[
+        bool,
+        typer.Option("--force", help=f"Answer also beyond {CHECKED:g}x the FLOPs of the largest run searched."),
+    ] = False
     form: Annotated[
-        Literal["torch", "deepspeed", "json"],
+        Literal["text", "torch", "deepspeed", "json"],
         typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
-    ] = "json"
+    ] = "text"
     as_json: AsJson = False
 
     @property
@@ -68,27 +74,34 @@ def recommend(options: Options) -> None:
     """Print the LR to set for a model, with its 90% interval and what weakens it.
 
     A folder of `lrladder fit` answers by its law.
-    A study answers by one of its ways of choosing the LR, with the settings of each kind of parameter.
+    A study answers by one of its entries, with the settings of each kind of parameter.
     """
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
-    print(_by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options))
+    if options.paradigm is not None:
+        raise InputError(f"--paradigm is now --entry: write --entry {options.paradigm}")
+    if not options.folder.is_dir():
+        raise InputError(f"{options.folder}: no such folder; give OUT of `lrladder fit` or of a study")
+    with understood(options.folder):
+        text = _by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options)
+    print(text)
 
 
 def _by_fit(options: Options) -> str:
     from lrladder.benchmark.own_runs.fit_file import load_fit
-    from lrladder.benchmark.recommend.fit import Target, recommend, words
+    from lrladder.benchmark.recommend.fit import recommend, words
+    from lrladder.benchmark.recommend.sanity import Target
 
     folder = options.folder
     if options.n_params is None or options.tokens is None:
         raise InputError(
-            f"{folder} holds a fit, so --n-params and --tokens are needed; give both, counted as in its CSV"
+            f"{folder} holds a fit, so --n-params and --tokens are needed; give both, counted as in its table"
         )
-    if options.rung or options.paradigm or options.sizes:
-        raise InputError(f"{folder} holds a fit, so --rung, --paradigm and sizes have no meaning; leave them out")
+    if options.rung or options.entry or options.sizes:
+        raise InputError(f"{folder} holds a fit, so --rung, --entry and sizes have no meaning; leave them out")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
-    found = recommend(load_fit(folder), target)
+    found = recommend(load_fit(folder), target, force=options.force)
     return found.to_json() if options.as_json else words(found)
 
 
@@ -103,6 +116,12 @@ def _by_study(options: Options) -> str:
         raise InputError(
             f"--n-params is only for a folder of `lrladder fit`; {folder} holds a study, so give --n-active instead"
         )
-    counts = (round(n) if n else None for n in (options.n_active, options.tokens, options.batch_tokens))
-    wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
+    n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
+    wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
+
+
+def _whole(name: str, count: float | None) -> int | None:
+    if count is not None and count < 1:
+        raise InputError(f"--{name.replace('_', '-')} {count:g}: give a whole number from 1")
+    return None if count is None else round(count)

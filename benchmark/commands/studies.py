@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrladder.benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
+from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
+from lrladder.benchmark.reading import understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 
 if TYPE_CHECKING:
+    from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
 
 app = typer.Typer()
@@ -48,6 +50,7 @@ def run(
     preset: Preset,
     out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
     workers: Workers = None,
+    allow_import: AllowImport = False,
     log: Annotated[
         list[str] | None,
         typer.Option(help="Copy the logs of the runs to `tensorboard` or `wandb` as well. May be given twice."),
@@ -67,6 +70,7 @@ def run(
     from lrladder.benchmark.training import compiling
 
     study = load_study(preset)
+    _require_own(study, allow_import)
     if log:
         if kind_of(study).simulated_lab(study) is not None:
             raise InputError(
@@ -83,13 +87,41 @@ def extend(
     folder: Folder,
     tokens: Annotated[int, typer.Option(min=1, help="Number of training tokens to go on to, at every target.")],
     workers: Workers = None,
+    allow_import: AllowImport = False,
 ) -> None:
     """Continue the target runs of a study to more training tokens, from stored checkpoints. Write the report again."""
     from lrladder.benchmark.studies.extend import extend as longer
     from lrladder.benchmark.studies.runner import run_study
 
     extension = longer(folder, tokens)
+    _require_own(extension.config, allow_import)
     raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
+
+
+@app.command()
+def tune_recipe(
+    preset: Preset,
+    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="runs of the base that the search may take; the last figures come on top")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Tune the base recipe of a study: LR ratios of roles, embedding std, decay and beta2, together with the LR."""
+    from lrladder.benchmark.studies.runner import run_study
+    from lrladder.benchmark.studies.tune import new_budget, tuning_of
+
+    study = tuning_of(load_study(preset), budget=budget)
+    raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
+
+
+def _require_own(study: "StudyConfig", allow_import: bool) -> None:
+    """Import the paradigms of the user's own, before anything is trained or written."""
+    from lrladder.benchmark.studies.regret.config import RegretConfig
+    from lrladder.benchmark.studies.regret.making import require_paradigms
+
+    if isinstance(study, RegretConfig):
+        require_paradigms(study, from_here=allow_import)
 
 
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
@@ -97,19 +129,22 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     from lrladder.reports.pages import PAGES
 
     console, results = make_console(), ended.results
-    if results is None:
-        console.print("Interrupted. The complete results of before are kept. The same command continues the study.")
-        return ExitCode.INTERRUPTED
-    page = PAGES[results.schema_]
-    page.show(results, console)
-    if page.write is not None:
-        console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
+    if results is not None:
+        page = PAGES[results.schema_]
+        page.show(results, console)
+        if page.write is not None and not ended.stopped:  # without room for results there is none for a page
+            console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
     if ended.saved_tokens:
         console.print(
             f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"
         )
+    kept = "Everything that was measured is kept" if results is not None else "The complete results of before are kept"
+    if ended.stopped:
+        told = f"Stopped: {ended.stopped}. {kept}. Make room; the same command then continues the study."
+        console.print(told, soft_wrap=True)
+        return ExitCode.FAILED_TRIALS
     if ended.interrupted:
-        console.print("Interrupted. Everything that was measured is kept. The same command continues the study.")
+        console.print(f"Interrupted. {kept}. The same command continues the study.", soft_wrap=True)
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
 
@@ -147,13 +182,14 @@ def report(
         bool,
         typer.Option("--pdf", help="Print the report to report/report.pdf as well. This needs Chromium or Chrome."),
     ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write OUT/index.html instead of report/index.html.")] = None,
 ) -> None:
     """Write the report of a folder again, from its stored results."""
     from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
     browser = require_browser() if pdf else None  # refuse before the work, not after
-    page = rewrite(folder)
+    page = rewrite(folder, out)
     print(page)
     if browser:
         print(print_page(page, browser))
@@ -173,9 +209,11 @@ def compare(
         owned_page.require_own(out, compare_page.COMMAND)
     comparison = side_by_side.load(folders)
     console = make_console()
-    compare_page.show(comparison, console)
-    if out:
-        console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+    with understood(Path(", ".join(map(str, folders)))):
+        compare_page.show(comparison, console)
+        page = compare_page.write(comparison, out) if out else None
+    if page:
+        console.print(f"Page: {page}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Parts that the configs of several kinds of study share. Every constant here is a default, with its source."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -12,8 +12,10 @@ from pydantic import (
 
 from lrladder.models.roles import Role
 from lrladder.paradigms.published import POWER_D
+from lrladder.paradigms.settings import SearchSettings as SearchConfig
+from lrladder.paradigms.settings import Seed
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+__all__ = ["CorpusConfig", "OptimizerConfig", "PowerConfig", "SearchConfig", "Seed", "Strict"]
 
 
 class Strict(BaseModel):
@@ -50,30 +52,31 @@ class OptimizerConfig(Strict):
     zero_stage: Literal[0, 1] = 0
 
 
-class SearchConfig(Strict):
-    """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
+class RecipeConfig(Strict):
+    """LRs of four roles over that of the matrices, at the base. Rules and multipliers of roles come on top.
 
-    lr_guess: float = Field(ge=1e-8, le=100)
-    factor: float = Field(2.0, ge=1.05, le=100)
-    points: int = Field(4, ge=3, le=32)
-    max_extensions: int = Field(4, ge=0, le=32)
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
-
-
-class RoleSearchConfig(Strict):
-    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR.
-
-    With `ablate` each is tried alone at every target too, at the LR that muTransfer proposes there.
+    At the base all parametrizations are one function, so one recipe serves them all.
     """
 
-    roles: tuple[Role, ...] = Field(min_length=1)
-    factor: float = Field(2.0, ge=1.05, le=100)
-    max_trials: PositiveInt  # runs, seeds counted
-    ablate: bool = True
+    # None of these roles has decay, and eps is in units of gradients: a ratio moves neither.
+    embedding_lr: PositiveFloat = 1.0
+    norm_lr: PositiveFloat = 1.0
+    head_lr: PositiveFloat = 1.0
+    router_lr: PositiveFloat = 1.0
+
+    @property
+    def role_lrs(self) -> dict[str, float]:
+        """By role; a role that is not there has the LR of the matrices."""
+        return {
+            Role.EMBEDDING: self.embedding_lr,
+            Role.NORM: self.norm_lr,
+            Role.HEAD: self.head_lr,
+            Role.ROUTER: self.router_lr,
+        }
 
 
 class PowerConfig(Strict):
-    """muTransfer under the Power schedule: the proxy's best LR sets its amplitude; nothing else is tuned."""
+    """The Power schedule: the best LR of another sets its amplitude; nothing else is tuned."""
 
     exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
-    cap: float = Field(4.0, ge=1)  # of the LR over the proxy's best; see ScheduleConfig
+    cap: float = Field(4.0, ge=1)  # of the LR over that best; see ScheduleConfig

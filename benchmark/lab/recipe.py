@@ -1,5 +1,7 @@
 """All that a run needs set, by what each parameter is. benchmark.training.recipe reads it off a trial."""
 
+from pydantic import Field
+
 from lrladder.benchmark.documents import Frozen
 
 
@@ -25,6 +27,7 @@ class Recipe(Frozen):
     lr: float
     token_factor: float  # in every peak LR, for this batch and horizon
     horizon_exponent: float | None
+    lr_ratios: dict[str, float] = Field(default_factory=dict)  # of roles over the matrices' LR at the base, in theirs
     role_lrs: tuple[tuple[str, float], ...]  # multipliers of whole roles beyond the rules, in the LRs of the settings
     beta1: float
     beta2: float

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.planner import Sweep
 from lrladder.benchmark.studies.results import Found, StudyResults
@@ -44,7 +45,11 @@ class StudyKind(ABC, Generic[Config, Results]):
 
     @abstractmethod
     def parametrizations(self, config: Config) -> Sequence[str]:
-        """Every name under which the study asks for runs."""
+        """Every name under which the study plans runs."""
+
+    def names_of(self, config: Config, trial: Trial) -> Sequence[str]:
+        """Names under which it may have asked for a stored trial."""
+        return self.parametrizations(config)
 
     @abstractmethod
     def sweeps(self, config: Config) -> Iterable[Sweep]:

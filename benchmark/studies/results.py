@@ -1,7 +1,7 @@
 """What results.json holds for a study of any kind. Documented in docs/results.md."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,3 +58,8 @@ class Found:
             "corpus": dict(self.corpus),
             "environment": dict(self.environment),
         }
+
+
+def in_order(measured: Iterable[Measurement]) -> list[Measurement]:
+    """By place: sums must not depend on which trial ended first."""
+    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))

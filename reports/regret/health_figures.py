@@ -12,12 +12,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
     INK,
-    PARAMETRIZATION_COLORS,
-    PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    label_colors,
     legend_above,
     paradigm_name,
+    parametrization_name,
     plain,
     power_axis,
     style,
@@ -51,24 +51,26 @@ def stability(results: RegretResults) -> str | None:
         figure.subplots_adjust(0.085, 0.5 / height, 0.995, wspace=0.08, hspace=0.16)
         for row, metric in zip(grid, shown, strict=True):
             for axes, rung in zip(row, rungs, strict=True):
-                _metric(axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span)
+                _metric(
+                    axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span, label_colors(results)
+                )
             row[0].set_ylabel(metric.title)
             # none of SHOWN is negative; set once all panels of the row are drawn, as it fixes the top too
             row[0].set_ylim(bottom=0)
         for axes, rung in zip(grid[0], rungs, strict=True):
             axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
-        legend_above(figure, _parametrization_legend(), titles=0.25)
+        legend_above(figure, _parametrization_legend(results), titles=0.25)
         return to_svg(figure, "stability", "Signs of instability against learning rate, one column per rung")
 
 
-def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
+def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: dict[str, str]) -> None:
     sns.lineplot(
         here,
         x="log2_lr",
         y="value",
         hue="parametrization",
-        palette=PARAMETRIZATION_COLORS,
+        palette=colors,
         marker="o",
         markersize=4,
         markeredgewidth=0,
@@ -82,10 +84,10 @@ def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
     power_axis(axes, *span)
 
 
-def _parametrization_legend() -> list[Line2D]:
+def _parametrization_legend(results: RegretResults) -> list[Line2D]:
     return [
-        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=PARAMETRIZATION_NAMES[key])
-        for key, color in PARAMETRIZATION_COLORS.items()
+        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=plain(parametrization_name(key)))
+        for key, color in label_colors(results).items()
     ]
 
 
@@ -99,7 +101,7 @@ def features(results: RegretResults) -> str | None:
         figure = Figure(figsize=(WIDTH, 3.6))
         over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
         figure.subplots_adjust(0.05, 0.16, 0.995, 0.8, wspace=0.44)
-        _over_width(over_width, change)
+        _over_width(over_width, change, label_colors(results))
         if target is not None:
             colors = colors_of(results)
             _by_depth(by_depth, health.metric_rows(results, "feature_change/", target), colors)
@@ -136,7 +138,7 @@ def _paradigm_legend(figure: Figure, results: RegretResults, *, parametrizations
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
     handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=plain(paradigm_name(n))) for n in names]
-    handles += _parametrization_legend() if parametrizations else []
+    handles += _parametrization_legend(results) if parametrizations else []
     legend_above(figure, handles, titles=0.25)
 
 
@@ -148,9 +150,9 @@ def largest_target(results: RegretResults) -> tuple[str, int] | None:
     return None if best is None else (best.rung, best.tokens)
 
 
-def _over_width(axes: Axes, change: pd.DataFrame) -> None:
+def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> None:
     if len(change):
-        look: dict[str, Any] = {"palette": PARAMETRIZATION_COLORS, "legend": False, "ax": axes, "linewidth": 1.1}
+        look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "linewidth": 1.1}
         sns.lineplot(change, x="width", y="value", hue="parametrization", marker="o", markeredgewidth=0, **look, **BAND)
         widths = sorted(set(change["width"]))
         axes.set_xscale("log")

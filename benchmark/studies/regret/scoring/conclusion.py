@@ -129,7 +129,7 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
 
 
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
-    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep is not bracketed."""
+    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep has no fitted one."""
     losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
     if len(losses) < 2:
         return
@@ -155,9 +155,7 @@ def _notes(
     for i, p in enumerate(paradigms):
         if same := next((other for other in paradigms[:i] if p.same_as(other)), None):
             yield f"{p.name} proposes the same run as {same.name}, so they share one place"
-    loose = [f"{name}: {oracle.status}" for name, oracle in oracles.items() if oracle.status != "interior"]
-    if loose:
-        yield f"The oracle's sweep does not bracket its minimum ({', '.join(loose)}), so the true best may be lower"
+    yield from _loose(oracles)
     compared = [p for p in paradigms if p.parametrization in oracles]
     lower = len({p.parametrization for p in compared}) > 1 and _lowest(oracles, widths)
     by = {p.name: p.parametrization for p in paradigms}
@@ -166,6 +164,19 @@ def _notes(
             "Every compared LR is within the noise of the best of its own parametrization, so the parametrization "
             "makes the difference"
         )
+
+
+def _loose(oracles: Mapping[str, OracleResult]) -> Iterator[str]:
+    """Oracles without a fitted minimum, of which regret is too small by an unknown amount."""
+    unfitted = [name for name, oracle in oracles.items() if oracle.status == "bracketed"]
+    if unfitted:
+        yield (
+            f"The oracle's sweep brackets its minimum, but no parabola fits ({', '.join(unfitted)}), so its lowest run "
+            "stands for the minimum and the true best may be lower"
+        )
+    loose = [f"{n}: {o.status}" for n, o in oracles.items() if o.status not in ("interior", "bracketed")]
+    if loose:
+        yield f"The oracle's sweep does not bracket its minimum ({', '.join(loose)}), so the true best may be lower"
 
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:

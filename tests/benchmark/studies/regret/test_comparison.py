@@ -17,7 +17,9 @@ from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Verdict
 from lrladder.paradigms.paradigm import Proposal
 
-CONFIG = load_config("cpu")
+CPU = load_config("cpu")
+SWEPT = CPU.validation.model_copy(update={"oracles": ("sp", "mup")})
+CONFIG = CPU.model_copy(update={"validation": SWEPT})  # Power is not swept
 RUNG = CONFIG.rungs.rung("t128x4")
 HORIZON = 262144
 CURVATURE = 0.05
@@ -184,6 +186,19 @@ def test_a_best_at_the_edge_is_used_and_said() -> None:
     assert oracle.loss == pytest.approx(np.mean([m.loss or 0 for m in runs[:2]]))
     assert "does not bracket its minimum (sp: edge)" in target.conclusion
     assert target.paradigms[0].regret is not None
+
+
+def test_a_best_between_diverged_lrs_is_used_with_its_bracket_and_said() -> None:
+    lost = [run("sp", lr, seed, None, "diverged") for lr in GRID[3:] for seed in CONFIG.validation.seeds]
+    runs = [*measured("sp", GRID[1:3]), *lost, *measured("mup", GRID)]
+    target = score(runs, [proposal("fitting", "sp", SP)])
+    oracle = target.oracle["sp"]
+    assert (oracle.status, oracle.lr, oracle.lr_low, oracle.lr_high) == ("bracketed", GRID[2], GRID[1], GRID[3])
+    assert oracle.loss == pytest.approx(np.mean([m.loss or 0 for m in runs[2:4]]))
+    assert "no parabola fits (sp), so its lowest run stands for the minimum" in target.conclusion
+    assert "does not bracket its minimum" not in target.conclusion
+    assert "The oracle's sweeps find" not in target.conclusion
+    assert "of the oracle's sweeps do not differ" not in target.conclusion  # one of the two is not known
 
 
 def test_runs_of_proposals_do_not_move_the_oracle() -> None:
