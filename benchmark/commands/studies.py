@@ -10,7 +10,7 @@ import typer
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
-from lrladder.benchmark.reading import understood
+from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 
 if TYPE_CHECKING:
@@ -168,9 +168,9 @@ def report(
 
     browser = require_browser() if pdf else None  # refuse before the work, not after
     page = rewrite(folder, out)
-    print(page)
+    print(printable(str(page)))
     if browser:
-        print(print_page(page, browser))
+        print(printable(str(print_page(page, browser))))
 
 
 @app.command()
@@ -200,4 +200,4 @@ def index(folder: Annotated[Path, typer.Argument(help="the folder that your stud
     from lrladder.reports.index.page import write
 
     page, count = write(folder)
-    print(f"{page}: {count} listed")
+    print(printable(f"{page}: {count} listed"))
