@@ -1,4 +1,4 @@
-"""Where measurements live: SQLite for questions, one append-only jsonl per trial to rebuild it from."""
+"""Stores measurements in SQLite. The database can be rebuilt from the append-only jsonl log of each trial."""
 
 import fcntl
 import json
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS measurements (
 
 
 class Store:
-    """Results of one study: only `finished` and `diverged` trials, which are results; faults stay in the logs."""
+    """The results of one study: trials that `finished` or `diverged`. Failed trials are only in the logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
-        """Open or create. Raises InputError if the file is damaged or holds another study; nothing is changed then."""
+        """Open or create a store. Raises InputError, and changes nothing, if it is damaged or holds another study."""
         refuse_older(folder)
         is_new = not (folder / "store.sqlite").exists()
         store = cls.reopen(folder)
@@ -46,7 +46,7 @@ class Store:
 
     @classmethod
     def reopen(cls, folder: Path) -> "Store":
-        """Open whatever study is there. Raises InputError for a damaged file, which is left alone."""
+        """Open the store of any study. Raises InputError for a damaged file, which is not changed."""
         try:
             store = cls(folder)
             if store._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
@@ -77,12 +77,12 @@ class Store:
             )
 
     def retarget(self, config_digest: str) -> None:
-        """Let the study's config change to one that asks for more; what has been measured stays."""
+        """Assign the store to another config, which asks for more trials. All measurements stay."""
         with self._db:
             self._db.execute("UPDATE study SET value = ? WHERE key = 'config'", (config_digest,))
 
     def get(self, trial: Trial) -> list[TrialMeasurement] | None:
-        """Measurements of a trial by horizon, or None if it has to be trained."""
+        """Measurements of a trial, one per horizon; None if the trial is not stored."""
         return self._measurements(trial.id, trial.horizons)
 
     def _measurements(self, trial_id: str, horizons: Sequence[int]) -> list[TrialMeasurement] | None:
@@ -91,22 +91,25 @@ class Store:
         return found if [m.horizon for m in found] == list(horizons) else None
 
     def all(self) -> list[tuple[Trial, list[TrialMeasurement]]]:
-        """Every trial with what it gave, in the order of their ids. Measurements keep the id that they were stored by,
-        which is another than the trial's where an older version stored it."""
+        """Every trial with its measurements, in order of the ids.
+
+        Measurements keep the id under which they were stored. It differs from the id of the trial if an older version
+        stored them.
+        """
         rows = self._db.execute("SELECT id, spec FROM trials ORDER BY id").fetchall()
         trials = {key: Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec)))) for key, spec in rows}
         found = {key: self._measurements(key, trial.horizons) for key, trial in trials.items()}
         return [(trials[key], measurements) for key, measurements in found.items() if measurements is not None]
 
     def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
-        """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""
+        """Store the measurements of a trial, in one transaction. A trial that is already stored is not changed."""
         rows = [(trial.id, m.horizon, m.model_dump_json()) for m in measurements]
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO trials VALUES (?, ?)", (trial.id, trial.model_dump_json()))
             self._db.executemany("INSERT OR IGNORE INTO measurements VALUES (?, ?, ?)", rows)
 
     def rebuild_from_logs(self) -> int:
-        """Take in every trial whose log is complete; returns how many."""
+        """Store every trial that has a complete log. Returns their number."""
         logs = [read_log(path) for path in sorted((self.folder / "trials").glob("*.jsonl"))]
         complete = [found for found in logs if found is not None]
         for trial, measurements in complete:
@@ -119,7 +122,7 @@ class Store:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a study folder. Raises InputError while another process does; a killed holder frees it."""
+    """Lock a study folder. Raises InputError if another process holds the lock, which ends with that process."""
     with (folder / ".lock").open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,4 +138,4 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)  # whoever looks on sees that the study is not running
+            file.truncate(0)  # tells `status` that the study is not running

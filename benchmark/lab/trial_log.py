@@ -1,4 +1,4 @@
-"""The append-only log of each trial, one JSON object a line: the store can be rebuilt from them."""
+"""The append-only log of each trial, one JSON object per line. The store can be rebuilt from the logs."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from lrladder.benchmark.lab.trial import Trial
 
 
 class TrialLog:
-    """The append-only jsonl of one trial: its specification, rows while it trains, its measurements."""
+    """The log of one trial: its specification, rows of training steps, and its measurements."""
 
     def __init__(self, folder: Path, trial: Trial) -> None:
         (folder / "trials").mkdir(exist_ok=True)
@@ -34,16 +34,16 @@ class TrialLog:
 
 
 class LogState(NamedTuple):
-    """What a trial's log says. Without measurements: the `fault` of its last attempt, or how far one has come."""
+    """The content of a log. A trial without measurements has the `fault` of its last attempt, or its `last` step."""
 
     trial: Trial
     measurements: tuple[TrialMeasurement, ...] = ()
     fault: str | None = None
-    last: dict[str, Any] | None = None  # row of a training step
+    last: dict[str, Any] | None = None  # the last row of a training step
 
 
 def read_state(path: Path) -> LogState | None:
-    """None without a readable specification. A torn line, as a kill leaves it, is passed over."""
+    """None if there is no readable specification. A torn line, which a killed process may leave, is skipped."""
     state: LogState | None = None
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
@@ -66,6 +66,6 @@ def read_state(path: Path) -> LogState | None:
 
 
 def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:
-    """The trial and measurements of a complete log."""
+    """The trial and measurements of a log; None if it is not complete."""
     state = read_state(path)
     return (state.trial, list(state.measurements)) if state is not None and state.measurements else None
