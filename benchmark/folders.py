@@ -1,4 +1,4 @@
-"""Where results and caches are kept, and how a file is replaced in one step."""
+"""Folders for results and caches, and atomic replacement of a file."""
 
 import os
 import tempfile
@@ -17,13 +17,13 @@ def make_folder(out: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step, so that an interruption leaves the old one or the new one."""
+    """Replace a file atomically, so that an interruption leaves either the old file or the new one."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 
 def cache_folder() -> Path:
-    """Where tokenized corpora are kept: LRLADDER_CACHE, else the user's cache folder."""
+    """The folder for tokenized corpora: LRLADDER_CACHE, else the user's cache folder."""
     named = os.environ.get("LRLADDER_CACHE")
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrladder"

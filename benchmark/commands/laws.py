@@ -1,4 +1,4 @@
-"""Rules, schedules and laws by themselves: does a rule hold, what does a schedule do, what do my own runs say."""
+"""Commands for rules, schedules and laws without a study: coordcheck, schedule, fit, replay."""
 
 import json
 from pathlib import Path
@@ -19,18 +19,18 @@ app = typer.Typer()
 def coordcheck(
     preset: Preset,
     out: Annotated[Path | None, typer.Option(help="write OUT/coordcheck/index.html")] = None,
-    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on the one batch")] = 4,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="initialisations of each size")] = 4,
+    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on one fixed batch")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="random initialisations for each size")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Whether the muTransfer rules keep activations and updates at one size: slopes, and pass or fail for each role."""
+    """Check that the muTransfer rules keep activations and updates at one size as a model grows, role by role."""
     from lrladder.benchmark.checks.coordcheck import check, render
     from lrladder.benchmark.folders import make_folder
     from lrladder.reports.coordcheck.page import write
 
     console = make_console()
     if out:
-        make_folder(out)  # refuse before the work, not after
+        make_folder(out)  # refuse a bad folder before the work
     progress = (lambda axis: None) if as_json else (lambda axis: console.print(f"Checking {axis} ..."))
     result = check(load_config(preset), steps=steps, seeds=seeds, on_axis=progress)
     page = write(result, out / "coordcheck") if out else None
@@ -42,22 +42,22 @@ def coordcheck(
 
 @app.command()
 def schedule(
-    kind: Annotated[Kind, typer.Argument(help="the shape")],
-    tokens: Annotated[float, typer.Option(callback=finite, help="the run's length")],
-    batch_tokens: Annotated[int, typer.Option(help="tokens of one step")],
-    lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
-    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
-    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = DECAY_FRACTION,
-    decay: Annotated[DecayShape, typer.Option(help="its shape; wsd and power")] = "linear",
-    decay_to: Annotated[float, typer.Option(help="what is left of the LR at the end, as a part")] = 0.0,
-    a: Annotated[float, typer.Option(callback=finite, help="power: per sequence of 4,096 tokens a batch")] = POWER_A,
-    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_D,
-    lr_max: Annotated[float, typer.Option(callback=finite, help="power: its cap")] = POWER_LR_MAX,
+    kind: Annotated[Kind, typer.Argument(help="kind of schedule")],
+    tokens: Annotated[float, typer.Option(callback=finite, help="length of the run in tokens")],
+    batch_tokens: Annotated[int, typer.Option(help="tokens per step")],
+    lr: Annotated[float | None, typer.Option(callback=finite, help="peak LR; use --a for power")] = None,
+    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="default: 1% of the run")] = None,
+    decay_fraction: Annotated[float, typer.Option(help="share of the run; only wsd and power")] = DECAY_FRACTION,
+    decay: Annotated[DecayShape, typer.Option(help="shape of the decay; only wsd and power")] = "linear",
+    decay_to: Annotated[float, typer.Option(help="LR at the end, as a share of the LR before the decay")] = 0.0,
+    a: Annotated[float, typer.Option(callback=finite, help="power: amplitude per 4,096 tokens of batch")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: exponent of the tokens")] = POWER_D,
+    lr_max: Annotated[float, typer.Option(callback=finite, help="power: largest LR")] = POWER_LR_MAX,
     points: Annotated[int, typer.Option(min=2, max=100_000)] = 200,
     out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The LR at every token of a run under a schedule: points, and a drawing."""
+    """Print and draw the LR of a schedule over a run."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
     from lrladder.benchmark.folders import write_text
     from lrladder.reports.schedule_figure import figure
@@ -84,12 +84,12 @@ def schedule(
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV of runs: n_params, tokens, lr, loss and what else is known")],
+    runs: Annotated[Path, typer.Argument(help="CSV of runs with n_params, tokens, lr, loss and optional columns")],
     out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     as_json: AsJson = False,
 ) -> None:
-    """Laws of the best learning rate, loss and batch from your own or published runs."""
+    """Fit laws of the best learning rate, loss and batch to your own or published runs."""
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
@@ -106,15 +106,13 @@ def fit(
 
 @app.command()
 def replay(
-    runs: Annotated[
-        Path, typer.Argument(help="CSV of training runs: n_params, tokens, lr, loss and what else is known")
-    ],
+    runs: Annotated[Path, typer.Argument(help="CSV of runs with n_params, tokens, lr, loss and optional columns")],
     out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
-    strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
+    strategy: Annotated[list[str] | None, typer.Option(help="score only this strategy and fitting; repeatable")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    """Score methods that choose the LR of large runs from small ones, on runs that already exist."""
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
     from lrladder.reports.fit.replay_table import render, write

@@ -1,4 +1,4 @@
-"""Which LR to set for a model of one's own: by the law of a fit, or by a paradigm of a study."""
+"""The command `recommend`: the LR for a model, from a fitted law or from a study."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,17 +11,17 @@ from lrladder.benchmark.errors import InputError
 app = typer.Typer()
 
 SIZES = ("width", "depth", "head_size", "num_experts", "top_k", "expert_width", "shared_width", "vocab_size", "seq_len")
-OWN = "your own model: what is left out is the ladder's"
+OWN = "your own model (sizes that you leave out are those of the ladder)"
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `lrladder recommend` takes."""
+    """The options of `lrladder recommend`."""
 
     folder: Folder
     n_params: Annotated[
-        float | None, typer.Option(callback=finite, help="of a fit: non-embedding parameters, as in its CSV")
+        float | None, typer.Option(callback=finite, help="for a fit: non-embedding parameters, counted as in its CSV")
     ] = None
     rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None
     width: Size = None
@@ -35,7 +35,7 @@ class Options:
     seq_len: Size = None
     n_active: Annotated[float | None, typer.Option(callback=finite, help="active non-embedding parameters")] = None
     tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
+        float | None, typer.Option(callback=finite, help="training tokens (default: longest horizon of the rung)")
     ] = None
     batch_tokens: Annotated[
         float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
@@ -48,14 +48,14 @@ class Options:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Of a model of one's own."""
+        """The given sizes of the user's model, by name."""
         return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
 
 
 @app.command()
 @as_one(Options)
 def recommend(options: Options) -> None:
-    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's paradigm."""
+    """Recommend an LR with its interval and weaknesses: from a fitted law, or with the recipe by role from a study."""
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 

@@ -1,4 +1,4 @@
-"""Parts that the configs of several kinds of study share. Every constant here is a default, with its source."""
+"""Parts of a config that several kinds of study share. Every constant here is a default, with its source."""
 
 from typing import Annotated, Literal
 
@@ -25,15 +25,15 @@ class Strict(BaseModel):
 class CorpusConfig(Strict):
     """Text to train on: sources of the running Python, text files or globs, or ready token files."""
 
-    packages: bool = False  # sources of the installed packages too: some ten times the text, other on each machine
-    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, instead
+    packages: bool = False  # also sources of installed packages: about ten times the text, different on each machine
+    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, used instead of the sources
     train_tokens: tuple[str, ...] = ()  # .bin files of little-endian token ids
     val_tokens: tuple[str, ...] = ()
     token_dtype: Literal["uint16", "uint32"] = "uint16"
-    vocab_size: int = Field(1024, ge=300)  # 256 bytes plus merges
-    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # of files
+    vocab_size: int = Field(1024, ge=300)  # 256 bytes and the merges of the BPE
+    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # share of the files
     max_bytes: PositiveInt = 64_000_000
-    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from a file of its own where there are enough
+    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from another file if there are enough
 
 
 class OptimizerConfig(Strict):
@@ -41,17 +41,17 @@ class OptimizerConfig(Strict):
 
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
-    eps: PositiveFloat = 1e-12  # small enough to be inert, so that muP needs no eps rule
+    eps: PositiveFloat = 1e-12  # too small to have an effect, so that muP needs no eps rule
     weight_decay: float = Field(0.1, ge=0)
     grad_clip: PositiveFloat = 1.0
-    embedding_std: PositiveFloat = 1.0  # as nanochat's; 0.1 cost 0.36 nats at p48x3, docs/findings.md
+    embedding_std: PositiveFloat = 1.0  # as in nanochat; 0.1 cost 0.36 nats at p48x3, docs/findings.md
     aux_loss_coef: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
     z_loss_coef: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
     zero_stage: Literal[0, 1] = 0
 
 
 class SearchConfig(Strict):
-    """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
+    """How to search for the LR: a geometric grid around a guess, extended by `factor` until it brackets the minimum."""
 
     lr_guess: float = Field(ge=1e-8, le=100)
     factor: float = Field(2.0, ge=1.05, le=100)
@@ -61,19 +61,19 @@ class SearchConfig(Strict):
 
 
 class RoleSearchConfig(Strict):
-    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR.
+    """Search for LR multipliers of whole roles. `factor` and its inverse are tried on the proxy, at its best LR.
 
-    With `ablate` each is tried alone at every target too, at the LR that muTransfer proposes there.
+    With `ablate` each multiplier is also tried alone at every target, at the LR that muTransfer proposes there.
     """
 
     roles: tuple[Role, ...] = Field(min_length=1)
     factor: float = Field(2.0, ge=1.05, le=100)
-    max_trials: PositiveInt  # runs, seeds counted
+    max_trials: PositiveInt  # number of runs, with all seeds
     ablate: bool = True
 
 
 class PowerConfig(Strict):
-    """muTransfer under the Power schedule: the proxy's best LR sets its amplitude; nothing else is tuned."""
+    """muTransfer under the Power schedule. The best LR of the proxy sets its amplitude; nothing else is tuned."""
 
     exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
-    cap: float = Field(4.0, ge=1)  # of the LR over the proxy's best; see ScheduleConfig
+    cap: float = Field(4.0, ge=1)  # of the LR, as a multiple of the proxy's best; see ScheduleConfig

@@ -1,4 +1,4 @@
-"""Recipes as text to use: Python for torch's param groups, a DeepSpeed config, JSON."""
+"""Recipes as text: Python for torch's parameter groups, a DeepSpeed config, or JSON."""
 
 import json
 from typing import Literal
@@ -60,7 +60,7 @@ def by_name(model, patterns):
 
 
 def text(advice: Advice, form: Format) -> str:
-    """The advice in one of the formats. Raises InputError where it has no recipe that the format needs."""
+    """The advice in one of the formats. Raises InputError if the format needs a recipe and there is none."""
     if form == "json":
         return json.dumps({"schema": SCHEMA, **advice.model_dump(mode="json")}, indent=2)
     if advice.recipe is None:
@@ -69,7 +69,7 @@ def text(advice: Advice, form: Format) -> str:
 
 
 def summary(advice: Advice) -> str:
-    """What was asked and answered, in one sentence."""
+    """Request and answer in one sentence."""
     return (
         f"{advice.paradigm}: lr {advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%) before the rules, "
         f"for {advice.n_active:,} active parameters, {advice.tokens:,} tokens in batches of {advice.batch_tokens:,}; "

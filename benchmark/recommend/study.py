@@ -1,4 +1,4 @@
-"""What a finished study recommends for a model: a rung of its ladder, or the user's own, with the recipe to set."""
+"""The LR and recipe that a finished study recommends, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -29,9 +29,10 @@ ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+
 
 
 class Wanted(NamedTuple):
-    """What the user asks for: a rung by name, or sizes of a model by name of ModelShape's field, or `n_active` alone.
+    """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
 
-    Sizes left out are the ladder's own, expert widths in its ratio to the width. `tokens` None is the rung's longest.
+    Missing sizes are those of the ladder; expert widths keep their ratio to the width. `tokens` None: the longest
+    horizon of the rung.
     """
 
     paradigm: ParadigmName | None = None
@@ -43,7 +44,7 @@ class Wanted(NamedTuple):
 
 
 class Advice(BaseModel):
-    """The answer. The interval of `lr` is 90%; `recipe` is None where only the number of parameters is known."""
+    """The answer. The interval of `lr` is 90%. `recipe` is None if only the number of parameters is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,13 +58,13 @@ class Advice(BaseModel):
     lr: float
     lr_low: float
     lr_high: float
-    extrapolation: float  # FLOPs of the run over those of the largest searched one
+    extrapolation: float  # FLOPs of the run / FLOPs of the largest searched run
     flags: tuple[str, ...]
     recipe: Recipe | None
 
 
 class _Bare(NamedTuple):
-    """A model of which only the active parameters are known; its FLOPs leave out head and attention."""
+    """A model with only its active parameters known. Its FLOPs do not include head and attention scores."""
 
     name: str
     part: Literal["target"]
@@ -78,7 +79,7 @@ class _Bare(NamedTuple):
 
 
 class _Setup(NamedTuple):
-    """A study's setup with the user's model in the place of its ladder."""
+    """The setup of a study with the user's model as its only rung."""
 
     corpus: CorpusConfig
     optimizer: OptimizerConfig
@@ -98,7 +99,7 @@ class _Setup(NamedTuple):
 
 
 def advise(results: RegretResults, wanted: Wanted) -> Advice:
-    """Raises InputError, one line, where the study or the request does not allow an answer."""
+    """The answer to a request. Raises InputError if the study or the request does not allow one."""
     config = _config(results)
     rung = _rung(config, wanted)
     bare = isinstance(rung, _Bare)
@@ -140,7 +141,7 @@ def _part(data: Mapping[str, object], key: str) -> dict[str, object]:
 
 
 def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
-    """The model asked for, with the wanted batch and its one horizon."""
+    """The requested model, with its batch and its single horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
     if len(given) != 1:
@@ -195,7 +196,7 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
 
 
 def _propose(results: RegretResults, config: RegretConfig, name: ParadigmName, rung: Rung) -> Proposal:
-    """The paradigm's answer from the study's stored curves, without any run."""
+    """The proposal of a paradigm, from the stored curves of the study, without any run."""
     (tokens,) = rung.horizons
     try:
         if name == "fitting":
@@ -229,7 +230,7 @@ def _curve(found: CurveResult) -> Curve:
 
 
 def _role_lrs(results: RegretResults) -> tuple[tuple[str, float], ...]:
-    """Multipliers that the study's search accepted; all its proposals carry the same."""
+    """The LR multipliers that the search of the study accepted. All its proposals have the same ones."""
     found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == "mutransfer+modules"]
     if not found:
         raise InputError(
@@ -244,7 +245,7 @@ def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:
-    """Ways in which a model differs from the ladder that neither paradigm carries over."""
+    """Differences between a model and the ladder that no paradigm accounts for."""
     experts = (shape.num_experts, shape.top_k)
     if experts != (base.num_experts, base.top_k):
         yield f"{shape.top_k} of {shape.num_experts} experts, searched at {base.top_k} of {base.num_experts}"

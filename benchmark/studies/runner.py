@@ -1,4 +1,4 @@
-"""One study in one folder: run or continued, until results.json is written."""
+"""Runs or continues one study in one folder, and writes results.json."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -27,13 +27,13 @@ Results = TypeVar("Results", bound=StudyResults)
 
 @dataclass(frozen=True)
 class Ended(Generic[Results]):
-    """How a run of a study ended. `results` is None for an interrupted run over complete results, which then stay."""
+    """How a run of a study ended. `results` None: interrupted, and the complete results in the folder were kept."""
 
     results: Results | None
     interrupted: bool = False
-    failed: int = 0  # trials
-    trained_tokens: int = 0  # now
-    saved_tokens: int = 0  # by trunks that were stored before
+    failed: int = 0  # number of trials
+    trained_tokens: int = 0  # by this call
+    saved_tokens: int = 0  # that stored trunks made unnecessary
 
 
 def run_study(
@@ -41,7 +41,7 @@ def run_study(
 ) -> Ended[Any]:
     """Run or continue the study in `out`. Raises InputError for bad input.
 
-    `change` makes the folder one of this config; it is called when nothing is left to be refused.
+    `change` assigns the folder to this config. It is called after all checks.
     """
     kind = kind_of(config)
     if (lab := kind.simulated_lab(config)) is not None:
@@ -54,7 +54,7 @@ def run_study(
 
 
 def run_on(config: StudyConfig, lab: Lab, *, corpus: Mapping[str, object] | None = None) -> Any:
-    """All of a study on a lab, and its results; nothing is written. `corpus` says where the losses come from."""
+    """Run a whole study on a lab and return its results. Nothing is written. `corpus` is the source of the losses."""
     recorder = Recorder(lab)
     study = kind_of(config).start(config, recorder, on_stage=lambda stage: None)
     study.run()
@@ -62,7 +62,7 @@ def run_on(config: StudyConfig, lab: Lab, *, corpus: Mapping[str, object] | None
 
 
 def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> Ended[Any]:
-    """The same protocol on losses from a known law. It takes seconds, so nothing is stored to continue from."""
+    """Run the same protocol with losses from a known law. It takes seconds, so nothing is stored for continuing."""
     if (out / "store.sqlite").exists():
         raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
     write_config(config, out)
@@ -101,5 +101,5 @@ def _is_complete(out: Path, model: type[StudyResults]) -> bool:
 
 
 def _in_order(measured: Iterable[Measurement]) -> list[Measurement]:
-    """By place: sums must not depend on which trial ended first."""
+    """Measurements in a fixed order, so that sums do not depend on which trial ended first."""
     return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))

@@ -1,4 +1,4 @@
-"""What a study's folder holds: its kind, its results, and what a killed run left in its store."""
+"""Reads the folder of a study: its kind, its results, and what a killed run left in its store."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ Results = TypeVar("Results", bound=StudyResults)
 
 
 def schema_of(folder: Path) -> str | None:
-    """What a folder's results.json is, once its older words are today's; None where there is none."""
+    """The current schema of a folder's results.json, after conversion from an older one; None if there is none."""
     try:
         data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -29,7 +29,7 @@ def schema_of(folder: Path) -> str | None:
 
 
 def stored_kind(folder: Path) -> AnyKind:
-    """By the results that a folder holds or, before there are any, by its config; a regret study where neither says."""
+    """The kind of the study in a folder, from its results, else from its config, else a regret study."""
     schema = schema_of(folder)
     if schema is not None:
         return next((kind for kind in KINDS.values() if kind.schema == schema), REGRET)
@@ -41,7 +41,7 @@ def stored_kind(folder: Path) -> AnyKind:
 
 
 def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
-    """A study's results; from its store where a kill left no results.json. Raises InputError without either."""
+    """The results of a study, from results.json or else from its store. Raises InputError if there is neither."""
     path = folder / "results.json"
     if not path.exists() and (folder / "store.sqlite").exists():
         config = load_stored_study(folder)
@@ -55,7 +55,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
 
 
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
-    """All that a folder's store holds, under the names that the study has for it."""
+    """All measurements in the store of a folder, with the labels of the study."""
     return [
         measurement.labelled(label)
         for trial, measurements in Store.reopen(folder).all()

@@ -139,7 +139,7 @@ def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
 
 
 def _publish(building: Path, entry: Path) -> None:
-    """Rename the folder to the entry. The first process wins: a rename onto an existing entry fails, and no entry moves."""
+    """Rename the folder to the entry. The first process wins, because a rename onto an existing entry fails."""
     with contextlib.suppress(OSError):
         building.rename(entry)
     if _read_manifest(entry) is not None:

@@ -127,7 +127,8 @@ def files_to_drop(grams: Grams, found: Held, offsets: list[int]) -> set[int]:
     Near-duplicates are always dropped: files with a share of at least NEAR of their runs in the validation text, or
     that contain at least NEAR of a validation file. The other files are visited in order of shared runs per token,
     fewest first, and each is kept if the total stays below AIM. If this would drop more than MOST_DROPPED of the
-    tokens, most files share a passage. Then only files with at least NEAR of their runs in the validation text are dropped.
+    tokens, most files share a passage. Then only files with at least NEAR of their runs in the validation text are
+    dropped.
     """
     lengths = np.diff(offsets)
     repeats = np.flatnonzero(found.places * grams.one_in >= NEAR * np.maximum(lengths - GRAM + 1, 1)).tolist()

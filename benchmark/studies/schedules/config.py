@@ -1,4 +1,4 @@
-"""A study of schedules as the user writes it: families of models, batches, horizons, and the LR swept at each."""
+"""The config of a study of schedules: families of models, batches and horizons, with an LR sweep at each."""
 
 from collections.abc import Iterator
 from typing import Literal, Self
@@ -15,7 +15,7 @@ from lrladder.paradigms.lab import ParametrizationName
 
 ScheduleName = Literal["wsd", "power", "cosine"]
 SCHEDULE_NAMES: tuple[ScheduleName, ...] = ("wsd", "power", "cosine")
-# muTransfer over sizes alone: tokens and batch are what the schedules are compared on
+# muTransfer only over sizes, because the schedules are compared on tokens and batch
 BY_SIZE = MUTRANSFER.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
 
 
@@ -26,7 +26,7 @@ class SizeConfig(Strict):
 
 
 class FamilyConfig(Strict):
-    """Models that muTransfer carries an LR over; the first, the smallest, is its base. One expert is a dense model."""
+    """Models between which muTransfer transfers the LR. The first and smallest is the base. One expert means dense."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.]+$")
     num_experts: PositiveInt = 1
@@ -42,7 +42,7 @@ class SchedulesConfig(StudyConfig):
     seq_len: PositiveInt = 128
     families: tuple[FamilyConfig, ...] = Field(min_length=1)
     horizons: tuple[PositiveInt, ...] = Field(min_length=2)
-    base_batch: PositiveInt  # of the cell where each schedule's one setting is chosen
+    base_batch: PositiveInt  # batch at which the one setting of each schedule is chosen
     batches: dict[ScheduleName, tuple[PositiveInt, ...]]
     rules: Rules = BY_SIZE
     power: PowerConfig = PowerConfig()
@@ -79,7 +79,7 @@ class SchedulesConfig(StudyConfig):
         return self._base(self.families[0])
 
     def base_of(self, rung: Rung) -> Base:
-        """Its family's smallest model at the base batch and shortest horizon: where one setting is chosen."""
+        """The smallest model of the family at base batch and shortest horizon, where the one setting is chosen."""
         return self._base(self.family_of(rung))
 
     def _base(self, family: FamilyConfig) -> Base:
