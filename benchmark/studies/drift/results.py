@@ -32,7 +32,7 @@ class PointResult(Frozen):
 
 
 class VariantResult(Frozen):
-    """One axis under one set of rules. Drift is in octaves of the best LR per doubling of the axis, with 90% interval."""
+    """One axis under one set of rules. Drift is in octaves of the best LR per doubling of the axis (90% interval)."""
 
     name: str
     parametrization: str
