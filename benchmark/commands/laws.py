@@ -1,4 +1,4 @@
-"""Rules, schedules and laws by themselves: does a rule hold, what does a schedule do, what do my own runs say."""
+"""Commands for rules, schedules and laws without a study: coordcheck, schedule, fit, replay."""
 
 import json
 from pathlib import Path
@@ -24,18 +24,18 @@ Columns = Annotated[
 def coordcheck(
     preset: Preset,
     out: Annotated[Path | None, typer.Option(help="write OUT/coordcheck/index.html")] = None,
-    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on the one batch")] = 4,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="initialisations of each size")] = 4,
+    steps: Annotated[int, typer.Option(min=1, max=100, help="AdamW steps on one fixed batch")] = 4,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="random initialisations for each size")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Whether the muTransfer rules keep activations and updates at one size: slopes, and pass or fail for each role."""
+    """Check that the muTransfer rules keep activations and updates at one size as a model grows, role by role."""
     from lrladder.benchmark.checks.coordcheck import check, render
     from lrladder.benchmark.folders import make_folder
     from lrladder.reports.coordcheck.page import write
 
     console = make_console()
     if out:
-        make_folder(out)  # refuse before the work, not after
+        make_folder(out)  # refuse a bad folder before the work
     progress = (lambda axis: None) if as_json else (lambda axis: console.print(f"Checking {axis} ..."))
     result = check(load_config(preset), steps=steps, seeds=seeds, on_axis=progress)
     page = write(result, out / "coordcheck") if out else None
@@ -62,7 +62,7 @@ def schedule(
     out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The LR at every token of a run under a schedule: points, and a drawing."""
+    """Print and draw the LR of a schedule over a run."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
     from lrladder.reports.schedule_figure import require_own, write
 

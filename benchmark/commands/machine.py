@@ -1,4 +1,4 @@
-"""This machine: what it has, how fast it trains, and what only a GPU can show."""
+"""Commands about this machine: doctor, bench and gpu-check."""
 
 import json
 from pathlib import Path
@@ -17,14 +17,14 @@ app = typer.Typer()
 @app.command()
 def doctor(
     parametrization: Annotated[
-        str | None, typer.Option(help="a preset or study YAML: what its rules give each parameter, instead")
+        str | None, typer.Option(help="instead, show what the rules of this preset or study YAML give each parameter")
     ] = None,
-    rung: Annotated[str | None, typer.Option(help="one rung; without, the proxy and the targets")] = None,
-    lr: Annotated[float | None, typer.Option(help="the study's LR; at 1, the default, LRs are multipliers")] = None,
-    wheelhouse: Annotated[Path | None, typer.Option(help="a folder of `make wheelhouse`: is everything in it?")] = None,
+    rung: Annotated[str | None, typer.Option(help="one rung (default: the proxy and the targets)")] = None,
+    lr: Annotated[float | None, typer.Option(help="the study's LR (default: 1, so that LRs are multipliers)")] = None,
+    wheelhouse: Annotated[Path | None, typer.Option(help="check a folder of `make wheelhouse`")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What this machine has and which expert backend runs here; or what a study's rules do to each parameter."""
+    """Show the software and hardware here and the expert backend; or what the rules of a study give each parameter."""
     if wheelhouse is not None:
         from lrladder.benchmark.checks.wheelhouse import missing
 
@@ -44,7 +44,7 @@ def doctor(
                 render_effective(one, make_console())
         return
     if rung is not None or lr is not None or as_json:
-        raise InputError("--rung, --lr and --json are of a study's rules: give --parametrization PRESET too")
+        raise InputError("--rung, --lr and --json apply to the rules of a study: also give --parametrization PRESET")
     from lrladder.benchmark.environment import environment, gpu_names
     from lrladder.models.compiled import compiler_missing
     from lrladder.models.experts.megablocks import unavailable_reason
@@ -57,13 +57,13 @@ def doctor(
 
 @app.command()
 def bench(
-    preset: Annotated[str, typer.Argument(help="a preset or a study's YAML: whose rungs are timed")] = "cpu",
-    out: Annotated[Path, typer.Option(help="the JSON to write")] = Path("bench.json"),
-    rounds: Annotated[int, typer.Option(min=3, help="turns that every contestant takes")] = 7,
-    steps: Annotated[int, typer.Option(min=1, help="training steps in a turn")] = 6,
+    preset: Annotated[str, typer.Argument(help="a preset or a study's YAML file; its rungs are timed")] = "cpu",
+    out: Annotated[Path, typer.Option(help="JSON file to write")] = Path("bench.json"),
+    rounds: Annotated[int, typer.Option(min=3, help="turns of each implementation")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="training steps per turn")] = 6,
     workers: Workers = None,
 ) -> None:
-    """Training speed beside transformers' Mixtral, a plain loop and this machine's GEMM peak, measured in turns."""
+    """Compare the training speed with transformers' Mixtral, a plain loop and the GEMM peak of this machine."""
     from lrladder.benchmark.checks.bench.runner import run_bench
     from lrladder.benchmark.environment import default_workers
     from lrladder.reports.regret.page import write
@@ -75,10 +75,10 @@ def bench(
 
 @app.command(name="gpu-check")
 def check_gpu(
-    out: Annotated[Path, typer.Option(help="where logs and results go; what succeeded there is not run again")],
-    minutes: Annotated[float, typer.Option(callback=finite, help="then stop; the same command goes on")] = 8.0,
+    out: Annotated[Path, typer.Option(help="for logs and results; steps that succeeded there are not repeated")],
+    minutes: Annotated[float, typer.Option(callback=finite, help="stop after this; the same command continues")] = 8.0,
 ) -> None:
-    """On a GPU: kernels, the smoke study, speed beside Mixtral, the first rungs of preset gpu; one table."""
+    """On a GPU: test kernels, run the smoke study, compare speed with Mixtral, run the first rungs of preset gpu."""
     from lrladder.benchmark.checks.gpu_check import gpu_check
 
     raise typer.Exit(ExitCode.DONE if gpu_check(out, make_console(), minutes=minutes) else ExitCode.FAILED_TRIALS)

@@ -1,4 +1,4 @@
-"""What several commands take."""
+"""Options that several commands share."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ from lrladder.benchmark.config.text import preset_names
 from lrladder.benchmark.errors import InputError
 
 Preset = Annotated[str, typer.Argument(help=f"a preset ({', '.join(preset_names())}) or a YAML file")]
-Folder = Annotated[Path, typer.Argument(help="the folder of a study: OUT of make benchmark")]
+Folder = Annotated[Path, typer.Argument(help="folder of a study, such as runs/cpu")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or 4 per GPU)")]
 AllowImport = Annotated[
@@ -24,7 +24,7 @@ Options = TypeVar("Options")
 
 
 def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """A command whose options are the fields of a dataclass, and which gets them as one object."""
+    """Make a command whose options are the fields of a dataclass. The command gets them as one object."""
 
     def wrap(command: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(command)

@@ -1,4 +1,4 @@
-"""The plan of a study as a table on the terminal."""
+"""Prints the plan of a study as a table."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from lrladder.benchmark.studies.planner import Plan, PlannedTrials
 
 
 def render(plan: Plan, console: Console) -> None:
-    """The plan as a table: one line per sweep, extensions beside it."""
+    """Print the plan: one row per sweep, with the number of possible extensions in parentheses."""
     table = Table(title=f"Plan of study {plan.name}")
     for column in ("payer", "rung", "LRs", "seeds", "horizons"):
         table.add_column(column)

@@ -13,17 +13,17 @@ from lrladder.benchmark.recommend.reach import CHECKED
 app = typer.Typer()
 
 SIZES = ("width", "depth", "head_size", "num_experts", "top_k", "expert_width", "shared_width", "vocab_size", "seq_len")
-OWN = "your own model: what is left out is the ladder's"
+OWN = "your own model (sizes that you leave out are those of the ladder)"
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `lrladder recommend` takes."""
+    """The options of `lrladder recommend`."""
 
     folder: Folder
     n_params: Annotated[
-        float | None, typer.Option(callback=finite, help="of a fit: non-embedding parameters, as in its CSV")
+        float | None, typer.Option(callback=finite, help="for a fit: non-embedding parameters, counted as in its CSV")
     ] = None
     rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None
     width: Size = None
@@ -37,7 +37,7 @@ class Options:
     seq_len: Size = None
     n_active: Annotated[float | None, typer.Option(callback=finite, help="active non-embedding parameters")] = None
     tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="training tokens; a rung's longest horizon without")
+        float | None, typer.Option(callback=finite, help="training tokens (default: longest horizon of the rung)")
     ] = None
     batch_tokens: Annotated[float | None, typer.Option(callback=finite, help="tokens per step; a rung has its own")] = (
         None
@@ -52,7 +52,7 @@ class Options:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Of a model of one's own."""
+        """The given sizes of the user's model, by name."""
         return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
 
 

@@ -1,4 +1,4 @@
-"""Studies, from plan to report."""
+"""Commands for studies, from plan to report."""
 
 import json
 import time
@@ -26,11 +26,11 @@ def plan(
     workers: Workers = None,
     tflops: Annotated[
         float | None,
-        typer.Option(callback=finite, help="for GPUs that sustain so many TFLOP/s each in bf16, not for this CPU"),
+        typer.Option(callback=finite, help="plan for GPUs with this sustained TFLOP/s each in bf16, not for this CPU"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every trial with its tokens, FLOPs, memory and time, before anything runs."""
+    """List every trial with its tokens, FLOPs, memory and time, before anything runs."""
     from lrladder.benchmark.commands.plan_table import render
     from lrladder.benchmark.environment import default_workers
 
@@ -45,17 +45,18 @@ def plan(
 @app.command()
 def run(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    out: Annotated[Path, typer.Option(help="folder for results; an interrupted study continues there")],
     workers: Workers = None,
     allow_import: AllowImport = False,
     log: Annotated[
-        list[str] | None, typer.Option(help="copy the trial logs to tensorboard or wandb too; repeatable")
+        list[str] | None, typer.Option(help="also copy the trial logs to tensorboard or wandb; repeatable")
     ] = None,
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="torch.compile models that train long enough to gain by it")
+        bool,
+        typer.Option("--compile/--no-compile", help="use torch.compile for trials that are long enough to save time"),
     ] = True,
 ) -> None:
-    """Search, propose, validate, sweep the oracle, report. Continues whatever OUT already holds."""
+    """Run a study: search, propose, validate, sweep the oracle, report. Continues a study that is already in OUT."""
     from lrladder.benchmark.lab import loggers
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
@@ -74,11 +75,11 @@ def run(
 @app.command()
 def extend(
     folder: Folder,
-    tokens: Annotated[int, typer.Option(min=1, help="a longer horizon, to be read at every target")],
+    tokens: Annotated[int, typer.Option(min=1, help="longer horizon at which every target is evaluated")],
     workers: Workers = None,
     allow_import: AllowImport = False,
 ) -> None:
-    """Continue a study's target runs to a longer horizon from their stored trunks, and report."""
+    """Continue the target runs of a study to a longer horizon from their stored trunks, and report."""
     from lrladder.benchmark.studies.extend import extend as longer
     from lrladder.benchmark.studies.runner import run_study
 
@@ -114,7 +115,7 @@ def _require_own(study: "StudyConfig", allow_import: bool) -> None:
 
 
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
-    """Write the report, show the results, and say how it ended."""
+    """Show the results, write the report, and return the exit code."""
     from lrladder.reports.pages import PAGES
 
     console, results = make_console(), ended.results
@@ -138,10 +139,10 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
 @app.command()
 def status(
     folder: Folder,
-    watch: Annotated[bool, typer.Option("--watch", help="a live view until the study has ended, or Ctrl-C")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="live view until the study has ended, or Ctrl-C")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How far a study is: trials by verdict, what runs now, the best LRs so far, and what is missing."""
+    """Show the progress of a study: trials by verdict, running trials, best LRs so far, and what is missing."""
     from lrladder.benchmark.commands import status_view as views
     from lrladder.benchmark.studies.watcher import Watcher
 
@@ -162,7 +163,7 @@ def report(
     pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
     out: Annotated[Path | None, typer.Option(help="write OUT/index.html instead of report/index.html")] = None,
 ) -> None:
-    """Write the report again from stored results."""
+    """Write the report again, from stored results."""
     from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
@@ -178,7 +179,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(help="folders of studies, two or more")],
     out: Annotated[Path | None, typer.Option(help="write OUT/index.html")] = None,
 ) -> None:
-    """Several studies side by side: scores, conclusions, and what differs between them."""
+    """Show several studies side by side: scores, conclusions, and how the studies differ."""
     from lrladder.reports import owned_page
     from lrladder.reports.compare import page as compare_page
     from lrladder.reports.compare import side_by_side
@@ -195,8 +196,8 @@ def compare(
 
 
 @app.command()
-def index(folder: Annotated[Path, typer.Argument(help="the folder that your studies are in")]) -> None:
-    """A page of links to all reports below a folder: FOLDER/index.html."""
+def index(folder: Annotated[Path, typer.Argument(help="folder that contains your studies")]) -> None:
+    """Write FOLDER/index.html, a page with links to all reports below a folder."""
     from lrladder.reports.index.page import write
 
     page, count = write(folder)

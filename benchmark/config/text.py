@@ -1,4 +1,4 @@
-"""Configs as text: presets and YAML files read, checked and digested. A mistake is one line that names the key."""
+"""Reads, checks and digests configs: presets and YAML files. An error is one line that names the key."""
 
 import difflib
 import hashlib
@@ -50,7 +50,7 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
 
 
 def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Config:
-    """The config that `data` says. Raises InputError with one line that names the key."""
+    """The config in `data`. Raises InputError with one line that names the key."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -129,6 +129,6 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """The rest of a message that refuses a word: the one that was perhaps meant, else all that are known."""
+    """The end of a message that refuses a word: the known word that is most like it, else all known words."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(set(known)))}"
