@@ -43,10 +43,10 @@ for part in (studies, recommend, laws, machine):
 
 def main() -> None:
     """Entry point: bad input is one line on stderr and exit code 2."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what schedulers send is a Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # schedulers send SIGTERM; treat it like Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without our minus sign is no reason to fail
+            stream.reconfigure(errors="replace")  # a terminal may lack our minus sign
     try:
         app()
     except InputError as error:

@@ -1,10 +1,10 @@
-"""The terminal that commands print to."""
+"""The console that commands print to."""
 
 import sys
 
 from rich.console import Console
 
-LOG_WIDTH = 140  # columns, where the output is not a terminal that says its own
+LOG_WIDTH = 140  # columns, if the output is not a terminal
 
 
 def make_console() -> Console:

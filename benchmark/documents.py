@@ -1,4 +1,4 @@
-"""What is written as JSON for scripts: frozen values, and documents that begin with the name of their schema."""
+"""Data that is written as JSON for scripts: frozen values, and documents that begin with the name of their schema."""
 
 import json
 from typing import Self
@@ -14,7 +14,7 @@ class Frozen(BaseModel):
 
 
 class Document(Frozen):
-    """A document; each kind sets `schema_` to the name of its own."""
+    """A JSON document. Each kind of document sets `schema_` to the name of its schema."""
 
     schema_: str
 
@@ -24,7 +24,7 @@ class Document(Frozen):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError for text that is not a document of this schema, or of one that came before it."""
+        """Raises ValueError unless the text is a document of this schema or of an earlier version of it."""
         schema = cls.model_fields["schema_"].default
         data = parse_json(text)
         try:

@@ -1,4 +1,4 @@
-"""What a study ran on, for results.json: versions from package metadata and the hardware. Imports no framework."""
+"""The versions and hardware that a study ran on, for results.json. Imports no framework."""
 
 import ctypes
 import os
@@ -8,13 +8,13 @@ from importlib import metadata
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-PER_GPU = 4  # assumption, unmeasured: small models leave most of a GPU idle, and more processes hide their launches
+PER_GPU = 4  # assumption, unmeasured: small models leave a GPU mostly idle, and several processes hide launch times
 DRIVER_SIGNS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg")  # bare metal, some containers, WSL
 PACKAGES = ("torch", "deepspeed", "mup", "numpy", "pandas", "seaborn")
 
 
 def environment(*, gpus: Sequence[str] = ()) -> dict[str, str]:
-    """Versions and hardware as text. `gpus` are device names, asked of torch by whoever has it loaded."""
+    """Versions and hardware as text. `gpus`: device names, which a caller that has imported torch can pass."""
     return {
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
@@ -34,7 +34,7 @@ def _version(package: str) -> str:
 
 
 def _cores() -> int:
-    """Cores that this process may use, where the system says so."""
+    """Cores that this process may use, if the system tells; else all cores."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -58,7 +58,7 @@ def _memory() -> str:
 
 
 def gpu_names() -> list[str]:
-    """Names of the CUDA devices. Without NVIDIA's kernel driver torch, seconds to import, is not asked."""
+    """Names of the CUDA devices. torch, which takes seconds to import, is imported only if NVIDIA's driver is there."""
     if not any(Path(sign).exists() for sign in DRIVER_SIGNS):
         return []
     import torch
@@ -67,13 +67,13 @@ def gpu_names() -> list[str]:
 
 
 def cuda_devices() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES of each worker may hold: the user's own choice of devices first."""
+    """Values for CUDA_VISIBLE_DEVICES of the workers: the devices that the user chose there, else all devices."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return chosen.split(",") if chosen else [str(index) for index in range(len(gpu_names()))]
 
 
 def gpu_bytes() -> int | None:
-    """Memory of the smallest CUDA device, None without one."""
+    """Memory of the smallest CUDA device in bytes; None if there is no device."""
     count = len(gpu_names())
     if not count:
         return None
@@ -83,23 +83,24 @@ def gpu_bytes() -> int | None:
 
 
 def default_workers() -> int:
-    """Several workers per GPU, which share it where their trials fit, else one per core."""
+    """PER_GPU workers for each GPU, which share it if their trials fit; without a GPU one per core."""
     return PER_GPU * len(gpu_names()) or _cores()
 
 
 def train_alone() -> None:
-    """Make this process the only rank of what it trains: RANK and WORLD_SIZE of a cluster's job are the job's, and a
-    trial that took them for its own would wait for others.
+    """Make this process the only rank of its training.
+
+    A cluster job may set RANK and WORLD_SIZE for the whole job. A trial that used them would wait for other ranks.
     """
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next tensor; without effect elsewhere.
+    """Make glibc keep freed memory for the next tensor. Without glibc this has no effect.
 
-    Pages that the kernel must hand out anew, and clear, cost a small model's step a tenth of its time on a CPU.
+    Otherwise the kernel must provide and clear new pages. On a CPU this takes a tenth of a small model's step.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the largest that glibc takes
+        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the largest value that glibc accepts
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

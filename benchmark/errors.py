@@ -1,4 +1,4 @@
-"""Faults of the input, and how a command ends."""
+"""Errors in the input, and the exit codes of the commands."""
 
 from enum import IntEnum
 
@@ -8,7 +8,7 @@ class InputError(ValueError):
 
 
 class ExitCode(IntEnum):
-    """Of the process."""
+    """Exit codes of the process."""
 
     DONE = 0
     BAD_INPUT = 2

@@ -147,6 +147,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where tokenized corpora are kept: LRLADDER_CACHE, else the user's cache folder."""
+    """The folder for tokenized corpora: LRLADDER_CACHE, else the user's cache folder."""
     named = os.environ.get("LRLADDER_CACHE")
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lrladder"

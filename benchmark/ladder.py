@@ -8,7 +8,7 @@ from lrladder.models.shape import ModelShape
 
 
 class Base(BaseModel):
-    """The model, batch and horizon whose LR muTransfer carries over: its proxy at its longest horizon."""
+    """The model, batch and horizon that muTransfer transfers the LR from: its proxy at its longest horizon."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -18,9 +18,9 @@ class Base(BaseModel):
 
 
 class Rung(NamedTuple):
-    """One model size. `part` says who may search it: proxies are searched, targets held out.
+    """One model size. Paradigms may search on a rung whose `part` is proxy; targets are held out.
 
-    `continued`: longer horizons that runs of the longest of `horizons` are continued to, at the LR chosen for that.
+    `continued`: longer horizons. Runs to the longest of `horizons` continue to them at the LR chosen for that one.
     """
 
     name: str
@@ -28,12 +28,12 @@ class Rung(NamedTuple):
     shape: ModelShape
     batch_tokens: int
     horizons: tuple[int, ...]
-    weight_decay: float | None = None  # instead of the study's
+    weight_decay: float | None = None  # replaces that of the study
     continued: tuple[int, ...] = ()
 
     @property
     def read(self) -> tuple[int, ...]:
-        """All horizons at which runs are read."""
+        """All horizons at which runs are evaluated."""
         return (*self.horizons, *self.continued)
 
     @property

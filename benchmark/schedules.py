@@ -1,12 +1,13 @@
 """Learning-rate schedules: pure functions of tokens consumed.
 
-Step k of K decay steps has (K + 1 - k) / (K + 1) of the way left: the first is below the peak, the last above the end.
-So no step repeats the peak and none has an LR of 0. Power alone keeps its source's edges: arXiv 2408.13359 eq. 8 decays
-from f = 1 at n = N - N_decay, n being the tokens before the step, so its first decay step still has the stable LR.
+Step k of K decay steps has (K + 1 - k) / (K + 1) of the way left. So the first step is below the peak, and the last one
+is above the end: no step repeats the peak, and none has an LR of 0. Only Power keeps the definition of its source.
+arXiv 2408.13359 eq. 8 decays from f = 1 at n = N - N_decay, where n is the number of tokens before the step, so the
+first decay step still has the stable LR.
 
-A schedule gives the factor on a trial's LR. WSD and constant are 1 in their stable phase. Power's LR at n tokens is
-min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7; as a factor it is 1 at a reference batch and token count, so that
-the trial's LR is the power law's value there and can be compared with the best LR of WSD at that horizon.
+A schedule is a factor on the LR of a trial. For WSD and constant the factor is 1 in the stable phase. Power's LR at n
+tokens is min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7. Its factor is 1 at a reference batch and token count.
+The LR of a trial is then the value of the power law there, and can be compared with the best LR of WSD there.
 """
 
 import math
@@ -24,16 +25,16 @@ Shape = DecayShape | Literal["cosine"]
 
 
 class Reference(NamedTuple):
-    """Where the power law's LR equals the trial's."""
+    """The batch and token count where the LR of the power law equals the LR of the trial."""
 
     batch_tokens: int
     tokens: int
 
 
 class ScheduleConfig(BaseModel):
-    """Warm-up is linear. wsd and power then decay over the last fraction of each horizon, linear and cosine all along.
+    """Warm-up is linear. Then wsd and power decay over the last fraction of each horizon, linear and cosine over all.
 
-    Before their decay constant, wsd and power do not depend on the horizon, so one trunk serves all horizons.
+    Before the decay, constant, wsd and power do not depend on the horizon. So all horizons can share one trunk.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -42,11 +43,9 @@ class ScheduleConfig(BaseModel):
     warmup_tokens: PositiveInt
     decay_fraction: float = Field(DECAY_FRACTION, gt=0, lt=1)
     decay: DecayShape = "linear"  # of wsd and power
-    decay_to: float = Field(0.0, ge=0, lt=1)  # of the LR before the decay; arXiv 2502.15938: zero is best
+    decay_to: float = Field(0.0, ge=0, lt=1)  # share of the LR before the decay; arXiv 2502.15938: zero is best
     exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_D
-    cap: float = Field(
-        4.0, ge=1
-    )  # lr_max over the trial's LR; the paper's is 1.1 to 6.4 of it at batch 1,024, 32B to 1T
+    cap: float = Field(4.0, ge=1)  # lr_max / LR of the trial; in the paper 1.1 to 6.4 at batch 1,024, 32B to 1T tokens
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -60,11 +59,11 @@ class ScheduleConfig(BaseModel):
 
     @property
     def shape(self) -> Shape:
-        """Of what falls at the end."""
+        """Shape of the decay."""
         return self.kind if self.kind == "linear" or self.kind == "cosine" else self.decay
 
     def words(self, horizon: int, at: Reference) -> str:
-        """What a run of this length does to every LR, in words."""
+        """The schedule of a run with this horizon, in words."""
         warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
         last = f"{self.decay} decay to {self.decay_to:g} of it over the last {self.decay_fraction:.0%} of {horizon:,}"
         edges = "; step k of K decay steps has (K + 1 - k) / (K + 1) of it left"
@@ -82,20 +81,20 @@ class ScheduleConfig(BaseModel):
                 return f"Power: {warm}, then every LR times {law}, then {last}{edges}"
 
     def decay_start(self, horizon: int, batch_tokens: int) -> int:
-        """Tokens after which the decay to `horizon` begins, at a whole step; the horizon itself without a trunk."""
+        """Tokens, in whole steps, after which the decay to `horizon` begins. Without a separate decay: the horizon."""
         if self.kind not in ("wsd", "power"):
             return horizon
-        stable = 1 - Fraction(repr(self.decay_fraction))  # as written: 1 - 0.8 in floats is below 0.2, a step too early
+        stable = 1 - Fraction(repr(self.decay_fraction))  # exact: 1 - 0.8 in floats is below 0.2, a step too early
         return math.floor(horizon * stable) // batch_tokens * batch_tokens
 
     def fall_start(self, horizon: int, batch_tokens: int) -> int:
-        """Tokens after which the LR falls to `horizon`: where the decay begins, or after the last step of warm-up."""
+        """Tokens after which the LR falls: where the decay to `horizon` begins, or where warm-up ends."""
         if self.kind in ("linear", "cosine"):
             return -(-self.warmup_tokens // batch_tokens) * batch_tokens
         return self.decay_start(horizon, batch_tokens)
 
     def require_decay(self, horizon: int, batch_tokens: int, *, where: str) -> None:
-        """Raise ValueError, with the remedy, where what is to decay is shorter than one batch."""
+        """Raise ValueError, with the remedy, if the decay is shorter than one batch."""
         if self.kind in ("wsd", "power"):
             there, what = horizon * Fraction(repr(self.decay_fraction)), f"{self.decay_fraction:g} of it"
             remedy = "raise decay_fraction"
@@ -109,15 +108,15 @@ class ScheduleConfig(BaseModel):
             )
 
     def run_tokens(self, horizons: Sequence[int], batch_tokens: int) -> int:
-        """Tokens that one run to all of `horizons` trains on: the trunk to the last branch point, and each decay."""
+        """Tokens of one run to all of `horizons`: the trunk to the last branch point, and each decay."""
         starts = [self.decay_start(horizon, batch_tokens) for horizon in horizons]
         return max(starts) + sum(horizons) - sum(starts)
 
 
 def factor(schedule: ScheduleConfig, tokens: int, *, batch_tokens: int, horizon: int, at: Reference) -> float:
-    """On the LR of the step after `tokens`, which are multiples of the batch, as the horizon is.
+    """The factor on the LR of the step that begins after `tokens`. `tokens` and `horizon` are multiples of the batch.
 
-    Warm-up counts the step itself, and a step that ends beyond it has the peak.
+    In warm-up the tokens of the step itself count. A step that ends after warm-up has the peak LR.
     """
     warm = schedule.warmup_tokens
     if tokens + batch_tokens <= warm:
@@ -144,7 +143,7 @@ def power_lr(tokens: float, *, batch: float, a: float, b: float, lr_max: float) 
 
 
 def decay(shape: Shape, left: float, to: float) -> float:
-    """From 1 where all of the decay is left to `to` where none is. `sqrt` falls as 1 - sqrt, arXiv 2405.18392."""
+    """The factor of a decay, from 1 at `left` = 1 to `to` at `left` = 0. `sqrt` falls as 1 - sqrt, arXiv 2405.18392."""
     match shape:
         case "linear":
             return to + (1 - to) * left

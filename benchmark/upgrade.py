@@ -1,6 +1,6 @@
-"""Documents that an older version wrote, in the words of this one. Pure: dicts of JSON or YAML in, new dicts out.
+"""Converts documents of older versions to this version. Pure functions from dicts of JSON or YAML to new dicts.
 
-Only what shows a folder reads through here. What trains does not: benchmark.lab.older refuses older folders.
+Only commands that show a folder use it. Commands that train do not: benchmark.lab.older refuses older folders.
 """
 
 import copy
@@ -12,7 +12,7 @@ import yaml
 
 Data = dict[str, Any]
 
-# Keys of a config that have a new name. Store and trial specification version 4.
+# Config keys with a new name, since version 4 of store and trial specification.
 RENAMED_KEYS = {
     "optimizer.load_balance": "optimizer.aux_loss_coef",
     "optimizer.router_z": "optimizer.z_loss_coef",
@@ -20,7 +20,7 @@ RENAMED_KEYS = {
 
 
 def config(data: Mapping[str, Any]) -> Data:
-    """A study's config, or a trial's specification, with every renamed key under its new name."""
+    """The config of a study, or the specification of a trial, with the new names of renamed keys."""
     found = dict(data)
     for old, new in RENAMED_KEYS.items():
         part, key = old.split(".")
@@ -71,22 +71,22 @@ def _mapping(value: Any) -> Data:
 
 
 def trial(spec: Mapping[str, Any]) -> Data:
-    """A trial's specification. Version 4 renamed keys of version 3 and changed no number."""
+    """The specification of a trial. Version 4 renamed keys of version 3 and changed no number."""
     found = config(spec)
     return {**found, "spec_version": 4} if found.get("spec_version") == 3 else found
 
 
 def measurement(data: Mapping[str, Any]) -> Data:
-    """A measurement. Up to version 3 a trial's verdict could be `preempted`, which no version has given."""
+    """A measurement. Up to version 3 the verdict could be `preempted`, although no version ever wrote it."""
     if data.get("verdict") != "preempted":
         return dict(data)
     return {**data, "verdict": "failed", "message": data.get("message") or "preempted"}
 
 
 def results(data: Mapping[str, Any]) -> Data:
-    """A results.json of any kind, step by step up to this version's schema; one of no known schema as it is.
+    """A results.json of any kind, converted step by step to the current schema. Unknown schemas are not changed.
 
-    Raises ValueError for what is not of the schema that it names.
+    Raises ValueError for data that does not follow the schema that it names.
     """
     found = dict(data)
     while (step := _STEPS.get(str(found.get("schema")))) is not None:
@@ -98,7 +98,7 @@ def results(data: Mapping[str, Any]) -> Data:
 
 
 def schema(name: str) -> str:
-    """What `results` makes of a schema."""
+    """The schema to which `results` converts a schema."""
     while name in _STEPS:
         name = _STEPS[name].to
     return name
@@ -109,7 +109,7 @@ def is_older(name: str) -> bool:
 
 
 def _benchmark_2(data: Data) -> Data:
-    """`verdict` of a target is its `conclusion`; rungs say which horizons are continued, which the config knew."""
+    """Renames the `verdict` of a target to `conclusion`, and adds `continued` to rungs, from the config."""
     found = _common_2(data)
     rungs = {rung["name"]: rung for rung in found.get("config", {}).get("ladder", {}).get("rungs", ())}
     return {
@@ -123,7 +123,7 @@ def _benchmark_2(data: Data) -> Data:
 
 
 def _axes_2(data: Data) -> Data:
-    """`verdict` of a variant is its `finding`."""
+    """Renames the `verdict` of a variant to `finding`."""
     found = _common_2(data)
     return {
         **found,
@@ -135,13 +135,13 @@ def _axes_2(data: Data) -> Data:
 
 
 def _common_2(data: Data) -> Data:
-    """What all kinds of studies hold."""
+    """The changes that all kinds of studies share."""
     changed = {"measurements": [measurement(m) for m in data.get("measurements", ())]} if "measurements" in data else {}
     return {**data, **changed, **({"config": config(data["config"])} if "config" in data else {})}
 
 
 def _renamed(data: Mapping[str, Any], old: str, new: str) -> Data:
-    """In the same order."""
+    """The data with one key renamed, in the same order."""
     return {new if key == old else key: value for key, value in data.items()}
 
 

@@ -45,3 +45,28 @@ def test_lines_are_counted_without_the_docstring() -> None:
         'def outer(\n    a: int,\n) -> int:\n    """Two\n    lines."""\n    def inner(): return a\n\n    return inner()'
     )
     assert dict(function_lines(source)) == {"outer": 6, "inner": 1}
+
+
+MAX_WIDTH = 120  # characters of a line of prose; tables and code cannot be wrapped
+# Still to be wrapped; nothing may be added.
+PROSE = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def long_lines(text: str) -> Iterator[int]:
+    """Numbers of lines wider than MAX_WIDTH, but for tables, fenced blocks and blocks indented by four spaces."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and len(line) > MAX_WIDTH and not line.lstrip().startswith("|") and not line.startswith("    "):
+            yield number
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_lines_of_prose_are_not_too_wide(path: Path) -> None:
+    assert not list(long_lines(path.read_text(encoding="utf-8")))
+
+
+def test_tables_and_code_may_be_wide() -> None:
+    wide = "x" * (MAX_WIDTH + 1)
+    assert list(long_lines(f"{wide}\n| {wide} |\n    {wide}\n```\n{wide}\n```\n{wide[1:]}\n{wide}")) == [1, 8]

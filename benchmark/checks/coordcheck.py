@@ -1,4 +1,4 @@
-"""The coordinate check of a study's muTransfer rules, and of standard parametrization beside them."""
+"""The coordinate check of the muTransfer rules of a study, with standard parametrization for comparison."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -34,17 +34,17 @@ from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
 
 FACTORS = (1, 2, 4, 8)
-# Few tokens, fewer kinds of them: the rules speak of a width far above the number of directions in the data. With more
-# directions than width an update is nearly random to each token and shrinks like width^-1/2, docs/coordcheck.md.
+# Few tokens, of few kinds: the rules assume a width far above the number of directions in the data. With more
+# directions than width, an update is nearly random for each token and shrinks like width^-1/2, docs/coordcheck.md.
 SEQUENCES, LENGTH, KINDS = 4, 16, 4
-LR_FRACTION = 1 / 8  # of the LR guess, as early in the warm-up; at the guess itself 4 steps learn the batch by heart
-MAX_PARAMETERS = 200_000_000  # of the largest model: 4 GB of fp32 weights, gradients, Adam's state and the weights kept
+LR_FRACTION = 1 / 8  # of the LR guess, as early in warm-up; at the guess itself, 4 steps memorize the batch
+MAX_PARAMETERS = 200_000_000  # of the largest model: 4 GB for fp32 weights, a copy, gradients and Adam's state
 
 Builder = Callable[[ModelShape, int], Built]  # (shape, seed) -> an initialised model with its rules
 
 
 class Row(NamedTuple):
-    """One coordinate of one model."""
+    """The size of one coordinate (activations or updates of a role) in one model."""
 
     axis: Axis
     factor: int
@@ -63,11 +63,11 @@ class Check(NamedTuple):
     high: float
     outcome: str  # pass | fail
     n: int
-    note: str  # why it passes, where the slope is outside the band
+    note: str  # why it passes although the slope is outside the band
 
 
 class Arm(NamedTuple):
-    """One parametrization, measured and judged."""
+    """The measurements and checks of one parametrization."""
 
     rows: tuple[Row, ...]
     checks: tuple[Check, ...]
@@ -78,7 +78,7 @@ class Arm(NamedTuple):
 
 
 class Result(NamedTuple):
-    """`ours` are the study's muTransfer rules; `same` the axes on which they are the standard ones."""
+    """`ours`: the muTransfer rules of the study. `same`: the axes on which they equal standard parametrization."""
 
     preset: str
     base: ModelShape
@@ -91,7 +91,7 @@ class Result(NamedTuple):
     same: tuple[Axis, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The `--json` of the command; a slope that does not exist is null."""
+        """The output of `--json`. A slope that could not be fitted is null."""
         return {
             "outcome": self.ours.outcome,
             "checks": [_as_json(check) for check in self.ours.checks],
@@ -109,7 +109,7 @@ class Result(NamedTuple):
 
 
 def render(result: Result, page: Path | None, console: Console) -> None:
-    """The steepest slope of every role along every axis, and the outcomes."""
+    """Print the steepest slope of every role along every axis, and the outcomes."""
     table = Table("axis", "role", "steepest slope [90%]", "step", "outcome", title=f"Coordinate check: {result.preset}")
     for check in _steepest(result.ours.checks):
         interval = f"{check.slope:+.2f} [{check.low:+.2f}, {check.high:+.2f}]"
@@ -121,7 +121,7 @@ def render(result: Result, page: Path | None, console: Console) -> None:
 
 
 def _steepest(checks: Sequence[Check]) -> list[Check]:
-    """One check per axis and role: a failed one where there is any."""
+    """One check per axis and role: the steepest failed one, or the steepest if all pass."""
     found: dict[tuple[str, str], Check] = {}
     for check in checks:
         known = found.setdefault((check.axis, check.role), check)
@@ -137,7 +137,7 @@ def _as_json(check: Check) -> dict[str, Any]:
 def check(
     config: RegretConfig, *, steps: int, seeds: int, on_axis: Callable[[Axis], None] = lambda axis: None
 ) -> Result:
-    """Measure and judge both parametrizations along every axis that the base has. Raises InputError if too large."""
+    """Check both parametrizations along every axis that the base has. Raises InputError if a model is too large."""
     base, settings = config.base.shape, probe_settings(config)
     axes = axes_of(base)
     _refuse_large(config, axes)
@@ -155,7 +155,7 @@ def check(
 
 
 def probe_settings(config: RegretConfig) -> Settings:
-    """The study's optimizer at a fraction of its LR guess."""
+    """The optimizer settings of the study, with a fraction of its LR guess."""
     optimizer = config.optimizer
     return Settings(
         lr=LR_FRACTION * config.oracle_guess("mup"),
@@ -176,7 +176,7 @@ def axes_of(base: ModelShape) -> tuple[Axis, ...]:
 def measure(
     build: Builder, base: ModelShape, axis: Axis, settings: Settings, *, steps: int, seeds: int
 ) -> Iterator[Row]:
-    """Train a model of each size and seed on the one batch. Seeds move the init alone."""
+    """Train a model of each size and seed on one fixed batch. The seed changes only the init."""
     tokens = probe_batch(base.vocab_size)
     for factor in FACTORS:
         for seed in range(seeds):
@@ -185,7 +185,7 @@ def measure(
 
 
 def probe_batch(vocab_size: int) -> Tensor:
-    """[SEQUENCES, LENGTH + 1] of KINDS token ids spread over the vocabulary; each often follows its predecessor."""
+    """Tokens [SEQUENCES, LENGTH + 1] with KINDS ids, spread over the vocabulary. Half of them follow a fixed order."""
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(KINDS, (SEQUENCES, LENGTH + 1), generator=generator)
     follows = torch.rand(SEQUENCES, LENGTH + 1, generator=generator) < 0.5
@@ -195,7 +195,7 @@ def probe_batch(vocab_size: int) -> Tensor:
 
 
 def judge(rows: Sequence[Row]) -> Iterator[Check]:
-    """A check for every judged coordinate, in the order of the rows."""
+    """A check for every coordinate that has a criterion, in the order of the rows."""
     series: dict[tuple[Axis, str, Quantity, int], list[Row]] = {}
     for row in rows:
         at = row.coordinate
@@ -216,7 +216,7 @@ def judge(rows: Sequence[Row]) -> Iterator[Check]:
 
 
 def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> str:
-    """What explains a slope outside the band that passes."""
+    """The reason why a slope outside the band passes, else an empty text."""
     if abs(fit.slope) <= BAND or not passes(axis, role, quantity, step, fit):
         return ""
     low, high = band(axis, role, quantity, step)
@@ -230,7 +230,7 @@ def _build(config: RegretConfig, rules: Rules, shape: ModelShape, seed: int) -> 
         rules,
         shape,
         config.base.shape,
-        backend="grouped",  # on CPUs, whatever trains: all backends are one function
+        backend="grouped",  # runs on CPUs; all backends compute the same function
         embedding_std=config.optimizer.embedding_std,
         seed=seed,
     )

@@ -1,4 +1,4 @@
-"""`lrladder gpu-check`: everything that only a GPU can show, in one table, a piece at a time where time is short."""
+"""`lrladder gpu-check`: everything that only a GPU can show, in one table. It can run in several short calls."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
 PRESET = "gpu"
-RUNGS = 3  # its first ones, the third as the target
-SHORTER = 8  # times, than its horizons: what is asked is whether they train, not which LR is best
-END_SECONDS = 60  # for a study to save its runs and write its report
+RUNGS = 3  # the first rungs of the preset; the third is the target
+SHORTER = 8  # horizons are divided by this: the question is whether the rungs train, not which LR is best
+END_SECONDS = 60  # for a study to save its runs and write its report when it is stopped
 CHECKOUT = Path(__file__).parents[3]
 LRLADDER = (sys.executable, "-c", "from lrladder.benchmark.cli import main; main()")
 
@@ -30,25 +30,25 @@ LRLADDER = (sys.executable, "-c", "from lrladder.benchmark.cli import main; main
 class Step(NamedTuple):
     name: str
     command: Sequence[str]
-    found: Callable[[Path], str]  # one line from the check's folder, once the command has succeeded
-    resumable: bool = False  # stopped, it goes on where it was
+    found: Callable[[Path], str]  # the result as one line, from the folder of the check, after success
+    resumable: bool = False  # whether a stopped step continues
 
 
 def gpu_check(out: Path, console: Console, *, minutes: float) -> bool:
-    """Run what has not succeeded yet, stop when the time is up, print the table; whether all has succeeded.
+    """Run the steps that have not succeeded yet until the time is up, and print the table. True if all have succeeded.
 
     Raises InputError on a machine without a GPU.
     """
     if not gpu_names():
         raise InputError("gpu-check: no NVIDIA GPU here; on a machine that has one, run `make gpu-check` again")
-    out = out.resolve()  # steps run in the checkout, which holds the tests
+    out = out.resolve()  # steps run in the checkout, which has the tests
     make_folder(out)
     write_text(out / "rungs.yaml", yaml.safe_dump(first_rungs().model_dump(mode="json"), sort_keys=False))
     return run_steps(steps(out), out, console, minutes=minutes)
 
 
 def first_rungs() -> RegretConfig:
-    """The preset's first rungs as a small study of their own."""
+    """A small study of the first rungs of the preset."""
     data = load_config(PRESET).model_dump(mode="json")
     data["name"] = f"{PRESET}-check"
     rungs = data["ladder"]["rungs"][:RUNGS]
@@ -64,7 +64,7 @@ def first_rungs() -> RegretConfig:
 
 
 def steps(out: Path) -> list[Step]:
-    """In the order in which each is of use without the later ones."""
+    """All steps, ordered so that each is useful without the later ones."""
     bench = ("bench", PRESET, "--rounds", "3", "--steps", "4", "--out", str(out / "bench.json"))
     return [
         Step("machine", (*LRLADDER, "doctor"), lambda where: _line(where / "machine.log", "experts")),
@@ -78,7 +78,7 @@ def steps(out: Path) -> list[Step]:
 
 
 def run_steps(todo: Sequence[Step], out: Path, console: Console, *, minutes: float) -> bool:
-    """Each step that has not succeeded in `out` before, until `minutes` are over."""
+    """Run each step that has not succeeded in `out`, until `minutes` are over. True if all have succeeded."""
     end = time.monotonic() + 60 * minutes
     state = _read(out / "gpu-check.json")
     for step in todo:
@@ -116,7 +116,7 @@ def _run(step: Step, out: Path, *, seconds: float) -> dict[str, Any]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """A study saves what it trains, when it is told to end."""
+    """Stop a step. A study then saves its runs."""
     process.terminate()
     try:
         process.wait(END_SECONDS)

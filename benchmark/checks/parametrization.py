@@ -1,4 +1,4 @@
-"""What a study's muTransfer rules give each parameter of its models, before anything is trained."""
+"""The values that the muTransfer rules of a study give each parameter, before anything is trained."""
 
 import math
 import re
@@ -19,7 +19,7 @@ from lrladder.paradigms.lab import Request
 
 
 class Parameter(Frozen):
-    """One parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
+    """The values of one parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
 
     name: str
     role: str
@@ -32,13 +32,13 @@ class Parameter(Frozen):
 
 
 class Effective(Frozen):
-    """One rung at its longest horizon."""
+    """The values of all parameters of one rung, at its longest horizon."""
 
     rung: str
     part: str
     batch_tokens: int
     tokens: int
-    lr: float  # the study's, from which the rules made those of the parameters
+    lr: float  # of the study; the rules multiply it to give the LR of each parameter
     token_factor: float
     beta1: float
     beta2: float
@@ -48,7 +48,7 @@ class Effective(Frozen):
 
 
 def effective(config: RegretConfig, *, rung: str | None = None, lr: float = 1.0) -> tuple[Effective, ...]:
-    """Of the proxy and each target, or of one rung. Raises InputError for a rung or LR that cannot be."""
+    """The values for the proxy and each target, or for one rung. Raises InputError for an invalid rung or LR."""
     if not 0 < lr < math.inf:
         raise InputError(f"--lr {lr}: give a finite number above 0")
     if rung is not None and rung not in {known.name for known in config.rungs}:
@@ -90,7 +90,7 @@ def _parameters(trial: Trial, recipe: Recipe) -> tuple[Parameter, ...]:
 
 
 def render(found: Effective, console: Console) -> None:
-    """A table; blocks are alike, so one stands for all."""
+    """Print a table. All blocks have the same values, so it shows only one."""
     tau = "none" if found.tau_ema is None else f"{found.tau_ema:.3g} of the run"
     console.print(
         f"{found.part} {found.rung}: {found.tokens:,} tokens in batches of {found.batch_tokens:,}; LR {found.lr:g}, "

@@ -1,4 +1,4 @@
-"""A schedule as points, to be printed and drawn."""
+"""The points of a schedule, for printing and drawing."""
 
 import math
 from typing import NamedTuple
@@ -16,14 +16,14 @@ MAX_TOKENS = 2**53  # beyond it a float holds no single token
 
 
 class Point(NamedTuple):
-    """The LR of the step after `tokens`."""
+    """The LR of the step that begins after `tokens`."""
 
     tokens: int
     lr: float
 
 
 class PowerLaw(NamedTuple):
-    """lr = min(lr_max, a beta n^b), beta the batch in sequences of 4,096 tokens, arXiv 2408.13359 eq. 7."""
+    """lr = min(lr_max, a beta n^b); beta is the batch in sequences of 4,096 tokens. arXiv 2408.13359 eq. 7."""
 
     a: float
     b: float
@@ -34,12 +34,12 @@ class PowerLaw(NamedTuple):
         return power_lr(tokens, batch=batch, a=self.a, b=self.b, lr_max=self.lr_max)
 
     def binds_until(self, batch_tokens: int) -> float:
-        """Tokens up to which lr_max is the lower one."""
+        """Number of tokens up to which lr_max limits the LR."""
         return float((self.lr_max / (self.a * batch_tokens / POWER_SEQ_LEN)) ** (1 / self.b))
 
 
 class Curve(NamedTuple):
-    """One run: its schedule, the LR that the schedule multiplies, where that is (for power), and its points."""
+    """One run: its schedule, the LR that the schedule multiplies, the reference point of power, and the points."""
 
     schedule: ScheduleConfig
     tokens: int
@@ -64,7 +64,7 @@ def draw(
     points: int = 200,
     **settings: object,
 ) -> Curve:
-    """About `points` steps of a run, each phase border among them. Raises InputError for what cannot be."""
+    """About `points` steps of a run, including the first step of each phase. Raises InputError for invalid values."""
     if not 0 < batch_tokens <= tokens:
         raise InputError(f"--batch-tokens {batch_tokens:,}: give at least 1 and at most --tokens {tokens:,}")
     if tokens > MAX_TOKENS:
@@ -115,7 +115,7 @@ def _schedule(settings: dict[str, object]) -> ScheduleConfig:
 
 
 def render(curve: Curve, console: Console) -> None:
-    """The phase borders and a line that shows the shape."""
+    """Print the phase borders and a line that shows the shape."""
     table = Table(title=f"{curve.schedule.kind}: LR of the step after these tokens")
     for column in ("", "tokens", "LR"):
         table.add_column(column, justify="right" if column else "left")
@@ -137,7 +137,7 @@ def _check(schedule: ScheduleConfig, tokens: int, batch_tokens: int) -> None:
 
 
 def borders(schedule: ScheduleConfig, tokens: int, batch_tokens: int) -> dict[str, int]:
-    """Tokens before the first step, the first full one, the first that falls (a constant has none) and the last."""
+    """Tokens before these steps: first, first at the peak LR, first of the decay (not for constant), and last."""
     warm = max(0, -(-schedule.warmup_tokens // batch_tokens) - 1) * batch_tokens
     falls = {} if schedule.kind == "constant" else {"decay begins": schedule.fall_start(tokens, batch_tokens)}
     return {"first step": 0, "warm-up ends": warm, **falls, "last step": tokens - batch_tokens}
@@ -149,7 +149,7 @@ def _steps(schedule: ScheduleConfig, tokens: int, batch_tokens: int, points: int
 
 
 def sparkline(curve: Curve, width: int = 64) -> str:
-    """The LR from the first step to the last, in one line."""
+    """The LR from the first step to the last, as one line of characters."""
     last = curve.points[-1].tokens
     x = np.linspace(0, last, width)
     y = np.interp(x, [point.tokens for point in curve.points], [point.lr for point in curve.points])

@@ -1,4 +1,4 @@
-"""Whether a folder of packages suffices to install everything on a machine without network."""
+"""Checks that a folder of packages is sufficient for an installation without network."""
 
 import re
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.reading import CONFIG_BYTES, read_text, why
 
-SOURCES = ("megablocks", "grouped_gemm")  # compiled where the GPU is
+SOURCES = ("megablocks", "grouped_gemm")  # source archives, compiled on the GPU machine
 
 
 def missing(folder: Path) -> list[str]:
-    """Requirements without a file, by name and version. Raises InputError for a folder that is no wheelhouse."""
+    """Requirements (name and version) that have no file. Raises InputError for a folder that is no wheelhouse."""
     wanted = folder / "requirements.txt"
     if not wanted.is_file():
         raise InputError(f"--wheelhouse: {wanted} does not exist; `make wheelhouse` writes it")
@@ -27,7 +27,7 @@ def missing(folder: Path) -> list[str]:
 
 
 def _package(file: str) -> tuple[str, str] | None:
-    """Name and version of a wheel or source archive."""
+    """Name and version of a wheel or source archive; None for other files."""
     found = re.match(r"(.+?)-(\d[^-]*?)(?:-.*\.whl|\.tar\.gz|\.zip)$", file)
     return (found[1], found[2]) if found else None
 
@@ -38,5 +38,5 @@ def _key(package: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _normal(name: str) -> str:
-    """PEP 503."""
+    """The name of a package, normalized as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()

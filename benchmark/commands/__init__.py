@@ -1,1 +1,1 @@
-"""The commands of `lrladder`, by what they are about; `benchmark.cli` puts them together."""
+"""The commands of `lrladder`, grouped by topic. `benchmark.cli` joins them."""

@@ -1,4 +1,4 @@
-"""Commands about rules, schedules and laws alone: does a rule hold, what does a schedule do, what do my runs say."""
+"""Commands for rules, schedules and laws without a study: coordcheck, schedule, fit, replay."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
+from lrladder.benchmark.reading import printable
 from lrladder.benchmark.schedules import DecayShape, Kind
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER_LR_MAX
@@ -38,7 +39,7 @@ def coordcheck(
 
     console = make_console()
     if out:
-        make_folder(out)  # refuse before the work, not after
+        make_folder(out)  # refuse a bad folder before the work
     progress = (lambda axis: None) if as_json else (lambda axis: console.print(f"Checking {axis} ..."))
     result = check(load_config(preset), steps=steps, seeds=seeds, on_axis=progress)
     page = write(result, out / "coordcheck") if out else None
@@ -122,7 +123,7 @@ def fit(
         page = write(results, out / "report")
     print(json.dumps(results.summary(), indent=2) if as_json else law_words(results))
     if page and not as_json:
-        print(f"Report: {page}")
+        print(printable(f"Report: {page}"))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What several commands take."""
+"""Options that several commands share."""
 
 import functools
 import inspect
@@ -28,7 +28,7 @@ Options = TypeVar("Options")
 
 
 def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """A command whose options are the fields of a dataclass, and which gets them as one object."""
+    """Make a command whose options are the fields of a dataclass. The command gets them as one object."""
 
     def wrap(command: Callable[[Options], None]) -> Callable[..., None]:
         @functools.wraps(command)

@@ -1,4 +1,4 @@
-"""The plan of a study as a table on the terminal."""
+"""Prints the plan of a study as a table."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 
 @dataclass(frozen=True)
 class Options:
-    """What `lrladder recommend` takes."""
+    """The options of `lrladder recommend`."""
 
     folder: Folder
     n_params: Annotated[
@@ -64,7 +64,7 @@ class Options:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Of a model of one's own."""
+        """The given sizes of the user's model, by name."""
         return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
 
 

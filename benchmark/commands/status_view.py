@@ -1,4 +1,4 @@
-"""A study's progress on the terminal, once or live."""
+"""Shows the progress of a study on the terminal, once or live."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def watch(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Show the study until it has ended, or until Ctrl-C, which leaves the study alone."""
+    """Show the study until it has ended, or until Ctrl-C, which does not affect the study."""
     with Live(console=console, auto_refresh=False) as screen:
         try:
             while True:
@@ -34,7 +34,7 @@ def watch(
 
 
 def view(now: Snapshot, time_of_day: float) -> Group:
-    """Counts, what runs, and the best LRs so far."""
+    """The numbers of trials, the running trials, and the best LRs so far."""
     parts: list[Text | Table] = [Text(f"{now.preset}: {_counts(now)}"), Text(state(now, time_of_day))]
     if now.running:
         parts.append(_running(now))

@@ -1,4 +1,4 @@
-"""Studies, from plan to report."""
+"""Commands for studies, from plan to report."""
 
 import json
 import time
@@ -10,7 +10,7 @@ import typer
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
-from lrladder.benchmark.reading import understood
+from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _require_own(study: "StudyConfig", allow_import: bool) -> None:
 
 
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
-    """Write the report, show the results, and say how it ended."""
+    """Show the results, write the report, and return the exit code."""
     from lrladder.reports.pages import PAGES
 
     console, results = make_console(), ended.results
@@ -190,9 +190,9 @@ def report(
 
     browser = require_browser() if pdf else None  # refuse before the work, not after
     page = rewrite(folder, out)
-    print(page)
+    print(printable(str(page)))
     if browser:
-        print(print_page(page, browser))
+        print(printable(str(print_page(page, browser))))
 
 
 @app.command()
@@ -222,4 +222,4 @@ def index(folder: Annotated[Path, typer.Argument(help="The folder that your stud
     from lrladder.reports.index.page import write
 
     page, count = write(folder)
-    print(f"{page} lists {count} folder{'' if count == 1 else 's'}")
+    print(printable(f"{page} lists {count} folder{'' if count == 1 else 's'}"))

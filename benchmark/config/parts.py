@@ -1,4 +1,4 @@
-"""Parts that the configs of several kinds of study share. Every constant here is a default, with its source."""
+"""Parts of a config that several kinds of study share. Every constant here is a default, with its source."""
 
 from typing import Literal
 
@@ -27,15 +27,15 @@ class Strict(BaseModel):
 class CorpusConfig(Strict):
     """Text to train on: sources of the running Python, text files or globs, or ready token files."""
 
-    packages: bool = False  # sources of the installed packages too: some ten times the text, other on each machine
-    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, instead
+    packages: bool = False  # also sources of installed packages: about ten times the text, different on each machine
+    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, used instead of the sources
     train_tokens: tuple[str, ...] = ()  # .bin files of little-endian token ids
     val_tokens: tuple[str, ...] = ()
     token_dtype: Literal["uint16", "uint32"] = "uint16"
-    vocab_size: int = Field(1024, ge=300)  # 256 bytes plus merges
-    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # of files
+    vocab_size: int = Field(1024, ge=300)  # 256 bytes and the merges of the BPE
+    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # share of the files
     max_bytes: PositiveInt = 64_000_000
-    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from a file of its own where there are enough
+    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from another file if there are enough
 
 
 class OptimizerConfig(Strict):
@@ -43,10 +43,10 @@ class OptimizerConfig(Strict):
 
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)
-    eps: PositiveFloat = 1e-12  # small enough to be inert, so that muP needs no eps rule
+    eps: PositiveFloat = 1e-12  # too small to have an effect, so that muP needs no eps rule
     weight_decay: float = Field(0.1, ge=0)
     grad_clip: PositiveFloat = 1.0
-    embedding_std: PositiveFloat = 1.0  # as nanochat's; 0.1 cost 0.36 nats at p48x3, docs/findings.md
+    embedding_std: PositiveFloat = 1.0  # as in nanochat; 0.1 cost 0.36 nats at p48x3, docs/findings.md
     aux_loss_coef: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
     z_loss_coef: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
     zero_stage: Literal[0, 1] = 0

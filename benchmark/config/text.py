@@ -1,4 +1,4 @@
-"""Configs as text: presets and YAML files read, checked and digested. A mistake is one line that names the key."""
+"""Reads, checks and digests configs: presets and YAML files. An error is one line that names the key."""
 
 import difflib
 import hashlib
@@ -52,7 +52,7 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
 
 
 def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Config:
-    """The config that `data` says. Raises InputError with one line that names the key."""
+    """The config in `data`. Raises InputError with one line that names the key."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -61,7 +61,7 @@ def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Confi
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first fault; an unknown key before a missing one, which it may have been meant for."""
-    faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], len(_ORDER)))
+    faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], 1))
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
     if key in RENAMED_KEYS:
@@ -74,7 +74,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{key}: {message}" if key else message
 
 
-_ORDER = {"extra_forbidden": 0, "missing": 1}
+_ORDER = {"extra_forbidden": 0, "missing": 2}
 
 
 def _remedy(kind: str, given: object) -> str | None:
@@ -111,13 +111,13 @@ def _own_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
         if len(inner) != 1:
             return []
         model = inner[0]
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
-        keys.append(name)
+        keys.append(field.alias or name)
         for kind in _models(field.annotation):
             keys += _known_keys(kind)
     return keys
@@ -131,6 +131,6 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """The rest of a message that refuses a word: the one that was perhaps meant, else all that are known."""
+    """The end of a message that refuses a word: the known word that is most like it, else all known words."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(set(known)))}"

@@ -1,6 +1,6 @@
 """Optional copies of the trial logs: TensorBoard and Weights & Biases.
 
-The choice is of the process, LRLADDER_LOG or `run --log`, and in no config: it changes neither a trial nor its id.
+LRLADDER_LOG or `run --log` chooses them for the whole process. No config names them: they change no trial and no id.
 """
 
 import bisect
@@ -16,9 +16,9 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 
-VARIABLE = "LRLADDER_LOG"  # names with commas between them; worker processes inherit it
+VARIABLE = "LRLADDER_LOG"  # comma-separated names; worker processes inherit it
 NAMES = ("tensorboard", "wandb")
-LEFT_OUT = ("step", "tokens")  # of a row: where it is, not what was found there
+LEFT_OUT = ("step", "tokens")  # columns of a row that are its position, not a value
 
 
 class Logger(Protocol):
@@ -30,12 +30,12 @@ class Logger(Protocol):
 
 
 def choose(names: Sequence[str]) -> None:
-    """Log with these, in this process and those it starts."""
+    """Use these loggers in this process and in the processes that it starts."""
     os.environ[VARIABLE] = ",".join(names)
 
 
 def chosen() -> tuple[str, ...]:
-    """Raises InputError for a name that is none, or a package that is not there."""
+    """Raises InputError for an unknown name, or if the package of a logger is not installed."""
     names = tuple(dict.fromkeys(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()))
     for name in names:
         if name not in NAMES:
@@ -71,7 +71,7 @@ class TensorBoard:
 
 
 class Wandb:
-    """A run in DIR/wandb, offline unless WANDB_MODE says otherwise: no trial waits for a login or the network."""
+    """A W&B run in DIR/wandb. Offline unless WANDB_MODE says otherwise, so no trial waits for a login."""
 
     def __init__(self, folder: Path, trial: Trial) -> None:
         import wandb
@@ -85,7 +85,7 @@ class Wandb:
             "config": trial.model_dump(mode="json"),
         }
         self._run: Any = wandb.init(**options)
-        self._run.define_metric("*", step_metric="tokens")  # its own step cannot go back, as a trunk's branches do
+        self._run.define_metric("*", step_metric="tokens")  # W&B's own step cannot go back, but branches do
 
     def row(self, values: Mapping[str, float], tokens: int) -> None:
         self._run.log({**values, "tokens": tokens})
@@ -103,12 +103,12 @@ _MAKE: dict[str, Callable[[Path, Trial], Logger]] = {"tensorboard": TensorBoard,
 
 
 def label(trial: Trial) -> str:
-    """For people; the id at its end makes it the trial's own."""
+    """A readable name. It ends with the id of the trial, which makes it unique."""
     return f"w{trial.shape.width}-d{trial.shape.depth}-lr{trial.lr:.4g}-seed{trial.seed}-{trial.id}"
 
 
 class Copies:
-    """All chosen loggers of one trial. One that fails is left out from there on: the trial's own log has everything."""
+    """All chosen loggers of one trial. A logger that fails is not used again; the trial's own log has everything."""
 
     def __init__(self, folder: Path, trial: Trial, names: Sequence[str]) -> None:
         self._trial, self._loggers = trial, list[Logger]()
@@ -117,7 +117,7 @@ class Copies:
             self._guarded(lambda make: self._loggers.append(make(folder, trial)), _MAKE[name])
 
     def row(self, row: Mapping[str, object]) -> None:
-        """A row of the trial's log. Values are named by the horizon that they lead to: a trunk has several."""
+        """Log a row. The name of each value contains the horizon of its branch, as a trial may have several."""
         tokens = row.get("tokens")
         if not isinstance(tokens, int):
             return
@@ -133,7 +133,7 @@ class Copies:
         self._each(lambda logger: logger.close())
 
     def _horizon(self, tokens: int) -> int:
-        """Tokens that go back are the next branch; tokens beyond a horizon are of a later one."""
+        """The horizon of a row at `tokens`. If the tokens go back, or pass a horizon, a later branch has begun."""
         horizons = self._trial.horizons
         self._branch = max(self._branch + (tokens <= self._tokens and tokens > 0), bisect.bisect(horizons, tokens))
         self._branch, self._tokens = min(self._branch, len(horizons) - 1), tokens
@@ -153,7 +153,7 @@ class Copies:
 
 @contextmanager
 def copies(folder: Path, trial: Trial) -> Iterator[Copies]:
-    """The chosen loggers of a trial, closed at its end, also where it fails."""
+    """The chosen loggers of a trial. They are closed at its end, even if it fails."""
     made = Copies(folder, trial, chosen())
     try:
         yield made

@@ -1,4 +1,4 @@
-"""What one trial gave at one horizon, before and after a study calls it by its own names."""
+"""The result of one trial at one horizon, without and with the names that a study has for the trial."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -10,7 +10,7 @@ from lrladder.paradigms.lab import Measured, Measurement, ParametrizationName, R
 
 
 class Label(NamedTuple):
-    """What a study calls a trial; one trial may have several, where two parametrizations are one function."""
+    """The names that a study has for a trial. It has several if two parametrizations give the same trial."""
 
     rung: str
     parametrization: ParametrizationName
@@ -24,11 +24,11 @@ class Label(NamedTuple):
 
 
 class TrialMeasurement(Measured):
-    """A measurement without a label: a trial knows neither the study's rungs nor its names for parametrizations."""
+    """A measurement without a label. A trial does not know the names of rungs and parametrizations in its study."""
 
     @classmethod
     def of(cls, trial: Trial, horizon: int, **found: Any) -> Self:
-        """`found` are the fields that the trial's specification does not tell."""
+        """`found`: the fields that are not part of the specification of the trial."""
         return cls(
             trial_id=trial.id,
             lr=trial.lr,
@@ -42,7 +42,7 @@ class TrialMeasurement(Measured):
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, data: Any) -> Any:
-        """Stores and logs of earlier versions hold two empty strings in place of a label."""
+        """Remove the two empty strings that stores and logs of earlier versions have instead of a label."""
         if not isinstance(data, Mapping):
             return data
         return {name: value for name, value in data.items() if (name, value) not in _BLANKS}

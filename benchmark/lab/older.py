@@ -1,4 +1,4 @@
-"""Folders that another version wrote: no trial is trained into one, so that its results stay what they are."""
+"""Detects folders that another version wrote. No trial is trained into such a folder, so its results do not change."""
 
 import json
 import shutil
@@ -12,12 +12,12 @@ from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trial import SPEC_VERSION
 
-STORE_VERSION = 4  # raised with the meaning of what a store holds
-FILES = ("store.sqlite", "store.sqlite-wal")  # the second holds what a killed process wrote last
+STORE_VERSION = 4  # raised when the content of a store changes its meaning
+FILES = ("store.sqlite", "store.sqlite-wal")  # the second has the last writes of a killed process
 
 
 class Writer(NamedTuple):
-    """What wrote a folder, in words, and what this version would write."""
+    """The version that wrote a folder, and the version that this program would write, in words."""
 
     theirs: str
     ours: str
@@ -25,7 +25,7 @@ class Writer(NamedTuple):
 
 
 def refuse_older(folder: Path) -> None:
-    """Raises InputError for a folder of another version. Nothing in it is touched, so this comes before all else."""
+    """Raises InputError for a folder of another version. Call it before anything writes to the folder."""
     writer = _writer(folder)
     if writer is None:
         return
@@ -39,10 +39,10 @@ def refuse_older(folder: Path) -> None:
 
 
 def _writer(folder: Path) -> Writer | None:
-    """None for a folder of this version, or one that does not say."""
+    """None for a folder of this version, and for one that does not name its version."""
     if (folder / FILES[0]).is_file():
         return _other("store version", _stored_version(folder), STORE_VERSION)
-    if (logged := _logged_version(folder)) is not None:  # the store was moved away, and would be rebuilt from these
+    if (logged := _logged_version(folder)) is not None:  # the store is gone and would be rebuilt from the logs
         return _other("trial version", logged, SPEC_VERSION)
     schema = _schema(folder)
     return Writer(f"schema {schema}", f"schema {upgrade.schema(schema)}") if upgrade.is_older(schema) else None
@@ -55,9 +55,9 @@ def _other(what: str, theirs: int | None, ours: int) -> Writer | None:
 
 
 def _stored_version(folder: Path) -> int | None:
-    """None where the store does not say: a damaged one is refused where it is opened.
+    """None if the store does not name its version. A damaged store is refused later, when it is opened.
 
-    A copy is asked, as SQLite writes beside and into a database that it only reads.
+    This reads a copy, because SQLite writes to a database, and to files beside it, even when it only reads.
     """
     with tempfile.TemporaryDirectory() as copies:
         for name in FILES:

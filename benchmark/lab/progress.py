@@ -1,4 +1,4 @@
-"""How far a study is: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress of a study: on a terminal a bar with the remaining time, elsewhere plain lines."""
 
 import time
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ from lrladder.benchmark.lab.trial import Trial
 
 
 class Progress:
-    """Counts trials and FLOPs that are trained now. `total_flops` is the plan's: a bracket that has to be extended adds
-    to it, and what the store already had is taken off."""
+    """Counts the trials and FLOPs that this process trains.
+
+    `total_flops` is that of the plan. Extensions of a sweep are added to it, and trials in the store are subtracted.
+    """
 
     def __init__(self, console: Console, *, total_flops: float) -> None:
         self._console, self._planned_flops = console, total_flops
@@ -41,13 +43,13 @@ class Progress:
             self._say(f"-- {name}")
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Trials about to be trained."""
+        """Add trials that will be trained next."""
         self._trials += len(trials)
         self._asked_flops += sum(trial.flops for trial in trials)
         self._seen.update(trial.id for trial in trials)
 
     def skip(self, trials: Sequence[Trial]) -> None:
-        """Trials that the store has; those trained now are in it too, when they are asked for again."""
+        """Add trials that the store has. Trials that this process trained are in it too, and are not added twice."""
         new = [trial for trial in trials if trial.id not in self._seen]
         self._stored_flops += sum(trial.flops for trial in new)
         self._seen.update(trial.id for trial in new)

@@ -1,4 +1,4 @@
-"""All that a run needs set, by what each parameter is. benchmark.training.recipe reads it off a trial."""
+"""All settings of a run, by kind of parameter. benchmark.training.recipe makes them from a trial."""
 
 from pydantic import Field
 
@@ -6,32 +6,32 @@ from lrladder.benchmark.documents import Frozen
 
 
 class Setting(Frozen):
-    """What parameters of one kind get. `init_std` None: start at ones; `forward` multiplies what they compute."""
+    """The settings of one kind of parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
 
     role: str  # models.roles.Role
-    kind: str  # the role, or a part of it that has values of its own, as attention_out
+    kind: str  # the role, or a part of it with its own values, such as attention_out
     example: str  # name of one such parameter in our model
     lr: float  # peak
-    weight_decay: float  # PyTorch's: a step shrinks by lr * weight_decay
+    weight_decay: float  # PyTorch's: a step shrinks the weight by lr * weight_decay
     eps: float
     init_std: float | None
     forward: float
 
 
 class Recipe(Frozen):
-    """One run, ready to be set. `lr` is the study's LR, from which the rules made those of the settings."""
+    """The recipe of one run. `lr` is the study's LR; the rules multiply it to give the LRs of the settings."""
 
     parametrization: str
     tokens: int
     batch_tokens: int
     lr: float
-    token_factor: float  # in every peak LR, for this batch and horizon
+    token_factor: float  # factor for batch and horizon, contained in every peak LR
     horizon_exponent: float | None
     lr_ratios: dict[str, float] = Field(default_factory=dict)  # of roles over the matrices' LR at the base, in theirs
     role_lrs: tuple[tuple[str, float], ...]  # multipliers of whole roles beyond the rules, in the LRs of the settings
     beta1: float
     beta2: float
     grad_clip: float
-    tau_ema: float | None  # fraction of the run that AdamW averages over, of the attention matrices; None without decay
+    tau_ema: float | None  # part of the run over which AdamW averages attention matrices; None without decay
     settings: tuple[Setting, ...]
     schedule: str = ""  # in words; empty in results of an older version

@@ -1,4 +1,4 @@
-"""A lab that remembers what it measured."""
+"""A lab that keeps a record of its measurements."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from lrladder.paradigms.lab import Lab, Measurement, Request
 
 
 class Recorder:
-    """Once per trial, horizon and what the study calls it."""
+    """Records one measurement for each trial, horizon and label."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -26,5 +26,5 @@ class Recorder:
 
     @property
     def measurements(self) -> list[Measurement]:
-        """All so far, in the order in which they came."""
+        """All measurements so far, in order of arrival."""
         return list(self._seen.values())

@@ -1,4 +1,4 @@
-"""From what a paradigm asks for to the trials that are trained."""
+"""From the request of a paradigm to the trials that are trained."""
 
 import math
 from typing import Literal, Protocol
@@ -12,7 +12,7 @@ from lrladder.paradigms.lab import ParametrizationName, Request
 
 
 class Setup(Protocol):
-    """What a study says about all of its trials."""
+    """The settings of a study that all of its trials share."""
 
     @property
     def corpus(self) -> CorpusConfig: ...
@@ -32,9 +32,10 @@ class Setup(Protocol):
 def resolve(
     request: Request, setup: Setup, *, corpus_digest: str, precision: Literal["fp32", "bf16"]
 ) -> tuple[Trial, ...]:
-    """The trials that a paradigm's request means: one, or one a horizon where the LR depends on the horizon.
+    """The trials of a request: one trial for all horizons, or one per horizon if a rule depends on the horizon.
 
-    At the base all rules are one function, so the standard ones stand for them and the run is trained once.
+    At the base every rule multiplies by 1. The trial then gets the standard rules, so that all parametrizations share
+    one trial there and it is trained once.
     """
     rung = setup.rungs.rung(request.rung)
     base = setup.base_of(rung, request.parametrization)
@@ -66,8 +67,8 @@ def resolve(
 
 
 def planned_flops(request: Request, setup: Setup) -> float:
-    """What a run costs: the sum of its trials'."""
-    trials = resolve(request, setup, corpus_digest="", precision="fp32")  # neither enters a cost
+    """Planned FLOPs of all trials of a request."""
+    trials = resolve(request, setup, corpus_digest="", precision="fp32")  # the cost depends on neither
     return math.fsum(trial.flops for trial in trials)
 
 
@@ -79,7 +80,7 @@ def _schedule(request: Request, setup: Setup) -> ScheduleConfig:
 
 
 def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[int, ...], ...]:
-    """Horizons that one run is read at. Those that only continue a run go with the longest that does not."""
+    """The horizons of each trial. Continued horizons go with the longest horizon that is not continued."""
     horizons = tuple(sorted(asked))
     if shared:
         return (horizons,)
@@ -88,7 +89,7 @@ def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[i
 
 
 def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
-    """Sizes of no rule (experts, vocabulary) may differ."""
+    """Sizes that no rule depends on (experts, vocabulary) may differ from the base."""
     names = ("width", "depth", "expert_width", "shared_width")
     same_shape = all(getattr(rung.shape, name) == getattr(base.shape, name) for name in names)
     return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))

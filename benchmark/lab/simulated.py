@@ -1,4 +1,4 @@
-"""A lab without training: losses from a known law, so that the answer is known and any ladder takes seconds."""
+"""A lab that computes losses from a known law. The right answer is known, and any ladder takes seconds."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.paradigms import published
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request, Rung
 
-SCHEDULE = ScheduleConfig(warmup_tokens=1)  # a study's default, WSD; its warm-up costs nothing
+SCHEDULE = ScheduleConfig(warmup_tokens=1)  # WSD, the default of a study; the warm-up does not change the cost
 
 
 class _Truth(BaseModel):
@@ -21,7 +21,8 @@ class _Truth(BaseModel):
 class TrueLaw(_Truth):
     """lr* = k N_active^-u D^-v B^w A^s in sp, with B batch tokens and A = N_active / N_total.
 
-    In mup N counts as `mup_base` active parameters, but for a drift of transfer; with `mup_v`, D as `mup_tokens`.
+    In mup lr* has this value at N = `mup_base` and D = `mup_tokens`. From there it changes as
+    (N / mup_base)^-mup_drift (D / mup_tokens)^-mup_v, with v for a `mup_v` of None.
     """
 
     k: PositiveFloat
@@ -30,9 +31,9 @@ class TrueLaw(_Truth):
     w: float = 0.0
     s: float = 0.0
     mup_base: PositiveInt = 1
-    mup_drift: float = 0.0  # mup: lr* falls as (N / mup_base)^-mup_drift
+    mup_drift: float = 0.0  # exponent that the size rules leave
     mup_tokens: PositiveInt = 1
-    mup_v: float | None = None  # mup: lr* falls as (D / mup_tokens)^-mup_v, what a horizon rule leaves; None: v
+    mup_v: float | None = None  # exponent that a horizon rule leaves; None: v, no rule
 
     def lr(
         self,
@@ -63,14 +64,14 @@ class TrueLaw(_Truth):
 
 
 class Bowl(_Truth):
-    """Loss around lr*, in nats: curvature (ln lr - ln lr*)^2, plus noise. Defaults are Step Law's for dense models."""
+    """Loss around lr*, in nats: curvature (ln lr - ln lr*)^2 plus noise. Defaults: Step Law, dense models."""
 
     curvature: PositiveFloat = published.STEP_LAW_CURVATURE
-    steeper: PositiveFloat = 1.0  # times the curvature above lr*
-    plateau: PositiveFloat | None = None  # nats that the rise nears, as a loss that has stopped to learn; None: no end
-    diverge_above: PositiveFloat | None = None  # times lr*
-    noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE  # of each run at each horizon
-    common_sd: NonNegativeFloat = 0.0  # of each seed at one rung and horizon, shared by all its LRs
+    steeper: PositiveFloat = 1.0  # factor on the curvature above lr*
+    plateau: PositiveFloat | None = None  # nats; limit of the rise, as if nothing were learnt; None: no limit
+    diverge_above: PositiveFloat | None = None  # factor on lr*
+    noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE  # nats; own noise of each run at each horizon
+    common_sd: NonNegativeFloat = 0.0  # nats; effect of a seed at a rung and horizon, the same for all LRs
 
     def rise(self, x: float) -> float:
         """Loss above the minimum at x = ln(lr / lr*), without noise."""
@@ -81,9 +82,9 @@ class Bowl(_Truth):
 class SimulatedLab:
     """Loss = floor(N, D) + bowl; diverged above `diverge_above` times lr*. `bowl` takes the fields of Bowl.
 
-    The noise depends on the run and the horizon alone, so that a run asked twice gives the same loss. A payer is
-    charged each distinct run once. `flops` prices a run: of a study, `resolve.planned_flops`; without one, WSD's, whose
-    horizons share a trunk. With a fixed `grid`, as published runs have, no other LR can be asked for.
+    The noise depends only on the run and the horizon, so a repeated request gives the same loss. A payer is charged
+    once for each distinct run. `flops` gives the cost of a run; a study passes `resolve.planned_flops`. The default is
+    the cost under WSD, where horizons share a trunk. With a fixed `grid`, as for published runs, other LRs are refused.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class SimulatedLab:
         self._charged: dict[str, dict[Request, float]] = {}
 
     def lrs(self, rung: str) -> tuple[float, ...] | None:
-        """The only LRs that a rung can be run at; None where every one can."""
+        """The LRs that are available at a rung; None if every LR is."""
         return self.grid
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
@@ -159,12 +160,12 @@ class SimulatedLab:
         return self.bowl.noise_sd * own + self.bowl.common_sd * common
 
     def _normal(self, key: object) -> float:
-        """A standard normal that depends on the key and the lab's seed alone."""
+        """A sample of the standard normal that depends only on the key and on the seed of the lab."""
         return float(np.random.default_rng(int.from_bytes(_digest((self.seed, key)))).standard_normal())
 
 
 def loss_floor(n_active: int, tokens: int) -> float:
-    """Loss at the best LR, nats: Chinchilla's. Only its trend matters here."""
+    """Loss at the best LR in nats, by the Chinchilla law. Only its trend matters here."""
     of_size = published.CHINCHILLA_N_SCALE * n_active**-published.CHINCHILLA_N_POWER
     of_tokens = published.CHINCHILLA_D_SCALE * tokens**-published.CHINCHILLA_D_POWER
     return float(published.CHINCHILLA_FLOOR + of_size + of_tokens)

@@ -87,7 +87,7 @@ class Store:
             )
 
     def retarget(self, config_digest: str) -> None:
-        """Let the study's config change to one that asks for more; what has been measured stays."""
+        """Assign the store to another config, which asks for more trials. All measurements stay."""
         with self._db:
             self._db.execute("UPDATE study SET value = ? WHERE key = 'config'", (config_digest,))
 
@@ -260,4 +260,4 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            file.truncate(0)  # whoever looks on sees that the study is not running
+            file.truncate(0)  # tells `status` that the study is not running

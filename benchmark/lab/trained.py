@@ -1,4 +1,4 @@
-"""The lab that trains: requests become trials, stored ones are looked up, the rest go to the workers."""
+"""The lab that trains. Requests become trials; stored trials are looked up, and workers train the others."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
@@ -17,7 +17,7 @@ class Executor(Protocol):
 
 
 class TrainedLab:
-    """Implements `paradigms.lab.Lab`. `trained_now` and `failed` say what this process did."""
+    """Implements `paradigms.lab.Lab`. `trained_now` and `failed` count the trials of this process."""
 
     def __init__(
         self,
@@ -33,9 +33,9 @@ class TrainedLab:
         self._store, self._executor, self._progress = store, executor, progress
         self._charged: dict[str, dict[str, float]] = {}  # payer -> trial id -> FLOPs
         self.trained_now = 0
-        self.trained_tokens = self.planned_tokens = 0  # stored trunks make the difference
+        self.trained_tokens = self.planned_tokens = 0  # planned minus trained: saved by stored trunks
         self.failed: dict[str, list[TrialMeasurement]] = {}
-        self.seen: dict[tuple[str, str, str, int], Measurement] = {}  # all so far, also of a call that was interrupted
+        self.seen: dict[tuple[str, str, str, int], Measurement] = {}  # all so far, even of an interrupted call
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
         trials = [self._resolve(request) for request in requests]
@@ -61,7 +61,7 @@ class TrainedLab:
         return resolve(request, self._setup, corpus_digest=self._corpus_digest, precision=self._precision)
 
     def _obtain(self, trials: Iterable[Trial], labels: Mapping[str, list[Label]]) -> dict[str, list[TrialMeasurement]]:
-        """Measurements by trial id; each distinct trial is trained at most once and stored as it completes."""
+        """Measurements by trial id. Each distinct trial is trained at most once and is stored when it ends."""
         distinct = {trial.id: trial for trial in trials}
         stored = {key: self._store.get(trial) for key, trial in distinct.items()}
         found = {key: measurements for key, measurements in stored.items() if measurements is not None}
@@ -96,7 +96,7 @@ class TrainedLab:
 
 
 def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
-    """What a study calls a stored trial: each rung and parametrization whose request resolves to it."""
+    """The labels of a stored trial: each rung and parametrization whose request resolves to this trial."""
     found = []
     for rung in setup.rungs:
         for name in parametrizations:

@@ -16,9 +16,10 @@ SPEC_VERSION = 4  # raised when the meaning of a specification changes, so that 
 
 
 class Trial(BaseModel):
-    """One resolved training run. `rules` carry its LR, init and decay over from `base`, which standard ones ignore.
+    """One resolved training run. `rules` compute its LRs, init and decay from `lr` and the ratios to `base`.
 
-    `rule_tokens` is the horizon that rules by tokens speak of, None where none does. Later horizons continue the run.
+    `rule_tokens`: the horizon that the rules by tokens use, None if no rule depends on tokens. Longer horizons of the
+    trial continue the run at the LR of this horizon.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,27 +49,27 @@ class Trial(BaseModel):
 
     @property
     def trunk_id(self) -> str:
-        """Of all runs that differ in their horizons alone: they share a trunk, where there is one."""
+        """The id of the trunk. Trials that differ only in their horizons share it, if their schedule has a trunk."""
         return hashlib.sha256(self.model_dump_json(exclude={"horizons"}).encode()).hexdigest()[:16]
 
     @property
     def tokens(self) -> int:
-        """Tokens trained on in all."""
+        """Tokens that the trial trains on in total."""
         return self.schedule.run_tokens(self.horizons, self.batch_tokens)
 
     @property
     def flops(self) -> float:
-        """Planned training FLOPs: what a plan counts, a lab charges and a search budgets."""
+        """Planned training FLOPs. Plans, charges of the lab and search budgets all use this number."""
         return float(self.shape.flops_per_token * self.tokens)
 
 
 def branch_point(horizon: int, trial: Trial) -> int:
-    """Tokens after which the decay to `horizon` begins, at a whole step."""
+    """Number of tokens, a multiple of the batch, after which the decay to `horizon` begins."""
     return trial.schedule.decay_start(horizon, trial.batch_tokens)
 
 
 def reference(trial: Trial) -> Reference:
-    """Where a power schedule's LR is the trial's: the base's batch and horizon."""
+    """The batch and horizon of the base, where a power schedule has the LR of the trial."""
     return Reference(trial.base.batch_tokens, trial.base.tokens)
 
 
@@ -79,7 +80,7 @@ def role_lrs_of(trial: Trial) -> dict[str, float]:
 
 
 def token_rule_of(trial: Trial) -> TokenRule:
-    """The trial's own multipliers for its batch and horizon; a rule that depends on the horizon has one."""
+    """The multipliers of the trial for its batch and horizon. They are 1 if no rule depends on them."""
     return token_rule(
         trial.rules,
         m_batch=trial.batch_tokens / trial.base.batch_tokens,

@@ -1,4 +1,4 @@
-"""The append-only log of each trial, one JSON object a line: the store can be rebuilt from them."""
+"""The append-only log of each trial, one JSON object per line. The store can be rebuilt from the logs."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
 
 
 class TrialLog:
-    """The append-only jsonl of one trial: its specification, rows while it trains, its measurements."""
+    """The log of one trial: its specification, rows of training steps, and its measurements."""
 
     def __init__(self, folder: Path, trial: Trial) -> None:
         make_inner(folder / "trials")
@@ -43,7 +43,7 @@ class TrialLog:
 
 
 class LogState(NamedTuple):
-    """What a trial's log says. Without measurements: the `fault` of its last attempt, or how far one has come."""
+    """The content of a log. A trial without measurements has the `fault` of its last attempt, or its `last` step."""
 
     trial: Trial
     measurements: tuple[TrialMeasurement, ...] = ()
@@ -100,6 +100,6 @@ def _is_whole(trial: Trial, trial_id: str, found: Sequence[TrialMeasurement]) ->
 
 
 def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:
-    """The trial and measurements of a complete log."""
+    """The trial and measurements of a log; None if it is not complete."""
     state = read_state(path)
     return (state.trial, list(state.measurements)) if state is not None and state.measurements else None

@@ -1,4 +1,4 @@
-"""Worker processes that train trials: one thread each, many trials per worker, so that start-up is paid once."""
+"""Worker processes that train trials. Each has one thread and trains many trials, so it starts up only once."""
 
 import ctypes
 import multiprocessing
@@ -23,17 +23,17 @@ from lrladder.benchmark.lab.trial_log import TrialLog
 
 Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]
 Start = Callable[[], Runner]  # called once in each worker; must be picklable
-Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of these at once
+Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of them at the same time
 
-ATTEMPTS = 2  # a fault may be the machine's: each trial gets a second, fresh worker
-LEAVE_SECONDS = 10.0  # assumption: ample for an idle worker
-SAVE_SECONDS = 25.0  # for a busy one; schedulers give all processes of a job 30 s before they kill them
+ATTEMPTS = 2  # the machine may be the cause of a fault, so a failed trial is tried once more in a fresh worker
+LEAVE_SECONDS = 10.0  # to exit; assumption: ample for an idle worker
+SAVE_SECONDS = 25.0  # for a busy one to save its run; schedulers kill a job 30 s after SIGTERM
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A trial that could not be measured: the program's or the machine's fault, never a divergence."""
+    """A trial that failed because of the program or the machine. A divergence is not a fault."""
 
     message: str
 
@@ -42,7 +42,7 @@ Outcome = list[TrialMeasurement] | Fault
 
 
 class _Worker:
-    """One process and the pipe to it; `trial` is what it trains now."""
+    """One process and the pipe to it. `trial` is the trial that it trains now."""
 
     def __init__(self, index: int, folder: Path, start: Start, devices: Sequence[str]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -66,25 +66,27 @@ class _Worker:
         return outcome
 
     def stop(self) -> None:
-        """Without waiting: an idle worker leaves by itself, and so frees what it shares with the system; a busy one is
-        told to end, and saves its run first.
+        """Ask the worker to exit, without waiting for it.
+
+        An idle worker exits when its pipe closes, and frees its shared resources. A busy one gets SIGTERM, and saves
+        its run before it exits.
         """
         self.pipe.close()
         if self.trial is not None:
             self.process.terminate()
 
     def gone(self) -> None:
-        """Wait until it is, and help after a while."""
+        """Wait until the process has exited; kill it if that takes too long."""
         self.process.join(LEAVE_SECONDS if self.trial is None else SAVE_SECONDS)
         self.process.kill()
         self.process.join()
 
 
 class LocalExecutor:
-    """Up to `workers` processes, started when first needed and kept until `close`; `devices` go round as their GPUs,
-    and without any they train on the CPU.
+    """Up to `workers` processes. Each is started when it is first needed and lives until `close`.
 
-    Trials share a device where `fits` says that they can; the first on it is never asked for.
+    `devices` (GPUs) are assigned to the workers in turn; without devices they train on the CPU. Several trials share a
+    device if `fits` allows it. A single trial on a device is always allowed.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class LocalExecutor:
         self._workers: list[_Worker | None] = [None] * workers
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        """Train all, longest first; yields each as it completes. A fault is tried once more before it is yielded."""
+        """Train all trials, the longest first, and yield each when it ends. A failed trial is first tried once more."""
         waiting = sorted(trials, key=lambda trial: trial.flops)
         attempts = dict.fromkeys((trial.id for trial in trials), 0)
         try:
@@ -107,7 +109,7 @@ class LocalExecutor:
                         waiting.append(trial)
                     else:
                         yield trial, outcome
-        except BaseException:  # Ctrl-C above all: no worker may outlive the command
+        except BaseException:  # in particular Ctrl-C: no worker may outlive the command
             self.close()
             raise
 
@@ -125,7 +127,7 @@ class LocalExecutor:
             worker.send(trial)
 
     def _next(self, index: int, waiting: list[Trial]) -> Trial | None:
-        """Take from the end of `waiting` the first that fits beside what the worker's device trains already."""
+        """Remove and return the longest waiting trial that fits beside the trials on the worker's device."""
         share = max(1, len(self._devices))
         others = [worker for worker in self._workers[index % share :: share] if worker is not None]
         beside = [worker.trial for worker in others if worker.trial is not None]
@@ -139,7 +141,7 @@ class LocalExecutor:
         return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
 
     def _take(self, worker: _Worker) -> tuple[Trial, Outcome]:
-        """The outcome of a worker's trial. A worker with a fault is replaced: its state is not to be trusted."""
+        """The outcome of a worker's trial. After a fault the worker is replaced, because its state may be corrupt."""
         trial, outcome = worker.trial, worker.receive()
         assert trial is not None
         worker.trial = None
@@ -159,14 +161,14 @@ class LocalExecutor:
         try:
             for worker in workers:
                 worker.gone()
-        except BaseException:  # Ctrl-C again: at once
+        except BaseException:  # a second Ctrl-C: kill at once
             for worker in workers:
                 worker.process.kill()
             raise
 
 
 def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int, devices: Sequence[str]) -> None:
-    """A worker's life: prepare once, then train trials from the pipe until it closes."""
+    """The main function of a worker: prepare once, then train the trials from the pipe until it closes."""
     _settle(index, folder, parent, devices)
     run: Runner | None = None
     while True:
@@ -198,11 +200,11 @@ def _train(run: Runner, folder: Path, trial: Trial) -> list[TrialMeasurement]:
 
 
 def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> None:
-    """One thread, output to a log file, and no life of its own: Ctrl-C and death are the parent's business."""
+    """Set up the process: one thread, output to a log file. It ignores Ctrl-C and dies with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before prctl
+    if os.getppid() != parent:  # the parent died before prctl
         os._exit(1)
     keep_freed_memory()
     train_alone()

@@ -1,4 +1,4 @@
-"""The LR that a fit recommends for one model and horizon, with what weakens it and what one more sweep would buy."""
+"""The LR that a fitted law recommends for a model and horizon, its weaknesses, and the value of one more sweep."""
 
 import json
 import math
@@ -17,13 +17,13 @@ from lrladder.paradigms.laws.law import Law, LawPoint, Prediction, fit_law
 from lrladder.paradigms.laws.loss_law import fit_loss_law
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 
-SWEEP_LRS = 3  # that bracket a minimum
-CHEAP = 0.25  # of the target's FLOPs, the most that a further cell may take
-STEPS = (1.0, 2.0, 4.0)  # beyond the largest size and horizon searched, where a further cell may lie
+SWEEP_LRS = 3  # LRs of a sweep that brackets a minimum
+CHEAP = 0.25  # largest cost of one more cell, as a share of the target's FLOPs
+STEPS = (1.0, 2.0, 4.0)  # factors on the largest searched size and horizon where one more cell may lie
 
 
 class NextSweep(BaseModel):
-    """One further cell, swept at SWEEP_LRS rates, and the target's interval after it, as the law expects."""
+    """One more cell with a sweep of SWEEP_LRS LRs, and the interval at the target that the law then expects."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,13 +31,13 @@ class NextSweep(BaseModel):
     n_active: float
     tokens: float
     batch_tokens: float | None
-    cost_fraction: float  # FLOPs of the sweep, in runs of the target
-    octaves_before: float  # half width of the interval of log2 lr
+    cost_fraction: float  # FLOPs of the sweep / FLOPs of the target run
+    octaves_before: float  # half width of the interval of log2 lr, without the sweep
     octaves_after: float
 
 
 class Recommendation(BaseModel):
-    """LR and loss with 90% intervals. `extrapolation` is the target's FLOPs over those of the largest cell fitted."""
+    """LR and loss with 90% intervals. `extrapolation`: FLOPs of the target / FLOPs of the largest fitted cell."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,7 +66,7 @@ def recommend(results: FitResults, target: Target, *, force: bool = False) -> Re
     found = _predict(law, target)
     assumed = by_published(points, target) if needs_exponents(law) else ()
     loss_law = fit_loss_law(loss_points(results.cells))
-    # a law that its cells do not identify fits them exactly, and its interval says nothing
+    # if the cells do not determine the law, it fits them exactly, and its interval says nothing
     loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
     extrapolation = target.flops / max(FLOPS_PER_PARAMETER * point.n_active * point.tokens for point in points)
     far = require_reach(extrapolation, forced=force)
@@ -103,7 +103,7 @@ def _half(law: Law, target: Target) -> float:
 
 
 def _next_sweep(law: Law, target: Target) -> NextSweep | None:
-    """The affordable cell whose minimum would narrow the target's interval most per FLOP; None where none would."""
+    """The affordable cell that narrows the interval at the target most per FLOP; None if none narrows it."""
     before = _half(law, target)
     sd = sorted(point.sd for point in law.points)[len(law.points) // 2]
     best: tuple[float, NextSweep] | None = None
@@ -130,7 +130,7 @@ def _next_sweep(law: Law, target: Target) -> NextSweep | None:
 
 
 def _candidates(law: Law, target: Target) -> Iterator[LawPoint]:
-    """Sizes searched and larger ones, towards the target's sparsity, at horizons searched and longer ones."""
+    """Searched and larger sizes, with the sparsity of the target, at searched and longer horizons."""
     largest = max(law.points, key=lambda point: point.n_active)
     horizons = sorted({point.tokens for point in law.points})
     known = {(point.n_active, point.tokens) for point in law.points}
@@ -144,7 +144,7 @@ def _candidates(law: Law, target: Target) -> Iterator[LawPoint]:
 
 
 def words(found: Recommendation) -> str:
-    """For people."""
+    """The recommendation as text."""
     lines = [f"lr {found.lr:.4g}, 90% interval {found.lr_low:.4g} to {found.lr_high:.4g}"]
     if found.loss is not None:
         lines.append(f"loss {found.loss:.4f} nats, 90% interval {found.loss_low:.4f} to {found.loss_high:.4f}")

@@ -65,7 +65,7 @@ def by_name(model, patterns):
 
 
 def text(advice: Advice, form: Format) -> str:
-    """The advice in one of the formats. Raises InputError where it has no recipe that the format needs."""
+    """The advice in one of the formats. Raises InputError if the format needs a recipe and there is none."""
     if form == "json":
         return json.dumps({"schema": SCHEMA, **advice.model_dump(mode="json")}, indent=2)
     if form == "text":
@@ -76,7 +76,7 @@ def text(advice: Advice, form: Format) -> str:
 
 
 def summary(advice: Advice) -> str:
-    """What was asked and answered, in one sentence."""
+    """Request and answer in one sentence."""
     return (
         f"{advice.paradigm} ({advice.why}): {_behind(advice)}, "
         f"for {advice.n_active:,} active parameters, {advice.tokens:,} tokens in batches of {advice.batch_tokens:,}; "

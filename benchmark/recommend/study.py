@@ -1,4 +1,4 @@
-"""What a finished study recommends for a model: a rung of its ladder, or the user's own, with the recipe to set."""
+"""The LR and recipe that a finished study recommends, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -37,7 +37,7 @@ LEARN_FROM_CURVES = ("fitting", "mutransfer", "published")  # paradigms whose an
 
 
 class Wanted(NamedTuple):
-    """What the user asks for: a rung by name, or sizes of a model by name of ModelShape's field, or `n_active` alone.
+    """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
 
     Sizes left out are the ladder's own, expert widths in its ratio to the width. `tokens` and `batch_tokens` None are
     the rung's; a model of one's own has none. `force` asks for an answer however far it is.
@@ -81,7 +81,7 @@ class Advice(BaseModel):
 
 
 class _Bare(NamedTuple):
-    """A model of which only the active parameters are known; its FLOPs leave out head and attention."""
+    """A model with only its active parameters known. Its FLOPs do not include head and attention scores."""
 
     name: str
     part: Literal["target"]
@@ -96,7 +96,7 @@ class _Bare(NamedTuple):
 
 
 class _Setup(NamedTuple):
-    """A study's setup with the user's model in the place of its ladder."""
+    """The setup of a study with the user's model as its only rung."""
 
     corpus: CorpusConfig
     study: RegretConfig
@@ -121,7 +121,7 @@ class _Setup(NamedTuple):
 
 
 def advise(results: RegretResults, wanted: Wanted) -> Advice:
-    """Raises InputError, one line, where the study or the request does not allow an answer."""
+    """The answer to a request. Raises InputError if the study or the request does not allow one."""
     config = _config(results)
     rung = _rung(config, wanted)
     bare = isinstance(rung, _Bare)
@@ -198,7 +198,7 @@ def _part(data: Mapping[str, object], key: str) -> dict[str, object]:
 
 
 def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
-    """The model asked for, with the wanted batch and its one horizon."""
+    """The requested model, with its batch and its single horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
     if len(given) != 1:
@@ -319,7 +319,7 @@ def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:
-    """Ways in which a model differs from the ladder that neither paradigm carries over."""
+    """Differences between a model and the ladder that no paradigm accounts for."""
     experts = (shape.num_experts, shape.top_k)
     if experts != (base.num_experts, base.top_k):
         yield f"{shape.top_k} of {shape.num_experts} experts, searched at {base.top_k} of {base.num_experts}"

@@ -1,4 +1,4 @@
-"""What a study of any kind says, as the user writes it."""
+"""The part of a config that all kinds of study share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from lrladder.paradigms.lab import ParametrizationName
 
 
 class StudyConfig(Strict, ABC):
-    """It is a `benchmark.lab.resolve.Setup`. Each kind of study adds what it varies."""
+    """The config of a study, as the user writes it; a `benchmark.lab.resolve.Setup`. Each kind adds what it varies."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     corpus: CorpusConfig = CorpusConfig()
@@ -27,7 +27,7 @@ class StudyConfig(Strict, ABC):
     @property
     @abstractmethod
     def base(self) -> Base:
-        """Model, batch and horizon from which the rules count."""
+        """The model, batch and horizon that the ratios in the rules refer to."""
 
     @property
     @abstractmethod
@@ -55,10 +55,10 @@ class StudyConfig(Strict, ABC):
 
     @property
     def digest(self) -> str:
-        """Hash of the resolved config; the name of the study does not enter."""
+        """Hash of the resolved config without the name of the study."""
         return config_digest(self)
 
     @property
     def longest_horizon(self) -> int:
-        """In tokens, over all rungs."""
+        """The longest horizon of all rungs, in tokens."""
         return max(max(rung.read) for rung in self.rungs)

@@ -1,4 +1,4 @@
-"""How many trials of a study there are, by verdict."""
+"""Counts the trials of a study by verdict."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class TrialCounts(Frozen):
 
 
 def count_trials(measurements: Sequence[Measured], *, trained_now: int = 0) -> TrialCounts:
-    """Distinct trials by verdict; one that is not finished at some horizon counts as that."""
+    """Distinct trials by verdict. A trial with several horizons counts under its worst verdict."""
     worst: dict[str, int] = {}
     order = ("finished", "diverged", "failed")
     for m in measurements:

@@ -1,4 +1,4 @@
-"""A study continued to a longer horizon after the fact: its targets' runs go on from their stored trunks."""
+"""Extends a study to a longer horizon: the runs of its targets continue from their stored trunks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,16 +15,16 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 
 
 class Extension(NamedTuple):
-    """The study to run in the folder, and what makes the folder one of it; None where it is one already."""
+    """The longer study, and the `change` that assigns the folder to it; None if the folder is already assigned."""
 
     config: RegretConfig
     change: Callable[[], None] | None
 
 
 def extend(folder: Path, tokens: int) -> Extension:
-    """The study in `folder` with its targets read at `tokens` too. Raises InputError.
+    """The study in `folder`, with its targets also evaluated at `tokens`. Raises InputError.
 
-    What was measured stays; `change` keeps results.json and config.yaml as they were beside the new ones.
+    All measurements stay. `change` keeps copies of the old results.json and config.yaml.
     """
     refuse_older(folder)
     config = load_study(str(folder / "config.yaml"))
@@ -36,7 +36,7 @@ def extend(folder: Path, tokens: int) -> Extension:
 
 
 def continued(config: RegretConfig, tokens: int) -> RegretConfig:
-    """The config with `tokens` among the continued horizons of all targets. Raises InputError where that cannot be."""
+    """The config with `tokens` as a continued horizon of all targets. Raises InputError if that is not valid."""
     data = config.model_dump(mode="json")
     for rung in data["ladder"]["rungs"]:
         if rung["part"] == "target" and tokens not in rung["continued"]:
@@ -45,7 +45,7 @@ def continued(config: RegretConfig, tokens: int) -> RegretConfig:
 
 
 def _supersede(folder: Path, digest: str, longer: str) -> None:
-    """Keep copies named after the config they belong to, and let the store serve the new one."""
+    """Keep copies of the old files, named after the digest of their config. Assign the store to the new config."""
     for name in ("config.yaml", "results.json"):
         if (folder / name).exists():
             stem, suffix = name.split(".")

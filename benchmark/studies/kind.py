@@ -1,7 +1,7 @@
-"""What a kind of study is: how it is written down, which runs it plans, how it runs and what it finds.
+"""The interface of a kind of study: its config, its plan, how it runs, and its results.
 
-A kind is one folder beside this file, with a `StudyKind` in its `kind.py`, and one line in `kinds.KINDS`. Its page is
-one folder in reports, and one line in `reports.pages.PAGES`.
+To add a kind, add a folder beside this file with a `StudyKind` in its `kind.py`, and a line in `kinds.KINDS`. Its page
+needs a folder in reports and a line in `reports.pages.PAGES`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,27 +20,27 @@ Results_co = TypeVar("Results_co", bound=StudyResults, covariant=True)
 
 
 class StartedStudy(Protocol[Results_co]):
-    """A study on a lab."""
+    """A study with a lab to run on."""
 
     def run(self) -> None:
-        """All stages in order."""
+        """Run all stages in order."""
         ...
 
     def results(self, found: Found) -> Results_co:
-        """What is known so far; it can be asked at any time, also after a `run` that was interrupted."""
+        """The results so far. It can be called at any time, even after `run` was interrupted."""
         ...
 
 
 class StudyKind(ABC, Generic[Config, Results]):
-    """One kind of study. Methods import what they need when they are called: naming a kind must stay quick."""
+    """One kind of study. Methods import what they need when called, so that importing a kind is quick."""
 
-    name: ClassVar[str]  # the config's `kind`
+    name: ClassVar[str]  # value of `kind` in the config
     config_model: type[Config]
     results_model: type[Results]
 
     @property
     def schema(self) -> str:
-        """The first line of its results.json."""
+        """The schema of its results.json."""
         return str(self.results_model.model_fields["schema_"].default)
 
     @abstractmethod
@@ -53,20 +53,20 @@ class StudyKind(ABC, Generic[Config, Results]):
 
     @abstractmethod
     def sweeps(self, config: Config) -> Iterable[Sweep]:
-        """Everything that the study would train, for its plan."""
+        """All sweeps of the study, for its plan."""
 
     def notes(self, config: Config) -> tuple[str, ...]:
-        """What a reader of the plan must know."""
+        """Notes for the reader of the plan."""
         return ()
 
     def simulated_lab(self, config: Config) -> Lab | None:
-        """Where the losses come from if nothing is to be trained."""
+        """The simulated lab of the study; None if the study trains."""
         return None
 
     @abstractmethod
     def start(self, config: Config, lab: Lab, on_stage: Callable[[str], None]) -> StartedStudy[Results]:
-        """The study on a lab; `on_stage` is told in words what comes next."""
+        """The study on a lab. It calls `on_stage` with the name of each stage in words."""
 
     @abstractmethod
     def assemble(self, config: Config, found: Found) -> Results:
-        """Results of what a store holds, where no process lives that knows more."""
+        """Results from the content of a store alone, after the process that ran the study has ended."""

@@ -1,4 +1,4 @@
-"""Every kind of study by the name that a config gives it."""
+"""The registry of all kinds of study, by their name in a config."""
 
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDUL
 
 
 def load_study(preset: str) -> StudyConfig:
-    """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
+    """The config of a preset or YAML file. Raises InputError with one line that names the key."""
     return _study(parse_yaml(read_preset(preset), source=preset), source=preset)
 
 
 def load_stored_study(folder: Path) -> StudyConfig:
-    """The study whose results a folder holds, whatever version wrote them. Raises InputError as `load_study`."""
+    """The config of the study in a folder, of any version. Raises InputError as `load_study`."""
     source = str(folder / "config.yaml")
     return _study(upgrade.config(parse_yaml(read_preset(source), source=source)), source=source)
 
@@ -51,7 +51,7 @@ def plan_of(
     workers: int = 1,
     flops_per_second: float | None = None,
 ) -> Plan:
-    """Every run, before anything runs: on GPUs that sustain `flops_per_second` in bf16, without it on cores in fp32."""
+    """The plan of a study, for GPUs that sustain `flops_per_second` in bf16; without it, for CPU cores in fp32."""
     kind = kind_of(config)
     notes, longest = kind.notes(config), config.longest_horizon
     if corpus_tokens is not None and longest > corpus_tokens:

@@ -1,4 +1,4 @@
-"""Every run of a study before anything runs: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
+"""Plans all runs of a study: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -28,8 +28,10 @@ _MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, 
 
 
 class PlannedTrials(Frozen):
-    """Runs that differ in the seed only. `lr` None: to be proposed. An `extension` runs only if a best is at an edge,
-    at whichever end of the grid that is."""
+    """Runs that differ only in the seed. `lr` None: it is not known before the study runs.
+
+    An `extension` runs only if the best LR of a sweep is at an edge. It extends the sweep at that edge.
+    """
 
     payer: str
     purpose: Purpose
@@ -39,7 +41,7 @@ class PlannedTrials(Frozen):
     extension: bool
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
-    tokens: int  # of one run: the trunk and each horizon's decay, or one run a horizon where a rule depends on it
+    tokens: int  # of one run: trunk and decays; or the sum of one run per horizon, if a rule depends on it
     flops: float  # of one run
     memory_bytes: float  # of one run
     seconds: float  # of one run on one worker
@@ -54,7 +56,7 @@ class Totals(Frozen):
     tokens: int
     flops: float
     worker_seconds: float
-    seconds: float  # wall: at best worker_seconds / workers, at least the longest run
+    seconds: float  # wall time: worker_seconds / workers, but at least the longest run
 
     @property
     def hours(self) -> float:
@@ -67,9 +69,9 @@ class Plan(Document):
     config_digest: str
     workers: int
     trials: tuple[PlannedTrials, ...]
-    planned: Totals  # no grid has to be extended
-    maximum: Totals  # every grid is extended as far as the config lets it
-    peak_memory_bytes: float  # `workers` of the largest run at once
+    planned: Totals  # if no sweep is extended
+    maximum: Totals  # if every sweep is extended as often as the config allows
+    peak_memory_bytes: float  # if every worker trains the largest run
     throughput_source: str
     memory_source: str
     notes: tuple[str, ...] = ()
@@ -80,7 +82,7 @@ class Sweep(NamedTuple):
     purpose: Purpose
     rung: Rung
     parametrization: ParametrizationName
-    lrs: list[tuple[float | None, bool]]  # with whether it is an extension
+    lrs: list[tuple[float | None, bool]]  # each LR, and whether it is an extension
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
 
@@ -93,7 +95,7 @@ def plan_sweeps(
     workers: int = 1,
     flops_per_second: float | None = None,
 ) -> Plan:
-    """The plan of any study, from its sweeps."""
+    """The plan of a study of any kind, from its sweeps."""
     trials = tuple(
         _planned(study, sweep, lr, extension, flops_per_second) for sweep in sweeps for lr, extension in sweep.lrs
     )
@@ -115,19 +117,19 @@ def plan_sweeps(
 
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
-    """A bracket search of one rung."""
+    """The sweep of an LR search on one rung."""
     grid: list[tuple[float | None, bool]] = [(lr, False) for lr in starting_grid(spec)]
     grid += extensions(rung, spec.max_extensions)
     return Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
 
 
 def starting_grid(spec: SearchConfig) -> list[float]:
-    """The LRs of a search before any extension, low to high."""
+    """The LRs of a search before any extension, in ascending order."""
     return [grid_lr(spec, k - spec.points // 2) for k in range(spec.points)]
 
 
 def extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
-    """At most one LR a round, or one at either end where horizons disagree."""
+    """The largest number of extensions: one LR per round, or two if horizons need different ends of the grid."""
     count = rounds * min(2, len(rung.read))
     return [(None, True) for _ in range(count)]
 

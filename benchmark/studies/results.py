@@ -1,4 +1,4 @@
-"""What results.json holds for a study of any kind. Documented in docs/results.md."""
+"""The part of results.json that all kinds of study share. docs/results.md documents it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,16 +13,16 @@ from lrladder.paradigms.lab import Measurement
 SIMULATED = (
     "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
 )
-LAST = ("measurements", "config", "corpus", "environment")  # in the file: long, and the same for every kind
+LAST = ("measurements", "config", "corpus", "environment")  # last in the file: long, and in every kind
 
 
 class StudyResults(Document):
-    """Each kind of study adds what it found, and sets `schema_`."""
+    """Results of a study. Each kind adds fields, and sets `schema_`."""
 
     preset: str
     config_digest: str
     corpus_digest: str
-    complete: bool  # False: interrupted or partial; `missing` says what
+    complete: bool  # False if interrupted or partial; `missing` has the reasons
     missing: tuple[str, ...]
     trials: TrialCounts
     measurements: tuple[Measurement, ...]
@@ -37,15 +37,15 @@ class StudyResults(Document):
 
 @dataclass(frozen=True)
 class Found:
-    """What a study has to make its results of: everything measured so far, and what it was measured on."""
+    """The input for the results of a study: all measurements so far, corpus and environment."""
 
     measurements: Sequence[Measurement]
     corpus: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
-    trained_now: int = 0  # trials that this process trained
+    trained_now: int = 0  # number of trials that this process trained
 
     def common(self, config: StudyConfig, missing: Sequence[str]) -> dict[str, Any]:
-        """The fields of `StudyResults`."""
+        """The values for the fields of `StudyResults`."""
         return {
             "preset": config.name,
             "config_digest": config.digest,

@@ -1,4 +1,4 @@
-"""One study in one folder: run or continued, until results.json is written."""
+"""Runs or continues one study in one folder, and writes results.json."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ def run_study(
 ) -> Ended[Any]:
     """Run or continue the study in `out`. Raises InputError for bad input.
 
-    `change` makes the folder one of this config; it is called when nothing is left to be refused.
+    `change` assigns the folder to this config. It is called after all checks.
     """
     kind = kind_of(config)
     if (lab := kind.simulated_lab(config)) is not None:
@@ -57,7 +57,7 @@ def run_study(
 
 
 def run_on(config: StudyConfig, lab: Lab, *, corpus: Mapping[str, object] | None = None) -> Any:
-    """All of a study on a lab, and its results; nothing is written. `corpus` says where the losses come from."""
+    """Run a whole study on a lab and return its results. Nothing is written. `corpus` is the source of the losses."""
     recorder = Recorder(lab)
     study = kind_of(config).start(config, recorder, on_stage=lambda stage: None)
     study.run()
@@ -65,7 +65,7 @@ def run_on(config: StudyConfig, lab: Lab, *, corpus: Mapping[str, object] | None
 
 
 def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> Ended[Any]:
-    """The same protocol on losses from a known law. It takes seconds, so nothing is stored to continue from."""
+    """Run the same protocol with losses from a known law. It takes seconds, so nothing is stored for continuing."""
     if (out / "store.sqlite").exists():
         raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
     write_config(config, out)

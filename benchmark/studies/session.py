@@ -1,4 +1,4 @@
-"""What every trained study needs while it runs: its folder, corpus, store and workers."""
+"""The resources of a running study that trains: folder, corpus, store and workers."""
 
 import functools
 import signal
@@ -37,7 +37,7 @@ PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tens
 
 @dataclass(frozen=True)
 class Session:
-    """An open study folder. Only one process holds it."""
+    """An open study folder, locked by this process."""
 
     study: StudyConfig
     out: Path
@@ -48,7 +48,7 @@ class Session:
 
     @contextmanager
     def lab(self, *, total_flops: float) -> Iterator[tuple[TrainedLab, Progress]]:
-        """A lab with its workers, and what it says of its progress."""
+        """A lab with its workers, and the display of its progress."""
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
         start = partial(
@@ -69,7 +69,7 @@ class Session:
 
 
 def _fit(trials: Sequence[Trial], *, room_bytes: float | None) -> bool:
-    """Whether one device holds these together; without a GPU every core trains one."""
+    """Whether these trials fit on one device together. Without a GPU every core trains one trial."""
     if room_bytes is None:
         return True
     return sum(memory_bytes(trial) + PROCESS_BYTES for trial in trials) <= room_bytes
@@ -81,11 +81,11 @@ def open_session(
 ) -> Iterator[Session]:
     """Open or create a study's folder. Raises InputError for bad input.
 
-    `change`, which lets a folder serve another config, is called under its lock once the corpus is known to suffice.
+    `change` assigns the folder to this config. It is called under the lock, once the corpus is known to suffice.
     """
     if study.expert_backend == "megablocks" and (reason := unavailable_reason()):
         raise InputError(reason)
-    loggers.chosen()  # refused here, not in a worker
+    loggers.chosen()  # refuse a bad choice here, not in a worker
     compiling.chosen()
     refuse_older(out)
     make_folder(out)
@@ -109,16 +109,16 @@ def open_session(
 
 
 def write_config(study: StudyConfig, out: Path) -> None:
-    """The resolved config, as it can be run again."""
+    """Write the resolved config, which can be run again."""
     write_text(out / "config.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
 
 
 def start_worker(
     corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
 ) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
-    """In a worker: import the training stack and open the corpus once; returns what trains one trial.
+    """Start a worker: import the training code and open the corpus. Returns the function that trains one trial.
 
-    Trunks of the shapes in `kept` stay in `trunks`, to be continued beyond their longest horizon.
+    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons.
     """
     import torch
 
@@ -132,7 +132,7 @@ def start_worker(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     compiles = functools.cache(
         partial(compiling.prepare, cache_folder() / "compiled", device)
-    )  # asked only where it pays
+    )  # checked only if compiling pays
 
     def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
         compiled = compiling.pays(trial, device) and compiles()
@@ -140,6 +140,6 @@ def start_worker(
             return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)
         finally:
             if device == "cuda":
-                torch.cuda.empty_cache()  # for the workers beside this one
+                torch.cuda.empty_cache()  # for other workers on this GPU
 
     return run

@@ -1,4 +1,4 @@
-"""What a study's folder holds: its kind, its results, and what a killed run left in its store."""
+"""Reads the folder of a study: its kind, its results, and what a killed run left in its store."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def schema_of(folder: Path) -> str | None:
 
 
 def stored_kind(folder: Path) -> AnyKind:
-    """By the results that a folder holds or, before there are any, by its config; a regret study where neither says."""
+    """The kind of the study in a folder, from its results, else from its config, else a regret study."""
     schema = schema_of(folder)
     if schema is not None:
         return next((kind for kind in KINDS.values() if kind.schema == schema), REGRET)
@@ -46,7 +46,7 @@ def stored_kind(folder: Path) -> AnyKind:
 
 
 def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
-    """A study's results; from its store where a kill left no results.json. Raises InputError without either."""
+    """The results of a study, from results.json or else from its store. Raises InputError if there is neither."""
     path = folder / "results.json"
     if not path.exists() and any((folder / name).exists() for name in ("store.sqlite", "trials")):
         config = load_stored_study(folder)

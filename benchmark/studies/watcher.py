@@ -1,4 +1,4 @@
-"""Where a study stands right now, from its logs. It only reads, so that it can look on while the study is running."""
+"""The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ PID_BYTES = 64  # ample for a number
 
 
 class Running(NamedTuple):
-    """A trial under way; step, tokens and loss are those last logged."""
+    """A running trial, with the step, tokens and loss that were logged last."""
 
     trial_id: str
     label: str
@@ -31,12 +31,12 @@ class Running(NamedTuple):
     seed: int
     step: int | None
     tokens: int | None
-    of_tokens: int  # the longest horizon
+    of_tokens: int  # the longest horizon of the trial
     loss: float | None
 
 
 class Best(NamedTuple):
-    """The best LR so far at a rung and horizon, as measured: mean over the seeds that ran, no curve fitted."""
+    """The best measured LR so far at a rung and horizon, by the mean loss over seeds, without a fitted curve."""
 
     rung: str
     parametrization: str
@@ -45,37 +45,37 @@ class Best(NamedTuple):
     loss: float
     n_lrs: int
     n_seeds: int
-    edge: bool  # no worse LR on one of its sides yet
+    edge: bool  # the sweep has no worse LR on one side yet
 
 
 class Snapshot(NamedTuple):
     preset: str
-    planned: int | None  # None before the study has written its config
+    planned: int | None  # number of trials; None before the study has written its config
     at_most: int | None
     finished: int
     diverged: int
     failed: int
     running: tuple[Running, ...]
     best: tuple[Best, ...]
-    started: float | None  # time of day, s; None while the study is not running
+    started: float | None  # Unix time, s; None if the study is not running
     complete: bool
-    missing: tuple[str, ...]  # by the results that were written last
-    trained_now: int  # by the command that wrote them
-    ended: bool  # it is not running, and its results are written
+    missing: tuple[str, ...]  # from the results that were written last
+    trained_now: int  # by the command that wrote these results
+    ended: bool  # the study is not running, and its results are written
 
     def to_dict(self) -> dict[str, object]:
-        """For scripts."""
+        """The content of `--json`."""
         rows = {"running": [one._asdict() for one in self.running], "best": [one._asdict() for one in self.best]}
         return {**self._asdict(), **rows}
 
 
 class Watcher:
-    """Looks at one folder again and again; what cannot change any more is read once."""
+    """Reads one folder repeatedly. Files that cannot change any more are read once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._study: StudyConfig | None = None
-        self._config: int | None = None  # when it was written, ns
+        self._config: int | None = None  # time when the config was written, ns
         self._runs: tuple[int, int] | None = None
         self._done: dict[Path, LogState] = {}
         self._labels: dict[str, list[Label]] = {}
@@ -85,7 +85,7 @@ class Watcher:
             )
 
     def look(self) -> Snapshot:
-        """Raises InputError for a config or results that cannot be read."""
+        """The current state. Raises InputError if the config or results cannot be read."""
         self._read_config()
         started = _running_since(self._folder)
         logs = self._logs()
@@ -128,7 +128,7 @@ class Watcher:
             self._labels.clear()
 
     def _logs(self) -> dict[Path, tuple[int, LogState | None]]:
-        """When each log last changed, ns, and what it says."""
+        """For each log, the time of its last change in ns, and its content."""
         found: dict[Path, tuple[int, LogState | None]] = {}
         for path in sorted((self._folder / "trials").glob("*.jsonl")):
             state = self._done.get(path) or read_state(path)
@@ -138,7 +138,7 @@ class Watcher:
         return found
 
     def _names(self, state: LogState) -> list[Label]:
-        """By which the study knows a trial; trials of an earlier config have none."""
+        """The labels of a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
             names = kind_of(self._study).names_of(self._study, state.trial)
@@ -178,7 +178,7 @@ class Watcher:
             return False
 
     def _place(self, m: Measurement) -> tuple[int, str]:
-        """In the order of the ladder."""
+        """Sort key: the order of the ladder."""
         names = [rung.name for rung in self._study.rungs] if self._study else []
         return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
 
@@ -192,9 +192,9 @@ class Watcher:
 
 
 def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> tuple[Best, ...]:
-    """One per rung and parametrization, at the longest horizon that it was measured at.
+    """The best LR of each rung and parametrization, at its longest measured horizon.
 
-    Runs that differ in more than LR and seed (`recipes` by trial id) are not one sweep: the largest one speaks.
+    Runs that differ in more than LR and seed (in `recipes`, by trial id) are different sweeps. The largest one counts.
     """
     sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
     for m in measured:
@@ -209,7 +209,7 @@ def _best(runs: Sequence[Measurement]) -> Best:
     for m in runs:
         losses.setdefault(m.lr, {})[m.seed] = m.loss or 0.0
     seeds = max(map(len, losses.values()))
-    means = {lr: fmean(found.values()) for lr, found in losses.items() if len(found) == seeds}  # of the same seeds
+    means = {lr: fmean(found.values()) for lr, found in losses.items() if len(found) == seeds}  # with all seeds
     lr = min(means, key=lambda lr: means[lr])
     first = runs[0]
     edge = lr in (min(means), max(means))
@@ -221,14 +221,14 @@ def _is_under_way(state: LogState) -> bool:
 
 
 def _running_since(folder: Path) -> int | None:
-    """When the process that holds the folder began, ns; None without one. The lock itself is not touched."""
+    """Start time in ns of the process that holds the folder; None if there is none. This does not take the lock."""
     try:
         pid = int(read_text(folder / ".lock", PID_BYTES))
         if pid <= 0:  # kill would take it for a group
             return None
         os.kill(pid, 0)
     except PermissionError:
-        pass  # someone else's, and alive
+        pass  # the process of another user is alive
     except (OSError, ValueError, OverflowError):
         return None
     return (folder / ".lock").stat().st_mtime_ns

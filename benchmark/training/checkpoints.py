@@ -1,4 +1,4 @@
-"""What a run can be continued from: in memory for decay branches, in a file after a kill or for longer horizons."""
+"""States from which a run can continue: in memory for decay branches, in a file after a kill or for longer horizons."""
 
 import json
 import os
@@ -14,19 +14,19 @@ from torch import Tensor
 from lrladder.benchmark.training.reading import Reading
 
 FORMAT = 3  # of a file
-READABLE = (2, FORMAT)  # in 2 a reading is a pair; a file of another format is passed over, and the run trains anew
-MAX_BYTES = 256 * 2**20  # of a trunk kept for longer horizons; assumption: larger ones are not worth their disk
-EVERY_SECONDS = 120.0  # between checkpoints, so that a kill costs no more
-SHARE = 0.05  # of the time that may go into writing them
-WORTH_SECONDS = 10.0  # of training since the last checkpoint, for one more when the process is told to end
-STOP = threading.Event()  # the process has been told to end: its run saves itself after the step that it is in
+READABLE = (2, FORMAT)  # in 2 a reading is a pair; files of other formats are ignored, and the run starts again
+MAX_BYTES = 256 * 2**20  # of a trunk kept for longer horizons; assumption: larger ones are not worth the disk space
+EVERY_SECONDS = 120.0  # between checkpoints; a kill loses no more than this
+SHARE = 0.05  # largest share of the time that is spent on writing them
+WORTH_SECONDS = 10.0  # of training since the last checkpoint that are worth saving when told to end
+STOP = threading.Event()  # set when the process is told to end; the run saves itself after the current step
 
 
 class EngineState(NamedTuple):
-    """Every tensor that training changes: parameters, those that are updated in their place, and AdamW moments.
+    """Every tensor that training changes: parameters, the tensors that are updated instead of them, and AdamW moments.
 
-    The engine's inner optimizer holds the tensors that are really updated: the parameters themselves at stage 0, flat
-    partitions under ZeRO 1. The data position is the step number, which is in Position.
+    The engine's inner optimizer has the tensors that are really updated. These are the parameters themselves at stage
+    0, and flat partitions under ZeRO 1. The position in the data follows from the step, which is in Position.
     """
 
     params: list[Tensor]
@@ -35,7 +35,7 @@ class EngineState(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a run stands besides its tensors; `watch` is the state of benchmark.training.watch."""
+    """The position of a run, without its tensors. `watch` is the state of benchmark.training.watch."""
 
     step: int
     losses: list[float]
@@ -43,33 +43,33 @@ class Position(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """Where a run stands, with copies of its tensors."""
+    """The position of a run with copies of its tensors."""
 
     position: Position
     state: EngineState
 
 
 class Known(NamedTuple):
-    """All of a run but its tensors. In a decay `trunk` is where it began and `decaying_to` the horizon it goes to."""
+    """A run without its tensors. During a decay, `trunk` is where it began and `decaying_to` is its horizon."""
 
     now: Position
     trunk: Position | None
     decaying_to: int | None
     readings: dict[int, Reading]
-    ended: str | None  # why the trunk has diverged, None if it can go on
-    seconds: float = 0.0  # spent so far on a run that is not over
-    trained_tokens: int = 0  # by it
+    ended: str | None  # why the trunk has diverged; None if it can continue
+    seconds: float = 0.0  # wall time so far of an unfinished run
+    trained_tokens: int = 0  # by this run so far
 
 
 class Stored(NamedTuple):
-    """A file's content. A run that is over, and whose trunk was not worth keeping, has no state."""
+    """The content of a file. A finished run whose trunk was not kept has no state."""
 
     known: Known
     now: EngineState | None
     trunk: EngineState | None
 
     def serves(self, horizons: Sequence[int], branch_points: Sequence[int], batch_tokens: int) -> bool:
-        """Whether every horizon has been read already, or begins its decay where the trunk stands or later."""
+        """Whether every horizon has been read, or has a branch point that the trunk has not passed yet."""
         known = self.known
         here = (known.trunk or known.now).step * batch_tokens
         can_go_on = self.now is not None or known.ended is not None
@@ -78,13 +78,13 @@ class Stored(NamedTuple):
 
 
 def live_state(engine: Any) -> EngineState:
-    """The engine's own tensors: they change as it trains."""
+    """The tensors of the engine themselves, which change during training."""
     moments = [dict(engine.basic_optimizer.state.get(param, {})) for param in _parameters(engine)]
     return EngineState([param.detach() for param in _parameters(engine)], moments, torch.get_rng_state())
 
 
 def copied_state(engine: Any) -> EngineState:
-    """Copies of them, on the same device."""
+    """Copies of the tensors of the engine, on the same device."""
     live = live_state(engine)
     moments = [{name: value.clone() for name, value in of_one.items()} for of_one in live.moments]
     return EngineState([param.clone() for param in live.params], moments, live.rng)
@@ -92,7 +92,7 @@ def copied_state(engine: Any) -> EngineState:
 
 @torch.no_grad()
 def put_back(engine: Any, state: EngineState) -> None:
-    """Into the engine that it was copied from, or a fresh one of the same trial."""
+    """Copy the state into the engine that it came from, or into a fresh engine of the same trial."""
     held = engine.basic_optimizer.state
     for param, saved, moments in zip(_parameters(engine), state.params, state.moments, strict=True):
         param.copy_(saved)
@@ -107,26 +107,26 @@ def put_back(engine: Any, state: EngineState) -> None:
 
 
 def size_of(state: EngineState) -> int:
-    """In bytes."""
+    """Size of the tensors in bytes."""
     return sum(tensor.nbytes for tensor in (*state.params, *(v for found in state.moments for v in found.values())))
 
 
 def save(path: Path, stored: Stored) -> None:
-    """In one step, so that a kill leaves the old file or the new one. Raises OSError."""
+    """Write the file atomically, so that a kill leaves the old file or the new one. Raises OSError."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     states = {name: state and state._asdict() for name, state in (("now", stored.now), ("trunk", stored.trunk))}
     try:
         torch.save({"format": FORMAT, "known": json.dumps(_plain(stored.known)), **states}, temporary)
         temporary.replace(path)
-    except RuntimeError as error:  # torch's word for a full disk
+    except RuntimeError as error:  # what torch raises if the disk is full
         raise OSError(str(error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Stored | None:
-    """What is stored; None where there is nothing of a format that is known. Only tensors and plain values are read."""
+    """The stored state; None if there is no file of a known format. Only tensors and plain values are loaded."""
     if not path.exists():
         return None
     found = torch.load(path, weights_only=True, map_location="cpu")
@@ -141,7 +141,7 @@ def load(path: Path) -> Stored | None:
 
 
 def _reading(plain: Any) -> Reading:
-    """From a file; format 2 has the pair of a verdict and the other fields."""
+    """A reading from a file. In format 2 it is a pair: the verdict, and the other fields."""
     if isinstance(plain, list):
         verdict, others = plain
         plain = {"verdict": verdict, **others}
@@ -155,7 +155,7 @@ def _plain(known: Known) -> dict[str, Any]:
 
 
 class Clock:
-    """When a run is to be saved: every EVERY_SECONDS, more rarely where writing takes long, and before it is ended."""
+    """Says when to save a run: every EVERY_SECONDS, more rarely if writing takes long, and when told to end."""
 
     def __init__(self, every_seconds: float = EVERY_SECONDS) -> None:
         self._every = every_seconds
@@ -172,7 +172,7 @@ class Clock:
 
 
 def _parameters(engine: Any) -> list[Tensor]:
-    """The model's parameters and, where the optimizer updates others, those, in a fixed order."""
+    """The parameters of the model and all other tensors that the optimizer updates, in a fixed order."""
     found = [
         *engine.module.parameters(),
         *(p for group in engine.basic_optimizer.param_groups for p in group["params"]),

@@ -1,6 +1,6 @@
-"""Which trials are compiled. It changes no trial and no id: losses agree to the rounding of fp32 sums.
+"""Decides which trials torch.compile compiles. This changes no trial id: losses agree to the rounding of fp32 sums.
 
-The choice is of the process, LRLADDER_COMPILE or `run --no-compile`.
+LRLADDER_COMPILE or `run --no-compile` switches compilation off for the whole process.
 """
 
 import os
@@ -12,23 +12,23 @@ from lrladder.benchmark.lab.trial import Trial
 
 Choice = Literal["auto", "off"]
 VARIABLE = "LRLADDER_COMPILE"  # worker processes inherit it
-CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's own name; what it holds is used by all later processes
+CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's own name; all later processes use the cache
 THREADS = "TORCHINDUCTOR_COMPILE_THREADS"
-# Training FLOPs of a trial from which compiling its shape pays. CPU: about 2 s of one core; a shape costs 15 s once and
-# 0.5 s in each later process, and gains a fifth (docs/performance.md). GPU: the same reasoning, unmeasured.
+# A trial is compiled if its training FLOPs are at least this. CPU: about 2 s of one core. Compiling a shape takes 15 s
+# once and 0.5 s in each later process, and saves a fifth (docs/performance.md). GPU: by the same reasoning, unmeasured.
 PAYS_FROM = {"cpu": 5e10, "cuda": 1e15}
-# Processes that compile for one worker. CPU: every core has its worker, and helpers would outlive one that is stopped.
-# GPU: several workers share the cores, where torch would start a helper a core for each; 4 is an assumption.
+# Compiler processes of one worker. CPU: 1, because every core has a worker, and helpers would outlive a stopped worker.
+# GPU: workers share the cores, and torch would start one helper per core for each worker; 4 is an assumption.
 HELPERS = {"cpu": "1", "cuda": "4"}
 
 
 def choose(choice: Choice) -> None:
-    """For this process and those it starts."""
+    """Set the choice for this process and the processes that it starts."""
     os.environ[VARIABLE] = choice
 
 
 def chosen() -> Choice:
-    """Raises InputError for a value that is none."""
+    """The choice for this process. Raises InputError for an unknown value."""
     match os.environ.get(VARIABLE, "auto"):
         case "auto":
             return "auto"
@@ -39,7 +39,7 @@ def chosen() -> Choice:
 
 
 def prepare(cache: Path, device: str) -> bool:
-    """In a worker, once: whether it compiles at all. Says on stdout why not."""
+    """Called once in each worker. Returns whether it can compile; if not, prints the reason on stdout."""
     if chosen() == "off":
         return False
     os.environ.setdefault(CACHE, str(cache))
@@ -56,5 +56,5 @@ def pays(trial: Trial, device: str) -> bool:
 
 
 def expected(trial: Trial) -> bool:
-    """Whether a worker will compile it, if its machine can; bf16 is for GPUs alone."""
+    """Whether a worker will compile the trial if the machine can. A bf16 trial runs on a GPU."""
     return chosen() == "auto" and pays(trial, "cuda" if trial.precision == "bf16" else "cpu")

@@ -1,4 +1,4 @@
-"""The corpus: cached token files, fixed validation windows, and batches that are a pure function of seed and step."""
+"""The corpus: cached token files, fixed validation windows, and batches that depend only on seed and step."""
 
 import contextlib
 import functools
@@ -23,7 +23,7 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Tokens of one cache entry. `val_windows` is [val_documents, seq_len + 1]; `digest` names what is trained on."""
+    """Tokens of one cache entry. `val_windows` is [val_documents, seq_len + 1]; `digest` is a hash of the tokens."""
 
     path: Path
     digest: str
@@ -33,7 +33,7 @@ class Corpus:
     val_windows: Ids
 
     def batch(self, *, step: int, batch_tokens: int, seq_len: int, seed: int) -> Ids:
-        """Rows [batch_tokens / seq_len, seq_len + 1] of a step: no state, so a resumed run sees the same data."""
+        """Rows [batch_tokens / seq_len, seq_len + 1] of a step. Without any state, a resumed run gets the same data."""
         if step < 0 or batch_tokens <= 0 or batch_tokens % seq_len:
             raise ValueError(f"step {step}, batch_tokens {batch_tokens}: not whole windows of {seq_len} tokens")
         windows = _count_windows(len(self.train), seq_len)
@@ -45,7 +45,7 @@ class Corpus:
         return _gather(self.train, starts, seq_len)
 
     def require(self, tokens: int) -> None:
-        """Raise InputError unless one epoch holds `tokens`: by default nothing is trained on twice."""
+        """Raise InputError unless one epoch has `tokens` tokens, so that no text is trained on twice."""
         seq_len = self.val_windows.shape[1] - 1
         there = _count_windows(len(self.train), seq_len) * seq_len
         if tokens > there:
@@ -56,7 +56,7 @@ class Corpus:
 
 
 def prepare(config: CorpusConfig, *, seq_len: int, cache: Path) -> Corpus:
-    """Open the cache entry for this config and these files, building it first if absent or damaged."""
+    """Open the cache entry for this config and its files. Build it first if it is missing or damaged."""
     ready = bool(config.train_tokens or config.val_tokens)
     if config.packages and (ready or config.text):
         raise InputError(
@@ -74,7 +74,7 @@ def prepare(config: CorpusConfig, *, seq_len: int, cache: Path) -> Corpus:
 
 
 def load(cache_dir: Path, seq_len: int, val_documents: int) -> Corpus:
-    """Open a finished cache entry without hashing it. Raises InputError if damaged, or too short to validate on."""
+    """Open a finished cache entry without hashing it. Raises InputError if damaged or too short for validation."""
     manifest = _read_manifest(cache_dir)
     if manifest is None:
         raise InputError(f"{cache_dir}: damaged or unfinished corpus; delete the folder, and it is built again")
@@ -85,7 +85,7 @@ def load(cache_dir: Path, seq_len: int, val_documents: int) -> Corpus:
 
 
 def _spread(offsets: list[int], seq_len: int, count: int) -> Ids:
-    """Starts of `count` windows: one per document, documents spread evenly; in turns where there are too few."""
+    """Starts of `count` windows, each in another document, spread evenly; with too few documents, several in each."""
     room = np.array([_count_windows(end - begin, seq_len) for begin, end in itertools.pairwise(offsets)])
     if room.sum() < count:
         raise InputError(
@@ -102,13 +102,13 @@ def _spread(offsets: list[int], seq_len: int, count: int) -> Ids:
 
 
 def _evenly(count: int, length: int) -> Ids:
-    """`count` distinct indices in the middles of equal parts of range(length); count <= length."""
+    """`count` distinct indices, the middles of equal parts of range(length). Needs count <= length."""
     middles: Ids = (2 * np.arange(count, dtype=np.int64) + 1) * length // (2 * count)
     return middles
 
 
 def _count_windows(tokens: int, seq_len: int) -> int:
-    return max(0, tokens - 1) // seq_len  # each window needs one token more, as the last target
+    return max(0, tokens - 1) // seq_len  # each window needs one more token, its last target
 
 
 def _gather(tokens: npt.NDArray[Any], starts: Ids, seq_len: int) -> Ids:
@@ -118,14 +118,14 @@ def _gather(tokens: npt.NDArray[Any], starts: Ids, seq_len: int) -> Ids:
 
 @functools.lru_cache(maxsize=4)
 def _permutation(seed: int, epoch: int, windows: int) -> Ids:
-    bits = np.random.PCG64([seed % 2**64, epoch])  # a negative seed is no entropy for numpy
+    bits = np.random.PCG64([seed % 2**64, epoch])  # numpy accepts no negative seed
     order: Ids = np.random.Generator(bits).permutation(windows)
-    order.flags.writeable = False  # shared by all who ask
+    order.flags.writeable = False  # all callers share the array
     return order
 
 
 def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
-    """Build in a folder of our own, then rename: two processes at once both end with one whole entry."""
+    """Build in a private folder, then rename it, so that two processes at once end with one complete entry."""
     building = entry.parent / f".building-{entry.name}-{uuid.uuid4().hex[:8]}"
     try:
         building.mkdir(parents=True)
@@ -142,7 +142,7 @@ def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
 
 
 def _publish(building: Path, entry: Path) -> None:
-    """A rename onto an entry fails, so the first of several processes wins, and nobody moves what it may be reading."""
+    """Rename the folder to the entry. The first process wins, because a rename onto an existing entry fails."""
     with contextlib.suppress(OSError):
         building.rename(entry)
     if _read_manifest(entry) is not None:
@@ -159,7 +159,7 @@ def _publish(building: Path, entry: Path) -> None:
 
 
 def _read_manifest(entry: Path) -> dict[str, Any] | None:
-    """The manifest, or None unless it is whole and its token files have the sizes it states."""
+    """The manifest; None if it is incomplete or its token files do not have the sizes that it states."""
     try:
         manifest: dict[str, Any] = parse_json(read_text(entry / "manifest.json", RESULTS_BYTES))
         item = np.dtype(manifest["dtype"]).itemsize

@@ -1,4 +1,4 @@
-"""When a run has diverged: the rule, and the reading of each step's numbers that it is asked of."""
+"""The rule for when a run has diverged, and the numbers of each step that it is applied to."""
 
 import math
 from statistics import fmean
@@ -8,16 +8,16 @@ from torch import Tensor
 
 from lrladder.benchmark.training.watch import Watch
 
-WINDOW = 16  # steps; assumption: long enough that one bad batch is not a divergence
-MARGIN = 1.0  # nats above the loss of a uniform guess; assumption: no useful run comes back from there
+WINDOW = 16  # steps; assumption: with so many, one bad batch is not a divergence
+MARGIN = 1.0  # nats above the loss of a uniform guess; assumption: no useful run recovers from there
 
 
 class Diverged(Exception):
-    """A training result: the LR was too high. The message says where and by which rule."""
+    """The run diverged. This is a result, not an error. The message has the step and the rule."""
 
 
 class DivergenceRule:
-    """Not finite, or a mean of the last 16 training losses more than 1 nat above ln(vocab), a uniform guess."""
+    """Diverged: a loss is not finite, or the mean of the last 16 exceeds ln(vocab), a uniform guess, by 1 nat."""
 
     def __init__(self, vocab_size: int) -> None:
         self.limit = math.log(vocab_size) + MARGIN
@@ -33,7 +33,7 @@ class DivergenceRule:
 class StepNumbers:
     """Loss, gradient norm and expert loads of each step. They stay on the device until they are read together.
 
-    `losses` (nats per token) are those read so far, one a step; norms and loads go to the watch.
+    `losses` has one loss per step that has been read, in nats per token. Norms and loads go to the watch.
     """
 
     def __init__(self, watch: Watch, rule: DivergenceRule) -> None:
@@ -42,12 +42,12 @@ class StepNumbers:
         self._unread: list[tuple[int, Tensor]] = []
 
     def add(self, step: int, loss: Tensor, grad_norm: Tensor, load: Tensor) -> None:
-        """Of one step: loss and norm are scalars, the load is [blocks, experts]."""
+        """Add the numbers of one step. Loss and norm are scalars; the load is [blocks, experts]."""
         numbers = torch.cat((loss.detach()[None], grad_norm.to(loss.device)[None], load.flatten()))
         self._unread.append((step, numbers))
 
     def read(self) -> None:
-        """Take in the steps since the last time. Raises Diverged, at the first step that has."""
+        """Read the steps since the last call. Raises Diverged at the first step that has diverged."""
         if not self._unread:
             return
         steps, values = zip(*self._unread, strict=True)
@@ -59,6 +59,6 @@ class StepNumbers:
                 raise Diverged(f"{reason} at step {step}")
 
     def return_to(self, losses: list[float]) -> None:
-        """Go on after these losses; steps that have not been read are forgotten."""
+        """Return to the position after these losses. Steps that have not been read are dropped."""
         self.losses = list(losses)
         self._unread.clear()

@@ -21,9 +21,9 @@ Log = Callable[[dict[str, object]], None]
 
 
 class Loop:
-    """The engine of one trial and where it stands. It knows neither files nor why it is told to train so far.
+    """The engine of one trial and its position. It knows no files, and not why it trains to a given position.
 
-    `compiled` becomes False where the compiled model's gradients are not those of the model as it is written.
+    `compiled` becomes False if the gradients of the compiled model differ from those of the uncompiled model.
     """
 
     def __init__(self, trial: Trial, corpus: Corpus, log: Log, *, compiled: bool = False) -> None:
@@ -34,8 +34,8 @@ class Loop:
         self.watch = Watch(self.engine, probe)
         self.numbers = StepNumbers(self.watch, DivergenceRule(trial.shape.vocab_size))
         self.step = 0
-        self.trained_tokens = 0  # by this process, steps of all branches counted
-        # A GPU is not waited for at every step: its numbers are read together, at every probe.
+        self.trained_tokens = 0  # by this process, with the steps of all branches
+        # So that no step waits for the GPU, its numbers are read together at every probe.
         self.read_every = EVERY if device.type == "cuda" else 1
         loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
         self.loss, self.compiled = loss or next_token_loss, loss is not None
@@ -48,16 +48,16 @@ class Loop:
 
     @property
     def losses(self) -> list[float]:
-        """Training loss in nats per token, one a step, of all steps that have been read."""
+        """Training loss in nats per token of every step that has been read."""
         return self.numbers.losses
 
     def train_to(self, tokens: int, *, horizon: int) -> None:
-        """Train until `tokens` are consumed, on the LR schedule of `horizon`. Raises Diverged."""
+        """Train until `tokens` are consumed, with the LR schedule for `horizon`. Raises Diverged."""
         for _ in self.steps_to(tokens, horizon=horizon):
             pass
 
     def steps_to(self, tokens: int, *, horizon: int) -> Iterator[None]:
-        """As `train_to`, but gives way after each step. All numbers are read when it ends."""
+        """As `train_to`, but yields after each step. At the end all numbers are read."""
         trial = self.trial
         while self.tokens < tokens:
             lr = trial.lr * factor(
@@ -82,7 +82,7 @@ class Loop:
             self.log({**row, "grad_norm": norm.item(), "load_balance": output.load_balance.item(), **seen})
 
     def _backward(self) -> tuple[Any, Tensor]:
-        """The model's output, and its loss without the router's own terms (nats per token)."""
+        """The output of the model, and its loss in nats per token without the auxiliary losses of the router."""
         settings, tokens = self.trial.optimizer, self._batch()
         output = self.engine(tokens[:, :-1])
         loss = self.loss(output, tokens[:, 1:])
@@ -91,16 +91,16 @@ class Loop:
         return output, loss
 
     def _update(self) -> Tensor:
-        """One step of the optimizer; returns the gradient's L2 norm before it was clipped."""
+        """One optimizer step. Returns the L2 norm of the gradient before clipping."""
         norm = clip_gradients(self.engine.module.parameters(), self.trial.optimizer.grad_clip)
         self.watch.before_step(self.step)
         self.engine.step()
-        if norm is None:  # ZeRO keeps gradients in parts of its own, and clips them
+        if norm is None:  # ZeRO holds the gradients in partitions, and clips them
             norm = torch.as_tensor(self.engine.get_global_grad_norm(), dtype=torch.float32)
         return norm
 
     def _batch(self) -> Tensor:
-        """This rank's share of the step's windows [B, S + 1]; all of them at one rank."""
+        """This rank's share of the windows [B, S + 1] of the step; with one rank all of them."""
         trial = self.trial
         windows = self.corpus.batch(
             step=self.step, batch_tokens=trial.batch_tokens, seq_len=trial.shape.seq_len, seed=trial.seed
@@ -108,7 +108,7 @@ class Loop:
         world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
         share = len(windows) // world
         tokens, device = torch.from_numpy(windows[rank * share : (rank + 1) * share]), self.engine.device
-        # from pinned memory, as a plain copy waits for the steps that a GPU has not finished
+        # from pinned memory, because a plain copy waits until the GPU has finished its steps
         return tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
 
     @property
@@ -116,7 +116,7 @@ class Loop:
         return Position(self.step, list(self.losses), self.watch.state)
 
     def place(self, position: Position) -> None:
-        """Stand there, with the engine as it is."""
+        """Set the position, without changing the engine."""
         self.step, self.watch.state = position.step, position.watch
         self.numbers.return_to(position.losses)
 

@@ -1,11 +1,11 @@
-"""What one trial needs of memory at its peak, before it runs."""
+"""The planned peak memory of one trial."""
 
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.compiling import expected
 
-# Elements that a block's backward keeps, per token: of width, and of width and expert_width for each expert chosen;
-# bytes per token and word for logits and loss. Counted in the code of models/, then checked against what a process
-# grew by (docs/performance.md): compiled regions keep less.
+# Elements per token that the backward pass of a block keeps: multiples of width, and, for each chosen expert, of width
+# and of expert_width; then bytes per token and vocabulary entry for logits and loss. They are counted in the code of
+# models/ and were checked against the growth of a process (docs/performance.md). Compiled regions keep less.
 WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
 SOURCE = (
     "per parameter, every expert and the embeddings counted, 36 bytes: weight, gradient and two AdamW moments, "
@@ -17,7 +17,7 @@ SOURCE = (
 
 
 def memory_bytes(trial: Trial, *, compiled: bool | None = None) -> float:
-    """See SOURCE. `compiled` None: as a worker would decide."""
+    """Peak memory in bytes; SOURCE says what is counted. `compiled` None: as a worker would decide."""
     shape = trial.shape
     width, row, expert, logits = COMPILED if (expected(trial) if compiled is None else compiled) else WRITTEN
     block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)

@@ -1,4 +1,4 @@
-"""Validation loss, and the gradient's norm."""
+"""The validation loss and the norm of the gradient."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Validation(NamedTuple):
-    """Mean loss (nats per token) over fixed documents, its standard error over documents, the largest expert load."""
+    """Mean loss over fixed documents (nats per token), its standard error over documents, and the largest load."""
 
     loss: float
     loss_se: float
@@ -20,7 +20,7 @@ class Validation(NamedTuple):
 
 @torch.no_grad()
 def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validation:
-    """Loss on windows [n, seq_len + 1], one window a document."""
+    """Loss on windows [n, seq_len + 1], with one window per document."""
     device = next(model.parameters()).device
     losses, loads = [], []
     for start in range(0, len(windows_ns), batch):
@@ -38,9 +38,9 @@ def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validati
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor | None:
-    """Clip all gradients together; their L2 norm before, None where the engine has taken them.
+    """Clip all gradients by their joint L2 norm. Returns that norm, or None if the engine holds the gradients.
 
-    DeepSpeed's own clipping would wait for a GPU twice and read the gradients once more.
+    DeepSpeed's own clipping would wait for the GPU twice and would read the gradients once more.
     """
     held = [param for param in parameters if param.grad is not None]
     if not held:

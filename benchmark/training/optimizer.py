@@ -1,4 +1,4 @@
-"""From a trial to a DeepSpeed engine with AdamW, and the LRs that the engine must hold at each step."""
+"""Builds a DeepSpeed engine with AdamW for a trial, and sets the LR of each group at each step."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from lrladder.models.rules import Rule
 
 
 def start_deepspeed() -> Any:
-    """Import DeepSpeed once per process, with one rank unless a launcher has set more."""
+    """Import DeepSpeed, once per process. There is one rank unless a launcher has set more."""
     has_cuda = torch.cuda.is_available()
     for key, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
         os.environ.setdefault(key, value)
@@ -24,7 +24,7 @@ def start_deepspeed() -> Any:
     import deepspeed.ops
 
     if not has_cuda:
-        # else the first initialize() compiles a CPU op for a minute that training never uses
+        # without this the first initialize() spends a minute on compiling a CPU op that training never uses
         deepspeed.ops.__compatible_ops__ = {}
     if not torch.distributed.is_initialized():
         _start_ranks("nccl" if has_cuda else "gloo")
@@ -33,7 +33,7 @@ def start_deepspeed() -> Any:
 
 
 def _start_ranks(backend: str) -> None:
-    """One rank alone listens on no port: MASTER_PORT may be set around us, and our workers would share it."""
+    """With one rank no port is opened. All workers would share a MASTER_PORT that is set in the environment."""
     if os.environ["WORLD_SIZE"] == "1":
         torch.distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
     else:
@@ -41,7 +41,7 @@ def _start_ranks(backend: str) -> None:
 
 
 def build_engine(trial: Trial) -> Any:
-    """A DeepSpeed engine over an initialised model; each group keeps its `lr_multiplier`."""
+    """A DeepSpeed engine with an initialised model. Each parameter group has its `lr_multiplier`."""
     deepspeed = start_deepspeed()
     model, rules = parametrization.build(
         trial.rules,
@@ -55,21 +55,21 @@ def build_engine(trial: Trial) -> Any:
     optimizer = torch.optim.AdamW(groups(trial, model, rules), betas=betas(trial), fused=True)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=engine_config(trial))
     if torch.distributed.get_world_size() == 1 and trial.optimizer.zero_stage == 0:
-        engine.enable_backward_allreduce = False  # it would copy all gradients, twice, to sum them over one rank
+        engine.enable_backward_allreduce = False  # it would copy all gradients twice to sum them over one rank
     return engine
 
 
 def dtype_of(trial: Trial) -> torch.dtype:
-    """Of activations and products; weights, gradients and moments are fp32 either way.
+    """The dtype of activations and matrix products. Weights, gradients and moments are always fp32.
 
-    DeepSpeed's own bf16 mode reads some 25 numbers back at every step and leaves out steps whose gradients are not
-    finite, which are the start of a divergence.
+    DeepSpeed's own bf16 mode is not used. It reads about 25 numbers back at every step, and it skips steps whose
+    gradients are not finite, although these show the start of a divergence.
     """
     return torch.bfloat16 if trial.precision == "bf16" else torch.float32
 
 
 def groups(trial: Trial, model: torch.nn.Module, rules: dict[str, Rule]) -> list[dict[str, object]]:
-    """The trial's parameter groups."""
+    """The parameter groups of a trial, with their peak LRs."""
     settings = trial.optimizer
     return parametrization.param_groups(
         model,
@@ -83,16 +83,16 @@ def groups(trial: Trial, model: torch.nn.Module, rules: dict[str, Rule]) -> list
 
 
 def betas(trial: Trial) -> tuple[float, float]:
-    """Adam's betas under the trial's token rule; none goes below 0, where a far shorter run would put it."""
+    """Adam's betas under the token rule of the trial. They are at least 0; much shorter runs would give less."""
     pace = token_rule_of(trial).one_minus_beta
     settings = trial.optimizer
     return max(0.0, 1 - pace * (1 - settings.beta1)), max(0.0, 1 - pace * (1 - settings.beta2))
 
 
 def tau_ema(trial: Trial, groups: Iterable[Mapping[str, Any]], horizon: int) -> float | None:
-    """How far AdamW's average reaches, as a fraction of the run: batch / (lr weight_decay tokens), arXiv 2505.13738.
+    """The time over which AdamW averages, as a fraction of the run: batch / (lr weight_decay tokens), arXiv 2505.13738.
 
-    Of the attention matrices in the optimizer's `groups`, at the peak LR; None without decay.
+    It is computed for the attention matrices in the optimizer's `groups`, at the peak LR. None without weight decay.
     """
     ((multiplier, decay),) = {(g["lr_multiplier"], g["weight_decay"]) for g in groups if Role.ATTENTION in g["roles"]}
     return trial.batch_tokens / (trial.lr * multiplier * decay * horizon) if decay else None
@@ -114,7 +114,7 @@ def engine_config(trial: Trial) -> dict[str, Any]:
 
 
 def set_lrs(engine: Any, lr: float) -> None:
-    """Write lr x its multiplier into every group, then check what the engine holds: nothing else may schedule LRs."""
+    """Set the LR of every group to lr x its multiplier. Then check the engine, as nothing else may schedule LRs."""
     groups = engine.optimizer.param_groups
     for group in groups:
         group["lr"] = lr * group["lr_multiplier"]

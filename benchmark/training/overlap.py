@@ -1,7 +1,8 @@
-"""What training text shares with validation text, in runs of GRAM tokens, and which training files to drop for it.
+"""Finds the text that training and validation share, and the training files to drop for it.
 
-Every run is looked at, not a sketch as of MinHash: what is bounded is their share, and numpy reads some 10 million
-tokens a second. A run is known by a hash of 64 bits: of 1e9 in training and 1e7 held out, 5e-4 match by chance.
+A run here is a sequence of GRAM tokens. All runs are compared, not a sketch of them as in MinHash, because the limit
+is on their share, and numpy reads about 10 million tokens per second. Runs are compared by hashes of 64 bits. With 1e9
+runs in training and 1e7 in validation, 5e-4 pairs are expected to match by chance.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,14 +14,14 @@ import numpy.typing as npt
 
 from lrladder.benchmark.errors import InputError
 
-GRAM = 64  # tokens: some 150 characters, longer than an idiom and shorter than a table or a licence
-MOST_SHARED = 0.005  # of the validation's runs; assumption: at most 0.5% of a loss is then read on known text
-AIM = 0.0025  # where dropping stops, as runs that cross from file to file are not looked at; half of MOST_SHARED
-NEAR = 0.5  # of the runs of either file in the other: near-duplicates; assumption
-MOST_DROPPED = 0.5  # of the training tokens; assumption: beyond, it is a passage that most files carry, as a licence
-CHUNK = 1 << 18  # tokens hashed at once: 2 MB an array, which caches hold
-MOST_GRAMS = 1 << 23  # distinct runs of the validation that are kept, 64 MB; of more, a sample by hash
-_FACTOR = 0x9E3779B97F4A7C15  # odd, its bits without a pattern: 2^64 over the golden ratio
+GRAM = 64  # tokens: about 150 characters, longer than an idiom and shorter than a table or a licence
+MOST_SHARED = 0.005  # share of the validation's runs; assumption: at most 0.5% of a loss then comes from known text
+AIM = 0.0025  # share where dropping stops; half of MOST_SHARED, as runs across two files are not compared
+NEAR = 0.5  # share of the runs of one file in the other that makes them near-duplicates; assumption
+MOST_DROPPED = 0.5  # share of training tokens; assumption: if more, most files share a passage such as a licence
+CHUNK = 1 << 18  # tokens hashed at once; an array of 2 MB fits into caches
+MOST_GRAMS = 1 << 23  # distinct runs of the validation that are kept (64 MB); if there are more, a sample by hash
+_FACTOR = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: odd, without a pattern in its bits
 
 Tokens = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -28,9 +29,9 @@ Hashes = npt.NDArray[np.uint64]
 
 
 class Grams(NamedTuple):
-    """Distinct runs within the validation's files: sorted hashes, how often each is there, and the file it is first in.
+    """Distinct runs within the validation files: sorted hashes, their counts, and the first file that has each.
 
-    Of more than MOST_GRAMS runs one in `one_in` is kept, by its hash.
+    If there are more than MOST_GRAMS runs, one in `one_in` is kept, chosen by its hash.
     """
 
     hashes: Hashes
@@ -40,7 +41,7 @@ class Grams(NamedTuple):
 
 
 class Held(NamedTuple):
-    """Which runs of the validation each training file holds, as pairs [pairs], and at how many places [files]."""
+    """The validation runs in each training file: pairs of file and run [pairs], and the number of places [files]."""
 
     files: Ints
     grams: Ints
@@ -48,17 +49,17 @@ class Held(NamedTuple):
 
 
 def hash_grams(tokens: Tokens) -> Hashes:
-    """Of every run of GRAM tokens: a polynomial over 2^64 of the mixed tokens [len(tokens) - GRAM + 1]."""
+    """Hashes [len(tokens) - GRAM + 1] of all runs of GRAM tokens: polynomials modulo 2^64 of the mixed tokens."""
     found, factor = _mixed(tokens.astype(np.uint64)), _FACTOR
     reach = 1
-    while reach < GRAM:  # a run of twice the length, from its halves
+    while reach < GRAM:  # the hash of a run of twice the length, from its halves
         found = found[:-reach] * np.uint64(factor) + found[reach:]
         reach, factor = 2 * reach, factor * factor % 2**64
     return found
 
 
 def _mixed(values: Hashes) -> Hashes:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit of the input moves every bit."""
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): each input bit affects every output bit."""
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
     values ^= values >> np.uint64(27)
@@ -68,7 +69,7 @@ def _mixed(values: Hashes) -> Hashes:
 
 
 def grams_of(tokens: Tokens, offsets: list[int]) -> Grams:
-    """Of validation tokens, whose files begin at `offsets` [files + 1]."""
+    """The runs of the validation tokens. Files begin at `offsets` [files + 1], which ends with the total."""
     one_in = -(-len(tokens) // MOST_GRAMS)
     hashes, files = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     ends = np.asarray(offsets)
@@ -82,8 +83,8 @@ def grams_of(tokens: Tokens, offsets: list[int]) -> Grams:
 
 
 def find(grams: Grams, tokens: Tokens, offsets: list[int]) -> Iterator[tuple[Ints, Ints]]:
-    """In pieces, of every run of training tokens that stands in the validation: its file, and its index in `grams`."""
-    bits = max(20, (8 * len(grams.hashes)).bit_length())  # a table that lets one in 8 of the others pass
+    """Training runs that are in the validation text, in pieces: the file of each run, and its index in `grams`."""
+    bits = max(20, (8 * len(grams.hashes)).bit_length())  # size of a table that lets one in 8 other runs pass
     shift, seen = np.uint64(64 - bits), np.zeros(1 << bits, bool)
     seen[grams.hashes >> shift] = True
     ends = np.asarray(offsets)
@@ -97,20 +98,20 @@ def find(grams: Grams, tokens: Tokens, offsets: list[int]) -> Iterator[tuple[Int
 
 
 def _chunks(tokens: Tokens) -> Iterator[tuple[int, Hashes]]:
-    """Hashes of all runs in pieces, each with the place of its first."""
+    """Hashes of all runs, in pieces, each with the place of its first run."""
     for start in range(0, len(tokens) - GRAM + 1, CHUNK):
         yield start, hash_grams(np.asarray(tokens[start : start + CHUNK + GRAM - 1]))
 
 
 def _inside(places: Ints, ends: Ints) -> tuple[npt.NDArray[np.bool_], Ints]:
-    """Which runs that begin at `places` lie within one file, and the files of those."""
+    """Which runs that begin at `places` are within one file, and the files of these runs."""
     owners = np.searchsorted(ends, places, side="right") - 1
     inside = places + GRAM <= ends[owners + 1]
     return inside, owners[inside]
 
 
 def held(grams: Grams, tokens: Tokens, offsets: list[int]) -> Held:
-    """All that `find` finds, each pair of file and run once."""
+    """The result of `find`, with each pair of file and run once."""
     size, count = max(1, len(grams.hashes)), len(offsets) - 1
     pairs, places = [np.empty(0, np.int64)], np.zeros(count, np.int64)
     for files, index in find(grams, tokens, offsets):
@@ -121,11 +122,13 @@ def held(grams: Grams, tokens: Tokens, offsets: list[int]) -> Held:
 
 
 def files_to_drop(grams: Grams, found: Held, offsets: list[int]) -> set[int]:
-    """Training files without which at most AIM of the runs within validation files are left in training.
+    """Training files to drop so that at most the share AIM of the runs within validation files is left in training.
 
-    Near-duplicates go in any case: files of which NEAR stands in the validation, or that hold NEAR of one of its files.
-    Of the others those stay that bring least for their length, while the share allows it. Where MOST_DROPPED of the
-    tokens would go, most files share a passage, and only files of which NEAR stands in the validation go.
+    Near-duplicates are always dropped: files with a share of at least NEAR of their runs in the validation text, or
+    that contain at least NEAR of a validation file. The other files are visited in order of shared runs per token,
+    fewest first, and each is kept if the total stays below AIM. If this would drop more than MOST_DROPPED of the
+    tokens, most files share a passage. Then only files with at least NEAR of their runs in the validation text are
+    dropped.
     """
     lengths = np.diff(offsets)
     repeats = np.flatnonzero(found.places * grams.one_in >= NEAR * np.maximum(lengths - GRAM + 1, 1)).tolist()
@@ -145,7 +148,7 @@ def files_to_drop(grams: Grams, found: Held, offsets: list[int]) -> set[int]:
 
 
 def _holders_of_files(grams: Grams, found: Held) -> list[int]:
-    """Training files that hold NEAR of the runs that are first in one file of the validation."""
+    """Training files with at least NEAR of the runs that one validation file is the first to have."""
     owned = np.bincount(grams.files, minlength=1)
     both, counts = np.unique(found.files * len(owned) + grams.files[found.grams], return_counts=True)
     files, theirs = np.divmod(both, len(owned))
@@ -154,7 +157,7 @@ def _holders_of_files(grams: Grams, found: Held) -> list[int]:
 
 
 def shared(train: Tokens, val: Tokens) -> float:
-    """Of all runs of the validation's tokens, also across its files, those that stand in training; 0 without any."""
+    """Share of all validation runs, including those across files, that are in training; 0 if there are no runs."""
     grams = grams_of(val, [0, len(val)])
     covered = np.zeros(len(grams.hashes), bool)
     for _, index in find(grams, train, [0, len(train)]):
@@ -165,9 +168,9 @@ def shared(train: Tokens, val: Tokens) -> float:
 def drop(
     folder: Path, dtype: str, train_offsets: list[int], val_offsets: list[int], copies: set[int]
 ) -> tuple[list[int], dict[str, Any]]:
-    """Take files that repeat validation text out of train.bin, `copies` in any case. Returns the others, and a record.
+    """Remove files that repeat validation text, and always `copies`, from train.bin. Returns the others and a record.
 
-    They are compared in tokens, so the tokenizer's merges were learnt on all of them.
+    Files are compared as tokens. The tokenizer was therefore trained on all of them before.
     """
     train, val = (np.memmap(folder / f"{part}.bin", dtype=dtype, mode="r") for part in ("train", "val"))
     grams = grams_of(val, val_offsets)
@@ -187,7 +190,7 @@ def drop(
 
 
 def record(train: Path, val: Path, dtype: str) -> dict[str, Any]:
-    """What training shares with validation. Of token files the documents are unknown, so that none can be dropped."""
+    """The share of validation runs in training. The documents in token files are unknown, so none can be dropped."""
     ids = [np.memmap(path, dtype=dtype, mode="r") for path in (train, val)]
     found = shared(*ids)
     return {
@@ -200,7 +203,7 @@ def record(train: Path, val: Path, dtype: str) -> dict[str, Any]:
 
 
 def sentence(corpus: Mapping[str, Any]) -> str:
-    """What a corpus' record says of this, in words."""
+    """The record of a corpus about shared text, in words."""
     if not (known := corpus.get("overlap")):
         return "not known: the corpus is of an older version"
     said = f"{known['shared']:.2%} of the {known['validation_runs']:,} runs of {known['run_tokens']} tokens"

@@ -1,6 +1,6 @@
-"""All that a run needs set, by what each parameter is: LR, decay, eps, init and multiplier, and the betas.
+"""The recipe of a run: LR, weight decay, eps, init and multiplier for each kind of parameter, and the betas.
 
-Read off the groups that training itself would build, for the same trial, on a model without memory.
+It is made from the parameter groups that training would build for the same trial, with a model on the meta device.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def proposal_trial(setup: Setup, proposal: Proposal) -> Trial:
 
 
 def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
-    """The recipe of a trial at its one horizon. Raises ValueError for one with several."""
+    """The recipe of a trial with one horizon. Raises ValueError if it has several."""
     (tokens,) = trial.horizons
     plan = _plan_of(trial)
     groups = optimizer.groups(trial, plan.model, plan.rules)
@@ -72,7 +72,7 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
 
 
 def _settings(plan: "_Plan", groups: Sequence[dict[str, object]]) -> tuple[Setting, ...]:
-    """One for each kind of parameter, in the order of the model."""
+    """One setting for each kind of parameter, in the order of the model."""
     group_of = {id(param): group for group in groups for param in _params(group)}
     settings: dict[str, Setting] = {}
     for name, param in plan.model.named_parameters():
@@ -93,12 +93,12 @@ def _settings(plan: "_Plan", groups: Sequence[dict[str, object]]) -> tuple[Setti
 
 
 def meta_model(trial: Trial) -> Transformer:
-    """The trial's model without memory, its parameters tagged."""
+    """The model of the trial on the meta device, which uses no memory, with tagged parameters."""
     return _plan_of(trial).model
 
 
 def kind_of(tag: Tag) -> str:
-    """What tells two parameters of one role apart: the residual stream's writers, and norms within blocks."""
+    """The role, split where it matters: attention parameters that write to the residual stream, and norms in blocks."""
     if tag.role is Role.ATTENTION:
         return "attention_out" if tag.writes_residual else "attention_qkv"
     if tag.role is Role.NORM:
@@ -107,7 +107,7 @@ def kind_of(tag: Tag) -> str:
 
 
 class _Plan(NamedTuple):
-    """A model on the meta device and the rule of each of its parameters."""
+    """A model on the meta device, and the rule of each of its parameters by name."""
 
     model: Transformer
     rules: dict[str, Rule]

@@ -1,4 +1,4 @@
-"""A run that can be stopped, branched and continued: its file, what has been read, and the decay that is going on."""
+"""A run that can be stopped, branched and continued: its file, its readings, and the decay in progress."""
 
 import signal
 import time
@@ -25,14 +25,14 @@ from lrladder.benchmark.training.reading import Reading
 
 
 class Decay(NamedTuple):
-    """A branch of the trunk on its way to a horizon."""
+    """A decay in progress: a branch of the trunk that leads to a horizon."""
 
     began: Snapshot
     horizon: int  # tokens
 
 
 class Run:
-    """One trial on its way through its horizons. With a `path` it leaves checkpoints there, and `resume` goes on."""
+    """One trial on its way through its horizons. Checkpoints go to `path` if one is given; `resume` continues it."""
 
     def __init__(
         self, trial: Trial, corpus: Corpus, log: Log, *, path: Path | None = None, compiled: bool = False
@@ -46,16 +46,16 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Wall seconds, those before an interruption included."""
+        """Wall time in seconds, including the time before an interruption."""
         return self._seconds_before + time.perf_counter() - self._started
 
     @property
     def trained_tokens(self) -> int:
-        """By this run, before an interruption and since."""
+        """Tokens that this run trained, including those before an interruption."""
         return self._tokens_before + self.loop.trained_tokens
 
     def train_to(self, tokens: int, *, horizon: int) -> None:
-        """As the loop's, with checkpoints on the way. Raises Diverged, and SystemExit when told to end."""
+        """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end."""
         for _ in self.loop.steps_to(tokens, horizon=horizon):
             if self.path is not None and self.clock.due():
                 self.loop.numbers.read()
@@ -68,7 +68,7 @@ class Run:
         return Known(self.loop.position, trunk, horizon, self.readings, self.ended)
 
     def _save_progress(self, path: Path) -> None:
-        """A checkpoint of a run that is not over. A full disk stops no training."""
+        """Write a checkpoint of an unfinished run. Training goes on even if the disk is full."""
         began = time.monotonic()
         known = self._known()._replace(seconds=self.seconds, trained_tokens=self.trained_tokens)
         try:
@@ -78,8 +78,10 @@ class Run:
         self.clock.saved(time.monotonic() - began)
 
     def save_end(self, *, keep_trunk: bool) -> None:
-        """The trunk where it is to be kept and small enough; else, where a checkpoint lies, no more than what was
-        read.
+        """Write the final file of the run.
+
+        It contains the trunk if that is to be kept and is small enough. Otherwise an existing checkpoint is replaced by
+        the readings alone.
         """
         if self.path is None:
             return
@@ -94,7 +96,7 @@ class Run:
                 self.log({"note": f"the trunk could not be written: {error}"})
 
     def resume(self) -> None:
-        """Go to where the run's file says it stands, if that serves; else stay at the start."""
+        """Continue from the file of the run if it serves all horizons; else stay at the start."""
         stored = self._stored()
         if stored is None:
             return
@@ -105,7 +107,7 @@ class Run:
         self.log({"continued_from_tokens": self.loop.tokens})
 
     def _stored(self) -> Stored | None:
-        """What the run's file holds, where all horizons can be read from there on."""
+        """The content of the file of the run; None if it does not serve all horizons."""
         trial = self.trial
         stored = load(self.path) if self.path is not None else None
         branches = [branch_point(horizon, trial) for horizon in trial.horizons]
@@ -113,7 +115,7 @@ class Run:
         return stored if serves else None
 
     def _go_to(self, stored: Stored) -> None:
-        """To the stored trunk and, where its decay is the next one to be read, on into that."""
+        """Restore the stored trunk, and also the stored decay if its horizon is the next one to be read."""
         known = stored.known
         unread = [horizon for horizon in self.trial.horizons if horizon not in known.readings]
         if stored.trunk is not None and known.trunk is not None:

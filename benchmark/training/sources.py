@@ -1,4 +1,4 @@
-"""Where tokens come from: text files under a byte-level BPE of their own, or ready token files."""
+"""Sources of tokens: text files with a byte-level BPE trained on them, or token files."""
 
 import glob
 import hashlib
@@ -21,15 +21,15 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training import overlap
 
 END_OF_TEXT = "<|endoftext|>"
-FORMAT = 2  # of a cache entry; raise it when the same input would give other tokens or another manifest
-BPE_SAMPLE = 8_000_000  # characters the merges are learnt on: more changes few of a small vocabulary's merges
-PIECE = 1_000_000  # characters encoded at once, to bound memory; a longer file is cut, at a cost of a token per cut
-CHUNK = 1 << 22  # tokens of a ready file checked at once
+FORMAT = 2  # of a cache entry; raise it if the same input would give other tokens or another manifest
+BPE_SAMPLE = 8_000_000  # characters for training the BPE; more would change few merges of a small vocabulary
+PIECE = 1_000_000  # characters encoded at once, to limit memory; each cut of a longer file costs a token
+CHUNK = 1 << 22  # tokens of a token file checked at once
 
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Text files, as (name, path) in the hash order of their names: any prefix is a fair sample of all."""
+    """Text files as (name, path), ordered by the hash of the name, so that any prefix is a random sample."""
 
     config: CorpusConfig
     files: tuple[tuple[str, Path], ...]
@@ -99,10 +99,10 @@ class TextFiles:
             try:
                 text = _read_text(path)
             except InputError:
-                if self.config.text:  # the library's few files in other encodings are skipped, a user's never are
+                if self.config.text:  # only files of the library are skipped, not those of the user
                     raise
                 continue
-            if self.config.packages:  # which carry copies of each other: one could be on either side of the split
+            if self.config.packages:  # packages contain copies of each other, which could be on both sides of the split
                 if (digest := stable_hash("text", text)) in seen:
                     continue
                 seen.add(digest)
@@ -111,7 +111,7 @@ class TextFiles:
 
 @dataclass(frozen=True)
 class TokenFiles:
-    """Ready token files, used in place where a part is one file and joined in the cache where it is several."""
+    """Token files. A single file is used in place; several files of a part are joined in the cache."""
 
     config: CorpusConfig
     parts: dict[str, list[Path]]
@@ -129,7 +129,7 @@ class TokenFiles:
         return cls(config, {"train": train, "val": val}, _key("tokens", [config.token_dtype, config.vocab_size], files))
 
     def build(self, folder: Path) -> dict[str, Any]:
-        """Check all ids, and write the parts of several files. Returns the manifest."""
+        """Check all ids, and join parts that have several files. Returns the manifest."""
         dtype = {"uint16": "<u2", "uint32": "<u4"}[self.config.token_dtype]
         paths: dict[str, str] = {}
         hashes: dict[str, str] = {}
@@ -148,7 +148,7 @@ class TokenFiles:
             "dtype": dtype,
             "paths": paths,
             "sha256": hashes,
-            "val_offsets": [0, tokens["val"]],  # one document: windows are spread over all of it
+            "val_offsets": [0, tokens["val"]],  # one document; windows are spread over all of it
         }
 
     def _check(self, files: list[Path], dtype: str, joined: Path | None) -> str:
@@ -171,7 +171,7 @@ class TokenFiles:
 
 
 def _train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
-    # Set, because unset the library warns at every later fork; workers never tokenize.
+    # If this is unset, the library warns at every later fork. Workers never tokenize.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -183,12 +183,12 @@ def _train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_sample(texts), trainer)
-    tokenizer.encode_special_tokens = True  # the marker inside a text is text, not the end of a document
+    tokenizer.encode_special_tokens = True  # a marker inside a text is text, not the end of a document
     return tokenizer
 
 
 def _sample(texts: Iterable[str]) -> Iterator[str]:
-    left = BPE_SAMPLE  # texts come in hash order, so the first ones are a fair sample
+    left = BPE_SAMPLE  # texts are in hash order, so the first ones are a random sample
     for text in texts:
         if left > 0:
             yield text[:left]
@@ -196,7 +196,7 @@ def _sample(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str) -> list[int]:
-    """Write the texts' ids, the marker after each. Returns offsets [len(texts) + 1] in tokens."""
+    """Write the ids of the texts, with the end marker after each. Returns offsets [len(texts) + 1] in tokens."""
     end = tokenizer.token_to_id(END_OF_TEXT)
     offsets = [0]
     with path.open("wb") as out:
@@ -209,7 +209,7 @@ def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str
 
 
 def _split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
-    """Train and validation names, each in the order given; which one is set by a hash of the name."""
+    """Names for training and validation, in the given order. A hash of the name decides between them."""
     if len(names) < 2:
         raise InputError(
             "corpus: fewer than 2 files can be read; validation text is split off by file, so give at least 2"
@@ -220,7 +220,7 @@ def _split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
 
 
 def _python_sources(packages: bool) -> list[tuple[str, Path]]:
-    """Of the running Python: its library's and, if asked, those of the packages that are installed."""
+    """Source files of the running Python's standard library and, with `packages`, of the installed packages."""
     places = sysconfig.get_paths()
     root = Path(places["stdlib"])
     outside = {"site-packages", "dist-packages"}
@@ -239,12 +239,12 @@ def _python_sources(packages: bool) -> list[tuple[str, Path]]:
 
 
 def _named(paths: list[Path]) -> list[tuple[str, Path]]:
-    root = os.path.commonpath([path.parent for path in paths])  # so that moving the folder moves no file's side
+    root = os.path.commonpath([path.parent for path in paths])  # moving the folder must not change the split
     return [(path.relative_to(root).as_posix(), path) for path in paths]
 
 
 def _expand(patterns: Iterable[str], key: str) -> list[Path]:
-    """Absolute paths of all files the patterns name, sorted, each once."""
+    """Absolute paths of all files that match the patterns, sorted, each once."""
     found: set[Path] = set()
     for pattern in patterns:
         try:
@@ -292,7 +292,7 @@ def _chunks(path: Path, dtype: str) -> Iterator[npt.NDArray[Any]]:
 
 
 def _key(kind: str, settings: list[Any], files: Iterable[tuple[str, Path]]) -> str:
-    """Name of the cache entry. Sizes and times stand for content, so that a reuse reads no file."""
+    """Name of the cache entry. It depends on sizes and times, not on content, so that reuse reads no file."""
     listed = [(name, str(path), (stat := _stat(path)).st_size, stat.st_mtime_ns) for name, path in files]
     return stable_hash(kind, json.dumps([FORMAT, settings, listed]))[:20]
 
@@ -303,5 +303,5 @@ def _sha256(path: Path) -> str:
 
 
 def stable_hash(purpose: str, text: str) -> str:
-    """Hex sha256, independent between purposes. File names that are not UTF-8 are fine."""
+    """Hex sha256, independent for each purpose. File names need not be UTF-8."""
     return hashlib.sha256(f"{purpose}\0{text}".encode(errors="surrogateescape")).hexdigest()

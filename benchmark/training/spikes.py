@@ -1,27 +1,27 @@
-"""Spikes of a loss or a gradient norm: our definition, as no canonical one exists."""
+"""Spikes of a loss or a gradient norm. The definition is ours, because there is no canonical one."""
 
 from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-WINDOW = 64  # steps before the one that is judged
-MADS = 5 * 1.4826  # a spike is above the window's median by 5 robust sds
+WINDOW = 64  # steps before the step that is judged
+MADS = 5 * 1.4826  # a spike exceeds the median of the window by 5 robust sds
 
 
 class Spikes(NamedTuple):
-    """The `number` of spikes; over all of them, `area` above the medians (unit x steps) and `steps` until recovery.
+    """The `number` of spikes, and their total `area` above the medians (unit x steps) and `steps` until recovery.
 
-    A spike lasts until the value is back under the threshold that it broke, which stays as it was at its first step.
+    A spike lasts until the value is below the threshold that it exceeded. The threshold stays that of its first step.
     """
 
     number: int
     area: float
     steps: int
-    judged: int  # steps with a whole window before them
+    judged: int  # number of steps with a complete window before them
 
 
 def find_spikes(values: Sequence[float]) -> Spikes:
-    """Values of each step, in order."""
+    """`values`: one value per step, in order."""
     number, area, steps = 0, 0.0, 0
     step = WINDOW
     while step < len(values):

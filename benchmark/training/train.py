@@ -1,4 +1,4 @@
-"""One trial, read top to bottom: a trunk trained once, and a decay branch from it for each horizon."""
+"""Trains one trial: the trunk once, and from it a decay branch for each horizon."""
 
 import math
 from pathlib import Path
@@ -16,7 +16,7 @@ from lrladder.benchmark.training.run import Decay, Run
 from lrladder.models.compiled import uncompiled
 from lrladder.models.experts import gemm_of
 
-LOSSES_READ = 16  # steps whose mean is the training loss of a reading
+LOSSES_READ = 16  # last steps; their mean is the training loss of a reading
 
 
 def train(
@@ -28,10 +28,10 @@ def train(
     keep: bool = False,
     compiled: bool = False,
 ) -> list[TrialMeasurement]:
-    """Train one trial and read it at each horizon, shortest first. A divergence is a result, not an error.
+    """Train one trial and evaluate it at each horizon, shortest first. A divergence is a result, not an error.
 
-    A long run leaves checkpoints in the folder `trunks`, from which the next call continues. With `keep` its trunk
-    stays there, to be continued to longer horizons.
+    A long run writes checkpoints to the folder `trunks`, from which the next call continues. With `keep` the trunk
+    stays there, so that the run can continue to longer horizons.
     """
     corpus.require(max(trial.horizons))
     path = trunks / f"{trial.trunk_id if trial.schedule.has_trunk else trial.id}.pt" if trunks is not None else None
@@ -62,7 +62,7 @@ def _measurements(run: Run) -> list[TrialMeasurement]:
 
 
 def _read_all(run: Run) -> None:
-    """Every horizon of the trial; once the trunk itself has diverged, no later one can be read."""
+    """Read every horizon of the trial. If the trunk itself diverges, all later horizons count as diverged."""
     for horizon in run.trial.horizons:
         if horizon not in run.readings and run.ended is None:
             try:
@@ -75,8 +75,8 @@ def _read_all(run: Run) -> None:
 
 
 def read_horizon(run: Run, horizon: int) -> Reading:
-    """Take the trunk to the branch point, decay to zero and validate; the trunk is left as it was there."""
-    if run.decay is None or run.decay.horizon != horizon:  # else it was interrupted there
+    """Train the trunk to the branch point, decay and validate. Then return to the trunk at the branch point."""
+    if run.decay is None or run.decay.horizon != horizon:  # otherwise the decay was interrupted and goes on
         run.train_to(branch_point(horizon, run.trial), horizon=horizon)
         run.decay = Decay(run.loop.snapshot(), horizon)
     try:
@@ -92,7 +92,7 @@ def read_horizon(run: Run, horizon: int) -> Reading:
 def _read(loop: Loop) -> Reading:
     """Validate the model as it stands."""
     loop.engine.eval()
-    with uncompiled():  # another batch size, once a horizon
+    with uncompiled():  # the batch size differs, and this runs once per horizon
         found = validate(loop.engine.module, loop.corpus.val_windows)
     loop.engine.train()
     limit = loop.numbers.rule.limit

@@ -1,7 +1,7 @@
-"""What is watched while a trial trains: gradient norms, loads, and a fixed probe batch every few steps.
+"""Observes a trial while it trains: gradient norms, expert loads, and a fixed probe batch every few steps.
 
-docs/stability.md has the formulas. Nothing here changes what is trained. The state is small, so that it goes with the
-trunk to branches and files.
+docs/stability.md has the formulas. Observing does not change the training. The state is small, because snapshots and
+checkpoints contain it.
 """
 
 import copy
@@ -15,13 +15,13 @@ from lrladder.benchmark.training.spikes import find_spikes
 from lrladder.models.observation import Metrics, feature_metrics, observe, rms_by_role
 
 EVERY = 16  # steps between probes
-PROBE_WINDOWS = 4  # of the validation windows, the same for all trials of a study
-LATELY = 0.1  # of a run's steps, over which max_load is averaged (ours)
-DEAD = 0.1  # of the mean load; an expert below it over EVERY steps counts as dead (ours)
+PROBE_WINDOWS = 4  # validation windows in the probe batch, the same for all trials of a study
+LATELY = 0.1  # last part of the steps of a run, over which max_load is averaged (ours)
+DEAD = 0.1  # share of the mean load; an expert with less over EVERY steps counts as dead (ours)
 
 
 class Watch:
-    """Watches one engine from its first step on; `state` is what a continued run must carry over."""
+    """Observes one engine from its first step on. A continued run must restore `state`."""
 
     def __init__(self, engine: Any, probe_bs: Tensor) -> None:
         self._engine, self._probe = engine, probe_bs
@@ -40,12 +40,12 @@ class Watch:
         self._state = copy.deepcopy(dict(state))
 
     def before_step(self, step: int) -> None:
-        """After backward, before the optimizer."""
+        """Call it after the backward pass and before the optimizer step."""
         if step % EVERY == 0:
             self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
 
     def take(self, step: int, grad_norm: float, load: list[float]) -> None:
-        """A step's numbers, the loads of all blocks' experts in one row; in order, but as late as the next probe."""
+        """Add the numbers of one step. `load` is one row with the experts of all blocks. Steps come in order."""
         self._state["grad_norms"].append(grad_norm)
         num_experts = len(load) // len(self._engine.module.blocks)
         by_block = [load[i : i + num_experts] for i in range(0, len(load), num_experts)]
@@ -53,7 +53,7 @@ class Watch:
         self._add_load(step, by_block)
 
     def after_step(self, step: int, *, decaying: bool) -> Metrics | None:
-        """A row for the log every few steps, else None. In the decay, weights are seen no more: their LR is going."""
+        """A row for the log every few steps, else None. During a decay the metrics of weights do not change."""
         if step % EVERY:
             return None
         state = self._state
@@ -72,7 +72,7 @@ class Watch:
         state["load_steps"] += 1
 
     def _weight_metrics(self) -> Metrics:
-        """Of one optimizer step, by role, and where decay and LR of that step would hold them in the long run."""
+        """RMS of weights and updates in one step, by role, and their steady states at the LR and decay of that step."""
         if not self._before:
             return {}
         model = self._engine.module
@@ -93,7 +93,7 @@ class Watch:
         return {role: (group["lr"], group["weight_decay"]) for group in groups for role in group["roles"]}
 
     def read(self, losses: list[float]) -> Metrics:
-        """Everything, at the end of a horizon; weights and their updates at the last probe before the decay."""
+        """All metrics at a horizon. Those of weights and updates are from the last probe before the decay."""
         now = observe(self._engine.module, self._probe)
         found = self._state["weights"] | self.read_diverged(losses) | now.metrics
         found |= feature_metrics(self._engine.module, self._start, self._features, now)
@@ -101,7 +101,7 @@ class Watch:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def read_diverged(self, losses: list[float]) -> Metrics:
-        """What can be said without the model, whose weights may not be finite."""
+        """The metrics that do not need the model, whose weights may not be finite."""
         found: Metrics = {"initial_loss": losses[0]} if losses else {}
         for name, values in (("loss", losses), ("grad", self._state["grad_norms"])):
             finite = [value for value in values if math.isfinite(value)]
@@ -113,10 +113,11 @@ class Watch:
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _loads(self) -> Metrics:
-        """Share of dead experts, and the largest load over the mean less 1, of the last steps; worst block.
+        """Share of dead experts, and largest load / mean load - 1, over the last steps, each for the worst block.
 
-        `max_load` is the largest over the mean of single steps, averaged over blocks and the last tenth of the run: the
-        worst of more blocks is larger though each is as even, so only a mean can be compared over depth.
+        `max_load` is largest load / mean load of a single step, averaged over blocks and over the last tenth of the
+        run. It is a mean because the maximum over more blocks is larger even if each block is equally balanced, so
+        only a mean can be compared between depths.
         """
         dead, worst = [], []
         for load_e in self._state["loads"]:

@@ -1,4 +1,4 @@
-"""The transformers library's Mixtral at the shape of one of our rungs, with torch's AdamW: what a user may train."""
+"""The peer: Mixtral from the transformers library, in the shape of one of our rungs, with torch's AdamW."""
 
 import sys
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.models.shape import ModelShape
 
-# Of its experts; the fastest speaks for it. batched_mm copies weights for each token: it is for decoding.
+# Implementations of its experts; the fastest one counts. batched_mm is for decoding: it copies weights for each token.
 IMPLEMENTATIONS = ("eager", "grouped_mm")
-Step = Callable[[torch.Tensor], None]  # trains on tokens [B, S + 1]
+Step = Callable[[torch.Tensor], None]  # one training step on tokens [B, S + 1]
 
 
 def require_transformers() -> None:
-    """Raises InputError where the peer is not installed."""
+    """Raises InputError if the peer is not installed."""
     sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]  # mup's: a CUDA build that breaks on import
     try:
         import transformers  # noqa: F401
@@ -27,9 +27,9 @@ def require_transformers() -> None:
 
 
 def mixtral_step(trial: Trial, implementation: str, device: torch.device) -> Step:
-    """One training step: cross-entropy, its own load-balancing loss, clipping, fused AdamW.
+    """One training step: cross-entropy, Mixtral's own load-balancing loss, clipping, and fused AdamW.
 
-    In bf16 as transformers' Trainer does it: fp32 weights under autocast.
+    bf16 is as in transformers' Trainer: fp32 weights under autocast.
     """
     from transformers import MixtralForCausalLM
 
@@ -49,13 +49,13 @@ def mixtral_step(trial: Trial, implementation: str, device: torch.device) -> Ste
         torch.nn.utils.clip_grad_norm_(model.parameters(), trial.optimizer.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
-        loss.item()  # ours is read every step too
+        loss.item()  # our loop reads the loss at every step too
 
     return step
 
 
 def mixtral_config(shape: ModelShape) -> Any:
-    """The same width, depth, heads, experts and vocabulary, its head untied as ours. Ours has QK-norm besides."""
+    """A config with our width, depth, heads, experts and vocabulary, and an untied head. Our model also has QK-norm."""
     from transformers import MixtralConfig
 
     return MixtralConfig(

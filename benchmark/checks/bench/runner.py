@@ -1,4 +1,4 @@
-"""`lrladder bench`: what our training costs beside a peer's, in ratios measured in one run on one machine."""
+"""`lrladder bench`: our training speed relative to that of a peer, measured in one run on one machine."""
 
 import json
 import tempfile
@@ -47,9 +47,9 @@ SMOKE = "smoke"  # the study whose overhead is measured
 def run_bench(
     config: RegretConfig, out: Path, console: Console, *, rounds: int, steps: int, workers: int, write: WritePage
 ) -> None:
-    """Measure, write `out` as JSON and print a table. Raises InputError without the peer.
+    """Measure, write `out` as JSON and print a table. Raises InputError if the peer is not installed.
 
-    `write` makes a study's report: a whole study is timed too.
+    `write` writes the report of a study, because a whole study is timed too.
     """
     require_transformers()
     require_new_or_own(out, "--out", lambda head: KEY.encode() in head)
@@ -57,7 +57,7 @@ def run_bench(
         raise InputError(reason)
     torch.set_num_threads(1)
     train_alone()
-    keep_freed_memory()  # as workers do; the peer gains by it too
+    keep_freed_memory()  # as in workers; it also makes the peer faster
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     corpus = prepare(config.corpus, seq_len=config.base.shape.seq_len, cache=cache_folder())
     trials = {rung.name: _trial(config, rung.name, corpus) for rung in config.rungs}
@@ -92,7 +92,7 @@ def _trial(config: RegretConfig, rung: str, corpus: Corpus) -> Trial:
 
 
 def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: float) -> dict[str, Any]:
-    """Ratios are medians over rounds of times taken side by side, with the least and the most."""
+    """Each ratio is the median over rounds of times taken in turns, with the lowest and the highest ratio."""
     peer = best_peer(found)
     ours = trial.batch_tokens / median(found[OURS])
     return {
@@ -115,7 +115,7 @@ def _ratio(name: str, theirs: list[float], ours: list[float]) -> dict[str, float
 
 
 def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float:
-    """Throughput of all workers over that of one, on equal trials of the smallest rung, start-up left out."""
+    """Throughput of all workers / throughput of one, on equal trials of the smallest rung, without start-up."""
     name = config.rungs[0].name
     seconds = [_sweep_seconds(config, corpus, name, count) for count in (1, workers)]
     return seconds[0] / seconds[1]
@@ -130,7 +130,7 @@ def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int
         (Path(folder) / "trials").mkdir()
         executor = LocalExecutor(Path(folder), start, workers=workers, devices=cuda_devices())
         try:
-            list(executor.run(trials[TRIALS:]))  # one each: imports and caches
+            list(executor.run(trials[TRIALS:]))  # one trial per worker, for imports and caches
             begun = time.perf_counter()
             list(executor.run(trials[:TRIALS]))
             return time.perf_counter() - begun
@@ -139,7 +139,7 @@ def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int
 
 
 def _study_overhead(workers: int, write: WritePage) -> dict[str, float]:
-    """Of a whole study: the share of its workers' time in which no trial was being trained or read."""
+    """The share of the workers' time in a whole study in which no trial was trained or evaluated."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         results = run_study(load_config(SMOKE), Path(folder), workers=workers).results

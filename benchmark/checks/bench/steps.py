@@ -1,4 +1,4 @@
-"""Steps per second of several ways to train one rung, taken in turns, so that a busy machine slows all of them."""
+"""Time per step of several implementations of one rung, measured in turns, so that a busy machine slows all."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -24,13 +24,11 @@ OURS, UNCOMPILED, PLAIN, PEER = "ours", "uncompiled", "plain", "mixtral "
 def seconds_per_step(
     trial: Trial, corpus: Corpus, *, rounds: int, steps: int, compiled: bool
 ) -> dict[str, list[float]]:
-    """By contestant, one entry a round; the first round, which compiles and warms up, is left out."""
+    """Seconds per step by implementation, one value per round. The first round, which compiles, is left out."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loops = {OURS: Loop(trial, corpus, lambda row: None, compiled=compiled)}
     room = gpu_bytes()
-    if loops[OURS].compiled and (
-        room is None or 3 * memory_bytes(trial) < room
-    ):  # all contestants are in memory at once
+    if loops[OURS].compiled and (room is None or 3 * memory_bytes(trial) < room):  # all models are in memory at once
         loops[UNCOMPILED] = Loop(trial, corpus, lambda row: None)
     contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
     contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}
@@ -50,7 +48,7 @@ def seconds_per_step(
 
 
 def startup_seconds(trial: Trial, corpus: Corpus) -> float:
-    """From a trial to its first step, in a worker that has trained one before."""
+    """Seconds to set up a trial up to its first step, in a process that has trained one before."""
     times = []
     for _ in range(4):
         began = time.perf_counter()
@@ -61,7 +59,7 @@ def startup_seconds(trial: Trial, corpus: Corpus) -> float:
 
 
 def _engine_steps(loop: Loop, steps: int) -> None:
-    """As in training: the engine, its logs and what is watched; from the start again at the end of the run."""
+    """Train steps as in a trial, with engine, logs and watch. At the end of the run it starts again."""
     horizon = max(loop.trial.horizons)
     if loop.tokens + steps * loop.trial.batch_tokens > horizon:
         loop.step = 0
@@ -75,7 +73,7 @@ def _steps(step: Step, trial: Trial, corpus: Corpus, steps: int, device: torch.d
 
 
 def plain_step(trial: Trial, device: torch.device) -> Step:
-    """Our model and groups without DeepSpeed and without the watch."""
+    """A step with our model and parameter groups, without DeepSpeed and without the watch."""
     shape, settings = trial.shape, trial.optimizer
     built = parametrization.build(
         trial.rules,
@@ -102,7 +100,7 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
 
 
 def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    """Of a large square product on as many threads as torch has: this machine's peak, as measured."""
+    """The measured peak of this machine, on a large square matrix product with all threads of torch."""
     size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     torch.mm(a, b)
@@ -120,5 +118,5 @@ def _time(work: Callable[[], object], device: torch.device) -> float:
 
 
 def best_peer(found: Mapping[str, list[float]]) -> str:
-    """The fastest of the peer's implementations."""
+    """The fastest implementation of the peer."""
     return min((name for name in found if name.startswith(PEER)), key=lambda name: median(found[name]))

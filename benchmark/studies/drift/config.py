@@ -1,4 +1,4 @@
-"""A drift study as the user writes it: one base model, and the axes along which its best LR is followed."""
+"""The config of a drift study: one base model, and the axes along which its best LR is measured."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -14,11 +14,11 @@ from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 
 AxisName = Literal["width", "depth", "experts", "expert_width", "weight_decay", "horizon", "batch"]
-OFF = "off"  # the variant without the axis's rule, which every axis has
+OFF = "off"  # the variant without the rule of the axis; every axis has it
 
 
 class AxisConfig(Strict):
-    """One axis: its values, the base's among them, and the rules under which the LR is swept at each."""
+    """One axis: its values, including that of the base, and the variants (sets of rules) that are swept at each."""
 
     axis: AxisName
     values: tuple[PositiveInt, ...] = Field(min_length=2, max_length=32)
@@ -39,7 +39,7 @@ class AxisConfig(Strict):
 
 
 class BaseConfig(Strict):
-    """The model, batch and horizon from which every axis departs."""
+    """The model, batch and horizon where every axis starts."""
 
     width: PositiveInt = 32
     depth: PositiveInt = 2
@@ -98,7 +98,7 @@ class DriftConfig(StudyConfig):
         return Ladder(rung for axis in self.axes for rung in self.points(axis))
 
     def points(self, axis: AxisConfig) -> Iterator[Rung]:
-        """The axis as rungs. A horizon axis is one rung that is read at all its horizons."""
+        """The rungs of an axis. A horizon axis has one rung, which is evaluated at all its horizons."""
         start = self.start
         if axis.axis == "horizon":
             yield self._rung("horizon", axis, self._shape(), start.batch_tokens, tuple(sorted(axis.values)))
@@ -134,7 +134,7 @@ class DriftConfig(StudyConfig):
 
 
 def base_value(axis: AxisName, start: BaseConfig) -> int:
-    """Where on an axis the base lies."""
+    """The value of the base on an axis."""
     names = {"experts": "num_experts", "weight_decay": "width", "horizon": "tokens", "batch": "batch_tokens"}
     return int(getattr(start, names.get(axis, axis)))
 

@@ -1,4 +1,4 @@
-"""How the best LR moves along an axis: a weighted line through the optima, in octaves."""
+"""Drift of the best LR along an axis: a weighted line through the optima, in octaves (factors of 2)."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from scipy import stats
 
 from lrladder.paradigms.level import LEVEL
 
-SD_FLOOR = 0.07  # octaves; assumption: as good as a parabola through a few LRs gets (0.04-0.12 on published sweeps)
-MIN_DOF = 4  # assumption: what the optima's own sds, pooled over a study, are worth at least
+SD_FLOOR = 0.07  # octaves; assumption: the best that a fitted parabola can give (0.04-0.12 on published sweeps)
+MIN_DOF = 4  # assumption: least degrees of freedom of the optima's own sds, pooled over a study
 
 
 class Optimum(NamedTuple):
-    """log2 of the axis value over the base's, log2 of the best LR, and the latter's standard deviation."""
+    """log2 of the axis value / value of the base, log2 of the best LR, and the standard deviation of the latter."""
 
     ratio: float
     lr: float
@@ -22,7 +22,7 @@ class Optimum(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """Octaves of LR per doubling of the axis, with its 90% interval; n optima; octaves at the base."""
+    """Octaves of LR per doubling of the axis, with 90% interval; number of optima; log2 of the LR at the base."""
 
     slope: float
     low: float
@@ -32,13 +32,13 @@ class Drift(NamedTuple):
 
 
 class Scatter(NamedTuple):
-    """Of optima about their lines: sum of squares in units of their sds, and its degrees of freedom."""
+    """Scatter of optima about their lines: sum of squares in units of their sds, and its degrees of freedom."""
 
     chi2: float = 0.0
     dof: int = 0
 
     def quantile(self, level: float) -> float:
-        """Half width of an interval in sds of a slope: of the optima's own sds, and of the scatter where it is more."""
+        """Half width of an interval, in sds of a slope. From the sds of the optima, or their scatter if larger."""
         own = float(stats.t.ppf((1 + level) / 2, max(self.dof, MIN_DOF)))
         if not self.dof:
             return own
@@ -46,9 +46,10 @@ class Scatter(NamedTuple):
 
 
 def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = LEVEL) -> Drift | None:
-    """None for fewer than two axis values. The interval holds the optima's own sds, raised to `scatter`.
+    """The drift; None for fewer than two axis values. The interval contains the sds of the optima, raised to `scatter`.
 
-    Three points say little of their scatter, so a study gives that of all its lines; without, it is the line's own.
+    Three points say little about their scatter, so a study passes the scatter of all its lines. The default is the
+    scatter of this line.
     """
     line = _line(optima)
     if line is None:
@@ -59,13 +60,13 @@ def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, leve
 
 
 def pooled_scatter(lines: Iterable[Sequence[Optimum]]) -> Scatter:
-    """The scatter of all lines of a study, in units of the optima's sds."""
+    """The scatter of all lines of a study, in units of the sds of the optima."""
     found = [line[2] for optima in lines if (line := _line(optima)) is not None]
     return Scatter(sum(scatter.chi2 for scatter in found), sum(scatter.dof for scatter in found))
 
 
 def _line(optima: Sequence[Optimum]) -> tuple[tuple[float, float], float, Scatter] | None:
-    """Level and slope by weighted least squares, the slope's sd, and the scatter about the line."""
+    """Level and slope by weighted least squares, the sd of the slope, and the scatter about the line."""
     x = np.array([optimum.ratio for optimum in optima])
     if len(set(x)) < 2:
         return None

@@ -1,4 +1,4 @@
-"""The drift study: how far the best LR moves along each axis of a model, with its rule off and on."""
+"""The kind of drift studies: how far the best LR moves along each axis of a model, with its rule off and on."""
 
 from collections.abc import Callable, Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""What a rule does to the loss at the best LR: its fitted minimum against that without the rule."""
+"""The effect of a rule on the loss at the best LR: fitted minimum with the rule minus that without it."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from lrladder.paradigms.sweep.slopes import minimum_slopes
 
 
 class LossChange(NamedTuple):
-    """Nats per token, with its 90% interval."""
+    """A change of the loss in nats per token, with 90% interval."""
 
     value: float
     low: float
@@ -17,7 +17,7 @@ class LossChange(NamedTuple):
 
 
 def loss_change(on: CellLosses, off: CellLosses, *, level: float = LEVEL) -> LossChange | None:
-    """Minimum of `on` minus that of `off`; None unless both are bracketed and their residuals tell the noise."""
+    """Minimum of `on` minus minimum of `off`. None unless both are bracketed and their residuals give the noise."""
     curves = [cell.fit() for cell in (on, off)]
     minima = [curve.minimum for curve in curves]
     if minima[0] is None or minima[1] is None:

@@ -1,4 +1,4 @@
-"""Every run of a drift study before anything runs."""
+"""The planned sweeps of a drift study."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from lrladder.paradigms.lab import Request
 
 
 def sweeps(config: DriftConfig) -> Iterator[Sweep]:
-    """Each distinct run once: at the base, most variants are one function."""
+    """The sweeps, with each distinct run once. At the base most variants are the same function."""
     known: set[str] = set()
     for axis in config.axes:
         for variant in axis.variants:

@@ -1,4 +1,4 @@
-"""results.json of a drift study, schema lrladder.axes/2. Documented in docs/axes.md."""
+"""results.json of a drift study, schema lrladder.axes/2. docs/axes.md documents it."""
 
 from typing import Literal
 
@@ -13,14 +13,14 @@ Against = Literal["less", "more", "no difference seen"]
 
 
 class PointResult(Frozen):
-    """The LR sweep at one value of an axis. Best LR and interval (90%) are None unless the status is interior."""
+    """The LR sweep at one value of an axis. Best LR and 90% interval are None unless the status is interior."""
 
     value: int
     ratio: float  # to the base
     rung: str
     horizon: int
     status: Status
-    n: int  # finished runs that entered the fit
+    n: int  # number of finished runs in the fit
     n_diverged: int
     lr_best: float | None = None
     lr_low: float | None = None
@@ -32,7 +32,7 @@ class PointResult(Frozen):
 
 
 class VariantResult(Frozen):
-    """One axis under one set of rules. Drift in octaves of the best LR per doubling of the axis, interval 90%."""
+    """One axis under one set of rules. Drift is in octaves of the best LR per doubling of the axis (90% interval)."""
 
     name: str
     parametrization: str

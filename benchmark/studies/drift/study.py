@@ -1,4 +1,4 @@
-"""The drift study: sweep the LR at each point of each axis, with its rule off and on, and fit how the optimum moves."""
+"""The drift study: sweep the LR at each point of each axis, with its rule off and on, and fit the drift."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,13 +54,13 @@ _AGAINST = {
 
 
 class DriftStudy:
-    """One study on a lab."""
+    """A drift study on a lab."""
 
     def __init__(self, config: DriftConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self.config, self.lab, self._on_stage = config, lab, on_stage
 
     def run(self) -> None:
-        """Axis by axis, so that an interrupted study has whole axes."""
+        """Run axis by axis, so that an interrupted study has complete axes."""
         for axis in self.config.axes:
             cells = {rung.name: rung.horizons for rung in self.config.points(axis)}
             for variant in axis.variants:
@@ -69,12 +69,12 @@ class DriftStudy:
                 search_brackets(self.lab, cells, self.config.search, payer=PAYER, parametrization=name)
 
     def results(self, found: Found) -> DriftResults:
-        """What is known so far."""
+        """The results so far."""
         return assemble(self.config, found, flops=self.lab.cost_flops(PAYER))
 
 
 def assemble(config: DriftConfig, found: Found, *, flops: float = 0.0) -> DriftResults:
-    """Results from whatever has been measured."""
+    """Results from the measurements so far."""
     scatter = pooled_scatter(
         _optima(config, axis, name, found.measurements) for axis in config.axes for name in axis.variants
     )
@@ -212,7 +212,7 @@ def _loss_change(cell: Cell, axis: AxisName, variant: str, measurements: Sequenc
 
 
 def against(variant: VariantResult, off: VariantResult) -> Against | None:
-    """Whether the best LR moves less with a rule than without, whichever way, beyond both 90% intervals."""
+    """Whether the best LR moves less or more than without the rule, in either direction, beyond the 90% intervals."""
     if variant.name == OFF or variant.drift is None or off.drift is None:
         return None
     assert variant.drift_high is not None
@@ -225,14 +225,14 @@ def against(variant: VariantResult, off: VariantResult) -> Against | None:
 
 
 def judge(drift: Drift, within: float) -> Finding:
-    """A rule holds where the whole interval is within +-`within` octaves per doubling, and not where none of it is."""
+    """The finding: holds if the whole interval is within +-`within` octaves per doubling, does not if none of it is."""
     if -within <= drift.low and drift.high <= within:
         return "holds"
     return "does not hold" if drift.low > within or drift.high < -within else "not decided"
 
 
 def _sentence(variants: Sequence[VariantResult], within: float) -> str:
-    """What the axis shows, in words with numbers."""
+    """The result of the axis as a sentence with numbers."""
     parts = [_words(variant) for variant in variants]
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:

@@ -1,4 +1,4 @@
-"""A study of schedules as the user writes it: families of models, batches, horizons, and the LR swept at each."""
+"""The config of a study of schedules: families of models, batches and horizons, with an LR sweep at each."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,7 +16,7 @@ from lrladder.paradigms.lab import ParametrizationName
 
 ScheduleName = Literal["wsd", "power", "cosine"]
 SCHEDULE_NAMES: tuple[ScheduleName, ...] = ("wsd", "power", "cosine")
-# muTransfer over sizes alone: tokens and batch are what the schedules are compared on
+# muTransfer only over sizes, because the schedules are compared on tokens and batch
 BY_SIZE = MUTRANSFER.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
 
 
@@ -27,7 +27,7 @@ class SizeConfig(Strict):
 
 
 class FamilyConfig(Strict):
-    """Models that muTransfer carries an LR over; the first, the smallest, is its base. One expert is a dense model."""
+    """Models between which muTransfer transfers the LR. The first and smallest is the base. One expert means dense."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.]+$")
     num_experts: PositiveInt = 1

@@ -1,4 +1,4 @@
-"""The study of schedules: what one LR setting of each schedule costs over tokens, batches and sizes."""
+"""The kind of studies of schedules: the cost of one LR setting per schedule over tokens, batches and sizes."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -19,7 +19,7 @@ class SchedulesKind(StudyKind[SchedulesConfig, SchedulesResults]):
         return SCHEDULE_NAMES
 
     def sweeps(self, config: SchedulesConfig) -> Iterable[Sweep]:
-        """One trunk serves all horizons of WSD and of Power; cosine is a run for each."""
+        """The sweeps. WSD and Power have one trunk for all horizons; cosine needs one run per horizon."""
         for family in config.families:
             for schedule in SCHEDULE_NAMES:
                 for rung in config.swept_rungs(family, schedule):

@@ -1,4 +1,4 @@
-"""What an LR gives at a cell, and what it costs against the cell's own best: read off the cell's sweep."""
+"""The loss of an LR at a cell, and its regret relative to the best LR there, taken from the sweep of the cell."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from lrladder.paradigms.sweep.bracket import CellLosses
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.slopes import loss_slopes
 
-Weights = tuple[float, ...]  # d value / d loss of each finished run; their squares sum to its variance in runs
+Weights = tuple[float, ...]  # d value / d loss of each run; the sum of squares is the variance, if a run's is 1
 
 
 class AtLr(NamedTuple):
-    """Nats per token. `regret` is `loss` minus the sweep's fitted minimum."""
+    """Loss and regret in nats per token. `regret` is `loss` minus the fitted minimum of the sweep."""
 
     loss: float
     regret: float
@@ -23,7 +23,7 @@ class AtLr(NamedTuple):
 
 
 def at_lr(cell: CellLosses, lr: float, *, factor: float, noise: float | None = None) -> AtLr | None:
-    """On the parabola within a grid step, `factor`, of its minimum, else between the runs.
+    """The loss at `lr`: on the parabola within a grid step (`factor`) of its minimum, else interpolated between runs.
 
     None where no minimum is fitted or `lr` is outside of the finished runs: nothing is extrapolated.
     """

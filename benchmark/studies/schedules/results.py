@@ -1,4 +1,4 @@
-"""results.json of a Power study, schema lrladder.power/2. Documented in docs/schedules.md."""
+"""results.json of a study of schedules, schema lrladder.power/2. docs/results.md documents it."""
 
 from typing import Literal
 
@@ -11,10 +11,11 @@ SCHEMA = "lrladder.power/2"
 
 
 class CellResult(Frozen):
-    """The LR sweep of one schedule at one model, batch and horizon; values are None unless the status is interior.
+    """The LR sweep of one schedule at one model, batch and horizon. Values are None unless the status is interior.
 
-    LRs are those of the family's base size; Power's is its LR at the base batch and the shortest horizon's tokens.
-    `one_loss`: at the schedule's one setting, read off the sweep; `regret` = one_loss - loss, nats, 90% interval.
+    LRs are before the rules, at the base size of the family. Power's LR is its value at the base batch and the shortest
+    horizon. `one_loss`: the loss at the one setting of the schedule, taken from the sweep. `regret` = one_loss - loss,
+    in nats, with 90% interval.
     """
 
     family: str
@@ -42,19 +43,20 @@ Scope = Literal["all", "base batch", "other batches"]
 
 
 class Setting(Frozen):
-    """One LR setting of a schedule, chosen at the family's smallest cell, and what it costs not to tune it again.
+    """One LR setting of a schedule, chosen at the smallest cell of the family, and the cost of not tuning it again.
 
-    Regrets are over the cells of the scope but the smallest: mean with 90% interval, and the worst; at the base batch
-    only tokens and size differ. `tokens_share`: trained to read all horizons at one batch, runs of their own being 1.
+    Regrets are over all cells of the scope except the smallest: mean with 90% interval, and the worst. At the base
+    batch only tokens and size differ. `tokens_share`: tokens to evaluate all horizons at one batch / tokens of separate
+    runs.
     """
 
     family: str
     schedule: ScheduleName
     scope: Scope
     lr: float | None
-    a: float | None  # power: of eta / beta = a T^b, per sequence of 4,096 tokens
+    a: float | None  # only power: eta / beta = a T^b, per sequence of 4,096 tokens
     n_cells: int
-    n_untold: int  # cells not bracketed, or whose sweep does not reach the setting
+    n_untold: int  # cells without a regret: not bracketed, or the sweep does not reach the setting
     mean_regret: float | None
     mean_low: float | None
     mean_high: float | None
@@ -64,7 +66,7 @@ class Setting(Frozen):
 
 
 class Against(Frozen):
-    """Loss of one schedule minus WSD's at the same cells, both `tuned` per cell or both at their one setting; nats."""
+    """Loss of a schedule minus that of WSD at the same cells, in nats; both `tuned` per cell or at one setting."""
 
     family: str
     schedule: ScheduleName
@@ -82,7 +84,7 @@ class Coefficient(Frozen):
 
 
 class LawFit(Frozen):
-    """eta = a beta^w T^b N^s, beta in sequences of 4,096 tokens; `by`: the paper's procedure or a regression."""
+    """eta = a beta^w T^b N^s, with beta in sequences of 4,096 tokens. `by`: the paper's procedure or a regression."""
 
     family: str
     by: Literal["paper", "regression"]
@@ -98,7 +100,7 @@ class LawFit(Frozen):
 
 class SchedulesResults(StudyResults):
     schema_: str = SCHEMA
-    noise: float | None  # sd of one loss about its curve, pooled, nats
+    noise: float | None  # sd of a loss about its fitted curve, pooled over curves, nats
     noise_df: int
     cells: tuple[CellResult, ...]
     settings: tuple[Setting, ...]

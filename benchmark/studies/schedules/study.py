@@ -1,4 +1,4 @@
-"""The study: sweep the LR under each schedule, choose one setting at the smallest cell, and see what it costs."""
+"""The study of schedules: sweep the LR, choose one setting per schedule at the smallest cell, and find its cost."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ Place = tuple[ScheduleName, str, int]  # schedule, rung, horizon
 
 
 class Mean(NamedTuple):
-    """Nats, with its 90% interval; None where nothing or no noise is known."""
+    """A mean in nats with 90% interval. None if there are no values, or no noise for the interval."""
 
     value: float | None
     low: float | None
@@ -37,13 +37,13 @@ class Mean(NamedTuple):
 
 
 class SchedulesStudy:
-    """One study on a lab."""
+    """A study of schedules on a lab."""
 
     def __init__(self, config: SchedulesConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self.config, self.lab, self._on_stage = config, lab, on_stage
 
     def run(self) -> None:
-        """Family by family and schedule by schedule, so that an interrupted study has whole parts."""
+        """Run family by family and schedule by schedule, so that an interrupted study has complete parts."""
         for family in self.config.families:
             for schedule in SCHEDULE_NAMES:
                 self._on_stage(f"{family.name}: {schedule}")
@@ -51,12 +51,12 @@ class SchedulesStudy:
                 search_brackets(self.lab, cells, self.config.search, payer=schedule, parametrization=schedule)
 
     def results(self, found: Found) -> SchedulesResults:
-        """What is known so far."""
+        """The results so far."""
         return assemble(self.config, found, flops=sum(self.lab.cost_flops(schedule) for schedule in SCHEDULE_NAMES))
 
 
 def assemble(config: SchedulesConfig, found: Found, *, flops: float = 0.0) -> SchedulesResults:
-    """Results from whatever has been measured."""
+    """Results from the measurements so far."""
     measured = _measured(found.measurements)
     noise = pooled_noise(one.fit() for one in measured.values() if one.lrs)
     families = [_Family(config, family, measured, noise) for family in config.families]
@@ -85,7 +85,7 @@ def _measured(measurements: Sequence[Measurement]) -> dict[Place, CellLosses]:
 
 
 class _Family:
-    """One family's sweeps, and what its schedules' one setting costs at each."""
+    """The sweeps of one family, and the cost of the one setting of each schedule at every cell."""
 
     def __init__(
         self, config: SchedulesConfig, family: FamilyConfig, measured: Mapping[Place, CellLosses], noise: Noise
@@ -137,7 +137,7 @@ class _Family:
         )
 
     def settings(self, schedule: ScheduleName) -> Iterator[Setting]:
-        """By scope, over all cells but the one where the setting was chosen."""
+        """The settings by scope, over all cells except the one where they were chosen."""
         places = [(rung, horizon) for rung, horizon in self.places(schedule) if (rung.name, horizon) != self.smallest]
         base = [place for place in places if place[0].batch_tokens == self.config.base_batch]
         scopes: dict[Scope, list[tuple[Rung, int]]] = {"all": places, "base batch": base}
@@ -168,18 +168,18 @@ class _Family:
         )
 
     def _amplitude(self, lr: float) -> float:
-        """a of eta / beta = a T^b."""
+        """The amplitude a in eta / beta = a T^b."""
         batch, tokens = self.config.base_batch / POWER_SEQ_LEN, min(self.config.horizons)
         return float(lr / batch * tokens**-self.config.power.exponent)
 
     def _tokens(self, schedule: ScheduleName) -> float:
-        """A trunk and its decays, or a run for each horizon; over the latter."""
+        """Tokens to evaluate all horizons (a trunk with decays, or separate runs) / tokens of separate runs."""
         settings, horizons = self.config.schedule_of(schedule), self.config.horizons
         shared = settings.run_tokens(horizons, self.config.base_batch) if settings.has_trunk else sum(horizons)
         return shared / sum(horizons)
 
     def against_wsd(self) -> Iterator[Against]:
-        """At the base batch, where all schedules are swept."""
+        """The comparisons with WSD, at the base batch, where all schedules are swept."""
         for schedule in SCHEDULE_NAMES[1:]:
             for tuned in (True, False):
                 terms = list(self._differences(schedule, tuned=tuned))
@@ -206,7 +206,7 @@ class _Family:
         return self.at(place, curve.lr_best if tuned and curve else self.one_lr(place[0]))
 
     def _mean(self, terms: Sequence[tuple[float, Weights]]) -> Mean:
-        """Of the terms' values, with the interval that the noise of their runs gives it."""
+        """The mean of the values, with the interval from the noise of their runs."""
         if not terms:
             return Mean(None, None, None)
         mean = fmean(value for value, _ in terms)
@@ -215,7 +215,7 @@ class _Family:
 
 
 def _fits(families: Sequence[str], cells: Sequence[CellResult]) -> Iterator[LawFit]:
-    """Of WSD's best LRs, by family."""
+    """The fitted laws of WSD's best LRs, by family."""
     for family in families:
         points = [
             PowerPoint(c.n_active, c.batch_tokens, c.tokens, math.log(c.lr_best), c.sd_ln_lr, c.loss)

@@ -63,5 +63,5 @@ def test_a_recipe_is_part_of_every_trial() -> None:
         (plain,), (changed,) = _resolve(rung, name, 32768), _resolve(rung, name, 32768, config=tuned)
         assert changed.recipe.embedding_lr == 32
         assert changed.id != plain.id
-        assert changed.model_copy(update={"recipe": RecipeConfig()}) == plain
-        assert Trial.model_validate(plain.model_dump(exclude={"recipe"})) == plain
+        assert changed.model_copy(update={"recipe": CONFIG.recipe}) == plain
+        assert Trial.model_validate(plain.model_dump(exclude={"recipe"})).recipe == RecipeConfig()
