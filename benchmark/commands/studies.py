@@ -138,7 +138,11 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         console.print(
             f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"
         )
-    kept = "Everything that was measured is kept" if results is not None else "The complete results of before are kept"
+    kept = (
+        "Everything that was measured is kept"
+        if results is not None
+        else "The complete results that were there are kept"
+    )
     if ended.stopped:
         told = f"Stopped: {ended.stopped}. {kept}. Make room; the same command then continues the study."
         console.print(told, soft_wrap=True)

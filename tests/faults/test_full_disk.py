@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_line_and_the_study_goes_on(
     last = said.strip().splitlines()[-1]
     assert code == 3
     assert last.startswith(f"Stopped: {out}") and "Make room" in last
-    assert "trials finished" in said  # what is there is reported
+    assert "training runs finished" in said  # what is there is reported
     code, _ = _run(out, monkeypatch, capsys)
     assert code == 0
     assert (out / "results.json").is_file() and (out / "report" / "index.html").is_file()
@@ -105,5 +105,5 @@ def test_complete_results_stay_when_the_disk_fills(
     with monkeypatch.context() as filled:
         _store_is_full(filled)
         code, said = _run(out, monkeypatch, capsys)
-    assert code == 3 and "the complete results that were there are kept" in said
+    assert code == 3 and "The complete results that were there are kept" in said
     assert (out / "results.json").read_text() == before
