@@ -10,6 +10,9 @@ import typer
 
 from lrladder.benchmark.commands import laws, machine, recommend, studies
 from lrladder.benchmark.errors import ExitCode, InputError
+from lrladder.benchmark.reading import printable
+
+MAX_LINE = 1000  # characters of a refusal: a key from a hostile file may be of any length
 
 app = typer.Typer(
     name="lrladder",
@@ -51,5 +54,6 @@ def main() -> None:
 
 
 def _refuse(error: InputError) -> int:
-    print(f"lrladder: {' '.join(str(error).split())}", file=sys.stderr)
+    line = " ".join(printable(str(error)).split())
+    print(f"lrladder: {line[:MAX_LINE]}", file=sys.stderr)
     return ExitCode.BAD_INPUT

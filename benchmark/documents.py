@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from lrladder.benchmark import upgrade
+from lrladder.benchmark.reading import parse_json
 
 
 class Frozen(BaseModel):
@@ -25,8 +26,11 @@ class Document(Frozen):
     def from_json(cls, text: str) -> Self:
         """Raises ValueError unless the text is a document of this schema or of an earlier version of it."""
         schema = cls.model_fields["schema_"].default
-        data = json.loads(text)
-        data = upgrade.results(data) if isinstance(data, dict) else {}
+        data = parse_json(text)
+        try:
+            data = upgrade.results(data) if isinstance(data, dict) else {}
+        except (AttributeError, LookupError, TypeError) as error:  # of an older schema by name alone
+            raise ValueError(f"not a {schema} file") from error
         if data.pop("schema", None) != schema:
             raise ValueError(f"not a {schema} file")
         return cls.model_validate(data)

@@ -1,26 +1,149 @@
-"""Folders for results and caches, and atomic replacement of a file."""
+"""Folders for results and caches, and how files are written where others may write too.
+
+A file is replaced atomically and never through a link: in a shared folder a link could lead to a file of someone else.
+"""
 
 import os
-import tempfile
+import secrets
+import stat
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from lrladder.benchmark.errors import InputError
 
+HEAD_BYTES = 4096  # of a file, in which its kind shows
+
 
 def make_folder(out: Path) -> None:
+    """Make a folder that can be written to. Raises InputError where that cannot be."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise InputError(f"OUT {out} cannot be written ({error.strerror}); choose another folder") from error
+        probe = out / _temporary_name()
+        probe.open("x").close()
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        raise InputError(f"OUT {out} cannot be written ({reason(error)}); choose another folder") from error
+
+
+def make_inner(folder: Path) -> None:
+    """Make a folder inside a study's. Raises InputError where a link or a file of that name stands instead."""
+    with suppress(FileExistsError):
+        folder.mkdir(exist_ok=True)
+    require_inner(folder)
+
+
+def require_inner(folder: Path) -> None:
+    """Raise InputError where a link or a file stands in the place of a study's inner folder; it may be absent."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder} is a link or a file, where a folder of the study must be; remove it")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file atomically, so that an interruption leaves either the old file or the new one."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Replace a file atomically: an interruption or a power cut leaves either the old file or the new one."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """As `write_text`. If `path` is a link, the link is replaced and not followed."""
+    temporary = path.with_name(_temporary_name())
+    file = temporary.open("xb")  # x: fails on whatever is there, so nothing is written through a link
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool]) -> None:
+    """Raise InputError unless `path` is free, or is a file that `is_own` recognises and that may be replaced.
+
+    `is_own` gets the first HEAD_BYTES of the file. `option` is the option by which the user gave the path.
+    """
+    where = f"{option} {path}"
+    if not path.parent.is_dir():
+        raise InputError(f"{where}: {path.parent} is not a folder; make it first")
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where}: cannot be written ({reason(error)}); name another file") from error
+    if stat.S_ISDIR(kind):
+        raise InputError(f"{where}: is a folder; name a file in it")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"{where}: is a link or a device; name a file")
+    if not is_own(_head(path)):
+        raise InputError(f"{where}: is there and was not written by this command; move it, or name another file")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)}); name another file") from error
+
+
+def write_result(path: Path, text: str, option: str) -> None:
+    """`write_text` to a path that the user gave by `option`. Raises InputError if the system refuses."""
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise InputError(f"{option} {path}: cannot be written ({reason(error)}); name another file") from error
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """A descriptor of a plain file, created if missing. Raises InputError for a link, a device or a pipe."""
+    try:
+        # O_NONBLOCK: a pipe would be waited for
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            _refuse_link(path)
+        raise InputError(f"{path} cannot be opened ({reason(error)}); choose another folder") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        _refuse_link(path)
+    return descriptor
+
+
+def require_plain(path: Path) -> None:
+    """Raise InputError for a link, a device or a folder at `path`; for files that a library opens by name."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(kind):
+        _refuse_link(path)
+
+
+def _refuse_link(path: Path) -> NoReturn:
+    raise InputError(f"{path} is a link, a folder or a device, not a plain file; remove it, or choose another folder")
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, without the path."""
+    return (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+
+
+def _temporary_name() -> str:
+    return f".lrladder-{secrets.token_hex(8)}.tmp"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,7 @@ from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
 
 ROPE_BASE = 10_000.0  # RoFormer, arXiv 2104.09864
-NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite, far below any activation's mean square
+NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite and is far below the mean square of any activation
 
 
 class RMSNorm(nn.Module):
@@ -51,6 +51,6 @@ class Attention(nn.Module):
         qkv = linear(x_bsd, self.qkv).view(batch, seq, 3, self.num_heads, self.head_size)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         q, k = rotate(self.q_norm(q), *rope), rotate(self.k_norm(k), *rope)
-        # the default scale 1/sqrt(head_size) is a constant of the ladder, which fixes the head size
+        # the default scale is 1/sqrt(head_size); it is constant, because a ladder has one head size
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return linear(mixed.transpose(1, 2).reshape(batch, seq, width), self.out)

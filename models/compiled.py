@@ -1,7 +1,7 @@
-"""torch.compile of what repeats in a training step: each block, and the head with its loss.
+"""torch.compile of the parts that repeat in a training step: each block, and the head with its loss.
 
-Regions rather than the whole model: equal blocks share one compilation, and every depth of a width finds it again.
-What is compiled is compared with what is written before it trains anything.
+These regions are compiled instead of the whole model. Equal blocks share one compilation, and models of one width but
+another depth reuse it. Before compiled code trains anything, its outputs and gradients are compared with eager mode.
 """
 
 import functools
@@ -20,10 +20,11 @@ from lrladder.models.attention import rope_table
 from lrladder.models.transformer import Output, Transformer, next_token_loss
 
 Loss = Callable[[Output, Tensor], Tensor]
-# One worker trains many shapes, each a variant of the same code; torch goes back to eager beyond 8, silently.
+# One worker trains many shapes, and each is a variant of the same code. Beyond 8 variants torch silently runs eagerly.
 MAX_VARIANTS = 256
-# Of a region's outputs and gradients, relative and by norm. Rounding leaves 2e-6 in fp32; in bf16, where it moves
-# tokens between experts, 0.06 with 2,048 tokens a batch (measured). Code that reads too early was 0.13 to 1 off.
+# Largest allowed difference of a region's outputs and gradients: the norm of the difference over the norm. Measured
+# rounding is 2e-6 in fp32, and 0.06 in bf16, where it moves tokens between experts (2,048 tokens a batch). The wrongly
+# compiled code of docs/performance.md was off by 0.13 to 1.
 MAX_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 0.25}
 
 
@@ -33,7 +34,7 @@ def compiler_missing() -> str | None:
         return "torch.compile needs a C++ compiler and there is no g++; training runs uncompiled"
     try:
         _probe()
-    except Exception as error:  # a broken toolchain shows itself in many ways
+    except Exception as error:  # a broken toolchain raises many kinds of errors
         return f"torch.compile does not work here ({' '.join(str(error).split())[:200]}); training runs uncompiled"
     return None
 
@@ -45,20 +46,20 @@ def _probe() -> None:
 
 
 def compile_blocks(model: Transformer, *, batch: int) -> Loss | None:
-    """Compile the model's blocks in place, for `batch` windows a step; returns the compiled `next_token_loss`.
+    """Compile the model's blocks in place, for `batch` windows a step, and return the compiled `next_token_loss`.
 
-    None, and the model is left as written, where compiled gradients are others than the written ones: torch 2.13
-    compiles some sizes wrongly without a word (docs/performance.md).
+    Return None and leave the model uncompiled if compiled and eager gradients differ: torch 2.13 compiles some sizes
+    wrongly and gives no message (docs/performance.md).
     """
     torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = MAX_VARIANTS
-    torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as written; the worker's log says so
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs eagerly; the worker's log says so
     for block in model.blocks:
         block.compile(dynamic=False)
     loss_of = _compiled_loss()
     if _agrees(model, loss_of, batch):
         return loss_of
     for block in model.blocks:
-        block._compiled_call_impl = None  # torch has no public way back
+        block._compiled_call_impl = None  # torch has no public way to undo compile()
     return None
 
 
@@ -67,7 +68,7 @@ def _compiled_loss() -> Loss:
     return torch.compile(next_token_loss, dynamic=False)
 
 
-_AGREED: dict[Hashable, bool] = {}  # what this process has compared: the code compiled for a size stays
+_AGREED: dict[Hashable, bool] = {}  # results of this process's comparisons; compiled code is kept too
 
 
 def _agrees(model: Transformer, loss_of: Loss, batch: int) -> bool:
@@ -82,7 +83,7 @@ def _agrees(model: Transformer, loss_of: Loss, batch: int) -> bool:
 
 
 def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
-    """Outputs of a block and of the loss on random tokens, and their gradients by inputs and weights."""
+    """Outputs of one block and of the loss on random tokens, and their gradients with respect to inputs and weights."""
     shape, block, device = model.shape, model.blocks[0], model.embedding.device
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(shape.vocab_size, (batch, shape.seq_len), generator=generator).to(device)
@@ -96,15 +97,18 @@ def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
 
 
 def agree(found: list[Tensor], expected: list[Tensor], max_difference: float) -> bool:
-    """Whether each tensor is as expected, relative and by norm; rounding of the largest one is no difference."""
+    """Whether the norm of each tensor's difference is at most `max_difference` times the expected norm.
+
+    fp32 rounding of the tensor with the largest norm is allowed besides.
+    """
     norms = [tensor.float().norm().item() for tensor in expected]
     misses = [(one - other).float().norm().item() for one, other in zip(found, expected, strict=True)]
     allowed = [max_difference * norm + torch.finfo(torch.float32).eps * max(norms) for norm in norms]
-    return all(miss <= limit for miss, limit in zip(misses, allowed, strict=True))  # no nan is
+    return all(miss <= limit for miss, limit in zip(misses, allowed, strict=True))  # false for nan
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """A context in which compiled models run as they are written: for sizes seen once, and for hooks."""
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and the import takes seconds
+    """A context in which compiled models run eagerly: for sizes that occur once, and for hooks."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled yet, and importing it takes seconds
         return nullcontext()
     return torch.compiler.set_stance("force_eager")

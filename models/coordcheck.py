@@ -1,16 +1,19 @@
 """The coordinate check: how large activations are, and what training adds to them, as a model grows along one axis.
 
-Coordinates of each role, RMS over tokens, channels and blocks, after every AdamW step on one fixed batch:
+A coordinate is a root mean square (RMS) over tokens, channels and blocks. After every AdamW step on one fixed batch,
+each role has these coordinates:
 
 * `size`: the activation itself.
-* `update`: what the module's own learning added: its output minus that of its weights of step 0 on the same input,
-  (W_t - W_0) x_t for one matrix; for the residual stream, the sum of this over its writers. This is what an LR rule
-  is about (arXiv 2203.03466 appendix J, 2510.19093). The change of an output would add W_0 (x_t - x_0): the init's
-  random signs again, which fade with size like those of the sizes at step 0. Up and down of the experts are told apart:
-  expert_up is gate and up before the activation, expert_down's update is on the hidden units of up's first weights.
-* `decay`: the share of a weight that AdamW's decay takes in a step, lr * weight_decay.
+* `update`: what the module has learnt. It is the output minus the output that the weights of step 0 give on the same
+  input; for one matrix, (W_t - W_0) x_t. For the residual stream it is the sum over all modules that write to it. An
+  LR rule governs this quantity (arXiv 2203.03466 appendix J, 2510.19093). The change of the output since step 0 would
+  also contain W_0 (x_t - x_0), the response of the random initial weights, which shrinks with size at any LR. The
+  experts' two matrices are measured apart: `expert_up` is the output of gate and up before the activation function,
+  and the update of `expert_down` is what down has learnt on the hidden units that the first weights of up give.
+* `decay`: lr * weight_decay, the fraction of a weight that one step's decay removes.
 
-A rule holds along an axis where the log-log slope of the coordinate is 0, or that of the init's rule for a readout.
+A rule holds along an axis if the slope of log coordinate against log size is 0. At step 0 the slope of a readout must
+be that of its init instead.
 """
 
 import math
@@ -34,17 +37,19 @@ from lrladder.models.transformer import Block, Transformer, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
-BAND = 0.1  # a rule holds where the slope is within it: over 8 times the size, a factor of 1.23
+BAND = 0.1  # ours: a slope within +-BAND holds; over 8 times the size it is a factor of 1.23
 CONFIDENCE = 0.9
 
-INIT_SLOPE = -0.5  # a mean of independent terms
-# Readouts start with std 1 / width times that of the base (a router's own, a head's by its multiplier), on inputs of
-# one size: models/rules.py. Their first logits must fall so; level ones show an init of fan_in^-1/2.
+INIT_SLOPE = -0.5  # slope of a mean of independent terms
+# Relative to the base, readouts start at std 1 / width (models/rules.py): the router by its init, the head by its
+# multiplier. Their inputs keep their size, so their first logits must fall as width^-1/2. Logits that stay level show
+# an init of fan_in^-1/2.
 READOUTS: dict[tuple[Axis, str], str] = {
     ("width", place): "a fresh readout of random signs adds up like width^-1/2; what it learns does not shrink"
     for place in ("logits", "router_logits")
 }
-# May fall at step 0, as far as their cause takes them: routing weighs experts unequally, and under `fi` none falls.
+# These sizes may fall at step 0, with a slope down to INIT_SLOPE. They need not: routing weighs experts unequally, and
+# under `fi` the experts' output does not fall.
 TRANSIENTS: dict[tuple[Axis, str], str] = {
     **READOUTS,
     ("experts", "experts"): "fresh experts average independent outputs, like (top k)^-1/2; what they learn adds up",
@@ -53,7 +58,7 @@ TRANSIENTS: dict[tuple[Axis, str], str] = {
 
 
 class Settings(NamedTuple):
-    """AdamW and the auxiliary losses, as in training."""
+    """Settings of AdamW, clipping and the auxiliary losses, as in training."""
 
     lr: float
     betas: tuple[float, float]
@@ -62,6 +67,7 @@ class Settings(NamedTuple):
     grad_clip: float
     aux_loss_coef: float
     z_loss_coef: float
+    role_lrs: tuple[tuple[str, float], ...] = ()  # multipliers of the LR of whole roles
 
 
 class Coordinate(NamedTuple):
@@ -73,7 +79,7 @@ class Coordinate(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """Of log2 coordinate against log2 size, with a 90% t interval; NaN where a coordinate is 0 or not finite."""
+    """Slope of log2 coordinate against log2 size, with a 90% t interval; NaN if a coordinate is 0 or not finite."""
 
     slope: float
     low: float
@@ -81,7 +87,7 @@ class Slope(NamedTuple):
 
 
 def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
-    """The shape made `factor` times larger along one axis; head size and activation ratio stay."""
+    """The shape made `factor` times larger along one axis. Head size and the share of active experts stay."""
     names: dict[Axis, tuple[str, ...]] = {
         "width": ("width", "expert_width", "shared_width"),
         "depth": ("depth",),
@@ -92,9 +98,16 @@ def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
 
 
 def trace(built: Built, tokens: Tensor, settings: Settings, *, steps: int) -> list[Coordinate]:
-    """Train on one batch [B, S + 1] at a constant LR; every coordinate before the first step and after each."""
+    """Train on one batch [B, S + 1] at a constant LR; return all coordinates before the first and after each step."""
     model = built.model
-    groups = param_groups(model, built.rules, lr=settings.lr, weight_decay=settings.weight_decay, eps=settings.eps)
+    groups = param_groups(
+        model,
+        built.rules,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        eps=settings.eps,
+        role_lrs=dict(settings.role_lrs),
+    )
     optimizer = torch.optim.AdamW(groups, betas=settings.betas)
     recorder = Recorder(model, tokens[:, :-1])
     found = recorder.record(0)
@@ -125,7 +138,7 @@ def _decay(step: int, model: Transformer, optimizer: torch.optim.Optimizer) -> l
 
 
 class Recorder:
-    """Remembers a model's weights, and records its coordinates on one batch of tokens [B, S] against them."""
+    """Copies a model's present weights; `record` takes coordinates on tokens [B, S], with updates against the copy."""
 
     def __init__(self, model: Transformer, tokens_bs: Tensor) -> None:
         self._model, self._tokens = model, tokens_bs
@@ -133,7 +146,7 @@ class Recorder:
 
     @torch.no_grad()
     def record(self, step: int) -> list[Coordinate]:
-        """Sizes, and after step 0 updates."""
+        """Sizes, and after step 0 also updates."""
         sizes, updates = self._activations()
         found = [_coordinate(step, role, "size", values) for role, values in sizes.items()]
         if step:
@@ -141,7 +154,7 @@ class Recorder:
         return found
 
     def _activations(self) -> tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]]:
-        """By role, one tensor or one for each block."""
+        """(sizes, updates) by role, each a list with one tensor for the model or one for each block."""
         model, start = self._model, self._start
         calls = calls_of(model, (self._tokens,))
         embedding = F.embedding(self._tokens, model.embedding)
@@ -167,7 +180,7 @@ class Recorder:
 
 
 def _roles(attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
-    """What a block's modules put out, from calls of its attention and of its MoE."""
+    """Outputs of a block's modules by role, from the calls of its attention and its MoE."""
     outputs = {"attention": attention[""].output, "attention_logits": attention_logits(attention)}
     if router is not None:
         outputs["router_logits"] = F.linear(moe.args[0].float(), router.float())
@@ -177,7 +190,10 @@ def _roles(attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> d
 def _at_weights(
     block: Block, weights: Mapping[str, Tensor], attention_args: tuple[Any, ...], moe_args: tuple[Any, ...]
 ) -> tuple[dict[str, Call], Call, Tensor | None]:
-    """The same on these inputs with other weights; experts keep the router of now, whose learning is not theirs."""
+    """Arguments for `_roles`: the same inputs with other weights.
+
+    The experts keep the present router, because what the router has learnt is no update of theirs.
+    """
     moe = inside("moe", weights)
     router = moe.pop("router", None)
     experts = Call(moe_args, functional_call(block.moe, moe, moe_args))
@@ -185,9 +201,10 @@ def _at_weights(
 
 
 def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Sizes of what up puts out [rows, 2h], and updates of up and of down: neither update shows the other's fault.
+    """(sizes, updates) of the experts' matrices, apart, so that neither update shows a fault of the other.
 
-    Rows are those of the experts that each token chooses now. Down's update is what it learnt, on up's first weights.
+    Up has one row [2h] for each token and each expert that it now chooses. The update of down is what down has learnt,
+    on the hidden units that the first weights of up give.
     """
     x_td = x_bsd.flatten(0, 1)
     logits_te = x_td.new_zeros(len(x_td), 1) if moe.router is None else F.linear(x_td.float(), moe.router)
@@ -215,7 +232,7 @@ def _coordinate(step: int, role: str, quantity: Quantity, values: Sequence[Tenso
 
 
 def fit_slope(sizes: Sequence[float], coordinates: Sequence[float]) -> Slope:
-    """Least squares of log2 on log2 over all (size, seed). Needs three points."""
+    """Least squares of log2 coordinate on log2 size over all pairs of size and seed. Needs three points."""
     if not all(value > 0 and math.isfinite(value) for value in coordinates):
         return Slope(math.nan, math.nan, math.nan)
     x, y = np.log2(sizes), np.log2(coordinates)
@@ -228,13 +245,19 @@ def fit_slope(sizes: Sequence[float], coordinates: Sequence[float]) -> Slope:
 
 
 def passes(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> bool:
-    """Whether the slope is in its band, or not shown to be outside: its interval reaches there, +-BAND wide at most."""
+    """Whether the slope is in its band, or is not measurably outside.
+
+    The latter needs an interval that reaches into the band and is no wider than +-BAND.
+    """
     low, high = band(axis, role, quantity, step)
     return low <= fit.slope <= high or (fit.high - fit.slope <= BAND and fit.low <= high and fit.high >= low)
 
 
 def band(axis: Axis, role: str, quantity: Quantity, step: int) -> tuple[float, float]:
-    """Slopes that hold: about 0; of a readout's init about -1/2; of other transients of the init from there to 0."""
+    """Lowest and highest slope that holds: about 0, unless the coordinate is a transient of the init at step 0.
+
+    Then a readout must be at about -1/2, and other roles lie between -1/2 and 0.
+    """
     if not has_transient(axis, role, quantity, step):
         return -BAND, BAND
     return INIT_SLOPE - BAND, INIT_SLOPE + BAND if (axis, role) in READOUTS else BAND
@@ -245,5 +268,5 @@ def has_transient(axis: Axis, role: str, quantity: Quantity, step: int) -> bool:
 
 
 def is_judged(axis: Axis, role: str, quantity: Quantity, step: int) -> bool:
-    """Sizes with a transient still hold what the init left in them; after step 0 their update is judged instead."""
+    """False for sizes with a transient after step 0: they still contain the init, so their update is judged instead."""
     return step == 0 or quantity != "size" or (axis, role) not in TRANSIENTS

@@ -1,4 +1,4 @@
-"""What goes into and comes out of each module of a model in one forward pass."""
+"""Inputs and outputs of each module in one forward pass of a model."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +20,7 @@ class Call(NamedTuple):
 
 @torch.no_grad()
 def calls_of(module: nn.Module, args: tuple[Any, ...], weights: Mapping[str, Tensor] | None = None) -> dict[str, Call]:
-    """Run a module, some of its weights replaced: the call of each module in it, by name."""
+    """Run a module, with the given weights in place of its own, and return the call of each submodule by name."""
     calls: dict[str, Call] = {}
 
     def keep(name: str) -> Any:
@@ -37,7 +37,7 @@ def calls_of(module: nn.Module, args: tuple[Any, ...], weights: Mapping[str, Ten
 
 
 def inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
-    """What lies at or under a dotted name, by the rest of its name."""
+    """Entries of `found` at or under the dotted name `place`; keys are the rest of their names."""
     return {
         name.removeprefix(place).removeprefix("."): value
         for name, value in found.items()
@@ -46,7 +46,7 @@ def inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
 
 
 def attention_logits(attention: Mapping[str, Call]) -> Tensor:
-    """q.k / sqrt(head_size) of the pairs that the causal mask leaves, [B, heads, pairs], from an attention's calls."""
+    """q.k / sqrt(head_size), [B, heads, pairs], of the pairs that the causal mask allows, from an attention's calls."""
     rope = attention[""].args[1]
     q, k = (rotate(attention[name].output, *rope) for name in ("q_norm", "k_norm"))
     logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5

@@ -13,7 +13,7 @@ from lrladder.models.shape import ModelShape
 
 
 class RouterLosses(NamedTuple):
-    """Unscaled auxiliary losses, and each expert's share of the assignments [E] (sums to 1)."""
+    """Auxiliary losses before their coefficients, and each expert's share of the assignments [E] (sums to 1)."""
 
     load_balance: Tensor
     router_z: Tensor
@@ -21,7 +21,7 @@ class RouterLosses(NamedTuple):
 
 
 class Routing(NamedTuple):
-    """Weights [T, k] summing to 1 over k, and expert indexes [T, k]."""
+    """Weights [T, k], which sum to 1 over k, and expert indexes [T, k]."""
 
     weight_tk: Tensor
     expert_tk: Tensor
@@ -29,12 +29,15 @@ class Routing(NamedTuple):
 
 
 def route(logits_te: Tensor, top_k: int) -> Routing:
-    """Softmax over the chosen top-k in fp32: the same as a softmax over all, renormalised over the top-k."""
+    """Choose top-k experts by logits [T, E]; weights are an fp32 softmax over the chosen logits.
+
+    This equals a softmax over all experts, renormalised over the chosen ones.
+    """
     logits_te = logits_te.float()
     expert_tk = logits_te.detach().topk(top_k, dim=-1).indices
     num_experts = logits_te.shape[-1]
     is_chosen_tke = chosen(expert_tk, num_experts)
-    logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # no scatter in its backward: see `Taken`
+    logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # its backward has no scatter: see `Taken`
     load_e = is_chosen_tke.sum((0, 1)).float() / expert_tk.numel()
     probability_e = logits_te.softmax(-1).mean(0)
     losses = RouterLosses(
@@ -46,7 +49,7 @@ def route(logits_te: Tensor, top_k: int) -> Routing:
 
 
 class MoE(nn.Module):
-    """Routed experts plus an optional shared one; with a single expert there is no router (a dense block)."""
+    """Routed experts and an optional shared expert. With one routed expert there is no router (a dense block)."""
 
     def __init__(self, shape: ModelShape, backend: ExpertBackend) -> None:
         super().__init__()

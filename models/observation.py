@@ -1,6 +1,6 @@
-"""What one forward pass on a fixed probe batch tells of a model's health, and what training has made of its features.
+"""Health metrics from one forward pass on a fixed probe batch, and how far training has changed the features.
 
-Formulas: docs/stability.md. All norms are over tokens and channels; a mean over blocks where there are several.
+docs/stability.md has the formulas. Norms are over tokens and channels. A metric of several blocks is their mean.
 """
 
 import math
@@ -20,7 +20,7 @@ Metrics = dict[str, float]
 
 
 class Observation(NamedTuple):
-    """`features`: the residual stream [B, S, d] that enters block 0, block 1, ..., and the final norm."""
+    """`features` are the residual streams [B, S, d] that enter block 0, block 1, ... and, last, the final norm."""
 
     features: list[Tensor]
     metrics: Metrics
@@ -29,7 +29,7 @@ class Observation(NamedTuple):
 
 @torch.no_grad()
 def observe(model: Transformer, tokens_bs: Tensor) -> Observation:
-    """Activation RMS by depth, largest attention logit, mean log Z, and the router's entropies and z."""
+    """Activation RMS by depth, largest attention logit, mean log Z, and the router's entropies and z loss."""
     calls = calls_of(model, (tokens_bs,))
     blocks = range(len(model.blocks))
     features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in blocks] + [calls["norm"].args[0]]
@@ -41,7 +41,11 @@ def observe(model: Transformer, tokens_bs: Tensor) -> Observation:
 
 
 def _router(model: Transformer, calls: Mapping[str, Call]) -> Metrics:
-    """Entropies over log(experts), 1 being even: of each token's choice, and of the use that the batch makes of all."""
+    """Mean over blocks of the router metrics.
+
+    Entropies are divided by log(experts), so that 1 is even: the mean entropy of a token's softmax, and the entropy of
+    the softmax averaged over the batch.
+    """
     found = [value for i, block in enumerate(model.blocks) if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
     return {name: math.fsum(value[name] for value in found) / len(found) for name in found[0]} if found else {}
 
@@ -63,12 +67,12 @@ def _block_router(block: torch.nn.Module, moe: Call) -> Metrics:
 
 @torch.no_grad()
 def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: list[Tensor], now: Observation) -> Metrics:
-    """What training added since `start`, the weights then, and `before`, the features then.
+    """How far training has moved the model from weights `start` and features `before`, both of initialisation.
 
     * `feature_change/l`: RMS(h_l - h_l at start) / RMS(h_l at start).
-    * `output_change/role`: norm(dW x) / norm(W x) on the inputs x of now; dW = W - W at start.
-    * `alignment_ratio/role`: the same over norm(dW) / norm(W): how much better dW is aligned with x than W is
-      (arXiv 2510.19093). Attention: its q, k, v matrix.
+    * `output_change/role`: norm(dW x) / norm(W x) on the present inputs x, with dW = W - W at start.
+    * `alignment_ratio/role`: `output_change` divided by norm(dW) / norm(W). It says how much better dW is aligned with
+      x than W is (arXiv 2510.19093). For attention, W is the q, k, v matrix.
     """
     found = {
         f"feature_change/{depth}": rms(new.float() - old.float()) / rms(old)
@@ -88,7 +92,7 @@ def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: lis
 
 
 def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """(name, dW x, W x) of each matrix whose input is at hand."""
+    """(name, dW x, W x) for each matrix whose input the calls hold."""
     calls = now.calls
 
     def of(name: str, x: Tensor) -> tuple[str, Tensor, Tensor]:
@@ -108,7 +112,7 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
 def _expert_outputs(
     block: Block, place: str, start: Mapping[str, Tensor], x_td: Tensor
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Of the experts on the tokens that the router sends them now."""
+    """(name, dW x, W x) for the experts' two matrices, on the tokens that the router now sends to each expert."""
     moe = block.moe
     found: dict[str, list[tuple[Tensor, Tensor]]] = {Role.EXPERT_UP: [], Role.EXPERT_DOWN: []}
     up_change, down_change = moe.up - start[f"{place}.up"], moe.down - start[f"{place}.down"]
@@ -135,7 +139,7 @@ def rms(value: Tensor) -> float:
 
 
 def rms_by_role(model: Transformer, values: Mapping[str, Tensor]) -> Metrics:
-    """RMS over all entries of each role's tensors, given by parameter name."""
+    """RMS of each role, over all entries of its tensors; `values` maps parameter names to tensors."""
     sums: dict[str, list[float]] = {}
     squares = torch._foreach_norm(list(values.values()))
     for (name, value), norm in zip(values.items(), squares, strict=True):

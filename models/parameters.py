@@ -1,4 +1,4 @@
-"""How a parameter gets its role, and how its role is asked for."""
+"""Parameters that carry their role: how they are made, and how the role is read."""
 
 import torch
 import torch.nn.functional as F
@@ -8,14 +8,14 @@ from lrladder.models.roles import Tag
 
 
 def parameter(*shape: int, tag: Tag, device: torch.device | str | None = None) -> nn.Parameter:
-    """An uninitialised parameter that carries its tag. Matrices are [..., fan_out, fan_in], as in nn.Linear."""
+    """An uninitialised parameter with a tag. Matrices are [..., fan_out, fan_in], as in nn.Linear."""
     made = nn.Parameter(torch.empty(*shape, device=device))
     made.tag = tag  # type: ignore[attr-defined]
     return made
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x W^T in the dtype of x: weights stay in fp32, bf16 is for activations and products."""
+    """x W^T in the dtype of x. Weights are stored in fp32 and rounded here; bf16 is for activations and products."""
     return F.linear(x, weight.to(x.dtype))
 
 

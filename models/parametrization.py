@@ -1,4 +1,4 @@
-"""Applies the rule table of `models.rules` to a model: width ratios from mup, init, and optimizer groups."""
+"""Applies the rule table of `models.rules` to a model: width ratios (by mup), initialisation and optimizer groups."""
 
 import math
 from collections.abc import Mapping
@@ -23,28 +23,31 @@ class Built(NamedTuple):
 
 
 def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
-    """Give every parameter mup's `infshape`. Base and delta models live on the meta device and cost nothing."""
+    """Give every parameter the `infshape` of mup, which holds its ratios to the base.
+
+    mup needs a base and a delta model for this. Both live on the meta device and take no memory.
+    """
     widths = {"width": base.width, "expert_width": base.expert_width, "shared_width": base.shared_width}
-    # mup pairs tensors by name and calls every size that differs a width: all others are the model's own
+    # mup takes every size that differs between base and delta for a width, so all other sizes are the model's own
     twice = {name: 2 * size for name, size in widths.items()}
     with torch.device("meta"):
         base_model = Transformer(model.shape.model_copy(update=widths))
         delta_model = Transformer(model.shape.model_copy(update=twice))
-    # our own modules take the place of mup's readout, so mup neither rescales nor checks layer types
+    # our rules scale the readout, so mup must neither rescale parameters nor require its own readout layer
     mup.set_base_shapes(model, base_model, delta=delta_model, rescale_params=False, do_assert=False)
 
 
-def ratios_of(param: nn.Parameter, name: str, *, depth: float) -> Ratios:
-    """Ratios of one parameter to the base, by mup's shapes; a size that is no width has ratio 1."""
+def ratios_of(param: nn.Parameter, name: str, *, depth: float, width: float) -> Ratios:
+    """One parameter's ratios to the base, from mup's shapes. A dimension that is not a width has ratio 1."""
     last = float(param.infshape.width_mult())  # type: ignore[attr-defined]
     tag = tag_of(param, name)
     if tag.role is Role.NORM:
-        return Ratios(depth=depth)
+        return Ratios(depth=depth, width=width)
     dims = param.infshape  # type: ignore[attr-defined]
     other = float(dims[-2].width_mult()) if dims[-2].isinf() else 1.0
     # matrices are [..., fan_out, fan_in], an embedding [fan_in, fan_out]
     fan_in, fan_out = (other, last) if tag.role is Role.EMBEDDING else (last, other)
-    return Ratios(fan_in, fan_out, depth)
+    return Ratios(fan_in, fan_out, depth, width)
 
 
 def build(
@@ -57,7 +60,10 @@ def build(
     seed: int,
     dtype: torch.dtype = torch.float32,
 ) -> Built:
-    """An initialised model and its rules. `base` is the shape at which all parametrizations are the same function."""
+    """An initialised model and its rules.
+
+    `base` is the shape at which every parametrization gives the same model and the same training.
+    """
     model = Transformer(shape, backend=backend, dtype=dtype)
     table = rule_table(rules, model, base, embedding_std=embedding_std)
     model.head_multiplier = table["head"].forward
@@ -67,14 +73,14 @@ def build(
 
 
 def rule_table(rules: Rules, model: Transformer, base: ModelShape, *, embedding_std: float) -> dict[str, Rule]:
-    """The rule of each parameter, by name. The model may live on the meta device."""
+    """The rule of each parameter, by parameter name. The model may live on the meta device."""
     attach_mup_shapes(model, base)
-    depth = model.shape.depth
+    depth, width = model.shape.depth, model.shape.width
     return {
         name: rule(
             rules,
             tag_of(param, name),
-            ratios_of(param, name, depth=depth / base.depth),
+            ratios_of(param, name, depth=depth / base.depth, width=width / base.width),
             depth=depth,
             embedding_std=embedding_std,
         )
@@ -84,7 +90,10 @@ def rule_table(rules: Rules, model: Transformer, base: ModelShape, *, embedding_
 
 @torch.no_grad()
 def initialise(model: nn.Module, rules: Mapping[str, Rule], *, seed: int) -> None:
-    """Truncated normals (at 3 std) by rule, from one generator in the order of the names."""
+    """Fill every parameter with a truncated normal (cut at 3 std) of its rule's std, or with ones where std is None.
+
+    One generator draws all parameters, in the order of the model.
+    """
     generator = torch.Generator().manual_seed(seed)
     for name, param in model.named_parameters():
         std = rules[name].init_std
@@ -105,10 +114,10 @@ def param_groups(
     tokens: TokenRule = AT_BASE,
     role_lrs: Mapping[str, float] | None = None,
 ) -> list[dict[str, object]]:
-    """AdamW groups, one per distinct (LR, decay, eps). `lr_multiplier` stays in the group for the schedule, `roles` for
-    what is watched.
+    """AdamW groups, one per distinct (LR, weight decay, eps).
 
-    `role_lrs` multiplies the LR of whole roles, by name of the role.
+    Each group also holds `lr_multiplier`, which the schedule needs, and `roles`, which the recorded metrics need.
+    `role_lrs` maps the name of a role to a multiplier of its LR.
     """
     groups: dict[tuple[float, float, float], dict[str, nn.Parameter]] = {}
     for name, param in model.named_parameters():

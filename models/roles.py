@@ -1,4 +1,4 @@
-"""What each parameter is. Roles and fans are given where a parameter is made and never guessed from its shape."""
+"""Roles of parameters. Role, fan-in and fan-out are given where a parameter is made, never guessed from its shape."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,9 +17,10 @@ class Role(StrEnum):
 
 
 class Tag(NamedTuple):
-    """Role and fans of one parameter. `writes_residual`: its output is added to the residual stream.
+    """Role, fan-in and fan-out of one parameter.
 
-    `in_block`: it is part of one of the model's blocks, so that rules of depth apply.
+    `writes_residual`: its output is added to the residual stream. `in_block`: it belongs to a block, so depth rules
+    apply to it.
     """
 
     role: Role

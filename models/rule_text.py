@@ -1,4 +1,4 @@
-"""The rule table as docs/theory.md shows it, read off `models.rules`, so that the two cannot disagree.
+"""The rule table of docs/theory.md, computed from `models.rules`, so that text and code cannot disagree.
 
 `python -c "from lrladder.models.rule_text import table; print(table())"` prints it.
 """
@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple
 from lrladder.models.roles import Role, Tag
 from lrladder.models.rules import DEPTH_ALPHA, MUTRANSFER, Ratios, Rule, rule
 
-Axis = Literal["m_N", "m_h", "m_L"]  # ratios to the base of width, expert width and depth
+Axis = Literal["m_N", "m_h", "m_L"]  # width, expert width and depth over those of the base
 DepthRule = Literal["depth_mup", "completep"]
 COLUMNS = ("init std", "forward", "LR / lr", "decay / wd", "eps / eps0")  # in the order of Rule
-BASE_FAN, BASE_DEPTH = 64, 2  # any would do: only ratios to the base are shown
+BASE_FAN, BASE_DEPTH = 64, 2  # any values would do, because the table shows only ratios to the base
 
 
 class _Row(NamedTuple):
-    """One kind of parameter, and the axes that its fan-in and fan-out grow with."""
+    """One kind of parameter, with the axes along which its fan-in and fan-out grow (None: they do not)."""
 
     name: str
     role: Role
@@ -43,7 +43,10 @@ ROWS = (
 
 
 def table() -> str:
-    """In Markdown, all rules on: products of powers of the ratios, sigma being the init std at the base."""
+    """The table in Markdown, with all rules on. Cells are products of powers of the ratios.
+
+    sigma is the init std at the base.
+    """
     lines = [("role", *COLUMNS), ("---",) * (1 + len(COLUMNS))]
     lines += [(row.name, *(_cell(row, column) for column in range(len(COLUMNS)))) for row in ROWS]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace(" --- ", "---")
@@ -52,7 +55,7 @@ def table() -> str:
 def _cell(row: _Row, column: int) -> str:
     base = _rule(row)[column]
     if base is None:
-        return "1"  # starts at ones
+        return "1"  # the parameter starts at ones
     if base == 0:
         return "0"
     start = "sigma" if COLUMNS[column] == "init std" else ""
@@ -61,7 +64,7 @@ def _cell(row: _Row, column: int) -> str:
 
 
 def _exponent(row: _Row, column: int, axis: Axis, depth: DepthRule = "completep") -> Fraction:
-    """Of one ratio, from what doubling it does."""
+    """Exponent of one ratio in a cell, found by doubling the ratio."""
     once, twice = _rule(row, depth=depth)[column], _rule(row, doubled=axis, depth=depth)[column]
     assert once is not None
     assert twice is not None
@@ -71,7 +74,7 @@ def _exponent(row: _Row, column: int, axis: Axis, depth: DepthRule = "completep"
 def _rule(row: _Row, *, doubled: Axis | None = None, depth: DepthRule = "completep") -> Rule:
     m: dict[Axis | None, int] = {"m_N": 1, "m_h": 1, "m_L": 1}
     m[doubled] = 2
-    m[None] = 1  # a fan that grows with nothing
+    m[None] = 1  # a fan that does not grow
     tag = Tag(row.role, BASE_FAN * m[row.fan_in], BASE_FAN * m[row.fan_out], row.writes_residual, row.in_block)
     rules = MUTRANSFER.model_copy(update={"experts": row.experts, "depth": depth})
     ratios = Ratios(m[row.fan_in], m[row.fan_out], m["m_L"])
@@ -85,7 +88,7 @@ def _power(axis: Axis, exponent: Fraction) -> str:
 
 
 def _depth_power(row: _Row, column: int) -> str:
-    """Of m_L: a constant plus a multiple of alpha, told apart by the two depth rules."""
+    """The power of m_L: its exponent is a constant plus a multiple of alpha, and two depth rules determine both."""
     half, one = _exponent(row, column, "m_L", "depth_mup"), _exponent(row, column, "m_L", "completep")
     slope = (one - half) / Fraction(DEPTH_ALPHA["completep"] - DEPTH_ALPHA["depth_mup"])
     constant = one - slope * Fraction(DEPTH_ALPHA["completep"])

@@ -1,17 +1,22 @@
 """The rule table: role -> init std, forward multiplier, LR, weight decay, eps. Pure arithmetic, no torch.
 
-docs/theory.md has the table as `models.rule_text` prints it, all rules on, in the ratios of width, expert width and
-depth to the base model. A shared expert follows the routed ones, with the ratio of its own width. The token rule
-(`token_rule`) multiplies all LRs, decays and eps alike.
+docs/theory.md shows the table with all rules on, as `models.rule_text` prints it. Its entries are powers of ratios to
+the base model: width, expert width and depth. A shared expert follows the rules of routed experts, with the ratio of
+its own width. The token rule (`token_rule`) multiplies the LRs of all roles by one factor, and so for decays and eps.
 
-Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 ("mf" is its
-mean-field init); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
-2601.20205; decay, 2510.19093. The combination is ours; docs/theory.md says how sure we are.
+`embedding` and `norm` are for parametrizations without the width rule. Each multiplies the LR of its role by the width
+ratio and changes nothing else. In such a parametrization the best LR of the matrices falls as the inverse of that
+ratio, so the role keeps the LR that it has at the base.
+
+Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 (its mean-field
+init is "mf"); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
+2601.20205; decay, 2510.19093; embedding and norm alone, 2605.21486. The combination is ours; docs/theory.md says how
+sure we are of each source.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from lrladder.models.roles import Role, Tag
 from lrladder.paradigms.published import POWER_B, POWER_D, POWER_LINES_TAU, SDE_B
@@ -20,29 +25,40 @@ DEPTH_ALPHA = {"completep": 1.0, "depth_mup": 0.5}
 
 
 class Rules(BaseModel):
-    """Which rules a parametrization applies. The defaults, all off, are standard parametrization."""
+    """Which rules a parametrization applies. By default all are off, which is standard parametrization."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: bool = False  # dense roles and expert up: init, LR, and the head's multiplier
+    width: bool = False  # init and LR of attention and expert up; multiplier of the head
     router: bool = False
-    experts: Literal["none", "mf", "fi"] = "none"  # expert and shared down: LR by its own fan-in; which init
+    experts: Literal["none", "mf", "fi"] = "none"  # LR of expert and shared down by own fan-in; init
     depth: Literal["none", "depth_mup", "completep"] = "none"
-    weight_decay: Literal["standard", "sqrt", "independent"] = "standard"  # how decay answers to the width rule's LR
+    weight_decay: Literal["standard", "sqrt", "independent"] = "standard"  # decay x 1, sqrt(m) or m; m divides the LR
     eps: bool = False
     horizon: Literal["none", "sde", "power", "fitted"] = "none"  # LR by tokens and batch
     betas: bool = False  # Adam's betas and eps by tokens and batch
     decay_horizon: Literal["none", "tau", "power_lines"] = "none"  # decay by tokens and batch
+    embedding: bool = False  # LR of the embedding times m_N, all else as it is
+    norm: bool = False  # LR of the norms times m_N, all else as it is
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.width and (self.embedding or self.norm):
+            raise ValueError(
+                "embedding and norm cannot be joined with width: that divides the LR of the matrices by the width "
+                "ratio, so these roles' LRs grow against theirs already; leave out the one or the other"
+            )
+        return self
 
     @property
     def by_tokens(self) -> bool:
-        """Whether anything depends on the token horizon, so that horizons cannot share a trunk."""
+        """Whether any rule depends on the token horizon. If so, runs to different horizons cannot share a trunk."""
         return self.horizon != "none" or self.betas or self.decay_horizon != "none"
 
 
 STANDARD = Rules()
-# The choice of each switch is ours, docs/theory.md. Betas stay: moved with the horizon they kept the best LR in place
-# but cost 0.1 nats at 4x the tokens (docs/findings.md).
+# The choice of each switch is ours (docs/theory.md). `betas` is off: when betas moved with the horizon, the best LR
+# stayed better in place, but the loss at 4x the tokens was 0.1 nats higher (docs/findings.md).
 MUTRANSFER = Rules(
     width=True,
     router=True,
@@ -56,7 +72,7 @@ MUTRANSFER = Rules(
 
 
 class Rule(NamedTuple):
-    """What one parameter gets: init std (None: ones), forward multiplier, and multipliers on lr, decay and eps."""
+    """One parameter's init std (None: it starts at ones), forward multiplier, and multipliers of lr, decay and eps."""
 
     init_std: float | None
     forward: float
@@ -66,15 +82,16 @@ class Rule(NamedTuple):
 
 
 class Ratios(NamedTuple):
-    """To the base: of one parameter's fan-in and fan-out where these are widths, and of the depth."""
+    """Ratios to the base: a parameter's fan-in and fan-out (1 if these are no widths), the model's depth and width."""
 
     fan_in: float = 1.0
     fan_out: float = 1.0
     depth: float = 1.0
+    width: float = 1.0
 
 
 class TokenRule(NamedTuple):
-    """Multipliers of every LR, decay and eps, and of 1 - beta, for a batch and a token horizon."""
+    """Multipliers for a batch and a token horizon: of every LR, of every decay, of every eps, and of 1 - beta."""
 
     lr: float = 1.0
     weight_decay: float = 1.0
@@ -86,7 +103,7 @@ AT_BASE = TokenRule()
 
 
 def rule(rules: Rules, tag: Tag, ratios: Ratios, *, depth: int, embedding_std: float) -> Rule:
-    """The table for one parameter of a model of `depth` blocks."""
+    """The table's row for one parameter of a model with `depth` blocks."""
     width, eps = _width_rule(rules, tag, ratios, embedding_std)
     if not tag.in_block:
         return width._replace(eps=eps if rules.eps else 1.0)
@@ -105,14 +122,14 @@ def rule(rules: Rules, tag: Tag, ratios: Ratios, *, depth: int, embedding_std: f
 
 
 def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) -> tuple[Rule, float]:
-    """The table without its depth factors, and the eps multiplier that the eps rule would apply."""
+    """The row without depth factors, and the multiplier of eps, which the caller uses if the eps rule is on."""
     m_in, m_out = ratios.fan_in, ratios.fan_out
     std = tag.fan_in**-0.5
     match tag.role:
         case Role.EMBEDDING:
-            return Rule(embedding_std, 1.0, 1.0, 0.0, 1.0), 1 / m_out
+            return Rule(embedding_std, 1.0, ratios.width if rules.embedding else 1.0, 0.0, 1.0), 1 / m_out
         case Role.NORM:
-            return Rule(None, 1.0, 1.0, 0.0, 1.0), 1.0
+            return Rule(None, 1.0, ratios.width if rules.norm else 1.0, 0.0, 1.0), 1.0
         case Role.HEAD:
             m = m_in if rules.width else 1.0
             return Rule(std * m**0.5, 1 / m, 1.0, 0.0, 1.0), 1 / m_in
@@ -136,12 +153,13 @@ def _hidden(rules: Rules, std: float, m: float) -> Rule:
 def token_rule(
     rules: Rules, *, m_batch: float, m_tokens: float, m_size: float = 1.0, exponent: float | None = None
 ) -> TokenRule:
-    """LR and decay for a batch and a token horizon, given as ratios to the base; `m_size` is that of active parameters.
+    """Multipliers for a batch and a token horizon, given as ratios to the base; `m_size`: that of active parameters.
 
-    sde: sqrt(m_batch / m_tokens), arXiv 2512.22382, and where `betas` is on Adam's betas and eps as in 2205.10287.
-    power: m_batch * m_tokens^exponent, linear in the batch, 2408.13359. fitted: sqrt(m_batch) * m_tokens^exponent, its
-    batch part an assumption. Decay: `tau` keeps tau_EMA = batch / (lr decay tokens), 2405.13698; `power_lines`
-    moves it with a power of tokens / parameters, 2505.13738. Raises ValueError for a fitted rule without its exponent.
+    LR: `sde` gives sqrt(m_batch / m_tokens), arXiv 2512.22382; `power` gives m_batch * m_tokens^exponent, 2408.13359;
+    `fitted` gives sqrt(m_batch) * m_tokens^exponent, where the batch part is an assumption. Decay: `tau` keeps
+    tau_EMA = batch / (lr decay tokens) constant, 2405.13698; `power_lines` makes it follow a power of tokens /
+    parameters, 2505.13738. `betas` changes Adam's betas and eps as in 2205.10287. Raises ValueError for `fitted`
+    without an exponent.
     """
     lr = _horizon_lr(rules, m_batch, m_tokens, exponent)
     per_token = m_batch / m_tokens

@@ -1,28 +1,32 @@
-"""The shape of a model: its sizes, its parameter counts and its training FLOPs. No torch here."""
+"""The shape of a model: its sizes, parameter counts and training FLOPs. This file does not import torch."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MAX_SIZE = 2**24  # assumption: some hundred times the widest published model and context
+Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
+Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: some thirty times the deepest published model
 
 
 class ModelShape(BaseModel):
-    """Sizes of one decoder-only MoE transformer; a plain SwiGLU transformer when `num_experts` is 1.
+    """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
-    `expert_width` is the hidden width of one routed expert; `shared_width` that of the shared expert (0: none).
-    Counts are non-embedding: token embedding and LM head are left out, as in Step Law (arXiv 2503.04715).
+    `expert_width` is the hidden width of one routed expert; `shared_width` is the hidden width of the shared expert
+    (0: there is none). Parameter counts leave out token embedding and LM head, as Step Law does (arXiv 2503.04715).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    vocab_size: PositiveInt
-    width: PositiveInt
-    depth: PositiveInt
-    head_size: PositiveInt
-    num_experts: PositiveInt
-    top_k: PositiveInt
-    expert_width: PositiveInt
-    shared_width: int = 0
-    seq_len: PositiveInt
+    vocab_size: Size
+    width: Size
+    depth: Depth
+    head_size: Size
+    num_experts: Size
+    top_k: Size
+    expert_width: Size
+    shared_width: Annotated[int, Field(le=MAX_SIZE)] = 0
+    seq_len: Size
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -49,25 +53,26 @@ class ModelShape(BaseModel):
 
     @property
     def n_total(self) -> int:
-        """Non-embedding parameters, every expert counted."""
+        """Non-embedding parameters, with all experts."""
         return self.depth * self._n_block(self.num_experts) + self.width
 
     @property
     def n_active(self) -> int:
-        """Non-embedding parameters that one token uses: top_k experts of each block."""
+        """Non-embedding parameters that one token uses: of the routed experts, only top_k in each block."""
         return self.depth * self._n_block(self.top_k) + self.width
 
     @property
     def n_embedding(self) -> int:
-        """Token embedding plus untied LM head."""
+        """Parameters of the token embedding and of the untied LM head."""
         return 2 * self.vocab_size * self.width
 
     @property
     def flops_per_token(self) -> int:
         """Training FLOPs (forward + backward) per token.
 
-        6 per active non-embedding parameter and per LM-head parameter (the embedding look-up is free), plus causal
-        attention 6 * depth * seq_len * width: half of the 12 of PaLM, arXiv 2204.02311 appendix B, for the mask.
+        Each active non-embedding parameter and each parameter of the LM head costs 6. The embedding look-up is free.
+        Causal attention adds 6 * depth * seq_len * width. The factor is 12 in PaLM (arXiv 2204.02311 appendix B); the
+        causal mask halves it.
         """
         head = self.vocab_size * self.width
         return 6 * (self.n_active + head) + 6 * self.depth * self.seq_len * self.width

@@ -15,7 +15,10 @@ from lrladder.models.shape import ModelShape
 
 
 class Output(NamedTuple):
-    """What enters the head [B, S, d], the head [V, d]; auxiliary losses summed over blocks, unscaled; loads [L, E]."""
+    """`features` [B, S, d] enter the head [V, d]. Auxiliary losses are sums over blocks, before their coefficients.
+
+    `load` [L, E] is each expert's share of the assignments in each block.
+    """
 
     features: Tensor
     head: Tensor
@@ -30,7 +33,7 @@ class Output(NamedTuple):
 
 
 def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
-    """Mean cross-entropy in nats, in fp32."""
+    """Mean cross-entropy in nats, computed in fp32."""
     return F.cross_entropy(output.logits.float().flatten(0, 1), targets_bs.flatten())
 
 
@@ -47,11 +50,11 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Pre-RMSNorm blocks of attention and MoE. muP scales the logits by `head_multiplier`, depth rules what each
-    block adds by `branch_multiplier`; both are 1 otherwise. Activations and products are of `dtype`; parameters and
-    the router are fp32.
+    """Pre-RMSNorm blocks of attention and MoE.
 
-    Parameters are made uninitialised: `models.parametrization.initialise` fills them by role.
+    muP multiplies the logits by `head_multiplier`; depth rules multiply what each block adds to the residual stream by
+    `branch_multiplier`. Both are 1 otherwise. Activations and products have `dtype`; parameters and router are fp32.
+    Parameters start uninitialised: `models.parametrization.initialise` fills them by role.
     """
 
     def __init__(self, shape: ModelShape, *, backend: str = "grouped", dtype: torch.dtype = torch.float32) -> None:

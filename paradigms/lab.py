@@ -1,4 +1,4 @@
-"""What a paradigm sees: rungs, a lab that measures, and the proposal it owes. Plain Python, no torch."""
+"""What a paradigm sees: rungs, requests, and a lab that measures them. Plain Python, no torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -6,11 +6,14 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
-ParametrizationName = str  # names the rules in use: "sp" is the standard parametrization, "mup" muTransfer's
+ParametrizationName = str  # "sp" is standard parametrization, "mup" has muTransfer's rules
 
 
 class Rung(Protocol):
-    """One model size of the ladder; counts are non-embedding, horizons and batch are in tokens."""
+    """One model size of the ladder. Parameter counts are non-embedding; horizons and batch are in tokens.
+
+    A paradigm may search a proxy; a target is held out.
+    """
 
     @property
     def name(self) -> str: ...
@@ -29,10 +32,11 @@ class Rung(Protocol):
 
 
 class Request(NamedTuple):
-    """One training run asked of a lab, read at each of `horizons` (tokens).
+    """One training run that a lab is asked for, with a validation loss at each of `horizons` (tokens).
 
-    `lr` is the study's LR: the rules of the parametrization turn it into that of each role, model size, batch and
-    horizon. `horizon_exponent` serves a horizon rule that is fitted; `role_lrs` multiplies the LR of whole roles.
+    `lr` is the study's LR. The rules of the parametrization compute from it the LR of each role at this model size,
+    batch and horizon. `horizon_exponent` is the exponent of tokens under a fitted horizon rule. `role_lrs` has
+    multipliers of the LR of whole roles.
     """
 
     rung: str
@@ -45,7 +49,7 @@ class Request(NamedTuple):
 
 
 class Measured(BaseModel):
-    """What one run gave at one horizon. `loss` is validation loss in nats per token; None unless finished."""
+    """Result of one run at one horizon. `loss` is validation loss in nats per token; None unless it finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,29 +59,33 @@ class Measured(BaseModel):
     horizon: int  # tokens
     verdict: Verdict
     loss: float | None = None
-    loss_se: float | None = None  # nats; over validation documents: the same for all runs, so mostly common to them
-    flops: float = 0.0  # planned training FLOPs of the whole run, shared by its horizons
+    loss_se: float | None = None  # nats, over validation documents; all runs share these, so errors are mostly common
+    flops: float = 0.0  # planned training FLOPs of the whole run, with all its horizons
     seconds: float = 0.0  # wall seconds of the whole run
-    trained_tokens: int = 0  # of the whole run; fewer than planned where it continued a stored trunk
+    trained_tokens: int = 0  # of the whole run; fewer than planned if it continued a stored trunk
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
-    expert_gemm: str | None = None  # what the experts ran on; None where nothing was trained
-    compiled: bool = False  # by torch.compile, where trained
+    expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained
+    compiled: bool = False  # by torch.compile
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 
 
 class Measurement(Measured):
-    """With the names by which a study asked for it."""
+    """A `Measured` with the names that the study uses for its rung and parametrization."""
 
     rung: str
     parametrization: ParametrizationName
 
 
 class Lab(Protocol):
-    """Where measurements come from. Every payer is charged the full planned FLOPs of each distinct run it asks for."""
+    """Where measurements come from: training, stored runs or a simulation.
+
+    A payer is the name under which a paradigm asks. It is charged the full planned FLOPs of each distinct run it asks
+    for, also when the result was stored already.
+    """
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        """For each request, in order, one measurement per horizon. A diverged run is a result; loss is None."""
+        """For each request, in order, one measurement per horizon. A diverged run is a result with loss None."""
         ...
 
     def cost_flops(self, payer: str) -> float:
@@ -85,5 +93,5 @@ class Lab(Protocol):
         ...
 
     def flops(self, request: Request) -> float:
-        """Planned FLOPs that a payer who had not asked for this run would be charged."""
+        """Planned FLOPs that a payer would be charged for this run if it had not asked for it before."""
         ...

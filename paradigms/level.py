@@ -1,3 +1,3 @@
-"""How sure an interval is."""
+"""The level of all reported intervals."""
 
-LEVEL = 0.9  # of every interval; ours
+LEVEL = 0.9  # coverage that every interval is built for; ours

@@ -2,19 +2,25 @@
 
 import base64
 import csv
+import hashlib
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
 from lrladder.reports.drawing import paradigm_name
 
+POLICY = (
+    *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
+    *("base-uri 'none'", "form-action 'none'"),
+)
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -34,21 +40,24 @@ _FILTERS = {
 
 
 def write_page(text: str, folder: Path) -> Path:
-    """Write folder/index.html; a reader sees the old page or the new one, never half of one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write folder/index.html; a reader sees the old page or the new one, never half of one.
+
+    Raises InputError for a page there that is not ours, and where the system refuses.
+    """
+    if folder.is_symlink():
+        raise InputError(f"{folder} is a link; a page is not written through it: remove it")
+    make_folder(folder)
     page = folder / "index.html"
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".index-", suffix=".html")
+    require_new_or_own(page, "page", _is_own)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, page)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        write_bytes(page, text.encode(errors="replace"))  # a file name need not be text
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({reason(error)}); choose another folder") from error
     return page
+
+
+def _is_own(head: bytes) -> bool:
+    return b"<title>LR Ladder" in head or b'content="lrladder' in head
 
 
 def environment() -> Environment:
@@ -56,7 +65,21 @@ def environment() -> Environment:
     loader = FileSystemLoader(TEMPLATES)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(_FILTERS)
+    made.globals["policy"] = policy
     return made
+
+
+def policy(script: str | None = None) -> Markup:
+    """The tag that has a browser run nothing but our own script, load nothing and send nothing, whatever a page holds.
+
+    Styles are inline: drawings have them on each of their shapes. With nothing to load they can only change looks.
+    """
+    parts = [*POLICY, *([] if script is None else [f"script-src 'sha256-{_sha256(script)}'"])]
+    return Markup('<meta http-equiv="Content-Security-Policy" content="{}">').format(Markup("; ".join(parts)))
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def data_uri(text: str) -> str:

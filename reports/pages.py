@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder
 from lrladder.benchmark.own_runs import fit_results, replay
 from lrladder.benchmark.own_runs.fit_file import load_fit
+from lrladder.benchmark.reading import understood
 from lrladder.benchmark.studies.drift.kind import DRIFT
+from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
 from lrladder.benchmark.studies.stored import load_results, schema_of, stored_kind
@@ -16,6 +19,8 @@ from lrladder.reports.drift import summary as drift_summary
 from lrladder.reports.fit import page as fit
 from lrladder.reports.fit import replay_table
 from lrladder.reports.fit import summary as fit_summary
+from lrladder.reports.recipe import page as recipe
+from lrladder.reports.recipe import summary as recipe_summary
 from lrladder.reports.regret import page as regret
 from lrladder.reports.regret import summary as regret_summary
 from lrladder.reports.results_page import Held, ResultsPage
@@ -30,6 +35,9 @@ PAGES: dict[str, ResultsPage[Any]] = {
     DRIFT.schema: ResultsPage(partial(load_results, kind=DRIFT), drift.write, drift_summary.held, drift_summary.show),
     SCHEDULES.schema: ResultsPage(
         partial(load_results, kind=SCHEDULES), schedules.write, schedules_summary.held, schedules_summary.show
+    ),
+    TUNING.schema: ResultsPage(
+        partial(load_results, kind=TUNING), recipe.write, recipe_summary.held, recipe_summary.show
     ),
     fit_results.SCHEMA: ResultsPage(load_fit, fit.write, fit_summary.held, fit_summary.show),
     replay.SCHEMA: ResultsPage(replay_table.load, None, replay_table.held, replay_table.render),
@@ -56,12 +64,19 @@ def _schema(folder: Path) -> str:
 def held(folder: Path) -> Held:
     """Raises InputError with one line for a folder that holds nothing of ours, or something damaged."""
     page = page_of(folder)
-    return page.held(page.load(folder))
+    with understood(folder):
+        return page.held(page.load(folder))
 
 
-def rewrite(folder: Path) -> Path:
-    """Write the report of a folder again from what is stored; returns the page. Raises InputError."""
+def rewrite(folder: Path, out: Path | None = None) -> Path:
+    """Write the report of a folder again from what is stored, into `out` if given; returns it. Raises InputError."""
     page = page_of(folder)
     if page.write is None:
         raise InputError(f"{folder} holds a replay, which has a table and no page: see replay.csv")
-    return page.write(page.load(folder), folder / "report")
+    place = out or folder / "report"
+    try:
+        make_folder(place)  # refuse before the work, not after
+    except InputError as error:
+        raise InputError(f"{error}; --out FOLDER writes the report elsewhere") if out is None else error from error
+    with understood(folder):
+        return page.write(page.load(folder), place)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import reason, write_bytes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT = 120.0  # seconds; a report takes two
@@ -40,9 +41,10 @@ def print_page(page: Path, browser: str, *, timeout: float = TIMEOUT) -> Path:
         said = _run([*command, page.resolve().as_uri()], timeout)
         if not printed.is_file() or not printed.stat().st_size:
             raise InputError(f"--pdf: {browser} wrote no PDF ({said or 'it said nothing'}); the page is {page}")
-        whole = target.with_suffix(".pdf.tmp")
-        shutil.copyfile(printed, whole)
-        whole.replace(target)
+        try:
+            write_bytes(target, printed.read_bytes())
+        except OSError as error:
+            raise InputError(f"--pdf: {target} cannot be written ({reason(error)})") from error
     return target
 
 

@@ -1,10 +1,26 @@
 """A schedule, drawn."""
 
+from pathlib import Path
+
 from matplotlib.figure import Figure
 
 from lrladder.benchmark.checks.schedule_points import Curve
+from lrladder.benchmark.folders import require_new_or_own, write_result
 from lrladder.reports.drawing import BLUE, style, to_svg
 from lrladder.reports.formats import short
+
+LABEL = "Learning rate against tokens, "
+
+
+def require_own(path: Path) -> None:
+    """Raise InputError unless the drawing can be written there: a new file, or one that was drawn here before."""
+    head = f'<svg role="img" aria-label="{LABEL}'.encode()
+    require_new_or_own(path, "--out", lambda there: head in there)
+
+
+def write(curve: Curve, path: Path) -> None:
+    """Raises InputError where the system refuses."""
+    write_result(path, figure(curve), "--out")
 
 
 def figure(curve: Curve) -> str:
@@ -16,4 +32,4 @@ def figure(curve: Curve) -> str:
         axes.plot([point.tokens for point in curve.points], [point.lr for point in curve.points], color=BLUE, lw=1.4)
         axes.set(xlabel="tokens", ylabel="learning rate", ylim=(0, None))
         axes.xaxis.set_major_formatter(lambda tokens, _: short(tokens))
-        return to_svg(drawn, "schedule", f"Learning rate against tokens, {curve.schedule.kind}")
+        return to_svg(drawn, "schedule", LABEL + curve.schedule.kind)

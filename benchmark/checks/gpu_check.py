@@ -15,7 +15,8 @@ from rich.table import Table
 
 from lrladder.benchmark.environment import gpu_names
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.folders import make_folder, open_plain, write_text
+from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
 PRESET = "gpu"
@@ -94,7 +95,7 @@ def run_steps(todo: Sequence[Step], out: Path, console: Console, *, minutes: flo
 def _run(step: Step, out: Path, *, seconds: float) -> dict[str, Any]:
     began = time.monotonic()
     log = out / f"{step.name}.log"
-    with log.open("w", encoding="utf-8") as file:
+    with os.fdopen(open_plain(log, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
         env = os.environ | {"COLUMNS": "120"}
         process = subprocess.Popen(step.command, stdout=file, stderr=file, env=env, cwd=CHECKOUT)
         try:
@@ -159,7 +160,11 @@ def _last(log: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path, CONFIG_BYTES))
     except (OSError, ValueError):
         return {}
-    return found
+    return {name: row for name, row in found.items() if _is_row(row)} if isinstance(found, dict) else {}
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("seconds"), int | float) and {"ok", "found"} <= row.keys()

@@ -12,6 +12,8 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
 from lrladder.paradigms.published import POWER_SEQ_LEN
 
+MAX_TOKENS = 2**53  # beyond it a float holds no single token
+
 
 class Point(NamedTuple):
     """The LR of the step that begins after `tokens`."""
@@ -65,11 +67,12 @@ def draw(
     """About `points` steps of a run, including the first step of each phase. Raises InputError for invalid values."""
     if not 0 < batch_tokens <= tokens:
         raise InputError(f"--batch-tokens {batch_tokens:,}: give at least 1 and at most --tokens {tokens:,}")
+    if tokens > MAX_TOKENS:
+        raise InputError(f"--tokens {tokens:,}: give at most {MAX_TOKENS:,}")
     tokens -= tokens % batch_tokens  # whole steps
     at = Reference(batch_tokens, tokens)
     if law is not None:
-        at = Reference(batch_tokens, max(tokens, math.ceil(law.binds_until(batch_tokens))))
-        lr = law.at(at.tokens, batch_tokens)
+        at, lr = _anchor(law, tokens, batch_tokens)
         settings |= {"exponent": law.b, "cap": max(1.0, law.lr_max / lr)}
     if lr is None or not 0 < lr < math.inf:
         raise InputError("--lr: give the peak, a finite number above 0")
@@ -85,6 +88,20 @@ def draw(
         at,
         tuple(Point(n, lr * found) for n, found in zip(steps, factors, strict=True)),
     )
+
+
+def _anchor(law: PowerLaw, tokens: int, batch_tokens: int) -> tuple[Reference, float]:
+    """Where the law's LR is no longer capped, and that LR. Raises InputError for a law without one."""
+    if not -2 <= law.b < 0:  # as a config's
+        raise InputError(f"--b {law.b:g}: the exponent of tokens is from -2 to below 0")
+    try:
+        at = Reference(batch_tokens, max(tokens, math.ceil(law.binds_until(batch_tokens))))
+        lr = law.at(at.tokens, batch_tokens)
+    except ArithmeticError:
+        lr = 0.0
+    if not 0 < lr < math.inf or law.lr_max / lr == math.inf:
+        raise InputError(f"--a {law.a:g}, --b {law.b:g}, --lr-max {law.lr_max:g}: no finite LR follows; see --help")
+    return at, lr
 
 
 def _schedule(settings: dict[str, object]) -> ScheduleConfig:

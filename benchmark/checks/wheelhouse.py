@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import CONFIG_BYTES, read_text, why
 
 SOURCES = ("megablocks", "grouped_gemm")  # source archives, compiled on the GPU machine
 
@@ -14,7 +15,12 @@ def missing(folder: Path) -> list[str]:
     if not wanted.is_file():
         raise InputError(f"--wheelhouse: {wanted} does not exist; `make wheelhouse` writes it")
     held = {_key(name) for path in folder.iterdir() if (name := _package(path.name))}
-    lines = [line.split("#")[0].strip() for line in wanted.read_text(encoding="utf-8").splitlines()]
+    try:
+        text = read_text(wanted, CONFIG_BYTES)
+    except (OSError, ValueError) as error:
+        again = "`make wheelhouse` writes it"
+        raise InputError(f"--wheelhouse: {wanted} cannot be read ({why(error)}); {again}") from error
+    lines = [line.split("#")[0].strip() for line in text.splitlines()]
     absent = [line for line in lines if "==" in line and _key(tuple(line.split("==", 1))) not in held]
     names = {name for name, _ in held}
     return absent + [name for name in SOURCES if _normal(name) not in names]

@@ -14,6 +14,10 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 
 app = typer.Typer()
 
+Columns = Annotated[
+    str | None, typer.Option(help="other names: lr=learning_rate,loss=eval/loss; or one number for all: tokens=1e10")
+]
+
 
 @app.command()
 def coordcheck(
@@ -44,7 +48,7 @@ def coordcheck(
 def schedule(
     kind: Annotated[Kind, typer.Argument(help="kind of schedule")],
     tokens: Annotated[float, typer.Option(callback=finite, help="length of the run in tokens")],
-    batch_tokens: Annotated[int, typer.Option(help="tokens per step")],
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="tokens per step")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="peak LR; use --a for power")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="default: 1% of the run")] = None,
     decay_fraction: Annotated[float, typer.Option(help="share of the run; only wsd and power")] = DECAY_FRACTION,
@@ -59,13 +63,15 @@ def schedule(
 ) -> None:
     """Print and draw the LR of a schedule over a run."""
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
-    from lrladder.benchmark.folders import write_text
-    from lrladder.reports.schedule_figure import figure
+    from lrladder.reports.schedule_figure import require_own, write
+
+    if out:
+        require_own(out)
 
     curve = draw(
         kind,
         tokens=int(tokens),
-        batch_tokens=batch_tokens,
+        batch_tokens=int(batch_tokens),
         lr=lr,
         law=PowerLaw(a, b, lr_max) if kind == "power" else None,
         points=points,
@@ -75,7 +81,7 @@ def schedule(
         decay_to=decay_to,
     )
     if out:
-        write_text(out, figure(curve))
+        write(curve, out)
     if as_json:
         print(json.dumps(curve.to_dict()))
     else:
@@ -84,17 +90,23 @@ def schedule(
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV of runs with n_params, tokens, lr, loss and optional columns")],
+    runs: Annotated[Path, typer.Argument(help="table of runs with n_params, tokens, lr, loss and optional columns")],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
+    budget: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="fit what a search asks for within so many runs of the largest"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit laws of the best learning rate, loss and batch to your own or published runs."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
     from lrladder.reports.fit.page import write
 
-    results = fit_file(runs, protocol=protocol)
+    results = fit_file(runs, protocol=protocol, columns=parse_columns(columns), budget=budget)
     page = None
     if out:
         save(results, out)
@@ -106,18 +118,28 @@ def fit(
 
 @app.command()
 def replay(
-    runs: Annotated[Path, typer.Argument(help="CSV of runs with n_params, tokens, lr, loss and optional columns")],
+    runs: Annotated[Path, typer.Argument(help="table of runs with n_params, tokens, lr, loss and optional columns")],
+    columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
     strategy: Annotated[list[str] | None, typer.Option(help="score only this strategy and fitting; repeatable")] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="budgets of a search, in runs of the target, such as 0.05,0.1,1; each is scored")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score methods that choose the LR of large runs from small ones, on runs that already exist."""
+    from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
-    from lrladder.reports.fit.replay_table import render, write
+    from lrladder.benchmark.own_runs.ways import parse_budgets
+    from lrladder.reports.fit.replay_table import render, require_own, write
 
-    result = make_replay(load_runs(runs), protocol=protocol, strategies=strategy or ())
+    spending = parse_budgets(budgets)
+    if out is not None:
+        require_own(out)  # refuse before the work, not after
+    table = load_runs(runs, parse_columns(columns))
+    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending)
     if out is not None:
         write(result, out)
     if as_json:

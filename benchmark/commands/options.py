@@ -16,6 +16,7 @@ Folder = Annotated[Path, typer.Argument(help="folder of a study, such as runs/cp
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or 4 per GPU)")]
 
+LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float
 Options = TypeVar("Options")
 
 
@@ -36,7 +37,7 @@ def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Call
 
 
 def finite(param: typer.CallbackParam, value: float | None) -> float | None:
-    """The value, which must be positive and finite. Raises InputError otherwise."""
-    if value is not None and not 0 < value < float("inf"):
-        raise InputError(f"{param.opts[0]} {value:g}: must be above zero and finite")
+    """The value, which must be positive, finite and at most LARGEST. Raises InputError otherwise."""
+    if value is not None and not 1 / LARGEST <= value <= LARGEST:
+        raise InputError(f"{param.opts[0]} {value:g}: must be above zero, finite and at most {LARGEST:g}")
     return value

@@ -59,6 +59,8 @@ def _label(trial: PlannedTrials) -> str:
 def _lrs(trials: Sequence[PlannedTrials]) -> str:
     if any(trial.purpose == "roles" for trial in trials):
         return "at the best, multiplied by role"
+    if any(trial.purpose == "recipe" for trial in trials):
+        return "with what else is tuned"
     known = [trial.lr for trial in trials if trial.lr is not None]
     if known:
         return f"{min(known):.3g} to {max(known):.3g} ({len(known)})"

@@ -7,6 +7,8 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Folder, as_one, finite
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import understood
+from lrladder.benchmark.recommend.reach import CHECKED
 
 app = typer.Typer()
 
@@ -21,7 +23,7 @@ class Options:
 
     folder: Folder
     n_params: Annotated[
-        float | None, typer.Option(callback=finite, help="for a fit: non-embedding parameters, counted as in its CSV")
+        float | None, typer.Option(callback=finite, help="for a fit: non-embedding parameters, counted as in its table")
     ] = None
     rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None
     width: Size = None
@@ -37,13 +39,17 @@ class Options:
     tokens: Annotated[
         float | None, typer.Option(callback=finite, help="training tokens (default: longest horizon of the rung)")
     ] = None
-    batch_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="tokens per step (default: as in the study)")
-    ] = None
+    batch_tokens: Annotated[float | None, typer.Option(callback=finite, help="tokens per step; a rung has its own")] = (
+        None
+    )
     paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None, typer.Option(help="whose LR")
+        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None,
+        typer.Option(help="whose LR; else the study's choice"),
     ] = None
-    form: Annotated[Literal["torch", "deepspeed", "json"], typer.Option("--format")] = "json"
+    force: Annotated[
+        bool, typer.Option("--force", help=f"answer also beyond {CHECKED:g}x the FLOPs of the largest run searched")
+    ] = False
+    form: Annotated[Literal["text", "torch", "deepspeed", "json"], typer.Option("--format")] = "text"
     as_json: AsJson = False
 
     @property
@@ -59,20 +65,25 @@ def recommend(options: Options) -> None:
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
-    print(_by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options))
+    if not options.folder.is_dir():
+        raise InputError(f"{options.folder}: no such folder; give OUT of `lrladder fit` or of a study")
+    with understood(options.folder):
+        text = _by_fit(options) if schema_of(options.folder) == FIT_SCHEMA else _by_study(options)
+    print(text)
 
 
 def _by_fit(options: Options) -> str:
     from lrladder.benchmark.own_runs.fit_file import load_fit
-    from lrladder.benchmark.recommend.fit import Target, recommend, words
+    from lrladder.benchmark.recommend.fit import recommend, words
+    from lrladder.benchmark.recommend.sanity import Target
 
     folder = options.folder
     if options.n_params is None or options.tokens is None:
-        raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+        raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its table")
     if options.rung or options.paradigm or options.sizes:
         raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
-    found = recommend(load_fit(folder), target)
+    found = recommend(load_fit(folder), target, force=options.force)
     return found.to_json() if options.as_json else words(found)
 
 
@@ -85,6 +96,12 @@ def _by_study(options: Options) -> str:
     folder = options.folder
     if options.n_params is not None:
         raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
-    counts = (round(n) if n else None for n in (options.n_active, options.tokens, options.batch_tokens))
-    wanted = Wanted(options.paradigm, options.rung, options.sizes, *counts)
+    n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
+    wanted = Wanted(options.paradigm, options.rung, options.sizes, n_active, tokens, batch, options.force)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
+
+
+def _whole(name: str, count: float | None) -> int | None:
+    if count is not None and count < 1:
+        raise InputError(f"--{name.replace('_', '-')} {count:g}: give a whole number from 1")
+    return None if count is None else round(count)

@@ -10,6 +10,7 @@ import typer
 from lrladder.benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
+from lrladder.benchmark.reading import understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 
 if TYPE_CHECKING:
@@ -82,22 +83,41 @@ def extend(
     raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
 
 
+@app.command()
+def tune_recipe(
+    preset: Preset,
+    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="runs of the base that the search may take; the last figures come on top")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Tune the base recipe of a study: LR ratios of roles, embedding std, decay and beta2, together with the LR."""
+    from lrladder.benchmark.studies.runner import run_study
+    from lrladder.benchmark.studies.tune import new_budget, tuning_of
+
+    study = tuning_of(load_study(preset), budget=budget)
+    raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
+
+
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     """Show the results, write the report, and return the exit code."""
     from lrladder.reports.pages import PAGES
 
     console, results = make_console(), ended.results
-    if results is None:
-        console.print("Interrupted: the complete results that were there are kept; the same command continues.")
-        return ExitCode.INTERRUPTED
-    page = PAGES[results.schema_]
-    page.show(results, console)
-    if page.write is not None:
-        console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
+    if results is not None:
+        page = PAGES[results.schema_]
+        page.show(results, console)
+        if page.write is not None and not ended.stopped:  # without room for results there is none for a page
+            console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True)
     if ended.saved_tokens:
         console.print(f"{ended.trained_tokens:,} tokens trained now; stored trunks saved {ended.saved_tokens:,} more")
+    kept = "everything measured is kept" if results is not None else "the complete results that were there are kept"
+    if ended.stopped:
+        console.print(f"Stopped: {ended.stopped}; {kept}. Make room; the same command continues.", soft_wrap=True)
+        return ExitCode.FAILED_TRIALS
     if ended.interrupted:
-        console.print("Interrupted: everything measured is kept; the same command continues.")
+        console.print(f"Interrupted: {kept}; the same command continues.")
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
 
@@ -127,13 +147,14 @@ def status(
 def report(
     folder: Folder,
     pdf: Annotated[bool, typer.Option("--pdf", help="also print it to report/report.pdf, with Chromium")] = False,
+    out: Annotated[Path | None, typer.Option(help="write OUT/index.html instead of report/index.html")] = None,
 ) -> None:
     """Write the report again, from stored results."""
     from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
     browser = require_browser() if pdf else None  # refuse before the work if there is none
-    page = rewrite(folder)
+    page = rewrite(folder, out)
     print(page)
     if browser:
         print(print_page(page, browser))
@@ -153,9 +174,11 @@ def compare(
         owned_page.require_own(out, compare_page.COMMAND)
     comparison = side_by_side.load(folders)
     console = make_console()
-    compare_page.show(comparison, console)
-    if out:
-        console.print(f"Page: {compare_page.write(comparison, out)}", soft_wrap=True, markup=False)
+    with understood(Path(", ".join(map(str, folders)))):
+        compare_page.show(comparison, console)
+        page = compare_page.write(comparison, out) if out else None
+    if page:
+        console.print(f"Page: {page}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -50,6 +50,29 @@ class OptimizerConfig(Strict):
     zero_stage: Literal[0, 1] = 0
 
 
+class RecipeConfig(Strict):
+    """LRs of four roles over that of the matrices, at the base. Rules and multipliers of roles come on top.
+
+    At the base all parametrizations are one function, so one recipe serves them all.
+    """
+
+    # None of these roles has decay, and eps is in units of gradients: a ratio moves neither.
+    embedding_lr: PositiveFloat = 1.0
+    norm_lr: PositiveFloat = 1.0
+    head_lr: PositiveFloat = 1.0
+    router_lr: PositiveFloat = 1.0
+
+    @property
+    def role_lrs(self) -> dict[str, float]:
+        """By role; a role that is not there has the LR of the matrices."""
+        return {
+            Role.EMBEDDING: self.embedding_lr,
+            Role.NORM: self.norm_lr,
+            Role.HEAD: self.head_lr,
+            Role.ROUTER: self.router_lr,
+        }
+
+
 class SearchConfig(Strict):
     """How to search for the LR: a geometric grid around a guess, extended by `factor` until it brackets the minimum."""
 

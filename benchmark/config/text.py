@@ -7,13 +7,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ValidationError,
 )
 
+from lrladder.benchmark.config import bounded_yaml
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.upgrade import RENAMED_KEYS
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -36,16 +37,13 @@ def read_preset(preset: str) -> str:
     if path.suffix not in {".yaml", ".yml"}:
         raise InputError(f"preset {preset!r} is unknown{suggest(preset, preset_names())}; a file must end in .yaml")
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path, CONFIG_BYTES)
+    except (OSError, ValueError) as error:
         raise InputError(f"{preset}: cannot be read as a config: {error}") from error
 
 
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
-    try:
-        data: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    data = bounded_yaml.load(text, source=source)
     if not isinstance(data, dict):
         raise InputError(f"{source}: a config is a mapping of keys, this is {type(data).__name__}")
     return data
@@ -60,26 +58,74 @@ def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Confi
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    first = error.errors()[0]
+    """The first fault; an unknown key before a missing one, which it may have been meant for."""
+    faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], len(_ORDER)))
+    first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
     if key in RENAMED_KEYS:
         return f"key {key} is now called {RENAMED_KEYS[key]}: rename it"
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key}{suggest(str(first['loc'][-1]), _known_keys(model))}"
+        return f"unknown key {key}{_meant(first['loc'], model)}"
     if first["type"] == "missing":
         return f"key {key} is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    message = _remedy(first["type"], first["input"]) or first["msg"].removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
+
+
+_ORDER = {"extra_forbidden": 0, "missing": 1}
+
+
+def _remedy(kind: str, given: object) -> str | None:
+    """What to write instead, for the commonest slips; None where the library's words do."""
+    if kind in ("tuple_type", "list_type", "set_type", "frozen_set_type") and isinstance(given, str | int | float):
+        return f"must be a list; write [{json.dumps(given)}]"
+    if kind.startswith(("int_", "float_")) and isinstance(given, str):
+        try:
+            number = float(given)
+        except ValueError:
+            return None
+        return f"{given!r} is text in YAML; write {number:.12g}"
+    return None
+
+
+def _meant(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
+    """A near key of the whole config, or those of the section where the unknown one stands."""
+    close = difflib.get_close_matches(str(loc[-1]), _own_keys(model, loc[:-1]) or _known_keys(model), n=1)
+    close = close or difflib.get_close_matches(str(loc[-1]), _known_keys(model), n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    here = _own_keys(model, loc[:-1])
+    where = ".".join(str(part) for part in loc[:-1]) or "the config"
+    return f"; {where} has {', '.join(here)}" if here else ""
+
+
+def _own_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Keys of the section at `loc`; none where that cannot be followed."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        inner = _models(field.annotation) if field else []
+        if len(inner) != 1:
+            return []
+        model = inner[0]
+    return sorted(model.model_fields)
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
         keys.append(name)
-        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                keys += _known_keys(kind)
+        for kind in _models(field.annotation):
+            keys += _known_keys(kind)
     return keys
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """The models that a field's type is or is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
 def suggest(word: str, known: list[str]) -> str:

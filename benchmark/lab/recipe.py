@@ -1,5 +1,7 @@
 """All settings of a run, by kind of parameter. benchmark.training.recipe makes them from a trial."""
 
+from pydantic import Field
+
 from lrladder.benchmark.documents import Frozen
 
 
@@ -25,6 +27,8 @@ class Recipe(Frozen):
     lr: float
     token_factor: float  # factor for batch and horizon, contained in every peak LR
     horizon_exponent: float | None
+    # LRs of roles as multiples of the LR of the matrices at the base; contained in the LRs of the settings
+    lr_ratios: dict[str, float] = Field(default_factory=dict)
     role_lrs: tuple[tuple[str, float], ...]  # multipliers of roles beside the rules, contained in the LRs
     beta1: float
     beta2: float

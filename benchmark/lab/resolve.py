@@ -3,7 +3,7 @@
 import math
 from typing import Literal, Protocol
 
-from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
@@ -17,8 +17,6 @@ class Setup(Protocol):
     @property
     def corpus(self) -> CorpusConfig: ...
     @property
-    def optimizer(self) -> OptimizerConfig: ...
-    @property
     def expert_backend(self) -> str: ...
     @property
     def rungs(self) -> Ladder: ...
@@ -27,6 +25,8 @@ class Setup(Protocol):
     def base_of(self, rung: Rung) -> Base: ...
     def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig: ...
+    def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig: ...
+    def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig: ...
 
 
 def resolve(
@@ -54,7 +54,8 @@ def resolve(
             horizons=part,
             rule_tokens=part[0] if in_use[part].by_tokens else None,
             batch_tokens=rung.batch_tokens,
-            optimizer=_optimizer(setup, rung),
+            optimizer=_optimizer(setup.optimizer_of(request.parametrization), rung),
+            recipe=setup.recipe_of(request.parametrization),
             schedule=schedule,
             expert_backend=setup.expert_backend,
             precision=precision,
@@ -94,7 +95,7 @@ def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) ->
     return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))
 
 
-def _optimizer(setup: Setup, rung: Rung) -> OptimizerConfig:
+def _optimizer(optimizer: OptimizerConfig, rung: Rung) -> OptimizerConfig:
     if rung.weight_decay is None:
-        return setup.optimizer
-    return setup.optimizer.model_copy(update={"weight_decay": rung.weight_decay})
+        return optimizer
+    return optimizer.model_copy(update={"weight_decay": rung.weight_decay})

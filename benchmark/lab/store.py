@@ -1,66 +1,76 @@
-"""Stores measurements in SQLite. The database can be rebuilt from the append-only jsonl log of each trial."""
+"""Stores measurements in SQLite. The append-only jsonl logs of trials are the truth and mend the database."""
 
 import fcntl
+import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import open_plain, require_plain
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import STORE_VERSION, refuse_older
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.trial_log import read_log
+from lrladder.benchmark.lab.trial_log import LogState, read_state
 
+FILES = ("store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal")  # that SQLite opens
 TABLES = """
 CREATE TABLE IF NOT EXISTS study (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (id TEXT PRIMARY KEY, spec TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS measurements (
     trial_id TEXT NOT NULL REFERENCES trials (id), horizon INTEGER NOT NULL, data TEXT NOT NULL,
     PRIMARY KEY (trial_id, horizon));
+CREATE TABLE IF NOT EXISTS digests (
+    trial_id TEXT NOT NULL, horizon INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (trial_id, horizon));
 """
+ROWS = (
+    "SELECT m.trial_id, t.spec, m.horizon, m.data, d.digest FROM measurements m JOIN trials t ON t.id = m.trial_id "
+    "LEFT JOIN digests d ON d.trial_id = m.trial_id AND d.horizon = m.horizon"
+)
+OLDER_ROWS = "SELECT m.trial_id, t.spec, m.horizon, m.data, NULL FROM measurements m JOIN trials t ON t.id = m.trial_id"
 
 
 class Store:
-    """The results of one study: trials that `finished` or `diverged`. Failed trials are only in the logs."""
+    """The results of one study: trials that `finished` or `diverged`. Failed trials are only in the logs.
+
+    Every row has a digest. A damaged row counts as missing. `mended` is the number of trials taken from logs.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._db = sqlite3.connect(folder / "store.sqlite")
+        self.folder, self.mended = folder, 0
+        for name in FILES:
+            require_plain(folder / name)
+        self._db = _connect(str(folder / "store.sqlite"))
         self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")  # what has been put survives a power cut
         self._db.executescript(TABLES)
 
     @classmethod
     def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
-        """Open or create a store. Raises InputError, and changes nothing, if it is damaged or holds another study."""
+        """Open or create a store, and mend it from the logs.
+
+        Raises InputError, and changes nothing, if it is damaged or holds another study.
+        """
         refuse_older(folder)
-        is_new = not (folder / "store.sqlite").exists()
         store = cls.reopen(folder)
-        store._check(config=config_digest, corpus=corpus_digest)
-        if is_new:
-            store.rebuild_from_logs()
+        with _refusing(folder):
+            store._check(config=config_digest, corpus=corpus_digest)
+            store._mend()
         return store
 
     @classmethod
     def reopen(cls, folder: Path) -> "Store":
         """Open the store of any study. Raises InputError for a damaged file, which is not changed."""
-        try:
+        with _refusing(folder):
             store = cls(folder)
             if store._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("integrity check failed")
-        except sqlite3.OperationalError as error:
-            raise InputError(
-                f"{folder / 'store.sqlite'} cannot be opened ({error}); "
-                "close what uses it, check permissions and disk space, and run again"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise InputError(
-                f"{folder / 'store.sqlite'} is not a readable store ({error}); "
-                "move it aside and run again: it is rebuilt from trials/"
-            ) from error
         return store
 
     def _check(self, **digests: str) -> None:
@@ -83,12 +93,8 @@ class Store:
 
     def get(self, trial: Trial) -> list[TrialMeasurement] | None:
         """Measurements of a trial, one per horizon; None if the trial is not stored."""
-        return self._measurements(trial.id, trial.horizons)
-
-    def _measurements(self, trial_id: str, horizons: Sequence[int]) -> list[TrialMeasurement] | None:
-        rows = self._db.execute("SELECT data FROM measurements WHERE trial_id = ? ORDER BY horizon", (trial_id,))
-        found = [TrialMeasurement.model_validate(upgrade.measurement(json.loads(data))) for (data,) in rows]
-        return found if [m.horizon for m in found] == list(horizons) else None
+        found = _stored(self._db, trial.id).get(trial.id)
+        return found.measurements if found is not None else None
 
     def all(self) -> list[tuple[Trial, list[TrialMeasurement]]]:
         """Every trial with its measurements, in order of the ids.
@@ -96,34 +102,153 @@ class Store:
         Measurements keep the id under which they were stored. It differs from the id of the trial if an older version
         stored them.
         """
-        rows = self._db.execute("SELECT id, spec FROM trials ORDER BY id").fetchall()
-        trials = {key: Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec)))) for key, spec in rows}
-        found = {key: self._measurements(key, trial.horizons) for key, trial in trials.items()}
-        return [(trials[key], measurements) for key, measurements in found.items() if measurements is not None]
+        return [(found.trial, found.measurements) for _, found in sorted(_stored(self._db).items())]
 
     def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
         """Store the measurements of a trial, in one transaction. A trial that is already stored is not changed."""
-        rows = [(trial.id, m.horizon, m.model_dump_json()) for m in measurements]
-        with self._db:
-            self._db.execute("INSERT OR IGNORE INTO trials VALUES (?, ?)", (trial.id, trial.model_dump_json()))
-            self._db.executemany("INSERT OR IGNORE INTO measurements VALUES (?, ?, ?)", rows)
+        if self.get(trial) is None:
+            self._write(trial, measurements)
 
-    def rebuild_from_logs(self) -> int:
-        """Store every trial that has a complete log. Returns their number."""
-        logs = [read_log(path) for path in sorted((self.folder / "trials").glob("*.jsonl"))]
-        complete = [found for found in logs if found is not None]
-        for trial, measurements in complete:
-            self.put(trial, measurements)
-        return len(complete)
+    def _write(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
+        rows = [(trial.id, m.horizon, _to_json(m)) for m in measurements]
+        with self._db:
+            self._db.execute("DELETE FROM measurements WHERE trial_id = ?", (trial.id,))  # damaged or partial ones
+            self._db.execute("INSERT OR REPLACE INTO trials VALUES (?, ?)", (trial.id, trial.model_dump_json()))
+            self._db.executemany("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?)", rows)
+            digests = [(*row[:2], _digest(*row)) for row in rows]
+            self._db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", digests)
+
+    def _mend(self) -> None:
+        """Store every trial with a complete log that says more than the rows here, or something else."""
+        stored = _stored(self._db)
+        for key, state in _complete_logs(self.folder):
+            there = stored.get(key)
+            is_same = there is not None and _texts(there.measurements) == _texts(state.measurements)
+            if there is None or not there.sealed or (state.sealed and not is_same):
+                self._write(state.trial, state.measurements)
+                self.mended += not is_same
 
     def close(self) -> None:
         self._db.close()
 
 
+class _Stored(NamedTuple):
+    """A trial whose rows are whole; `sealed` where each of them has a digest, as older versions wrote none."""
+
+    trial: Trial
+    measurements: list[TrialMeasurement]
+    sealed: bool
+
+
+def _connect(address: str, *, uri: bool = False) -> sqlite3.Connection:
+    db = sqlite3.connect(address, uri=uri)
+    db.text_factory = lambda data: data.decode("utf-8", errors="replace")  # of a damaged row; its digest tells
+    return db
+
+
+def _to_json(measurement: TrialMeasurement) -> str:
+    """With NaN as NaN, which pydantic would write as null and then not read."""
+    return json.dumps(measurement.model_dump(mode="json"))
+
+
+def _texts(measurements: Iterable[TrialMeasurement]) -> list[str]:
+    """To compare by: no NaN equals another."""
+    return [_to_json(m) for m in measurements]
+
+
+def _digest(trial_id: str, horizon: int, data: str) -> str:
+    return hashlib.sha256(f"{trial_id} {horizon} {data}".encode()).hexdigest()
+
+
+def _stored(db: sqlite3.Connection, trial_id: str | None = None) -> dict[str, _Stored]:
+    """Trials with all of their rows whole, or the one asked for, by id. Raises sqlite3.Error."""
+    has_digests = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'digests'").fetchone() is not None
+    one, asked = ("", ()) if trial_id is None else (" WHERE m.trial_id = ?", (trial_id,))
+    rows = db.execute((ROWS if has_digests else OLDER_ROWS) + one + " ORDER BY m.trial_id, m.horizon", asked)
+    by_trial: dict[tuple[str, str], list[tuple[int, str, str | None]]] = {}
+    for key, spec, *row in rows:
+        by_trial.setdefault((key, spec), []).append(tuple(row))
+    whole = {key: _whole(key, spec, found) for (key, spec), found in by_trial.items()}
+    return {key: found for key, found in whole.items() if found is not None}
+
+
+def _whole(trial_id: str, spec: str, rows: list[tuple[int, str, str | None]]) -> _Stored | None:
+    """None where any part of a trial is missing or damaged."""
+    if hashlib.sha256(spec.encode()).hexdigest()[:16] != trial_id:
+        return None
+    if any(digest not in (None, _digest(trial_id, horizon, data)) for horizon, data, digest in rows):
+        return None
+    try:
+        trial = Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec))))
+        found = [TrialMeasurement.model_validate(upgrade.measurement(json.loads(data))) for _, data, _ in rows]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
+    if [m.horizon for m in found] != list(trial.horizons):
+        return None
+    return _Stored(trial, found, all(digest is not None for _, _, digest in rows))
+
+
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """Raise InputError in place of SQLite's errors."""
+    path = folder / "store.sqlite"
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise InputError(
+            f"{path} cannot be opened ({error}); close what uses it, check permissions and disk space, and run again"
+        ) from error
+    except sqlite3.Error as error:
+        raise InputError(
+            f"{path} is not a readable store ({error}); move it aside and run again: it is rebuilt from trials/"
+        ) from error
+
+
+def read_trials(folder: Path) -> list[tuple[Trial, list[TrialMeasurement]]]:
+    """Every trial of a study with what it gave, in the order of their ids, by the logs and the store.
+
+    Nothing is written, so a folder may be read-only. Raises InputError where a damaged store is all that is there.
+    """
+    logs = dict(_complete_logs(folder))
+    stored: dict[str, _Stored] = {}
+    try:
+        stored = _read_store(folder)
+    except sqlite3.Error:
+        if not logs:
+            with _refusing(folder):
+                raise
+    found = {key: (one.trial, one.measurements) for key, one in stored.items()}
+    for key, state in logs.items():
+        if key not in stored or state.sealed or not stored[key].sealed:
+            found[key] = (state.trial, list(state.measurements))
+    return [found[key] for key in sorted(found)]
+
+
+def _complete_logs(folder: Path) -> Iterator[tuple[str, LogState]]:
+    """By the id that a trial had when it was logged."""
+    states = ((path.stem, read_state(path)) for path in sorted((folder / "trials").glob("*.jsonl")))
+    return ((key, state) for key, state in states if state is not None and state.measurements)
+
+
+def _read_store(folder: Path) -> dict[str, _Stored]:
+    """Raises sqlite3.Error."""
+    path = folder / "store.sqlite"
+    require_plain(path)
+    if not path.exists():
+        return {}
+    address = f"file:{quote(os.fsencode(path.resolve()))}"
+    try:
+        with closing(_connect(f"{address}?mode=ro", uri=True)) as db:
+            return _stored(db)
+    except sqlite3.OperationalError:  # a read-only folder, in which SQLite cannot make its other files
+        with closing(_connect(f"{address}?immutable=1", uri=True)) as db:
+            return _stored(db)
+
+
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Lock a study folder. Raises InputError if another process holds the lock, which ends with that process."""
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    with os.fdopen(open_plain(folder / ".lock", os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,9 +4,9 @@ import hashlib
 from functools import cached_property
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.models.rules import Rules, TokenRule, token_rule
@@ -32,10 +32,11 @@ class Trial(BaseModel):
     role_lrs: tuple[tuple[str, float], ...]
     lr: float
     seed: int
-    horizons: tuple[int, ...]
+    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
     rule_tokens: int | None
     batch_tokens: int
     optimizer: OptimizerConfig
+    recipe: RecipeConfig = RecipeConfig()  # what stored trials that do not say were trained with
     schedule: ScheduleConfig
     expert_backend: str
     precision: Literal["fp32", "bf16"]
@@ -70,6 +71,12 @@ def branch_point(horizon: int, trial: Trial) -> int:
 def reference(trial: Trial) -> Reference:
     """The batch and horizon of the base, where a power schedule has the LR of the trial."""
     return Reference(trial.base.batch_tokens, trial.base.tokens)
+
+
+def role_lrs_of(trial: Trial) -> dict[str, float]:
+    """What multiplies the LR of whole roles beside the rules: the recipe's ratios and the trial's own multipliers."""
+    ratios, own = trial.recipe.role_lrs, dict(trial.role_lrs)
+    return {role: ratios.get(role, 1.0) * own.get(role, 1.0) for role in {**ratios, **own}}
 
 
 def token_rule_of(trial: Trial) -> TokenRule:

@@ -1,31 +1,40 @@
 """The append-only log of each trial, one JSON object per line. The store can be rebuilt from the logs."""
 
+import hashlib
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from lrladder.benchmark import upgrade
+from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
 
 
 class TrialLog:
     """The log of one trial: its specification, rows of training steps, and its measurements."""
 
     def __init__(self, folder: Path, trial: Trial) -> None:
-        (folder / "trials").mkdir(exist_ok=True)
-        self._file = (folder / "trials" / f"{trial.id}.jsonl").open("a", encoding="utf-8")
-        self.write({"trial": trial.model_dump(mode="json")})
+        make_inner(folder / "trials")
+        descriptor = open_plain(folder / "trials" / f"{trial.id}.jsonl", os.O_RDWR | os.O_APPEND)
+        self._file = os.fdopen(descriptor, "a", encoding="utf-8")
+        if (size := os.fstat(descriptor).st_size) and os.pread(descriptor, 1, size - 1) != b"\n":
+            self._file.write("\n")  # a line that a kill tore must not tear the next
+        self._trial = trial.model_dump(mode="json")
+        self.write({"trial": self._trial})
 
     def write(self, row: dict[str, object]) -> None:
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
     def finish(self, measurements: Iterable[TrialMeasurement]) -> None:
-        self.write({"measurements": [m.model_dump(mode="json") for m in measurements]})
+        found = [m.model_dump(mode="json") for m in measurements]
+        self.write({"measurements": found, "digest": _digest(self._trial, found)})
+        os.fsync(self._file.fileno())  # the store is mended from it
         self._file.close()
 
     def fail(self, message: str) -> None:
@@ -40,29 +49,54 @@ class LogState(NamedTuple):
     measurements: tuple[TrialMeasurement, ...] = ()
     fault: str | None = None
     last: dict[str, Any] | None = None  # the last row of a training step
+    sealed: bool = False  # the measurements have a digest; older versions wrote none
+
+
+def _digest(trial: object, measurements: object) -> str:
+    """Digest of a trial and its measurements, in the form in which they are read again."""
+    both = parse_json(json.dumps([trial, measurements]))
+    return hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
 
 
 def read_state(path: Path) -> LogState | None:
-    """None if there is no readable specification. A torn line, which a killed process may leave, is skipped."""
+    """None if there is no readable specification. A damaged line, or one torn by a kill, is skipped."""
+    try:
+        lines = read_bytes(path, LOG_BYTES).decode("utf-8", errors="replace").split("\n")
+    except (OSError, ValueError):  # gone, no plain file, or larger than a log can be
+        return None
     state: LogState | None = None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-            if "trial" in row:
-                known = () if state is None else state.measurements
-                state = LogState(Trial.model_validate_json(json.dumps(upgrade.trial(row["trial"]))), known)
-            elif state is None:
-                continue
-            elif "measurements" in row:
-                found = tuple(TrialMeasurement.model_validate(upgrade.measurement(m)) for m in row["measurements"])
-                state = state._replace(measurements=found)
-            elif "fault" in row:
-                state = state._replace(fault=str(row["fault"]))
-            elif "step" in row:
-                state = state._replace(last=row)
-        except (json.JSONDecodeError, TypeError, ValidationError):
-            continue
+    spec: object = None  # as it was written
+    for line in lines:
+        with suppress(AttributeError, LookupError, TypeError, ValueError, RecursionError):
+            row = parse_json(line)
+            if isinstance(row, dict) and "trial" in row:
+                trial = Trial.model_validate_json(json.dumps(upgrade.trial(row["trial"])))
+                if state is None or state.trial == trial:
+                    known = state or LogState(trial)
+                    state, spec = known._replace(fault=None, last=None), row["trial"]
+            elif isinstance(row, dict) and state is not None:
+                state = _after(state, row, spec, path.stem)
     return state
+
+
+def _after(state: LogState, row: dict[str, Any], spec: object, trial_id: str) -> LogState:
+    """What a log says after one more row. Raises TypeError or ValueError for a row that says nothing."""
+    if "measurements" in row:
+        found = tuple(TrialMeasurement.model_validate(upgrade.measurement(m)) for m in row["measurements"])
+        is_sealed = "digest" in row
+        is_damaged = is_sealed and row["digest"] != _digest(spec, row["measurements"])
+        if is_damaged or not _is_whole(state.trial, trial_id, found):
+            raise ValueError("damaged")
+        return state._replace(measurements=found, sealed=is_sealed)
+    if "fault" in row:
+        return state._replace(fault=str(row["fault"]))
+    return state._replace(last=row) if "step" in row else state
+
+
+def _is_whole(trial: Trial, trial_id: str, found: Sequence[TrialMeasurement]) -> bool:
+    """Whether measurements are those of a trial at all of its horizons."""
+    own = all((m.trial_id, m.lr, m.seed) == (trial_id, trial.lr, trial.seed) for m in found)
+    return own and [m.horizon for m in found] == list(trial.horizons)
 
 
 def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:

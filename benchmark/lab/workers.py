@@ -14,6 +14,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from lrladder.benchmark.environment import keep_freed_memory, train_alone
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.loggers import copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
@@ -144,7 +146,7 @@ class LocalExecutor:
         assert trial is not None
         worker.trial = None
         if isinstance(outcome, Fault):
-            with suppress(OSError):  # the fault may be a full disk; the outcome reports it anyway
+            with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()
             worker.gone()
@@ -208,7 +210,7 @@ def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> No
     train_alone()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     os.environ["CUDA_VISIBLE_DEVICES"] = devices[index % len(devices)] if devices else ""
-    (folder / "logs").mkdir(exist_ok=True)
-    file = os.open(folder / "logs" / f"worker-{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    make_inner(folder / "logs")
+    file = open_plain(folder / "logs" / f"worker-{index}.log", os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)

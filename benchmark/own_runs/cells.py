@@ -16,6 +16,7 @@ from lrladder.benchmark.own_runs.table import NO_SEED
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.pooled import fit_curves
+from lrladder.paradigms.sweep.swept import settle, sweep
 
 Protocol = Literal["best", "rule", "fixed"]
 SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
@@ -42,6 +43,13 @@ class RunCell:
         return FLOPS_PER_PARAMETER * self.n_active * self.tokens
 
     @property
+    def loss_best(self) -> float | None:
+        """The fitted minimum, or the lowest loss where the curve is only bracketed."""
+        if self.curve.status == "bracketed":
+            return float(settle(sweep(self.lrs, self.losses)).sweep.means.min())
+        return self.curve.minimum
+
+    @property
     def name(self) -> str:
         batch = "" if self.batch_tokens is None else f", batch {self.batch_tokens:.12g}"
         family = f"{self.family} " if self.family else ""
@@ -61,10 +69,14 @@ class _Sweep(NamedTuple):
 def all_cells(runs: Runs) -> tuple[RunCell, ...]:
     """Every sweep, at every batch size."""
     sweeps = _sweeps(runs)
-    curves = fit_curves([(sweep.lrs, sweep.losses) for sweep in sweeps])
+    curves: dict[int, Curve] = {}
+    for family in sorted({one.key[0] for one in sweeps}):  # the noise of one family says nothing of another's
+        of_family = [i for i, one in enumerate(sweeps) if one.key[0] == family]
+        fitted = fit_curves([(sweeps[i].lrs, sweeps[i].losses) for i in of_family], step=runs.loss_step)
+        curves |= dict(zip(of_family, fitted, strict=True))
     return tuple(
-        RunCell(*sweep.key, sweep.batch, sweep.lrs, sweep.losses, sweep.seeds, sweep.held_out, curve)
-        for sweep, curve in zip(sweeps, curves, strict=True)
+        RunCell(*one.key, one.batch, one.lrs, one.losses, one.seeds, one.held_out, curves[i])
+        for i, one in enumerate(sweeps)
     )
 
 
@@ -101,8 +113,8 @@ def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell,
 def _rank(cell: RunCell) -> tuple[bool, float, float]:
     """Bracketed minima first, by their loss; then the best loss tried; of equals the larger batch."""
     tried = [loss for loss in cell.losses if loss is not None]
-    loss = cell.curve.minimum if cell.curve.minimum is not None else min(tried, default=math.inf)
-    return cell.curve.status != "interior", loss, -(cell.batch_tokens or 0.0)
+    loss = cell.loss_best if cell.loss_best is not None else min(tried, default=math.inf)
+    return cell.curve.status not in ("interior", "bracketed"), loss, -(cell.batch_tokens or 0.0)
 
 
 def _batch_rule(best: Sequence[RunCell]) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from lrladder.benchmark.own_runs.fit_results import (
 )
 from lrladder.benchmark.own_runs.runs import Runs
 from lrladder.paradigms.laws.batch_law import BatchPoint, best_batch, fit_batch_law
+from lrladder.paradigms.laws.design import Place
 from lrladder.paradigms.laws.horizon import fit_horizons, interval
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.laws.loss_law import LossPoint, fit_loss_law
@@ -32,7 +33,7 @@ def fit_runs(
     every = [cell for cell in all_cells(runs) if not cell.held_out]
     chosen = choose_batch(every, protocol)
     taken = {id(cell) for cell in chosen}
-    cells = tuple(_cell(cell, chosen=id(cell) in taken) for cell in every)
+    cells = _beside_law([_cell(cell, chosen=id(cell) in taken) for cell in every])
     loss_law = fit_loss_law(loss_points(cells))
     return FitResults(
         source=source,
@@ -43,11 +44,14 @@ def fit_runs(
         laws=tuple(_laws(cells)),
         loss_law=loss_law
         and LossResult(
+            form=loss_law.form.name,
             floor=loss_law.floor,
             alpha=loss_law.alpha,
             beta=loss_law.beta,
+            gamma=loss_law.gamma,
             scatter=loss_law.scatter,
             miss=loss_law.miss,
+            missed={name: found.rms for name, found in loss_law.missed.items()},
             n_points=loss_law.n_points,
             flags=loss_law.flags,
         ),
@@ -75,11 +79,24 @@ def _cell(cell: RunCell, *, chosen: bool) -> FitCell:
         lr_low=curve.lr_low,
         lr_high=curve.lr_high,
         sd_ln_lr=curve.sd_ln_lr,
-        loss=curve.minimum,
+        loss=cell.loss_best,
         curvature=curve.curvature,
         lrs=cell.lrs,
         losses=cell.losses,
         flags=curve.flags,
+    )
+
+
+def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
+    """Chosen cells with what the law of all says of them, so that a wrong size or horizon shows."""
+    free = [point._replace(batch_tokens=None) for point in law_points(cells)]
+    if not free:
+        return tuple(cells)
+    law = fit_law(free, n_boot=0).regression
+    at = {i: Place(cell.n_active, cell.tokens, cell.n_params) for i, cell in enumerate(cells) if cell.chosen}
+    return tuple(
+        cell.model_copy(update={"lr_law": math.exp(law.trend(at[i]))}) if i in at else cell
+        for i, cell in enumerate(cells)
     )
 
 
@@ -100,7 +117,8 @@ def law_points(cells: Sequence[FitCell], *, every_batch: bool = False) -> list[L
 
 
 def loss_points(cells: Sequence[FitCell]) -> list[LossPoint]:
-    return [LossPoint(cell.n_active, cell.tokens, cell.loss) for cell in cells if cell.chosen and cell.loss is not None]
+    fitted = [cell for cell in cells if cell.chosen and cell.status == "interior"]
+    return [LossPoint(cell.n_active, cell.tokens, cell.loss) for cell in fitted if cell.loss is not None]
 
 
 def _laws(cells: Sequence[FitCell]) -> Iterator[FittedLaw]:
@@ -147,7 +165,7 @@ def _range(value: float, ends: Sequence[float | None], sign: int) -> Range:
 def _batch_law(cells: Sequence[FitCell]) -> BatchResult | None:
     groups: dict[tuple[object, ...], dict[float, float]] = {}
     for cell in cells:
-        if cell.batch_tokens is not None and cell.loss is not None:
+        if cell.batch_tokens is not None and cell.loss is not None and cell.status == "interior":
             key = (cell.family, cell.n_params, cell.n_active, cell.tokens)
             groups.setdefault(key, {})[cell.batch_tokens] = cell.loss
     curves = {key: best_batch(minima) for key, minima in groups.items()}
@@ -201,7 +219,7 @@ def _horizons(cells: Sequence[FitCell]) -> HorizonResult:
 
 def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
     chosen = [cell for cell in cells if cell.chosen]
-    open_cells = [cell for cell in chosen if cell.status != "interior"]
+    open_cells = [cell for cell in chosen if cell.lr_best is None]
     if open_cells:
         counts = Counter(cell.status for cell in open_cells)
         words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))

@@ -1,6 +1,7 @@
 """One fit in one folder: results.json and a report made from one CSV."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from lrladder.benchmark.environment import environment
@@ -10,12 +11,23 @@ from lrladder.benchmark.own_runs.cells import Protocol
 from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.benchmark.own_runs.within import within_budget
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 
 
-def fit_file(path: Path, *, protocol: Protocol) -> FitResults:
-    """Fit a CSV. Raises InputError for a file that cannot be used."""
-    runs = load_runs(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def fit_file(
+    path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None, budget: float | None = None
+) -> FitResults:
+    """Fit a table, `columns` of which go by other names; with a `budget` what a search within it asks for.
+
+    Raises InputError for a file that cannot be used.
+    """
+    runs = load_runs(path, columns)
+    told = repr(sorted(columns.items())).encode() if columns else b""
+    if budget is not None:
+        runs = within_budget(runs, budget, protocol=protocol)
+        told += f"budget {budget!r}".encode()
+    digest = hashlib.sha256(path.read_bytes() + told).hexdigest()[:16]
     return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
 
 
@@ -32,14 +44,15 @@ def load_fit(folder: Path) -> FitResults:
     """Results of `lrladder fit`. Raises InputError."""
     path = folder / "results.json"
     try:
-        return FitResults.from_json(path.read_text(encoding="utf-8"))
+        return FitResults.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder fit RUNS.csv --out {folder}` again") from error
+        again = f"run `lrladder fit RUNS.csv --out {folder}` again"
+        raise InputError(f"{path} cannot be read ({why(error)}); {again}") from error
 
 
 def _is_same(path: Path, results: FitResults) -> bool:
     try:
-        there = FitResults.from_json(path.read_text(encoding="utf-8"))
+        there = FitResults.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError):
         return False
     return (there.digest, there.protocol) == (results.digest, results.protocol)

@@ -1,7 +1,10 @@
 """What `lrladder fit` found, schema lrladder.fit/1. Documented in docs/fitting.md."""
 
+import math
 from collections import Counter
 from typing import Literal
+
+from pydantic import Field
 
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.own_runs.cells import Protocol
@@ -56,11 +59,17 @@ class FitCell(Frozen):
     lr_low: float | None
     lr_high: float | None
     sd_ln_lr: float | None
+    lr_law: float | None = None  # by the exponents of the first law, at the batch that it has; None where not chosen
     loss: float | None
     curvature: float | None
     lrs: tuple[float, ...]
     losses: tuple[float | None, ...]
     flags: tuple[str, ...]
+
+    @property
+    def octaves_off(self) -> float | None:
+        """log2 of the cell's own best LR over the law's."""
+        return None if self.lr_best is None or self.lr_law is None else math.log2(self.lr_best / self.lr_law)
 
     @property
     def flops(self) -> float:
@@ -69,13 +78,20 @@ class FitCell(Frozen):
 
 
 class LossResult(Frozen):
-    """L = floor + a N^-alpha + b D^-beta at the best LR, N active; `scatter` and `miss` are of log loss."""
+    """The loss at the best LR, N active. Of the forms the one that misses left-out largest cells least.
 
+    additive: floor + a N^-alpha + b D^-beta. power: floor + (a N^-alpha + b D^-beta)^gamma. product: floor + a N^-alpha
+    D^-beta. `scatter` is of log loss about the law, `miss` and `missed` (by form) are rms at the left-out cells.
+    """
+
+    form: Literal["additive", "power", "product"] = "additive"  # older folders have no other
     floor: float
     alpha: float
     beta: float
+    gamma: float = 1.0
     scatter: float
     miss: float
+    missed: dict[str, float] = Field(default_factory=dict)
     n_points: int
     flags: tuple[str, ...]
 

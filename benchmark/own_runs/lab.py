@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lrladder.benchmark.own_runs.cells import RunCell
 from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
-from lrladder.paradigms.sweep.curve import sweep
+from lrladder.paradigms.sweep.swept import sweep
 
 RESOLUTION = 1e9  # counts that are not whole are told in units that make the smallest this large
 
@@ -87,6 +87,10 @@ class ReplayedLab:
     def cost_flops(self, payer: str) -> float:
         """FLOPs charged to `payer` so far."""
         return math.fsum(self._charged.get(payer, {}).values())
+
+    def asked(self, payer: str) -> tuple[tuple[str, float], ...]:
+        """Rungs and LRs of the runs that `payer` was charged for."""
+        return tuple(self._charged.get(payer, {}))
 
     def flops(self, request: Request) -> float:
         """Of all replicates of a run. Raises KeyError for one that was never made."""

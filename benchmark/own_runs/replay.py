@@ -1,6 +1,7 @@
 """Strategies scored on runs that were made before: each chooses the LR of a large cell from runs of smaller ones."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,19 +10,20 @@ from pydantic import ConfigDict
 from scipy.interpolate import PchipInterpolator
 
 from lrladder.benchmark.documents import Document, Frozen
-from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.cells import Protocol, RunCell, cells
 from lrladder.benchmark.own_runs.lab import ReplayedLab, rungs_of
 from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.ways import Way, ways_of
+from lrladder.paradigms.lab import Rung
 from lrladder.paradigms.paradigm import NoProposal
-from lrladder.paradigms.strategies.registry import ON_TARGET, STRATEGIES
-from lrladder.paradigms.strategies.search import Choice, run_flops
-from lrladder.paradigms.sweep.curve import sweep
+from lrladder.paradigms.strategies.fallback import from_published
+from lrladder.paradigms.strategies.registry import ON_TARGET
+from lrladder.paradigms.strategies.search import Choice, Strategy, run_flops
+from lrladder.paradigms.sweep.swept import settle, sweep
 
 SOURCE_SHARE = 0.25  # of a target's FLOPs, the most that a source may take
 MIN_SOURCES = 5  # of a target that the table does not name
 ROUNDING = 1e-9  # of FLOPs: a source at exactly SOURCE_SHARE counts
-FIRST = "fitting"
 
 SCHEMA = "lrladder.replay/1"
 
@@ -34,6 +36,7 @@ class StrategyScore(_Record):
     """A strategy at one target. Regrets are in nats; values are None where there is nothing to say, with a flag."""
 
     name: str
+    budget: float | None = None  # the most that its search might cost, in target runs; None: its own
     lr: float | None = None
     lr_low: float | None = None
     lr_high: float | None = None
@@ -79,25 +82,40 @@ class Task(NamedTuple):
     sources: tuple[RunCell, ...]
 
 
-def replay(runs: Runs, *, protocol: Protocol = "best", strategies: Sequence[str] = ()) -> Replay:
-    """Score `strategies`, all by default, `fitting` always first. Raises InputError for an unknown name."""
-    names = _names(strategies)
+def replay(
+    runs: Runs, *, protocol: Protocol = "best", strategies: Sequence[str] = (), budgets: Sequence[float] = ()
+) -> Replay:
+    """Score `strategies`, all by default, `fitting` always first. Raises InputError for an unknown name.
+
+    With `budgets`, in target runs, those whose cost can be bounded have each of them, and answer within each.
+    """
+    ways = ways_of(strategies, budgets)
     found = list(tasks(runs, protocol))
     flags = list(runs.flags)
     if not found:
-        flags.append(
-            f"no target: no bracketed cell has {MIN_SOURCES} cells at {SOURCE_SHARE:g} of its FLOPs or less; "
-            "name targets with 1 in a column held_out"
-        )
-    targets = tuple(_score(task, names) for task in found)
+        flags.append(_why_none(cells(runs, protocol=protocol)))
+    targets = tuple(_score(task, ways) for task in found)
     return Replay(protocol=protocol, targets=targets, flags=tuple(flags))
 
 
-def _names(strategies: Sequence[str]) -> tuple[str, ...]:
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if unknown:
-        raise InputError(f"--strategy {unknown[0]}: unknown; there are {', '.join(STRATEGIES)}")
-    return tuple(dict.fromkeys((FIRST, *(strategies or STRATEGIES))))
+def _why_none(found: Sequence[RunCell]) -> str:
+    """Why no cell can be a target, with the one that comes nearest."""
+    remedy = "name targets with 1 in a column held_out"
+    closed = [cell for cell in found if cell.curve.status == "interior"]
+    if not closed:
+        counts = Counter(cell.curve.status for cell in found)
+        states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        return f"no target: none of {len(found)} cells has a fitted minimum to score against ({states}); {remedy}"
+    cheap = {cell.name: len(sources_of(cell, found)) for cell in closed}
+    best = max(cheap, key=lambda name: cheap[name])
+    need = f"{MIN_SOURCES} cells of its family at {SOURCE_SHARE:g} of its FLOPs or less"
+    return f"no target: a target needs {need}; the nearest, {best}, has {cheap[best]}; {remedy}"
+
+
+def sources_of(target: RunCell, found: Sequence[RunCell]) -> tuple[RunCell, ...]:
+    """Cells that may be searched for a target."""
+    limit = SOURCE_SHARE * target.flops * (1 + ROUNDING)
+    return tuple(cell for cell in found if cell.family == target.family and cell.flops <= limit)
 
 
 def tasks(runs: Runs, protocol: Protocol) -> Iterator[Task]:
@@ -109,18 +127,17 @@ def tasks(runs: Runs, protocol: Protocol) -> Iterator[Task]:
     held = runs.frame["held_out"]
     every = cells(runs, protocol=protocol)
     if held.any():
-        searched = cells(Runs(runs.frame[~held]), protocol=protocol) if not held.all() else ()
+        searched = cells(Runs(runs.frame[~held], loss_step=runs.loss_step), protocol=protocol) if not held.all() else ()
         wanted = [cell for cell in every if cell.held_out]
     else:
         searched, wanted = every, [cell for cell in every if cell.curve.status == "interior"]
     for target in wanted:
-        limit = SOURCE_SHARE * target.flops * (1 + ROUNDING)
-        sources = tuple(cell for cell in searched if cell.family == target.family and cell.flops <= limit)
+        sources = sources_of(target, searched)
         if held.any() or len(sources) >= MIN_SOURCES:
             yield Task(target, sources)
 
 
-def _score(task: Task, names: Sequence[str]) -> TargetScore:
+def _score(task: Task, ways: Sequence[Way]) -> TargetScore:
     target, curve = task.target, task.target.curve
     flags = [*curve.flags]
     if curve.status != "interior":
@@ -139,7 +156,7 @@ def _score(task: Task, names: Sequence[str]) -> TargetScore:
         lr_best_low=curve.lr_low,
         lr_best_high=curve.lr_high,
         loss_best=curve.minimum,
-        strategies=tuple(_run(name, task) for name in names),
+        strategies=tuple(_run(way, task) for way in ways),
         flags=tuple(flags),
     )
 
@@ -148,30 +165,32 @@ def _count(value: float) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def _run(name: str, task: Task) -> StrategyScore:
-    """Search and propose by one strategy, then score it."""
+def _run(way: Way, task: Task) -> StrategyScore:
+    """Search and propose by one strategy, then score it. With a budget there is always an answer."""
     rungs, aim = rungs_of(task.sources, task.target)
-    if name in ON_TARGET:
+    if way.strategy in ON_TARGET:
         rungs, lab = (aim,), ReplayedLab([aim], [task.target])
     else:
         lab = ReplayedLab(rungs, task.sources)
-    strategy = STRATEGIES[name](aim)
-    if not rungs:
-        return _no_choice(name, "no cell at a quarter of the target's FLOPs or less to search", 0.0)
-    target_run = run_flops(aim)  # in the lab's units
+    strategy = way.make(aim)
     try:
+        if not rungs:
+            raise NoProposal("no cell at a quarter of the target's FLOPs or less to search")
         strategy.search(lab, rungs)
         choice = strategy.propose(aim)
     except NoProposal as none:
-        return _no_choice(name, str(none), lab.cost_flops(name) / target_run)
-    return score_choice(name, choice, task.target, cost_fraction=lab.cost_flops(name) / target_run)
+        if way.budget is None:
+            return StrategyScore(name=way.name, cost_fraction=_cost(lab, strategy, aim), flags=(str(none),))
+        choice = from_published(aim, why=str(none))
+    return score_choice(way, choice, task.target, cost_fraction=_cost(lab, strategy, aim))
 
 
-def _no_choice(name: str, reason: str, cost_fraction: float) -> StrategyScore:
-    return StrategyScore(name=name, cost_fraction=cost_fraction, flags=(reason,))
+def _cost(lab: ReplayedLab, strategy: Strategy, aim: Rung) -> float:
+    """In target runs, both in the lab's units."""
+    return lab.cost_flops(strategy.name) / run_flops(aim)
 
 
-def score_choice(name: str, choice: Choice, target: RunCell, *, cost_fraction: float) -> StrategyScore:
+def score_choice(way: Way, choice: Choice, target: RunCell, *, cost_fraction: float) -> StrategyScore:
     """Regrets of an LR at a target; the search's cost is in target runs."""
     curve = target.curve
     interpolated, flags = _interpolated(target, choice.lr)
@@ -179,7 +198,8 @@ def score_choice(name: str, choice: Choice, target: RunCell, *, cost_fraction: f
     if curve.lr_best is not None and choice.lr_low is not None and choice.lr_high is not None:
         covered = choice.lr_low <= curve.lr_best <= choice.lr_high
     return StrategyScore(
-        name=name,
+        name=way.name,
+        budget=way.budget,
         lr=choice.lr,
         lr_low=choice.lr_low,
         lr_high=choice.lr_high,
@@ -199,8 +219,9 @@ def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, 
     data = sweep(target.lrs, target.losses)
     if len(data.finished) < 2:
         return None, ("fewer than 2 LRs finished at the target: no interpolated regret",)
-    x, wanted = np.log(data.finished), math.log(lr)
-    rise = data.means - data.means.min()
+    kept = ~np.isin(data.finished, settle(data).odd)  # blow-ups count: an LR among them is bad
+    x, wanted = np.log(data.finished[kept]), math.log(lr)
+    rise = data.means[kept] - data.means[kept].min()
     if x[0] <= wanted <= x[-1]:
         return float(PchipInterpolator(x, rise)(wanted)), ()
     end = slice(0, 2) if wanted < x[0] else slice(-2, None)

@@ -1,14 +1,20 @@
 """Anyone's training runs: a checked table."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from lrladder.benchmark.own_runs.resolution import loss_step
 from lrladder.benchmark.own_runs.table import NO_SEED, read_frame
 
 CELL = ["family", "n_params", "n_active", "tokens"]
+# Of tokens: horizons of one model this close are one. Assumption: runs of one sweep end some steps apart, and over 2%
+# more tokens the reducible part of a loss falls by under 1% (exponent 0.28, arXiv 2203.15556).
+SAME_HORIZON = 0.02
 RUN = [*CELL, "batch_tokens", "lr", "seed"]
 
 
@@ -17,21 +23,55 @@ class Runs:
     """Checked runs, and what was noticed about them, in words.
 
     `frame` has the columns family, n_params, n_active, tokens, batch_tokens (NaN: not known), lr, loss (NaN: diverged),
-    seed (-1: not known), held_out and row, the line in the file.
+    seed (-1: not known), held_out and row, the line in the file. Losses are rounded to `loss_step`, in nats; 0: finely.
     """
 
     frame: pd.DataFrame
     flags: tuple[str, ...] = ()
+    loss_step: float = 0.0
 
 
-def load_runs(path: Path | str) -> Runs:
-    """Read and check a CSV. A run that appears twice counts once; what it notices is flagged. Raises InputError."""
-    frame = read_frame(Path(path))
+def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Runs:
+    """Read and check a table, `columns` of which go by other names: theirs by ours. Raises InputError.
+
+    A run that appears twice counts once; what it notices is flagged.
+    """
+    frame, read = read_frame(Path(path), columns)
+    frame, joined = join_horizons(frame)
+    step, written = loss_step(frame["loss"].to_numpy())
     again = frame.duplicated([*RUN, "loss"])
     kept = frame[~again].reset_index(drop=True)
     mixed = kept.groupby(CELL)["held_out"].transform("nunique") > 1
-    flags = (*_repeated(frame[again]), *_unnamed(kept), *_mixed(kept[mixed]))
-    return Runs(kept.assign(held_out=kept["held_out"] | mixed), flags)
+    flags = (*read, *joined, *_rounded(step, written), *_repeated(frame[again]), *_unnamed(kept), *_mixed(kept[mixed]))
+    return Runs(kept.assign(held_out=kept["held_out"] | mixed), flags, step)
+
+
+def join_horizons(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Horizons of one model within SAME_HORIZON of the shortest of them become the one that most runs have."""
+    tokens = frame["tokens"].copy()
+    joined = 0
+    for _, model in frame.groupby(["family", "n_params", "n_active"])["tokens"]:
+        counts = model.value_counts().sort_index()
+        values = counts.index.to_numpy()
+        start = 0
+        while start < len(values):
+            end = int(np.searchsorted(values, values[start] * (1 + SAME_HORIZON), side="right"))
+            if end - start > 1:
+                near = model.index[model.isin(values[start:end])]
+                tokens[near] = counts.iloc[start:end].idxmax()
+                joined += 1
+            start = end
+    if not joined:
+        return frame, ()
+    said = f"horizons within {100 * SAME_HORIZON:g}% of each other are taken as one, {joined:,} times"
+    return frame.assign(tokens=tokens), (said,)
+
+
+def _rounded(step: float, written: str) -> Iterator[str]:
+    if step:
+        sd = 1e3 * step / math.sqrt(12)
+        rounded = f"losses are rounded to {written}, steps of {1e3 * step:.3g} millinats"
+        yield f"{rounded}: their noise is taken as at least {sd:.2g}"
 
 
 def _repeated(rows: pd.DataFrame) -> Iterator[str]:

@@ -3,13 +3,15 @@
 import json
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.fit import law_points, loss_points
 from lrladder.benchmark.own_runs.fit_results import FitResults
+from lrladder.benchmark.recommend.anchor import Assumed, by_published, needs_exponents, said
+from lrladder.benchmark.recommend.reach import require_reach
+from lrladder.benchmark.recommend.sanity import Target, check_target
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.laws.law import Law, LawPoint, Prediction, fit_law
 from lrladder.paradigms.laws.loss_law import fit_loss_law
@@ -18,23 +20,6 @@ from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 SWEEP_LRS = 3  # LRs of a sweep that brackets a minimum
 CHEAP = 0.25  # largest cost of one more cell, as a share of the target's FLOPs
 STEPS = (1.0, 2.0, 4.0)  # factors on the largest searched size and horizon where one more cell may lie
-
-
-class Target(NamedTuple):
-    """The planned run. Counts are in the units of the CSV."""
-
-    n_params: float
-    tokens: float
-    n_active: float | None = None
-    batch_tokens: float | None = None
-
-    @property
-    def active(self) -> float:
-        return self.n_active or self.n_params
-
-    @property
-    def flops(self) -> float:
-        return FLOPS_PER_PARAMETER * self.active * self.tokens
 
 
 class NextSweep(BaseModel):
@@ -63,6 +48,7 @@ class Recommendation(BaseModel):
     loss_low: float | None
     loss_high: float | None
     extrapolation: float
+    assumed: tuple[Assumed, ...] = ()  # by published exponents, where the runs tell none
     next_sweep: NextSweep | None
     flags: tuple[str, ...]
 
@@ -70,19 +56,20 @@ class Recommendation(BaseModel):
         return json.dumps(self.model_dump(mode="json"), indent=2)
 
 
-def recommend(results: FitResults, target: Target) -> Recommendation:
-    """The recommendation. Raises InputError for an invalid target, or if no minimum is bracketed."""
-    if target.active > target.n_params:
-        raise InputError(f"--n-active {target.active:g} is more than --n-params {target.n_params:g}")
+def recommend(results: FitResults, target: Target, *, force: bool = False) -> Recommendation:
+    """The recommendation. Raises InputError for a target that is invalid or too far, or if there is no minimum."""
     points = law_points(results.cells)
     if not points:
         raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")
+    odd = check_target(target, points)
     law = fit_law(points)
     found = _predict(law, target)
+    assumed = by_published(points, target) if needs_exponents(law) else ()
     loss_law = fit_loss_law(loss_points(results.cells))
     # if the cells do not determine the law, it fits them exactly, and its interval says nothing
     loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
     extrapolation = target.flops / max(FLOPS_PER_PARAMETER * point.n_active * point.tokens for point in points)
+    far = require_reach(extrapolation, forced=force)
     return Recommendation(
         lr=found.lr,
         lr_low=found.lr_low,
@@ -91,9 +78,13 @@ def recommend(results: FitResults, target: Target) -> Recommendation:
         loss_low=loss.low if loss else None,
         loss_high=loss.high if loss else None,
         extrapolation=extrapolation,
+        assumed=assumed,
         next_sweep=_next_sweep(law, target),
         flags=(
-            *law.flags,
+            *far,
+            *odd,
+            *said(assumed),
+            *law.flags_by(target.batch_tokens),
             *law.flags_at(target.active, target.tokens, n_total=target.n_params, batch_tokens=target.batch_tokens),
             *far_flags(extrapolation),
             *([] if loss_law is None else [f"no loss is predicted: {flag}" for flag in loss_law.flags]),
@@ -157,6 +148,7 @@ def words(found: Recommendation) -> str:
     lines = [f"lr {found.lr:.4g}, 90% interval {found.lr_low:.4g} to {found.lr_high:.4g}"]
     if found.loss is not None:
         lines.append(f"loss {found.loss:.4f} nats, 90% interval {found.loss_low:.4f} to {found.loss_high:.4f}")
+    lines += [f"assumed, exponents of {one.source}: lr {one.lr:.4g} ({one.convention})" for one in found.assumed]
     lines.append(f"extrapolation {found.extrapolation:.3g}x in FLOPs over the largest cell fitted")
     if found.next_sweep is not None:
         sweep = found.next_sweep

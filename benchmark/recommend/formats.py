@@ -1,24 +1,27 @@
-"""Recipes as text: Python for torch's parameter groups, a DeepSpeed config, or JSON."""
+"""Recipes as text: a table, Python for torch's parameter groups and schedule, a DeepSpeed config, or JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe, Setting
+from lrladder.benchmark.recommend.schedule_code import schedule_code
 from lrladder.benchmark.recommend.study import Advice
 
 SCHEMA = "lrladder.recipe/1"
-Format = Literal["torch", "deepspeed", "json"]
+Format = Literal["text", "torch", "deepspeed", "json"]
 
 NOTE = (
     "LR, weight decay and eps differ by role, which a DeepSpeed config cannot say: pass the groups of "
     "`lrladder recommend ... --format torch` as model_parameters of deepspeed.initialize; they override the defaults. "
     "No scheduler is configured: DeepSpeed's own write one LR into all groups. Pass "
-    "torch.optim.lr_scheduler.LambdaLR as lr_scheduler, which scales each group's own LR."
+    "torch.optim.lr_scheduler.LambdaLR with its `factor` as lr_scheduler, which scales each group's own LR."
 )
 
 _TORCH = '''\
 {header}
+import math
 import re
 
 BETAS = ({beta1!r}, {beta2!r})
@@ -29,6 +32,8 @@ GRAD_CLIP = {grad_clip!r}
 RECIPE = {{
 {settings}
 }}
+
+{schedule}
 
 
 def param_groups(params):
@@ -55,7 +60,7 @@ def by_name(model, patterns):
 
 
 # optimizer = torch.optim.AdamW(param_groups(by_name(model, {{"head": r"^lm_head", ...}})), betas=BETAS)
-# scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)  # scales each group's own LR
+# scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)  # each group's own LR times factor(step)
 '''
 
 
@@ -63,6 +68,8 @@ def text(advice: Advice, form: Format) -> str:
     """The advice in one of the formats. Raises InputError if the format needs a recipe and there is none."""
     if form == "json":
         return json.dumps({"schema": SCHEMA, **advice.model_dump(mode="json")}, indent=2)
+    if form == "text":
+        return _table(advice)
     if advice.recipe is None:
         raise InputError(f"--format {form} needs the recipe by role: give --width and --depth instead of --n-active")
     return _torch(advice, advice.recipe) if form == "torch" else _deepspeed(advice, advice.recipe)
@@ -71,21 +78,59 @@ def text(advice: Advice, form: Format) -> str:
 def summary(advice: Advice) -> str:
     """Request and answer in one sentence."""
     return (
-        f"{advice.paradigm}: lr {advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%) before the rules, "
+        f"{advice.paradigm} ({advice.why}): {_behind(advice)}, "
         f"for {advice.n_active:,} active parameters, {advice.tokens:,} tokens in batches of {advice.batch_tokens:,}; "
         f"{advice.extrapolation:.3g} times the FLOPs of the largest searched run"
     )
 
 
+def _behind(advice: Advice) -> str:
+    """The one LR, which is to be set itself only where there are no others."""
+    lr = f"{advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%)"
+    return f"the rules make the LRs of the table from one LR, {lr}" if advice.recipe else f"LR {lr}"
+
+
+def _table(advice: Advice) -> str:
+    """For people: the LRs to set come first."""
+    if advice.recipe is None:
+        head = [f"LR {advice.lr:.4g} for all parameters, in standard parametrization"]
+    else:
+        rows = [(s.kind, s.lr, s.weight_decay, s.eps, s.init_std, s.forward) for s in advice.recipe.settings]
+        names = ("set", "LR", "weight decay", "eps", "init std", "forward")
+        head = [_row(names), *(_row([row[0], *map(_short, row[1:])]) for row in rows)]
+        betas = f"AdamW betas {advice.recipe.beta1:g}, {advice.recipe.beta2:g}; clip {advice.recipe.grad_clip:g}"
+        head += [f"{betas}; {advice.recipe.schedule}", "--format torch prints this to paste, with the schedule"]
+    return "\n".join([*head, summary(advice), *(f"weak: {flag}" for flag in advice.flags)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"{cells[0]:<14}" + "".join(f"{cell:>14}" for cell in cells[1:])
+
+
+def _short(value: float | None) -> str:
+    return "ones" if value is None else f"{value:.4g}"
+
+
 def _torch(advice: Advice, recipe: Recipe) -> str:
-    lines = (summary(advice), f"schedule: {recipe.schedule}", *(f"weak: {flag}" for flag in advice.flags))
+    assert advice.schedule is not None  # as where there is a recipe
+    assert advice.reference is not None
+    weak = (f"weak: {flag}" for flag in advice.flags)
+    lines = (summary(advice), _ratios(recipe), f"schedule: {recipe.schedule}", *weak)
     return _TORCH.format(
         header="\n".join(f"# {' '.join(line.split())}" for line in lines),
         beta1=recipe.beta1,
         beta2=recipe.beta2,
         grad_clip=recipe.grad_clip,
         settings="\n".join(f"    {setting.kind!r}: {_values(setting)!r}," for setting in recipe.settings),
+        schedule=schedule_code(
+            advice.schedule, tokens=advice.tokens, batch_tokens=advice.batch_tokens, at=advice.reference
+        ),
     )
+
+
+def _ratios(recipe: Recipe) -> str:
+    ratios = ", ".join(f"{role} {ratio:g}" for role, ratio in recipe.lr_ratios.items())
+    return f"LRs over the matrices' at the base, in the LRs below: {ratios}"
 
 
 def _values(setting: Setting) -> dict[str, float | None]:
@@ -104,6 +149,7 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
             "note": NOTE,
             "summary": summary(advice),
             "flags": list(advice.flags),
+            "lr_ratios": recipe.lr_ratios,
             "schedule": recipe.schedule,
             "sequence_length": advice.sizes.seq_len,
             "roles": {setting.kind: _values(setting) for setting in recipe.settings},

@@ -1,20 +1,23 @@
 """The LR and recipe that a finished study recommends, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe
+from lrladder.benchmark.lab.trial import reference
 from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
-from lrladder.benchmark.schedules import ScheduleConfig
+from lrladder.benchmark.recommend.choice import Choice, choose
+from lrladder.benchmark.recommend.reach import require_reach
+from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
 from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, make_power
-from lrladder.benchmark.training.recipe import proposal_recipe
+from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.fitting import Fitting
@@ -31,8 +34,8 @@ ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+
 class Wanted(NamedTuple):
     """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
 
-    Missing sizes are those of the ladder; expert widths keep their ratio to the width. `tokens` None: the longest
-    horizon of the rung.
+    Missing sizes are those of the ladder; expert widths keep their ratio to the width. If `tokens` or `batch_tokens` is
+    None, that of the rung is used; a model of the user's own has none. `force` answers at any distance.
     """
 
     paradigm: ParadigmName | None = None
@@ -41,14 +44,21 @@ class Wanted(NamedTuple):
     n_active: int | None = None
     tokens: int | None = None
     batch_tokens: int | None = None
+    force: bool = False
 
 
 class Advice(BaseModel):
-    """The answer. The interval of `lr` is 90%. `recipe` is None if only the number of parameters is known."""
+    """The answer. `lrs` are the LRs to set. `lr` is the one LR of the study that they follow from, with a 90% interval.
+
+    If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    lrs: dict[str, float]  # peak, by kind of parameter as in the recipe
     paradigm: ParadigmName
+    why: str  # it answers
+    others: tuple[str, ...]  # that are not measurably worse in the study
     parametrization: ParametrizationName
     rung: str | None
     sizes: ModelShape | None
@@ -61,6 +71,8 @@ class Advice(BaseModel):
     extrapolation: float  # FLOPs of the run / FLOPs of the largest searched run
     flags: tuple[str, ...]
     recipe: Recipe | None
+    schedule: ScheduleConfig | None
+    reference: Reference | None  # where a Power schedule has the LRs as they are
 
 
 class _Bare(NamedTuple):
@@ -82,7 +94,6 @@ class _Setup(NamedTuple):
     """The setup of a study with the user's model as its only rung."""
 
     corpus: CorpusConfig
-    optimizer: OptimizerConfig
     study: RegretConfig
     expert_backend: str
     rungs: Ladder
@@ -97,13 +108,20 @@ class _Setup(NamedTuple):
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         return self.study.schedule_of(parametrization)
 
+    def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig:
+        return self.study.optimizer_of(parametrization)
+
+    def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
+        return self.study.recipe_of(parametrization)
+
 
 def advise(results: RegretResults, wanted: Wanted) -> Advice:
     """The answer to a request. Raises InputError if the study or the request does not allow one."""
     config = _config(results)
     rung = _rung(config, wanted)
     bare = isinstance(rung, _Bare)
-    name: ParadigmName = wanted.paradigm or ("fitting" if bare else "mutransfer")
+    choice = _choice(results, wanted, rung)
+    name = cast(ParadigmName, choice.name)
     if name == "mutransfer+power" and config.paradigms.power is None:
         raise InputError("--paradigm mutransfer+power: the study's config switches it off (paradigms.power)")
     if bare and name != "fitting":
@@ -112,17 +130,36 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         _require_decay(config, rung)
     proposal = _propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
+    far = require_reach(proposal.extrapolation, forced=wanted.force)
+    trial = proposal_trial(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None
+    recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
     return Advice(
+        lrs={setting.kind: setting.lr for setting in recipe.settings} if recipe else {},
         paradigm=name,
+        why=choice.why,
+        others=choice.others,
         **proposal.model_dump(include={"parametrization", "lr", "lr_low", "lr_high", "extrapolation"}),
         rung=wanted.rung,
         sizes=shape,
         n_active=rung.n_active,
         tokens=rung.horizons[0],
         batch_tokens=rung.batch_tokens,
-        flags=(*proposal.flags, *(_unlike(shape, config.base.shape) if shape else ())),
-        recipe=proposal_recipe(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None,
+        flags=(*far, *proposal.flags, *(_unlike(shape, config.base.shape) if shape else ())),
+        recipe=recipe,
+        schedule=trial.schedule if trial else None,
+        reference=reference(trial) if trial else None,
     )
+
+
+def _choice(results: RegretResults, wanted: Wanted, rung: LadderRung | _Bare) -> Choice:
+    """Who answers: the one asked for, the one that fits what is known of the model, or the study's own choice."""
+    own = choose(results, rung=wanted.rung, tokens=rung.horizons[0])
+    said = f"; the study itself says that {own.why}" if own else ""
+    if wanted.paradigm is not None:
+        return Choice(wanted.paradigm, f"asked for{said if own and own.name != wanted.paradigm else ''}")
+    if isinstance(rung, _Bare):
+        return Choice("fitting", f"only its law needs no more than a count of parameters{said}")
+    return own or Choice("mutransfer", "no target of the study has a winner, or a cheapest that is not worse")
 
 
 def _config(results: RegretResults) -> RegretConfig:
@@ -149,13 +186,20 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
         raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
     if wanted.rung is None and wanted.tokens is None:
         raise InputError("--tokens is missing: how many tokens will the model be trained on")
-    batch = wanted.batch_tokens or config.base.batch_tokens
     if wanted.rung is not None:
         return _named_rung(config, wanted.rung, wanted)
     assert wanted.tokens is not None
     if wanted.n_active is not None:
-        return _Bare("own", "target", wanted.n_active, wanted.n_active, batch, (wanted.tokens,))
-    return LadderRung("own", "target", _shape(config, wanted.sizes), batch, (wanted.tokens,))
+        return _Bare("own", "target", wanted.n_active, wanted.n_active, _batch(config, wanted), (wanted.tokens,))
+    return LadderRung("own", "target", _shape(config, wanted.sizes), _batch(config, wanted), (wanted.tokens,))
+
+
+def _batch(config: RegretConfig, wanted: Wanted) -> int:
+    """Tokens of one step; never guessed, as the best LR moves with it."""
+    if wanted.batch_tokens is None:
+        known = f"the study's base takes {config.base.batch_tokens:,}"
+        raise InputError(f"--batch-tokens is missing: how many tokens will one step take? ({known})")
+    return wanted.batch_tokens
 
 
 def _require_decay(config: RegretConfig, rung: LadderRung) -> None:
@@ -240,8 +284,7 @@ def _role_lrs(results: RegretResults) -> tuple[tuple[str, float], ...]:
 
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
-    given = (config.corpus, config.optimizer, config, config.expert_backend)
-    return _Setup(*given, rungs=Ladder([rung]), base=config.base)
+    return _Setup(config.corpus, config, config.expert_backend, rungs=Ladder([rung]), base=config.base)
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:

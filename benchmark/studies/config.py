@@ -1,11 +1,12 @@
 """The part of a config that all kinds of study share."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, Strict
+from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig, Strict
 from lrladder.benchmark.config.text import config_digest
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
@@ -19,6 +20,7 @@ class StudyConfig(Strict, ABC):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     corpus: CorpusConfig = CorpusConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    recipe: RecipeConfig = RecipeConfig()
     schedule: ScheduleConfig
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
 
@@ -39,6 +41,17 @@ class StudyConfig(Strict, ABC):
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         return self.schedule
+
+    def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig:
+        return self.optimizer
+
+    def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
+        return self.recipe
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("rungs", None)  # a property that each kind keeps, as making it takes time
+        return copied
 
     @property
     def digest(self) -> str:

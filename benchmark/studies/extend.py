@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import write_text
+from lrladder.benchmark.folders import write_bytes
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.studies.kinds import load_study
@@ -49,5 +49,5 @@ def _supersede(folder: Path, digest: str, longer: str) -> None:
     for name in ("config.yaml", "results.json"):
         if (folder / name).exists():
             stem, suffix = name.split(".")
-            write_text(folder / f"{stem}-{digest}.{suffix}", (folder / name).read_text(encoding="utf-8"))
+            write_bytes(folder / f"{stem}-{digest}.{suffix}", (folder / name).read_bytes())
     Store.reopen(folder).retarget(longer)

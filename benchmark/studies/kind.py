@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Generic, Protocol, TypeVar
 
+from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.planner import Sweep
 from lrladder.benchmark.studies.results import Found, StudyResults
@@ -44,7 +45,11 @@ class StudyKind(ABC, Generic[Config, Results]):
 
     @abstractmethod
     def parametrizations(self, config: Config) -> Sequence[str]:
-        """The names of all parametrizations in the requests of the study."""
+        """The names of all parametrizations of the runs that the study plans."""
+
+    def names_of(self, config: Config, trial: Trial) -> Sequence[str]:
+        """The names under which the study may have asked for a stored trial."""
+        return self.parametrizations(config)
 
     @abstractmethod
     def sweeps(self, config: Config) -> Iterable[Sweep]:

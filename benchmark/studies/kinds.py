@@ -10,11 +10,12 @@ from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.drift.kind import DRIFT
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.planner import Plan, plan_sweeps
+from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
 
 AnyKind = StudyKind[Any, Any]
-KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDULES)}
+KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDULES, TUNING)}
 
 
 def load_study(preset: str) -> StudyConfig:

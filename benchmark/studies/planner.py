@@ -17,7 +17,7 @@ from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
 
 SCHEMA = "lrladder.plan/1"
-Purpose = Literal["search", "roles", "validation", "oracle"]
+Purpose = Literal["search", "roles", "recipe", "validation", "oracle"]
 
 THROUGHPUT_SOURCE = (
     "measured on one core of an AMD EPYC at fp32, compiled, evaluation included, MoE of 8 experts top-2, vocabulary "

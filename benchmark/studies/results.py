@@ -1,7 +1,7 @@
 """The part of results.json that all kinds of study share. docs/results.md documents it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,3 +58,8 @@ class Found:
             "corpus": dict(self.corpus),
             "environment": dict(self.environment),
         }
+
+
+def in_order(measured: Iterable[Measurement]) -> list[Measurement]:
+    """By place: sums must not depend on which trial ended first."""
+    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))

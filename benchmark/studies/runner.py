@@ -1,6 +1,7 @@
 """Runs or continues one study in one folder, and writes results.json."""
 
-from collections.abc import Callable, Iterable, Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.store import lock
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
-from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults
+from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, write_config
-from lrladder.paradigms.lab import Lab, Measurement
+from lrladder.paradigms.lab import Lab
 
 Results = TypeVar("Results", bound=StudyResults)
 
@@ -31,6 +33,7 @@ class Ended(Generic[Results]):
 
     results: Results | None
     interrupted: bool = False
+    stopped: str = ""  # the fault of the machine that ended the run, such as a full disk
     failed: int = 0  # number of trials
     trained_tokens: int = 0  # by this call
     saved_tokens: int = 0  # that stored trunks made unnecessary
@@ -74,32 +77,33 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
 
 def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
     planned = plan_of(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
-    interrupted = False
+    interrupted, stopped = False, ""
     with session.lab(total_flops=planned.planned.flops) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
         try:
             study.run()
         except KeyboardInterrupt:
             interrupted = True
-    if interrupted and _is_complete(session.out, kind.results_model):
-        return Ended(None, interrupted=True)
+        except (OSError, sqlite3.Error) as error:  # a full disk above all
+            stopped = f"{session.out}: {why(error)}"
+    if (interrupted or stopped) and _is_complete(session.out, kind.results_model):
+        return Ended(None, interrupted, stopped)
     found = Found(
-        measurements=_in_order(lab.seen.values()),
+        measurements=in_order(lab.seen.values()),
         corpus=dict(session.corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
     )
     results = study.results(found)
-    write_text(session.out / "results.json", results.to_json())
-    return Ended(results, interrupted, len(lab.failed), lab.trained_tokens, lab.planned_tokens - lab.trained_tokens)
+    try:
+        write_text(session.out / "results.json", results.to_json())
+    except OSError as error:
+        stopped = stopped or f"{session.out / 'results.json'}: {why(error)}"
+    saved = lab.planned_tokens - lab.trained_tokens
+    return Ended(results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved)
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:
     with suppress(OSError, ValueError):
-        return model.from_json((out / "results.json").read_text(encoding="utf-8")).complete
+        return model.from_json(read_text(out / "results.json", RESULTS_BYTES)).complete
     return False
-
-
-def _in_order(measured: Iterable[Measurement]) -> list[Measurement]:
-    """Measurements in a fixed order, so that sums do not depend on which trial ended first."""
-    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))

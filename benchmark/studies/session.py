@@ -15,7 +15,7 @@ from rich.console import Console
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_bytes, gpu_names
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import cache_folder, make_folder, write_text
+from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import refuse_older
@@ -31,6 +31,7 @@ from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
+INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its own
 PROCESS_BYTES = 2 * 2**30  # assumption: GPU memory of a process besides its tensors: CUDA, libraries, fragmentation
 
 
@@ -90,6 +91,8 @@ def open_session(
     make_folder(out)
     console = make_console()
     with lock(out):
+        for name in INNER:
+            require_inner(out / name)
         console.print("Preparing the corpus (once, then cached: half a minute, two with corpus.packages) ...")
         corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
         console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
@@ -97,6 +100,8 @@ def open_session(
         if change is not None:
             change()
         store = Store.open(out, config_digest=study.digest, corpus_digest=corpus.digest)
+        if store.mended:
+            console.print(f"store.sqlite lacked or differed in {store.mended} trials; they were taken from trials/.")
         write_config(study, out)
         yield Session(study, out, corpus, store, workers or default_workers(), console)
 

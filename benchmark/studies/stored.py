@@ -1,28 +1,33 @@
 """Reads the folder of a study: its kind, its results, and what a killed run left in its store."""
 
-import json
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.store import read_trials
 from lrladder.benchmark.lab.trained import labels_of
+from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
 from lrladder.benchmark.studies.regret.kind import REGRET
-from lrladder.benchmark.studies.results import Found, StudyResults
+from lrladder.benchmark.studies.results import Found, StudyResults, in_order
 from lrladder.paradigms.lab import Measurement
 
 Results = TypeVar("Results", bound=StudyResults)
+_SCHEMA = re.compile(r'\s*\{\s*"schema"\s*:\s*"([a-z./0-9]+)"')  # as our documents begin
 
 
 def schema_of(folder: Path) -> str | None:
     """The current schema of a folder's results.json, after conversion from an older one; None if there is none."""
+    path = folder / "results.json"
     try:
-        data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        if (found := _SCHEMA.match(read_head(path).decode("utf-8", errors="replace"))) is not None:
+            return upgrade.schema(found[1])
+        data = parse_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError):
         return None
     return upgrade.schema(str(data.get("schema"))) if isinstance(data, dict) else None
@@ -34,31 +39,38 @@ def stored_kind(folder: Path) -> AnyKind:
     if schema is not None:
         return next((kind for kind in KINDS.values() if kind.schema == schema), REGRET)
     try:
-        named = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"), source="config.yaml").get("kind")
+        named = parse_yaml(read_text(folder / "config.yaml", CONFIG_BYTES), source="config.yaml").get("kind")
     except (OSError, ValueError):
         return REGRET
     return next((kind for name, kind in KINDS.items() if name == named), REGRET)
 
 
 def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
-    """The results of a study, from results.json or else from its store. Raises InputError if there is neither."""
+    """The results of a study, from results.json or else from its store and logs. Raises InputError without any."""
     path = folder / "results.json"
-    if not path.exists() and (folder / "store.sqlite").exists():
+    if not path.exists() and any((folder / name).exists() for name in ("store.sqlite", "trials")):
         config = load_stored_study(folder)
         return kind.assemble(config, Found(_measured(folder, config, kind)))
     try:
-        return kind.results_model.from_json(path.read_text(encoding="utf-8"))
+        return kind.results_model.from_json(read_text(path, RESULTS_BYTES))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; run `lrladder run PRESET --out {folder}` first") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder run` again to write it from the store") from error
+        raise InputError(
+            f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store"
+        ) from error
 
 
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
-    """All measurements in the store of a folder, with the labels of the study."""
-    return [
+    """All measurements in the logs and the store of a folder, with the labels of the study.
+
+    At the base, trials of several parametrizations train the same model. Each label gets such a run once.
+    """
+    found = (
         measurement.labelled(label)
-        for trial, measurements in Store.reopen(folder).all()
-        for label in labels_of(trial, config, kind.parametrizations(config))
+        for trial, measurements in read_trials(folder)
+        for label in labels_of(trial, config, kind.names_of(config, trial))
         for measurement in measurements
-    ]
+    )
+    distinct = {(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.role_lrs, m.loss): m for m in found}
+    return in_order(distinct.values())

@@ -1,23 +1,25 @@
 """The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import Label
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.lab.trial_log import LogState, read_state
+from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.counts import count_trials
+from lrladder.benchmark.studies.counts import TrialCounts, count_trials
 from lrladder.benchmark.studies.kinds import KINDS, kind_of, load_stored_study, plan_of
 from lrladder.paradigms.lab import Measurement
+
+PID_BYTES = 64  # ample for a number
 
 
 class Running(NamedTuple):
@@ -95,11 +97,11 @@ class Watcher:
         ]
         results, written = _results(self._folder)
         trained = [m for state in states.values() for m in state.measurements]
-        simulated = [] if trained else _measured(results)
+        simulated = [] if trained else _measured(results, self._folder)
         measured = [m for state in states.values() for m in self._labelled(state)] or simulated
         counts = count_trials(trained or simulated)
         failed = sum(state.fault is not None and not state.measurements for state in states.values())
-        complete = started is None and bool(results.get("complete")) and self._is_of_config(results, written)
+        complete = started is None and results.complete and self._is_of_config(results, written)
         latest = max((changed for changed, _ in logs.values()), default=0)
         return Snapshot(
             preset=self._study.name if self._study else self._folder.name,
@@ -109,12 +111,12 @@ class Watcher:
             diverged=counts.diverged,
             failed=counts.failed + failed,
             running=tuple(running),
-            best=best_lrs(sorted(measured, key=self._place), self._recipes(states.values())),
+            best=best_lrs(sorted(self._swept(measured), key=self._place), self._recipes(states.values())),
             started=None if started is None else started / 1e9,
             complete=complete,
-            missing=tuple(results.get("missing", ["results.json: not written yet"])),
-            trained_now=results.get("trials", {}).get("trained_now", 0),
-            ended=complete or (started is None and bool(results) and written >= latest),
+            missing=results.missing,
+            trained_now=results.trials.trained_now,
+            ended=complete or (started is None and written > 0 and written >= latest),
         )
 
     def _read_config(self) -> None:
@@ -139,7 +141,8 @@ class Watcher:
         """The labels of a trial; trials of an earlier config have none."""
         key = state.trial.id
         if key not in self._labels and self._study is not None:
-            self._labels[key] = labels_of(state.trial, self._study, kind_of(self._study).parametrizations(self._study))
+            names = kind_of(self._study).names_of(self._study, state.trial)
+            self._labels[key] = labels_of(state.trial, self._study, names)
         return self._labels.get(key, [])
 
     def _labelled(self, state: LogState) -> Iterable[Measurement]:
@@ -155,20 +158,20 @@ class Watcher:
             label=names[0] if names else f"width {trial.shape.width}, depth {trial.shape.depth}",
             lr=trial.lr,
             seed=trial.seed,
-            step=last.get("step"),
-            tokens=last.get("tokens"),
+            step=_count(last.get("step")),
+            tokens=_count(last.get("tokens")),
             of_tokens=max(trial.horizons),
-            loss=last.get("loss"),
+            loss=float(loss) if isinstance(loss := last.get("loss"), int | float) else None,
         )
 
-    def _is_of_config(self, results: Mapping[str, Any], written: int) -> bool:
+    def _is_of_config(self, results: "Written", written: int) -> bool:
         """Whether results belong to the config, which is no longer true after `extend`.
 
         An older version has another digest for the same config, so the config and the times are compared too.
         """
         if self._study is None or self._config is None:
             return True
-        is_same = results.get("config_digest") == self._study.digest or self._is_study(results.get("config"))
+        is_same = results.config_digest == self._study.digest or self._is_study(results.config)
         return is_same or written >= self._config
 
     def _is_study(self, config: object) -> bool:
@@ -181,6 +184,11 @@ class Watcher:
         """Sort key: the order of the ladder."""
         names = [rung.name for rung in self._study.rungs] if self._study else []
         return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
+
+    def _swept(self, measured: Iterable[Measurement]) -> list[Measurement]:
+        """Of parametrizations that the study's plan has; a tuned recipe tries dozens of others at one LR each."""
+        known = kind_of(self._study).parametrizations(self._study) if self._study else None
+        return [m for m in measured if known is None or m.parametrization in known]
 
     def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
         return {m.trial_id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states for m in s.measurements}
@@ -218,7 +226,9 @@ def _is_under_way(state: LogState) -> bool:
 def _running_since(folder: Path) -> int | None:
     """Start time in ns of the process that holds the folder; None if there is none. This does not take the lock."""
     try:
-        pid = int((folder / ".lock").read_text(encoding="utf-8"))
+        pid = int(read_text(folder / ".lock", PID_BYTES))
+        if pid <= 0:  # kill would take it for a group
+            return None
         os.kill(pid, 0)
     except PermissionError:
         pass  # the process of another user is alive
@@ -227,23 +237,41 @@ def _running_since(folder: Path) -> int | None:
     return (folder / ".lock").stat().st_mtime_ns
 
 
-def _results(folder: Path) -> tuple[dict[str, Any], int]:
-    """results.json of any kind (empty if there is none), and the time it was written in ns. Raises InputError."""
+class Written(BaseModel):
+    """The part of results.json that is read here."""
+
+    complete: bool = False
+    missing: tuple[str, ...] = ("results.json: not written yet",)
+    trials: TrialCounts = TrialCounts()
+    config_digest: str = ""
+    config: Any = None
+    measurements: tuple[dict[str, Any], ...] = ()  # read only where there are no logs
+
+
+def _results(folder: Path) -> tuple[Written, int]:
+    """results.json of any kind, and the time it was written in ns, 0 if there is none yet. Raises InputError."""
     path = folder / "results.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path, RESULTS_BYTES))
         data = upgrade.results(data) if isinstance(data, dict) else {}
         if data.get("schema") not in {kind.schema for kind in KINDS.values()}:
             raise ValueError("not of a study")
-        return data, path.stat().st_mtime_ns
+        return Written.model_validate(data), path.stat().st_mtime_ns
     except FileNotFoundError:
-        return {}, 0
-    except (OSError, ValueError) as error:
+        return Written(), 0
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as that of a study; `lrladder run` again writes it from the store"
+            f"{path} cannot be read as that of a study ({why(error)}); `lrladder run` again writes it from the store"
         ) from error
 
 
-def _measured(results: Mapping[str, Any]) -> list[Measurement]:
-    """The measurements of a simulated study, which has no logs."""
-    return [Measurement.model_validate(m) for m in results.get("measurements", ())]
+def _measured(results: Written, folder: Path) -> list[Measurement]:
+    """The measurements of a simulated study, which has no logs. Raises InputError."""
+    try:
+        return [Measurement.model_validate(m) for m in results.measurements]
+    except ValueError as error:
+        raise InputError(f"{folder / 'results.json'}: measurements cannot be read ({why(error)})") from error
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_text
 from lrladder.benchmark.training.sources import FORMAT, TextFiles, TokenFiles, stable_hash
 
 Ids = npt.NDArray[np.int64]
@@ -158,7 +159,7 @@ def _publish(building: Path, entry: Path) -> None:
 def _read_manifest(entry: Path) -> dict[str, Any] | None:
     """The manifest; None if it is incomplete or its token files do not have the sizes that it states."""
     try:
-        manifest: dict[str, Any] = json.loads((entry / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = parse_json(read_text(entry / "manifest.json", RESULTS_BYTES))
         item = np.dtype(manifest["dtype"]).itemsize
         whole = manifest["format"] == FORMAT and len(manifest["digest"]) == 16 and manifest["val_offsets"]
         for part, path in manifest["paths"].items():

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch._C._distributed_c10d import HashStore
 
-from lrladder.benchmark.lab.trial import Trial, token_rule_of
+from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
 from lrladder.models import parametrization
 from lrladder.models.roles import Role
 from lrladder.models.rules import Rule
@@ -78,7 +78,7 @@ def groups(trial: Trial, model: torch.nn.Module, rules: dict[str, Rule]) -> list
         weight_decay=settings.weight_decay,
         eps=settings.eps,
         tokens=token_rule_of(trial),
-        role_lrs=dict(trial.role_lrs),
+        role_lrs=role_lrs_of(trial),
     )
 
 

@@ -27,6 +27,11 @@ from lrladder.paradigms.paradigm import Proposal
 
 def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
     """The recipe with which the validation runs of a proposal are trained."""
+    return trial_recipe(proposal_trial(setup, proposal), parametrization=proposal.parametrization)
+
+
+def proposal_trial(setup: Setup, proposal: Proposal) -> Trial:
+    """A validation run of a proposal, without corpus and precision, on which a recipe does not depend."""
     rung = setup.rungs.rung(proposal.rung)
     horizon = max(rung.horizons) if proposal.horizon in rung.continued else proposal.horizon
     request = Request(
@@ -38,8 +43,8 @@ def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
         proposal.horizon_exponent,
         proposal.role_lrs,
     )
-    (trial,) = resolve(request, setup, corpus_digest="", precision="fp32")  # the recipe depends on neither
-    return trial_recipe(trial, parametrization=proposal.parametrization)
+    (trial,) = resolve(request, setup, corpus_digest="", precision="fp32")
+    return trial
 
 
 def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
@@ -55,6 +60,7 @@ def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
         lr=trial.lr,
         token_factor=token_rule_of(trial).lr,
         horizon_exponent=trial.horizon_exponent,
+        lr_ratios=trial.recipe.role_lrs,
         role_lrs=trial.role_lrs,
         beta1=beta1,
         beta2=beta2,

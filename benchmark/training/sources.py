@@ -241,8 +241,12 @@ def _expand(patterns: Iterable[str], key: str) -> list[Path]:
     """Absolute paths of all files that match the patterns, sorted, each once."""
     found: set[Path] = set()
     for pattern in patterns:
-        place = Path(pattern).expanduser()
-        if place.is_dir():
+        try:
+            place = Path(pattern).expanduser()
+            is_folder = place.is_dir()
+        except (RuntimeError, ValueError) as error:  # ~ of nobody; a NUL
+            raise InputError(f"{pattern!r}: {error}; correct {key}") from error
+        if is_folder:
             raise InputError(f"{pattern}: a folder; {key} takes files or globs such as {pattern.rstrip('/')}/**/*.txt")
         matches = [place] if place.exists() else [Path(p) for p in glob.glob(str(place), recursive=True)]
         files = {path.resolve() for path in matches if path.is_file()}

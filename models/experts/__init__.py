@@ -1,4 +1,4 @@
-"""Expert backends: one interface, one state dict, several kernels."""
+"""Expert backends: several kernels behind one interface, with the same weights."""
 
 from lrladder.models.experts.grouped import grouped_experts
 from lrladder.models.experts.megablocks import gemm_name, megablocks_experts
@@ -14,5 +14,5 @@ BACKENDS: dict[str, ExpertBackend] = {
 
 
 def gemm_of(backend: str) -> str:
-    """Which GEMM a backend's experts run on, for the record."""
+    """Name of the GEMM that a backend's experts run on. Measurements record it."""
     return {"reference": "loop over experts", "grouped": "torch grouped_mm"}.get(backend) or gemm_name()

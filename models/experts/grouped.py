@@ -1,4 +1,4 @@
-"""torch's grouped GEMM: one launch for all experts, no host synchronisation on CUDA."""
+"""torch's grouped GEMM: one launch for all experts, without host synchronisation on CUDA."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from lrladder.models.experts.reference import swiglu
 
 
 def grouped_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
-    """As `reference_experts`, with `torch.nn.functional.grouped_mm`; on CUDA it takes bf16 only."""
+    """The same function as `reference_experts`, by `torch.nn.functional.grouped_mm`. On CUDA that takes only bf16."""
     return product(swiglu(product(x_rd, up_e2hd, rows_e)), down_edh, rows_e)
 
 
 def product(x_rk: Tensor, weight_enk: Tensor, rows_e: Tensor) -> Tensor:
-    """Rows [rows, k] sorted by expert, each times its expert's weight, [rows, n]."""
+    """Multiply rows [rows, k], sorted by expert, by the weights [n, k] of their experts -> [rows, n]."""
     ends_e = rows_e.cumsum(0).to(torch.int32)
     if x_rk.is_cuda:
         weight_enk = UsedExperts.apply(weight_enk, rows_e)
@@ -25,9 +25,9 @@ def product(x_rk: Tensor, weight_enk: Tensor, rows_e: Tensor) -> Tensor:
 
 
 class UsedExperts(torch.autograd.Function):
-    """The weights as they are; in the backward pass an expert without rows gets zeros, whatever the kernel left there.
+    """Pass the weights through. In the backward pass, set the gradient of every expert without rows to zero.
 
-    On Blackwell torch's leaves what memory held before (pytorch/pytorch#172439, open with torch 2.13).
+    On Blackwell torch's kernel leaves uninitialised memory there (pytorch/pytorch#172439, open with torch 2.13).
     """
 
     @staticmethod
@@ -41,8 +41,8 @@ class UsedExperts(torch.autograd.Function):
         return torch.where(rows_e[:, None, None] > 0, grad_enk, 0), None
 
 
-# torch 2.13 computes grouped_mm in fp32 but refuses to trace it ("Expected inputs of BF16 type"), so the compiler is
-# shown an operator that it cannot look into.
+# torch 2.13 computes grouped_mm in fp32 but refuses to trace it ("Expected inputs of BF16 type"). An opaque operator
+# hides it from the compiler.
 @torch.library.custom_op("lrladder::grouped_product", mutates_args=())
 def _opaque(x_rk: Tensor, weight_enk: Tensor, ends_e: Tensor) -> Tensor:
     return F.grouped_mm(x_rk, weight_enk.transpose(-2, -1), offs=ends_e)

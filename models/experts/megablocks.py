@@ -1,7 +1,8 @@
-"""MegaBlocks' kernels on our weights. Everything that touches the package, which is no longer maintained, is in here.
+"""MegaBlocks' kernels on our weights. MegaBlocks is no longer maintained, so only this file uses it.
 
-MegaBlocks sorts, counts, gathers and scatters. Its expert GEMM is grouped_gemm's, or torch's grouped_mm in its place:
-from Hopper on, where that is one launch without reading back to the host, and wherever grouped_gemm is not installed.
+MegaBlocks sorts, counts, gathers and scatters. Its expert GEMM is that of grouped_gemm. torch's grouped_mm replaces it
+in two cases: from Hopper on, where it is one launch that reads nothing back to the host; and where grouped_gemm is not
+installed.
 """
 
 import functools
@@ -16,13 +17,13 @@ from torch import Tensor
 from lrladder.models.experts.grouped import product
 from lrladder.models.experts.reference import swiglu
 
-PARTS = ("megablocks", "megablocks_ops", "stk", "triton")  # modules, of which the second is compiled with nvcc
+PARTS = ("megablocks", "megablocks_ops", "stk", "triton")  # modules; the second is compiled with nvcc
 GROUPED_GEMM, TORCH_GEMM = "grouped_gemm", "torch grouped_mm"
-HOPPER = (9, 0)  # compute capability; grouped_gemm reads the experts' sizes on the host, in every layer
+HOPPER = (9, 0)  # compute capability; grouped_gemm reads the number of rows per expert on the host, in every layer
 
 
 def unavailable_reason() -> str | None:
-    """Why this backend cannot run here, in one sentence with the remedy; None where it can."""
+    """Why this backend cannot run here, in one sentence with the remedy; None if it can."""
     if not torch.cuda.is_available():
         return "expert_backend megablocks needs a CUDA GPU and this machine has none; use expert_backend: grouped"
     absent = [name for name in PARTS if importlib.util.find_spec(name) is None]
@@ -32,7 +33,7 @@ def unavailable_reason() -> str | None:
 
 
 class TorchGemm:
-    """The part of grouped_gemm's `ops` that is used, on torch's kernel; bf16 on CUDA."""
+    """Stands in for grouped_gemm's `ops`, with torch's kernel; only the part that is used. On CUDA in bf16."""
 
     @staticmethod
     def gmm(a: Tensor, b: Tensor, batch_sizes: Tensor, trans_b: bool = False) -> Tensor:
@@ -49,7 +50,7 @@ class _Package(NamedTuple):
 @functools.cache
 def _package() -> _Package:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns that grouped_gemm is not there, which is answered below
+        warnings.simplefilter("ignore")  # it warns that grouped_gemm is missing; the code below replaces it
         ops = importlib.import_module("megablocks.ops")
         util: Any = importlib.import_module("megablocks.grouped_gemm_util")
     if util.ops is None or (torch.cuda.is_available() and torch.cuda.get_device_capability() >= HOPPER):
@@ -62,7 +63,7 @@ def gemm_name() -> str:
 
 
 class _Sorted(NamedTuple):
-    """Rows of (token, choice) by expert: what scatter needs to put them back, and the GEMM with its sizes."""
+    """Rows of (token, choice) sorted by expert: what scatter needs to put them back; the GEMM and its row counts."""
 
     place_r: Tensor
     expert_r: Tensor
@@ -72,9 +73,9 @@ class _Sorted(NamedTuple):
 
 
 def megablocks_experts(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
-    """SwiGLU experts on the tokens routed to them, weighted and added up, [T, d] in x's dtype.
+    """Weighted sum of the SwiGLU experts that each token is routed to, [T, d] in the dtype of x.
 
-    torch.compile sees what lies between MegaBlocks' kernels, as SwiGLU alone would move as much memory as a GEMM.
+    torch.compile covers the code between MegaBlocks' kernels, because eager SwiGLU would move as much memory as a GEMM.
     """
     x_rd, rows = _gather(x_td, expert_tk, len(up_e2hd))
     hidden_rh = swiglu(rows.gmm(x_rd, up_e2hd, rows.sizes_e, trans_b=True))
@@ -86,11 +87,11 @@ def megablocks_experts(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2
 def _gather(x_td: Tensor, expert_tk: Tensor, num_experts: int) -> tuple[Tensor, _Sorted]:
     ops, gemm, name = _package()
     chosen_r = expert_tk.flatten().to(torch.int32)
-    expert_r, place_r = ops.sort(chosen_r, max(1, (num_experts - 1).bit_length()))  # bits that tell experts apart
+    expert_r, place_r = ops.sort(chosen_r, max(1, (num_experts - 1).bit_length()))  # bits of an expert index
     rows_e = ops.histogram(chosen_r, num_experts)
-    ends_e = ops.inclusive_cumsum(rows_e, 0).view(-1)  # it drops the only dimension of a single expert
+    ends_e = ops.inclusive_cumsum(rows_e, 0).view(-1)  # with a single expert it drops the only dimension
     x_rd = ops.gather(x_td, place_r, expert_r, ends_e, expert_tk.shape[-1])
-    sizes_e = rows_e.long().cpu() if name == GROUPED_GEMM else rows_e  # grouped_gemm reads sizes on the host
+    sizes_e = rows_e.long().cpu() if name == GROUPED_GEMM else rows_e  # grouped_gemm reads them on the host
     return x_rd, _Sorted(place_r, expert_r, ends_e, sizes_e, gemm.gmm)
 
 

@@ -1,4 +1,4 @@
-"""Rows of (token, choice) sorted by expert in torch, for GEMMs that know nothing of routing."""
+"""Sorts rows of (token, choice) by expert in torch, for GEMMs that do not handle routing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,12 @@ ExpertBackend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def chosen(expert_tk: Tensor, num_experts: int) -> Tensor:
-    """Which expert each choice is, [T, k, E] of bools."""
+    """One-hot form of the chosen experts: bool [T, k, E]."""
     return expert_tk[..., None] == torch.arange(num_experts, device=expert_tk.device)
 
 
 def permuted(experts: RowsBackend) -> ExpertBackend:
-    """A backend that permutes once per layer, runs `experts`, and adds up each token's choices."""
+    """A backend that sorts rows by expert once per layer, runs `experts`, and sums each token's weighted choices."""
 
     def run(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
         top_k = expert_tk.shape[-1]
@@ -33,10 +33,11 @@ def permuted(experts: RowsBackend) -> ExpertBackend:
 
 
 class Taken(torch.autograd.Function):
-    """x[index], for an index that takes every row of x n times, at the places `back` [rows of x, n].
+    """x[index], with a backward pass that gathers.
 
-    The backward pass gathers as well. What autograd would write is a scatter: atomic adds on a GPU, and on a CPU
-    something that torch 2.13 may compile to run after its reader (docs/performance.md).
+    `index` takes every row of x n times; `back` [rows of x, n] has the places where it does. Autograd's own backward
+    pass would be a scatter. On a GPU that means atomic adds; on a CPU torch 2.13 may compile it to run after the code
+    that reads its result (docs/performance.md).
     """
 
     @staticmethod

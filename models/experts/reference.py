@@ -1,4 +1,4 @@
-"""The oracle backend: a loop over experts, nothing clever."""
+"""The reference backend that the others are tested against: a plain loop over experts."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ def swiglu(gate_up: Tensor) -> Tensor:
 
 
 def reference_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
-    """SwiGLU experts over rows sorted by expert; `rows_e` says how many rows each expert gets, zero included."""
+    """SwiGLU experts on rows sorted by expert. `rows_e` has the number of rows of each expert, which may be zero."""
     parts = x_rd.split(rows_e.tolist())
     return torch.cat(
         [F.linear(swiglu(F.linear(part, up)), down) for part, up, down in zip(parts, up_e2hd, down_edh, strict=True)]

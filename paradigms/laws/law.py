@@ -46,13 +46,14 @@ class Exponent(NamedTuple):
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted law, lr* = k N^-u D^-v B^w A^s; `flags` say what weakens it."""
+    """A fitted law, lr* = k N^-u D^-v B^w A^s; `flags` say what weakens it, and the others its form without a batch."""
 
     points: tuple[LawPoint, ...]
     regression: Regression
     without_batch: Regression  # for cells whose batch is not given
     exponents: Mapping[Column, Exponent]
     flags: tuple[str, ...]
+    flags_without_batch: tuple[str, ...]
     bootstrap: str  # of exponents: "sizes", or "none" where too few sizes leave them to the posterior
 
     def predict(
@@ -66,10 +67,14 @@ class Law:
         regression = self.without_batch if batch_tokens is None else self.regression
         return Prediction(*(math.exp(ln_lr) for ln_lr in regression.predict(place)))
 
+    def flags_by(self, batch_tokens: float | None) -> tuple[str, ...]:
+        """What weakens the form that answers for this batch."""
+        return self.flags_without_batch if batch_tokens is None else self.flags
+
     def flags_at(
         self, n_active: float, tokens: float, *, n_total: float | None = None, batch_tokens: float | None = None
     ) -> tuple[str, ...]:
-        """What weakens a prediction at a cell beyond `flags`, in words."""
+        """What weakens a prediction at a cell beyond `flags_by` its batch, in words."""
         place = Place(n_active, tokens, n_total, batch_tokens)
         known = "batch" in self.regression.design.names
         flags: tuple[str, ...]
@@ -155,17 +160,14 @@ def fit_law(points: Sequence[LawPoint], *, n_boot: int = 1000, seed: int = 0, si
     regression = Regression.of(points, size)
     models = len({point.place.model_key for point in points})
     draws = regression.resampled(points, n_boot, seed) if models >= MIN_CLUSTERS and n_boot > 1 else None
+    without_batch = Regression.of(points, size, batch=False)
     return Law(
         points=points,
         regression=regression,
-        without_batch=Regression.of(points, size, batch=False),
+        without_batch=without_batch,
         exponents=_exponents(regression, draws, models),
-        flags=(
-            *regression.design.flags([point.place for point in points], regression.posterior.sd[1:]),
-            *_thin(points, regression, models),
-            *_bends(points, regression),
-            *_outliers(regression),
-        ),
+        flags=_flags(points, regression, models),
+        flags_without_batch=_flags(points, without_batch, models),
         bootstrap="none" if draws is None else "sizes",
     )
 
@@ -217,6 +219,16 @@ def _exponents(regression: Regression, draws: Array | None, models: int) -> dict
     return found
 
 
+def _flags(points: Sequence[LawPoint], regression: Regression, models: int) -> tuple[str, ...]:
+    """What weakens one form of the law."""
+    return (
+        *regression.design.flags([point.place for point in points], regression.posterior.sd[1:]),
+        *_thin(points, regression, models),
+        *_bends(points, regression),
+        *_outliers(regression),
+    )
+
+
 def _thin(points: Sequence[LawPoint], regression: Regression, models: int) -> tuple[str, ...]:
     """Few sizes, or few points."""
     flags = []
@@ -234,7 +246,7 @@ def _bends(points: Sequence[LawPoint], regression: Regression) -> tuple[str, ...
     for i, (name, symbol) in enumerate(zip(design.names, ("C" if design.size == "flops" else "N", "D"), strict=False)):
         if name not in ("size", "tokens") or not design.identified[i] or len(set(design.logs[:, i])) < 3:
             continue
-        bent = Regression.of(points, design.size, bend=i).posterior
+        bent = Regression.of(points, design.size, batch="batch" in design.names, bend=i).posterior
         z = bent.mean[-1] / bent.sd[-1]
         if abs(z) > BEND_Z:
             flags.append(f"the law bends {'up' if z > 0 else 'down'} in ln {symbol} ({abs(z):.1f} sds)")

@@ -1,27 +1,28 @@
-"""Loss at the best LR against size and tokens: L(N, D) = E + A N^-alpha + B D^-beta, Chinchilla, arXiv 2203.15556."""
+"""Loss at the best LR against size and tokens: the form that predicts left-out largest cells best, and its interval."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN
+from lrladder.paradigms.laws.loss_forms import FORMS, Form
+from lrladder.paradigms.level import LEVEL
 
 Array = NDArray[np.float64]
 
-HUBER = 1e-3  # of log losses, arXiv 2203.15556 appendix D.3
-# Starts of (part of the loss that is E, both exponents); the published fits lie among them
-STARTS = tuple(product((0.3, 0.6, 0.85), (0.2, 0.5, 1.0)))
-LEFT_OUT_SHARE = 0.25  # cells above this part of the largest's FLOPs are left out to see how far the law misses beyond
-BOUNDS = ((-12.0, 3.0), (-12.0, 3.0), (-12.0, 3.0), (0.02, 3.0), (0.02, 3.0))
-# Weak, for what is not identified; Chinchilla's exponents (published.py) are near
-PRIOR_EXPONENT, PRIOR_LOG_SD, PRIOR_WEIGHT = 0.35, 1.0, 1e-6
-MIN_CELLS = 7  # two more than constants; assumption: fewer leave no scatter to go by
+CUTS = (4.0, 10.0)  # cells over the largest's FLOPs / cut are left out, and predicted from the others; assumption
+MIN_SPARE = 1  # cells more than constants that a fit needs to be judged by what it misses; assumption
+MIN_CELLS = 7  # assumption: fewer leave no scatter to go by
+BETTER = 0.9  # of the rms miss of the power form, below which a simpler one is taken; assumption
+# Rms miss of log loss per e-fold of FLOPs beyond the cells, and the number of misses that it is worth beside those
+# seen; assumption, as published laws miss by about 0.5% at 4 to 10 times the FLOPs
+USUAL_MISS, USUAL_WORTH = 0.0025, 2
+MEDIAN_SD = 0.6745  # median distance from the mean of a normal, in sds
 
 
 class LossPoint(NamedTuple):
@@ -40,37 +41,73 @@ class LossPrediction(NamedTuple):
     high: float
 
 
+class Missed(NamedTuple):
+    """How the law of smaller cells missed larger ones, which it had not seen."""
+
+    rms: float  # of log loss
+    reach: float  # mean ln of their FLOPs over those of the largest cell that it had seen
+    n: int
+
+
 @dataclass(frozen=True)
 class LossLaw:
-    """A fitted law; N and D count in units of `center`. `draws` are refits to resampled cells."""
+    """A fitted law, `form` of FORMS; N and D count in units of `center`. `draws` are refits to resampled cells."""
 
-    floor: float
-    size_scale: float
-    token_scale: float
-    alpha: float
-    beta: float
+    form: Form
+    constants: Array  # NAMES of loss_forms
     center: tuple[float, float]
+    largest: float  # N D of the largest cell, in the units of the points
     scatter: float  # sd of log loss about the law
-    miss: float  # rms miss of log loss at the largest cells by the law of the others; 0 where too few are left
+    missed: dict[str, Missed]  # by form, where enough cells are left
     n_points: int
-    draws: Array  # [draws, 5]: ln floor, ln scales, alpha, beta
+    draws: Array  # [draws, 6]
     flags: tuple[str, ...]
 
     def predict(self, n: float, tokens: float) -> LossPrediction:
-        """Loss at the best LR, with the interval of a measurement: resamples, scatter and `miss`."""
-        x = np.array([math.log(n / self.center[0]), math.log(tokens / self.center[1])])
-        own = float(np.exp(_log_loss(self._parameters, x[:1], x[1:])[0]))
-        logs = np.array([_log_loss(draw, x[:1], x[1:])[0] for draw in self.draws]) - math.log(own)
-        half = 1.645 * math.hypot(float(np.sqrt(np.mean(logs**2))) if len(logs) else 0.0, self.scatter, self.miss)
-        return LossPrediction(own, own * math.exp(-half), own * math.exp(half))
+        """Loss at the best LR, with the interval of a measurement: resamples, scatter, and misses beyond the cells."""
+        x, z = np.array([math.log(n / self.center[0])]), np.array([math.log(tokens / self.center[1])])
+        own = float(self.form.log_loss(self.constants, x, z)[0][0])
+        logs = np.array([self.form.log_loss(draw, x, z)[0][0] for draw in self.draws]) - own
+        drawn = float(np.median(np.abs(logs))) / MEDIAN_SD if len(logs) else 0.0  # a few resamples identify nothing
+        half = stats.norm.ppf((1 + LEVEL) / 2) * math.hypot(drawn, self.scatter, self._beyond(n * tokens))
+        return LossPrediction(*(math.exp(own + off) for off in (0.0, -half, half)))
+
+    def _beyond(self, n_d: float) -> float:
+        """Sd of log loss by which the law may miss so far out, in proportion to the reach."""
+        found = self.missed.get(self.form.name)
+        rate, n = (found.rms / found.reach, found.n) if found else (0.0, 0)
+        per_fold = math.sqrt((n * rate**2 + USUAL_WORTH * USUAL_MISS**2) / (n + USUAL_WORTH))
+        return per_fold * max(0.0, math.log(n_d / self.largest))
 
     @property
-    def _parameters(self) -> Array:
-        return np.array([*np.log([self.floor, self.size_scale, self.token_scale]), self.alpha, self.beta])
+    def gamma(self) -> float:
+        """The power; 1 for the other forms."""
+        return math.exp(self.constants[5])
+
+    @property
+    def floor(self) -> float:
+        """E."""
+        return math.exp(self.constants[0])
+
+    @property
+    def alpha(self) -> float:
+        """Exponent of N."""
+        return float(self.constants[3] / self.gamma)
+
+    @property
+    def beta(self) -> float:
+        """Exponent of D."""
+        return float(self.constants[4] / self.gamma)
+
+    @property
+    def miss(self) -> float:
+        """Rms miss of log loss at left-out largest cells; 0 where too few are left."""
+        found = self.missed.get(self.form.name)
+        return found.rms if found else 0.0
 
 
 def fit_loss_law(points: Sequence[LossPoint], *, n_boot: int = 50, seed: int = 0) -> LossLaw | None:
-    """Huber loss on log loss, by L-BFGS from many starts; None for fewer than three cells.
+    """The form that misses left-out largest cells least, fitted to all; None for fewer than three cells.
 
     Raises ValueError for values that are not positive and finite.
     """
@@ -80,94 +117,67 @@ def fit_loss_law(points: Sequence[LossPoint], *, n_boot: int = 50, seed: int = 0
         return None
     n, d, y = (np.log([float(point[i]) for point in points]) for i in range(3))
     center = (float(n.mean()), float(d.mean()))
-    x, z = n - center[0], d - center[1]
-    level = float(y.mean())
-    best = _best(x, z, y - level)
+    x, z, level = n - center[0], d - center[1], float(y.mean())
+    missed = {name: found for name, form in FORMS.items() if (found := _missed(form, x, z, y - level)) is not None}
+    form = _chosen(missed)
+    best = form.fit(x, z, y - level)
     rng = np.random.default_rng(seed)
-    draws = [_resampled(x, z, y - level, best, rng) for _ in range(n_boot)]
-    residuals = y - level - _log_loss(best, x, z)
-    dof = max(1, len(points) - 5)
-    shift = np.array([level, level, level, 0.0, 0.0])
-    floor, size_scale, token_scale = np.exp((best + shift)[:3])
+    draws = [_resampled(form, x, z, y - level, best, rng) for _ in range(n_boot)]
+    residuals = y - level - form.log_loss(best, x, z)[0]
+    dof = max(1, len(points) - form.n_constants)
+    shift = np.array([level, level, level, 0.0, 0.0, 0.0])
     return LossLaw(
-        floor=float(floor),
-        size_scale=float(size_scale),
-        token_scale=float(token_scale),
-        alpha=float(best[3]),
-        beta=float(best[4]),
+        form=form,
+        constants=best + shift,
         center=(math.exp(center[0]), math.exp(center[1])),
+        largest=math.exp(float((n + d).max())),
         scatter=math.sqrt(float((residuals**2).sum()) / dof),
-        miss=_miss(x, z, y - level),
+        missed=missed,
         n_points=len(points),
-        draws=np.array(draws).reshape(-1, 5) + shift,
+        draws=np.array(draws).reshape(-1, len(best)) + shift,
         flags=tuple(_flags(n, d, len(points))),
     )
 
 
-def _log_loss(parameters: Array, x: Array, z: Array) -> Array:
-    e, a, b, alpha, beta = parameters
-    found: Array = np.logaddexp(np.logaddexp(e, a - alpha * x), b - beta * z)
-    return found
+def _chosen(missed: dict[str, Missed]) -> Form:
+    """The power form, which has the others as its ends, unless one of these misses clearly less."""
+    least = min(missed, key=lambda name: missed[name].rms, default="power")
+    clear = "power" in missed and missed[least].rms < BETTER * missed["power"].rms
+    return FORMS[least if clear else "power"]
 
 
-def _best(x: Array, z: Array, y: Array) -> Array:
-    """The best of all starts."""
-    starts = [
-        np.array([math.log(floor), math.log((1 - floor) / 2), math.log((1 - floor) / 2), exponent, exponent])
-        for floor, exponent in STARTS
-    ]
-    return min((_fit(x, z, y, start) for start in starts), key=lambda fit: fit[1])[0]
+def _missed(form: Form, x: Array, z: Array, y: Array) -> Missed | None:
+    """Misses of the law of smaller cells at larger ones, over all CUTS; None where too few are left to fit."""
+    size = x + z
+    misses: list[float] = []
+    reaches: list[float] = []
+    for cut in CUTS:
+        small = size <= size.max() - math.log(cut) + 1e-9
+        if small.sum() < form.n_constants + MIN_SPARE or not _tell(x[small], z[small]):
+            continue
+        found = form.fit(x[small], z[small], y[small])
+        misses += list(form.log_loss(found, x[~small], z[~small])[0] - y[~small])
+        reaches += list(size[~small] - size[small].max())
+    if not misses:
+        return None
+    return Missed(math.sqrt(float(np.mean(np.square(misses)))), float(np.mean(reaches)), len(misses))
 
 
-def _miss(x: Array, z: Array, y: Array) -> float:
-    """How far the law of the smaller cells misses the largest ones."""
-    small = x + z <= (x + z).max() + math.log(LEFT_OUT_SHARE)
-    if small.sum() < MIN_CELLS:
-        return 0.0
-    found = _best(x[small], z[small], y[small])
-    return float(np.sqrt(np.mean((_log_loss(found, x[~small], z[~small]) - y[~small]) ** 2)))
+def _tell(x: Array, z: Array) -> bool:
+    """Whether sizes and horizons both vary enough."""
+    return bool(min(np.ptp(x), np.ptp(z)) >= math.log(MIN_SPAN))
 
 
-def _objective(parameters: Array, x: Array, z: Array, y: Array, weights: Array) -> tuple[float, Array]:
-    """Huber of the residuals of log loss, plus a weak prior of the exponents; with its gradient."""
-    e, a, b, alpha, beta = parameters
-    parts = np.array([np.full_like(x, e), a - alpha * x, b - beta * z])
-    top = parts.max(axis=0)
-    shares = np.exp(parts - top)
-    total = shares.sum(axis=0)
-    off = top + np.log(total) - y
-    shares = shares / total
-    clipped = np.clip(off, -HUBER, HUBER)
-    value = float(weights @ (clipped * (off - clipped / 2)))
-    pull = weights * clipped
-    gradient = np.array(
-        [pull @ shares[0], pull @ shares[1], pull @ shares[2], -(pull @ (shares[1] * x)), -(pull @ (shares[2] * z))]
-    )
-    for i, exponent in ((3, alpha), (4, beta)):
-        miss = math.log(exponent / PRIOR_EXPONENT) / PRIOR_LOG_SD
-        value += PRIOR_WEIGHT * miss**2 / 2
-        gradient[i] += PRIOR_WEIGHT * miss / (PRIOR_LOG_SD * exponent)
-    return value / PRIOR_WEIGHT, gradient / PRIOR_WEIGHT
-
-
-def _fit(x: Array, z: Array, y: Array, start: Array, weights: Array | None = None) -> tuple[Array, float]:
-    weights = np.ones_like(x) if weights is None else weights
-    found = optimize.minimize(_objective, start, (x, z, y, weights), method="L-BFGS-B", jac=True, bounds=BOUNDS)
-    return found.x, float(found.fun)
-
-
-def _resampled(x: Array, z: Array, y: Array, start: Array, rng: np.random.Generator) -> Array:
+def _resampled(form: Form, x: Array, z: Array, y: Array, start: Array, rng: np.random.Generator) -> Array:
     """A refit to resampled cells, from the best fit."""
     weights = np.bincount(rng.integers(len(x), size=len(x)), minlength=len(x)).astype(float)
-    return _fit(x, z, y, start, weights)[0]
+    return form.fit(x, z, y, start=start, weights=weights)
 
 
-def _flags(n: Array, d: Array, count: int) -> list[str]:
-    flags = []
+def _flags(n: Array, d: Array, count: int) -> Iterator[str]:
     if np.ptp(n) < math.log(MIN_SPAN):
-        flags.append(f"alpha not identified: sizes within {MIN_SPAN:g}x")
+        yield f"alpha not identified: sizes within {MIN_SPAN:g}x"
     if np.ptp(d) < math.log(MIN_SPAN):
-        flags.append(f"beta not identified: horizons within {MIN_SPAN:g}x")
+        yield f"beta not identified: horizons within {MIN_SPAN:g}x"
     if count < MIN_CELLS:
-        flags.append(f"only {count} cells for 5 constants")
-    return flags
+        yield f"only {count} cells for {FORMS['power'].n_constants} constants"

@@ -53,6 +53,10 @@ class Regression:
         center, low, high = (self.level + value for value in values)
         return center, low, high
 
+    def trend(self, place: Place) -> float:
+        """ln lr* at a place by the exponents alone, without what its own size and trunk share."""
+        return float(self.level + self.posterior.mean @ self.design.row(place))
+
     @property
     def ln_k(self) -> float:
         """ln of the prefactor."""

@@ -1,4 +1,4 @@
-"""What becomes of the proxy's optima at another token horizon, one way for each horizon rule."""
+"""How the proxy's best LRs are used at another token horizon, with one class for each way."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, Exponent, fi
 from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
 from lrladder.paradigms.sweep.curve import Curve
 
-Curves = Mapping[int, Curve]  # interior ones of the proxy, by horizon in tokens; at least one
+Curves = Mapping[int, Curve]  # the proxy's interior curves by horizon in tokens; at least one
 
 
 class Answer(NamedTuple):
-    """An LR with a 90% interval that knows of no drift yet, and the ratio of horizons over which the LR may drift."""
+    """An LR with its 90% interval before drift is added. `tokens` is the ratio of horizons over which it may drift."""
 
     lr: float
     low: float
@@ -24,11 +24,11 @@ class Answer(NamedTuple):
 
 
 class Carry(Protocol):
-    """Optima of the proxy, and the way in which they answer for another horizon."""
+    """The proxy's best LRs, and how an LR for another horizon follows from them."""
 
     @property
     def horizon_exponent(self) -> float | None:
-        """As in Request, of the runs that use an answer."""
+        """`Request.horizon_exponent` of the runs that use an answer."""
         ...
 
     def answer(self, horizon: int) -> Answer: ...
@@ -36,7 +36,7 @@ class Carry(Protocol):
 
 @dataclass(frozen=True)
 class ByRule:
-    """The study's rules, or its schedule, make each horizon's LR of the base's. What they leave is drift."""
+    """The study's rules or its schedule adapt the base's LR to each horizon. What they get wrong counts as drift."""
 
     curves: Curves
     horizon_exponent: None = None
@@ -48,9 +48,9 @@ class ByRule:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Nothing carries the horizon: the optimum of the searched horizon nearest to it, in ratio, is used unchanged.
+    """No rule for the horizon: the best LR of the nearest searched horizon, in ratio, is used unchanged.
 
-    The interval holds the published exponents of the horizon.
+    The interval is wide enough for the published exponents of tokens.
     """
 
     curves: Curves
@@ -68,7 +68,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class ByExponent:
-    """An exponent that was fitted to the optima of all horizons; it goes into the rules of each run."""
+    """An exponent fitted to the best LRs of all the proxy's horizons. The rules of each run apply it."""
 
     exponent: Exponent
     base: int  # tokens
@@ -99,7 +99,7 @@ CARRIES: dict[HorizonRule, Callable[[Curves, int], Carry]] = {
 
 
 def _nearest(curves: Curves, horizon: int) -> tuple[int, float, float, float]:
-    """The searched horizon nearest to another in ratio, its best LR and the interval of that."""
+    """The searched horizon nearest to `horizon` in ratio, its best LR, and the two ends of that LR's interval."""
     searched = min(curves, key=lambda tokens: abs(math.log(tokens / horizon)))
     curve = curves[searched]
     assert curve.lr_best is not None

@@ -1,18 +1,20 @@
-"""How far the best LR may move on the way from the proxy to a target, although the rules say that it stays."""
+"""Drift: how far the best LR may move between the proxy and a target, although the rules say that it does not move."""
 
 import math
 
 from lrladder.paradigms.lab import Rung
 
-# Preset axes, docs/findings.md: no 90% interval of a default rule on width, depth, tokens or batch ends beyond 0.28
+# Preset axes, docs/findings.md: for the default rules of width, depth, tokens and batch, all 90% intervals end within
+# 0.28
 DRIFT_OCTAVES = 0.3
 
 
 def drift_half_width(octaves: float, proxy: Rung, rung: Rung, *, tokens: float) -> float:
-    """Half width in ln lr of a 90% interval for the drift: `octaves` per doubling, axes added in quadrature.
+    """Half width in ln lr of the 90% interval for the drift: `octaves` per doubling of each of three axes.
 
-    Axes: width, as half the doublings of active parameters, which grow with its square (assumption: other ways
-    to grow drift no more per parameter); the batch; and `tokens`, the ratio of horizons.
+    The axes are added in quadrature. Width counts half the doublings of active parameters, which grow as its square
+    (assumption: growth by depth or experts drifts no more per parameter). The others are the batch and `tokens`, the
+    ratio of horizons over which the LR may drift.
     """
     doublings = (
         math.log2(rung.n_active / proxy.n_active) / 2,
@@ -23,6 +25,6 @@ def drift_half_width(octaves: float, proxy: Rung, rung: Rung, *, tokens: float) 
 
 
 def widen(lr: float, low: float, high: float, half_width: float) -> tuple[float, float]:
-    """An interval of an LR with an independent error of `half_width` in ln lr added in quadrature."""
+    """Widen the interval of an LR by an independent error with `half_width` in ln lr, added in quadrature."""
     below, above = math.hypot(math.log(lr / low), half_width), math.hypot(math.log(high / lr), half_width)
     return lr * math.exp(-below), lr * math.exp(above)

@@ -1,4 +1,4 @@
-"""How muTransfer carries the LR over to another token horizon, by the rule that the study's parametrization applies."""
+"""The exponent of tokens in the best LR, fitted to the best LRs of muTransfer's proxy at its own horizons."""
 
 import math
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from lrladder.paradigms.laws.design import MIN_SPAN, OPTIMUM_SD
 from lrladder.paradigms.sweep.curve import Curve
 
 Z90 = float(stats.norm.ppf(0.95))
-# Assumption: without a rule the exponent of tokens is within this of 0, as published ones (published.py) nearly are; a
-# fitted one that is less sure says nothing
+# Assumption: without a rule the exponent of tokens lies between -0.5 and 0.5, as published ones (published.py) nearly
+# do. A fitted exponent with a wider interval says nothing.
 UNKNOWN_EXPONENT = 0.5
 
 
 @dataclass(frozen=True)
 class Exponent:
-    """lr* = lr (tokens / base)^b over the proxy's horizons; `b` is 0 where they do not identify it."""
+    """The fitted law lr* = lr (tokens / base)^b over the proxy's horizons."""
 
     ln_lr: float
     b: float
@@ -28,20 +28,23 @@ class Exponent:
     flags: tuple[str, ...] = ()
 
     def half_width(self, ratio: float) -> float:
-        """Of the 90% interval of ln lr at tokens / base = `ratio`."""
+        """Half width of the 90% interval of ln lr* at tokens / base = `ratio`."""
         x = np.array([1.0, math.log(ratio)])
         return Z90 * math.sqrt(x @ np.array(self.covariance) @ x)
 
 
 def sd_ln_lr(curve: Curve) -> float:
-    """Sd of ln lr* whose normal 90% interval is as wide as the curve's; floored, as no parabola is that exact."""
+    """The sd of ln lr* whose normal 90% interval is as wide as the curve's.
+
+    It is OPTIMUM_SD at least, because no parabola is more exact than that.
+    """
     assert curve.lr_low is not None
     assert curve.lr_high is not None
     return max(math.log(curve.lr_high / curve.lr_low) / (2 * Z90), OPTIMUM_SD)
 
 
 def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
-    """Weighted least squares over interior curves by horizon; None where they do not identify the exponent."""
+    """Weighted least squares over the curves with a best LR, by horizon; None if they do not determine the exponent."""
     known = {tokens: curve for tokens, curve in curves.items() if curve.lr_best is not None}
     if not known or max(known) < MIN_SPAN * min(known):
         return None
@@ -52,7 +55,7 @@ def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
     ln_lr, b = unit @ (x.T @ (y / sd**2))
     dof = len(known) - 2
     scatter = math.sqrt(float((((y - x @ [ln_lr, b]) / sd) ** 2).sum()) / dof) if dof else 1.0
-    # few points say little of their own scatter: Student's quantile stands for the normal one
+    # a scatter from few points is uncertain, so Student's quantile replaces the normal one
     covariance = max(1.0, scatter * float(stats.t.ppf(0.95, max(dof, 1))) / Z90 if dof else 1.0) ** 2 * unit
     half = Z90 * math.sqrt(covariance[1, 1])
     if half > UNKNOWN_EXPONENT:

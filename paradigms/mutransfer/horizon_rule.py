@@ -1,4 +1,4 @@
-"""Which rule carries the LR over to another token horizon, and what it leaves to be searched."""
+"""The rules that carry the LR to another token horizon, and the horizons of the proxy that each needs searched."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,5 +7,5 @@ HorizonRule = Literal["none", "sde", "power", "fitted"]
 
 
 def searched_horizons(rule: HorizonRule, horizons: Sequence[int]) -> tuple[int, ...]:
-    """The proxy's horizons to search: with a rule of known exponent the base's, its longest, says all."""
+    """The proxy's horizons to search. A rule with a known exponent needs only the longest, which is the base's."""
     return (max(horizons),) if rule in ("sde", "power") else tuple(horizons)

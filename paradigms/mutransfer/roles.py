@@ -1,4 +1,4 @@
-"""LR multipliers of whole roles, by coordinate search on the proxy at the best LR. Off unless a study asks for it."""
+"""Coordinate search for LR multipliers of whole roles, on the proxy at its best LR. A study must ask for it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,13 +8,13 @@ from typing import Protocol
 from lrladder.paradigms.lab import Lab, Request
 from lrladder.paradigms.sweep.noise import Noise
 
-FAMILY_ERROR = 0.05  # assumption, the usual level: chance that any multiplier is accepted where none helps
+FAMILY_ERROR = 0.05  # assumption, the usual level: chance that any multiplier is accepted if none helps
 
 RoleLrs = tuple[tuple[str, float], ...]
 
 
 class RoleSearchSpec(Protocol):
-    """Try `factor` and its inverse on each of `roles` in turn, in at most `max_trials` runs, seeds counted."""
+    """Try `factor` and its inverse on each of `roles` in turn, in at most `max_trials` runs. Each seed is a run."""
 
     @property
     def roles(self) -> Sequence[str]: ...
@@ -26,26 +26,27 @@ class RoleSearchSpec(Protocol):
 
 @dataclass(frozen=True)
 class RoleLrsFound:
-    """The accepted multipliers, and what to say of the search."""
+    """The accepted multipliers by role, and remarks on the search, in words."""
 
     role_lrs: RoleLrs
     flags: tuple[str, ...]
 
 
 def least_gain(noise: Noise, *, candidates: int, seeds: int) -> float:
-    """Nats by which the best of `candidates` must win: one-sided t of two means over seeds, Bonferroni-corrected.
+    """Least gain, in nats, with which the best of `candidates` is accepted.
 
-    Without a noise nothing can win.
+    It is the one-sided t quantile for a difference of two means over seeds, Bonferroni-corrected. It is infinite if the
+    noise is unknown.
     """
     half = noise.half_width(2 / seeds, level=1 - 2 * FAMILY_ERROR / candidates)
     return math.inf if half is None else half
 
 
 def search_roles(lab: Lab, at: Sequence[Request], spec: RoleSearchSpec, noise: Noise, *, payer: str) -> RoleLrsFound:
-    """Multipliers that lower the mean loss of `at`, one request a seed, by more than the noise.
+    """Find multipliers that lower the mean loss of the requests `at`, one for each seed, by more than the noise.
 
-    Each role is tried once, both ways in one call; an accepted multiplier stays for the roles after it. Stops
-    where the next pair would not fit into the budget, the start included.
+    Each role is tried once, with both multipliers in one call. An accepted multiplier stays for the roles after it.
+    Roles that do not fit into the budget, which also pays for the start, are not tried.
     """
     affordable = spec.max_trials // len(at)
     roles = spec.roles[: max(0, affordable - 1) // 2]
@@ -67,7 +68,7 @@ def search_roles(lab: Lab, at: Sequence[Request], spec: RoleSearchSpec, noise: N
 
 
 def _losses(lab: Lab, at: Sequence[Request], tried: Sequence[RoleLrs], payer: str) -> list[float | None]:
-    """Mean loss over the requests with each set of multipliers; None where one did not finish."""
+    """Mean loss over the requests `at` for each set of multipliers; None if a run did not finish."""
     requests = [request._replace(role_lrs=role_lrs) for role_lrs in tried for request in at]
     measured = [run[0].loss for run in lab.measure(requests, payer=payer)]
     groups = [measured[i : i + len(at)] for i in range(0, len(measured), len(at))]

@@ -1,4 +1,4 @@
-"""Variants of muTransfer that compete beside it."""
+"""Variants of muTransfer that compete with it as entries of their own."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from lrladder.paradigms.sweep.noise import pooled_noise
 
 
 class MuTransferWithPower(MuTransfer):
-    """The Power schedule carries the LR over tokens and batch, in place of the study's rules for them.
+    """muTransfer with the Power schedule, which adapts the LR to tokens and batch in place of the study's rules.
 
-    The sweep of its proxy is muTransfer's own: the two are one function there.
+    Its proxy sweep is muTransfer's own, because at the base the study's rules change nothing.
     """
 
     name = "mutransfer+power"
@@ -24,8 +24,9 @@ class MuTransferWithPower(MuTransfer):
 
 
 class MuTransferWithRoles(MuTransfer):
-    """Searches multipliers of the LRs of whole roles too, on the proxy at its best LR. The search for that is
-    muTransfer's own.
+    """muTransfer that also searches LR multipliers of whole roles, on the proxy at its best LR.
+
+    The search for that best LR is muTransfer's own.
     """
 
     name = "mutransfer+modules"

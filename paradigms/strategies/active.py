@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import fit_law
+from lrladder.paradigms.laws.posterior import LEAST_SD
 from lrladder.paradigms.strategies.book import Block, Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.search import LawSearch, curves_of, points_of
 from lrladder.paradigms.strategies.surrogate import REACH, ROUNDING, Surrogate
@@ -80,13 +81,14 @@ def explore(book: Book, aim: Rung, spec: ActiveSpec) -> None:
 
 
 def _law_sd(book: Book, aim: Rung) -> float:
-    """Of ln lr* at the aim, from the 90% interval of the law so far; infinite without one."""
+    """Of ln lr* at the aim, of the law so far, beyond what no run takes away; infinite without a law."""
     points = points_of(book, curves_of(book))
     if not points:
         return math.inf
     law = fit_law(points, n_boot=0)
     found = law.predict(aim.n_active, max(aim.horizons), n_total=aim.n_total, batch_tokens=aim.batch_tokens)
-    return math.log(found.lr_high / found.lr_low) / (2 * Z_90)
+    sd = math.log(found.lr_high / found.lr_low) / (2 * Z_90)
+    return math.sqrt(max(0.0, sd**2 - LEAST_SD**2))
 
 
 def _openings(book: Book) -> list[Block]:

@@ -85,8 +85,9 @@ class ConstantBest(_Swept):
     name = "constant_best"
 
     def propose(self, target: Rung) -> Choice:
-        curvatures = [curve.curvature or 0.0 for _, _, curve in self.minima]
-        return Choice(math.exp(float(np.average(self._ln_lrs(), weights=curvatures))), None, None, (NO_INTERVAL,))
+        curvatures = [curve.curvature or 0.0 for _, _, curve in self.minima]  # none where a cell is only bracketed
+        weights = curvatures if any(curvatures) else None
+        return Choice(math.exp(float(np.average(self._ln_lrs(), weights=weights))), None, None, (NO_INTERVAL,))
 
 
 class AsPublished:

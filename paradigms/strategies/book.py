@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.sweep.bracket import Cell, CellLosses
-from lrladder.paradigms.sweep.curve import open_side, sweep
+from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of a cell's first block: what a parabola needs
 NEAR = 2  # grid steps about a minimum within which a run is worth asking; as far as a curve's fit looks
@@ -124,7 +124,7 @@ class Book:
         """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""
         blocks = []
         for cell, found in self.measured.items():
-            data = sweep(found.lrs, found.losses)
+            data = settle(sweep(found.lrs, found.losses)).sweep
             if not len(data.finished) or open_side(data) is not None:
                 continue
             best = float(data.finished[int(data.means.argmin())])
@@ -143,7 +143,7 @@ class Book:
         """For each cell whose best LR has nothing worse beside it, or too few LRs: the next LR on that side."""
         blocks = []
         for cell, found in self.measured.items():
-            data = sweep(found.lrs, found.losses)
+            data = settle(sweep(found.lrs, found.losses)).sweep
             side = open_side(data) if len(data.tried) else None
             if side is None and 0 < len(data.finished) < OPENING:
                 side = "low"  # above are diverged ones

@@ -5,7 +5,7 @@ from functools import partial
 
 from lrladder.paradigms.lab import Rung
 from lrladder.paradigms.published import LAWS
-from lrladder.paradigms.strategies.active import Active
+from lrladder.paradigms.strategies.active import Active, ActiveSpec
 from lrladder.paradigms.strategies.baselines import (
     AsPublished,
     ConstantBest,
@@ -15,7 +15,7 @@ from lrladder.paradigms.strategies.baselines import (
     Refitted,
     TpeSearch,
 )
-from lrladder.paradigms.strategies.search import Economy, FullGrid, SearchFactor, Strategy
+from lrladder.paradigms.strategies.search import Economy, EconomySpec, FactorSpec, FullGrid, SearchFactor, Strategy
 
 TRIALS = (3, 5)  # of tuning at the target
 
@@ -36,5 +36,11 @@ STRATEGIES: Mapping[str, Callable[[Rung], Strategy]] = {
     **{f"{law.name}_refitted": _aimless(partial(Refitted, law)) for law in LAWS},
     **{f"random_{trials}": _aimless(partial(RandomSearch, trials)) for trials in TRIALS},
     **{f"tpe_{trials}": _aimless(partial(TpeSearch, trials)) for trials in TRIALS},
+}
+# Searches whose cost can be bounded: made for a target and the most that they may cost, in runs of it.
+BUDGETED: Mapping[str, Callable[[Rung, float], Strategy]] = {
+    "search_factor": lambda aim, runs: SearchFactor(FactorSpec(target_runs=runs), aim=aim),
+    "economy": lambda aim, runs: Economy(EconomySpec(target_runs=runs), aim=aim),
+    "active": lambda aim, runs: Active(ActiveSpec(target_runs=runs), aim=aim),
 }
 ON_TARGET = frozenset(f"{kind}_{trials}" for kind in ("random", "tpe") for trials in TRIALS)  # they search the target

@@ -55,7 +55,8 @@ class LawSearch:
             raise NoProposal(f"{self.name}: search has not been run")
         tokens, n_total, batch = max(target.horizons), target.n_total, target.batch_tokens
         found = self.law.predict(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
-        flags = self.law.flags + self.law.flags_at(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
+        flags = self.law.flags_at(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
+        flags = self.law.flags_by(batch) + flags
         flags += far_flags(run_flops(target) / self._searched_flops)
         return Choice(*found, flags + tuple(f"left out of the law: {cell}" for cell in self._left_out()))
 

@@ -1,4 +1,7 @@
-"""Look for the best LR of several cells at once: a geometric grid, extended until each minimum is bracketed."""
+"""Search the best LR of several cells at once, on a geometric grid that grows until each minimum is bracketed.
+
+A minimum is bracketed when the best LR tried has a worse LR on each side. A cell is one rung at one horizon.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,18 +9,19 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
-from lrladder.paradigms.sweep.curve import Curve, Sweep, fit_curve, open_side, sweep
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
 from lrladder.paradigms.sweep.noise import pooled_noise
+from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
-Cell = tuple[str, int]  # rung name, which says shape and batch; horizon in tokens
+Cell = tuple[str, int]  # name of a rung, which has one shape and one batch; horizon in tokens
 
-MIN_LRS = 4  # one more than a parabola's coefficients, so that a curve can disagree with its fit
+MIN_LRS = 4  # one more than a parabola has coefficients, so that residuals can show a misfit
 
 
 @dataclass
 class CellLosses:
-    """What one cell's runs gave: `losses` holds None for a diverged run; failed ones are only counted."""
+    """LRs and losses of one cell's runs. The loss of a diverged run is None; failed runs are only counted."""
 
     lrs: list[float] = field(default_factory=list)
     losses: list[float | None] = field(default_factory=list)
@@ -38,7 +42,7 @@ class CellLosses:
 
 
 def collect(measurements: Iterable[Measurement]) -> dict[Cell, CellLosses]:
-    """Losses by cell."""
+    """Group measurements by cell."""
     cells: dict[Cell, CellLosses] = {}
     for measurement in measurements:
         cells.setdefault((measurement.rung, measurement.horizon), CellLosses()).add(measurement)
@@ -57,17 +61,18 @@ def search_brackets(
     continued: Mapping[str, tuple[int, ...]] | None = None,
     refine: bool = False,
 ) -> dict[Cell, Curve]:
-    """A curve per (rung, horizon) of `cells` (rung name to horizons); one run is read at all horizons of its rung.
+    """Return a fitted curve for each (rung, horizon) of `cells`, which maps rung names to horizons.
 
-    Horizons in `continued` are read too, but no grid is extended for them. With `refine` the last round takes a step of
-    the root of the factor to either side of each bracketed best, where a parabola misfits less and runs are near.
+    One run gives losses at all horizons of its rung. Horizons in `continued` are measured too, but no grid is extended
+    for them. With `refine`, a last round adds half a grid step (in ln lr) on either side of each bracketed best LR: a
+    parabola fits better over a narrower range, and the scoring can use more runs near the best.
 
-    Every round asks for the runs of all rungs in one call, so that workers stay busy. The noise of a loss is pooled
-    over the curves where their residuals allow. Raises ValueError for a spec of under three points.
+    Every round asks for the runs of all rungs in one call, so that workers stay busy. If the curves have enough
+    residuals, they share one estimate of the noise. Raises ValueError for a spec of fewer than three points.
     """
     if spec.points < 3:
         raise ValueError(f"points is {spec.points}; a minimum needs at least 3 learning rates")
-    first = -(spec.points // 2)  # an even grid leans low: too high an LR may diverge and then shows no curvature
+    first = -(spec.points // 2)  # an even grid has more LRs below the guess: a diverged LR shows no curvature
     grids = {rung: list(range(first, first + spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
@@ -95,14 +100,14 @@ def search_brackets(
 
 
 def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:
-    """Each cell's curve; their residuals together tell the noise where they can."""
+    """Each cell's curve. The noise is estimated from all residuals, if there are enough."""
     curves = {cell: found.fit() for cell, found in measured.items()}
     noise = pooled_noise(curves.values()).shared
     return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
 
 
 def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
-    """Grid points to add, at most one on either side; `grid` is extended by them."""
+    """Add grid points to `grid`, at most one on either side, and return them."""
     sides = {side for cell in cells for side in _open_sides(cell)}
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
     grid.extend(added)
@@ -110,33 +115,36 @@ def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
 
 
 def last_steps(spec: SearchSpec, cells: Iterable[CellLosses]) -> list[float]:
-    """Half steps of the grid beside the best LR of each bracketed cell, ascending, less those that were tried."""
+    """Half grid steps beside the best LR of each bracketed cell, ascending, without those tried already."""
     steps: set[float] = set()
     for cell in cells:
-        data = sweep(cell.lrs, cell.losses)
+        data = settle(sweep(cell.lrs, cell.losses)).sweep
         if len(data.finished) and open_side(data) is None:
             best = data.finished[int(data.means.argmin())]
             middle = round(2 * math.log(best / spec.lr_guess) / math.log(spec.factor)) / 2
-            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in data.tried}
+            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in cell.lrs}
             steps |= {middle - 0.5, middle + 0.5} - tried
     return sorted(steps)
 
 
 def _open_sides(cell: CellLosses) -> set[str]:
-    """Where one more LR is needed: beyond a minimum at an edge, or to have enough LRs for a curve."""
-    data = sweep(cell.lrs, cell.losses)
-    if not len(data.tried):  # every run failed: other LRs would tell nothing about the cause
+    """Sides on which one more LR is needed: because the best LR is at an edge, or because a curve has too few LRs."""
+    data = settle(sweep(cell.lrs, cell.losses)).sweep
+    if not len(data.tried):  # every run failed, and other LRs would not show why
         return set()
     side = open_side(data)
     if side is not None:
         return {side}
     if len(data.finished) < 3 and len(data.finished) < len(data.tried):
-        return {"low"}  # above are diverged ones
+        return {"low"}  # LRs above diverge
     return {_thin_side(data)} if len(data.tried) < MIN_LRS else set()
 
 
 def _thin_side(data: Sweep) -> str:
-    """The side of the lower neighbour of the best: the minimum lies there. A diverged neighbour is the higher one."""
+    """The side of the best LR on which the neighbour has the lower loss, because the minimum lies on that side.
+
+    A diverged neighbour counts as having the higher loss.
+    """
     by_lr = dict(zip(data.finished, data.means, strict=True))
     best = list(data.tried).index(data.finished[data.means.argmin()])
     left, right = (by_lr.get(data.tried[best + step], math.inf) for step in (-1, 1))

@@ -6,16 +6,17 @@ loss = minimum + curvature * (ln lr - ln lr_best)^2, arXiv 2601.05049 eq. 2 (nat
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.published import STEP_LAW_NOISE
 from lrladder.paradigms.sweep.status import Status
+from lrladder.paradigms.sweep.swept import Side, Sweep, open_side, settle, sweep
 
-Side = Literal["low", "high"]
 Array = NDArray[np.float64]
 
 # Assumption: a parabola holds to two LRs from the best. Beyond, losses rise faster at high LRs than at low ones, which
@@ -28,12 +29,19 @@ NOISE_SHARE = 0.0012  # of the loss: the same where losses may be in any unit; S
 OUTLIER = 6.0  # sds of a known noise that an LR may be off the parabola of the others; assumption
 AGREES = 2.0  # sds of a known noise within which the others are a parabola; assumption
 NOISE_DOF = 4  # assumption: degrees of freedom that a given noise is worth beside the residuals of the curve
+# Of the loss, how far a fitted minimum may lie below and above the lowest run and be used. Assumptions: at a curvature
+# of 0.02 a grid in steps of 4 gives at most 0.4% below; noise gives less above.
+MAX_BELOW, MAX_ABOVE = 0.005, 0.01
 ROUNDING = 1e-9  # of the loss; below this a difference of losses is rounding
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A fitted curve. Values of the fit are None unless the status is interior; the interval is at `level`."""
+    """A fitted curve. Values of the fit are None unless the status is interior; the interval is at `level`.
+
+    Where the status is bracketed, the best LR is that of the lowest run and the interval is the bracket; minimum and
+    curvature are not known.
+    """
 
     status: Status
     n: int  # finished runs that entered the fit
@@ -56,15 +64,6 @@ class Curve:
         return self.minimum + self.curvature * math.log(lr / self.lr_best) ** 2
 
 
-class Sweep(NamedTuple):
-    """One sweep by distinct LR, ascending. An LR diverges when any of its seeds does."""
-
-    tried: Array  # LRs with any result
-    finished: Array  # LRs whose every seed finished
-    means: Array  # loss of each finished LR, mean over its seeds
-    runs: tuple[tuple[float, ...], ...]  # losses of each finished LR
-
-
 class _Fit(NamedTuple):
     """Parabola c0 + c1 x + c2 x^2 in x = ln(lr / best tried), with the covariance at unit noise."""
 
@@ -80,68 +79,65 @@ class _Fit(NamedTuple):
         """Its x; infinite unless the parabola is convex."""
         return float(-self.coef[1] / (2 * self.coef[2])) if self.coef[2] > 0 else math.inf
 
-
-def sweep(lrs: Sequence[float], losses: Sequence[float | None]) -> Sweep:
-    """Group runs by LR; a loss of None is a diverged run. Raises ValueError on an LR or loss that cannot be used."""
-    if len(lrs) != len(losses):
-        raise ValueError(f"{len(lrs)} learning rates but {len(losses)} losses")
-    groups: dict[float, list[float | None]] = {}
-    for lr, loss in zip(lrs, losses, strict=True):
-        if not (math.isfinite(lr) and lr > 0) or not (loss is None or math.isfinite(loss)):
-            raise ValueError(f"lr {lr} with loss {loss}: the LR must be positive and both finite")
-        groups.setdefault(lr, []).append(loss)
-    runs = {
-        lr: tuple(sorted(loss for loss in groups[lr] if loss is not None))
-        for lr in sorted(groups)
-        if None not in groups[lr]
-    }
-    means = np.array([math.fsum(run) / len(run) for run in runs.values()])
-    return Sweep(np.array(sorted(groups)), np.array(list(runs)), means, tuple(runs.values()))
-
-
-def open_side(data: Sweep) -> Side | None:
-    """The side on which the best LR has nothing worse beside it. A diverged LR is worse than any finished one."""
-    if not len(data.finished):
-        return "low"
-    best = data.finished[int(np.argmin(data.means))]
-    if best == data.tried[0]:
-        return "low"
-    return "high" if best == data.tried[-1] else None
+    @property
+    def minimum(self) -> float:
+        """The loss at the vertex."""
+        return float(self.coef[0] + self.coef[1] * self.vertex / 2)
 
 
 def fit_curve(
-    lrs: Sequence[float], losses: Sequence[float | None], *, level: float = 0.9, noise: float | None = None
+    lrs: Sequence[float],
+    losses: Sequence[float | None],
+    *,
+    level: float = LEVEL,
+    noise: float | None = None,
+    step: float = 0.0,
 ) -> Curve:
     """Fit one sweep; replicates at one LR are allowed, None is a diverged run. `noise` is the sd of one loss, in nats.
+
+    Losses rounded to a `step` have at least its noise, that of a uniform distribution.
 
     Losses and LRs may be in any unit: multiplied by a constant, they give the same fit, multiplied. A run far off a
     known noise is left out. Raises ValueError on an LR or loss that cannot be used.
     """
-    data = sweep(lrs, losses)
+    settled = settle(sweep(lrs, losses))
+    data = settled.sweep
     total = sum(map(len, data.runs))
     side = open_side(data)
-    if len(data.finished) < 3 or side is not None:
-        return Curve("few" if len(data.finished) < 3 else "edge", total, edge=side)
-    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * float(np.abs(data.means).min())))
+    if side is not None:
+        return Curve("few" if len(data.finished) < 3 else "edge", total, edge=side, flags=settled.flags)
+    if len(data.finished) < 3:
+        return _bracketed(data, settled.flags)
+    least = step / math.sqrt(12)
+    noise = None if noise is None else max(noise, least)
+    bad = None if noise is None else _outlier(data, max(noise, ROUNDING * _level(data)))
     if bad is not None:
         rest = [(lr, loss) for lr, loss in zip(lrs, losses, strict=True) if lr != bad]
-        curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise)
+        curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise, step=step)
         return replace(curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others: left out", *curve.flags))
-    return _fit_bracketed(data, level=level, noise=noise)
+    curve = _fit_bowl(data, level=level, noise=noise, least=least)
+    return replace(curve, flags=(*settled.flags, *curve.flags))
 
 
-def _fit_bracketed(data: Sweep, *, level: float, noise: float | None) -> Curve:
-    """Of a sweep whose best LR has worse ones on both sides, no run of it left out."""
-    level_of_loss = float(np.abs(data.means).min())
+def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -> Curve:
+    """The curve of a sweep whose best LR has others on both sides; the noise of a loss is `least` or more."""
+    best = int(np.argmin(data.means))
+    origin = float(data.finished[best])
     fit = _fit_best(data)
     dof = fit.n - 3
     residual = math.sqrt(fit.rss / dof) if dof else None
-    sd, noise_dof = _noise(residual, dof, noise, NOISE_SHARE * level_of_loss)
-    origin = float(data.finished[int(np.argmin(data.means))])
-    swept = (math.log(data.tried[0] / origin), math.log(data.tried[-1] / origin))
-    known = 0.0 if residual is None and noise is None else sd  # a noise only assumed calls no sweep flat
-    if _is_flat(fit, max(known, ROUNDING * level_of_loss)):
+    sd, noise_dof = _noise(residual, dof, noise, NOISE_SHARE * _level(data))
+    sd = max(sd, least)
+    known = least if residual is None and noise is None else sd  # a noise only assumed calls no sweep flat
+    flat = _is_flat(fit, max(known, ROUNDING * _level(data)))
+    inside = not flat and _left_right(data)[0] < fit.vertex < _left_right(data)[1]
+    if not _has_both_neighbours(data) and not inside:
+        return _bracketed(data, ())
+    if flat:
         return Curve("flat", fit.n, residual_sd=residual, dof=dof)
+    if not _near_lowest(fit, data):
+        return _bracketed(data, ("no parabola holds near the lowest run",))
+    swept = (math.log(data.tried[0] / origin), math.log(data.tried[-1] / origin))
     if not swept[0] < fit.vertex < swept[1]:
         side: Side = "low" if fit.vertex <= swept[0] else "high"
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
@@ -155,7 +151,7 @@ def _fit_bracketed(data: Sweep, *, level: float, noise: float | None) -> Curve:
         lr_best=origin * math.exp(fit.vertex),
         lr_low=origin * math.exp(low),
         lr_high=origin * math.exp(high),
-        minimum=float(fit.coef[0] + fit.coef[1] * fit.vertex / 2),
+        minimum=fit.minimum,
         curvature=float(fit.coef[2]),
         r2=fit.r2 if dof else None,
         sd_ln_lr=sd * math.sqrt(slope @ fit.cov @ slope),
@@ -165,14 +161,56 @@ def _fit_bracketed(data: Sweep, *, level: float, noise: float | None) -> Curve:
     )
 
 
+def _bracketed(data: Sweep, flags: tuple[str, ...]) -> Curve:
+    """The lowest run and its bracket, within which any LR is as likely: sd as of a uniform distribution."""
+    best = float(data.finished[int(np.argmin(data.means))])
+    left, right = _left_right(data)
+    low, high = best * math.exp(left), best * math.exp(right)
+    why = "by divergence" if not _has_both_neighbours(data) else "by its neighbours"
+    said = f"bracketed {why} between LR {low:.3g} and {high:.3g}: the lowest run stands for the minimum"
+    return Curve(
+        "bracketed",
+        sum(map(len, data.runs)),
+        lr_best=best,
+        lr_low=low,
+        lr_high=high,
+        sd_ln_lr=(right - left) / math.sqrt(12),
+        flags=(*flags, said),
+    )
+
+
+def _near_lowest(fit: _Fit, data: Sweep) -> bool:
+    """Whether the fitted minimum agrees with the lowest run."""
+    above = (fit.minimum - float(data.means.min())) / (_level(data) or 1.0)
+    return -MAX_BELOW <= above <= MAX_ABOVE
+
+
+def _level(data: Sweep) -> float:
+    """Of the losses, the unit of what is relative."""
+    return float(np.abs(data.means).min())
+
+
+def _left_right(data: Sweep) -> tuple[float, float]:
+    """ln of the LRs tried next to the best, over the best."""
+    best = data.finished[int(np.argmin(data.means))]
+    place = int(np.searchsorted(data.tried, best))
+    left, right = (math.log(data.tried[place + step] / best) for step in (-1, 1))
+    return left, right
+
+
+def _has_both_neighbours(data: Sweep) -> bool:
+    """Whether the LRs tried next to the best finished."""
+    place = int(np.searchsorted(data.tried, data.finished[int(np.argmin(data.means))]))
+    return bool(np.isin(data.tried[[place - 1, place + 1]], data.finished).all())
+
+
 def _fit_best(data: Sweep) -> _Fit:
-    """The windowed fit, or that of the best and its neighbours where the window puts the vertex beyond them."""
+    """The windowed fit, or that of the best and its neighbours where the windowed one misses these."""
     best = int(np.argmin(data.means))
     x = np.log(data.finished / data.finished[best])
     wide = _parabola(data, _window(x, data.means, best))
-    place = int(np.searchsorted(data.tried, data.finished[best]))
-    left, right = (math.log(data.tried[place + step] / data.finished[best]) for step in (-1, 1))
-    return wide if left < wide.vertex < right else _parabola(data, _around(x, best, 1))
+    left, right = _left_right(data)
+    return wide if left < wide.vertex < right and _near_lowest(wide, data) else _parabola(data, _around(x, best, 1))
 
 
 def _around(x: Array, best: int, reach: int) -> list[int]:

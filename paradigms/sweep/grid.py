@@ -1,16 +1,16 @@
-"""The grid of LRs that a search runs on, and the finer lattice that proposals may be put on."""
+"""The grid of LRs that a search runs on, and a finer lattice to which proposals may be rounded."""
 
 import math
 from typing import Protocol
 
-# Of the lattice. Moving an LR to it costs 0.25 millinats on average in `cpu`, and near-equal proposals become one run:
-# those that differ by less would differ by 0.3 millinats in truth and by 10 in noise (docs/decision.md).
+# Resolution of the lattice. Rounding an LR to it costs 0.25 millinats on average in `cpu`. Near-equal proposals become
+# one run: their true losses differ by 0.3 millinats, but two runs would differ by 10 in noise (docs/decision.md).
 STEPS_PER_OCTAVE = 16
 _ROUNDING = 1e-9  # of a step
 
 
 class SearchSpec(Protocol):
-    """Look at `points` LRs of the grid lr_guess * factor**k, extended in at most `max_extensions` rounds."""
+    """Search `points` LRs of the grid lr_guess * factor**k, and extend it in at most `max_extensions` rounds."""
 
     @property
     def lr_guess(self) -> float: ...
@@ -25,20 +25,20 @@ class SearchSpec(Protocol):
 
 
 def grid_lr(spec: SearchSpec, k: float) -> float:
-    """The k-th LR of the grid, or one between. Always computed this way, so that equal LRs are equal trials."""
+    """The k-th LR of the grid; k need not be whole. All LRs are computed here, so that equal LRs are equal trials."""
     return float(spec.lr_guess * spec.factor**k)
 
 
 def on_lattice(factor: float) -> bool:
-    """Whether a lattice of STEPS_PER_OCTAVE holds a grid of this factor, and the steps of its root between."""
+    """Whether the lattice contains the grid of this factor and also its half steps."""
     steps = STEPS_PER_OCTAVE / 2 * math.log2(factor)
     return round(steps) > 0 and abs(steps - round(steps)) < _ROUNDING
 
 
 def snap(lr: float, spec: SearchSpec) -> float:
-    """The nearest LR of the lattice through the grid's, at most half a step away; an LR of the grid stays as it is.
+    """The nearest LR of the lattice that contains the grid of `spec`. LRs of the grid are unchanged.
 
-    Raises ValueError for an LR that is not positive and finite, or a factor that no lattice holds.
+    Raises ValueError for an LR that is not positive and finite, or for a factor whose grid fits no lattice.
     """
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr is {lr}; only a positive, finite LR can be put on a lattice")

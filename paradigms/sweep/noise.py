@@ -1,4 +1,4 @@
-"""How much the loss of one run scatters, as curves tell it, and how wide an interval that makes."""
+"""Noise of the loss of one run, estimated from residuals of curves, and the width of intervals that follows."""
 
 import math
 from collections.abc import Iterable
@@ -10,29 +10,29 @@ from scipy import stats
 from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.curve import ASSUMED_NOISE, Curve
 
-MIN_SHARED_DOF = 3  # assumption: fewer degrees of freedom than this say too little about the noise to be shared
+MIN_SHARED_DOF = 3  # assumption: with fewer degrees of freedom the estimate is too poor to be used for other curves
 
 
 class Noise(NamedTuple):
-    """Standard deviation of the loss of one run, nats, and its degrees of freedom; None without one."""
+    """Standard deviation of the loss of one run, nats, with its degrees of freedom. None: no curve has residuals."""
 
     sd: float | None
     dof: float
 
     @property
     def shared(self) -> float | None:
-        """The sd where it is known well enough to serve curves that do not tell their own."""
+        """The sd, if it has enough degrees of freedom to be used for curves that cannot estimate their own."""
         return self.sd if self.dof >= MIN_SHARED_DOF else None
 
     @property
     def or_assumed(self) -> "Noise":
-        """The same where anything is known, else what is assumed, as if it were known exactly."""
+        """This noise if it was estimated; otherwise the assumed noise, treated as exactly known."""
         return Noise(ASSUMED_NOISE, math.inf) if self.sd is None else self
 
     def half_width(self, variance: float, extra: float = 0.0, *, level: float = LEVEL) -> float | None:
-        """Half width, nats, of the interval of a weighted sum of runs, by Student's t; None without a noise.
+        """Half width, nats, of the interval of a weighted sum of losses, by Student's t; None if the noise is unknown.
 
-        `variance` is the sum of the squared weights, `extra` a variance in nats^2 that is added to it.
+        `variance` is the sum of the squared weights. `extra` is a further variance, in nats^2.
         """
         if self.sd is None:
             return None
@@ -40,19 +40,19 @@ class Noise(NamedTuple):
 
 
 def pooled_noise(curves: Iterable[Curve]) -> Noise:
-    """The residuals of all curves together."""
+    """Noise from the residuals of all curves, pooled."""
     known, dof = _residuals(curves)
     return Noise(math.sqrt(sum(sd**2 * dof for sd, dof in known) / dof) if dof else None, dof)
 
 
 def typical_noise(curves: Iterable[Curve]) -> Noise:
-    """The median over curves of what their residuals say: a bad run moves it little."""
+    """Noise as the median over curves. One bad run changes it little."""
     known, dof = _residuals(curves)
     variances = [sd**2 * own / stats.chi2.median(own) for sd, own in known]
     return Noise(float(np.sqrt(np.median(variances))) if known else None, dof)
 
 
 def _residuals(curves: Iterable[Curve]) -> tuple[list[tuple[float, int]], int]:
-    """The residual sd and degrees of freedom of each curve that has any, and their sum."""
+    """(sd, degrees of freedom) of each curve that has residuals, and the sum of all degrees of freedom."""
     known = [(curve.residual_sd, curve.dof) for curve in curves if curve.residual_sd is not None]
     return known, sum(dof for _, dof in known)

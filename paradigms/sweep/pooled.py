@@ -1,4 +1,4 @@
-"""Curves of one study fitted together: what all their residuals say of the noise serves each."""
+"""Curves of one study fitted together. Each uses the noise that is estimated from the residuals of all."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,13 @@ from lrladder.paradigms.sweep.noise import typical_noise
 LrSweep = tuple[Sequence[float], Sequence[float | None]]
 
 
-def fit_curves(sweeps: Sequence[LrSweep], *, level: float = LEVEL) -> tuple[Curve, ...]:
-    """Fit the sweeps (LRs, losses) of one study. Raises ValueError on an LR or loss that cannot be used."""
-    alone = [fit_curve(lrs, losses, level=level) for lrs, losses in sweeps]
+def fit_curves(sweeps: Sequence[LrSweep], *, level: float = LEVEL, step: float = 0.0) -> tuple[Curve, ...]:
+    """Fit the sweeps (LRs, losses) of one study, whose losses are rounded to `step`.
+
+    Raises ValueError on an LR or loss that cannot be used.
+    """
+    alone = [fit_curve(lrs, losses, level=level, step=step) for lrs, losses in sweeps]
     noise = typical_noise(alone).shared
     if noise is None:
         return tuple(alone)
-    return tuple(fit_curve(lrs, losses, level=level, noise=noise) for lrs, losses in sweeps)
+    return tuple(fit_curve(lrs, losses, level=level, noise=noise, step=step) for lrs, losses in sweeps)

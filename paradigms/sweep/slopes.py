@@ -1,20 +1,21 @@
-"""What each run's loss adds to a value read off a fitted sweep, such as its minimum: by finite differences."""
+"""Derivatives of a value of a fitted sweep, such as its minimum, by the loss of each run, by finite differences."""
 
 from collections.abc import Callable, Sequence
 
 from lrladder.paradigms.sweep.curve import fit_curve
 
-STEP = 1e-6  # nats, by which a loss is moved to see what follows; too small to change which points are fitted
+STEP = 1e-6  # nats; step of the finite differences, too small to change which points are fitted
 
 Losses = Sequence[float | None]  # None: diverged
 Values = tuple[float, ...]
 
 
 def loss_slopes(losses: Losses, values: Callable[[Losses], Values | None], *, step: float = STEP) -> list[Values]:
-    """d values / d loss of each finished run, in order. The squares of a value's slopes sum to its variance in runs.
+    """d values / d loss for each finished run, in order.
 
-    `values` reads its numbers off a sweep, None where that has none; a run that takes them away counts as no slope.
-    Raises ValueError where the sweep as it is has none.
+    The sum of the squared slopes of a value, times the variance of one loss, is the variance of that value. `values`
+    computes numbers from a sweep, or None if it has none. If a moved loss gives None, that run's slopes are 0. Raises
+    ValueError if the sweep itself gives None.
     """
     found = values(losses)
     if found is None:
@@ -30,7 +31,7 @@ def loss_slopes(losses: Losses, values: Callable[[Losses], Values | None], *, st
 def minimum_slopes(
     lrs: Sequence[float], losses: Losses, *, noise: float | None = None, step: float = STEP
 ) -> list[float]:
-    """d minimum / d loss of each finished run of an interior sweep, whose losses have the sd `noise` where known."""
+    """d minimum / d loss for each finished run of an interior sweep. `noise` is the sd of one loss, if known."""
 
     def minimum(moved: Losses) -> tuple[float] | None:
         found = fit_curve(lrs, moved, noise=noise).minimum

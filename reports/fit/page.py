@@ -1,6 +1,8 @@
 """The report of a fit: one self-contained HTML page."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 from markupsafe import Markup
@@ -53,6 +55,7 @@ def render(results: FitResults) -> str:
             results=results,
             figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
             published=PUBLISHED,
+            residuals=[*_residuals(results, "size"), *_residuals(results, "tokens")],
             step_law_batch=published.STEP_LAW_BATCH,
             chosen=[cell for cell in results.cells if cell.chosen],
             downloads=[{"name": "cells.csv", "uri": data_uri(to_csv(cells(results)))}],
@@ -60,6 +63,16 @@ def render(results: FitResults) -> str:
             num_panels=len(fit_figures.models_of(results)),
         )
     )
+
+
+def _residuals(results: FitResults, by: str) -> Iterator[tuple[str, float, float, int]]:
+    """(size or tokens, its value, mean octaves above the law, cells), ascending."""
+    groups: dict[float, list[float]] = {}
+    for cell in results.cells:
+        if cell.octaves_off is not None:
+            groups.setdefault(cell.n_active if by == "size" else cell.tokens, []).append(cell.octaves_off)
+    for value, octaves in sorted(groups.items()):
+        yield by, value, fmean(octaves), len(octaves)
 
 
 def cells(results: FitResults) -> pd.DataFrame:

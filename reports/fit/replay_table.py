@@ -1,6 +1,5 @@
 """What a replay says of each strategy over all targets, for the terminal and for CSV."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_folder, require_new_or_own, write_result
 from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
+from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.reports.formats import millinats
 from lrladder.reports.html import to_csv
 from lrladder.reports.results_page import Held, in_a_line
@@ -22,6 +23,9 @@ Array = NDArray[np.float64]
 
 DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent of itself with the seed
 MILLI = 1e3
+FRONTIER = (
+    "Frontier: the least median regret at each cost, chosen in sight of the targets: the luckiest of equals leads"
+)
 TARGET_COLUMNS = tuple(name for name in TargetScore.model_fields if name not in ("strategies", "flags"))
 STRATEGY_COLUMNS = tuple(StrategyScore.model_fields)
 
@@ -46,12 +50,10 @@ def load(folder: Path) -> Replay:
     """What `lrladder replay --out` wrote. Raises InputError."""
     path = folder / "replay.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(data, dict) or data.pop("schema", None) != REPLAY_SCHEMA:
-            raise ValueError(f"not a {REPLAY_SCHEMA} file")
-        return Replay.model_validate(data)
+        return Replay.from_json(read_text(path, RESULTS_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read; run `lrladder replay RUNS.csv --out {folder}` again") from error
+        again = f"run `lrladder replay RUNS.csv --out {folder}` again"
+        raise InputError(f"{path} cannot be read ({why(error)}); {again}") from error
 
 
 def held(result: Replay) -> Held:
@@ -69,6 +71,18 @@ def summarise(result: Replay) -> tuple[Summary, ...]:
     names = [score.name for score in result.targets[0].strategies] if result.targets else []
     by_name = [[target.strategies[i] for target in result.targets] for i in range(len(names))]
     return tuple(_summary(name, scores) for name, scores in zip(names, by_name, strict=True))
+
+
+def frontier(rows: Iterable[Summary]) -> tuple[Summary, ...]:
+    """By rising cost, the strategies that no cheaper or equally cheap one undercuts in median regret.
+
+    Only those that have a regret at every target are set beside each other.
+    """
+    best: list[Summary] = []
+    for row in sorted((row for row in rows if row.n and row.n == row.asked), key=lambda row: (row.cost, row.median)):
+        if not best or row.median < best[-1].median:
+            best.append(row)
+    return tuple(best)
 
 
 def _summary(name: str, scores: Iterable[StrategyScore]) -> Summary:
@@ -91,15 +105,21 @@ def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
 
 def render(result: Replay, console: Console) -> None:
     """A table of strategies, then what the replay as a whole is flagged for."""
-    table = Table(title="Regret in millinats; [ ] is a 90% bootstrap interval over targets")
-    for title in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
-        table.add_column(title, justify="left" if title == "strategy" else "right")
-    for row in summarise(result):
-        table.add_row(*_columns(row))
+    rows = summarise(result)
     if result.targets:
-        console.print(table)
+        console.print(_table("Regret in millinats; [ ] is a 90% bootstrap interval over targets", rows))
+        console.print(_table(FRONTIER, frontier(rows)))
     for flag in result.flags:
         console.print(flag, markup=False, highlight=False)
+
+
+def _table(title: str, rows: Iterable[Summary]) -> Table:
+    table = Table(title=title)
+    for head in ("strategy", "targets", "median", "p90", "max", "median cost, target runs", "90% intervals that hold"):
+        table.add_column(head, justify="left" if head == "strategy" else "right")
+    for row in rows:
+        table.add_row(*_columns(row))
+    return table
 
 
 def _columns(row: Summary) -> tuple[str, ...]:
@@ -107,7 +127,7 @@ def _columns(row: Summary) -> tuple[str, ...]:
     covered = f"{row.covered} of {row.intervals}" if row.intervals else "-"
     if not row.n:
         return row.name, counted, "-", "-", "-", f"{row.cost:.2f}", covered
-    median = f"{MILLI * row.median:.2f} \\[{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
+    median = f"{MILLI * row.median:.2f} [{MILLI * row.median_low:.2f}, {MILLI * row.median_high:.2f}]"
     return row.name, counted, median, f"{MILLI * row.p90:.2f}", f"{MILLI * row.worst:.2f}", f"{row.cost:.2f}", covered
 
 
@@ -125,11 +145,16 @@ def frame(result: Replay) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*TARGET_COLUMNS, *STRATEGY_COLUMNS])
 
 
+def require_own(folder: Path) -> None:
+    """Raise InputError unless the folder can be written to, and replay.json and replay.csv are ours or absent."""
+    make_folder(folder)
+    require_new_or_own(folder / "replay.json", "--out", lambda head: REPLAY_SCHEMA.encode() in head)
+    header = ",".join((*TARGET_COLUMNS, *STRATEGY_COLUMNS)).encode()
+    require_new_or_own(folder / "replay.csv", "--out", lambda head: head.startswith(header))
+
+
 def write(result: Replay, folder: Path) -> None:
-    """replay.json and replay.csv, written over; nothing else in the folder is touched. Raises InputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "replay.json").write_text(result.to_json(), encoding="utf-8")
-        (folder / "replay.csv").write_text(to_csv(frame(result)), encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({error.strerror}); give a folder") from error
+    """replay.json and replay.csv; nothing else in the folder is touched. Raises InputError."""
+    require_own(folder)
+    write_result(folder / "replay.json", result.to_json(), "--out")
+    write_result(folder / "replay.csv", to_csv(frame(result)), "--out")

@@ -1,7 +1,5 @@
 """The report: one self-contained HTML page made from results."""
 
-import base64
-import hashlib
 import json
 from pathlib import Path
 
@@ -32,6 +30,7 @@ CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", 
 PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
+    "bracketed": "between worse LRs, but no parabola fits: the lowest run stands for the minimum",
     "edge": "edge of grid: the best LR may lie outside",
     "flat": "flat: no minimum resolved",
     "few": "too few finished LRs to fit",
@@ -68,7 +67,6 @@ def render(results: RegretResults) -> str:
             parametrizations=PARAMETRIZATION_NAMES,
             classes=CLASSES,
             script=Markup(script),
-            script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
 

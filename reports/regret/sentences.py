@@ -31,10 +31,10 @@ def _place(target: TargetResult) -> str:
 
 def curves(results: RegretResults) -> str:
     panels = analysis.panels(results)
-    interior = sum(curve.status == "interior" for curve in results.curves)
+    bracketed = sum(curve.lr_best is not None for curve in results.curves)
     lost = sum(m.verdict == "diverged" for m in results.measurements)
     return (
-        f"{interior} of {len(results.curves)} curves in {len(panels)} panels bracket their minimum; "
+        f"{bracketed} of {len(results.curves)} curves in {len(panels)} panels bracket their minimum; "
         f"{lost} of {len(results.measurements)} readings diverged."
     )
 

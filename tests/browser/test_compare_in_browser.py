@@ -41,3 +41,17 @@ def test_index_page_is_quiet(tmp_path: Path) -> None:
     dom, console = open_in_chromium(index_page.write(tmp_path)[0])
     assert console == []
     assert "&lt;b&gt;one" in dom and "<img" not in dom
+
+
+TAKEN = "document.title='taken'"
+
+
+@pytest.mark.parametrize("attack", [f"<script>{TAKEN}</script>", f"<img src=x onerror={TAKEN}>"])
+def test_script_that_gets_into_a_page_all_the_same_is_not_run(attack: str, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "results.json").write_text(build_results().to_json())
+    page = index_page.write(tmp_path)[0]
+    page.write_text(page.read_text().replace("<main>", f"<main>{attack}"))
+    dom, console = open_in_chromium(page)
+    assert "<title>LR Ladder: reports</title>" in dom
+    assert any("Content Security Policy" in line for line in console)

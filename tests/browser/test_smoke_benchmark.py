@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.stored import load_results
 from lrladder.reports.pdf import find_browser
 from tests.browser.chromium import open_in_chromium, requested_urls
@@ -145,6 +146,19 @@ def test_second_run_trains_nothing(smoke: Path, cache: Path) -> None:
     before = _numbers(smoke)
     assert "0 trained now" in _finish(_start(smoke, cache))
     assert _numbers(smoke) == before
+
+
+def test_the_store_alone_tells_what_was_measured(smoke: Path, tmp_path: Path) -> None:
+    """At the base, trials of two parametrizations are one model: no run counts twice."""
+    shutil.copytree(smoke, tmp_path / "killed", ignore=shutil.ignore_patterns("trunks"))
+    (tmp_path / "killed" / "results.json").unlink()
+    whole, killed = load_results(smoke, REGRET), load_results(tmp_path / "killed", REGRET)
+
+    def places(results: RegretResults) -> list[tuple[str, str, int, float, int, float | None]]:
+        return [(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.loss) for m in results.measurements]
+
+    assert places(killed) == places(whole)
+    assert [(c.n, c.lr_best) for c in killed.curves] == [(c.n, c.lr_best) for c in whole.curves]
 
 
 def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cache: Path, tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
     ("changes", "says"),
     [
         ({"lader": {}}, "unknown key lader; did you mean 'ladder'"),
+        ({"zzqq": 1}, "unknown key zzqq; the config has corpus, "),
+        ({"schedule__zzqq": 1}, "unknown key schedule.zzqq; schedule has "),
+        ({"corpus__text": "x/*.txt"}, 'corpus.text: must be a list; write ["x/*.txt"]'),
+        ({"ladder__rungs__0__batch_tokens": "16e3"}, "'16e3' is text in YAML; write 16000"),
         ({"ladder__seq_length": 64}, "did you mean 'seq_len'"),
         ({"ladder__seq_len": "long"}, "ladder.seq_len"),
         ({"ladder__rungs__0__width": 20}, "width 20 is not divisible by head_size 8"),
@@ -61,6 +65,14 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
 )
 def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_path: Path, refused: Refusals) -> None:
     assert says in refused("plan", _config(tmp_path, **changes))
+
+
+def test_a_misspelt_required_key_is_not_said_to_be_missing(tmp_path: Path, refused: Refusals) -> None:
+    file = Path(_config(tmp_path, paradigms__fitting__lr_gues=0.01))
+    data = yaml.safe_load(file.read_text())
+    data["paradigms"]["fitting"].pop("lr_guess", None)
+    file.write_text(yaml.safe_dump(data))
+    assert "unknown key paradigms.fitting.lr_gues; did you mean 'lr_guess'?" in refused("plan", str(file))
 
 
 def test_not_yaml_and_not_a_mapping(tmp_path: Path, refused: Refusals) -> None:

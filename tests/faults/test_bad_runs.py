@@ -7,7 +7,7 @@ import pytest
 
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.own_runs import table as runs_file
+from lrladder.benchmark.own_runs import files
 from lrladder.benchmark.own_runs.runs import load_runs
 
 HEADER = "n_params,tokens,lr,loss\n"
@@ -36,7 +36,8 @@ def _refusal(tmp_path: Path, text: str | bytes) -> str:
         ("1e7,1e9,0,2.5", "row 3: column lr: '0' must be positive"),
         ("0,1e9,1e-3,2.5", "row 3: column n_params: '0' must be positive"),
         ("1e7,-5,1e-3,2.5", "row 3: column tokens: '-5' must be positive"),
-        ("10M,1e9,1e-3,2.5", "row 3: column n_params: '10M' is not a number; write it plainly"),
+        ("10X,1e9,1e-3,2.5", "row 3: column n_params: '10X' is not a number; write it plainly, as 1.5e9 or 1.5B"),
+        ("1e7,1e9,1M,2.5", "row 3: column lr: '1M' is not a number; write it plainly, as 3e-4"),
         (
             "1e7,1e9,1e-3,low",
             "row 3: column loss: 'low' is not a number; leave it empty or write nan for a diverged run",
@@ -71,12 +72,21 @@ def test_a_bad_optional_value_is_named(tmp_path: Path, column: str, value: str, 
         ("\n\n", "empty; the first line"),
         (HEADER, "no runs, only a header"),
         (HEADER + ",,,\n\n", "no runs, only a header"),
-        ("n_params,tokens,learning_rate,loss\n", "row 1: no column lr; "),
-        ("n_param,tokens,lr,loss\n", "row 1: no column n_params; did you mean 'n_param'?"),
+        (
+            "n_params,tokens,learning_rate,loss\n" + GOOD,
+            "row 1: no column lr; if these are what they seem, add --columns 'lr=",
+        ),
+        (
+            "n_param,tokens,lr,loss\n" + GOOD,
+            "row 1: no column n_params; if these are what they seem, add --columns 'n_par",
+        ),
         ("n_params,tokens,lr,loss,lr\n" + GOOD, "row 1: column lr appears 2 times; keep one"),
         (b"n_params,tokens,lr,loss\n1e7,1e9,1e-3,\xff\n", "not UTF-8 text"),
         ("n_params,tokens,lr,loss\n".encode("utf-16"), "not UTF-8 text"),
-        (b"\x00\x01\x02" * 50, "row 1: no column n_params"),
+        (
+            b"\x00\x01\x02" * 50 + b"\n1\n",
+            "row 1: no column n_params, tokens, lr, loss; for n_params, tokens, lr, loss name",
+        ),
         (HEADER + '"1e7,1e9,1e-3,2.5\n', "not a CSV with 4 columns"),
     ],
 )
@@ -98,7 +108,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
 
 
 def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_file, "MAX_ROWS", 3)
+    monkeypatch.setattr(files, "MAX_ROWS", 3)
     assert "more than 3 rows" in _refusal(tmp_path, HEADER + 4 * GOOD)
 
 

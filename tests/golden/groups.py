@@ -13,7 +13,13 @@ from tests.benchmark.trials import BATCH, tiny_trial
 from tests.models.shapes import moe_shape
 
 FOLDER = Path(__file__).parent
-RULES: dict[str, Rules] = {"sp": STANDARD, "mup": MUTRANSFER.model_copy(update={"betas": True})}
+RULES: dict[str, Rules] = {
+    "sp": STANDARD,
+    "mup": MUTRANSFER.model_copy(update={"betas": True}),
+    "sp_embedding": Rules(embedding=True),
+    "sp_norm": Rules(norm=True),
+    "sp_embedding_norm": Rules(embedding=True, norm=True),
+}
 
 
 def golden_trial(name: str, **changes: object) -> Trial:
@@ -29,9 +35,9 @@ def golden_trial(name: str, **changes: object) -> Trial:
     return tiny_trial(**(fields | changes))
 
 
-def group_list(name: str) -> list[dict[str, Any]]:
+def group_list(name: str, **changes: object) -> list[dict[str, Any]]:
     """LR, decay, eps and LR multiplier of each parameter, in the order of the groups."""
-    trial = golden_trial(name)
+    trial = golden_trial(name, **changes)
     built = parametrization.build(
         trial.rules, trial.shape, trial.base.shape, backend="reference", embedding_std=1.0, seed=0
     )

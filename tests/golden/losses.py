@@ -7,13 +7,14 @@ import json
 import sys
 from pathlib import Path
 
-from lrladder.benchmark.studies.regret.results import Results
-from lrladder.benchmark.studies.regret.runner import load_results
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.stored import load_results
 
 FILE = Path(__file__).parent / "smoke_losses.json"
 
 
-def text(results: Results) -> str:
+def text(results: RegretResults) -> str:
     """One line a reading: rung, parametrization, horizon in tokens, LR, seed and loss in nats."""
     rows = sorted(
         [m.rung, m.parametrization, m.horizon, round(m.lr, 9), m.seed, round(m.loss, 6)]
@@ -25,4 +26,4 @@ def text(results: Results) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(load_results(Path(sys.argv[1]))), encoding="utf-8")
+    FILE.write_text(text(load_results(Path(sys.argv[1]), REGRET)), encoding="utf-8")

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine
+from lrladder.models.parameters import tag_of
 from tests.benchmark.trials import BATCH, tiny_corpus
 from tests.golden.groups import RULES, golden_trial, group_list, read
 
@@ -22,6 +25,44 @@ KEYS = ("lr", "weight_decay", "eps", "lr_multiplier")
 @pytest.mark.parametrize("name", RULES)
 def test_groups_are_the_golden_ones(name: str) -> None:
     assert _rounded(group_list(name)) == _rounded(read(name))
+
+
+@pytest.mark.parametrize("name", RULES)
+@settings(deadline=None, max_examples=20)
+@given(
+    ratios=st.dictionaries(st.sampled_from(["embedding", "norm", "head", "router"]), st.floats(0.01, 300)),
+    own=st.dictionaries(st.sampled_from(["embedding", "router", "attention", "expert_up"]), st.floats(0.1, 10)),
+)
+def test_a_recipe_multiplies_the_lr_of_its_roles_and_nothing_else(
+    name: str, ratios: dict[str, float], own: dict[str, float]
+) -> None:
+    """On top of the rules, and multipliers of roles on top of both; at ratios of 1 to the bit what is without."""
+    recipe = RecipeConfig.model_validate({f"{role}_lr": ratio for role, ratio in ratios.items()})
+    before = _by_parameter(group_list(name))
+    after = _by_parameter(group_list(name, recipe=recipe, role_lrs=tuple(own.items())))
+    roles = {param: tag_of(value, param).role for param, value in _parameters(name).items()}
+    for param, (lr, *others) in before.items():
+        factor = ratios.get(roles[param], 1.0) * own.get(roles[param], 1.0)
+        assert after[param] == pytest.approx((factor * lr, *others), rel=1e-14), param
+        if factor == 1.0:
+            assert after[param] == (lr, *others), param
+
+
+def _by_parameter(groups: list[dict[str, Any]]) -> dict[str, tuple[float, float, float]]:
+    return {param: (g["lr"], g["weight_decay"], g["eps"]) for g in groups for param in g["params"]}
+
+
+def test_rules_of_one_role_multiply_its_lr_by_the_width_ratio() -> None:
+    """The golden model is twice as wide as its base; q and k norms, whose own width stays, follow the model's."""
+    standard = _by_parameter(group_list("sp"))
+    roles = {param: tag_of(value, param).role for param, value in _parameters("sp").items()}
+    for name, moved in {
+        "sp_embedding": {"embedding"},
+        "sp_norm": {"norm"},
+        "sp_embedding_norm": {"embedding", "norm"},
+    }.items():
+        for param, (lr, *others) in _by_parameter(group_list(name)).items():
+            assert (lr, *others) == (standard[param][0] * (2 if roles[param] in moved else 1), *standard[param][1:])
 
 
 def _rounded(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from lrladder.models.coordcheck import BAND, Recorder, Settings, Slope, fit_slope, grow, is_judged, passes, trace
 from lrladder.models.parametrization import Built, build, param_groups
-from lrladder.models.rules import MUTRANSFER
+from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
@@ -214,3 +214,27 @@ def test_a_slope_past_the_band_passes_only_if_a_narrow_interval_reaches_back(slo
         assert not got  # however uncertain
     elif abs(abs(slope) - reach - BAND) > 1e-9 and abs(reach - BAND) > 1e-9:
         assert got == (reach < BAND and abs(slope) - reach < BAND)
+
+
+@pytest.mark.parametrize(("rules", "slope"), [(Rules(), 0.0), (Rules(embedding=True), 1.0), (Rules(norm=True), 0.0)])
+def test_with_its_rule_the_embedding_learns_in_proportion_to_width(rules: Rules, slope: float) -> None:
+    """At one LR for all widths; so at the LR that the matrices need, which falls as 1 / width, it learns as ever."""
+    base = moe_shape(depth=1)
+    factors = (1, 2, 4)
+    updates = []
+    for factor in factors:
+        built = build(rules, grow(base, "width", factor), base, backend="grouped", embedding_std=1.0, seed=0)
+        found = trace(built, _tokens(base), SETTINGS, steps=1)
+        updates += [c.rms for c in found if (c.role, c.quantity) == ("embedding", "update")]
+    assert fit_slope(factors, updates).slope == pytest.approx(slope, abs=0.01)
+
+
+def test_a_recipe_is_in_the_groups_of_the_check() -> None:
+    """AdamW's first step is the LR, so the embedding's update is the ratio times what it is without."""
+    shape = moe_shape(depth=1)
+    with_ratio = SETTINGS._replace(role_lrs=(("embedding", 8.0),))
+    first, other = (
+        next(c.rms for c in trace(_build(shape), _tokens(shape), s, steps=1) if c[1:3] == ("embedding", "update"))
+        for s in (SETTINGS, with_ratio)
+    )
+    assert other == pytest.approx(8 * first, rel=1e-4)

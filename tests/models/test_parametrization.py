@@ -30,6 +30,8 @@ ALONE = [
         "depth": ["depth_mup", "completep"],
         "weight_decay": ["sqrt", "independent"],
         "eps": [True],
+        "embedding": [True],
+        "norm": [True],
     }.items()
     for value in values
 ]

@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from lrladder.models.roles import Role, Tag
 from lrladder.models.rule_text import ROWS, table
@@ -42,7 +43,7 @@ def _rule(rules: Rules, role: Role, *, m_n: float = 1, m_h: float = 1, m_l: floa
     fan_in, fan_out = ratios[role]
     tag = TAGS[role]._replace(fan_in=TAGS[role].fan_in * fan_in)  # type: ignore[arg-type]
     depth = BASE_DEPTH * m_l
-    return rule(rules, tag, Ratios(fan_in, fan_out, m_l), depth=depth, embedding_std=1.0)  # type: ignore[arg-type]
+    return rule(rules, tag, Ratios(fan_in, fan_out, m_l, m_n), depth=depth, embedding_std=1.0)  # type: ignore[arg-type]
 
 
 @given(m_n=RATIO, m_h=RATIO, m_l=RATIO, alpha=st.sampled_from([0.5, 1.0]), init=st.sampled_from(["mf", "fi"]))
@@ -129,6 +130,23 @@ def test_without_rules_lr_and_decay_know_no_size(role: Role, m_n: float, m_h: fl
     got = _rule(STANDARD, role, m_n=m_n, m_h=m_h)
     assert (got.forward, got.lr, got.eps) == (1, 1, 1)
     assert got.weight_decay in (0, 1)
+
+
+@given(m_n=RATIO, m_h=RATIO, role=st.sampled_from(list(TAGS)), embedding=st.booleans(), norm=st.booleans())
+def test_a_rule_of_one_role_multiplies_its_lr_alone(
+    m_n: float, m_h: float, role: Role, embedding: bool, norm: bool
+) -> None:
+    """So where the best LR falls as 1 / m_N, the role keeps its LR of the base."""
+    got = _rule(Rules(embedding=embedding, norm=norm), role, m_n=m_n, m_h=m_h)
+    standard = _rule(STANDARD, role, m_n=m_n, m_h=m_h)
+    is_moved = (role is Role.EMBEDDING and embedding) or (role is Role.NORM and norm)
+    assert got == standard._replace(lr=m_n if is_moved else 1.0)
+
+
+@pytest.mark.parametrize("switch", ["embedding", "norm"])
+def test_a_rule_of_one_role_is_refused_beside_the_width_rule(switch: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be joined with width"):
+        Rules.model_validate({"width": True, switch: True})
 
 
 HORIZONS = st.sampled_from(["none", "sde", "power", "fitted"])

@@ -25,7 +25,7 @@ from lrladder.benchmark.checks.bench.steps import (
 )
 from lrladder.benchmark.environment import cuda_devices, environment, gpu_names, keep_freed_memory, train_alone
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import cache_folder, write_text
+from lrladder.benchmark.folders import cache_folder, require_new_or_own, write_result
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
@@ -40,6 +40,7 @@ from lrladder.paradigms.lab import Request
 
 WritePage = Callable[[RegretResults, Path], Path]  # writes the report into a folder; returns the page
 TRIALS = 4  # trained with each number of workers
+KEY = "gemm_flops_per_s"  # a JSON file with this key was written by this command
 SMOKE = "smoke"  # the study whose overhead is measured
 
 
@@ -51,6 +52,7 @@ def run_bench(
     `write` writes the report of a study, because a whole study is timed too.
     """
     require_transformers()
+    require_new_or_own(out, "--out", lambda head: KEY.encode() in head)
     if config.expert_backend == "megablocks" and (reason := unavailable_reason()):
         raise InputError(reason)
     torch.set_num_threads(1)
@@ -69,7 +71,7 @@ def run_bench(
         rungs.append(_rung(name, trial, times, peak))
     found = {
         "preset": config.name,
-        "gemm_flops_per_s": peak,
+        KEY: peak,
         "threads": torch.get_num_threads(),
         "rungs": rungs,
         "startup_seconds": startup_seconds(trials[config.rungs[0].name], corpus),
@@ -78,7 +80,7 @@ def run_bench(
         **_study_overhead(workers, write),
         "environment": environment(gpus=gpu_names()),
     }
-    write_text(out, json.dumps(found, indent=2))
+    write_result(out, json.dumps(found, indent=2), "--out")
     show(found, console)
     console.print(f"Written: {out}", markup=False)
 

@@ -1,6 +1,7 @@
 """The config of a drift study: one base model, and the axes along which its best LR is measured."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -20,8 +21,8 @@ class AxisConfig(Strict):
     """One axis: its values, including that of the base, and the variants (sets of rules) that are swept at each."""
 
     axis: AxisName
-    values: tuple[PositiveInt, ...] = Field(min_length=2)
-    variants: dict[str, Rules] = Field(min_length=1)
+    values: tuple[PositiveInt, ...] = Field(min_length=2, max_length=32)
+    variants: dict[str, Rules] = Field(min_length=1, max_length=16)
     weight_decay: float | None = Field(None, ge=0)  # replaces that of the study
 
     @model_validator(mode="after")
@@ -55,7 +56,7 @@ class DriftConfig(StudyConfig):
     kind: Literal["axes"] = "axes"
     start: BaseConfig = BaseConfig()
     search: SearchConfig
-    axes: tuple[AxisConfig, ...] = Field(min_length=1)
+    axes: tuple[AxisConfig, ...] = Field(min_length=1, max_length=16)
     holds_within: PositiveFloat = 0.35  # octaves per doubling; assumption: a third of the drift with width in sp
 
     @model_validator(mode="after")
@@ -82,7 +83,7 @@ class DriftConfig(StudyConfig):
         start = self.start
         return Base(shape=self._shape(), batch_tokens=start.batch_tokens, tokens=start.tokens)
 
-    @property
+    @cached_property
     def rungs(self) -> Ladder:
         return Ladder(rung for axis in self.axes for rung in self.points(axis))
 

@@ -24,8 +24,9 @@ from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
 from lrladder.paradigms.paradigm import Proposal
 from lrladder.paradigms.sweep.bracket import collect
-from lrladder.paradigms.sweep.curve import Curve, open_side, sweep
+from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise, pooled_noise
+from lrladder.paradigms.sweep.swept import open_side, sweep
 
 PARADIGMS = ("fitting", "mutransfer", "mutransfer+power", "mutransfer+modules")
 PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ablation")

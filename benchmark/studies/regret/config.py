@@ -1,5 +1,6 @@
 """The study as the user writes it: frozen, strict, from YAML. Every constant here is a default, with its source."""
 
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import (
@@ -49,7 +50,7 @@ class LadderConfig(Strict):
     shared_ratio: float = Field(0.0, ge=0, le=64)  # shared expert width / width; 0 is no shared expert
     seq_len: PositiveInt = 128
     batch_tokens: PositiveInt = 2048
-    rungs: tuple[RungConfig, ...] = Field(min_length=1)
+    rungs: tuple[RungConfig, ...] = Field(min_length=1, max_length=256)
 
 
 class ValidationConfig(Strict):
@@ -197,7 +198,7 @@ class RegretConfig(StudyConfig):
             return self.schedule
         return self.schedule.model_copy(update={"kind": "power", **power.model_dump()})
 
-    @property
+    @cached_property
     def rungs(self) -> Ladder:
         return Ladder(self._rung(rung) for rung in self.ladder.rungs)
 

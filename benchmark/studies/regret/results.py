@@ -14,8 +14,9 @@ SCHEMA = "lrladder.results/2"
 class CurveResult(Frozen):
     """Loss against ln lr at one rung and horizon: loss = minimum + curvature * (ln lr - ln lr_best)^2.
 
-    `status`: interior (the fitted minimum is bracketed), edge, flat, or few (under three finished LRs).
-    lr_best, its 90% interval, minimum and curvature are None unless the status is interior.
+    `status`: interior (the fitted minimum is bracketed), bracketed (the lowest run lies between worse ones, but no
+    parabola tells where the minimum is), edge, flat, or few. lr_best and its 90% interval are None unless the status is
+    interior or bracketed, where they are the lowest run's and its neighbours; minimum and curvature, unless interior.
     """
 
     rung: str

@@ -1,7 +1,8 @@
 """The config of a study of schedules: families of models, batches and horizons, with an LR sweep at each."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from functools import cached_property
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -31,7 +32,7 @@ class FamilyConfig(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9_.]+$")
     num_experts: PositiveInt = 1
     top_k: PositiveInt = 1
-    sizes: tuple[SizeConfig, ...] = Field(min_length=1)
+    sizes: tuple[SizeConfig, ...] = Field(min_length=1, max_length=8)
 
 
 class SchedulesConfig(StudyConfig):
@@ -40,10 +41,10 @@ class SchedulesConfig(StudyConfig):
     kind: Literal["power"] = "power"
     head_size: PositiveInt = 16
     seq_len: PositiveInt = 128
-    families: tuple[FamilyConfig, ...] = Field(min_length=1)
-    horizons: tuple[PositiveInt, ...] = Field(min_length=2)
+    families: tuple[FamilyConfig, ...] = Field(min_length=1, max_length=4)
+    horizons: tuple[PositiveInt, ...] = Field(min_length=2, max_length=16)
     base_batch: PositiveInt  # batch at which the one setting of each schedule is chosen
-    batches: dict[ScheduleName, tuple[PositiveInt, ...]]
+    batches: dict[ScheduleName, Annotated[tuple[PositiveInt, ...], Field(max_length=8)]]
     rules: Rules = BY_SIZE
     power: PowerConfig = PowerConfig()
     search: SearchConfig
@@ -86,7 +87,7 @@ class SchedulesConfig(StudyConfig):
         shape = self._shape(family, family.sizes[0])
         return Base(shape=shape, batch_tokens=self.base_batch, tokens=min(self.horizons))
 
-    @property
+    @cached_property
     def rungs(self) -> Ladder:
         batches = sorted({batch for known in self.batches.values() for batch in known})
         return Ladder(

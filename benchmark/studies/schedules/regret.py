@@ -25,7 +25,7 @@ class AtLr(NamedTuple):
 def at_lr(cell: CellLosses, lr: float, *, factor: float, noise: float | None = None) -> AtLr | None:
     """The loss at `lr`: on the parabola within a grid step (`factor`) of its minimum, else interpolated between runs.
 
-    None if the minimum is not bracketed, or if `lr` is outside the range of finished runs, as nothing is extrapolated.
+    None if no minimum is fitted, or if `lr` is outside the range of finished runs, as nothing is extrapolated.
     """
 
     def values(losses: Sequence[float | None]) -> tuple[float, float] | None:
@@ -43,7 +43,7 @@ def at_lr(cell: CellLosses, lr: float, *, factor: float, noise: float | None = N
 def _loss_at(
     curve: Curve, lrs: Sequence[float], losses: Sequence[float | None], lr: float, factor: float
 ) -> float | None:
-    if curve.lr_best is None:
+    if curve.lr_best is None or curve.minimum is None:
         return None
     if abs(math.log(lr / curve.lr_best)) <= math.log(factor):
         return curve.at(lr)

@@ -7,13 +7,14 @@ from typer.testing import CliRunner
 
 from lrladder.benchmark.checks.parametrization import effective
 from lrladder.benchmark.cli import app, main
+from lrladder.benchmark.config.parts import RecipeConfig
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.training.optimizer import betas, groups
 from lrladder.models import parametrization
 from lrladder.paradigms.lab import Request
 
-CONFIG = load_config("smoke")
+CONFIG = load_config("smoke").model_copy(update={"recipe": RecipeConfig(embedding_lr=32.0, router_lr=0.5)})
 
 
 def test_values_are_those_of_the_groups_that_train() -> None:
@@ -36,11 +37,11 @@ def test_values_are_those_of_the_groups_that_train() -> None:
     assert (found.beta1, found.beta2) == betas(trial)
 
 
-def test_the_proxy_gets_ones() -> None:
+def test_the_proxy_gets_the_recipe() -> None:
     proxy, *targets = effective(CONFIG)
     assert proxy.rung == CONFIG.paradigms.mutransfer_proxy
     assert [target.part for target in targets] == ["target"] * len(CONFIG.rungs.targets)
-    assert {parameter.lr for parameter in proxy.parameters} == {1.0}
+    assert {(p.role, p.lr) for p in proxy.parameters if p.lr != 1} == {("embedding", 32.0), ("router", 0.5)}
     assert {parameter.forward for parameter in proxy.parameters} == {1.0}
 
 

@@ -1,5 +1,6 @@
 """The store keeps results, refuses another study, and can be rebuilt from its logs."""
 
+import hashlib
 import multiprocessing
 import sqlite3
 from pathlib import Path
@@ -34,6 +35,18 @@ def test_all_gives_every_stored_trial(tmp_path: Path) -> None:
     for trial in trials:
         store.put(trial, fake_measurements(trial))
     assert {trial.id: found for trial, found in store.all()} == {t.id: fake_measurements(t) for t in trials}
+
+
+def test_a_trial_of_an_older_version_is_read_under_the_id_that_it_had(tmp_path: Path) -> None:
+    trial, store = tiny_trial(), _open(tmp_path)
+    with store._db:
+        spec = trial.model_dump_json(exclude={"recipe"})
+        old = hashlib.sha256(spec.encode()).hexdigest()[:16]
+        store._db.execute("INSERT INTO trials VALUES (?, ?)", (old, spec))
+        for m in fake_measurements(trial):
+            store._db.execute("INSERT INTO measurements VALUES (?, ?, ?)", (old, m.horizon, m.model_dump_json()))
+    assert store.all() == [(trial, fake_measurements(trial))]
+    assert store.get(trial) is None  # it is not taken for one of this version
 
 
 def test_a_stored_result_is_never_replaced(tmp_path: Path) -> None:
@@ -126,6 +139,7 @@ def test_a_store_with_blank_labels_is_read(tmp_path: Path) -> None:
     blank = "json_set(data, '$.rung', '', '$.parametrization', '')"
     with sqlite3.connect(tmp_path / "store.sqlite") as db:
         db.execute(f"UPDATE measurements SET data = {blank}")
+        db.execute("DROP TABLE digests")  # which those versions did not have
     assert _open(tmp_path).get(trial) == fake_measurements(trial)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lrladder.benchmark.config.parts import RecipeConfig
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial, token_rule_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
@@ -53,3 +54,14 @@ def test_an_exponent_is_kept_only_where_a_rule_reads_it() -> None:
     assert sde.horizon_exponent is None
     (fitted,) = _resolve(TARGET.name, "mup", 16384, config=_with(horizon="fitted"), horizon_exponent=-0.3)
     assert token_rule_of(fitted).lr == pytest.approx(0.5**-0.3)
+
+
+def test_a_recipe_is_part_of_every_trial() -> None:
+    """Of its id too, whatever the parametrization; a trial stored before there were recipes has ratios of 1."""
+    tuned = CONFIG.model_copy(update={"recipe": RecipeConfig(embedding_lr=32.0)})
+    for rung, name in ((BASE.name, "sp"), (TARGET.name, "sp"), (TARGET.name, "mup")):
+        (plain,), (changed,) = _resolve(rung, name, 32768), _resolve(rung, name, 32768, config=tuned)
+        assert changed.recipe.embedding_lr == 32
+        assert changed.id != plain.id
+        assert changed.model_copy(update={"recipe": RecipeConfig()}) == plain
+        assert Trial.model_validate(plain.model_dump(exclude={"recipe"})) == plain

@@ -16,7 +16,8 @@ from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_file import fit_file, save
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
-from lrladder.benchmark.recommend.fit import Target, recommend
+from lrladder.benchmark.recommend.fit import recommend
+from lrladder.benchmark.recommend.sanity import Target
 from lrladder.reports.fit.page import render
 from tests.paths import SHARED
 

@@ -15,6 +15,7 @@ from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.recommend.formats import text
 from lrladder.benchmark.recommend.study import Wanted, advise
+from lrladder.benchmark.schedules import factor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_on
@@ -27,6 +28,7 @@ from lrladder.paradigms.lab import Request
 from lrladder.paradigms.paradigm import Proposal
 
 CONFIG = load_config("cpu")
+BATCH = CONFIG.base.batch_tokens
 OWN = {"width": 64, "depth": 4, "shared_width": 48, "num_experts": 4}
 KINDS = {
     "embedding": "^embedding$",
@@ -54,6 +56,7 @@ def config_with(**rules: object) -> RegretConfig:
     data = CONFIG.model_dump()
     data["paradigms"]["mutransfer"]["rules"] |= rules
     data["ladder"]["shared_ratio"] = 0.5
+    data["recipe"] = {"embedding_lr": 32.0, "norm_lr": 0.5, "head_lr": 2.0, "router_lr": 4.0}
     return RegretConfig.model_validate(data)
 
 
@@ -128,7 +131,7 @@ def test_advice_for_a_rung_is_the_studys_own_proposal(results: RegretResults, pa
 
 
 def own_code(results: RegretResults, **changes: object) -> SimpleNamespace:
-    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, **changes))  # type: ignore[arg-type]
+    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, **{"batch_tokens": BATCH, **changes}))  # type: ignore[arg-type]
     scope: dict[str, object] = {}
     exec(text(advice, "torch"), scope)
     return SimpleNamespace(**scope, advice=advice)
@@ -144,8 +147,14 @@ def test_the_torch_code_gives_the_groups_of_our_own_training(results: RegretResu
     for group in adamw.param_groups:
         (setting,) = [s for s in code.advice.recipe.settings if s.kind == group["name"]]
         assert (group["lr"], group["weight_decay"], group["eps"]) == (setting.lr, setting.weight_decay, setting.eps)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(adamw, lambda step: 0.5)
-    assert scheduler.get_last_lr() == [0.5 * code.RECIPE[group["name"]]["lr"] for group in groups]
+    scheduler = torch.optim.lr_scheduler.LambdaLR(adamw, code.factor)
+    asked = code.advice
+    for step in range(asked.tokens // BATCH):
+        trained = factor(asked.schedule, step * BATCH, batch_tokens=BATCH, horizon=asked.tokens, at=asked.reference)
+        expected = [trained * code.RECIPE[group["name"]]["lr"] for group in groups]
+        assert scheduler.get_last_lr() == pytest.approx(expected)
+        adamw.step()
+        scheduler.step()
 
 
 def test_the_torch_code_refuses_what_it_cannot_place(results: RegretResults) -> None:
@@ -187,25 +196,27 @@ def test_rules_reach_the_users_own_model(results: RegretResults) -> None:
     """Twice the width, a quarter of the tokens per batch: hidden LR / 2, all LRs by the token rule."""
     base = CONFIG.base
     sizes = {"width": 2 * base.shape.width, "depth": base.shape.depth}
-    advice = advise(results, Wanted(sizes=sizes, tokens=4 * base.tokens))
+    advice = advise(results, Wanted(sizes=sizes, tokens=4 * base.tokens, batch_tokens=BATCH))
     assert advice.recipe is not None
     settings = {setting.kind: setting for setting in advice.recipe.settings}
     assert advice.recipe.token_factor == pytest.approx(0.5)
-    assert settings["head"].lr == pytest.approx(0.5 * advice.lr)
-    assert settings["expert_up"].lr == settings["router"].lr == pytest.approx(0.25 * advice.lr)
+    ratios = advice.recipe.lr_ratios
+    assert settings["head"].lr == pytest.approx(0.5 * ratios["head"] * advice.lr)
+    assert settings["expert_up"].lr == pytest.approx(0.25 * advice.lr)
+    assert settings["router"].lr == pytest.approx(0.25 * ratios["router"] * advice.lr)
     assert settings["head"].forward == pytest.approx(0.5)
     assert advice.recipe.tau_ema == pytest.approx(base.batch_tokens / (advice.lr * 0.1 * base.tokens))
 
 
 def test_what_no_paradigm_carries_over_is_said(results: RegretResults) -> None:
-    advice = advise(results, Wanted(sizes={**OWN, "head_size": 32, "top_k": 1}, tokens=10**9))
+    advice = advise(results, Wanted(sizes={**OWN, "head_size": 32, "top_k": 1}, tokens=10**7, batch_tokens=BATCH))
     assert any("1 of 4 experts, searched at 2 of 8" in flag for flag in advice.flags)
     assert any("head_size 32" in flag for flag in advice.flags)
     assert any("extrapolates" in flag for flag in advice.flags)
 
 
 def test_a_count_of_parameters_is_enough_for_the_law(results: RegretResults) -> None:
-    advice = advise(results, Wanted(n_active=10**8, tokens=10**10))
+    advice = advise(results, Wanted(n_active=10**8, tokens=10**10, batch_tokens=BATCH, force=True))
     assert (advice.paradigm, advice.recipe, advice.sizes) == ("fitting", None, None)
     assert results.law is not None
     assert advice.lr == pytest.approx(results.law.k * 1e8**-results.law.u * 1e10**-results.law.v)
@@ -230,10 +241,16 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         return printed.err if stopped.value.code else printed.out
 
     own = ("--width", "64", "--depth", "4", "--num-experts", "4", "--shared-width", "48", "--tokens", "1000000")
-    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000))
+    own += ("--batch-tokens", str(BATCH))
+    advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, batch_tokens=BATCH))
     assert recommend(*own, "--format", "torch").strip() == text(advice, "torch").strip()
-    assert json.loads(recommend(*own)) == json.loads(text(advice, "json"))
-    assert json.loads(recommend("--rung", "t96x3", "--paradigm", "fitting"))["parametrization"] == "sp"
+    assert recommend(*own).strip() == text(advice, "text").strip()
+    assert json.loads(recommend(*own, "--json")) == json.loads(text(advice, "json"))
+    assert json.loads(recommend("--rung", "t96x3", "--paradigm", "fitting", "--json"))["parametrization"] == "sp"
+    far = recommend("--n-active", "1e9", "--tokens", "2e10", "--batch-tokens", "1e6")
+    assert far.startswith("lrladder: the model is too far: ")
+    assert "or say --force" in far
+    assert "weak: forced: " in recommend("--n-active", "1e9", "--tokens", "2e10", "--batch-tokens", "1e6", "--force")
     assert recommend("--width", "64") == "lrladder: --tokens is missing: how many tokens will the model be trained on\n"
 
 
@@ -244,12 +261,13 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         (Wanted(rung="t96x3", n_active=5), "--rung and --n-active exclude each other"),
         (Wanted(rung="t97"), "known: p32x2"),
         (Wanted(sizes={"width": 64, "depth": 2}), "--tokens is missing"),
+        (Wanted(n_active=10**6, tokens=10**6), "--batch-tokens is missing: how many tokens will one step take?"),
         (Wanted(sizes={"width": 64}, tokens=5), "both --width and --depth"),
         (Wanted(sizes={"width": 65, "depth": 2}, tokens=5), "width 65 is not divisible by head_size 16"),
         (Wanted(sizes={**OWN, "shared_width": 0}, tokens=5), "--shared-width: the study's models have a shared expert"),
         (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),
         (Wanted(sizes=OWN, tokens=10**6, batch_tokens=10**6), "--tokens: horizon 1000000 decays over 0.2 of it"),
-        (Wanted("mutransfer", n_active=5, tokens=5), "--n-active is not enough for mutransfer"),
+        (Wanted("mutransfer", n_active=5, tokens=5, batch_tokens=1), "--n-active is not enough for mutransfer"),
     ],
 )
 def test_a_request_that_says_too_little_is_refused_in_one_line(
@@ -276,5 +294,5 @@ def test_text_is_the_same_every_time(results: RegretResults, tmp_path: Path) -> 
     path.write_text(results.to_json())
     again = RegretResults.from_json(path.read_text())
     for form in ("torch", "deepspeed", "json"):
-        advice = advise(results, Wanted(sizes=OWN, tokens=10**6))
-        assert text(advice, form) == text(advise(again, Wanted(sizes=OWN, tokens=10**6)), form)  # type: ignore[arg-type]
+        advice = advise(results, Wanted(sizes=OWN, tokens=10**6, batch_tokens=BATCH))
+        assert text(advice, form) == text(advise(again, Wanted(sizes=OWN, tokens=10**6, batch_tokens=BATCH)), form)  # type: ignore[arg-type]

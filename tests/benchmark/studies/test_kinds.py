@@ -103,7 +103,7 @@ def show(results: ToyResults, console: Console) -> None:
 
 PAGE = ResultsPage(
     load=partial(load_results, kind=TOY),
-    write=lambda results, folder: write_page(f"<!doctype html><p>best LR {results.best_lr:g}</p>", folder),
+    write=lambda results, folder: write_page(f"<title>LR Ladder</title><p>best LR {results.best_lr:g}</p>", folder),
     held=lambda results: Held("toy", results.preset, "only", f"best LR {results.best_lr:g}", results.complete),
     show=show,
 )
@@ -154,7 +154,7 @@ def test_a_kind_that_is_not_registered_is_refused_by_name(
 ) -> None:
     (tmp_path / "toy.yaml").write_text(YAML)
     message = Refusals(capsys, monkeypatch)("run", str(tmp_path / "toy.yaml"), "--out", str(tmp_path / "out"))
-    assert "kind: 'toy' is no kind of study; known: axes, benchmark, power" in message
+    assert "kind: 'toy' is no kind of study; known: axes, benchmark, power, recipe" in message
     assert not (tmp_path / "out").exists()
 
 

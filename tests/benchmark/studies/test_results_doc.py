@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from lrladder.benchmark.studies.drift.results import DriftResults
+from lrladder.benchmark.studies.recipe.results import TuningResults
 from lrladder.benchmark.studies.regret.assembly import PAYERS
 from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import RegretResults
@@ -18,6 +19,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "results.json": RegretResults,
     "Drift studies": DriftResults,
     "Studies of schedules": SchedulesResults,
+    "Tuned recipes": TuningResults,
 }
 # in backticks, and no field: values, names of commands and of rules, what stands in for a number
 WORDS = {*PAYERS, *ORACLES, "null", "false", "report", "compare", "recommend", "status", "index", "extend", "off"}

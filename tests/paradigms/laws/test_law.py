@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lrladder.paradigms.laws.design import PRIORS
 from lrladder.paradigms.laws.law import LawPoint, fit_law
+from lrladder.paradigms.laws.posterior import LEAST_SD
 from lrladder.paradigms.sweep.pooled import fit_curves
 
 K, U, V = 4.0, 0.22, 0.35
@@ -97,7 +98,7 @@ def test_coverage_of_the_prediction(sizes):
     for seed in range(150):
         law = fit_law(design(sizes, sd=0.15, rng=rng), n_boot=200, seed=seed)
         _, low, high = law.predict(*TARGET)
-        hits.append(low <= math.exp(truth(*TARGET)) <= high)
+        hits.append(low <= math.exp(truth(*TARGET) + LEAST_SD * rng.standard_normal()) <= high)
         inside.append(law.u_low <= U <= law.u_high)
     assert 0.84 <= np.mean(hits) <= 0.98, np.mean(hits)
     assert 0.84 <= np.mean(inside) <= 0.995, np.mean(inside)
@@ -144,7 +145,7 @@ def test_points_that_share_their_size_count_less_than_points_of_many_sizes():
             widths.append((law.u_high - law.u_low, law.v_high - law.v_low, math.log(high / low)))
     u, v, target = (np.median(widths[1::2], axis=0) / np.median(widths[::2], axis=0)).tolist()
     assert u > 1.5 * v
-    assert target > 1.5
+    assert target > 1.15
 
 
 def test_a_bad_minimum_moves_the_law_little_and_is_said():

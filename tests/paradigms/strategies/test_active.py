@@ -9,6 +9,7 @@ import pytest
 
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.paradigms.lab import Measurement, Request
+from lrladder.paradigms.laws.posterior import LEAST_SD
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.strategies.active import Active, ActiveSpec
 from lrladder.paradigms.strategies.book import GridSpec
@@ -73,7 +74,8 @@ def test_it_finds_a_known_law(cells, grid):
 def test_with_noise_it_stops_at_the_sd_that_was_asked_for():
     on = lab(noise_sd=0.001)
     choice = searched(on, stop_sd=0.1).propose(TARGET)
-    assert math.log(choice.lr_high / choice.lr_low) / (2 * 1.645) < 0.12
+    sd = math.log(choice.lr_high / choice.lr_low) / (2 * 1.645)
+    assert math.sqrt(sd**2 - LEAST_SD**2) < 0.12
     assert abs(math.log(choice.lr / BEST)) < 0.25
     assert on.cost_flops("active") < RUN
 

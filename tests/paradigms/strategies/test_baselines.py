@@ -17,6 +17,7 @@ from lrladder.paradigms.strategies.baselines import (
     TpeSearch,
 )
 from lrladder.paradigms.strategies.search import run_flops
+from lrladder.paradigms.sweep.curve import Curve
 from tests.paradigms.strategies.grid_lab import AIM, BEST, CELLS, GRID, HORIZONS, LAW, SIZES, OneCell, lab
 
 BY_NAME = {law.name: law for law in LAWS}
@@ -83,6 +84,13 @@ def test_constants_lie_amid_the_cells(strategy: ConstantMedian | ConstantBest) -
     strategy.search(lab(), CELLS)
     middle = LAW.lr(SIZES[1], HORIZONS[1], "sp")  # of equal curvatures the mean is the median
     assert strategy.propose(AIM).lr == strategy.propose(CELLS[0]).lr == pytest.approx(middle, rel=1e-6)
+
+
+def test_a_constant_of_cells_without_a_parabola_is_their_mean() -> None:
+    strategy = ConstantBest()
+    cells = [Curve("bracketed", 2, lr_best=lr, lr_low=lr / 2, lr_high=lr * 2) for lr in (0.01, 0.04)]
+    strategy.minima = [(CELLS[0], (CELLS[0].name, 1), curve) for curve in cells]
+    assert strategy.propose(AIM).lr == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("kind", [RandomSearch, TpeSearch])

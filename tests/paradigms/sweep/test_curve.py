@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrladder.paradigms.sweep.curve import fit_curve, open_side, sweep
+from lrladder.paradigms.sweep.curve import fit_curve
 from lrladder.paradigms.sweep.noise import typical_noise
 from lrladder.paradigms.sweep.pooled import fit_curves
+from lrladder.paradigms.sweep.swept import open_side, sweep
 from tests.paths import SHARED
 
 PUBLISHED = SHARED / "data" / "openeurollm_dense.csv"

@@ -128,7 +128,7 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
 
 
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
-    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep is not bracketed."""
+    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep has no fitted one."""
     losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
     if len(losses) < 2:
         return
@@ -154,14 +154,22 @@ def _notes(
     for i, p in enumerate(paradigms):
         if same := next((other for other in paradigms[:i] if p.same_as(other)), None):
             yield f"{p.name} proposes what {same.name} does and shares its place"
-    loose = [f"{name}: {oracle.status}" for name, oracle in oracles.items() if oracle.status != "interior"]
-    if loose:
-        yield f"oracle not bracketed ({', '.join(loose)})"
+    yield from _loose(oracles)
     compared = [p for p in paradigms if p.parametrization in oracles]
     lower = len({p.parametrization for p in compared}) > 1 and _lowest(oracles, widths)
     by = {p.name: p.parametrization for p in paradigms}
     if winner is not None and lower == by[winner] and all(_found_own_best(p) for p in compared):
         yield "each LR is within the noise of its own parametrization's best: the parametrization makes the difference"
+
+
+def _loose(oracles: Mapping[str, OracleResult]) -> Iterator[str]:
+    """Oracles without a fitted minimum, of which regret is too small by an unknown amount."""
+    unfitted = [name for name, oracle in oracles.items() if oracle.status == "bracketed"]
+    if unfitted:
+        yield f"oracle bracketed, but no parabola fits: its lowest run stands for its minimum ({', '.join(unfitted)})"
+    loose = [f"{n}: {o.status}" for n, o in oracles.items() if o.status not in ("interior", "bracketed")]
+    if loose:
+        yield f"oracle not bracketed ({', '.join(loose)})"
 
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:

@@ -99,11 +99,11 @@ def find_oracle(
     curve = _fit(sweep, spread)
     finished = {lr: loss for lr, loss in sweep.items() if loss is not None}
     best = min(finished, key=lambda lr: finished[lr]) if finished else None
-    interior = curve.status == "interior"
+    interior, bracketed = curve.status == "interior", curve.status in ("interior", "bracketed")
     result = OracleResult(
         lr=curve.lr_best if interior else best,
-        lr_low=curve.lr_low if interior else None,
-        lr_high=curve.lr_high if interior else None,
+        lr_low=curve.lr_low if bracketed else None,
+        lr_high=curve.lr_high if bracketed else None,
         loss=curve.minimum if interior else finished.get(best) if best is not None else None,
         status=curve.status,
         n_lrs=len(finished),

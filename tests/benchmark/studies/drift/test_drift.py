@@ -184,6 +184,9 @@ def test_a_loss_that_a_rule_costs_is_told_from_noise() -> None:
     assert change is not None
     assert 0 < change.low < 0.05 < change.high < 0.1
     assert loss_change(CellLosses(), CellLosses(lrs, list(losses[1]))) is None
+    bracketed = CellLosses([0.01, 0.02, 0.04], [3.1, 3.0, None])
+    assert bracketed.fit().lr_best == 0.02
+    assert loss_change(bracketed, CellLosses(lrs, list(losses[1]))) is None
 
 
 def test_a_partial_study_says_what_is_missing_and_renders() -> None:

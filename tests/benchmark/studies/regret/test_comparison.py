@@ -186,6 +186,18 @@ def test_a_best_at_the_edge_is_used_and_said() -> None:
     assert target.paradigms[0].regret is not None
 
 
+def test_a_best_between_diverged_lrs_is_used_with_its_bracket_and_said() -> None:
+    lost = [run("sp", lr, seed, None, "diverged") for lr in GRID[3:] for seed in CONFIG.validation.seeds]
+    runs = [*measured("sp", GRID[1:3]), *lost, *measured("mup", GRID)]
+    target = score(runs, [proposal("fitting", "sp", SP)])
+    oracle = target.oracle["sp"]
+    assert (oracle.status, oracle.lr, oracle.lr_low, oracle.lr_high) == ("bracketed", GRID[2], GRID[1], GRID[3])
+    assert oracle.loss == pytest.approx(np.mean([m.loss or 0 for m in runs[2:4]]))
+    assert "no parabola fits: its lowest run stands for its minimum (sp)" in target.conclusion
+    assert "oracle not bracketed" not in target.conclusion
+    assert "Minimum of the sweeps" not in target.conclusion  # one of the two is not known
+
+
 def test_runs_of_proposals_do_not_move_the_oracle() -> None:
     before = score(SWEEPS, []).oracle
     low = [m.model_copy(update={"loss": 1.0}) for m in measured("sp", [SP])]

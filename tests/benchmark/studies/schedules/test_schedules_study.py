@@ -171,6 +171,12 @@ def test_regret_is_the_parabolas_within_a_step_and_nothing_outside_the_sweep(pla
     assert at_lr(cell, 1.0, factor=2) is None
 
 
+def test_a_cell_between_diverged_lrs_has_a_best_lr_but_no_regret() -> None:
+    cell = CellLosses([0.01, 0.02, 0.04], [3.1, 3.0, None])
+    assert (cell.fit().status, cell.fit().lr_best) == ("bracketed", 0.02)
+    assert at_lr(cell, 0.02, factor=2) is None
+
+
 def test_a_law_of_one_horizon_is_refused() -> None:
     points = [PowerPoint(1e6, batch, 1e9, -4.0, 0.1, 3.0) for batch in (1e4, 2e4, 4e4)]
     for fit in (fit_by_paper, fit_by_regression):

@@ -1,0 +1,112 @@
+"""YAML from strangers, read within bounds: nothing is built that is larger, deeper or longer than a config can need."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from lrladder.benchmark.errors import InputError
+
+MAX_DEPTH = 32  # assumption: the deepest preset nests 6 levels
+MAX_NODES = 20_000  # assumption: the longest preset has 300; every alias counts as all that it stands for
+MAX_SCALAR = 64  # characters of a number or date
+MAX_INT = 2**63  # what fits 64 bits; products of several still fit a float
+_MERGE = "tag:yaml.org,2002:merge"
+# what yaml raises for values that its tags cannot be made of
+_FAULTS = (yaml.YAMLError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+_LONG = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"})  # kinds of scalar that may be long
+
+
+def load(text: str, *, source: str) -> Any:
+    """The one document in `text`. Raises InputError with one line that names the key."""
+    try:
+        _check_size(text, source)
+        loader = yaml.SafeLoader(text)
+        try:
+            root = loader.get_single_node()
+            if root is None:
+                return None
+            for key, node in _walk(root, source):
+                _check_scalar(loader, node, f"{source}: {key}" if key else source)
+            return loader.construct_document(root)
+        finally:
+            loader.dispose()
+    except InputError:
+        raise
+    except _FAULTS as error:
+        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_size(text: str, source: str) -> None:
+    """Refuse by the events alone, before anything is built."""
+    sizes: dict[str, int | None] = {}  # of what an anchor names; None while it is not complete
+    open_anchors: list[tuple[str | None, int]] = []
+    count = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            size = sizes.get(str(event.anchor), 0)
+            if size is None:
+                raise InputError(f"{source}: *{event.anchor} stands inside of what it names; write it out")
+            count += size
+        elif isinstance(event, yaml.ScalarEvent):
+            count += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            count += 1
+            open_anchors.append((event.anchor, count))
+            if event.anchor:
+                sizes[event.anchor] = None
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_anchors.pop()
+            if anchor:
+                sizes[anchor] = count - before + 1
+        if len(open_anchors) > MAX_DEPTH:
+            raise InputError(f"{source}: values are nested more than {MAX_DEPTH} levels deep")
+        if count > MAX_NODES:
+            raise InputError(f"{source}: more than {MAX_NODES:,} values, aliases counted in full; shorten the config")
+
+
+def _walk(root: yaml.Node, source: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Every scalar once, with the dotted path of its key. Raises InputError for a key that is there twice."""
+    waiting: list[tuple[str, yaml.Node]] = [("", root)]
+    seen: set[int] = set()
+    while waiting:
+        path, node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield path, node
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(_join(path, str(place)), inner) for place, inner in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            known: set[str] = set()
+            for key, inner in node.value:
+                name = str(key.value)[:MAX_SCALAR] if isinstance(key, yaml.ScalarNode) else "?"
+                where = _join(path, name)
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in known and name != "<<":
+                        raise InputError(f"{source}: {where} is there twice; keep one")
+                    known.add(key.value)
+                waiting += [(where, key), (where, inner)]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _check_scalar(loader: yaml.SafeLoader, node: yaml.ScalarNode, where: str) -> None:
+    """Raise InputError for a value that its tag cannot be made of."""
+    if node.tag == _MERGE:
+        return
+    kind = str(node.tag).rsplit(":", 1)[-1]
+    said = f"{where}: {node.value[:MAX_SCALAR]!r}"
+    if node.tag not in _LONG and len(node.value) > MAX_SCALAR:
+        raise InputError(f"{said}... is too long for YAML's {kind}; quote it if it is text")
+    try:
+        value = loader.construct_object(node)
+    except _FAULTS as error:
+        raise InputError(f"{said} cannot be read as YAML's {kind}; correct it, or quote it if it is text") from error
+    if isinstance(value, int) and abs(value) >= MAX_INT:
+        raise InputError(f"{said} does not fit 64 bits; give a smaller number")

@@ -1,0 +1,158 @@
+"""A table of runs from a file, as text: CSV with commas, tabs or semicolons, JSONL, JSON, or Parquet."""
+
+import csv
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lrladder.benchmark.errors import InputError
+
+MAX_BYTES = 128 * 2**20  # refused unread beyond this; 1,000,000 rows take about 100 MiB
+MAX_ROWS = 1_000_000
+SEPARATORS = (",", "\t", ";")
+NEEDED = "n_params, tokens, lr, loss"
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
+
+
+def read_text(path: Path) -> pd.DataFrame:
+    """Stripped text by column, "" where a field is missing; the index is the row in the file. Raises InputError.
+
+    Blank rows are dropped. A column name that appears twice stays twice.
+    """
+    _check_file(path)
+    suffix = path.suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        table = _parquet(path)
+    elif suffix in (".jsonl", ".ndjson", ".json"):
+        table = _json(path)
+    else:
+        table = _csv(path)
+    table = table.map(str.strip)
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise InputError(f"{path}: no runs, only a header; give one row a run")
+    if len(table) > MAX_ROWS:
+        raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row a run")
+    return table
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a table of runs with columns {NEEDED}")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        limit = f"{MAX_BYTES / 2**20:,.0f} MiB or {MAX_ROWS:,} runs"
+        raise InputError(f"{path}: {size / 2**20:,.0f} MiB is too large (at most {limit}); keep one row a run")
+
+
+def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Raises pandas' warning of data that it would leave out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(path, **options)
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    names, separator = _header(path)
+    width = len(names)
+    try:
+        table = _read_csv(
+            path,
+            sep=separator,
+            header=None,
+            names=[str(place) for place in range(width + 1)],
+            skiprows=1,
+            index_col=False,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            skip_blank_lines=False,
+            nrows=MAX_ROWS + 1,
+            encoding="utf-8-sig",
+            on_bad_lines="error",
+        )
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from error
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame(columns=[str(place) for place in range(width + 1)], dtype=str)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
+        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise InputError(f"{path}: not a CSV with {width} columns ({reason}); check that line's commas") from error
+    table = table.fillna("")
+    table.index = pd.RangeIndex(2, len(table) + 2)
+    beyond = table.pop(str(width)) != ""
+    if beyond.any():
+        row = beyond.index[beyond][0]
+        raise InputError(f"{path}: row {row}: more than the {width} fields of the header; quote commas")
+    table.columns = pd.Index(names)
+    return table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True) if separator == ";" else table
+
+
+def _header(path: Path) -> tuple[list[str], str]:
+    """The names, and the separator that gives most of them."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            line = file.readline(MAX_BYTES)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    split = {separator: next(csv.reader([line], delimiter=separator), []) for separator in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda separator: len(split[separator]))
+    names = [name.strip() for name in split[separator]]
+    if not any(names):
+        raise InputError(f"{path}: empty; the first line must name the columns {NEEDED}")
+    return names, separator
+
+
+def _json(path: Path) -> pd.DataFrame:
+    """Objects, one a line or in one list; those within them by dotted names."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; save the table in UTF-8") from error
+    if text.lstrip().startswith("["):
+        rows = dict(enumerate(_loaded(path, text, 1), start=1))
+    else:
+        rows = {i: _loaded(path, line, i) for i, line in enumerate(text.splitlines(), start=1) if line.strip()}
+    for i, row in rows.items():
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: row {i}: not a JSON object; give one object a run, its columns by name")
+    if not rows:
+        raise InputError(f"{path}: empty; give one JSON object a run with {NEEDED}")
+    return pd.DataFrame.from_dict({i: _flat(row) for i, row in rows.items()}, orient="index").fillna("")
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, str]:
+    """Values as text, those of objects within by dotted names; nothing for null."""
+    flat: dict[str, str] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": text for inner, text in _flat(value).items()}
+        elif value is not None:
+            flat[name] = str(value)
+    return flat
+
+
+def _loaded(path: Path, text: str, row: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: row {row}: not JSON ({error.msg}); give one object a line") from error
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path, dtype_backend="numpy_nullable")
+    except ImportError as error:
+        raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow, or save the table as CSV") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())[:100]})") from error
+    table.index = pd.RangeIndex(1, len(table) + 1)
+    # a missing value is empty, while a NaN that was logged stays nan
+    return table.astype(object).map(lambda value: "" if value is None or value is pd.NA else str(value))

@@ -1,0 +1,28 @@
+"""How finely the losses of a table were written down: bf16 and two decimals round them into ties."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+BF16_BITS = 7  # of the fraction of a bfloat16: steps of 1/64 for losses from 2 to 4, 1/128 from 1 to 2
+DECIMALS = (1, 2)  # with more, the step is below the noise of a loss
+MIN_LOSSES = 6  # assumption: fewer may all lie on such steps by chance
+CLOSE = 1e-3  # of a step; exports print about six digits
+
+
+def loss_step(losses: Array) -> tuple[float, str]:
+    """The step on which all `losses` lie, in nats, and what wrote it; 0 and "" where there is none to speak of."""
+    found = losses[np.isfinite(losses)]
+    if len(found) < MIN_LOSSES:
+        return 0.0, ""
+    for decimals in DECIMALS:
+        if _on_steps(found, np.full(len(found), 10.0**-decimals)):
+            return 10.0**-decimals, f"{decimals} decimal{'s' * (decimals > 1)}"
+    steps = 2.0 ** (np.floor(np.log2(found)) - BF16_BITS)
+    return (float(np.median(steps)), "bf16") if _on_steps(found, steps) else (0.0, "")
+
+
+def _on_steps(losses: Array, steps: Array) -> bool:
+    off = losses / steps
+    return bool(np.all(np.abs(off - np.round(off)) < CLOSE + 5e-5 / steps))

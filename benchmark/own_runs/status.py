@@ -1,0 +1,50 @@
+"""What a run's status says of its loss: a result, a divergence, or nothing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+FINISHED = ("finished", "completed", "complete", "success", "succeeded", "done", "ok")
+DIVERGED = ("diverged", "nan", "exploded")
+EMPTY = ("", "none", "null", "na", "n/a")  # a cell without a loss, beside one in which nan was logged
+SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
+
+
+def apply_status(frame: pd.DataFrame, text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """`frame` without the runs that are no result, and what was left out. `text` has status and loss as written.
+
+    Without a status every row is a result, and one without a loss diverged. With one, finished runs count, diverged
+    ones bound, and others are no result: their last loss is not that of the horizon. A finished run that logged nan
+    diverged.
+    """
+    status = text["status"].str.lower()
+    if (status == "").all():
+        return frame, ()
+    logged = ~text["loss"].str.lower().isin(EMPTY)
+    finished = status.isin(FINISHED) | ((status == "") & logged)
+    diverged = status.isin(DIVERGED)
+    counts = (finished & logged) | diverged
+    kept = frame[counts].assign(loss=frame["loss"].where(~diverged, np.nan)[counts])
+    return kept, tuple(_said(frame, text, counts, finished & ~logged, logged))
+
+
+def _said(
+    frame: pd.DataFrame, text: pd.DataFrame, counts: pd.Series, lossless: pd.Series, logged: pd.Series
+) -> Iterator[str]:
+    out = ~counts & ~lossless
+    if out.any():
+        names = ", ".join(
+            f"{n} {status or 'without status'}" for status, n in text["status"][out].value_counts().items()
+        )
+        yield f"{out.sum():,} runs did not finish and are no result: {names}"
+    if lossless.any():
+        yield f"{lossless.sum():,} finished runs have no loss and are no result"
+    perhaps = frame[out & logged & frame["loss"].isna()]
+    top = frame[counts & frame["loss"].notna()].groupby(SWEEP, dropna=False)["lr"].max().rename("top").reset_index()
+    beside = perhaps.merge(top, on=SWEEP, how="inner")
+    above = beside[beside["lr"] > beside["top"]]
+    if len(above):
+        rows = ", ".join(f"row {row}" for row in above["row"].head(5))
+        said = f"{len(above):,} runs logged nan above every LR that finished and perhaps diverged"
+        yield f"{said} ({rows}): fitted nowhere"

@@ -1,0 +1,115 @@
+"""Files from strangers, read within bounds: plain files only, of a size that is known to be enough."""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lrladder.benchmark.errors import InputError
+
+CONFIG_BYTES = 256 * 2**10  # assumption: the largest preset takes 2 KiB
+RESULTS_BYTES = 128 * 2**20  # 100,000 readings at 1 KB, as the presets' take
+LOG_BYTES = 64 * 2**20  # of one trial: 100,000 rows of 600 bytes
+HEAD_BYTES = 4096
+MAX_WHY = 200  # characters
+MAX_INT = 2**63  # what fits 64 bits
+# C0 but for tab and line feed, DEL, C1, and marks that turn the direction of text: a terminal obeys them
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ESCAPED = re.compile(r"\\u(?:00[01789]|20[26])|\\[bfr]", re.IGNORECASE)  # how JSON may write them
+
+
+class TooLarge(ValueError):
+    """More than what a file of this kind can need."""
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The whole file. Raises OSError, or ValueError for a pipe, a device, or more than `limit` bytes."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a plain file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooLarge(f"larger than {_size(limit)}, more than such a file can need")
+    return data
+
+
+def _size(limit: int) -> str:
+    return f"{limit // 2**20:,} MiB" if limit >= 2**20 else f"{limit // 2**10:,} KiB"
+
+
+def read_text(path: Path, limit: int) -> str:
+    """As `read_bytes`, of UTF-8."""
+    return read_bytes(path, limit).decode("utf-8")
+
+
+def read_head(path: Path) -> bytes:
+    """The first HEAD_BYTES of a file of any size. Raises as `read_bytes`."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a plain file")
+        return file.read(HEAD_BYTES)
+
+
+def parse_json(text: str) -> Any:
+    """Raises ValueError for what is not JSON, or is nested without end, or has integers beyond 64 bits.
+
+    Control characters in strings are escaped, so that nothing read here can command a terminal.
+    """
+    try:
+        data = json.loads(text, parse_int=_int)
+        return _printable(data) if _CONTROL.search(text) or _ESCAPED.search(text) else data
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _int(digits: str) -> int:
+    if len(digits) > 20 or abs(value := int(digits)) > MAX_INT:
+        raise ValueError(f"integer {digits[:20]}... does not fit 64 bits")
+    return value
+
+
+def _printable(data: Any) -> Any:
+    if isinstance(data, str):
+        return printable(data)
+    if isinstance(data, list):
+        return [_printable(value) for value in data]
+    if isinstance(data, dict):
+        return {printable(key): _printable(value) for key, value in data.items()}
+    return data
+
+
+def printable(text: str) -> str:
+    """Text with control characters written as Python escapes them."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def why(error: Exception) -> str:
+    """One short line on what was wrong with a file."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:MAX_WHY]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:MAX_WHY]
+
+
+@contextmanager
+def understood(place: Path) -> Iterator[None]:
+    """Raise InputError in place of whatever goes wrong with well-formed results whose values make no sense.
+
+    A stranger's file may hold any: what each would break is not known beforehand, and one must not cost the others.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{place} holds results that cannot be used ({type(error).__name__}: {why(error)}); make them again"
+        ) from error

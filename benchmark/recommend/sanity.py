@@ -1,0 +1,62 @@
+"""Whether a target can be what was meant: its counts beside those of the runs that were fitted."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lrladder.benchmark.errors import InputError
+from lrladder.paradigms.laws.design import LawPoint
+from lrladder.paradigms.published import FLOPS_PER_PARAMETER
+
+# Assumptions. Nobody asks for a model or horizon so far below all that were searched, or so far above: another unit.
+SMALLEST, LARGEST = 0.01, 1e4
+BELOW = 1 / 3  # of the smallest searched, from where on it is said
+
+
+class Target(NamedTuple):
+    """What is to be trained; counts in the unit of the table."""
+
+    n_params: float
+    tokens: float
+    n_active: float | None = None
+    batch_tokens: float | None = None
+
+    @property
+    def active(self) -> float:
+        return self.n_active or self.n_params
+
+    @property
+    def flops(self) -> float:
+        return FLOPS_PER_PARAMETER * self.active * self.tokens
+
+
+def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
+    """What is odd about a target, in words. Raises InputError for one that cannot be."""
+    if target.active > target.n_params:
+        raise InputError(f"--n-active {target.active:g} is more than --n-params {target.n_params:g}")
+    if target.batch_tokens is not None and target.batch_tokens > target.tokens:
+        raise InputError(
+            f"--batch-tokens {target.batch_tokens:g} is more than --tokens {target.tokens:g}: one step would be the "
+            "run; give the tokens of one step"
+        )
+    if target.n_active is None and any(point.n_total not in (None, point.n_active) for point in points):
+        raise InputError(
+            "--n-active is missing: the runs fitted name n_active, and the law is in it; for a dense model repeat "
+            "--n-params"
+        )
+    totals = [point.n_total or point.n_active for point in points]
+    flags = [*_far("--n-params", target.n_params, totals), *_far("--tokens", target.tokens, [p.tokens for p in points])]
+    if target.batch_tokens is not None:
+        batches = [point.batch_tokens for point in points if point.batch_tokens is not None]
+        flags += _far("--batch-tokens", target.batch_tokens, batches) if batches else []
+    if target.n_active is not None and all(point.n_total in (None, point.n_active) for point in points):
+        flags += ["no run fitted was sparse: what sparsity does is not in the law"] * (target.active < target.n_params)
+    return tuple(flags)
+
+
+def _far(option: str, value: float, searched: Sequence[float]) -> Iterator[str]:
+    low, high = min(searched), max(searched)
+    seen = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+    if not SMALLEST * low <= value <= LARGEST * high:
+        raise InputError(f"{option} {value:g}: the runs fitted have {seen}; count in the same unit as their table")
+    if value < BELOW * low:
+        yield f"{option} {value:g} is below all runs fitted ({seen}): is it in their unit?"

@@ -1,0 +1,111 @@
+"""What a recipe is made of: values in octaves from the old one, and the names of settings.
+
+A setting is a value for each ingredient. Its name lists what differs from the old recipe but for the LR, as in
+"embedding_lr=32.0,embedding_std=2.0", so that a study can ask for runs by it and read it off a stored trial.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig, Strict
+from lrladder.paradigms.lab import ParametrizationName
+
+OLD = "old"  # the name of the setting that differs in nothing but perhaps the LR
+LR = "lr"
+# Assumption: two octaves each way of what tuning at widths 32 to 96 gave, and more for the embedding, worth most.
+RANGES = {
+    "embedding_lr": (1.0, 256.0),
+    "embedding_std": (0.25, 8.0),
+    "head_lr": (0.25, 4.0),
+    "norm_lr": (0.25, 4.0),
+    "router_lr": (0.25, 4.0),
+}
+FACTORS = {LR: 16.0, "weight_decay": 4.0, "beta2": 4.0}  # each way of the old value; assumption: more is another regime
+DIGITS = 4  # of a value, so that what is pasted into a config is what was run
+
+Setting = Mapping[str, float]
+Part = TypeVar("Part", bound=Strict)
+
+
+class Ingredient(NamedTuple):
+    """One number of a recipe; `start`, `low` and `high` are octaves from its old value."""
+
+    name: str
+    old: float
+    start: float
+    low: float
+    high: float
+
+    def value(self, octaves: float) -> float:
+        """beta2 goes in octaves of 1 - beta2."""
+        if not octaves:
+            return self.old
+        if self.name == "beta2":
+            return round(1 - _rounded((1 - self.old) * 2**octaves), 12)
+        return _rounded(self.old * 2**octaves)
+
+
+def ingredients_of(
+    recipe: RecipeConfig, optimizer: OptimizerConfig, *, lr: float, embedding_start: float, is_routed: bool
+) -> dict[str, Ingredient]:
+    """In the order of the search, without what the model or the recipe does not have: a router, decay."""
+    old = {
+        "embedding_lr": recipe.embedding_lr,
+        LR: lr,
+        "embedding_std": optimizer.embedding_std,
+        "head_lr": recipe.head_lr,
+        "norm_lr": recipe.norm_lr,
+        **({"router_lr": recipe.router_lr} if is_routed else {}),
+        **({"weight_decay": optimizer.weight_decay} if optimizer.weight_decay else {}),
+        "beta2": optimizer.beta2,
+    }
+    starts = {"embedding_lr": embedding_start}
+    return {name: _ingredient(name, value, starts.get(name, value)) for name, value in old.items()}
+
+
+def _ingredient(name: str, old: float, start: float) -> Ingredient:
+    if name in RANGES:
+        low, high = (math.log2(value / old) for value in RANGES[name])
+    else:
+        high = math.log2(FACTORS[name])
+        low = -high
+    if name == "beta2":
+        high = min(high, -math.log2(1 - old) - 0.01)  # 1 - beta2 stays below 1
+    begin = math.log2(start / old)
+    return Ingredient(name, old, begin, min(low, begin, 0.0), max(high, begin, 0.0))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def name_of(setting: Setting, old: Setting) -> ParametrizationName:
+    """What a study calls a setting; its LR is the request's."""
+    return ",".join(f"{name}={setting[name]!r}" for name in old if name != LR and setting[name] != old[name]) or OLD
+
+
+def changes_of(parametrization: ParametrizationName) -> dict[str, float]:
+    """What a name says to differ from the old recipe."""
+    if parametrization == OLD:
+        return {}
+    return {name: float(value) for name, value in (part.split("=") for part in parametrization.split(","))}
+
+
+def changed(part: Part, parametrization: ParametrizationName) -> Part:
+    """A part of the old config as a setting has it."""
+    known = type(part).model_fields
+    return part.model_copy(update={k: v for k, v in changes_of(parametrization).items() if k in known})
+
+
+def name_of_parts(
+    old_recipe: RecipeConfig, old_optimizer: OptimizerConfig, recipe: RecipeConfig, optimizer: OptimizerConfig
+) -> ParametrizationName:
+    """The name of the setting with which a trial was trained."""
+    return name_of(_values(recipe, optimizer), _values(old_recipe, old_optimizer))
+
+
+def _values(recipe: RecipeConfig, optimizer: OptimizerConfig) -> dict[str, float]:
+    """All but the LR, in the order of the search."""
+    held = recipe.model_dump() | optimizer.model_dump()
+    return {name: held[name] for name in (*RANGES, *FACTORS) if name != LR}

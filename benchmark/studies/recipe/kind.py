@@ -1,0 +1,51 @@
+"""The study that tunes the base recipe: what is no paradigm's business, once, for all of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.studies.kind import StartedStudy, StudyKind
+from lrladder.benchmark.studies.planner import Sweep
+from lrladder.benchmark.studies.recipe.config import TuningConfig
+from lrladder.benchmark.studies.recipe.ingredients import OLD
+from lrladder.benchmark.studies.recipe.results import TuningResults
+from lrladder.benchmark.studies.results import Found
+from lrladder.paradigms.lab import Lab
+
+
+class TuningKind(StudyKind[TuningConfig, TuningResults]):
+    name = "recipe"
+    config_model = TuningConfig
+    results_model = TuningResults
+
+    def parametrizations(self, config: TuningConfig) -> Sequence[str]:
+        """Of the plan: the search finds its settings as it goes."""
+        return (OLD,)
+
+    def names_of(self, config: TuningConfig, trial: Trial) -> Sequence[str]:
+        """A setting's name can be read off its trial."""
+        from lrladder.benchmark.studies.recipe.ingredients import name_of_parts
+
+        return (name_of_parts(config.recipe, config.optimizer, trial.recipe, trial.optimizer),)
+
+    def sweeps(self, config: TuningConfig) -> Iterable[Sweep]:
+        from lrladder.benchmark.studies.recipe.planner import sweeps
+
+        return sweeps(config)
+
+    def notes(self, config: TuningConfig) -> tuple[str, ...]:
+        from lrladder.benchmark.studies.recipe.planner import notes
+
+        return notes(config)
+
+    def start(self, config: TuningConfig, lab: Lab, on_stage: Callable[[str], None]) -> StartedStudy[TuningResults]:
+        from lrladder.benchmark.studies.recipe.study import TuningStudy
+
+        return TuningStudy(config, lab, on_stage)
+
+    def assemble(self, config: TuningConfig, found: Found) -> TuningResults:
+        from lrladder.benchmark.studies.recipe.assembly import assemble
+
+        return assemble(config, found)
+
+
+TUNING = TuningKind()

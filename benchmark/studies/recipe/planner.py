@@ -1,0 +1,26 @@
+"""Every run of a tuning that is known before anything runs."""
+
+from collections.abc import Iterator
+
+from lrladder.benchmark.studies.planner import Sweep
+from lrladder.benchmark.studies.recipe.config import TuningConfig
+from lrladder.benchmark.studies.recipe.ingredients import OLD
+from lrladder.benchmark.studies.recipe.tuning import LAST, SEARCH
+
+
+def sweeps(config: TuningConfig) -> Iterator[Sweep]:
+    """The search at least brackets each direction once; it may go on to its budget. All runs cost the same."""
+    (rung,) = config.rungs
+    directions = len(config.ingredients) + 1  # two of them together too
+    settings = config.budget // len(config.search_seeds)
+    least = min(1 + 2 * directions, settings)
+    runs: list[tuple[float | None, bool]] = [(None, i >= least) for i in range(settings)]
+    yield Sweep(SEARCH, "recipe", rung, OLD, runs, config.search_seeds, rung.horizons)
+    last: list[tuple[float | None, bool]] = [(None, i >= 2) for i in range(2 + len(config.ingredients))]
+    yield Sweep(LAST, "recipe", rung, OLD, last, config.fresh_seeds, rung.horizons)
+
+
+def notes(config: TuningConfig) -> tuple[str, ...]:
+    budget = f"the search takes at most {config.budget} runs of the base (budget)"
+    last = "the last figures, on fresh seeds: the old recipe, the new one, and the new one with each change put back"
+    return budget, last

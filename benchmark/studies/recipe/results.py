@@ -1,0 +1,70 @@
+"""results.json of a study that tunes the base recipe, schema lrladder.base_recipe/1."""
+
+from typing import Literal
+
+from lrladder.benchmark.documents import Frozen
+from lrladder.benchmark.studies.results import StudyResults
+
+SCHEMA = "lrladder.base_recipe/1"
+Status = Literal["bracketed", "flat", "edge", "not reached"]
+
+
+class CurvePoint(Frozen):
+    """One value with the others as they were then. `octaves` from the old value; loss in nats, None if a seed diverged.
+
+    Of beta2, octaves are of 1 - beta2.
+    """
+
+    value: float
+    octaves: float
+    loss: float | None  # mean over the search seeds
+    n: int  # seeds that finished
+    sd: float | None  # over seeds; what they share is in it
+
+
+class IngredientResult(Frozen):
+    """One ingredient, or two that were moved together by the same octaves: then the values are the first one's.
+
+    `low` and `high` are the nearest values that are worse than the best by more than two sds of the difference.
+    `worth`: loss with the old value of this one put back, minus that of the new recipe; nats, with its 90% interval, on
+    fresh seeds, and None where the value did not change.
+    """
+
+    name: str
+    moves: tuple[str, ...]
+    old: float
+    chosen: float
+    status: Status
+    low: float | None
+    high: float | None
+    curve: tuple[CurvePoint, ...]
+    worth: float | None = None
+    worth_low: float | None = None
+    worth_high: float | None = None
+    n_seeds: int = 0
+    note: str = ""  # what weakens it
+
+
+class TuningResults(StudyResults):
+    """`gain`: loss of the old recipe minus that of the new one, nats, 90% interval, paired on `n_seeds` fresh seeds."""
+
+    schema_: str = SCHEMA
+    ingredients: tuple[IngredientResult, ...]
+    old: dict[str, float]
+    new: dict[str, float]
+    old_loss: float | None  # means over the fresh seeds
+    new_loss: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    n_seeds: int
+    noise: float | None  # sd of one run paired by seed, nats: what settings and seeds leave, pooled
+    noise_df: int
+    passes: int
+    stopped: str  # why the search did not come to its end; empty where it did
+    search_runs: int  # of the base
+    last_runs: int  # of the last figures, on fresh seeds
+    budget: int
+    base_flops: float  # of one run
+    flops: float  # of all
+    fragment: str  # of a config: what the new recipe changes

@@ -1,0 +1,26 @@
+"""The study: a tuning on a lab, whose results are those of all that was measured."""
+
+from collections.abc import Callable
+
+from lrladder.benchmark.studies.recipe.assembly import assemble
+from lrladder.benchmark.studies.recipe.config import TuningConfig
+from lrladder.benchmark.studies.recipe.results import TuningResults
+from lrladder.benchmark.studies.recipe.tuning import Tuning
+from lrladder.benchmark.studies.results import Found
+from lrladder.paradigms.lab import Lab
+
+
+class TuningStudy:
+    """One study on a lab."""
+
+    def __init__(self, config: TuningConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
+        self._config = config
+        self._tuning = Tuning(config, lab, on_stage)
+
+    def run(self) -> None:
+        """The search, then the last figures."""
+        self._tuning.run()
+
+    def results(self, found: Found) -> TuningResults:
+        """What is known so far."""
+        return assemble(self._config, found)

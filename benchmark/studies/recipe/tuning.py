@@ -1,0 +1,50 @@
+"""The stages on any lab: search the recipe on some seeds, then train on others what it and each ingredient is worth."""
+
+from collections.abc import Callable
+
+from lrladder.benchmark.studies.recipe.config import TuningConfig
+from lrladder.benchmark.studies.recipe.noise import Noise, pooled
+from lrladder.benchmark.studies.recipe.runs import RunMissing, Runs
+from lrladder.benchmark.studies.recipe.search import Search
+from lrladder.paradigms.lab import Lab
+
+SEARCH, LAST = "search", "last figures"  # payers
+
+
+class Tuning:
+    """What a study does with a lab."""
+
+    def __init__(self, config: TuningConfig, lab: Lab, on_stage: Callable[[str], None] = lambda stage: None) -> None:
+        self.config, self._on_stage = config, on_stage
+        self.searched = Runs(config, lab, config.search_seeds, SEARCH, limit=config.budget)
+        self.fresh = Runs(config, lab, config.fresh_seeds, LAST)
+        self.search = Search(config.ingredients, self.searched.measure, self._search_noise, config.max_passes, on_stage)
+        self.missing = ""  # the run for want of which it did not come to its end
+
+    def run(self) -> None:
+        """The search, then the last figures; as far as runs can be had."""
+        try:
+            self.search.run()
+            self._on_stage(LAST)
+            self.fresh.measure([self.old, self.new, *self.put_back().values()])
+        except RunMissing as error:
+            self.missing = str(error)
+
+    @property
+    def old(self) -> dict[str, float]:
+        return {name: one.old for name, one in self.config.ingredients.items()}
+
+    @property
+    def new(self) -> dict[str, float]:
+        return self.search.setting(self.search.position)
+
+    def put_back(self) -> dict[str, dict[str, float]]:
+        """The new recipe with one ingredient as it was, for each that has changed."""
+        return {name: {**self.new, name: value} for name, value in self.old.items() if self.new[name] != value}
+
+    def noise(self) -> Noise:
+        """Of all runs."""
+        return pooled([list(self.searched.known.values()), list(self.fresh.known.values())])
+
+    def _search_noise(self) -> Noise:
+        return pooled([list(self.searched.known.values())])

@@ -1,0 +1,78 @@
+"""The study that tunes the recipe of another study's base."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from lrladder.benchmark.config.text import validate
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.drift.config import DriftConfig
+from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.recipe.config import TuningConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.schedules.config import SchedulesConfig
+
+N_SEARCH, N_FRESH = 2, 3
+
+
+class Known(NamedTuple):
+    """Of the other study: its first LR, and every seed that it searches or scores with."""
+
+    lr_guess: float
+    seeds: frozenset[int]
+
+
+def tuning_of(config: StudyConfig, *, budget: int | None = None) -> TuningConfig:
+    """Its base, corpus, optimizer and schedule as they are, on seeds that it uses for nothing. Raises InputError."""
+    known = _known(config)
+    seeds = tuple(islice((seed for seed in count() if seed not in known.seeds), N_SEARCH + N_FRESH))
+    is_tuned = config.recipe.embedding_lr != 1.0
+    data = config.model_dump(mode="json", include={"corpus", "optimizer", "recipe", "schedule", "expert_backend"})
+    data |= {
+        "name": f"{config.name}-recipe",
+        "start": config.base.model_dump(mode="json"),
+        "lr_guess": known.lr_guess,
+        "search_seeds": seeds[:N_SEARCH],
+        "fresh_seeds": seeds[N_SEARCH:],
+        **({"embedding_start": config.recipe.embedding_lr} if is_tuned else {}),
+        **({} if budget is None else {"budget": budget}),
+    }
+    return validate(TuningConfig, data, source=config.name)
+
+
+def _known(config: StudyConfig) -> Known:
+    match config:
+        case RegretConfig(simulated=None, paradigms=paradigms):
+            seeds = {*config.validation.seeds, *paradigms.fitting.seeds, *paradigms.mutransfer.seeds}
+            return Known(paradigms.mutransfer.lr_guess, frozenset(seeds))
+        case RegretConfig():
+            raise InputError(
+                f"{config.name}: its losses are simulated, so there is no recipe to tune; give a trained one"
+            )
+        case DriftConfig() | SchedulesConfig():
+            return Known(config.search.lr_guess, frozenset(config.search.seeds))
+        case _:
+            raise InputError(f"{config.name}: tunes a recipe itself; `lrladder run` runs it")
+
+
+def new_budget(folder: Path, config: TuningConfig) -> Callable[[], None] | None:
+    """What lets a folder go on with another budget; None where it holds nothing else of this study."""
+    path = folder / "config.yaml"
+    if not (folder / "store.sqlite").exists() or not path.exists():
+        return None
+    held = load_study(str(path))
+    if (
+        not isinstance(held, TuningConfig)
+        or held == config
+        or held.model_copy(update={"budget": config.budget}) != config
+    ):
+        return None
+    return partial(_retarget, folder, config.digest)
+
+
+def _retarget(folder: Path, digest: str) -> None:
+    Store.reopen(folder).retarget(digest)

@@ -1,0 +1,103 @@
+"""The runs of one sweep by learning rate, and those of them that cannot belong to its bowl."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Side = Literal["low", "high"]
+Array = NDArray[np.float64]
+
+BLOWN_UP = 0.2  # of the lowest loss: a run this far above it has left the bowl; assumption, published bowls rise by 5%
+ODD = 0.02  # of the lowest loss, by which a run may lie above one that is farther from the best; assumption
+MIN_LEFT = 3  # LRs that must be left where one is taken out as odd: fewer make no parabola
+
+
+class Sweep(NamedTuple):
+    """One sweep by distinct LR, ascending. An LR diverges when any of its seeds does."""
+
+    tried: Array  # LRs with any result
+    finished: Array  # LRs whose every seed finished
+    means: Array  # loss of each finished LR, mean over its seeds
+    runs: tuple[tuple[float, ...], ...]  # losses of each finished LR
+
+
+class Settled(NamedTuple):
+    """A sweep without the runs that only bracket (`blown_up`, still among its tried) or tell nothing (`odd`)."""
+
+    sweep: Sweep
+    blown_up: tuple[float, ...]
+    odd: tuple[float, ...]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What was taken out, in words."""
+        flags = []
+        if self.odd:
+            why = f"over {100 * ODD:g}% above runs farther from the best: left out, perhaps unfinished"
+            flags.append(f"runs at LR {_listed(self.odd)} lie {why}")
+        if self.blown_up:
+            why = f"over {100 * BLOWN_UP:g}% above the lowest loss: they only bracket"
+            flags.append(f"runs at LR {_listed(self.blown_up)} lie {why}")
+        return tuple(flags)
+
+
+def sweep(lrs: Sequence[float], losses: Sequence[float | None]) -> Sweep:
+    """Group runs by LR; a loss of None is a diverged run. Raises ValueError on an LR or loss that cannot be used."""
+    if len(lrs) != len(losses):
+        raise ValueError(f"{len(lrs)} learning rates but {len(losses)} losses")
+    groups: dict[float, list[float | None]] = {}
+    for lr, loss in zip(lrs, losses, strict=True):
+        if not (math.isfinite(lr) and lr > 0) or not (loss is None or math.isfinite(loss)):
+            raise ValueError(f"lr {lr} with loss {loss}: the LR must be positive and both finite")
+        groups.setdefault(lr, []).append(loss)
+    runs = {
+        lr: tuple(sorted(loss for loss in groups[lr] if loss is not None))
+        for lr in sorted(groups)
+        if None not in groups[lr]
+    }
+    means = np.array([math.fsum(run) / len(run) for run in runs.values()])
+    return Sweep(np.array(sorted(groups)), np.array(list(runs)), means, tuple(runs.values()))
+
+
+def open_side(data: Sweep) -> Side | None:
+    """The side on which the best LR has nothing worse beside it. A diverged LR is worse than any finished one."""
+    if not len(data.finished):
+        return "low"
+    best = data.finished[int(np.argmin(data.means))]
+    if best == data.tried[0]:
+        return "low"
+    return "high" if best == data.tried[-1] else None
+
+
+def settle(data: Sweep) -> Settled:
+    """Take out what cannot belong to the bowl around the lowest loss.
+
+    A run beyond BLOWN_UP, with none but such ones farther out, blew up (or hardly trained): its LR brackets as a
+    diverged one does. A run that lies above one farther out is odd: losses rise away from the best, so it was killed,
+    say, and exported; it is no result. Where several look odd the sweep is noisy, and none is taken out.
+    """
+    if not len(data.finished):
+        return Settled(data, (), ())
+    lowest, place = float(data.means.min()), int(data.means.argmin())
+    rise = (data.means - lowest) / abs(lowest) if lowest else np.zeros_like(data.means)
+    odd = [*_odd(rise, range(place - 1, -1, -1)), *_odd(rise, range(place + 1, len(rise)))]
+    if len(odd) > 1 or len(rise) - len(odd) < MIN_LEFT:
+        odd = []
+    blown = [i for i in range(len(rise)) if rise[i] > BLOWN_UP and i not in odd]
+    keep = [i for i in range(len(rise)) if i not in odd and i not in blown]
+    odd_lrs, blown_lrs = (tuple(float(data.finished[i]) for i in chosen) for chosen in (odd, blown))
+    tried = data.tried[~np.isin(data.tried, odd_lrs)]
+    kept = Sweep(tried, data.finished[keep], data.means[keep], tuple(data.runs[i] for i in keep))
+    return Settled(kept, blown_lrs, odd_lrs)
+
+
+def _odd(rise: Array, outward: Sequence[int]) -> list[int]:
+    """Of the LRs on one side, from the best outward, those that lie ODD above one farther out."""
+    return [i for k, i in enumerate(outward) if any(rise[i] - rise[j] > ODD for j in outward[k + 1 :])]
+
+
+def _listed(lrs: Sequence[float]) -> str:
+    return ", ".join(f"{lr:.3g}" for lr in lrs)

@@ -1,0 +1,80 @@
+"""The figure of a tuned recipe, as inline SVG: one panel an ingredient, loss against its value in octaves."""
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from lrladder.benchmark.studies.recipe.results import CurvePoint, IngredientResult, TuningResults
+from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, PAPER, WIDTH, style, to_svg
+
+COLUMNS = 3
+TICKS = 5  # values named on an axis, at most
+NAMES = {
+    "embedding_lr": "embedding LR / matrices'",
+    "lr": "LR of the matrices",
+    "embedding_std": "embedding std",
+    "embedding_std+embedding_lr": "embedding std, its LR with it",
+    "head_lr": "head LR / matrices'",
+    "norm_lr": "norm LR / matrices'",
+    "router_lr": "router LR / matrices'",
+    "weight_decay": "weight decay",
+    "beta2": "beta2, in octaves of 1 - beta2",
+}
+
+
+def panels(results: TuningResults) -> str | None:
+    """None before any ingredient has a curve. Each panel has its own ranges: curves differ tenfold in height."""
+    drawn = [one for one in results.ingredients if any(point.loss is not None for point in one.curve)]
+    if not drawn:
+        return None
+    rows = math.ceil(len(drawn) / COLUMNS)
+    with style():
+        figure = Figure(figsize=(WIDTH, 2.5 * rows))
+        axes = figure.subplots(rows, COLUMNS, squeeze=False)
+        figure.subplots_adjust(0.06, 0.5 / (2.5 * rows), 0.99, 1 - 0.28 / (2.5 * rows), wspace=0.25, hspace=0.55)
+        for panel, one in zip(axes.flat, drawn, strict=False):
+            _panel(panel, one, results.noise)
+        for panel in list(axes.flat)[len(drawn) :]:
+            panel.set_axis_off()
+        for row in axes:
+            row[0].set_ylabel("above the best (millinats)")
+        return to_svg(figure, "recipe", "Loss against the value of each ingredient")
+
+
+def _panel(panel: Axes, one: IngredientResult, noise: float | None) -> None:
+    known = [(point.octaves, point.loss, point.n) for point in one.curve if point.loss is not None]
+    best = min(loss for _, loss, _ in known)
+    x, y = [octaves for octaves, _, _ in known], [1e3 * (loss - best) for _, loss, _ in known]
+    bars = None if noise is None else [1e3 * noise / math.sqrt(n) for _, _, n in known]
+    panel.errorbar(x, y, yerr=bars, fmt="o-", ms=4, lw=1.1, color=BLUE, elinewidth=1, capsize=2, zorder=3)
+    top = max(y) * 1.15 + (max(bars) if bars else 1.0)
+    _mark(panel, one, dict(zip(x, y, strict=True)))
+    for point in one.curve:
+        if point.loss is None:
+            panel.plot([point.octaves], [top * 0.93], marker="x", ms=5, color=ORANGE, mew=1.4)
+    panel.set_ylim(-0.06 * top - (max(bars) if bars else 0.0), top)
+    panel.yaxis.set_major_locator(MaxNLocator(4))
+    _name_values(panel, one.curve)
+    panel.set_title(f"{NAMES.get(one.name, one.name)}: {one.status}", loc="left", color=INK)
+
+
+def _mark(panel: Axes, one: IngredientResult, heights: dict[float, float]) -> None:
+    """The chosen value as a diamond, where it was measured, on a line; the old one as a dotted line."""
+    at = {point.value: point.octaves for point in one.curve}
+    if one.chosen in at:
+        place = at[one.chosen]
+        panel.axvline(place, color=ORANGE, lw=1)
+        if place in heights:
+            panel.plot([place], [heights[place]], marker="D", ms=6, mfc=PAPER, mec=ORANGE, mew=1.4, zorder=5)
+    if one.old in at and one.old != one.chosen:
+        panel.axvline(at[one.old], color=MUTED, lw=0.9, ls=":")
+
+
+def _name_values(panel: Axes, curve: tuple[CurvePoint, ...]) -> None:
+    some = curve[:: max(1, math.ceil(len(curve) / TICKS))]
+    names = {point.octaves: f"{point.value:.4g}" for point in some}
+    panel.xaxis.set_major_locator(FixedLocator(list(names)))
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: names.get(x, "")))

@@ -1,0 +1,71 @@
+"""A tuned recipe in a line, in sentences, and as a table on the terminal."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.studies.recipe.results import IngredientResult, TuningResults
+from lrladder.reports.results_page import Held, in_a_line
+from lrladder.reports.terminal import interval, show_counts
+
+
+def held(results: TuningResults) -> Held:
+    changed = (f"{name} {results.old[name]:.4g} to {value:.4g}" for name, value in _changed(results).items())
+    gain = "" if results.gain is None else f"gain {interval(results.gain, None, None)} millinats; "
+    line = in_a_line(changed, "nothing has changed", head=gain)
+    return Held("recipe", results.preset, "the base", line, results.complete)
+
+
+def _changed(results: TuningResults) -> dict[str, float]:
+    return {name: value for name, value in results.new.items() if value != results.old[name]}
+
+
+def sentences(results: TuningResults) -> Iterator[str]:
+    """What was found, what it is worth, and what it leaves open."""
+    if results.gain is not None:
+        within = interval(results.gain, results.gain_low, results.gain_high)
+        yield (
+            f"The new recipe lowers the loss of the base by {within} millinats (90% interval, {results.n_seeds} seeds "
+            "that the search did not use)."
+        )
+    elif results.complete and not _changed(results):
+        yield "The search changed nothing: the old recipe stays."
+    elif results.complete:
+        yield "What the new recipe is worth is not known: a run of the last figures diverged."
+    flat = [one.name for one in results.ingredients if one.status == "flat" and one.chosen == one.old]
+    if flat:
+        yield f"Flat within the noise, so kept as they were: {', '.join(flat)}."
+    edge = [one.name for one in results.ingredients if one.status == "edge"]
+    if edge:
+        yield f"No worse value up to an end of the range: {', '.join(edge)}."
+    if results.stopped:
+        yield f"The search did not come to its end: {results.stopped}."
+    without = [one.name for one in results.ingredients if one.status == "not reached"]
+    if without:
+        yield f"Without a bracket yet: {', '.join(without)}."
+    yield (
+        f"It took {results.search_runs} runs of the base to search and {results.last_runs} for the last figures, "
+        f"{results.flops:.1e} FLOPs. No paradigm is charged for them: all have the same recipe."
+    )
+
+
+def show(results: TuningResults, console: Console) -> None:
+    """One row an ingredient."""
+    table = Table(title=f"{results.preset}: the base recipe; worth in millinats with 90% intervals")
+    for column in ("ingredient", "old", "new", "status", "worse beyond", "worth"):
+        table.add_column(column, justify="left" if column in ("ingredient", "status") else "right")
+    for one in results.ingredients:
+        worth = interval(one.worth, one.worth_low, one.worth_high)
+        table.add_row(one.name, f"{one.old:.4g}", f"{one.chosen:.4g}", one.status, beyond(one), worth)
+    console.print(table)
+    for sentence in sentences(results):
+        console.print(sentence)
+    console.print(results.fragment, highlight=False, markup=False)
+    show_counts(results.trials, console)
+
+
+def beyond(one: IngredientResult) -> str:
+    """The nearest values on either side that are worse than the best."""
+    low, high = ("none" if value is None else f"{value:.4g}" for value in (one.low, one.high))
+    return f"{low}, {high}" if one.curve else "-"
