@@ -3,8 +3,12 @@
 Only commands that show a folder use it. Commands that train do not: benchmark.lab.older refuses older folders.
 """
 
+import copy
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+import yaml
 
 Data = dict[str, Any]
 
@@ -22,7 +26,48 @@ def config(data: Mapping[str, Any]) -> Data:
         part, key = old.split(".")
         if isinstance(found.get(part), dict):
             found[part] = _renamed(found[part], key, new.removeprefix(f"{part}."))
-    return found
+    return _with_entries(found) if isinstance(found.get("paradigms"), dict) else found
+
+
+def replaced_paradigms(data: Mapping[str, Any]) -> str:
+    """What to write in place of a config's `paradigms`: YAML in one line, each key in quotes."""
+    given = data["paradigms"]
+    found = _entries(given) if isinstance(given, dict) else {"entries": {}}
+    return ", ".join(f"'{_flow({key: value})[1:-1]}'" for key, value in found.items())
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False).strip()
+
+
+def _with_entries(data: Data) -> Data:
+    """Up to store version 4 there were four contestants, whose settings `paradigms` had; Power was not swept."""
+    given = data["paradigms"]
+    found = {key: value for key, value in data.items() if key != "paradigms"} | _entries(given)
+    return {**found, "validation": {"oracles": ["sp", "mup"], **_mapping(data.get("validation"))}}
+
+
+def _entries(paradigms: Data) -> Data:
+    """The keys that say what `paradigms` said. A part that is no mapping is left for the config to refuse."""
+    fitting, transfer = (_mapping(paradigms.get(name)) for name in ("fitting", "mutransfer"))
+    rules = transfer.pop("rules", None)
+    mutransfer = {"paradigm": "mutransfer", "parametrization": "mup", **transfer}
+    entries: Data = {"fitting": {"paradigm": "fitting", "parametrization": "sp", **fitting}, "mutransfer": mutransfer}
+    power, modules = paradigms.get("power", {}), _mapping(paradigms.get("modules"))
+    if power is not None:
+        entries["mutransfer+power"] = {**copy.deepcopy(mutransfer), "schedule": "power", "search_schedule": "default"}
+    if modules:
+        entries["mutransfer+modules"] = {**copy.deepcopy(mutransfer), "role_search": modules}
+    return {
+        **({"base": paradigms["mutransfer_proxy"]} if "mutransfer_proxy" in paradigms else {}),
+        **({} if rules is None else {"parametrizations": {"mup": {"rules": rules}}}),
+        **({"schedules": {"power": {"kind": "power", **power}}} if power and isinstance(power, dict) else {}),
+        "entries": entries,
+    }
+
+
+def _mapping(value: Any) -> Data:
+    return dict(value) if isinstance(value, Mapping) else {}
 
 
 def trial(spec: Mapping[str, Any]) -> Data:

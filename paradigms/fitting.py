@@ -1,4 +1,4 @@
-"""Fitting: find the best LR of every proxy cell, fit a law to them, extrapolate it. arXiv 2601.05049."""
+"""Fitting, the full grid: find the best LR of every proxy cell, fit a law to them, extrapolate it. arXiv 2601.05049."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, ParametrizationName, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
-from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import SearchSpec
 
+STANDARD: ParametrizationName = "sp"  # where the lab knows no other
 
-class Fitting:
-    """The law of the proxies' interior minima, in standard parametrization. `curves` and `law` are kept for reports."""
 
-    name: str = "fitting"
-    parametrization: ParametrizationName = "sp"
+class Fitting(Paradigm):
+    """The law of the proxies' interior minima. `curves` and `law` are kept for reports."""
 
-    def __init__(self, spec: SearchSpec) -> None:
-        self.spec = spec
+    def __init__(self, settings: SearchSpec, terms: Terms) -> None:
+        super().__init__(settings, terms)
+        self.name = terms.name
         self.curves: dict[Cell, Curve] = {}
         self.law: Law | None = None
         self._flags: tuple[str, ...] = ()
@@ -32,16 +32,16 @@ class Fitting:
         curves = search_brackets(
             lab,
             {rung.name: rung.horizons for rung in proxies},
-            self.spec,
+            self.settings,
             payer=self.name,
-            parametrization=self.parametrization,
+            parametrization=STANDARD,
         )
         self.learn(proxies, curves)
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
         """Fit the law to curves of the proxies, new or stored. Raises NoProposal without an interior minimum."""
         self.curves = dict(curves)
-        proxies = {rung.name: rung for rung in ladder}
+        proxies = {rung.name: rung for rung in ladder if rung.part == "proxy"}
         points = [
             LawPoint(proxies[name].n_active, horizon, math.log(curve.lr_best), curve.sd_ln_lr)
             for (name, horizon), curve in self.curves.items()
@@ -49,7 +49,7 @@ class Fitting:
         ]
         left_out = [f"{name} at {h:,} tokens: {c.status}" for (name, h), c in self.curves.items() if c.lr_best is None]
         if not points:
-            raise NoProposal(f"fitting: no cell has an interior minimum ({'; '.join(left_out) or 'no proxies'})")
+            raise NoProposal(f"{self.name}: no cell has an interior minimum ({'; '.join(left_out) or 'no proxies'})")
         self.law = fit_law(points)
         cut = sum(1 for curve in self.curves.values() if curve.flags)
         self._flags = (
@@ -63,15 +63,13 @@ class Fitting:
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The law's LR and prediction interval. Raises NoProposal before a search."""
         if self.law is None:
-            raise NoProposal("fitting: search has not been run")
+            raise NoProposal(f"{self.name}: search has not been run")
         extrapolation = rung.flops_per_token * horizon / self._searched_flops
         lr, low, high = self.law.predict(rung.n_active, horizon)
         flags = self._flags + far_flags(extrapolation)
         if rung.batch_tokens not in self._batches:
             flags += (f"no run searched the target's batch of {rung.batch_tokens:,} tokens",)
         return Proposal(
-            paradigm=self.name,
-            parametrization=self.parametrization,
             rung=rung.name,
             horizon=horizon,
             lr=lr,

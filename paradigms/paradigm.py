@@ -1,11 +1,18 @@
-"""Faults of a paradigm's search."""
+"""What a way of choosing an LR is: one class, with one search for all targets and a proposal for each."""
 
-from collections.abc import Sequence
-from typing import Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from lrladder.paradigms.lab import Lab, ParametrizationName, Rung
+from lrladder.paradigms.lab import ParametrizationName, Rung
+from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
+
+if TYPE_CHECKING:
+    from lrladder.paradigms.entry_lab import EntryLab
+    from lrladder.paradigms.laws.law import Law
+    from lrladder.paradigms.sweep.curve import Curve
 
 
 class NoProposal(ValueError):
@@ -13,17 +20,20 @@ class NoProposal(ValueError):
 
 
 class Proposal(BaseModel):
-    """A paradigm's answer for one rung and horizon. The interval is 90%; `flags` says in words what weakens it."""
+    """The answer for one rung and horizon. The interval is 90%, None without one; `flags` says what weakens it.
+
+    The study fills in `paradigm`, which is the entry's name, and the parametrization.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    paradigm: str
-    parametrization: ParametrizationName
+    paradigm: str = ""
+    parametrization: ParametrizationName = ""
     rung: str
     horizon: int
     lr: float
-    lr_low: float
-    lr_high: float
+    lr_low: float | None = None
+    lr_high: float | None = None
     extrapolation: float  # target FLOPs / largest searched FLOPs
     flags: tuple[str, ...] = ()
     horizon_exponent: float | None = None  # as in Request
@@ -40,10 +50,38 @@ class Proposal(BaseModel):
         return self.model_copy(update=changes)
 
 
-class Paradigm(Protocol):
-    """`search` asks a lab for runs on proxy rungs only; `propose` then answers without any further run."""
+class Terms(NamedTuple):
+    """What the study sets for an entry, beside the settings of its paradigm."""
 
-    name: str
+    name: str = ""  # of the entry
+    base: str = ""  # the rung from which the rules of its parametrization count
+    budget: float | None = None  # runs of the largest target; None: no limit
+    horizon_rule: HorizonRule = "none"  # by which its parametrization or schedule carries an LR to another horizon
+    search_rule: HorizonRule = "none"  # the same in its search, which may have another schedule
 
-    def search(self, lab: Lab, ladder: Sequence[Rung]) -> None: ...
-    def propose(self, rung: Rung, horizon: int) -> Proposal: ...
+
+class Paradigm(ABC):
+    """One entry. `settings` is an instance of `Settings`, or what the config says where there is no such class."""
+
+    Settings: ClassVar[type[BaseModel] | None] = None
+    searches_targets: ClassVar[bool] = False  # whether its search runs the targets themselves; the report says so
+
+    def __init__(self, settings: Any, terms: Terms) -> None:
+        self.settings, self.terms = settings, terms
+        self.law: Law | None = None  # what it fitted, for reports
+        self.curves: Mapping[tuple[str, int], Curve] = {}  # by rung and horizon, what it learned from; for reports
+
+    @abstractmethod
+    def search(self, lab: "EntryLab", ladder: Sequence[Rung]) -> None:
+        """Ask for runs. The ladder holds the targets too, whose losses no search sees. Raises NoProposal."""
+
+    @abstractmethod
+    def propose(self, rung: Rung, horizon: int) -> Proposal:
+        """Answer without any further run. Raises NoProposal."""
+
+    def learn(self, ladder: Sequence[Rung], curves: "Mapping[tuple[str, int], Curve]") -> None:
+        """Take the curves of an earlier search in place of one. Raises NoProposal where these are not all it takes."""
+        raise NoProposal(f"{self.terms.name}: what it found is not stored, only what it proposed")
+
+
+MakeParadigm = Callable[[Any, Terms], Paradigm]

@@ -4,7 +4,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,13 +20,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.formats import power_of_two
 
-# Light values; the page gives each name a light and a dark one (style.css). Blue, orange, green and purple differ in
-# hue and lightness under the common colour deficiencies; text in them has a contrast of at least 5 on white.
+# Light values; the page gives each name a light and a dark one (style.css). The first four colours differ in hue and
+# lightness under the common colour deficiencies; text in any has a contrast of at least 4.5 on white.
 PALETTE = {
     "blue": "#0067a5",
     "orange": "#b34700",
     "green": "#00795c",
     "purple": "#8e4585",
+    "olive": "#7d6200",
+    "rose": "#a3325f",
+    "teal": "#2f7380",
+    "brown": "#7a4a2b",
     "ink": "#23272e",
     "muted": "#5f6772",
     "grid": "#e6e8eb",
@@ -36,7 +40,7 @@ PALETTE = {
 WIDTH = 11.0  # inches, of a figure as wide as the page
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
-PARAMETRIZATION_COLORS = {"sp": BLUE, "mup": ORANGE}
+_SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
 PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP", "mup+power": "μP, Power"}
 PARADIGM_NAMES = {
     "fitting": "Fitting",
@@ -44,13 +48,15 @@ PARADIGM_NAMES = {
     "mutransfer+power": "muTransfer + Power",
     "mutransfer+modules": "muTransfer + modules",
 }
-_PARADIGM_COLORS = {
+_OWN_COLORS = {
     "fitting": BLUE,
     "mutransfer": ORANGE,
     "mutransfer+power": GREEN,
     "mutransfer+modules": PURPLE,
-}
-_OTHER_COLORS = ("#8a6d00", "#a3325f", "#3f7f8c", "#6b6f00")
+    "sp": BLUE,
+    "mup": ORANGE,
+    "mup+power": GREEN,
+}  # of these names wherever they stand; others get what is left
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lr-ladder",
@@ -86,15 +92,42 @@ def paradigm_name(name: str) -> str:
     return PARADIGM_NAMES.get(name, name)
 
 
+def parametrization_name(label: str) -> str:
+    """Of a parametrization with its schedule."""
+    return PARAMETRIZATION_NAMES.get(label, label)
+
+
 def colors_of(results: RegretResults) -> dict[str, str]:
-    """One colour per paradigm, everywhere."""
+    """One colour per entry, everywhere."""
     return paradigm_colors([p.name for target in results.targets for p in target.paradigms])
 
 
-def paradigm_colors(names: list[str]) -> dict[str, str]:
-    others = [name for name in dict.fromkeys(names) if name not in _PARADIGM_COLORS]
-    extra = {name: _OTHER_COLORS[i % len(_OTHER_COLORS)] for i, name in enumerate(others)}
-    return {**_PARADIGM_COLORS, **extra}
+def labels_of(results: RegretResults) -> list[str]:
+    """Parametrizations, with their schedules, under which LRs were swept: `sp` and `mup` first."""
+    found = [name for target in results.targets for name in target.oracle]
+    found += [curve.parametrization for curve in results.curves]
+    found += [entry.parametrization for entry in results.entries]
+    found = found or [m.parametrization for m in results.measurements]
+    return sorted(dict.fromkeys(found), key=lambda label: ("sp", "mup").index(label) if label in ("sp", "mup") else 2)
+
+
+def label_colors(results: RegretResults) -> dict[str, str]:
+    """One colour per parametrization with its schedule."""
+    return paradigm_colors(labels_of(results))
+
+
+def paradigm_colors(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name, in their order; after eight they come again."""
+    given = {name: _OWN_COLORS[name] for name in names if name in _OWN_COLORS}
+    free = [PALETTE[color] for color in _SERIES if PALETTE[color] not in given.values()] or [INK]
+    others = [name for name in dict.fromkeys(names) if name not in given]
+    found = given | {name: free[i % len(free)] for i, name in enumerate(others)}
+    return {name: found[name] for name in names}
+
+
+def css_class(color: str) -> str:
+    """What the page calls text of a colour."""
+    return f"c-{_NAMED[color]}"
 
 
 @contextmanager

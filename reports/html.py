@@ -15,7 +15,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
-from lrladder.reports.drawing import paradigm_name
+from lrladder.reports.drawing import paradigm_name, parametrization_name
 
 POLICY = (
     *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
@@ -35,6 +35,7 @@ _FILTERS = {
     "short": formats.short,
     "fixed": formats.fixed,
     "paradigm_name": paradigm_name,
+    "parametrization_name": parametrization_name,
     "overlap": overlap.sentence,
 }
 

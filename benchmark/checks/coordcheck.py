@@ -141,7 +141,7 @@ def check(
     base, settings = config.base.shape, probe_settings(config)
     axes = axes_of(base)
     _refuse_large(config, axes)
-    rules = config.paradigms.mutransfer.rules
+    rules = config.rules_of("mup")
     ours, standard = (partial(_build, config, which) for which in (rules, STANDARD))
     same = tuple(axis for axis in axes if _table(config, rules, axis) == _table(config, STANDARD, axis))
     found: dict[str, list[Row]] = {"ours": [], "standard": []}
@@ -158,7 +158,7 @@ def probe_settings(config: RegretConfig) -> Settings:
     """The optimizer settings of the study, with a fraction of its LR guess."""
     optimizer = config.optimizer
     return Settings(
-        lr=LR_FRACTION * config.paradigms.mutransfer.lr_guess,
+        lr=LR_FRACTION * config.oracle_guess("mup"),
         betas=(optimizer.beta1, optimizer.beta2),
         eps=optimizer.eps,
         weight_decay=optimizer.weight_decay,
@@ -247,7 +247,7 @@ def _refuse_large(config: RegretConfig, axes: Sequence[Axis]) -> None:
     largest = max(shape.n_total + shape.n_embedding for shape in shapes)
     if largest > MAX_PARAMETERS:
         raise InputError(
-            f"paradigms.mutransfer_proxy {config.paradigms.mutransfer_proxy}: the check grows it {max(FACTORS)} times, "
+            f"base {config.base_rung}: the check grows it {max(FACTORS)} times, "
             f"to {largest:,} parameters, and stops at {MAX_PARAMETERS:,}; the rules speak of ratios alone, so check a "
             "config with a smaller proxy"
         )

@@ -57,8 +57,9 @@ def first_rungs() -> RegretConfig:
     rungs[-1]["part"] = "target"
     data["ladder"]["rungs"] = rungs
     data["schedule"]["warmup_tokens"] //= SHORTER
-    for paradigm in ("fitting", "mutransfer"):
-        data["paradigms"][paradigm]["seeds"] = [0]
+    for entry in data["entries"].values():
+        if "seeds" in entry:
+            entry["seeds"] = [0]
     return RegretConfig.model_validate(data)
 
 

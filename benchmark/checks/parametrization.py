@@ -53,7 +53,7 @@ def effective(config: RegretConfig, *, rung: str | None = None, lr: float = 1.0)
         raise InputError(f"--lr {lr}: give a finite number above 0")
     if rung is not None and rung not in {known.name for known in config.rungs}:
         raise InputError(f"--rung {rung}: not in {config.name}; there are {', '.join(r.name for r in config.rungs)}")
-    proxy = config.paradigms.mutransfer_proxy
+    proxy = config.base_rung_of("mup")
     wanted = [r for r in config.rungs if (r.name == rung if rung else r.part == "target" or r.name == proxy)]
     return tuple(_of_rung(config, found, lr) for found in wanted)
 

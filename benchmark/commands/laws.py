@@ -8,6 +8,7 @@ import typer
 
 from lrladder.benchmark.commands.options import AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
+from lrladder.benchmark.reading import printable
 from lrladder.benchmark.schedules import DecayShape, Kind
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER_LR_MAX
@@ -113,7 +114,7 @@ def fit(
         page = write(results, out / "report")
     print(json.dumps(results.summary(), indent=2) if as_json else law_words(results))
     if page and not as_json:
-        print(f"Report: {page}")
+        print(printable(f"Report: {page}"))
 
 
 @app.command()

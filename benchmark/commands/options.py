@@ -15,6 +15,9 @@ Preset = Annotated[str, typer.Argument(help=f"a preset ({', '.join(preset_names(
 Folder = Annotated[Path, typer.Argument(help="folder of a study, such as runs/cpu")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for scripts")]
 Workers = Annotated[int | None, typer.Option(min=1, help="worker processes (default: one per core, or 4 per GPU)")]
+AllowImport = Annotated[
+    bool, typer.Option("--allow-import", help="import paradigms of your own from the working directory too")
+]
 
 LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float
 Options = TypeVar("Options")

@@ -42,10 +42,8 @@ class Options:
     batch_tokens: Annotated[float | None, typer.Option(callback=finite, help="tokens per step; a rung has its own")] = (
         None
     )
-    paradigm: Annotated[
-        Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"] | None,
-        typer.Option(help="whose LR; else the study's choice"),
-    ] = None
+    entry: Annotated[str | None, typer.Option(help="whose LR: the name of an entry; else the study's choice")] = None
+    paradigm: Annotated[str | None, typer.Option(hidden=True)] = None  # its old name
     force: Annotated[
         bool, typer.Option("--force", help=f"answer also beyond {CHECKED:g}x the FLOPs of the largest run searched")
     ] = False
@@ -65,6 +63,8 @@ def recommend(options: Options) -> None:
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
+    if options.paradigm is not None:
+        raise InputError(f"--paradigm is now --entry: write --entry {options.paradigm}")
     if not options.folder.is_dir():
         raise InputError(f"{options.folder}: no such folder; give OUT of `lrladder fit` or of a study")
     with understood(options.folder):
@@ -80,8 +80,8 @@ def _by_fit(options: Options) -> str:
     folder = options.folder
     if options.n_params is None or options.tokens is None:
         raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its table")
-    if options.rung or options.paradigm or options.sizes:
-        raise InputError(f"{folder} holds a fit: --rung, --paradigm and sizes are for the folder of a study")
+    if options.rung or options.entry or options.sizes:
+        raise InputError(f"{folder} holds a fit: --rung, --entry and sizes are for the folder of a study")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
     found = recommend(load_fit(folder), target, force=options.force)
     return found.to_json() if options.as_json else words(found)
@@ -97,7 +97,7 @@ def _by_study(options: Options) -> str:
     if options.n_params is not None:
         raise InputError(f"--n-params is for a folder of `lrladder fit`; for the study in {folder} give --n-active")
     n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
-    wanted = Wanted(options.paradigm, options.rung, options.sizes, n_active, tokens, batch, options.force)
+    wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
     return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrladder.benchmark.commands.options import AsJson, Folder, Preset, Workers, finite
+from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
-from lrladder.benchmark.reading import understood
+from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 
 if TYPE_CHECKING:
+    from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
 
 app = typer.Typer()
@@ -46,6 +47,7 @@ def run(
     preset: Preset,
     out: Annotated[Path, typer.Option(help="folder for results; an interrupted study continues there")],
     workers: Workers = None,
+    allow_import: AllowImport = False,
     log: Annotated[
         list[str] | None, typer.Option(help="also copy the trial logs to tensorboard or wandb; repeatable")
     ] = None,
@@ -60,6 +62,7 @@ def run(
     from lrladder.benchmark.training import compiling
 
     study = load_study(preset)
+    _require_own(study, allow_import)
     if log:
         if kind_of(study).simulated_lab(study) is not None:
             raise InputError(f"--log: {preset} is simulated, nothing is trained that could be logged")
@@ -74,12 +77,14 @@ def extend(
     folder: Folder,
     tokens: Annotated[int, typer.Option(min=1, help="longer horizon at which every target is evaluated")],
     workers: Workers = None,
+    allow_import: AllowImport = False,
 ) -> None:
     """Continue the target runs of a study to a longer horizon from their stored trunks, and report."""
     from lrladder.benchmark.studies.extend import extend as longer
     from lrladder.benchmark.studies.runner import run_study
 
     extension = longer(folder, tokens)
+    _require_own(extension.config, allow_import)
     raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
 
 
@@ -98,6 +103,15 @@ def tune_recipe(
 
     study = tuning_of(load_study(preset), budget=budget)
     raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
+
+
+def _require_own(study: "StudyConfig", allow_import: bool) -> None:
+    """Import the paradigms of the user's own, before anything is trained or written."""
+    from lrladder.benchmark.studies.regret.config import RegretConfig
+    from lrladder.benchmark.studies.regret.making import require_paradigms
+
+    if isinstance(study, RegretConfig):
+        require_paradigms(study, from_here=allow_import)
 
 
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
@@ -155,9 +169,9 @@ def report(
 
     browser = require_browser() if pdf else None  # refuse before the work if there is none
     page = rewrite(folder, out)
-    print(page)
+    print(printable(str(page)))
     if browser:
-        print(print_page(page, browser))
+        print(printable(str(print_page(page, browser))))
 
 
 @app.command()
@@ -187,4 +201,4 @@ def index(folder: Annotated[Path, typer.Argument(help="folder that contains your
     from lrladder.reports.index.page import write
 
     page, count = write(folder)
-    print(f"{page}: {count} listed")
+    print(printable(f"{page}: {count} listed"))

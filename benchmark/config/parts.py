@@ -1,6 +1,6 @@
 """Parts of a config that several kinds of study share. Every constant here is a default, with its source."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -12,8 +12,10 @@ from pydantic import (
 
 from lrladder.models.roles import Role
 from lrladder.paradigms.published import POWER_D
+from lrladder.paradigms.settings import SearchSettings as SearchConfig
+from lrladder.paradigms.settings import Seed
 
-Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+__all__ = ["CorpusConfig", "OptimizerConfig", "PowerConfig", "SearchConfig", "Seed", "Strict"]
 
 
 class Strict(BaseModel):
@@ -73,30 +75,8 @@ class RecipeConfig(Strict):
         }
 
 
-class SearchConfig(Strict):
-    """How to search for the LR: a geometric grid around a guess, extended by `factor` until it brackets the minimum."""
-
-    lr_guess: float = Field(ge=1e-8, le=100)
-    factor: float = Field(2.0, ge=1.05, le=100)
-    points: int = Field(4, ge=3, le=32)
-    max_extensions: int = Field(4, ge=0, le=32)
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
-
-
-class RoleSearchConfig(Strict):
-    """Search for LR multipliers of whole roles. `factor` and its inverse are tried on the proxy, at its best LR.
-
-    With `ablate` each multiplier is also tried alone at every target, at the LR that muTransfer proposes there.
-    """
-
-    roles: tuple[Role, ...] = Field(min_length=1)
-    factor: float = Field(2.0, ge=1.05, le=100)
-    max_trials: PositiveInt  # number of runs, with all seeds
-    ablate: bool = True
-
-
 class PowerConfig(Strict):
-    """muTransfer under the Power schedule. The best LR of the proxy sets its amplitude; nothing else is tuned."""
+    """The Power schedule. The best LR under another schedule sets its amplitude; nothing else is tuned."""
 
     exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
-    cap: float = Field(4.0, ge=1)  # of the LR, as a multiple of the proxy's best; see ScheduleConfig
+    cap: float = Field(4.0, ge=1)  # of the LR, as a multiple of that best LR; see ScheduleConfig

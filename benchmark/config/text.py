@@ -59,7 +59,7 @@ def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Confi
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first fault; an unknown key before a missing one, which it may have been meant for."""
-    faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], len(_ORDER)))
+    faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], 1))
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
     if key in RENAMED_KEYS:
@@ -72,7 +72,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     return f"{key}: {message}" if key else message
 
 
-_ORDER = {"extra_forbidden": 0, "missing": 1}
+_ORDER = {"extra_forbidden": 0, "missing": 2}
 
 
 def _remedy(kind: str, given: object) -> str | None:
@@ -109,13 +109,13 @@ def _own_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
         if len(inner) != 1:
             return []
         model = inner[0]
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
     keys: list[str] = []
     for name, field in model.model_fields.items():
-        keys.append(name)
+        keys.append(field.alias or name)
         for kind in _models(field.annotation):
             keys += _known_keys(kind)
     return keys

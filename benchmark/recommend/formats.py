@@ -156,3 +156,8 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
         },
     }
     return json.dumps(config, indent=2)
+
+
+def _interval(advice: Advice) -> str:
+    known = advice.lr_low is not None and advice.lr_high is not None
+    return f" [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%)" if known else " (no interval)"

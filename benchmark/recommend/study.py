@@ -1,11 +1,13 @@
 """The LR and recipe that a finished study recommends, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
+from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.trial import reference
@@ -15,20 +17,23 @@ from lrladder.benchmark.recommend.choice import Choice, choose
 from lrladder.benchmark.recommend.reach import require_reach
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.entries import EntryConfig
+from lrladder.benchmark.studies.regret.making import completed, make_paradigm
+from lrladder.benchmark.studies.regret.planned_search import role_search_of
+from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
-from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer, make_power
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
-from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import ParametrizationName, Rung
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.mutransfer.roles import RoleLrsFound
 from lrladder.paradigms.paradigm import NoProposal, Proposal
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
-ParadigmName = Literal["fitting", "mutransfer", "mutransfer+power", "mutransfer+modules"]
+LEARN_FROM_CURVES = ("fitting", "mutransfer", "published")  # paradigms whose answer the stored curves give
 
 
 class Wanted(NamedTuple):
@@ -38,7 +43,7 @@ class Wanted(NamedTuple):
     None, that of the rung is used; a model of the user's own has none. `force` answers at any distance.
     """
 
-    paradigm: ParadigmName | None = None
+    entry: str | None = None
     rung: str | None = None
     sizes: Mapping[str, int] = {}
     n_active: int | None = None
@@ -56,9 +61,9 @@ class Advice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lrs: dict[str, float]  # peak, by kind of parameter as in the recipe
-    paradigm: ParadigmName
+    paradigm: str  # the entry that answers
     why: str  # it answers
-    others: tuple[str, ...]  # that are not measurably worse in the study
+    others: tuple[str, ...]  # entries that are not measurably worse in the study
     parametrization: ParametrizationName
     rung: str | None
     sizes: ModelShape | None
@@ -66,8 +71,8 @@ class Advice(BaseModel):
     tokens: int
     batch_tokens: int
     lr: float
-    lr_low: float
-    lr_high: float
+    lr_low: float | None  # None for an entry that has no interval
+    lr_high: float | None
     extrapolation: float  # FLOPs of the run / FLOPs of the largest searched run
     flags: tuple[str, ...]
     recipe: Recipe | None
@@ -102,8 +107,8 @@ class _Setup(NamedTuple):
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         return self.study.rules_of(parametrization)
 
-    def base_of(self, rung: LadderRung) -> Base:
-        return self.base
+    def base_of(self, rung: LadderRung, parametrization: ParametrizationName) -> Base:
+        return self.study.base_of(rung, parametrization)
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         return self.study.schedule_of(parametrization)
@@ -120,14 +125,13 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     config = _config(results)
     rung = _rung(config, wanted)
     bare = isinstance(rung, _Bare)
-    choice = _choice(results, wanted, rung)
-    name = cast(ParadigmName, choice.name)
-    if name == "mutransfer+power" and config.paradigms.power is None:
-        raise InputError("--paradigm mutransfer+power: the study's config switches it off (paradigms.power)")
-    if bare and name != "fitting":
-        raise InputError(f"--n-active is not enough for {name}: give --width and --depth, or --paradigm fitting")
+    choice = _choice(results, config, wanted, rung)
+    name = choice.name
+    if bare and config.entries[name].paradigm != "fitting":
+        raise InputError(f"--n-active is not enough for {name}: give --width and --depth, or an entry of fitting")
+    _require_rules(results, config.entries[name])
     if isinstance(rung, LadderRung):
-        _require_decay(config, rung)
+        _require_decay(config.schedule_of(label_of(config.entries[name].arm)), rung)
     proposal = _propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
     far = require_reach(proposal.extrapolation, forced=wanted.force)
@@ -151,25 +155,41 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     )
 
 
-def _choice(results: RegretResults, wanted: Wanted, rung: LadderRung | _Bare) -> Choice:
+def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: LadderRung | _Bare) -> Choice:
     """Who answers: the one asked for, the one that fits what is known of the model, or the study's own choice."""
     own = choose(results, rung=wanted.rung, tokens=rung.horizons[0])
     said = f"; the study itself says that {own.why}" if own else ""
-    if wanted.paradigm is not None:
-        return Choice(wanted.paradigm, f"asked for{said if own and own.name != wanted.paradigm else ''}")
+    if wanted.entry is not None:
+        name = _entry(config, wanted.entry, "")
+        return Choice(name, f"asked for{said if own and own.name != name else ''}")
     if isinstance(rung, _Bare):
-        return Choice("fitting", f"only its law needs no more than a count of parameters{said}")
-    return own or Choice("mutransfer", "no target of the study has a winner, or a cheapest that is not worse")
+        return Choice(_entry(config, None, "fitting"), f"only its law needs no more than a count of parameters{said}")
+    nobody = "no target of the study has a winner, or a cheapest that is not worse"
+    return own or Choice(_entry(config, None, "mutransfer"), nobody)
 
 
 def _config(results: RegretResults) -> RegretConfig:
     try:
-        config = RegretConfig.model_validate(results.config)
+        return RegretConfig.model_validate(upgrade.config(results.config))
     except ValidationError as error:
         raise InputError(f"{results.preset}: its config is of another version; run the study again") from error
-    if "rules" not in _part(_part(results.config, "paradigms"), "mutransfer"):
-        raise InputError(f"{results.preset}: its results name no muTransfer rules; run the study again")
-    return config
+
+
+def _entry(config: RegretConfig, asked: str | None, paradigm: str) -> str:
+    """The name of the entry that answers: the one asked for, else the first of a paradigm, else the first."""
+    if asked is None:
+        own = [name for name, entry in config.entries.items() if entry.paradigm == paradigm]
+        return (own or list(config.entries))[0]
+    if asked not in config.entries:
+        raise InputError(f"--entry {asked} is not in the study{suggest(asked, list(config.entries))}")
+    return asked
+
+
+def _require_rules(results: RegretResults, entry: EntryConfig) -> None:
+    """Very old results name no rules, and today's are not those that they were trained with."""
+    named = _part(upgrade.config(results.config), "parametrizations")
+    if entry.parametrization != "sp" and "rules" not in _part(named, entry.parametrization):
+        raise InputError(f"{results.preset}: its results name no rules of {entry.parametrization}; run the study again")
 
 
 def _part(data: Mapping[str, object], key: str) -> dict[str, object]:
@@ -202,9 +222,9 @@ def _batch(config: RegretConfig, wanted: Wanted) -> int:
     return wanted.batch_tokens
 
 
-def _require_decay(config: RegretConfig, rung: LadderRung) -> None:
+def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
     try:
-        config.schedule.require_decay(rung.horizons[0], rung.batch_tokens, where="--tokens")
+        schedule.require_decay(rung.horizons[0], rung.batch_tokens, where="--tokens")
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -239,43 +259,53 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
         raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
 
 
-def _propose(results: RegretResults, config: RegretConfig, name: ParadigmName, rung: Rung) -> Proposal:
-    """The proposal of a paradigm, from the stored curves of the study, without any run."""
+def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
+    """The proposal of an entry, from the stored curves and without any run; else the one that it made in the study."""
     (tokens,) = rung.horizons
+    entry = config.entries[name]
+    if entry.paradigm not in LEARN_FROM_CURVES:
+        return _stored(results, config, name, rung)
     try:
-        if name == "fitting":
-            fitting = Fitting(config.paradigms.fitting)
-            fitting.learn(config.rungs.proxies, _curves(results, config, fitting.parametrization))
-            return fitting.propose(rung, tokens)
-        makers = {"mutransfer": make_mutransfer, "mutransfer+power": make_power, "mutransfer+modules": make_modules}
-        mutransfer = makers[name](config)
-        proxy = config.rungs.rung(mutransfer.settings.proxy)
-        searched = {(proxy.name, h) for h in mutransfer.searched_horizons(proxy)}
-        curves = _curves(results, config, mutransfer.parametrization)
-        mutransfer.learn(proxy, {cell: curve for cell, curve in curves.items() if cell in searched})
-        if name == "mutransfer+modules":
-            mutransfer.roles = RoleLrsFound(_role_lrs(results), ())
-        return mutransfer.propose(rung, tokens)
+        paradigm = make_paradigm(config, name)
+        if isinstance(paradigm, MuTransfer) and role_search_of(entry) is not None:
+            paradigm.roles = RoleLrsFound(_role_lrs(results, name), ())
+        paradigm.learn(config.rungs, _curves(results, config, name))
+        return completed(config, name, paradigm, paradigm.propose(rung, tokens))
     except NoProposal as error:
         raise InputError(f"{results.preset}: {error}; `lrladder status` says what is missing") from error
 
 
-def _curves(results: RegretResults, config: RegretConfig, parametrization: ParametrizationName) -> dict[Cell, Curve]:
-    proxies = {rung.name for rung in config.rungs.proxies}
-    return {
-        (found.rung, found.horizon): _curve(found)
-        for found in results.curves
-        if found.rung in proxies and found.parametrization == parametrization
-    }
+def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
+    """What an entry proposed in the study: all that is known of a class of the user's own, which is not imported."""
+    for target in results.targets:
+        same = (target.rung, target.batch_tokens, (target.tokens,)) == (rung.name, rung.batch_tokens, rung.horizons)
+        for found in target.paradigms if same else ():
+            if found.name == name:
+                keys = set(Proposal.model_fields) & set(type(found).model_fields)
+                return Proposal(
+                    paradigm=name, rung=target.rung, horizon=target.tokens, **found.model_dump(include=keys)
+                )
+    places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in results.targets) or "none yet"
+    raise InputError(
+        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers for its study's targets alone: {places}"
+    )
+
+
+def _curves(results: RegretResults, config: RegretConfig, name: str) -> dict[Cell, Curve]:
+    """What the entry learned from; in older results, all proxies' curves under the parametrization of its search."""
+    own = next((entry.curves for entry in results.entries if entry.name == name), ())
+    proxies, label = {rung.name for rung in config.rungs.proxies}, label_of(config.entries[name].searched)
+    shared = [c for c in results.curves if c.rung in proxies and c.parametrization == label]
+    return {(found.rung, found.horizon): _curve(found) for found in own or shared}
 
 
 def _curve(found: CurveResult) -> Curve:
     return Curve(**found.model_dump(exclude={"rung", "horizon", "parametrization"}))
 
 
-def _role_lrs(results: RegretResults) -> tuple[tuple[str, float], ...]:
-    """The LR multipliers that the search of the study accepted. All its proposals have the same ones."""
-    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == "mutransfer+modules"]
+def _role_lrs(results: RegretResults, name: str) -> tuple[tuple[str, float], ...]:
+    """The LR multipliers that the search of the entry accepted. All its proposals have the same ones."""
+    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == name]
     if not found:
         raise InputError(
             f"{results.preset}: no proposal with its LR multipliers yet; `lrladder status` says what is missing"

@@ -36,7 +36,7 @@ class StudyConfig(Strict, ABC):
     @abstractmethod
     def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
 
-    def base_of(self, rung: Rung) -> Base:
+    def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
         return self.base
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +46,8 @@ def tuning_of(config: StudyConfig, *, budget: int | None = None) -> TuningConfig
 
 def _known(config: StudyConfig) -> Known:
     match config:
-        case RegretConfig(simulated=None, paradigms=paradigms):
-            seeds = {*config.validation.seeds, *paradigms.fitting.seeds, *paradigms.mutransfer.seeds}
-            return Known(paradigms.mutransfer.lr_guess, frozenset(seeds))
+        case RegretConfig(simulated=None):
+            return _known_of(config)
         case RegretConfig():
             raise InputError(
                 f"{config.name}: its losses are simulated, so there is no recipe to tune; give a trained one"
@@ -57,6 +56,18 @@ def _known(config: StudyConfig) -> Known:
             return Known(config.search.lr_guess, frozenset(config.search.seeds))
         case _:
             raise InputError(f"{config.name}: tunes a recipe itself; `lrladder run` runs it")
+
+
+def _known_of(config: RegretConfig) -> Known:
+    """The LR that an entry's search begins at, and the seeds of all entries. A transfer searches the base itself."""
+    entries = sorted(config.entries.values(), key=lambda entry: entry.paradigm != "mutransfer")
+    guesses = [entry.guess for entry in entries if entry.guess is not None]
+    if not guesses:
+        raise InputError(f"{config.name}: no entry has an lr_guess, from which the tuning would start; give one")
+    own = (getattr(entry.settings, "seeds", ()) for entry in entries)
+    single = (getattr(entry.settings, "seed", None) for entry in entries)
+    seeds = {*config.validation.seeds, *chain.from_iterable(own), *(seed for seed in single if seed is not None)}
+    return Known(guesses[0], frozenset(seeds))
 
 
 def new_budget(folder: Path, config: TuningConfig) -> Callable[[], None] | None:

@@ -1,29 +1,21 @@
 """muTransfer: search one proxy in muP and carry its best LR over unchanged. arXiv 2203.03466."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from lrladder.paradigms.extrapolation import far_flags
-from lrladder.paradigms.lab import Lab, ParametrizationName, Rung
+from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.mutransfer.carry import CARRIES, Carry
-from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES, drift_half_width, widen
-from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule, searched_horizons
-from lrladder.paradigms.mutransfer.roles import RoleLrsFound
-from lrladder.paradigms.paradigm import NoProposal, Proposal
+from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
+from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
+from lrladder.paradigms.mutransfer.roles import RoleLrsFound, RoleSearchSpec, search_roles
+from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.settings import MuTransferSettings
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
-from lrladder.paradigms.sweep.grid import SearchSpec
+from lrladder.paradigms.sweep.noise import pooled_noise
 
-
-@dataclass(frozen=True, kw_only=True)
-class TransferSettings:
-    """What a study says to muTransfer and its variants."""
-
-    search: SearchSpec
-    proxy: str  # the name of the rung that is searched
-    horizon_rule: HorizonRule = "none"  # of the study's muP rules
-    drift_octaves: float = DRIFT_OCTAVES  # of the best LR, per doubling of what the rules carry over; 90%
+TRANSFERRED = "mup"  # where the lab knows no other
 
 
 class _Learned(NamedTuple):
@@ -31,67 +23,82 @@ class _Learned(NamedTuple):
     carry: Carry
 
 
-class MuTransfer:
+class MuTransfer(Paradigm):
     """The proxy's best LR, which the study's rules turn into that of each role, size, batch and horizon.
 
     The horizon rule of the study decides what is searched and how it is carried to another horizon: see `carry`. The
     interval is 90%: of the proxy's curves, `drift_octaves` per doubling of what the rules carry over, and, where none
-    carries the horizon, published exponents of it. A variant overrides what makes it one.
+    carries the horizon, published exponents of it. With `role_search` multipliers of the LRs of whole roles are
+    searched too, on the proxy at its best LR.
     """
 
-    name: str = "mutransfer"
-    parametrization: ParametrizationName = "mup"  # of the search
-    proposes: ParametrizationName = "mup"  # of the proposals
-
-    def __init__(self, settings: TransferSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: MuTransferSettings, terms: Terms) -> None:
+        super().__init__(settings, terms)
+        self.name = terms.name
         self.curves: dict[Cell, Curve] = {}
-        self.roles = RoleLrsFound((), ())  # none: only a variant searches them
+        self.roles = RoleLrsFound((), ())
         self._learned: _Learned | None = None
 
     @property
-    def horizon_rule(self) -> HorizonRule:
-        """By which the proposals are carried to another horizon."""
-        return self.settings.horizon_rule
+    def proxy(self) -> str:
+        """The name of the rung that is searched."""
+        return self.settings.proxy or self.terms.base
 
     @property
     def search_exponent(self) -> float | None:
         """The horizon exponent of the search's requests: 0, under the fitted rule, as it is not known yet."""
-        return 0.0 if self.settings.horizon_rule == "fitted" else None
+        return 0.0 if self.terms.search_rule == "fitted" else None
 
     @property
     def horizon_exponent(self) -> float | None:
         """The horizon exponent of requests that use the proposals."""
         if self._learned is not None:
             return self._learned.carry.horizon_exponent
-        return 0.0 if self.horizon_rule == "fitted" else None
+        return 0.0 if self.terms.horizon_rule == "fitted" else None
 
     def searched_horizons(self, proxy: Rung) -> tuple[int, ...]:
-        return searched_horizons(self.horizon_rule, proxy.horizons)
+        return searched_horizons(self.terms.horizon_rule, proxy.horizons)
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
         """Search the proxy's LR. Raises NoProposal if it is no proxy or has no interior minimum."""
-        name = self.settings.proxy
-        proxy = next((rung for rung in ladder if rung.name == name and rung.part == "proxy"), None)
-        if proxy is None:
-            raise NoProposal(f"{self.name}: {name!r} is not a proxy of this ladder")
+        proxy = self._proxy_of(ladder)
         curves = search_brackets(
             lab,
             {proxy.name: self.searched_horizons(proxy)},
-            self.settings.search,
+            self.settings,
             payer=self.name,
-            parametrization=self.parametrization,
+            parametrization=TRANSFERRED,
             horizon_exponent=self.search_exponent,
         )
-        self.learn(proxy, curves)
+        self.learn(ladder, curves)
+        if self.settings.role_search is not None:
+            self._search_roles(lab, self.settings.role_search)
 
-    def learn(self, proxy: Rung, curves: Mapping[Cell, Curve]) -> None:
+    def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
         """Take the proxy's curves, new or stored. Raises NoProposal without an interior minimum."""
-        self.curves = dict(curves)
+        proxy = self._proxy_of(ladder)
+        own = [(proxy.name, horizon) for horizon in self.searched_horizons(proxy)]
+        self.curves = {cell: curves[cell] for cell in own if cell in curves}
         if not self._interior:
-            found = "; ".join(f"{horizon:,} tokens: {curve.status}" for (_, horizon), curve in curves.items())
+            found = "; ".join(f"{horizon:,} tokens: {curve.status}" for (_, horizon), curve in self.curves.items())
             raise NoProposal(f"{self.name}: proxy {proxy.name} has no interior minimum ({found})")
-        self._learned = _Learned(proxy, CARRIES[self.horizon_rule](self._interior, max(proxy.horizons)))
+        base = next((rung for rung in ladder if rung.name == self.terms.base), proxy)
+        self._learned = _Learned(proxy, CARRIES[self.terms.horizon_rule](self._interior, max(base.horizons)))
+
+    def _proxy_of(self, ladder: Sequence[Rung]) -> Rung:
+        found = next((rung for rung in ladder if rung.name == self.proxy and rung.part == "proxy"), None)
+        if found is None:
+            raise NoProposal(f"{self.name}: {self.proxy!r} is not a proxy of this ladder")
+        return found
+
+    def _search_roles(self, lab: Lab, spec: RoleSearchSpec) -> None:
+        base = max(self._interior)
+        lr = self._interior[base].lr_best
+        assert lr is not None
+        seeds, exponent = self.settings.seeds, self.horizon_exponent
+        at = [Request(self.proxy, TRANSFERRED, lr, seed, (base,), exponent) for seed in seeds]
+        noise = pooled_noise(self.curves.values()).or_assumed
+        self.roles = search_roles(lab, at, spec, noise, payer=self.name)
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The proxy's LR and its interval. Raises NoProposal before a search."""
@@ -104,8 +111,6 @@ class MuTransfer:
         extrapolation = rung.flops_per_token * horizon / (proxy.flops_per_token * max(proxy.horizons))
         drift_flag = f"interval assumes a drift of {octaves:g} octaves per doubling (90%)"
         return Proposal(
-            paradigm=self.name,
-            parametrization=self.proposes,
             rung=rung.name,
             horizon=horizon,
             lr=answer.lr,

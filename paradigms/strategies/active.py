@@ -82,7 +82,7 @@ def explore(book: Book, aim: Rung, spec: ActiveSpec) -> None:
 
 def _law_sd(book: Book, aim: Rung) -> float:
     """Of ln lr* at the aim, of the law so far, beyond what no run takes away; infinite without a law."""
-    points = points_of(book, curves_of(book))
+    points = points_of(book.rungs, curves_of(book))
     if not points:
         return math.inf
     law = fit_law(points, n_boot=0)

@@ -1,7 +1,7 @@
 """Ways to spend runs on small cells before a law is fitted: the full grid, the search factor, an economy plan."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -60,9 +60,23 @@ class LawSearch:
         flags += far_flags(run_flops(target) / self._searched_flops)
         return Choice(*found, flags + tuple(f"left out of the law: {cell}" for cell in self._left_out()))
 
+    @property
+    def all_curves(self) -> dict[Cell, Curve]:
+        """What the law was fitted to: those that were measured and, of some strategies, predicted ones."""
+        return self.curves
+
+    def learn(self, rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> None:
+        """Fit the law to stored curves. Raises NoProposal without an interior minimum."""
+        self.curves = dict(curves)
+        points = points_of(rungs, self.curves)
+        if not points:
+            raise NoProposal(f"{self.name}: no cell has an interior minimum")
+        self._searched_flops = max(float(rungs[name].flops_per_token * horizon) for name, horizon in self.curves)
+        self.law = fit_law(points)
+
     def _learn(self, book: Book) -> None:
         self.curves = curves_of(book)
-        points = points_of(book, self.curves)
+        points = points_of(book.rungs, self.curves)
         if not points:
             reasons = "; ".join(self._left_out()) or "no cell can be searched within the budget"
             raise NoProposal(f"{self.name}: no cell has an interior minimum ({reasons})")
@@ -124,6 +138,10 @@ class SearchFactor(LawSearch):
         self.planned_flops = 0.0
         self.predicted: dict[Cell, Curve] = {}
 
+    @property
+    def all_curves(self) -> dict[Cell, Curve]:
+        return {**self.curves, **self.predicted}
+
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Smallest sizes first. Raises NoProposal without an interior minimum."""
         book = Book(lab, rungs, self.grid, payer=self.name)
@@ -140,7 +158,7 @@ class SearchFactor(LawSearch):
         for size in by_size(book):
             self.predicted |= predicted_curves(book, self.curves, size)
         if self.predicted:
-            self.law = fit_law([*self.law.points, *points_of(book, self.predicted)])
+            self.law = fit_law([*self.law.points, *points_of(book.rungs, self.predicted)])
 
 
 @dataclass(frozen=True)
@@ -202,7 +220,7 @@ def opening(book: Book, cell: Cell, *, lrs: int) -> Block | None:
 
 def expected(book: Book, cell: Cell) -> float:
     """Where the best ln lr of a cell is expected: by the law of the minima found so far, else amid the lab's LRs."""
-    points = points_of(book, curves_of(book))
+    points = points_of(book.rungs, curves_of(book))
     if not points:
         lrs = fixed_lrs(book.lab, cell[0])
         return float(np.mean(np.log(lrs))) if lrs else math.log(book.grid.lr_guess)
@@ -219,12 +237,12 @@ def curves_of(book: Book) -> dict[Cell, Curve]:
     return dict(zip(cells, curves, strict=True))
 
 
-def points_of(book: Book, curves: dict[Cell, Curve]) -> list[LawPoint]:
+def points_of(rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> list[LawPoint]:
     """The interior minima."""
     points = []
     for (name, horizon), curve in curves.items():
         if curve.lr_best is not None and curve.sd_ln_lr is not None:
-            rung = book.rungs[name]
+            rung = rungs[name]
             point = LawPoint(rung.n_active, horizon, math.log(curve.lr_best), curve.sd_ln_lr)
             points.append(point._replace(n_total=rung.n_total, batch_tokens=rung.batch_tokens))
     return points

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
@@ -16,6 +17,7 @@ from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
 Cell = tuple[str, int]  # name of a rung, which has one shape and one batch; horizon in tokens
 
+OUT_OF_BUDGET = "not extended further: the next LRs would exceed the budget"
 MIN_LRS = 4  # one more than a parabola has coefficients, so that residuals can show a misfit
 
 
@@ -76,27 +78,68 @@ def search_brackets(
     grids = {rung: list(range(first, first + spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
-    measured: dict[Cell, CellLosses] = {(rung, horizon): CellLosses() for rung in cells for horizon in read[rung]}
-
-    def measure(steps: Mapping[str, Sequence[float]]) -> None:
-        requests = [
-            Request(rung, parametrization, grid_lr(spec, k), seed, read[rung], horizon_exponent, role_lrs)
-            for rung, ks in steps.items()
-            for k in ks
-            for seed in spec.seeds
-        ]
-        for measurement in chain.from_iterable(lab.measure(requests, payer=payer) if requests else ()):
-            measured[measurement.rung, measurement.horizon].add(measurement)
-
+    asked = _Asked(lab, payer, spec, read, parametrization, horizon_exponent, role_lrs)
     for extension in range(spec.max_extensions + 1):
         if not any(todo.values()):
             break
-        measure(todo)
+        asked.measure(todo)
         if extension < spec.max_extensions:
-            todo = {rung: _extend(grids[rung], [measured[rung, h] for h in cells[rung]]) for rung in cells}
+            open_cells = {rung: asked.losses(rung, cells[rung]) for rung in cells if rung not in asked.cut}
+            todo = asked.affordable({rung: _extend(grids[rung], found) for rung, found in open_cells.items()})
     if refine:
-        measure({rung: last_steps(spec, [measured[rung, h] for h in cells[rung]]) for rung in cells})
-    return _fit_together(measured)
+        asked.measure({rung: last_steps(spec, asked.losses(rung, cells[rung])) for rung in cells})
+    curves = _fit_together(asked.measured)
+    out = {cell: curve for cell, curve in curves.items() if cell[0] in asked.cut}
+    return curves | {cell: replace(curve, flags=(*curve.flags, OUT_OF_BUDGET)) for cell, curve in out.items()}
+
+
+class _Asked:
+    """What one search asks of a lab, and what it has read. `read`: horizons by rung."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        payer: str,
+        spec: SearchSpec,
+        read: Mapping[str, tuple[int, ...]],
+        parametrization: ParametrizationName,
+        horizon_exponent: float | None,
+        role_lrs: tuple[tuple[str, float], ...],
+    ) -> None:
+        self._lab, self._payer, self._spec, self._read = lab, payer, spec, read
+        self._recipe = parametrization, horizon_exponent, role_lrs
+        self.measured = {(rung, horizon): CellLosses() for rung in read for horizon in read[rung]}
+        self.cut: set[str] = set()  # rungs whose next LRs the budget does not allow
+
+    def measure(self, steps: Mapping[str, Sequence[float]]) -> None:
+        """Run all rungs at their steps of the grid, in one call."""
+        requests = [request for rung, ks in steps.items() for request in self._requests(rung, ks)]
+        for measurement in chain.from_iterable(self._lab.measure(requests, payer=self._payer) if requests else ()):
+            self.measured[measurement.rung, measurement.horizon].add(measurement)
+
+    def losses(self, rung: str, horizons: Sequence[int]) -> list[CellLosses]:
+        return [self.measured[rung, horizon] for horizon in horizons]
+
+    def affordable(self, steps: Mapping[str, list[int]]) -> dict[str, list[int]]:
+        """The steps of those rungs that a budget has room for, cheapest first; the others are cut."""
+        if not isinstance(self._lab, EntryLab):
+            return dict(steps)
+        wanted = {rung: self._requests(rung, ks) for rung, ks in steps.items()}
+        room: list[Request] = []
+        for rung in sorted(wanted, key=lambda rung: sum(map(self._lab.flops, wanted[rung]))):
+            if self._lab.affords([*room, *wanted[rung]]):
+                room += wanted[rung]
+            else:
+                self.cut.add(rung)
+        return {rung: ks for rung, ks in steps.items() if rung not in self.cut}
+
+    def _requests(self, rung: str, ks: Sequence[float]) -> list[Request]:
+        parametrization, horizon_exponent, role_lrs = self._recipe
+        return [
+            Request(rung, parametrization, grid_lr(self._spec, k), seed, self._read[rung], horizon_exponent, role_lrs)
+            for k in ks
+            for seed in self._spec.seeds
+        ]
 
 
 def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:

@@ -29,6 +29,11 @@ def grid_lr(spec: SearchSpec, k: float) -> float:
     return float(spec.lr_guess * spec.factor**k)
 
 
+def grid_points(lr_guess: float, factor: float, points: int) -> list[float]:
+    """A grid about a guess, ascending; an even one leans low, as too high an LR may diverge."""
+    return [float(lr_guess * factor**k) for k in range(-(points // 2), points - points // 2)]
+
+
 def on_lattice(factor: float) -> bool:
     """Whether the lattice contains the grid of this factor and also its half steps."""
     steps = STEPS_PER_OCTAVE / 2 * math.log2(factor)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from lrladder.benchmark.studies.regret.results import RegretResults, RungResult
 from lrladder.paradigms.lab import Measurement
+from lrladder.reports.drawing import labels_of
 
 MEASUREMENT_COLUMNS = (
     "trial_id",
@@ -49,7 +50,6 @@ PARADIGM_COLUMNS = (
 )
 DRIFT_COLUMNS = ("rung", "width", "parametrization", "octaves", "low", "high")
 OPTIMUM_COLUMNS = ("rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
-_PARADIGM_OF = {"sp": "fitting", "mup": "mutransfer", "mup+power": "mutransfer+power"}
 
 
 def _frame(rows: Iterable[dict[str, object]], columns: tuple[str, ...]) -> pd.DataFrame:
@@ -70,11 +70,11 @@ def measurements(results: RegretResults) -> pd.DataFrame:
         results.measurements,
         key=lambda m: (order.get(m.rung, len(order)), m.rung, m.horizon, m.parametrization, m.lr, m.seed, m.trial_id),
     )
-    proposed = proposals(results)
+    proposed, owners = proposals(results), searchers(results)
     rows = []
     for m in kept:
         rung = rungs.get(m.rung)
-        fields = m.model_dump(exclude={"metrics", "role_lrs"}) | asked_for(m, proposed, rung)
+        fields = m.model_dump(exclude={"metrics", "role_lrs"}) | asked_for(m, proposed, owners, rung)
         known = {"part": rung.part, "n_active": rung.n_active} if rung else {"part": "", "n_active": None}
         rows.append({**fields, **known, "log2_lr": float(np.log2(m.lr)) if m.lr > 0 else None})
     return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))
@@ -90,12 +90,25 @@ def proposals(results: RegretResults) -> dict[tuple[object, ...], list[str]]:
     return found
 
 
+def searchers(results: RegretResults) -> dict[str, str]:
+    """Names of the entries that search under each parametrization, with its schedule, joined."""
+    found: dict[str, list[str]] = {}
+    pairs = [(entry.searched, entry.name) for entry in results.entries]
+    for label, name in pairs or [(p.parametrization, p.name) for t in results.targets for p in t.paradigms]:
+        if name not in found.setdefault(label, []):
+            found[label].append(name)
+    return {label: ", ".join(names) for label, names in found.items()}
+
+
 def asked_for(
-    m: Measurement, proposed: Mapping[tuple[object, ...], list[str]], rung: RungResult | None
+    m: Measurement,
+    proposed: Mapping[tuple[object, ...], list[str]],
+    owners: Mapping[str, str],
+    rung: RungResult | None,
 ) -> dict[str, str]:
-    """In words: multipliers of roles, whose way of choosing an LR the run belongs to, and what it was for."""
+    """In words: multipliers of roles, the entry that the run belongs to, and what it was for."""
     names = proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), [])
-    own = "mutransfer+modules" if m.role_lrs else _PARADIGM_OF.get(m.parametrization, m.parametrization)
+    own = owners.get(m.parametrization, m.parametrization)
     part = "search" if rung is None or rung.part == "proxy" else "ablation" if m.role_lrs else "oracle"
     return {
         "roles": ", ".join(f"{role} x{factor:g}" for role, factor in m.role_lrs),
@@ -156,7 +169,7 @@ def drift(results: RegretResults) -> pd.DataFrame:
     """Best LR of each rung at its longest horizon, in octaves from the smallest rung's, where there is one."""
     longest = {rung.name: (max(rung.horizons, default=0), rung.width) for rung in results.rungs}
     rows: list[dict[str, object]] = []
-    for name in ("sp", "mup"):
+    for name in labels_of(results):
         own = [
             (longest[c.rung][1], c)
             for c in results.curves

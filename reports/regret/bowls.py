@@ -16,11 +16,11 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     PAPER,
-    PARAMETRIZATION_COLORS,
-    PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    label_colors,
     paradigm_name,
+    parametrization_name,
     plain,
     power_axis,
     style,
@@ -86,18 +86,18 @@ def _panel(
     target = bool((here["part"] == "target").any())
     _limits(axes, good)
     top = axes.get_ylim()[1]
-    swept = good["parametrization"].isin(list(PARAMETRIZATION_COLORS))
+    colors = label_colors(results)
+    swept = good["parametrization"].isin(list(colors))
     seen = good[(good["loss"] <= top) & swept]
     if len(seen):
-        colors = PARAMETRIZATION_COLORS
         look: dict[str, Any] = {"s": 15, "alpha": 0.75, "linewidth": 0, "legend": False, "zorder": 3}
         sns.scatterplot(seen, x="log2_lr", y="loss", hue="parametrization", palette=colors, ax=axes, **look)
         _number(axes, seen, points)
-    _along_top(axes, good[(good["loss"] > top) & swept], "^", 0.95, points)
-    _along_top(axes, here[here["verdict"] == "diverged"], "x", 0.95, points)
+    _along_top(axes, good[(good["loss"] > top) & swept], "^", colors, points)
+    _along_top(axes, here[here["verdict"] == "diverged"], "x", colors, points)
     for curve in results.curves:
         if (curve.rung, curve.horizon) == pair:
-            _quadratic(axes, curve)
+            _quadratic(axes, curve, colors[curve.parametrization])
     if target:
         _proposals(axes, results, pair)
     axes.set_xlim(span)
@@ -129,12 +129,13 @@ def _number(axes: Axes, rows: pd.DataFrame, points: Points) -> None:
     points[name] = [int(place) for place in rows.index]
 
 
-def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, height: float, points: Points) -> None:
+def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, colors: dict[str, str], points: Points) -> None:
     """Runs that have no place on the loss axis, marked at the top of the panel."""
-    for parametrization, color in PARAMETRIZATION_COLORS.items():
+    step = 0.07 * min(1.0, 4 / max(1, len(colors)))
+    for line, (parametrization, color) in enumerate(colors.items()):
         some = rows[rows["parametrization"] == parametrization]
         if len(some):
-            where = [height - (0.0 if parametrization == "sp" else 0.07)] * len(some)
+            where = [0.95 - step * line] * len(some)
             axes.scatter(
                 some["log2_lr"],
                 where,
@@ -148,11 +149,10 @@ def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, height: float, point
             _number(axes, some, points)
 
 
-def _quadratic(axes: Axes, curve: CurveResult) -> None:
+def _quadratic(axes: Axes, curve: CurveResult, color: str) -> None:
     """The fitted parabola near its minimum, with the minimum and its interval."""
     if curve.lr_best is None or curve.minimum is None or not curve.curvature or curve.curvature <= 0:
         return
-    color = PARAMETRIZATION_COLORS[curve.parametrization]
     reach = min(1.6, math.sqrt(0.25 / curve.curvature))
     offset = np.linspace(-reach, reach, 41)
     place = math.log2(curve.lr_best)
@@ -172,15 +172,17 @@ def _proposals(axes: Axes, results: RegretResults, pair: tuple[str, int]) -> Non
             if not positive(p.lr):
                 continue
             axes.axvline(math.log2(p.lr), color=colors[p.name], lw=1.1, ls=(0, (4, 2)), zorder=1)
-            if positive(p.lr_low) and positive(p.lr_high):
+            if p.lr_low is not None and p.lr_high is not None and positive(p.lr_low) and positive(p.lr_high):
                 limits = math.log2(p.lr_low), math.log2(p.lr_high)
                 axes.axvspan(*limits, color=colors[p.name], alpha=0.07, lw=0, zorder=0)
 
 
 def _panel_legend(figure: Figure, results: RegretResults) -> None:
     handles = [
-        Line2D([], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=f"{PARAMETRIZATION_NAMES[key]}: run, fit")
-        for key, color in PARAMETRIZATION_COLORS.items()
+        Line2D(
+            [], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=plain(f"{parametrization_name(key)}: run, fit")
+        )
+        for key, color in label_colors(results).items()
     ]
     handles.append(Line2D([], [], marker="D", ls="", ms=4.5, mfc=PAPER, mec=INK, label="fitted minimum"))
     handles.append(Line2D([], [], marker="x", ls="", ms=5, color=INK, label="diverged"))

@@ -16,11 +16,11 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     PAPER,
-    PARAMETRIZATION_COLORS,
-    PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    label_colors,
     paradigm_name,
+    parametrization_name,
     plain,
     power_axis,
     style,
@@ -120,11 +120,13 @@ def best_lr_over_size(results: RegretResults) -> str | None:
         figure = Figure(figsize=(WIDTH * 0.72, 3.2))
         axes = figure.subplots()
         figure.subplots_adjust(0.085, 0.15, 0.74, 0.97)
-        for name, color in PARAMETRIZATION_COLORS.items():
+        for name, color in label_colors(results).items():
             rows = frame[frame["parametrization"] == name]
+            if rows.empty:
+                continue
             bars = [rows["octaves"] - rows["low"], rows["high"] - rows["octaves"]]
             look: dict[str, Any] = {"color": color, "ms": 5.5, "elinewidth": 1.0, "capsize": 2.5, "lw": 1.1}
-            look |= {"label": PARAMETRIZATION_NAMES[name]}
+            look |= {"label": plain(parametrization_name(name))}
             axes.errorbar(rows["width"], rows["octaves"], yerr=bars, fmt="o-", **look)
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
         axes.set_xscale("log")

@@ -10,6 +10,7 @@ import pandas as pd
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.models.coordcheck import fit_slope
 from lrladder.paradigms.lab import Measurement
+from lrladder.reports.drawing import labels_of
 from lrladder.reports.regret import analysis
 
 DECIDES = 0.5  # octaves per doubling of width; assumption: a wider interval holds constant and clearly not constant
@@ -95,11 +96,12 @@ def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
 
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
     """One row per run of a sweep and metric, at each rung's longest horizon: rung, parametrization, log2_lr, value."""
+    labels = set(labels_of(results))
     longest = {rung.name: max(rung.horizons) for rung in results.rungs}
     rows = [
         (m.rung, m.parametrization, math.log2(m.lr), m.seed, metric.key, seen)
         for m in results.measurements
-        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in ("sp", "mup") and m.lr > 0
+        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in labels and m.lr > 0
         for metric in metrics
         if (seen := value(m, metric.key)) is not None
     ]
@@ -120,15 +122,17 @@ class Sensitivity(NamedTuple):
 
 
 def sensitivities(results: RegretResults) -> list[Sensitivity]:
-    """Two per rung at its longest horizon, where they share three LRs and both are best inside of these."""
+    """Of each rung at its longest horizon: all swept there, where they share three LRs and are best inside."""
     proposed = {(t.rung, p.parametrization, p.lr) for t in results.targets for p in t.paradigms}
     found = []
     for rung in results.rungs:
         horizon = max(rung.horizons, default=0)
         runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
         swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
-        shared = sorted(set.intersection(*({m.lr for m in swept if m.parametrization == p} for p in ("sp", "mup"))))
-        spreads = {p: _sensitivity(swept, p, shared) for p in ("sp", "mup")} if len(shared) >= MIN_COMMON else {}
+        lrs = {p: {m.lr for m in swept if m.parametrization == p} for p in labels_of(results)}
+        lrs = {p: own for p, own in lrs.items() if len(own) >= MIN_COMMON}
+        shared = sorted(set.intersection(*lrs.values())) if len(lrs) > 1 else []
+        spreads = {p: _sensitivity(swept, p, shared) for p in lrs} if len(shared) >= MIN_COMMON else {}
         for p, spread in spreads.items():
             if spread is not None and all(spreads.values()):
                 lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
@@ -209,7 +213,7 @@ class Balance(NamedTuple):
 def balances(results: RegretResults) -> list[Balance]:
     """Of each rung and parametrization that was swept, in the order of the ladder."""
     found = []
-    for p in ("sp", "mup"):
+    for p in labels_of(results):
         best = [m for m in at_best_lr(results, p) if "max_load" in m.metrics]
         for place, rung in enumerate(results.rungs):
             here = [m for m in best if m.rung == rung.name]
@@ -223,7 +227,7 @@ def feature_rows(results: RegretResults) -> pd.DataFrame:
     widths = {rung.name: rung.width for rung in results.rungs}
     rows = [
         (m.rung, widths[m.rung], p, m.seed, seen)
-        for p in ("sp", "mup")
+        for p in labels_of(results)
         for m in at_best_lr(results, p)
         if (seen := m.metrics.get(deepest(results, m))) is not None
     ]

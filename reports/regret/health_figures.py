@@ -12,11 +12,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
     INK,
-    PARAMETRIZATION_COLORS,
-    PARAMETRIZATION_NAMES,
     WIDTH,
     colors_of,
+    label_colors,
     paradigm_name,
+    parametrization_name,
     plain,
     power_axis,
     style,
@@ -50,7 +50,9 @@ def stability(results: RegretResults) -> str | None:
         figure.subplots_adjust(0.085, 0.5 / height, 0.995, 1 - 0.55 / height, wspace=0.08, hspace=0.16)
         for row, metric in zip(grid, shown, strict=True):
             for axes, rung in zip(row, rungs, strict=True):
-                _metric(axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span)
+                _metric(
+                    axes, frame[(frame["rung"] == rung) & (frame["metric"] == metric.key)], span, label_colors(results)
+                )
             row[0].set_ylabel(metric.title)
             row[0].set_ylim(
                 bottom=0
@@ -58,17 +60,17 @@ def stability(results: RegretResults) -> str | None:
         for axes, rung in zip(grid[0], rungs, strict=True):
             axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
-        _parametrization_legend(figure)
+        _parametrization_legend(figure, results)
         return to_svg(figure, "stability", "Signs of instability against learning rate, one column per rung")
 
 
-def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
+def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: dict[str, str]) -> None:
     sns.lineplot(
         here,
         x="log2_lr",
         y="value",
         hue="parametrization",
-        palette=PARAMETRIZATION_COLORS,
+        palette=colors,
         marker="o",
         markersize=4,
         markeredgewidth=0,
@@ -82,12 +84,12 @@ def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float]) -> None:
     power_axis(axes, *span)
 
 
-def _parametrization_legend(figure: Figure) -> None:
+def _parametrization_legend(figure: Figure, results: RegretResults) -> None:
     handles = [
-        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=PARAMETRIZATION_NAMES[key])
-        for key, color in PARAMETRIZATION_COLORS.items()
+        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=plain(parametrization_name(key)))
+        for key, color in label_colors(results).items()
     ]
-    figure.legend(handles=handles, loc="upper left", ncol=2, frameon=False, bbox_to_anchor=(0.08, 1.0))
+    figure.legend(handles=handles, loc="upper left", ncol=len(handles), frameon=False, bbox_to_anchor=(0.08, 1.0))
 
 
 def features(results: RegretResults) -> str | None:
@@ -100,7 +102,7 @@ def features(results: RegretResults) -> str | None:
         figure = Figure(figsize=(WIDTH, 3.4))
         over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
         figure.subplots_adjust(0.05, 0.17, 0.995, 0.8, wspace=0.44)
-        _over_width(over_width, change)
+        _over_width(over_width, change, label_colors(results))
         if target is not None:
             colors = colors_of(results)
             _by_depth(by_depth, health.metric_rows(results, "feature_change/", target), colors)
@@ -149,9 +151,9 @@ def largest_target(results: RegretResults) -> tuple[str, int] | None:
     return None if best is None else (best.rung, best.tokens)
 
 
-def _over_width(axes: Axes, change: pd.DataFrame) -> None:
+def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> None:
     if len(change):
-        look: dict[str, Any] = {"palette": PARAMETRIZATION_COLORS, "legend": False, "ax": axes, "linewidth": 1.1}
+        look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "linewidth": 1.1}
         sns.lineplot(change, x="width", y="value", hue="parametrization", marker="o", markeredgewidth=0, **look, **BAND)
         widths = sorted(set(change["width"]))
         axes.set_xscale("log")

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.paradigms.published import FITTING_D, FITTING_N
-from lrladder.reports.drawing import PARAMETRIZATION_NAMES
+from lrladder.reports.drawing import colors_of, css_class, label_colors
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
 from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
 
@@ -26,7 +26,6 @@ SECTIONS = (
     ("trial-list", "Trials"),
     ("reproduce", "Reproduce"),
 )
-CLASSES = {"fitting": "sp", "mutransfer": "mup", "mutransfer+power": "p-power", "mutransfer+modules": "p-modules"}
 PUBLISHED_LAW = {"u": -FITTING_N, "v": -FITTING_D, "source": "arXiv 2601.05049"}
 ORACLE_STATUS = {
     "interior": "minimum bracketed",
@@ -64,8 +63,7 @@ def render(results: RegretResults) -> str:
             trained_on=sentences.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
-            parametrizations=PARAMETRIZATION_NAMES,
-            classes=CLASSES,
+            classes=_classes(results),
             script=Markup(script),
         )
     )
@@ -101,6 +99,11 @@ def _sentences(results: RegretResults) -> dict[str, object]:
         "modules": list(sentences.modules(results)),
         "ablation": sentences.ablation(results),
     }
+
+
+def _classes(results: RegretResults) -> dict[str, str]:
+    """What colours the name of an entry, and of a parametrization with its schedule."""
+    return {name: css_class(color) for name, color in {**label_colors(results), **colors_of(results)}.items()}
 
 
 def _schedules(results: RegretResults) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
-from lrladder.reports.drawing import PARAMETRIZATION_NAMES, paradigm_name
+from lrladder.reports.drawing import labels_of, paradigm_name, parametrization_name
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health
 from lrladder.reports.regret.module_figures import shown_effects
@@ -54,13 +54,13 @@ def transfer(results: RegretResults) -> str:
     """Drift per doubling of width from the smallest rung to the largest, with the ends' intervals added up."""
     frame = analysis.drift(results)
     parts = []
-    for name in ("mup", "sp"):
+    for name in labels_of(results):
         rows = frame[frame["parametrization"] == name]
         if len(rows) > 1:
             first, last = rows.iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
             parts.append(
-                f"{PARAMETRIZATION_NAMES[name]} {fixed(last['octaves'])} ± {fixed(half)} octaves from "
+                f"{parametrization_name(name)} {fixed(last['octaves'])} ± {fixed(half)} octaves from "
                 f"{first['rung']} to {last['rung']} (n = {len(rows)} minima)"
             )
     if not parts:
@@ -86,13 +86,33 @@ def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmRes
 
 
 def schedules(results: RegretResults) -> Iterator[str]:
-    """muTransfer under its own schedule and under Power, target by target."""
+    """Entries that differ from one before them in the schedule alone, target by target."""
+    arms = {entry["name"]: entry for entry in _entries(results)}
     for target in results.targets:
-        by = {p.name: p for p in target.paradigms}
-        if "mutransfer" in by and "mutransfer+power" in by:
-            told = _difference(target, by["mutransfer"], by["mutransfer+power"])
-            if told:
-                yield f"At {_place(target)}, Power minus the schedule that its LR was tuned under: {told}."
+        for second in target.paradigms:
+            for first in target.paradigms:
+                if _is_before(arms, first.name, second.name) and (told := _difference(target, first, second)):
+                    names = paradigm_name(second.name), paradigm_name(first.name)
+                    yield f"At {_place(target)}, {names[0]} minus {names[1]}, under another schedule: {told}."
+                    break
+
+
+def _entries(results: RegretResults) -> Iterator[dict[str, object]]:
+    """As the config names them, with their names."""
+    found = results.config.get("entries")
+    for name, entry in found.items() if isinstance(found, dict) else ():
+        if isinstance(entry, dict):
+            yield {"name": name, **entry}
+
+
+def _is_before(arms: dict[object, dict[str, object]], first: str, second: str) -> bool:
+    """Whether the second is under another schedule and the first under the study's own, all else being equal."""
+    if first not in arms or second not in arms:
+        return False
+    keys = ("paradigm", "parametrization", "role_search", "strategy", "budget")
+    same = all(arms[first].get(key) == arms[second].get(key) for key in keys)
+    own, other = (arms[name].get("schedule", "default") for name in (first, second))
+    return same and own == "default" != other
 
 
 def stability(results: RegretResults) -> str:
@@ -102,7 +122,7 @@ def stability(results: RegretResults) -> str:
         return "LR sensitivity needs three learning rates that both were swept at, with both best inside of them."
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{PARAMETRIZATION_NAMES[s.parametrization]} {millinats(s.spread.mean)} "
+        f"{parametrization_name(s.parametrization)} {millinats(s.spread.mean)} "
         f"(seeds {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
@@ -114,11 +134,11 @@ def stability(results: RegretResults) -> str:
 
 
 def balance(results: RegretResults) -> str:
-    """Whether the experts' loads stay as even as at muTransfer's base, at the largest rung that was swept."""
-    paradigms = results.config.get("paradigms")
-    proxy = paradigms.get("mutransfer_proxy") if isinstance(paradigms, dict) else None
+    """Whether the experts' loads stay as even as at the base, under the first parametrization that is not standard."""
+    proxy = results.config.get("base")
+    label = next((name for name in labels_of(results) if name != "sp"), "sp")
     sizes = {rung.name: rung.n_active for rung in results.rungs}
-    found = {b.rung: b for b in health.balances(results) if b.parametrization == "mup"}
+    found = {b.rung: b for b in health.balances(results) if b.parametrization == label}
     largest = max(found, key=lambda rung: sizes[rung], default=None)
     if proxy not in found or largest is None or largest == proxy:
         return ""
@@ -131,7 +151,7 @@ def balance(results: RegretResults) -> str:
         )
         for b in (found[proxy], found[largest])
     ]
-    name = PARAMETRIZATION_NAMES["mup"]
+    name = parametrization_name(label)
     return f"Under {name} the largest expert load over the mean is {at[0]}, the base, and {at[1]}, the largest swept."
 
 
@@ -139,7 +159,8 @@ def boundary(results: RegretResults) -> str:
     """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
     runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
     parts = []
-    for name, words in PARAMETRIZATION_NAMES.items():
+    for name in labels_of(results):
+        words = parametrization_name(name)
         own = [m for m in runs if m.parametrization == name]
         lost = min((m for m in own if m.verdict == "diverged"), key=lambda m: m.lr, default=None)
         if lost is not None:
@@ -152,13 +173,13 @@ def boundary(results: RegretResults) -> str:
 def features(results: RegretResults) -> str:
     """Does the feature change stay constant over width?"""
     parts = []
-    for name in ("mup", "sp"):
+    for name in labels_of(results):
         runs = [m for m in health.at_best_lr(results, name) if health.deepest(results, m) in m.metrics]
         values = [m.metrics[health.deepest(results, m)] for m in runs]
         slope = health.width_slope(results, runs, values) if values else None
         if slope:
             parts.append(
-                f"{PARAMETRIZATION_NAMES[name]} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
+                f"{parametrization_name(name)} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
                 f"per doubling of width, {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
@@ -167,18 +188,29 @@ def features(results: RegretResults) -> str:
 
 
 def modules(results: RegretResults) -> Iterator[str]:
-    """The conclusion on module-wise tuning, with its evidence."""
+    """The conclusion on module-wise tuning, with its evidence: each search of roles beside the entry without one."""
+    found = {str(entry["name"]): entry for entry in _entries(results)}
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
-        plain, tuned = by.get("mutransfer"), by.get("mutransfer+modules")
-        if not plain or not tuned:
-            continue
-        price = f"{tuned.cost_flops / plain.cost_flops:.2g} times the search cost of the one global learning rate"
-        chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
-        if not chosen:
-            yield f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
-        elif told := _difference(target, plain, tuned):
-            yield f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
+        for name, entry in found.items():
+            if not entry.get("role_search") or name not in by:
+                continue
+            plain = next((other for other in found if other in by and _is_without(found[other], entry)), None)
+            if plain is not None and (told := _module_wise(target, by[plain], by[name])):
+                yield told
+
+
+def _is_without(plain: dict[str, object], tuned: dict[str, object]) -> bool:
+    return {**tuned, "role_search": None, "name": ""} == {**plain, "name": ""}
+
+
+def _module_wise(target: TargetResult, plain: ParadigmResult, tuned: ParadigmResult) -> str | None:
+    price = f"{tuned.cost_flops / plain.cost_flops:.2g} times the search cost of the one global learning rate"
+    chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
+    if not chosen:
+        return f"At {_place(target)} nothing changes: the search on the proxy, at {price}, accepted no multiplier."
+    told = _difference(target, plain, tuned)
+    return told and f"At {_place(target)} module-wise tuning ({chosen}) minus the global one: {told}; {price}."
 
 
 def ablation(results: RegretResults) -> str:

@@ -8,10 +8,11 @@ from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference, token_rule_of
 from lrladder.benchmark.schedules import factor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
-from lrladder.benchmark.studies.regret.study import make_mutransfer
+from lrladder.benchmark.studies.regret.making import make_paradigm
 from lrladder.benchmark.training.optimizer import build_engine, set_lrs
 from lrladder.models.rules import token_rule
 from lrladder.paradigms.lab import Request
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.sweep.curve import Curve
 from tests.paths import ROOT
 
@@ -35,11 +36,18 @@ def config() -> RegretConfig:
 @pytest.fixture(scope="module")
 def request_(config: RegretConfig) -> Request:
     """The first validation run of muTransfer's proposal at the target."""
-    mutransfer, proxy = make_mutransfer(config), config.rungs.rung("p48x3")
+    mutransfer, proxy = make_paradigm(config, "mutransfer"), config.rungs.rung("p48x3")
+    assert isinstance(mutransfer, MuTransfer)
     curve = Curve("interior", 8, lr_best=BEST_LR, lr_low=BEST_LR / 1.1, lr_high=BEST_LR * 1.1)
-    mutransfer.learn(proxy, {(proxy.name, max(proxy.horizons)): curve})
+    mutransfer.learn([proxy], {(proxy.name, max(proxy.horizons)): curve})
     proposal = mutransfer.propose(config.rungs.rung("t128x4"), 262144)
-    return Request("t128x4", proposal.parametrization, proposal.lr, config.validation.seeds[0], (proposal.horizon,))
+    return Request(
+        "t128x4",
+        config.entries["mutransfer"].parametrization,
+        proposal.lr,
+        config.validation.seeds[0],
+        (proposal.horizon,),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +66,13 @@ def by_role(values: Mapping[str, float]) -> Iterator[str]:
 
 def test_the_config_and_the_proposal(text: str, config: RegretConfig, request_: Request) -> None:
     base, target = config.base, config.rungs.rung("t128x4")
-    assert "`mutransfer_proxy: p48x3` (width 48, depth 3)" in text
-    assert (config.paradigms.mutransfer_proxy, base.shape.width, base.shape.depth) == ("p48x3", 48, 3)
+    assert "`base: p48x3` (width 48, depth 3)" in text
+    assert (config.base_rung, base.shape.width, base.shape.depth) == ("p48x3", 48, 3)
+    assert f"`embedding_lr: {config.recipe.embedding_lr:g}`" in text
+    assert f"LR of the embedding is {config.recipe.embedding_lr:g} times that of the matrices" in text
     assert f"{base.tokens:,} tokens, at {base.batch_tokens:,} tokens per batch" in text
     assert f"`warmup_tokens: {config.schedule.warmup_tokens}`" in text
     assert f"the last {config.schedule.decay_fraction:.0%} of the run" in text
-    assert f"`embedding_lr: {config.recipe.embedding_lr}`" in text
-    assert f"LR of the embedding is {config.recipe.embedding_lr} times that of the matrices" in text
     assert f"`t128x4` (width {target.shape.width}, depth {target.shape.depth})" in text
     assert (target.horizons, target.batch_tokens) == ((base.tokens,), base.batch_tokens)
     assert request_.lr == BEST_LR

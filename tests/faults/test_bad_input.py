@@ -43,7 +43,7 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
     ("changes", "says"),
     [
         ({"lader": {}}, "unknown key lader; did you mean 'ladder'"),
-        ({"zzqq": 1}, "unknown key zzqq; the config has corpus, "),
+        ({"zzqq": 1}, "unknown key zzqq; the config has base, corpus, "),
         ({"schedule__zzqq": 1}, "unknown key schedule.zzqq; schedule has "),
         ({"corpus__text": "x/*.txt"}, 'corpus.text: must be a list; write ["x/*.txt"]'),
         ({"ladder__rungs__0__batch_tokens": "16e3"}, "'16e3' is text in YAML; write 16000"),
@@ -53,14 +53,14 @@ def test_unknown_preset_suggests_one(refused: Refusals) -> None:
         ({"ladder__top_k": 9}, "top_k 9 > num_experts 4"),
         ({"ladder__rungs__0__horizons": [2048]}, "warmup_tokens 4096"),
         ({"ladder__rungs__3__width": 16}, "is not larger than proxy"),
-        ({"paradigms__mutransfer_proxy": "p99"}, "'p99' is not a proxy rung"),
+        ({"base": "p99"}, "'p99' is not a proxy rung"),
         ({"schedule__decay_fraction": 0.01}, "lengthen the horizon, raise decay_fraction or lower batch_tokens"),
         ({"schedule__decay_fraction": 1.5}, "schedule.decay_fraction"),
         ({"validation__seeds": [0, 0]}, "validation.seeds: a value is there twice"),
         ({"ladder__rungs__0__horizons": [16384, 16384]}, "horizons: a value is there twice"),
-        ({"paradigms__fitting__factor": 1e200}, "paradigms.fitting.factor"),
+        ({"entries__fitting__factor": 1e200}, "entries.fitting.factor"),
         ({"ladder__expert_ratio": 1e308}, "ladder.expert_ratio"),
-        ({"paradigms__fitting__lr_guess": -1}, "paradigms.fitting.lr_guess"),
+        ({"entries__fitting__lr_guess": -1}, "entries.fitting.lr_guess"),
     ],
 )
 def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_path: Path, refused: Refusals) -> None:
@@ -68,11 +68,11 @@ def test_bad_config_names_its_key(changes: dict[str, object], says: str, tmp_pat
 
 
 def test_a_misspelt_required_key_is_not_said_to_be_missing(tmp_path: Path, refused: Refusals) -> None:
-    file = Path(_config(tmp_path, paradigms__fitting__lr_gues=0.01))
+    file = Path(_config(tmp_path, entries__fitting__lr_gues=0.01))
     data = yaml.safe_load(file.read_text())
-    data["paradigms"]["fitting"].pop("lr_guess", None)
+    data["entries"]["fitting"].pop("lr_guess", None)
     file.write_text(yaml.safe_dump(data))
-    assert "unknown key paradigms.fitting.lr_gues; did you mean 'lr_guess'?" in refused("plan", str(file))
+    assert "unknown key lr_gues; did you mean 'lr_guess'?" in refused("plan", str(file))
 
 
 def test_not_yaml_and_not_a_mapping(tmp_path: Path, refused: Refusals) -> None:

@@ -22,11 +22,13 @@ from lrladder.benchmark import cli
 from lrladder.benchmark.commands import laws, machine, recommend, studies
 from lrladder.benchmark.config.text import preset_names, read_preset
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.trial_log import TrialLog, read_state
 from lrladder.benchmark.own_runs.fit_file import fit_file
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.watcher import Watcher
+from lrladder.benchmark.training import compiling
 from lrladder.reports import pages
 from tests.benchmark.lab.fake_runner import fake_measurements
 from tests.benchmark.own_runs.run_tables import table
@@ -200,6 +202,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("studies.runner.run_study", "checks.coordcheck.check", "checks.bench.runner.run_bench"):
         monkeypatch.setattr(f"lrladder.benchmark.{name}", stop)
     monkeypatch.setattr("lrladder.benchmark.checks.gpu_check.gpu_names", list)
+    for variable in (loggers.VARIABLE, compiling.VARIABLE):  # what --log and --no-compile set ends with the test
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
     (tmp_path / "results.json").write_text(RESULTS)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     (tmp_path / "runs.csv").write_text(TABLE)

@@ -61,7 +61,7 @@ def test_status_says_what_it_said(folder: Path, says: Any) -> None:
 
 @pytest.mark.parametrize("paradigm", ["fitting", "mutransfer", "mutransfer+power"])
 def test_recommend_says_what_it_said(paradigm: str, folder: Path, says: Any) -> None:
-    answer = json.loads(says("recommend", folder, "--rung", "t48x4", "--paradigm", paradigm, "--json"))
+    answer = json.loads(says("recommend", folder, "--rung", "t48x4", "--entry", paradigm, "--json"))
     said = json.loads((SAID / f"recommend-{paradigm}.json").read_text())
     assert set(answer["recipe"].pop("lr_ratios").values()) == {1.0}  # then, no role had a ratio of its own
     for one in (answer, said):
@@ -207,7 +207,7 @@ def test_results_that_are_not_what_their_older_schema_says_are_one_line(tmp_path
 
 def test_an_older_config_is_refused_by_the_name_of_its_key(tmp_path: Path, refused: Refusals) -> None:
     line = refused("run", str(FIXTURES / "folder_v3" / "config.yaml"), "--out", str(tmp_path / "new"))
-    assert "key optimizer.load_balance is now called optimizer.aux_loss_coef: rename it" in line
+    assert "key paradigms is now entries; write in its place: 'base: p16x2'" in line
     config = load_config("smoke").model_dump(mode="json")
     config["optimizer"]["router_z"] = config["optimizer"].pop("z_loss_coef")
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))

@@ -86,7 +86,7 @@ def run_bench(
 
 
 def _trial(config: RegretConfig, rung: str, corpus: Corpus) -> Trial:
-    request = Request(rung, "mup", config.paradigms.mutransfer.lr_guess, 0, (max(config.rungs.rung(rung).horizons),))
+    request = Request(rung, "mup", config.oracle_guess("mup"), 0, (max(config.rungs.rung(rung).horizons),))
     precision = "bf16" if gpu_names() else "fp32"
     return resolve(request, config, corpus_digest=corpus.digest, precision=precision)[0]  # type: ignore[arg-type]
 

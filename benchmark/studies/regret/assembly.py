@@ -2,34 +2,51 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Self
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult, TargetResult
+from lrladder.benchmark.studies.regret.recipes import label_of
+from lrladder.benchmark.studies.regret.results import (
+    CurveResult,
+    EntryResult,
+    LawResult,
+    RegretResults,
+    RungResult,
+    TargetResult,
+)
 from lrladder.benchmark.studies.regret.role_effects import role_effects
 from lrladder.benchmark.studies.regret.scoring.comparison import compare, proposal_runs
 from lrladder.benchmark.studies.regret.scoring.near import target_noises
 from lrladder.benchmark.studies.regret.scoring.noise import Noises
 from lrladder.benchmark.studies.regret.scoring.oracle import (
     find_oracle,
-    grid_origin,
     on_grid,
     on_oracle_grid,
     on_search_grid,
     seed_means,
 )
 from lrladder.benchmark.studies.results import Found
+from lrladder.paradigms import registry
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.laws.law import Law
-from lrladder.paradigms.paradigm import Proposal
-from lrladder.paradigms.sweep.bracket import collect
+from lrladder.paradigms.paradigm import Paradigm, Proposal
+from lrladder.paradigms.sweep.bracket import Cell, collect
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise, pooled_noise
 from lrladder.paradigms.sweep.swept import open_side, sweep
 
-PARADIGMS = ("fitting", "mutransfer", "mutransfer+power", "mutransfer+modules")
-PAYERS = (*PARADIGMS, "validation", *(f"oracle-{name}" for name in ORACLES), "ablation")
+
+class Searched(NamedTuple):
+    """What a study knows of an entry's paradigm after its search."""
+
+    searches_targets: bool
+    law: Law | None
+    curves: Mapping[Cell, Curve]
+
+    @classmethod
+    def of(cls, paradigm: Paradigm) -> Self:
+        return cls(paradigm.searches_targets, paradigm.law, paradigm.curves)
 
 
 def assemble(
@@ -39,13 +56,14 @@ def assemble(
     proposals: Sequence[Proposal] = (),
     reasons: Mapping[str, str] | None = None,
     payers: Mapping[str, float] | None = None,
-    law: Law | None = None,
+    searched: Mapping[str, Searched] | None = None,
 ) -> RegretResults:
-    """The results of a study, complete or not. `reasons` says by paradigm why it proposed nothing."""
+    """The results of a study, complete or not. `reasons` says by entry why it proposed nothing."""
     payers, ladder, measurements = payers or {}, config.rungs, found.measurements
     noises = target_noises(config, measurements, proposals)
     near = noises.base
     missing = tuple(_missing(config, measurements, proposals, reasons or {}))
+    entries = tuple(_entries(config, searched or {}, reasons or {}))
     return RegretResults(
         **found.common(config, missing),
         lab="trained" if config.simulated is None else "simulated",
@@ -56,7 +74,8 @@ def assemble(
         rungs=tuple(_rung(rung) for rung in ladder),
         targets=tuple(_targets(config, measurements, proposals, noises, payers)),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noises.curves)),
-        law=_law(law),
+        law=next((entry.law for entry in entries if entry.law is not None and entry.searched == "sp"), None),
+        entries=entries,
         role_effects=tuple(role_effects(measurements)),
         payers=dict(payers),
     )
@@ -74,13 +93,23 @@ def _targets(
             yield compare(config, measurements, proposals, rung, horizon, noises, payers)
 
 
-def competitors(config: RegretConfig) -> tuple[str, ...]:
-    """The paradigms of a study."""
-    absent = {
-        "mutransfer+power": config.paradigms.power is None,
-        "mutransfer+modules": config.paradigms.modules is None,
-    }
-    return tuple(name for name in PARADIGMS if not absent.get(name))
+def _entries(
+    config: RegretConfig, searched: Mapping[str, Searched], reasons: Mapping[str, str]
+) -> Iterator[EntryResult]:
+    for name, entry in config.entries.items():
+        found, label = searched.get(name), label_of(entry.searched)
+        curves = found.curves.items() if found else ()
+        yield EntryResult(
+            name=name,
+            paradigm=entry.paradigm,
+            parametrization=label_of(entry.arm),
+            searched=label,
+            budget=entry.budget,
+            searches_targets=found.searches_targets if found else registry.searches_targets(entry.paradigm),
+            reason=reasons.get(name, ""),
+            law=_law(found.law) if found else None,
+            curves=tuple(_curve(rung, horizon, label, curve) for (rung, horizon), curve in curves),
+        )
 
 
 def _missing(
@@ -93,7 +122,7 @@ def _missing(
     for rung in config.rungs.targets:
         for horizon in rung.read:
             where = f"{rung.name} at {horizon:,} tokens"
-            for name in competitors(config):
+            for name in config.entries:
                 proposal = known.get((name, rung.name, horizon))
                 if proposal is None:
                     yield f"{where}: no proposal of {name}: {reasons.get(name, 'not made yet')}"
@@ -101,7 +130,7 @@ def _missing(
                 runs = proposal_runs(config, measurements, proposal)
                 if len(runs) < len(seeds):
                     yield f"{where}: proposal of {name} trained with {len(runs)} of {len(seeds)} seeds"
-            for parametrization in ORACLES:
+            for parametrization in config.labels:
                 if reason := _unfinished_oracle(config, measurements, rung, horizon, parametrization):
                     yield f"{where}: oracle of {parametrization}: {reason}"
 
@@ -119,7 +148,7 @@ def _unfinished_oracle(
     means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
-    whole = [lr for lr in means if on_grid(lr, grid_origin(parametrization, config), validation.oracle_factor)]
+    whole = [lr for lr in means if on_grid(lr, config.oracle_guess(parametrization), validation.oracle_factor)]
     side = open_side(sweep(list(means), list(means.values())))
     if horizon in rung.continued:
         return None  # no sweep is extended for a horizon to which runs are only continued
@@ -132,7 +161,7 @@ def _unfinished_oracle(
 
 def _unrefined(config: RegretConfig, parametrization: ParametrizationName, means: Mapping[float, float | None]) -> bool:
     """Whether half steps beside the best are missing; a smaller best of these half steps itself asks for no others."""
-    origin, factor = grid_origin(parametrization, config), config.validation.oracle_factor
+    origin, factor = config.oracle_guess(parametrization), config.validation.oracle_factor
     whole = {lr: loss for lr, loss in means.items() if on_grid(lr, origin, factor)}
     best = min((lr for lr in whole if whole[lr] is not None), key=lambda lr: whole[lr] or math.inf, default=None)
     beside = [] if best is None else [best * math.sqrt(factor), best / math.sqrt(factor)]
@@ -154,9 +183,9 @@ def _rung(rung: Rung) -> RungResult:
 
 
 def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
-    """As the paradigms fit them: noise pooled over the proxies of one parametrization."""
+    """Of all that searches ran, under each arm: noise pooled over the proxies of one parametrization."""
     proxies = {rung.name for rung in config.rungs.proxies}
-    for name in ORACLES:
+    for name in dict.fromkeys(label_of(entry.searched) for entry in config.entries.values()):
         own = [m for m in measurements if m.rung in proxies and m.parametrization == name and not m.role_lrs]
         cells = collect(m for m in own if on_search_grid(m.lr, name, config))
         noise = pooled_noise(cell.fit() for cell in cells.values()).shared
@@ -168,7 +197,7 @@ def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], no
     """The oracle's, on losses averaged over the seeds; `n` counts runs."""
     for rung in config.rungs.targets:
         for horizon in rung.read:
-            for name in ORACLES:
+            for name in config.labels:
                 oracle = find_oracle(config, measurements, rung, horizon, name, noise)
                 if oracle.result.n_lrs:
                     yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.sweep_seeds))
@@ -195,7 +224,8 @@ def _curve(
 
 
 def _law(law: Law | None) -> LawResult | None:
-    if law is None:
+    """None too for a law that knows batches or sparsities, whose prefactor is not the one below."""
+    if law is None or not {"batch", "sparsity"}.isdisjoint(law.regression.design.names):
         return None
     return LawResult(
         k=law.k,

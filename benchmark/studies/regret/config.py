@@ -1,134 +1,78 @@
 """The study as the user writes it: frozen, strict, from YAML. Every constant here is a default, with its source."""
 
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Self
 
-from pydantic import (
-    Field,
-    PositiveInt,
-    field_validator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lrladder.benchmark.config.parts import (
-    PowerConfig,
-    RoleSearchConfig,
-    SearchConfig,
-    Seed,
-    Strict,
-)
-from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
+from lrladder.benchmark import upgrade
+from lrladder.benchmark.config.text import parse_yaml, read_preset, suggest, validate
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
+from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED, EntryConfig, EntryName
+from lrladder.benchmark.studies.regret.parts import LadderConfig, RungConfig, SimulatedConfig, ValidationConfig
+from lrladder.benchmark.studies.regret.recipes import (
+    DEFAULT,
+    Arm,
+    ParametrizationConfig,
+    ScheduleChange,
+    label_of,
+    with_built_in_parametrizations,
+    with_built_in_schedules,
+)
+from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
-from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES
-from lrladder.paradigms.sweep.grid import on_lattice
-
-
-class RungConfig(Strict):
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    part: Literal["proxy", "target"]
-    width: PositiveInt
-    depth: PositiveInt
-    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
-    continued: tuple[PositiveInt, ...] = ()  # longer ones, to which a target's runs are continued at their own LR
-    batch_tokens: PositiveInt | None = None
-
-
-class LadderConfig(Strict):
-    """Sizes shared by all rungs. Ratios stay fixed so that each rung is the same model, larger."""
-
-    head_size: PositiveInt = 16
-    num_experts: PositiveInt = 8
-    top_k: PositiveInt = 2
-    expert_ratio: float = Field(1.0, gt=0, le=64)  # expert_width / width
-    shared_ratio: float = Field(0.0, ge=0, le=64)  # shared expert width / width; 0 is no shared expert
-    seq_len: PositiveInt = 128
-    batch_tokens: PositiveInt = 2048
-    rungs: tuple[RungConfig, ...] = Field(min_length=1, max_length=256)
-
-
-class ValidationConfig(Strict):
-    """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
-
-    seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
-    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: all
-    oracle_points: int = Field(4, ge=3, le=32)
-    oracle_factor: float = Field(2.0, ge=1.05, le=100)
-    max_extensions: int = Field(4, ge=0, le=32)
-    oracle_refine: bool = False  # a last step of the root of the factor to either side of each bracketed best
-    snap_proposals: bool = (
-        False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
-    )
-
-    @model_validator(mode="after")
-    def _on_lattice(self) -> Self:
-        if self.snap_proposals and not on_lattice(self.oracle_factor):
-            raise ValueError(
-                f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
-                "give a power of 2 or of its root, or turn it off"
-            )
-        return self
-
-    @property
-    def sweep_seeds(self) -> tuple[Seed, ...]:
-        return self.seeds if self.oracle_seeds is None else self.oracle_seeds
-
-
-class MuTransferConfig(SearchConfig):
-    """The search on the proxy, and the rules that carry its LR over."""
-
-    rules: Rules = MUTRANSFER
-    drift_octaves: float = Field(DRIFT_OCTAVES, ge=0, le=10)  # of the best LR per doubling of width, batch, tokens; 90%
-
-    @field_validator("rules", mode="before")
-    @classmethod
-    def _on_unless_given(cls, given: object) -> object:
-        """A rule that is left out is as without the key: else naming one would turn the others off."""
-        return MUTRANSFER.model_dump() | given if isinstance(given, dict) else given
-
-
-class ParadigmsConfig(Strict):
-    fitting: SearchConfig
-    mutransfer: MuTransferConfig
-    mutransfer_proxy: str
-    power: PowerConfig | None = PowerConfig()  # None: mutransfer+power does not compete
-    modules: RoleSearchConfig | None = None  # None: mutransfer+modules does not compete
-
-
-class SimulatedConfig(Strict):
-    """Losses from a known law, with no training: for ladders past this machine. Nothing is said of real models."""
-
-    law: TrueLaw  # `mup_base` and `mup_tokens` are those of muTransfer's proxy
-    bowl: Bowl = Bowl()
-    seed: Seed = 0
-
-    def law_for(self, base: Base) -> TrueLaw:
-        """The law, with muTransfer's proxy as what its parametrization counts from."""
-        return self.law.model_copy(update={"mup_base": base.shape.n_active, "mup_tokens": base.tokens})
+from lrladder.paradigms.settings import TuningSettings
 
 
 class RegretConfig(StudyConfig):
-    """One regret study: its ladder, the paradigms that search on its proxies, and how its targets are scored."""
+    """One regret study: its ladder, the entries that compete on it, and how its targets are scored."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     ladder: LadderConfig
-    paradigms: ParadigmsConfig
+    base_rung: str = Field(alias="base")  # the proxy from whose longest horizon and batch all rules count
+    parametrizations: dict[EntryName, ParametrizationConfig] = Field({}, validate_default=True)
+    schedules: dict[EntryName, ScheduleChange] = Field({}, validate_default=True)
+    entries: dict[EntryName, EntryConfig] = Field(min_length=1)
     validation: ValidationConfig = ValidationConfig()
     simulated: SimulatedConfig | None = None  # instead of training
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_paradigms(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "paradigms" in data:
+            raise ValueError(f"key paradigms is now entries; write in its place: {upgrade.replaced_paradigms(data)}")
+        return data
+
+    @field_validator("parametrizations", mode="before")
+    @classmethod
+    def _parametrizations(cls, given: object) -> object:
+        return with_built_in_parametrizations(given)
+
+    @field_validator("schedules", mode="before")
+    @classmethod
+    def _schedules(cls, given: object) -> object:
+        return with_built_in_schedules(given)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [rung.name for rung in self.ladder.rungs]
         if len(set(names)) < len(names):
             raise ValueError("ladder.rungs: two rungs have the same name")
+        self._check_parts()
+        self._check_entries()
         for rung in self.rungs:
-            self._check_rung(rung)
+            for label in self.arms:
+                self._check_rung(rung, self.schedule_of(label))
         self._check_distinct()
+        return self
+
+    def _check_parts(self) -> None:
         proxies, targets = self.rungs.proxies, self.rungs.targets
         if not proxies or not targets:
             raise ValueError("ladder.rungs: at least one proxy and one target are needed")
@@ -139,41 +83,93 @@ class RegretConfig(StudyConfig):
                     f"target {rung.name} (n_active {rung.n_active:,}) is not larger than "
                     f"proxy {largest.name} ({largest.n_active:,})"
                 )
-        if self.paradigms.mutransfer_proxy not in {rung.name for rung in proxies}:
-            raise ValueError(f"paradigms.mutransfer_proxy: {self.paradigms.mutransfer_proxy!r} is not a proxy rung")
-        return self
+        given = {
+            "base": self.base_rung,
+            **{f"parametrizations.{name}.base": one.base for name, one in self.parametrizations.items()},
+            **{f"entries.{name}.proxy": getattr(one.settings, "proxy", None) for name, one in self.entries.items()},
+        }
+        for key, rung_name in given.items():
+            if rung_name is not None and rung_name not in {rung.name for rung in proxies}:
+                raise ValueError(f"{key}: {rung_name!r} is not a proxy rung")
 
-    def _check_rung(self, rung: Rung) -> None:
+    def _check_entries(self) -> None:
+        if DEFAULT in self.schedules:
+            raise ValueError(f"schedules.{DEFAULT}: this name is of the study's own schedule; give that in `schedule`")
+        for name, entry in self.entries.items():
+            where = f"entries.{name}"
+            if name in RESERVED or name.startswith(ORACLE):
+                raise ValueError(f"{where}: the name is taken by the study's own runs; choose another")
+            if entry.parametrization not in self.parametrizations:
+                known = suggest(entry.parametrization, list(self.parametrizations))
+                raise ValueError(f"{where}.parametrization: {entry.parametrization!r} is not there{known}")
+            for schedule in (entry.schedule, entry.search_schedule or entry.schedule):
+                if schedule not in (DEFAULT, *self.schedules):
+                    known = suggest(schedule, [DEFAULT, *self.schedules])
+                    raise ValueError(f"{where}.schedule: {schedule!r} is not there{known}")
+            self._check_tuning(where, entry)
+        for arm in self._arms():
+            if self.arms[label_of(arm)] != arm:
+                raise ValueError(f"parametrizations: two arms would be called {label_of(arm)!r}; rename one")
+        for label in self.arms:
+            self._check_fitted(label)
+            self.oracle_guess(label)
+        for label in self.validation.oracles or ():
+            if label not in self.arms:
+                raise ValueError(f"validation.oracles: {label!r} is no entry's{suggest(label, list(self.arms))}")
+
+    def _check_tuning(self, where: str, entry: EntryConfig) -> None:
+        if isinstance(entry.settings, TuningSettings) and entry.settings.seed in self.validation.seeds:
+            raise ValueError(
+                f"{where}.seed: {entry.settings.seed} is in validation.seeds, which score it; give another"
+            )
+
+    def _check_fitted(self, label: str) -> None:
+        """Only muTransfer finds the exponent of a fitted horizon rule, and all runs of an arm share one."""
+        if self.rules_of(label).horizon != "fitted":
+            return
+        own = {name: e for name, e in self.entries.items() if label_of(e.arm) == label}
+        others = [name for name, e in own.items() if e.paradigm != "mutransfer"]
+        searches = {
+            str(e.settings.model_dump(include={"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}))
+            for e in own.values()
+        }
+        if others or len(searches) > 1:
+            raise ValueError(
+                f"parametrizations: {label} has a fitted horizon rule, whose exponent one search of muTransfer finds; "
+                f"put {(others or list(own))[-1]} under another parametrization"
+            )
+
+    def _check_rung(self, rung: Rung, schedule: ScheduleConfig) -> None:
         where = f"rung {rung.name}"
         if rung.batch_tokens % rung.shape.seq_len:
             raise ValueError(f"{where}: batch_tokens {rung.batch_tokens} is not a multiple of seq_len")
         for horizon in rung.read:
-            if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
+            if schedule.decay_start(horizon, rung.batch_tokens) <= schedule.warmup_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} ends its stable phase before "
-                    f"schedule.warmup_tokens {self.schedule.warmup_tokens} is over"
+                    f"schedule.warmup_tokens {schedule.warmup_tokens} is over"
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}")
-            self.schedule.require_decay(horizon, rung.batch_tokens, where=where)
+            schedule.require_decay(horizon, rung.batch_tokens, where=where)
         if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(f"{where}: continued is for targets, and beyond their horizons")
-        if rung.continued and not self.schedule.has_trunk:
-            raise ValueError(f"{where}: a {self.schedule.kind} schedule ends at its horizon and cannot be continued")
+        if rung.continued and not schedule.has_trunk:
+            raise ValueError(f"{where}: a {schedule.kind} schedule ends at its horizon and cannot be continued")
 
     def _check_distinct(self) -> None:
         """A value given twice would count one run as two."""
-        roles = self.paradigms.modules
         lists: dict[str, tuple[object, ...]] = {
-            "paradigms.fitting.seeds": self.paradigms.fitting.seeds,
-            "paradigms.mutransfer.seeds": self.paradigms.mutransfer.seeds,
             "validation.seeds": self.validation.seeds,
             "validation.oracle_seeds": self.validation.sweep_seeds,
-            **({"paradigms.modules.roles": roles.roles} if roles else {}),
             **{f"rung {rung.name}: horizons": rung.read for rung in self.rungs},
         }
+        for name, entry in self.entries.items():
+            lists[f"entries.{name}.seeds"] = getattr(entry.settings, "seeds", ())
+            roles = getattr(entry.settings, "role_search", None)
+            lists[f"entries.{name}.role_search.roles"] = roles.roles if roles else ()
         for key, values in lists.items():
-            if len(set(values)) < len(values):
+            if isinstance(values, tuple) and len(set(values)) < len(values):
                 raise ValueError(f"{key}: a value is there twice; give each once")
         if extra := sorted(set(self.validation.sweep_seeds) - set(self.validation.seeds)):
             raise ValueError(
@@ -182,21 +178,64 @@ class RegretConfig(StudyConfig):
 
     @property
     def base(self) -> Base:
-        """muTransfer's proxy at its longest horizon."""
-        proxy = self.rungs.rung(self.paradigms.mutransfer_proxy)
-        return Base(shape=proxy.shape, batch_tokens=proxy.batch_tokens, tokens=max(proxy.horizons))
+        """The base rung at its longest horizon."""
+        return self._base(self.base_rung)
+
+    def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
+        return self._base(self.base_rung_of(parametrization))
+
+    def base_rung_of(self, label: str) -> str:
+        """The name of the rung from which an arm's rules count."""
+        return self.parametrizations[self.arm(label).parametrization].base or self.base_rung
+
+    def _base(self, name: str) -> Base:
+        rung = self.rungs.rung(name)
+        return Base(shape=rung.shape, batch_tokens=rung.batch_tokens, tokens=max(rung.horizons))
+
+    def _arms(self) -> Iterator[Arm]:
+        """Of the proposals, in order of the entries, then of the searches."""
+        yield from (entry.arm for entry in self.entries.values())
+        yield from (entry.searched for entry in self.entries.values())
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """Every name under which the study asks for runs."""
+        return {label_of(arm): arm for arm in self._arms()}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Those of them that are swept at the targets: all that entries propose under, or those named."""
+        found = dict.fromkeys(label_of(entry.arm) for entry in self.entries.values())
+        wanted = self.validation.oracles
+        return tuple(label for label in found if wanted is None or label in wanted)
+
+    def arm(self, label: str) -> Arm:
+        """Also of a parametrization that no entry uses, under the study's own schedule."""
+        return self.arms.get(label, Arm(label))
 
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
-        rules = self.paradigms.mutransfer.rules
+        arm = self.arm(parametrization)
+        rules = self.parametrizations[arm.parametrization].rules
+        if arm.schedule == DEFAULT or self.schedule_of(parametrization).kind != "power":
+            return rules
         # the Power schedule itself answers for tokens and batch
-        by_power = rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
-        return {"sp": STANDARD, "mup": rules, "mup+power": by_power}[parametrization]
+        return rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
-        power = self.paradigms.power
-        if parametrization != "mup+power" or power is None:
-            return self.schedule
-        return self.schedule.model_copy(update={"kind": "power", **power.model_dump()})
+        name = self.arm(parametrization).schedule
+        return self.schedule if name == DEFAULT else self.schedules[name].apply(self.schedule)
+
+    def oracle_guess(self, label: str) -> float:
+        """The LR about which the grid of an arm's sweep lies: that of its first entry, else of the most alike."""
+        if self.validation.oracle_lr_guess is not None:
+            return self.validation.oracle_lr_guess
+        arm, known = self.arm(label), [entry for entry in self.entries.values() if entry.guess is not None]
+        alike = [entry for entry in known if entry.arm == arm]
+        alike += [entry for entry in known if entry.parametrization == arm.parametrization]
+        for entry in (*alike, *known):
+            assert entry.guess is not None
+            return entry.guess
+        raise ValueError("validation.oracle_lr_guess: no entry has an lr_guess, so the sweeps at targets need one here")
 
     @cached_property
     def rungs(self) -> Ladder:

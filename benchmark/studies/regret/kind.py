@@ -1,4 +1,4 @@
-"""The regret study: paradigms propose LRs for held-out targets, and pay for what they cost there."""
+"""The regret study: entries propose LRs for held-out targets, and pay for what they cost there."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -6,7 +6,6 @@ from functools import partial
 from lrladder.benchmark.studies.kind import StartedStudy, StudyKind
 from lrladder.benchmark.studies.planner import Sweep
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import PARAMETRIZATIONS
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Lab
@@ -18,7 +17,7 @@ class RegretKind(StudyKind[RegretConfig, RegretResults]):
     results_model = RegretResults
 
     def parametrizations(self, config: RegretConfig) -> Sequence[str]:
-        return PARAMETRIZATIONS
+        return tuple(config.arms)
 
     def sweeps(self, config: RegretConfig) -> Iterable[Sweep]:
         from lrladder.benchmark.studies.regret.planner import sweeps

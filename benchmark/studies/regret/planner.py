@@ -2,68 +2,92 @@
 
 from collections.abc import Iterator
 
-from lrladder.benchmark.config.parts import RoleSearchConfig
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.planner import Sweep, extensions, search_sweep
+from lrladder.benchmark.studies.planner import Sweep, extensions
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import ORACLES
-from lrladder.paradigms.lab import ParametrizationName
-from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
+from lrladder.benchmark.studies.regret.entries import ORACLE, EntryConfig
+from lrladder.benchmark.studies.regret.making import horizon_rule
+from lrladder.benchmark.studies.regret.planned_search import planned_search, role_search_of
+from lrladder.benchmark.studies.regret.recipes import label_of
+from lrladder.paradigms import registry
 
 NOTES = (
-    "validation LRs are proposed by the searches; oracle grids start at the proposal of the same parametrization",
-    "one validation run per paradigm, horizon and seed; runs that share an LR and a seed are trained once",
+    "validation LRs are proposed by the searches; oracle grids start at the proposals of the same parametrization",
+    "one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
 )
 SIMULATED_NOTE = (
     "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
 )
 
+Lrs = list[tuple[float | None, bool]]
+
 
 def notes(config: RegretConfig) -> tuple[str, ...]:
-    return NOTES if config.simulated is None else (SIMULATED_NOTE, *NOTES)
+    found: tuple[str, ...] = NOTES if config.simulated is None else (SIMULATED_NOTE, *NOTES)
+    for name, entry in config.entries.items():
+        if entry.paradigm not in registry.SHIPPED:
+            most = "has no budget" if entry.budget is None else f"may cost {entry.budget:g} runs of the largest target"
+            found += (f"the search of {name} is not planned: it is up to {entry.paradigm}, and {most}",)
+    return found
 
 
 def sweeps(config: RegretConfig) -> Iterator[Sweep]:
-    ladder, paradigms, validation = config.rungs, config.paradigms, config.validation
-    for rung in ladder.proxies:
-        yield search_sweep("fitting", rung, "sp", paradigms.fitting)
-    proxy, transfer = ladder.rung(paradigms.mutransfer_proxy), paradigms.mutransfer
-    searched = proxy._replace(horizons=searched_horizons(transfer.rules.horizon, proxy.horizons))
-    yield search_sweep("mutransfer", searched, "mup", transfer)
-    if paradigms.modules is not None:
-        yield _role_search(proxy, paradigms.modules, transfer.seeds)
-    for rung in ladder.targets:
-        for parametrization in (*ORACLES, *(["mup+power"] if paradigms.power else [])):
-            for horizons in _validated(config, rung, parametrization):
-                proposal: list[tuple[float | None, bool]] = [(None, False)]
-                yield Sweep("validation", "validation", rung, parametrization, proposal, validation.seeds, horizons)
-        if paradigms.modules is not None:  # the same runs as muTransfer's where the search accepts no multiplier
-            with_roles: list[tuple[float | None, bool]] = [(None, True)]
-            yield Sweep("validation", "validation", rung, "mup", with_roles, validation.seeds, rung.read)
-    for rung in ladder.targets:
-        for parametrization in ORACLES:
-            grid: list[tuple[float | None, bool]] = [(None, False)] * validation.oracle_points
-            grid += extensions(rung, validation.max_extensions)
-            if validation.oracle_refine:  # once at most where horizons agree on the best LR, else once for each of them
-                grid += [(None, i >= 2) for i in range(2 * len(rung.horizons))]
-            payer = f"oracle-{parametrization}"
-            yield Sweep(payer, "oracle", rung, parametrization, grid, validation.sweep_seeds, rung.read)
-    if paradigms.modules is not None and paradigms.modules.ablate:
-        tried: list[tuple[float | None, bool]] = [(None, False)] * (2 * len(paradigms.modules.roles))
-        for rung in ladder.targets:
-            for horizon in rung.horizons:
-                yield Sweep("ablation", "roles", rung, "mup", tried, validation.seeds, (horizon,))
+    yield from _searches(config)
+    for rung in config.rungs.targets:
+        for name, entry in config.entries.items():
+            proposal: Lrs = [(None, _shares_runs(config, name))]
+            for horizons in _validated(config, entry, rung):
+                seeds = config.validation.seeds
+                yield Sweep("validation", "validation", rung, label_of(entry.arm), proposal, seeds, horizons)
+    for rung in config.rungs.targets:
+        for label in config.labels:
+            yield _oracle(config, rung, label)
+    for entry in config.entries.values():
+        yield from _ablation(config, entry)
 
 
-def _validated(config: RegretConfig, rung: Rung, parametrization: ParametrizationName) -> list[tuple[int, ...]]:
+def _searches(config: RegretConfig) -> Iterator[Sweep]:
+    """Of each entry; the same runs of two are priced once."""
+    seen = set()
+    for name in config.entries:
+        for sweep in planned_search(config, name):
+            key = (*sweep[1:4], tuple(sweep.lrs), *sweep[5:])
+            if key not in seen or sweep.lrs[0][0] is None:
+                seen.add(key)
+                yield sweep
+
+
+def _shares_runs(config: RegretConfig, name: str) -> bool:
+    """Whether an entry proposes what an earlier one does unless its search of roles accepts a multiplier."""
+    own = config.entries[name]
+    if role_search_of(own) is None:
+        return False
+    plain = own.model_copy(update={"settings": own.settings.model_copy(update={"role_search": None})})
+    return any(entry == plain for entry in config.entries.values())
+
+
+def _oracle(config: RegretConfig, rung: Rung, label: str) -> Sweep:
+    validation = config.validation
+    grid: Lrs = [(None, False)] * validation.oracle_points
+    grid += extensions(rung, validation.max_extensions)
+    if validation.oracle_refine:  # once at most where horizons agree on the best LR, else once for each of them
+        grid += [(None, i >= 2) for i in range(2 * len(rung.horizons))]
+    return Sweep(f"{ORACLE}{label}", "oracle", rung, label, grid, validation.sweep_seeds, rung.read)
+
+
+def _validated(config: RegretConfig, entry: EntryConfig, rung: Rung) -> list[tuple[int, ...]]:
     """Horizons that one proposal's run is read at: all where its LR does not depend on them."""
-    if parametrization == "mup+power":
+    if entry.paradigm == "mutransfer" and horizon_rule(config, entry.arm) == "power":
         return [rung.read]
     return [*((h,) for h in rung.horizons[:-1]), (rung.horizons[-1], *rung.continued)]
 
 
-def _role_search(proxy: Rung, spec: RoleSearchConfig, seeds: tuple[int, ...]) -> Sweep:
-    """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
-    tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
-    runs: list[tuple[float | None, bool]] = [(None, False)] * (1 + tried if tried else 0)
-    return Sweep("mutransfer+modules", "roles", proxy, "mup", runs, seeds, (max(proxy.horizons),))
+def _ablation(config: RegretConfig, entry: EntryConfig) -> Iterator[Sweep]:
+    roles = role_search_of(entry)
+    if roles is None or not roles.ablate:
+        return
+    tried: Lrs = [(None, False)] * (2 * len(roles.roles))
+    for rung in config.rungs.targets:
+        for horizon in rung.horizons:
+            label, seeds = label_of(entry.arm), config.validation.seeds
+            yield Sweep("ablation", "roles", rung, label, tried, seeds, (horizon,))

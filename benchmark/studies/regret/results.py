@@ -85,8 +85,8 @@ class ParadigmResult(Frozen):
     name: str
     parametrization: ParametrizationName
     lr: float  # that is trained
-    lr_low: float
-    lr_high: float
+    lr_low: float | None  # None for a way of choosing that has no interval
+    lr_high: float | None
     extrapolation: float
     lr_proposed: float | None = None  # before it was put on the sweeps' lattice; None where it was not
     loss: float | None
@@ -141,6 +141,20 @@ class TargetResult(Frozen):
     differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
 
 
+class EntryResult(Frozen):
+    """One way of choosing an LR, as it competed, and what its search found."""
+
+    name: str
+    paradigm: str  # a shipped one, or package.module:Class
+    parametrization: ParametrizationName  # of its proposals, with their schedule
+    searched: ParametrizationName  # of its search
+    budget: float | None = None  # runs of the largest target that its search might cost; None: no limit
+    searches_targets: bool | None = None  # whether its search ran the targets themselves; None: not known
+    reason: str = ""  # why it proposed nothing
+    law: LawResult | None = None  # what it fitted
+    curves: tuple[CurveResult, ...] = ()  # what it learned from; empty in results of an older version
+
+
 class RungResult(Frozen):
     name: str
     part: Literal["proxy", "target"]
@@ -167,6 +181,7 @@ class RegretResults(StudyResults):
     rungs: tuple[RungResult, ...]
     targets: tuple[TargetResult, ...]
     curves: tuple[CurveResult, ...]
-    law: LawResult | None
+    law: LawResult | None  # of the first entry that fitted one under `sp`
+    entries: tuple[EntryResult, ...] = ()  # in the order of the config; empty in results of an older version
     role_effects: tuple[RoleEffect, ...] = ()  # of a module-wise search and its ablation
     payers: dict[str, float]  # FLOPs charged by payer

@@ -1,23 +1,21 @@
 """The protocol: search on proxies, freeze proposals, train them, sweep the oracle, score."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import fmean
 
-from lrladder.benchmark.config.parts import RoleSearchConfig, SearchConfig
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.assembly import PAYERS, assemble
+from lrladder.benchmark.studies.regret.assembly import Searched, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import ORACLES
+from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED
+from lrladder.benchmark.studies.regret.making import completed, default_exponent, entry_lab, make_paradigm
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
 from lrladder.benchmark.studies.results import Found
-from lrladder.paradigms.fitting import Fitting
+from lrladder.paradigms import registry
 from lrladder.paradigms.lab import Lab, ParametrizationName, Request
-from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
-from lrladder.paradigms.mutransfer.variants import MuTransferWithPower, MuTransferWithRoles
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
+from lrladder.paradigms.settings import RoleSearchSettings
 from lrladder.paradigms.sweep.bracket import search_brackets
 from lrladder.paradigms.sweep.grid import grid_lr, snap
 
@@ -28,55 +26,65 @@ class RegretStudy:
     def __init__(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self.config = config
         self.lab = lab
-        self.fitting = Fitting(config.paradigms.fitting)
-        self.mutransfer = make_mutransfer(config)
-        self.others = [
-            *([make_power(config)] if config.paradigms.power else []),
-            *([make_modules(config)] if config.paradigms.modules else []),
-        ]
+        self.paradigms = {name: make_paradigm(config, name) for name in config.entries}
         self.proposals: list[Proposal] = []
-        self.reasons: dict[str, str] = {}  # why a paradigm proposed nothing
+        self.reasons: dict[str, str] = {}  # why an entry proposed nothing
         self._on_stage = on_stage
 
     def run(self) -> None:
-        """All stages in order. Proposals are made before anything is trained at a target."""
-        searchers: tuple[Paradigm, ...] = (self.fitting, self.mutransfer, *self.others)
-        for paradigm in searchers:
-            self._on_stage(f"search: {paradigm.name}")
-            self._search(paradigm)
+        """All stages in order. Proposals are made before anything is scored at a target."""
+        for name in self.paradigms:
+            self._on_stage(f"search: {name}")
+            self._search(name)
         self._on_stage("validation")
         self._validate()
-        for parametrization in ORACLES:
-            self._on_stage(f"oracle: {parametrization}")
-            self._sweep_oracle(parametrization)
-        if self.config.paradigms.modules is not None and self.config.paradigms.modules.ablate:
-            self._on_stage("ablation")
-            self._ablate(self.config.paradigms.modules)
+        for label in self.config.labels:
+            self._on_stage(f"oracle: {label}")
+            self._sweep_oracle(label)
+        for name, entry in self.config.entries.items():
+            roles = getattr(entry.settings, "role_search", None)
+            if roles is not None and roles.ablate:
+                self._on_stage("ablation")
+                self._ablate(name, roles)
 
     def results(self, found: Found) -> RegretResults:
         """What is known so far."""
+        payers = (*self.paradigms, *RESERVED[:1], *(f"{ORACLE}{label}" for label in self.config.labels), *RESERVED[1:])
         return assemble(
             self.config,
             found,
             proposals=self.proposals,
             reasons=self.reasons,
-            payers={payer: cost for payer in PAYERS if (cost := self.lab.cost_flops(payer))},
-            law=self.fitting.law,
+            payers={payer: cost for payer in payers if (cost := self.lab.cost_flops(payer))},
+            searched={name: Searched.of(paradigm) for name, paradigm in self.paradigms.items()},
         )
 
-    def _search(self, paradigm: Paradigm) -> None:
-        ladder = self.config.rungs
+    def _search(self, name: str) -> None:
+        """A search that fails ends its entry, not the study; so does any fault in a class of the user's own."""
+        paradigm, shipped = self.paradigms[name], self.config.entries[name].paradigm in registry.SHIPPED
         try:
-            paradigm.search(self.lab, ladder.proxies)
-            made = [_proposal(paradigm, rung, horizon) for rung in ladder.targets for horizon in rung.read]
-            frozen = [self._snapped(proposal) for proposal in made]
+            paradigm.search(entry_lab(self.config, name, self.lab, paradigm), self.config.rungs)
+            made = list(self._proposed(name, paradigm))
         except NoProposal as error:
-            self.reasons[paradigm.name] = str(error)
+            self.reasons[name] = str(error)
+        except Exception as error:
+            if shipped:
+                raise
+            self.reasons[name] = f"{type(error).__name__}: {error}"
         else:
-            self.proposals += frozen
+            self.proposals += made
+
+    def _proposed(self, name: str, paradigm: Paradigm) -> Iterator[Proposal]:
+        """For every target and horizon, under the entry's own name and arm."""
+        for rung in self.config.rungs.targets:
+            for horizon in rung.read:
+                made = _proposal(paradigm, rung, horizon)
+                if not (math.isfinite(made.lr) and made.lr > 0):
+                    raise NoProposal(f"{name}: proposes an LR of {made.lr} for {rung.name}")
+                yield self._snapped(completed(self.config, name, paradigm, made))
 
     def _snapped(self, proposal: Proposal) -> Proposal:
-        """On the lattice of its parametrization's sweep, where the config says so; what was proposed is kept."""
+        """On the lattice of its arm's sweep, where the config says so; what was proposed is kept."""
         if not self.config.validation.snap_proposals:
             return proposal
         lr = snap(proposal.lr, self._oracle_spec(proposal.parametrization, 0))
@@ -93,56 +101,64 @@ class RegretStudy:
         if requests:
             self.lab.measure(requests, payer="validation")
 
-    def _sweep_oracle(self, parametrization: ParametrizationName) -> None:
+    def _sweep_oracle(self, label: ParametrizationName) -> None:
         """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy.
 
-        All but the LR is as muTransfer's search left it, above all the exponent of a fitted horizon rule.
+        All but the LR is as the proposals under this arm have it, above all the exponent of a fitted horizon rule.
         """
-        found = self.mutransfer if parametrization == self.mutransfer.parametrization else None
         starts: dict[int, list[Rung]] = {}
         for rung in self.config.rungs.targets:
-            starts.setdefault(self._start(rung, parametrization), []).append(rung)
+            starts.setdefault(self._start(rung, label), []).append(rung)
         for start, rungs in starts.items():
             search_brackets(
                 self.lab,
                 {rung.name: rung.horizons for rung in rungs},
-                self._oracle_spec(parametrization, start),
-                payer=f"oracle-{parametrization}",
-                parametrization=parametrization,
-                horizon_exponent=found.horizon_exponent if found else None,
+                self._oracle_spec(label, start),
+                payer=f"{ORACLE}{label}",
+                parametrization=label,
+                horizon_exponent=self._exponent(label),
                 continued={rung.name: rung.continued for rung in rungs},
                 refine=self.config.validation.oracle_refine,
             )
 
-    def _ablate(self, spec: RoleSearchConfig) -> None:
-        """Each multiplier alone at each of muTransfer's own proposals, which is what it is compared with."""
+    def _exponent(self, label: str) -> float | None:
+        """That of the arm's proposals, which share one."""
+        own = (p.horizon_exponent for p in self.proposals if p.parametrization == label)
+        return next((b for b in own if b is not None), default_exponent(self.config, label))
+
+    def _ablate(self, name: str, spec: RoleSearchSettings) -> None:
+        """Each multiplier alone at the entry's LR, which is also run without any: that is what it is compared with."""
+        multipliers = [((role, f),) for role in spec.roles for f in (spec.factor, 1 / spec.factor)]
+        plain = {(p.rung, p.horizon, p.parametrization, p.lr) for p in self.proposals if not p.role_lrs}
         requests = [
-            Request(p.rung, p.parametrization, p.lr, seed, (p.horizon,), p.horizon_exponent, ((role, factor),))
+            Request(p.rung, p.parametrization, p.lr, seed, (p.horizon,), p.horizon_exponent, role_lrs)
             for p in self.proposals
-            if p.paradigm == self.mutransfer.name and p.horizon in self.config.rungs.rung(p.rung).horizons
-            for role in spec.roles
-            for factor in (spec.factor, 1 / spec.factor)
+            if p.paradigm == name and p.horizon in self.config.rungs.rung(p.rung).horizons
+            for role_lrs in (
+                *(() if (p.rung, p.horizon, p.parametrization, p.lr) in plain else ((),)),
+                *multipliers,
+            )
             for seed in self.config.validation.seeds
         ]
         if requests:
             self.lab.measure(requests, payer="ablation")
 
-    def _start(self, rung: Rung, parametrization: ParametrizationName) -> int:
-        """Grid index nearest to the proposal; 0, the search's own guess, without one.
+    def _start(self, rung: Rung, label: ParametrizationName) -> int:
+        """Grid index nearest to the proposals; 0, the search's own guess, without one.
 
         The start only saves extensions: the sweep is extended, at most `max_extensions` times, until its best is in,
         and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the conclusion.
         """
-        own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, parametrization)]
+        own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, label)]
         if not own:
             return 0
-        steps = fmean(map(math.log, own)) - math.log(grid_origin(parametrization, self.config))
+        steps = fmean(map(math.log, own)) - math.log(self.config.oracle_guess(label))
         return round(steps / math.log(self.config.validation.oracle_factor))
 
-    def _oracle_spec(self, parametrization: ParametrizationName, start: int) -> SearchConfig:
+    def _oracle_spec(self, label: ParametrizationName, start: int) -> SearchConfig:
         validation = self.config.validation
         spec = SearchConfig(
-            lr_guess=grid_origin(parametrization, self.config),
+            lr_guess=self.config.oracle_guess(label),
             factor=validation.oracle_factor,
             points=validation.oracle_points,
             max_extensions=validation.max_extensions,
@@ -156,31 +172,3 @@ def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
     if horizon not in rung.continued:
         return paradigm.propose(rung, horizon)
     return paradigm.propose(rung, max(rung.horizons)).continued_to(horizon)
-
-
-def make_mutransfer(config: RegretConfig) -> MuTransfer:
-    """The paradigm as the config sets it up, before its search."""
-    return MuTransfer(_transfer_settings(config))
-
-
-def make_modules(config: RegretConfig) -> MuTransferWithRoles:
-    """Raises InputError where the config asks for no search of modules."""
-    if config.paradigms.modules is None:
-        raise InputError(
-            f"{config.name}: no LR multipliers, as the config has no paradigms.modules; ask for another paradigm"
-        )
-    return MuTransferWithRoles(_transfer_settings(config), config.paradigms.modules)
-
-
-def make_power(config: RegretConfig) -> MuTransferWithPower:
-    return MuTransferWithPower(_transfer_settings(config))
-
-
-def _transfer_settings(config: RegretConfig) -> TransferSettings:
-    spec = config.paradigms.mutransfer
-    return TransferSettings(
-        search=spec,
-        proxy=config.paradigms.mutransfer_proxy,
-        horizon_rule=spec.rules.horizon,
-        drift_octaves=spec.drift_octaves,
-    )

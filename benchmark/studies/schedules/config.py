@@ -79,7 +79,7 @@ class SchedulesConfig(StudyConfig):
     def base(self) -> Base:
         return self._base(self.families[0])
 
-    def base_of(self, rung: Rung) -> Base:
+    def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
         """The smallest model of the family at base batch and shortest horizon, where the one setting is chosen."""
         return self._base(self.family_of(rung))
 

@@ -252,4 +252,4 @@ def test_a_base_too_large_to_grow_is_refused(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    assert "paradigms.mutransfer_proxy p16x2" in capsys.readouterr().err
+    assert "base p16x2" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from lrladder.benchmark.checks.parametrization import effective
 from lrladder.benchmark.cli import app, main
 from lrladder.benchmark.config.parts import RecipeConfig
 from lrladder.benchmark.lab.resolve import resolve
-from lrladder.benchmark.studies.regret.config import load_config
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.training.optimizer import betas, groups
 from lrladder.models import parametrization
 from lrladder.paradigms.lab import Request
@@ -39,7 +39,7 @@ def test_values_are_those_of_the_groups_that_train() -> None:
 
 def test_the_proxy_gets_the_recipe() -> None:
     proxy, *targets = effective(CONFIG)
-    assert proxy.rung == CONFIG.paradigms.mutransfer_proxy
+    assert proxy.rung == CONFIG.base_rung
     assert [target.part for target in targets] == ["target"] * len(CONFIG.rungs.targets)
     assert {(p.role, p.lr) for p in proxy.parameters if p.lr != 1} == {("embedding", 32.0), ("router", 0.5)}
     assert {parameter.forward for parameter in proxy.parameters} == {1.0}
@@ -59,9 +59,9 @@ def test_a_model_past_this_machine_costs_nothing() -> None:
 
 
 def test_a_fitted_exponent_is_said_to_be_unknown() -> None:
-    searched = CONFIG.paradigms.mutransfer
-    fitted = searched.model_copy(update={"rules": searched.rules.model_copy(update={"horizon": "fitted"})})
-    config = CONFIG.model_copy(update={"paradigms": CONFIG.paradigms.model_copy(update={"mutransfer": fitted})})
+    data = CONFIG.model_dump()
+    data["parametrizations"]["mup"]["rules"]["horizon"] = "fitted"
+    config = RegretConfig.model_validate(data)
     assert "exponent" in effective(config)[-1].note
     assert effective(CONFIG)[-1].note == ""
 

@@ -10,14 +10,14 @@ from lrladder.models.rules import STANDARD
 from lrladder.paradigms.lab import Request
 
 CONFIG = load_config("smoke")
-BASE = CONFIG.rungs.rung(CONFIG.paradigms.mutransfer_proxy)
+BASE = CONFIG.rungs.rung(CONFIG.base_rung)
 TARGET = CONFIG.rungs.targets[-1]
 
 
 def _with(**rules: object) -> RegretConfig:
-    searched = CONFIG.paradigms.mutransfer
-    changed = searched.model_copy(update={"rules": searched.rules.model_copy(update=rules)})
-    return CONFIG.model_copy(update={"paradigms": CONFIG.paradigms.model_copy(update={"mutransfer": changed})})
+    data = CONFIG.model_dump()
+    data["parametrizations"]["mup"]["rules"] |= rules
+    return RegretConfig.model_validate(data)
 
 
 def _resolve(rung: str, name: str, *horizons: int, config: RegretConfig = CONFIG, **more: float) -> tuple[Trial, ...]:
@@ -63,5 +63,5 @@ def test_a_recipe_is_part_of_every_trial() -> None:
         (plain,), (changed,) = _resolve(rung, name, 32768), _resolve(rung, name, 32768, config=tuned)
         assert changed.recipe.embedding_lr == 32
         assert changed.id != plain.id
-        assert changed.model_copy(update={"recipe": RecipeConfig()}) == plain
-        assert Trial.model_validate(plain.model_dump(exclude={"recipe"})) == plain
+        assert changed.model_copy(update={"recipe": CONFIG.recipe}) == plain
+        assert Trial.model_validate(plain.model_dump(exclude={"recipe"})).recipe == RecipeConfig()

@@ -54,7 +54,7 @@ def results() -> RegretResults:
 
 def config_with(**rules: object) -> RegretConfig:
     data = CONFIG.model_dump()
-    data["paradigms"]["mutransfer"]["rules"] |= rules
+    data["parametrizations"]["mup"]["rules"] |= rules
     data["ladder"]["shared_ratio"] = 0.5
     data["recipe"] = {"embedding_lr": 32.0, "norm_lr": 0.5, "head_lr": 2.0, "router_lr": 4.0}
     return RegretConfig.model_validate(data)
@@ -84,7 +84,14 @@ def test_a_recipe_is_what_training_builds(rules: dict[str, object], fields: dict
         wanted.rung, wanted.parametrization, wanted.lr, 3, (wanted.horizon,), wanted.horizon_exponent, wanted.role_lrs
     )
     (trial,) = resolve(request, config, corpus_digest="x", precision="bf16")
-    model, table = build(trial.rules, trial.shape, trial.base.shape, backend="reference", embedding_std=1.0, seed=0)
+    model, table = build(
+        trial.rules,
+        trial.shape,
+        trial.base.shape,
+        backend="reference",
+        embedding_std=trial.optimizer.embedding_std,
+        seed=0,
+    )
     settings = {setting.kind: setting for setting in recipe.settings}
     groups = optimizer.groups(trial, model, table)
     names = {id(param): name for name, param in model.named_parameters()}
@@ -246,7 +253,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
     assert recommend(*own, "--format", "torch").strip() == text(advice, "torch").strip()
     assert recommend(*own).strip() == text(advice, "text").strip()
     assert json.loads(recommend(*own, "--json")) == json.loads(text(advice, "json"))
-    assert json.loads(recommend("--rung", "t96x3", "--paradigm", "fitting", "--json"))["parametrization"] == "sp"
+    assert json.loads(recommend("--rung", "t96x3", "--entry", "fitting", "--json"))["parametrization"] == "sp"
     far = recommend("--n-active", "1e9", "--tokens", "2e10", "--batch-tokens", "1e6")
     assert far.startswith("lrladder: the model is too far: ")
     assert "or say --force" in far
@@ -280,9 +287,9 @@ def test_a_request_that_says_too_little_is_refused_in_one_line(
 
 def test_a_study_without_curves_or_rules_is_refused(results: RegretResults) -> None:
     with pytest.raises(InputError, match="no interior minimum"):
-        advise(results.model_copy(update={"curves": ()}), Wanted(rung="t96x3"))
+        advise(results.model_copy(update={"curves": (), "entries": ()}), Wanted(rung="t96x3"))
     old = json.loads(json.dumps(results.config))
-    del old["paradigms"]["mutransfer"]["rules"]
+    del old["parametrizations"]["mup"]["rules"]
     with pytest.raises(InputError, match="run the study again"):
         advise(results.model_copy(update={"config": old}), Wanted(rung="t96x3"))
     with pytest.raises(InputError, match="another version"):

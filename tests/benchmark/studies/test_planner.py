@@ -13,7 +13,7 @@ from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
-from lrladder.benchmark.studies.regret.study import make_modules, make_mutransfer
+from lrladder.benchmark.studies.regret.making import entry_lab, make_paradigm
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.paradigms.lab import Request
 
@@ -30,7 +30,7 @@ def huge() -> RegretConfig:
         {"name": name, "part": part, "width": width, "depth": depth, "horizons": (horizon,)}
         for name, part, width, depth in rungs
     ]
-    data["paradigms"]["mutransfer_proxy"] = "p"
+    data["base"] = "p"
     return RegretConfig.model_validate(data)
 
 
@@ -79,7 +79,7 @@ def test_the_plan_counts_the_last_step_of_a_sweep_and_its_own_seeds() -> None:
     changes = {"seeds": (0, 1, 2), "oracle_seeds": (0, 1), "oracle_refine": True}
     config = CONFIG.model_copy(update={"validation": CONFIG.validation.model_copy(update=changes)})
     made, plain = plan_of(config), plan_of(CONFIG)
-    sweeps = 2 * len(config.rungs.targets)
+    sweeps = len(config.labels) * len(config.rungs.targets)
     proposals = sum(t.runs for t in plain.trials if t.purpose == "validation") // 2
     assert made.planned.runs - plain.planned.runs == 2 * 2 * sweeps + proposals
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
@@ -114,19 +114,20 @@ def test_the_search_grid_is_the_one_that_runs() -> None:
 def test_the_plan_prices_the_rules_that_are_searched(changes: dict[str, object]) -> None:
     data = CONFIG.model_dump()
     modules = changes.get("modules")
-    data["paradigms"]["mutransfer"] |= {key: value for key, value in changes.items() if key != "modules"}
-    data["paradigms"]["modules"] = modules
+    data["parametrizations"]["mup"]["rules"] |= changes.get("rules", {})
+    name = "mutransfer+modules" if modules else "mutransfer"
+    data["entries"][name] = data["entries"]["mutransfer"] | {"role_search": modules}
     config = RegretConfig.model_validate(data)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
     lab = Charged(config.rungs, law, noise_sd=0.0)
     lab.config = config
-    paradigm = make_modules(config) if modules else make_mutransfer(config)
-    paradigm.search(lab, config.rungs)
+    paradigm = make_paradigm(config, name)
+    paradigm.search(entry_lab(config, name, lab, paradigm), config.rungs)
     # the search for the LR is priced once, as the runs of both are the same
-    made = [t for t in plan_of(config).trials if t.payer in ("mutransfer", paradigm.name)]
+    made = [t for t in plan_of(config).trials if t.payer in ("mutransfer", name)]
     certain = sum(t.runs * t.flops for t in made if not t.extension)
-    assert certain <= lab.cost_flops(paradigm.name) * 1.001
-    assert lab.cost_flops(paradigm.name) <= sum(t.runs * t.flops for t in made) * 1.001
+    assert certain <= lab.cost_flops(name) * 1.001
+    assert lab.cost_flops(name) <= sum(t.runs * t.flops for t in made) * 1.001
     roles = [t for t in made if t.purpose == "roles"]
     assert sum(t.runs for t in roles) == (10 if modules else 0)  # a start, two roles; two seeds
 

@@ -9,8 +9,6 @@ from pydantic import BaseModel
 
 from lrladder.benchmark.studies.drift.results import DriftResults
 from lrladder.benchmark.studies.recipe.results import TuningResults
-from lrladder.benchmark.studies.regret.assembly import PAYERS
-from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.schedules.results import SchedulesResults
 from tests.paths import ROOT
@@ -22,7 +20,23 @@ KINDS: dict[str, type[BaseModel]] = {
     "Tuned recipes": TuningResults,
 }
 # in backticks, and no field: values, names of commands and of rules, what stands in for a number
-WORDS = {*PAYERS, *ORACLES, "null", "false", "report", "compare", "recommend", "status", "index", "extend", "off"}
+WORDS = {
+    "validation",
+    "ablation",
+    "sp",
+    "mup",
+    "fitting",
+    "mutransfer",
+    "null",
+    "false",
+    "report",
+    "compare",
+    "recommend",
+    "status",
+    "index",
+    "extend",
+    "off",
+}
 WORDS |= {"kind", "attention_qkv", "attention_out", "norm_block", "norm_final", "overlap"}
 
 

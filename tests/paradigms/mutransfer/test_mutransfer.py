@@ -1,7 +1,6 @@
 """muTransfer on a lab whose law is known: which horizons it searches, what it carries over, and how sure it is."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,10 +13,10 @@ from lrladder.paradigms.mutransfer.carry import Nearest
 from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
 from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, fit_exponent
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
-from lrladder.paradigms.mutransfer.paradigm import MuTransfer, TransferSettings
+from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.mutransfer.roles import least_gain
-from lrladder.paradigms.mutransfer.variants import MuTransferWithPower, MuTransferWithRoles
-from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.paradigm import NoProposal, Terms
+from lrladder.paradigms.settings import MuTransferSettings, RoleSearchSettings
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise
 from tests.paradigms.conftest import PlainRung
@@ -45,18 +44,16 @@ class Ruled(SimulatedLab):
         return trained.model_copy(update={"lr": request.lr, "loss": loss})
 
 
-class Roles(NamedTuple):
-    roles: tuple[str, ...] = ("router", "expert_down", "head")
-    factor: float = 2.0
-    max_trials: int = 100
+def transfer(
+    search, proxy: str, *, name: str = "mutransfer", horizon_rule="none", search_rule=None, **settings
+) -> MuTransfer:
+    terms = Terms(name, proxy, None, horizon_rule, horizon_rule if search_rule is None else search_rule)
+    return MuTransfer(MuTransferSettings(**search._asdict(), **settings), terms)
 
 
-def transfer(search, proxy: str, **settings) -> MuTransfer:
-    return MuTransfer(TransferSettings(search=search, proxy=proxy, **settings))
-
-
-def with_roles(search, roles: Roles) -> MuTransferWithRoles:
-    return MuTransferWithRoles(TransferSettings(search=search, proxy="p0", horizon_rule="sde"), roles)
+def with_roles(search, max_trials: int = 100) -> MuTransfer:
+    roles = RoleSearchSettings(roles=("router", "expert_down", "head"), max_trials=max_trials)
+    return transfer(search, "p0", name="mutransfer+modules", horizon_rule="sde", role_search=roles)
 
 
 def test_without_a_rule_the_nearest_horizon_is_carried_over(ladder, spec):
@@ -203,12 +200,12 @@ def test_with_power_the_proxys_runs_are_mutransfers_own(ladder, spec, rule, expo
     """At the base horizon the two are one function, so each run is trained once; only the proposals differ."""
     own, power = Ruled(ladder, LAW), Ruled(ladder, LAW)
     transfer(spec, "p0", horizon_rule=rule).search(own, ladder)
-    paradigm = MuTransferWithPower(TransferSettings(search=spec, proxy="p0", horizon_rule=rule))
+    paradigm = transfer(spec, "p0", horizon_rule="power", search_rule=rule)
     paradigm.search(power, ladder)
     assert {(r.parametrization, r.horizon_exponent) for r in (*own.asked, *power.asked)} == {("mup", exponent)}
     assert set(paradigm.curves) == {("p0", BASE)}
     proposal = paradigm.propose(ladder[-1], 2 * BASE)
-    assert (proposal.parametrization, proposal.horizon_exponent) == ("mup+power", None)
+    assert proposal.horizon_exponent is None
     assert proposal.lr == paradigm.curves["p0", BASE].lr_best
 
 
@@ -224,7 +221,7 @@ def test_role_multipliers_that_help_are_found_and_paid_for(ladder, spec):
     lab.gains = {"expert_down": 0.05, "head": -0.05}
     two_seeds = spec._replace(seeds=(0, 1))
     transfer(two_seeds, "p0", horizon_rule="sde").search(plain, ladder)
-    paradigm = with_roles(two_seeds, Roles())
+    paradigm = with_roles(two_seeds)
     paradigm.search(lab, ladder)
     proposal = paradigm.propose(ladder[-1], BASE)
     assert dict(proposal.role_lrs) == {"expert_down": 2.0, "head": 0.5}
@@ -237,7 +234,7 @@ def test_role_multipliers_that_help_are_found_and_paid_for(ladder, spec):
 def test_without_an_effect_a_multiplier_is_rarely_accepted(ladder, spec):
     accepted = 0
     for seed in range(60):
-        paradigm = with_roles(spec._replace(seeds=(0, 1)), Roles())
+        paradigm = with_roles(spec._replace(seeds=(0, 1)))
         paradigm.search(Ruled(ladder, LAW, noise_sd=0.003, seed=seed), ladder)
         accepted += bool(paradigm.roles.role_lrs)
     assert accepted <= 8  # 5% of 60 expected; more than 8 has a chance under 1%
@@ -247,7 +244,7 @@ def test_without_an_effect_a_multiplier_is_rarely_accepted(ladder, spec):
 @pytest.mark.parametrize(("budget", "tried"), [(2, 0), (3, 1), (6, 2), (7, 3)])
 def test_the_role_search_stays_within_its_budget(ladder, spec, budget, tried):
     lab = Ruled(ladder, LAW, noise_sd=0.0)
-    paradigm = with_roles(spec, Roles(max_trials=budget))
+    paradigm = with_roles(spec, max_trials=budget)
     paradigm.search(lab, ladder)
     role_runs = [request for request in lab.asked if request.lr == paradigm.curves["p0", BASE].lr_best]
     assert len(role_runs) == (1 + 2 * tried if tried else 0)
@@ -262,7 +259,7 @@ def test_a_role_search_that_diverges_finds_nothing(ladder, spec):
             gone = {"verdict": "diverged", "loss": None}
             return found.model_copy(update=gone) if request.role_lrs else found
 
-    paradigm = with_roles(spec, Roles())
+    paradigm = with_roles(spec)
     paradigm.search(Fragile(ladder, LAW), ladder)
     assert paradigm.roles.role_lrs == ()
 

@@ -119,7 +119,7 @@ def test_balance_is_that_of_each_rungs_best_runs_and_said_of_base_and_largest() 
             [m for m in health.at_best_lr(results, balance.parametrization) if m.rung == balance.rung]
         )
     proxy = next(b for b in found if b.parametrization == "mup")
-    config = {"paradigms": {"mutransfer_proxy": proxy.rung}}
+    config = {"base": proxy.rung}
     said = sentences.balance(results.model_copy(update={"config": config}))
     assert f"{proxy.spread.mean:.2f} at {proxy.rung} (n = {proxy.spread.n} run" in said and "t128x4" in said
     assert sentences.balance(build_results()) == ""  # of an older version, without the metric

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
@@ -154,7 +155,7 @@ def test_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="disk full"):
         page.write(empty_results(), tmp_path)
     assert written.read_bytes() == before
     assert os.listdir(tmp_path) == ["index.html"]

@@ -12,7 +12,6 @@ import numpy as np
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.results import DifferenceResult, ParadigmResult, TargetResult
 from lrladder.benchmark.studies.regret.scoring.conclusion import conclude
 from lrladder.benchmark.studies.regret.scoring.gaps import Gaps, Recipe, split_gap
@@ -35,7 +34,7 @@ def compare(
     payers: Mapping[str, float],
 ) -> TargetResult:
     """Everything known about one target rung at one horizon. Proposals without data are left out."""
-    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.curves) for name in ORACLES}
+    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.curves) for name in config.labels}
     run_flops = float(rung.flops_per_token * horizon)
     own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
     scored = tuple(
@@ -118,8 +117,7 @@ def _gaps(config: RegretConfig, own: ParametrizationName, oracles: Mapping[Param
 
 
 def _recipe(config: RegretConfig, name: ParametrizationName) -> Recipe:
-    """Today's names of parametrizations hold their schedule behind a plus."""
-    return Recipe(name.partition("+")[0], config.schedule_of(name).kind)
+    return Recipe(*config.arm(name))
 
 
 def proposal_runs(

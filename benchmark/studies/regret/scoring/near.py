@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.scoring.components import Run, components
 from lrladder.benchmark.studies.regret.scoring.noise import Noises, Point, label, seed_noise
 from lrladder.benchmark.studies.regret.scoring.oracle import find_oracle
@@ -20,20 +19,21 @@ def target_noises(
 ) -> Noises:
     """Of all targets of a study together."""
     targets = {rung.name for rung in config.rungs.targets}
-    curves = seed_noise(m for m in measurements if m.rung in targets and m.parametrization in ORACLES)
+    swept = set(config.labels)
+    curves = seed_noise(m for m in measurements if m.rung in targets and m.parametrization in swept)
     runs = []
     for rung in config.rungs.targets:
         for horizon in rung.read:
-            best = {name: find_oracle(config, measurements, rung, horizon, name, curves).result.lr for name in ORACLES}
+            best = {name: find_oracle(config, measurements, rung, horizon, name, curves).result.lr for name in swept}
             here = [m for m in measurements if (m.rung, m.horizon) == (rung.name, horizon)]
             entries = {(label(p), p.lr) for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)}
             runs.append(near_runs(here, best, entries))
     groups = {run.group for target in runs for run in target}
     return Noises(
         curves,
-        components(_only(target, set(ORACLES)) for target in runs),
+        components(_only(target, swept) for target in runs),
         components(runs),
-        {name: components(_only(target, {name}) for target in runs) for name in groups - set(ORACLES)},
+        {name: components(_only(target, {name}) for target in runs) for name in groups - swept},
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import OracleResult
 from lrladder.benchmark.studies.regret.scoring.noise import Point, label
 from lrladder.paradigms.lab import Measurement, ParametrizationName
@@ -43,25 +44,19 @@ def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: Regr
     """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
     validation = config.validation
     factor = math.sqrt(validation.oracle_factor) if validation.oracle_refine else validation.oracle_factor
-    return on_grid(lr, grid_origin(parametrization, config), factor)
+    return on_grid(lr, config.oracle_guess(parametrization), factor)
 
 
 def on_search_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
-    """Searches for the LR run on a grid too."""
-    paradigms = config.paradigms
-    spec = paradigms.fitting if parametrization == "sp" else paradigms.mutransfer
-    return on_grid(lr, spec.lr_guess, spec.factor)
+    """Searches for the LR run on a grid too; of a class of the user's own that is not known, and any LR is."""
+    grids = [entry.grid for entry in config.entries.values() if label_of(entry.searched) == parametrization]
+    return any(grid is None or on_grid(lr, *grid) for grid in grids)
 
 
 def on_grid(lr: float, origin: float, factor: float) -> bool:
     """Whether an LR is origin * factor^k, to rounding."""
     steps = math.log(lr / origin) / math.log(factor)
     return abs(steps - round(steps)) < 1e-6
-
-
-def grid_origin(parametrization: ParametrizationName, config: RegretConfig) -> float:
-    paradigms = config.paradigms
-    return (paradigms.fitting if parametrization == "sp" else paradigms.mutransfer).lr_guess
 
 
 def seed_means(

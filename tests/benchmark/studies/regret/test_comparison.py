@@ -17,7 +17,9 @@ from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Verdict
 from lrladder.paradigms.paradigm import Proposal
 
-CONFIG = load_config("cpu")
+CPU = load_config("cpu")
+SWEPT = CPU.validation.model_copy(update={"oracles": ("sp", "mup")})
+CONFIG = CPU.model_copy(update={"validation": SWEPT})  # Power is not swept
 RUNG = CONFIG.rungs.rung("t128x4")
 HORIZON = 262144
 CURVATURE = 0.05

@@ -7,10 +7,8 @@ import pytest
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, parse_config
-from lrladder.benchmark.studies.regret.protocol import ORACLES
 from lrladder.benchmark.studies.regret.scoring.comparison import compare
 from lrladder.benchmark.studies.regret.scoring.near import near_runs, target_noises
-from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.paradigm import Proposal
 from tests.benchmark.studies.regret.simulated_studies import NEAR, OFF
@@ -18,7 +16,8 @@ from tests.benchmark.studies.regret.simulated_studies import NEAR, OFF
 SD, BOWL = 0.007, 0.040  # nats; nats per octave^2: those of the preset `cpu`
 REGRET = BOWL * OFF**2
 STUDIES = 30
-BASE = load_config("cpu")
+CPU = load_config("cpu")
+BASE = CPU.model_copy(update={"entries": {name: CPU.entries[name] for name in ("fitting", "mutransfer")}})
 
 
 def with_seeds(seeds: tuple[int, ...], oracle_seeds: tuple[int, ...] | None) -> RegretConfig:
@@ -34,13 +33,13 @@ def study(
     for rung in config.rungs.targets:
         for horizon in rung.read:
             own = 0.05 * rng.standard_normal(len(config.validation.seeds))
-            for name in ORACLES:
-                best = grid_origin(name, config) * 2 ** rng.uniform(-0.5, 0.5)
+            for name in ("sp", "mup"):
+                best = config.oracle_guess(name) * 2 ** rng.uniform(-0.5, 0.5)
                 effects = own + tau * SD * rng.standard_normal(len(own))
                 entries = [best * 2 ** (OFF * sign) * (1 + 1e-6 * i) for i, sign in enumerate(rng.choice([-1, 1], 2))]
                 runs = [(lr, seed) for lr in entries for seed in config.validation.seeds]
                 runs += [
-                    (grid_origin(name, config) * 2.0**k, s) for k in range(-2, 3) for s in config.validation.sweep_seeds
+                    (config.oracle_guess(name) * 2.0**k, s) for k in range(-2, 3) for s in config.validation.sweep_seeds
                 ]
                 for lr, seed in runs:
                     octaves = math.log2(lr / best)

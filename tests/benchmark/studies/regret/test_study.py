@@ -9,10 +9,9 @@ import pytest
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw, loss_floor
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.assembly import PARADIGMS, assemble, competitors
+from lrladder.benchmark.studies.regret.assembly import assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.benchmark.studies.regret.scoring.oracle import grid_origin
 from lrladder.benchmark.studies.regret.study import RegretStudy
 from lrladder.benchmark.studies.results import Found
 from lrladder.benchmark.studies.runner import run_on
@@ -61,11 +60,11 @@ def test_the_searches_see_no_target_and_everyone_pays() -> None:
     results = run_on(CONFIG, lab)
     targets = {rung.name for rung in CONFIG.rungs.targets}
     for payer, request in lab.asked:
-        assert (request.rung in targets) == (payer not in PARADIGMS)
+        assert (request.rung in targets) == (payer not in CONFIG.entries)
         if request.rung in targets:
             assert request.seed in CONFIG.validation.seeds
     order = list(dict.fromkeys(payer for payer, _ in lab.asked))
-    assert order == [*competitors(CONFIG), "validation", "oracle-sp", "oracle-mup"]
+    assert order == [*CONFIG.entries, "validation", "oracle-sp", "oracle-mup", "oracle-mup+power"]
     assert results.payers == {payer: lab.cost_flops(payer) for payer in order}
     for target in results.targets:
         for paradigm in target.paradigms:
@@ -96,12 +95,10 @@ def test_one_run_reads_all_horizons_that_share_a_proposal() -> None:
         "mutransfer": ("mup", 0.02),
         "mutransfer+power": ("mup+power", 0.02),
     }
-    study._search = (
-        lambda paradigm: study.proposals.extend(  # type: ignore[method-assign]
-            _proposal(paradigm.name, *lrs[paradigm.name][:1], rung, horizon, lrs[paradigm.name][1])
-            for rung in study.config.rungs.targets
-            for horizon in rung.horizons
-        )
+    study._search = lambda name: study.proposals.extend(  # type: ignore[method-assign]
+        _proposal(name, lrs[name][0], rung, horizon, lrs[name][1])
+        for rung in study.config.rungs.targets
+        for horizon in rung.horizons
     )
     study.run()
     validation = [request for payer, request in lab.asked if payer == "validation"]
@@ -142,7 +139,10 @@ def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
     assert not results.complete
     assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
-    assert results.targets[0].conclusion == "no proposal has been scored; oracle not bracketed (sp: few, mup: few)"
+    assert (
+        results.targets[0].conclusion
+        == "no proposal has been scored; oracle not bracketed (sp: few, mup: few, mup+power: few)"
+    )
     assert results.trials.diverged > 0
 
 
@@ -192,8 +192,8 @@ class Carried(Log):
 def with_mutransfer(horizons: Sequence[int] = (262144,), **changes: object) -> RegretConfig:
     data = CONFIG.model_dump()
     rules = changes.pop("rules", {})
-    data["paradigms"]["mutransfer"] |= changes
-    data["paradigms"]["mutransfer"]["rules"] |= rules
+    data["entries"]["mutransfer"] |= changes
+    data["parametrizations"]["mup"]["rules"] |= rules
     data["ladder"]["rungs"][-1]["horizons"] = horizons
     return RegretConfig.model_validate(data)
 
@@ -218,7 +218,7 @@ def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> Non
 
 def test_rules_that_a_config_leaves_out_stay_on() -> None:
     data = CONFIG.model_dump()
-    data["paradigms"]["mutransfer"]["rules"] = {"horizon": "none"}
+    data["parametrizations"]["mup"]["rules"] = {"horizon": "none"}
     assert RegretConfig.model_validate(data).rules_of("mup") == MUTRANSFER.model_copy(update={"horizon": "none"})
 
 
@@ -230,7 +230,8 @@ def test_a_fixed_rule_searches_the_base_horizon_only() -> None:
 
 def with_modules(**changes: object) -> RegretConfig:
     data = CONFIG.model_dump()
-    data["paradigms"]["modules"] = {"roles": ("router", "head"), "max_trials": 20} | changes
+    roles = {"roles": ("router", "head"), "max_trials": 20} | changes
+    data["entries"]["mutransfer+modules"] = data["entries"]["mutransfer"] | {"role_search": roles}
     return RegretConfig.model_validate(data)
 
 
@@ -292,7 +293,7 @@ def test_regret_intervals_cover_the_truth() -> None:
     for seed in range(100):
         results = run_on(CONFIG, simulate(seed=seed, curvature=0.05))
         for target in results.targets:
-            for p in target.paradigms[:2]:  # Power has no sweep of its own
+            for p in target.paradigms[:2]:
                 best = LAW.lr(target.n_active, target.tokens, p.parametrization)
                 truth = 0.05 * math.log(p.lr / best) ** 2
                 assert p.lr_regret_low is not None
@@ -309,7 +310,7 @@ def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_on
     results = run_on(config, lab)
     found = [p for target in results.targets for p in target.paradigms if p.name == "mutransfer+power"]
     assert len({p.lr for p in found}) == 1
-    assert all(p.lr_regret is None and p.parametrization_gap is None and p.regret is not None for p in found)
+    assert all(p.lr_regret is not None and p.schedule_gap is not None and p.regret is not None for p in found)
     assert all(p.recipe is not None and p.recipe.schedule.startswith("Power: ") for p in found)
     mutransfer = next(p for p in results.targets[0].paradigms if p.name == "mutransfer")
     assert found[0].lr == mutransfer.lr
@@ -320,7 +321,7 @@ def test_power_proposes_the_proxys_best_for_every_horizon_and_reads_them_from_on
 
 def test_without_power_two_paradigms_compete() -> None:
     data = CONFIG.model_dump()
-    data["paradigms"]["power"] = None
+    del data["entries"]["mutransfer+power"]
     results = run_on(RegretConfig.model_validate(data), simulate())
     assert results.complete
     assert [p.name for p in results.targets[0].paradigms] == ["fitting", "mutransfer"]
@@ -330,7 +331,7 @@ def test_a_continued_horizon_keeps_each_lr_and_extends_no_sweep() -> None:
     data = CONFIG.model_dump()
     for rung in data["ladder"]["rungs"][-2:]:
         rung["continued"] = (1048576,)
-    labs = [Log(CONFIG.rungs, LAW.model_copy(update={"v": 0.6})) for _ in range(2)]
+    labs = [Log(CONFIG.rungs, LAW.model_copy(update={"k": 200.0, "v": 0.6})) for _ in range(2)]
     before = run_on(CONFIG, labs[0])
     longer = run_on(RegretConfig.model_validate(data), labs[1])
     assert longer.complete
@@ -360,7 +361,7 @@ def test_snapped_proposals_are_trained_on_the_lattice_and_keep_what_was_proposed
         for old, new in zip(before.paradigms, after.paradigms, strict=True):
             assert (old.lr_proposed, new.lr_proposed) == (None, old.lr)
             assert abs(math.log2(new.lr / old.lr)) <= 1 / 32 + 1e-9
-            steps = 16 * math.log2(new.lr / grid_origin(new.parametrization, CONFIG))
+            steps = 16 * math.log2(new.lr / CONFIG.oracle_guess(new.parametrization))
             assert steps == pytest.approx(round(steps), abs=1e-6)
             assert new.recipe is not None
             assert new.recipe.lr == new.lr
@@ -381,4 +382,4 @@ def test_a_refined_sweep_without_its_last_step_is_missing_it() -> None:
     config = with_validation(oracle_refine=True)
     plain = run_on(CONFIG, simulate(noise_sd=0.0))
     missing = assemble(config, Found(plain.measurements)).missing
-    assert sum("its last step to be measured" in line for line in missing) == 2 * len(plain.targets)
+    assert sum("its last step to be measured" in line for line in missing) == 3 * len(plain.targets)

@@ -185,5 +185,5 @@ def test_a_law_of_one_horizon_is_refused() -> None:
 
 
 def test_the_smallest_cell_is_the_same_run_under_wsd_for_every_family_of_rules() -> None:
-    assert all(CONFIG.base_of(rung).tokens == SHORT for rung in CONFIG.rungs)
+    assert all(CONFIG.base_of(rung, "wsd").tokens == SHORT for rung in CONFIG.rungs)
     assert {CONFIG.schedule_of(name).kind for name in SCHEDULE_NAMES} == set(SCHEDULE_NAMES)

@@ -1,0 +1,93 @@
+"""An entry of a study: a paradigm with its settings, under a parametrization and a schedule."""
+
+from typing import Annotated, Any
+
+from pydantic import (
+    Field,
+    PositiveFloat,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from lrladder.benchmark.config.parts import Strict
+from lrladder.benchmark.config.text import suggest
+from lrladder.benchmark.studies.regret.recipes import DEFAULT, Arm
+from lrladder.models.roles import Role
+from lrladder.paradigms import registry
+from lrladder.paradigms.settings import AnySettings, Settings
+
+NAME = r"^[A-Za-z0-9_.+-]+$"
+EntryName = Annotated[str, Field(pattern=NAME)]
+RESERVED = ("validation", "ablation")  # payers of the study's own; and all that begins with
+ORACLE = "oracle-"
+
+
+class EntryConfig(Strict):
+    """In YAML the settings stand beside the other keys."""
+
+    paradigm: str  # a shipped one, one of an installed package, or package.module:Class
+    parametrization: str
+    schedule: str = DEFAULT
+    search_schedule: str | None = None  # of its search; None: the same
+    budget: PositiveFloat | None = None  # of its search, in runs of the largest target; None: no limit
+    settings: SerializeAsAny[Settings]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or isinstance(data.get("settings"), Settings):
+            return data
+        if "rules" in data:
+            raise ValueError("an entry holds no rules: give them to a parametrization, and name that")
+        paradigm = data.get("paradigm")
+        if not isinstance(paradigm, str):
+            raise ValueError("paradigm is missing: the name of a paradigm, or package.module:Class")
+        paradigm = registry.resolved(paradigm)
+        model = registry.settings_model(paradigm)
+        own = {key: value for key, value in data.items() if key in _OWN}
+        settings = {key: value for key, value in data.items() if key not in _OWN}
+        known = [*_OWN, *model.model_fields]
+        if model is not AnySettings and (unknown := [key for key in settings if key not in known]):
+            raise ValueError(f"unknown key {unknown[0]}{suggest(str(unknown[0]), known)}")
+        return {**own, "paradigm": paradigm, "settings": model.model_validate(settings)}
+
+    @model_validator(mode="after")
+    def _roles_exist(self) -> "EntryConfig":
+        search = getattr(self.settings, "role_search", None)
+        known = [role.value for role in Role]
+        for role in search.roles if search else ():
+            if role not in known:
+                raise ValueError(f"role_search.roles: {role!r} is no role{suggest(role, known)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _flat(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = handler(self)
+        return {**{key: value for key, value in found.items() if key != "settings"}, **found["settings"]}
+
+    @property
+    def arm(self) -> Arm:
+        """Of its proposals."""
+        return Arm(self.parametrization, self.schedule)
+
+    @property
+    def searched(self) -> Arm:
+        """Of its search."""
+        return Arm(self.parametrization, self.schedule if self.search_schedule is None else self.search_schedule)
+
+    @property
+    def guess(self) -> float | None:
+        """The LR that its search begins at, also of a class of the user's own that calls it lr_guess."""
+        found = getattr(self.settings, "lr_guess", None)
+        return float(found) if isinstance(found, int | float) and found > 0 else None
+
+    @property
+    def grid(self) -> tuple[float, float] | None:
+        """Guess and factor of the LRs that it searches; None for a class of the user's own."""
+        guess, factor = getattr(self.settings, "lr_guess", None), getattr(self.settings, "factor", None)
+        return None if isinstance(self.settings, AnySettings) or guess is None or factor is None else (guess, factor)
+
+
+_OWN = ("paradigm", "parametrization", "schedule", "search_schedule", "budget")

@@ -1,0 +1,87 @@
+"""The paradigms of a study's entries, made from its config, before their search."""
+
+from pydantic import ValidationError
+
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.entries import EntryConfig
+from lrladder.benchmark.studies.regret.recipes import DEFAULT, Arm, label_of
+from lrladder.paradigms import registry
+from lrladder.paradigms.entry_lab import EntryLab, Limits
+from lrladder.paradigms.lab import Lab
+from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
+from lrladder.paradigms.paradigm import Paradigm, Proposal, Terms
+
+AT_TARGET = "its search ran this target itself"
+
+
+def make_paradigm(config: RegretConfig, name: str, *, from_here: bool = False) -> Paradigm:
+    """Raises InputError, one line, for a class of the user's own that cannot be had or refuses its settings."""
+    entry = config.entries[name]
+    try:
+        make = registry.load(entry.paradigm, from_here=from_here)
+        return make(_settings(entry, make), terms_of(config, name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(("entries", name, *map(str, first["loc"])))
+        raise InputError(f"{key}: {first['msg']}") from error
+    except ValueError as error:
+        raise InputError(f"entries.{name}: {error}") from error
+
+
+def require_paradigms(config: RegretConfig, *, from_here: bool) -> None:
+    """Import every class that is not ours, before anything is trained. Raises InputError."""
+    for name, entry in config.entries.items():
+        if entry.paradigm not in registry.SHIPPED:
+            make_paradigm(config, name, from_here=from_here)
+
+
+def _settings(entry: EntryConfig, make: object) -> object:
+    """What a class of the user's own makes of the entry's other keys; as they are, where it names no settings."""
+    model = getattr(make, "Settings", None)
+    if entry.paradigm in registry.SHIPPED or model is None:
+        return entry.settings
+    return model.model_validate(entry.settings.model_dump())
+
+
+def terms_of(config: RegretConfig, name: str) -> Terms:
+    entry = config.entries[name]
+    base = config.base_rung_of(label_of(entry.arm))
+    return Terms(name, base, entry.budget, horizon_rule(config, entry.arm), horizon_rule(config, entry.searched))
+
+
+def horizon_rule(config: RegretConfig, arm: Arm) -> HorizonRule:
+    """By which an arm carries an LR to another horizon: that of its rules, or of the Power schedule in their place."""
+    if arm.schedule != DEFAULT and config.schedule_of(label_of(arm)).kind == "power":
+        return "power"
+    return config.rules_of(label_of(arm)).horizon
+
+
+def entry_lab(config: RegretConfig, name: str, lab: Lab, paradigm: Paradigm) -> EntryLab:
+    """The study's lab as an entry's search sees it."""
+    entry = config.entries[name]
+    return EntryLab(
+        lab,
+        config.rungs,
+        payer=name,
+        parametrization=label_of(entry.searched),
+        limits=Limits(entry.budget, paradigm.searches_targets, config.validation.seeds),
+        exponent=default_exponent(config, label_of(entry.searched)),
+    )
+
+
+def completed(config: RegretConfig, name: str, paradigm: Paradigm, proposal: Proposal) -> Proposal:
+    """A proposal under its entry's name and arm, with what the study knows of both."""
+    label, exponent = label_of(config.entries[name].arm), proposal.horizon_exponent
+    changes = {
+        "paradigm": name,
+        "parametrization": label,
+        "horizon_exponent": default_exponent(config, label) if exponent is None else exponent,
+        "flags": (*((AT_TARGET,) if paradigm.searches_targets else ()), *proposal.flags),
+    }
+    return proposal.model_copy(update=changes)
+
+
+def default_exponent(config: RegretConfig, label: str) -> float | None:
+    """The horizon exponent of a request under a fitted rule that has none yet."""
+    return 0.0 if config.rules_of(label).horizon == "fitted" else None

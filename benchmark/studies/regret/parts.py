@@ -1,0 +1,74 @@
+"""Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from lrladder.benchmark.config.parts import Seed, Strict
+from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
+from lrladder.benchmark.ladder import Base
+from lrladder.paradigms.sweep.grid import on_lattice
+
+
+class RungConfig(Strict):
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    part: Literal["proxy", "target"]
+    width: PositiveInt
+    depth: PositiveInt
+    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
+    continued: tuple[PositiveInt, ...] = ()  # longer ones, to which a target's runs are continued at their own LR
+    batch_tokens: PositiveInt | None = None
+
+
+class LadderConfig(Strict):
+    """Sizes shared by all rungs. Ratios stay fixed so that each rung is the same model, larger."""
+
+    head_size: PositiveInt = 16
+    num_experts: PositiveInt = 8
+    top_k: PositiveInt = 2
+    expert_ratio: float = Field(1.0, gt=0, le=64)  # expert_width / width
+    shared_ratio: float = Field(0.0, ge=0, le=64)  # shared expert width / width; 0 is no shared expert
+    seq_len: PositiveInt = 128
+    batch_tokens: PositiveInt = 2048
+    rungs: tuple[RungConfig, ...] = Field(min_length=1, max_length=256)
+
+
+class ValidationConfig(Strict):
+    """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
+
+    seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: all
+    oracles: tuple[str, ...] | None = None  # parametrizations that are swept, as "mup+power"; None: all of the entries
+    oracle_lr_guess: float | None = Field(None, ge=1e-8, le=100)  # of the sweeps' grids; None: that of an entry
+    oracle_points: int = Field(4, ge=3, le=32)
+    oracle_factor: float = Field(2.0, ge=1.05, le=100)
+    max_extensions: int = Field(4, ge=0, le=32)
+    oracle_refine: bool = False  # a last step of the root of the factor to either side of each bracketed best
+    snap_proposals: bool = (
+        False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
+    )
+
+    @model_validator(mode="after")
+    def _on_lattice(self) -> Self:
+        if self.snap_proposals and not on_lattice(self.oracle_factor):
+            raise ValueError(
+                f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
+                "give a power of 2 or of its root, or turn it off"
+            )
+        return self
+
+    @property
+    def sweep_seeds(self) -> tuple[Seed, ...]:
+        return self.seeds if self.oracle_seeds is None else self.oracle_seeds
+
+
+class SimulatedConfig(Strict):
+    """Losses from a known law, with no training: for ladders past this machine. Nothing is said of real models."""
+
+    law: TrueLaw  # `mup_base` and `mup_tokens` are those of the study's base
+    bowl: Bowl = Bowl()
+    seed: Seed = 0
+
+    def law_for(self, base: Base) -> TrueLaw:
+        """The law, with the base as what every parametrization but `sp` counts from."""
+        return self.law.model_copy(update={"mup_base": base.shape.n_active, "mup_tokens": base.tokens})

@@ -1,0 +1,130 @@
+"""The runs that each entry's search asks for, as far as they are known before anything runs."""
+
+from collections.abc import Callable, Iterator
+
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.planner import Sweep, search_sweep
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.entries import EntryConfig
+from lrladder.benchmark.studies.regret.making import horizon_rule
+from lrladder.benchmark.studies.regret.recipes import label_of
+from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
+from lrladder.paradigms.settings import (
+    FittingSettings,
+    GridSettings,
+    MuTransferSettings,
+    PublishedSettings,
+    RoleSearchSettings,
+    TuningSettings,
+)
+
+OPENING, MORE = 3, 6  # LRs of a cell: those that a strategy opens it with, and the most that it is taken to add
+GRID, GRID_MORE = 5, 4  # the same of a strategy that wants the whole grid
+FACTOR_HORIZONS = 3  # of each size, as the search factor's C_D
+
+Lrs = list[tuple[float | None, bool]]
+
+
+def planned_search(config: RegretConfig, name: str) -> Iterator[Sweep]:
+    """Nothing for a class of the user's own. Exact for brackets; strategies that look at losses may ask for others."""
+    entry = config.entries[name]
+    for kind, plan in _PLANS.items():
+        if isinstance(entry.settings, kind):
+            yield from plan(config, name, entry)
+            return
+
+
+def role_search_of(entry: EntryConfig) -> RoleSearchSettings | None:
+    return entry.settings.role_search if isinstance(entry.settings, MuTransferSettings) else None
+
+
+def _fitting(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
+    settings, label = entry.settings, label_of(entry.searched)
+    assert isinstance(settings, FittingSettings)
+    if settings.strategy == "full":
+        for rung in config.rungs.proxies:
+            yield search_sweep(name, rung, label, settings)
+        return
+    yield from _within_budget(config, entry, _opened(config, name, entry, settings))
+
+
+def _opened(config: RegretConfig, name: str, entry: EntryConfig, settings: FittingSettings) -> Iterator[Sweep]:
+    """Cells that the strategy is likely to open, cheapest first."""
+    rungs = sorted(config.rungs.proxies, key=lambda rung: rung.n_active)
+    cells = sorted(((rung, h) for rung in rungs for h in rung.horizons), key=lambda c: c[0].flops_per_token * c[1])
+    for rung, horizon in cells:
+        in_l = rung == rungs[0] or horizon == min(rung.horizons)
+        ends = sorted(rung.horizons)
+        some = {ends[0], ends[len(ends) // 2], ends[-1]} if len(ends) >= FACTOR_HORIZONS else set(ends)
+        if in_l if settings.strategy != "search_factor" else horizon in some:
+            grid: Lrs = [*[(None, False)] * OPENING, *[(None, True)] * MORE]
+            yield Sweep(name, "search", rung, label_of(entry.searched), grid, settings.seeds[:1], (horizon,))
+
+
+def _within_budget(config: RegretConfig, entry: EntryConfig, found: Iterator[Sweep]) -> Iterator[Sweep]:
+    """The first LRs are certain as long as the budget lasts."""
+    aim = max(float(rung.flops_per_token * max(rung.horizons)) for rung in config.rungs.targets)
+    left = float("inf") if entry.budget is None else entry.budget * aim
+    for sweep in found:
+        left -= OPENING * sweep.rung.flops_per_token * max(sweep.horizons)
+        yield sweep if left >= 0 else sweep._replace(lrs=[(lr, True) for lr, _ in sweep.lrs])
+
+
+def _mutransfer(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
+    settings = entry.settings
+    assert isinstance(settings, MuTransferSettings)
+    proxy, label = _proxy(config, entry), label_of(entry.searched)
+    horizons = searched_horizons(horizon_rule(config, entry.arm), proxy.horizons)
+    yield search_sweep(name, proxy._replace(horizons=horizons), label, settings)
+    if settings.role_search is not None:
+        yield from _role_search(name, proxy, label, settings.role_search, settings.seeds)
+
+
+def _role_search(
+    name: str, proxy: Rung, label: str, spec: RoleSearchSettings, seeds: tuple[int, ...]
+) -> Iterator[Sweep]:
+    """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
+    tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
+    runs: Lrs = [(None, False)] * (1 + tried if tried else 0)
+    if runs:
+        yield Sweep(name, "roles", proxy, label, runs, seeds, (max(proxy.horizons),))
+
+
+def _published(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
+    proxy = _proxy(config, entry)
+    assert isinstance(entry.settings, PublishedSettings)
+    yield search_sweep(name, proxy._replace(horizons=(max(proxy.horizons),)), label_of(entry.searched), entry.settings)
+
+
+def _tuning(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
+    settings = entry.settings
+    assert isinstance(settings, TuningSettings)
+    runs: Lrs = [(None, False)] * settings.trials
+    for rung in config.rungs.targets:
+        horizons = (max(rung.horizons),)
+        yield Sweep(name, "search", rung, label_of(entry.searched), runs, (settings.seed,), horizons)
+
+
+def _grid(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
+    """Of the proxies: all cells for a constant; from the nearest on, for a copy."""
+    assert isinstance(entry.settings, GridSettings)
+    copied, last = entry.paradigm == "nearest_cell", config.rungs.proxies[-1].name
+    for rung in config.rungs.proxies:
+        for horizon in (max(rung.horizons),) if copied else rung.horizons:
+            maybe = copied and rung.name != last
+            runs: Lrs = [*[(None, maybe)] * GRID, *[(None, True)] * GRID_MORE]
+            yield Sweep(name, "search", rung, label_of(entry.searched), runs, entry.settings.seeds[:1], (horizon,))
+
+
+def _proxy(config: RegretConfig, entry: EntryConfig) -> Rung:
+    return config.rungs.rung(getattr(entry.settings, "proxy", None) or config.base_rung_of(label_of(entry.arm)))
+
+
+_Plan = Callable[[RegretConfig, str, EntryConfig], Iterator[Sweep]]
+_PLANS: dict[type, _Plan] = {
+    FittingSettings: _fitting,
+    MuTransferSettings: _mutransfer,
+    PublishedSettings: _published,
+    TuningSettings: _tuning,
+    GridSettings: _grid,
+}

@@ -1,0 +1,111 @@
+"""A lab as one entry of a study sees it: its own payer and parametrization, its book of charges, and its limits."""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request, Rung
+from lrladder.paradigms.paradigm import NoProposal
+
+ROUNDING = 1e-6  # in ratio: what a search counts and what a lab charges may differ in the order of sums
+
+
+class Refused(NoProposal):
+    """A request that the entry may not make. It ends the entry, with this reason, and not the study."""
+
+
+class Limits(NamedTuple):
+    """What an entry may ask for."""
+
+    budget: float | None = None  # runs of the largest target at its longest horizon; None: no limit
+    searches_targets: bool = False
+    scored_seeds: Collection[int] = ()  # which no search at a target may use
+
+
+NO_LIMITS = Limits()
+
+
+class EntryLab:
+    """Implements `paradigms.lab.Lab`. Whatever a request or a caller says, runs are of `parametrization` and paid for
+    by `payer`; `exponent` stands where a fitted horizon rule has none yet.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        ladder: Sequence[Rung],
+        *,
+        payer: str,
+        parametrization: ParametrizationName,
+        limits: Limits = NO_LIMITS,
+        exponent: float | None = None,
+    ) -> None:
+        self.payer, self.parametrization, self.limits = payer, parametrization, limits
+        self.searched_flops = 0.0  # of the largest run so far, to its longest horizon
+        self._lab, self._exponent = lab, exponent
+        self._rungs = {rung.name: rung for rung in ladder}
+        self._asked: set[Request] = set()
+        targets = [rung for rung in ladder if rung.part == "target"]
+        run = max((rung.flops_per_token * max(rung.horizons) for rung in targets), default=0)
+        self.budget_flops = math.inf if limits.budget is None else limits.budget * run
+
+    def measure(self, requests: Sequence[Request], *, payer: str = "") -> list[list[Measurement]]:
+        """For each request, in order, one measurement per horizon. Raises Refused."""
+        own = [self._own(request) for request in requests]
+        for request in own:
+            self._check(request)
+        if not self.affords(requests):
+            raise Refused(
+                f"its budget of {self.limits.budget:g} target runs is spent: {self.spent:.3g} FLOPs of "
+                f"{self.budget_flops:.3g}, and {self._price(own):.3g} more were asked for"
+            )
+        self._asked.update(own)
+        for request in own:
+            flops = self._rungs[request.rung].flops_per_token * max(request.horizons)
+            self.searched_flops = max(self.searched_flops, float(flops))
+        return self._lab.measure(own, payer=self.payer)
+
+    def losses(self, rung: Rung, lrs: Sequence[float], horizon: int, *, seed: int = 0) -> list[float | None]:
+        """The loss at each LR, nats; None where a run diverged or failed."""
+        requests = [Request(rung.name, self.parametrization, lr, seed, (horizon,)) for lr in lrs]
+        return [run[0].loss for run in self.measure(requests)]
+
+    def affords(self, requests: Sequence[Request]) -> bool:
+        """Whether the budget has room for those of the runs that have not been asked for."""
+        price = self._price([self._own(request) for request in requests])
+        return self.spent + price <= self.budget_flops * (1 + ROUNDING)
+
+    @property
+    def spent(self) -> float:
+        """FLOPs."""
+        return self._lab.cost_flops(self.payer)
+
+    def cost_flops(self, payer: str = "") -> float:
+        return self.spent
+
+    def flops(self, request: Request) -> float:
+        return self._lab.flops(self._own(request))
+
+    def lrs(self, rung: str) -> tuple[float, ...] | None:
+        """The only LRs that a rung can be run at; None where every one can."""
+        fixed = getattr(self._lab, "lrs", None)
+        return None if fixed is None else fixed(rung)
+
+    def _own(self, request: Request) -> Request:
+        exponent = self._exponent if request.horizon_exponent is None else request.horizon_exponent
+        horizons = tuple(sorted(request.horizons))
+        return request._replace(parametrization=self.parametrization, horizon_exponent=exponent, horizons=horizons)
+
+    def _price(self, own: Sequence[Request]) -> float:
+        return math.fsum(self._lab.flops(request) for request in set(own) - self._asked)
+
+    def _check(self, request: Request) -> None:
+        rung = self._rungs.get(request.rung)
+        if rung is None:
+            raise Refused(f"asked for {request.rung}, which is no rung; there are {', '.join(self._rungs)}")
+        if rung.part != "target":
+            return
+        if not self.limits.searches_targets:
+            raise Refused(f"asked for a run at the target {rung.name}, which its class does not declare to search")
+        if request.seed in self.limits.scored_seeds:
+            raise Refused(f"asked for seed {request.seed} at the target {rung.name}, which is scored with it")

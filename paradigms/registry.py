@@ -1,0 +1,113 @@
+"""Every paradigm by its name: its settings at once, its class when a study runs. Naming one imports nothing heavy.
+
+A paradigm of the user's own is written as `package.module:Class`, or has a name in the entry-point group
+`lrladder.paradigms` of an installed package, which is resolved to that at once.
+"""
+
+import importlib
+import sys
+from importlib.machinery import PathFinder
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NamedTuple
+
+from lrladder.paradigms.paradigm import MakeParadigm, Paradigm
+from lrladder.paradigms.settings import (
+    AnySettings,
+    ConstantSettings,
+    FittingSettings,
+    GridSettings,
+    MuTransferSettings,
+    PublishedSettings,
+    Settings,
+    TuningSettings,
+)
+
+GROUP = "lrladder.paradigms"
+
+
+class Shipped(NamedTuple):
+    """`make` is the path of a class, or of a function, that takes settings and terms."""
+
+    settings: type[Settings]
+    make: str
+    searches_targets: bool = False
+
+
+_HERE = "lrladder.paradigms"
+SHIPPED = {
+    "fitting": Shipped(FittingSettings, f"{_HERE}.strategies.entries:make_fitting"),
+    "mutransfer": Shipped(MuTransferSettings, f"{_HERE}.mutransfer.paradigm:MuTransfer"),
+    "nearest_cell": Shipped(GridSettings, f"{_HERE}.strategies.entries:make_nearest_cell"),
+    "constant": Shipped(ConstantSettings, f"{_HERE}.strategies.entries:make_constant"),
+    "published": Shipped(PublishedSettings, f"{_HERE}.strategies.ratio:PublishedRatio"),
+    "tpe": Shipped(TuningSettings, f"{_HERE}.strategies.at_target:make_tpe", searches_targets=True),
+    "random": Shipped(TuningSettings, f"{_HERE}.strategies.at_target:make_random", searches_targets=True),
+}
+
+
+def resolved(name: str) -> str:
+    """A shipped name or `package.module:Class`. Raises ValueError for a name that nobody has."""
+    if name in SHIPPED or _is_path(name):
+        return name
+    for found in entry_points(group=GROUP):
+        if found.name == name:
+            return found.value
+    raise ValueError(
+        f"paradigm {name!r} is unknown; known: {', '.join(SHIPPED)}, or give package.module:Class of your own"
+    )
+
+
+def _is_path(name: str) -> bool:
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+def settings_model(name: str) -> type[Settings]:
+    return SHIPPED[name].settings if name in SHIPPED else AnySettings
+
+
+def searches_targets(name: str) -> bool | None:
+    """None for a class of the user's own, which is not imported to know it."""
+    return SHIPPED[name].searches_targets if name in SHIPPED else None
+
+
+def load(name: str, *, from_here: bool = False) -> MakeParadigm:
+    """What makes a paradigm. Raises ValueError, one line, for a class that cannot be had or is no paradigm.
+
+    A class of the user's own is imported from installed packages or, with `from_here`, from the working directory.
+    """
+    if name in SHIPPED:
+        return _attribute(SHIPPED[name].make)
+    _require_installed(name.partition(".")[0].partition(":")[0], from_here)
+    found = _attribute(name)
+    if not (isinstance(found, type) and issubclass(found, Paradigm)):
+        raise ValueError(f"{name} is no subclass of lrladder.paradigms.paradigm.Paradigm")
+    return found
+
+
+def _attribute(path: str) -> MakeParadigm:
+    module, _, attribute = path.partition(":")
+    try:
+        found: MakeParadigm = getattr(importlib.import_module(module), attribute)
+    except AttributeError as error:
+        raise ValueError(f"{module} has no {attribute}") from error
+    except Exception as error:  # whatever the user's module does when it is imported
+        raise ValueError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    return found
+
+
+def _require_installed(package: str, from_here: bool) -> None:
+    """Refuse a package that only the working directory has, unless that is allowed; then it is looked for there."""
+    if package in sys.modules:
+        return
+    here = Path.cwd()
+    elsewhere = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
+    if PathFinder.find_spec(package, elsewhere) is not None:
+        return
+    if PathFinder.find_spec(package, [str(here)]) is None:
+        raise ValueError(f"no installed package is called {package}")
+    if not from_here:
+        raise ValueError(f"{package} is in the working directory and not installed: allow it with --allow-import")
+    if str(here) not in sys.path:
+        sys.path.insert(0, str(here))

@@ -1,0 +1,139 @@
+"""Strategies, which choose for one aim, as paradigms of a study, which choose for every target and horizon."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from lrladder.paradigms.entry_lab import EntryLab
+from lrladder.paradigms.fitting import Fitting
+from lrladder.paradigms.lab import Rung
+from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings
+from lrladder.paradigms.strategies.active import Active, ActiveSpec
+from lrladder.paradigms.strategies.baselines import ConstantBest, ConstantMedian, NearestCell
+from lrladder.paradigms.strategies.book import GridSpec
+from lrladder.paradigms.strategies.search import (
+    Economy,
+    EconomySpec,
+    FactorSpec,
+    LawSearch,
+    SearchFactor,
+    Strategy,
+    run_flops,
+)
+from lrladder.paradigms.sweep.bracket import Cell
+from lrladder.paradigms.sweep.curve import Curve
+
+MakeStrategy = Callable[[GridSpec, Rung, float | None], Strategy]  # of the grid, the aim and the budget in its runs
+
+
+class AtHorizon(NamedTuple):
+    """A rung with one of its horizons, or another."""
+
+    name: str
+    part: Literal["proxy", "target"]
+    n_total: int
+    n_active: int
+    batch_tokens: int
+    horizons: tuple[int, ...]
+    flops_per_token: int
+
+    @classmethod
+    def of(cls, rung: Rung, horizon: int) -> "AtHorizon":
+        counts = rung.n_total, rung.n_active, rung.batch_tokens
+        return cls(rung.name, rung.part, *counts, (horizon,), rung.flops_per_token)
+
+
+class StrategyEntry(Paradigm):
+    """A strategy that searches all proxies with the largest target in view, and answers for any."""
+
+    def __init__(
+        self,
+        settings: GridSettings | FittingSettings,
+        terms: Terms,
+        make: MakeStrategy,
+        *,
+        longest_only: bool = False,
+    ) -> None:
+        super().__init__(settings, terms)
+        self._make, self._longest_only = make, longest_only
+        self._strategy: Strategy | None = None
+        self._searched_flops = 0.0
+
+    def search(self, lab: EntryLab, ladder: Sequence[Rung]) -> None:
+        """Raises NoProposal."""
+        proxies: list[Rung] = [rung for rung in ladder if rung.part == "proxy"]
+        if self._longest_only:
+            proxies = [AtHorizon.of(rung, max(rung.horizons)) for rung in proxies]
+        self._start(ladder).search(lab, proxies)
+        self._searched_flops = lab.searched_flops
+        self._keep()
+
+    def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
+        """Take stored curves in place of a search. Raises NoProposal for a strategy that is no law's."""
+        strategy = self._start(ladder)
+        if not isinstance(strategy, LawSearch):
+            raise NoProposal(f"{self.terms.name}: what it found is not stored, only what it proposed")
+        rungs = {rung.name: rung for rung in ladder}
+        strategy.learn(rungs, curves)
+        self._searched_flops = max(float(rungs[name].flops_per_token * horizon) for name, horizon in curves)
+        self._keep()
+
+    def propose(self, rung: Rung, horizon: int) -> Proposal:
+        """Raises NoProposal before a search."""
+        if self._strategy is None:
+            raise NoProposal(f"{self.terms.name}: search has not been run")
+        choice = self._strategy.propose(AtHorizon.of(rung, horizon))
+        return Proposal(
+            rung=rung.name,
+            horizon=horizon,
+            lr=choice.lr,
+            lr_low=choice.lr_low,
+            lr_high=choice.lr_high,
+            extrapolation=rung.flops_per_token * horizon / self._searched_flops,
+            flags=choice.flags,
+        )
+
+    def _start(self, ladder: Sequence[Rung]) -> Strategy:
+        aim = max((rung for rung in ladder if rung.part == "target"), key=run_flops)
+        grid = GridSpec(self.settings.lr_guess, self.settings.factor, self.settings.seeds)
+        self._strategy = self._make(grid, aim, self.terms.budget)
+        return self._strategy
+
+    def _keep(self) -> None:
+        found: object = self._strategy
+        if isinstance(found, LawSearch):
+            self.law, self.curves = found.law, found.all_curves
+
+
+def make_fitting(settings: FittingSettings, terms: Terms) -> Paradigm:
+    if settings.strategy == "full":
+        return Fitting(settings, terms)
+    return StrategyEntry(settings, terms, _LAWS[settings.strategy])
+
+
+def make_nearest_cell(settings: GridSettings, terms: Terms) -> Paradigm:
+    return StrategyEntry(settings, terms, lambda grid, aim, budget: NearestCell(grid, aim=aim), longest_only=True)
+
+
+def make_constant(settings: ConstantSettings, terms: Terms) -> Paradigm:
+    if settings.by == "median":
+        return StrategyEntry(settings, terms, lambda grid, aim, budget: ConstantMedian(grid))
+    return StrategyEntry(settings, terms, lambda grid, aim, budget: ConstantBest(grid))
+
+
+def _factor(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
+    spec = FactorSpec(grid)
+    return SearchFactor(spec if budget is None else FactorSpec(grid, target_runs=budget), aim=aim)
+
+
+def _economy(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
+    spec = EconomySpec(grid)
+    return Economy(spec if budget is None else EconomySpec(grid, target_runs=budget), aim=aim)
+
+
+def _active(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
+    spec = ActiveSpec(grid)
+    return Active(spec if budget is None else ActiveSpec(grid, target_runs=budget), aim=aim)
+
+
+_LAWS: dict[str, MakeStrategy] = {"search_factor": _factor, "economy": _economy, "active": _active}

@@ -1,0 +1,66 @@
+"""A published law as its users apply it: as a ratio from the best LR of one's own proxy."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from lrladder.paradigms.extrapolation import far_flags
+from lrladder.paradigms.lab import Lab, Rung
+from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.published import LAWS
+from lrladder.paradigms.settings import PublishedSettings
+from lrladder.paradigms.strategies.baselines import NO_INTERVAL
+from lrladder.paradigms.sweep.bracket import Cell, search_brackets
+from lrladder.paradigms.sweep.curve import Curve
+
+
+class PublishedRatio(Paradigm):
+    """The proxy's best LR at its longest horizon, times the law at the target over the law at the proxy."""
+
+    def __init__(self, settings: PublishedSettings, terms: Terms) -> None:
+        super().__init__(settings, terms)
+        self._law = next(law for law in LAWS if law.name == settings.law)
+        self._proxy: Rung | None = None
+        self.curves: dict[Cell, Curve] = {}
+
+    def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
+        """Raises NoProposal if the proxy is none, or has no interior minimum."""
+        proxy = self._proxy_of(ladder)
+        cells = {proxy.name: (max(proxy.horizons),)}
+        self.learn(ladder, search_brackets(lab, cells, self.settings, payer="", parametrization="sp"))
+
+    def _proxy_of(self, ladder: Sequence[Rung]) -> Rung:
+        name = self.settings.proxy or self.terms.base
+        found = next((rung for rung in ladder if rung.name == name and rung.part == "proxy"), None)
+        if found is None:
+            raise NoProposal(f"{self.terms.name}: {name!r} is not a proxy of this ladder")
+        return found
+
+    def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
+        """Take the proxy's curve, new or stored. Raises NoProposal without an interior minimum."""
+        proxy = self._proxy_of(ladder)
+        self.curves = dict(curves)
+        if self._best(proxy) is None:
+            raise NoProposal(f"{self.terms.name}: proxy {proxy.name} has no interior minimum")
+        self._proxy = proxy
+
+    def propose(self, rung: Rung, horizon: int) -> Proposal:
+        """Raises NoProposal before a search."""
+        if self._proxy is None:
+            raise NoProposal(f"{self.terms.name}: search has not been run")
+        proxy, law = self._proxy, self._law
+        tokens, lr = max(proxy.horizons), self._best(proxy)
+        assert lr is not None
+        step = law.ln_lr(rung.n_active, rung.n_total, horizon) - law.ln_lr(proxy.n_active, proxy.n_total, tokens)
+        extrapolation = rung.flops_per_token * horizon / (proxy.flops_per_token * tokens)
+        taken = (f"{law.needs} taken to be the same at both",) if law.needs else ()
+        return Proposal(
+            rung=rung.name,
+            horizon=horizon,
+            lr=lr * math.exp(step),
+            extrapolation=extrapolation,
+            flags=(f"{law.source}: {law.convention}", NO_INTERVAL, *taken, *far_flags(extrapolation)),
+        )
+
+    def _best(self, proxy: Rung) -> float | None:
+        curve = self.curves.get((proxy.name, max(proxy.horizons)))
+        return None if curve is None else curve.lr_best
