@@ -47,17 +47,17 @@ def coordcheck(
 
 @app.command()
 def schedule(
-    kind: Annotated[Kind, typer.Argument(help="the shape")],
-    tokens: Annotated[float, typer.Option(callback=finite, help="the run's length")],
-    batch_tokens: Annotated[float, typer.Option(callback=finite, help="tokens of one step")],
-    lr: Annotated[float | None, typer.Option(callback=finite, help="the peak; power has --a instead")] = None,
-    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="1% of the run without")] = None,
-    decay_fraction: Annotated[float, typer.Option(help="of the run; wsd and power")] = DECAY_FRACTION,
-    decay: Annotated[DecayShape, typer.Option(help="its shape; wsd and power")] = "linear",
-    decay_to: Annotated[float, typer.Option(help="what is left of the LR at the end, as a part")] = 0.0,
-    a: Annotated[float, typer.Option(callback=finite, help="power: per sequence of 4,096 tokens a batch")] = POWER_A,
-    b: Annotated[float, typer.Option(help="power: exponent of tokens")] = POWER_D,
-    lr_max: Annotated[float, typer.Option(callback=finite, help="power: its cap")] = POWER_LR_MAX,
+    kind: Annotated[Kind, typer.Argument(help="kind of schedule")],
+    tokens: Annotated[float, typer.Option(callback=finite, help="length of the run in tokens")],
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="tokens per step")],
+    lr: Annotated[float | None, typer.Option(callback=finite, help="peak LR; use --a for power")] = None,
+    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="default: 1% of the run")] = None,
+    decay_fraction: Annotated[float, typer.Option(help="share of the run; only wsd and power")] = DECAY_FRACTION,
+    decay: Annotated[DecayShape, typer.Option(help="shape of the decay; only wsd and power")] = "linear",
+    decay_to: Annotated[float, typer.Option(help="LR at the end, as a share of the LR before the decay")] = 0.0,
+    a: Annotated[float, typer.Option(callback=finite, help="power: amplitude per 4,096 tokens of batch")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: exponent of the tokens")] = POWER_D,
+    lr_max: Annotated[float, typer.Option(callback=finite, help="power: largest LR")] = POWER_LR_MAX,
     points: Annotated[int, typer.Option(min=2, max=100_000)] = 200,
     out: Annotated[Path | None, typer.Option(help="write the drawing to this SVG file")] = None,
     as_json: AsJson = False,
@@ -91,7 +91,7 @@ def schedule(
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="table of runs: n_params, tokens, lr, loss and what else is known")],
+    runs: Annotated[Path, typer.Argument(help="table of runs with n_params, tokens, lr, loss and optional columns")],
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for results.json and the report")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
@@ -101,7 +101,7 @@ def fit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Laws of the best learning rate, loss and batch from your own or published runs."""
+    """Fit laws of the best learning rate, loss and batch to your own or published runs."""
     from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
@@ -119,19 +119,17 @@ def fit(
 
 @app.command()
 def replay(
-    runs: Annotated[
-        Path, typer.Argument(help="table of training runs: n_params, tokens, lr, loss and what else is known")
-    ],
+    runs: Annotated[Path, typer.Argument(help="table of runs with n_params, tokens, lr, loss and optional columns")],
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="folder for replay.json and replay.csv")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help="which batch size of a cell")] = "best",
-    strategy: Annotated[list[str] | None, typer.Option(help="score this one and fitting alone; repeatable")] = None,
+    strategy: Annotated[list[str] | None, typer.Option(help="score only this strategy and fitting; repeatable")] = None,
     budgets: Annotated[
-        str | None, typer.Option(help="runs of the target that a search may cost, as 0.05,0.1,1: each is scored")
+        str | None, typer.Option(help="budgets of a search, in runs of the target, such as 0.05,0.1,1; each is scored")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score ways of choosing the LR of large runs from small ones, on runs that were made before."""
+    """Score methods that choose the LR of large runs from small ones, on runs that already exist."""
     from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs

@@ -1,4 +1,4 @@
-"""Which LR to set for a model of one's own: by the law of a fit, or by an entry of a study."""
+"""The command `recommend`: the LR for a model, from a fitted law or from a study."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ class Options:
 
     folder: Folder
     n_params: Annotated[
-        float | None, typer.Option(callback=finite, help="for a fit: non-embedding parameters, counted as in its CSV")
+        float | None, typer.Option(callback=finite, help="for a fit: non-embedding parameters, counted as in its table")
     ] = None
     rung: Annotated[str | None, typer.Option(help="a rung of the study's ladder")] = None
     width: Size = None
@@ -59,7 +59,7 @@ class Options:
 @app.command()
 @as_one(Options)
 def recommend(options: Options) -> None:
-    """LR, interval and what weakens it: by the law of a fit, or with the recipe by role of a study's entry."""
+    """Recommend an LR with its interval and weaknesses: from a fitted law, or with the recipe by role from a study."""
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of
 
@@ -79,7 +79,7 @@ def _by_fit(options: Options) -> str:
 
     folder = options.folder
     if options.n_params is None or options.tokens is None:
-        raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its CSV")
+        raise InputError(f"{folder} holds a fit: give --n-params and --tokens, counted as in its table")
     if options.rung or options.entry or options.sizes:
         raise InputError(f"{folder} holds a fit: --rung, --entry and sizes are for the folder of a study")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)

@@ -160,14 +160,14 @@ def status(
 @app.command()
 def report(
     folder: Folder,
-    pdf: Annotated[bool, typer.Option("--pdf", help="print it to report/report.pdf too, through Chromium")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="also print it to report/report.pdf, with Chromium")] = False,
     out: Annotated[Path | None, typer.Option(help="write OUT/index.html instead of report/index.html")] = None,
 ) -> None:
     """Write the report again, from stored results."""
     from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
-    browser = require_browser() if pdf else None  # refuse before the work, not after
+    browser = require_browser() if pdf else None  # refuse before the work if there is none
     page = rewrite(folder, out)
     print(printable(str(page)))
     if browser:
