@@ -1,6 +1,6 @@
-"""Where results and caches are kept, and how files are written where others may write too.
+"""Folders for results and caches, and how files are written where others may write too.
 
-A file is replaced in one step and never through a link: in a shared folder a link could lead to someone's own file.
+A file is replaced atomically and never through a link: in a shared folder a link could lead to a file of someone else.
 """
 
 import os
@@ -41,12 +41,12 @@ def require_inner(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step, so that an interruption or a power cut leaves the old one or the new one."""
+    """Replace a file atomically: an interruption or a power cut leaves either the old file or the new one."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """As `write_text`. A link in the place of `path` is replaced, not followed."""
+    """As `write_text`. If `path` is a link, the link is replaced and not followed."""
     temporary = path.with_name(_temporary_name())
     file = temporary.open("xb")  # x: fails on whatever is there, so nothing is written through a link
     try:
@@ -62,9 +62,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool]) -> None:
-    """Raise InputError unless a file can be written at `path` that is new, or replaces one that `is_own` knows.
+    """Raise InputError unless `path` is free, or is a file that `is_own` recognises and that may be replaced.
 
-    `is_own` sees its first HEAD_BYTES. `option` is what the user gave the path by.
+    `is_own` gets the first HEAD_BYTES of the file. `option` is the option by which the user gave the path.
     """
     where = f"{option} {path}"
     if not path.parent.is_dir():
@@ -92,7 +92,7 @@ def _head(path: Path) -> bytes:
 
 
 def write_result(path: Path, text: str, option: str) -> None:
-    """`write_text` to a path that the user gave by `option`. Raises InputError where the system refuses."""
+    """`write_text` to a path that the user gave by `option`. Raises InputError if the system refuses."""
     try:
         write_text(path, text)
     except OSError as error:
@@ -100,7 +100,7 @@ def write_result(path: Path, text: str, option: str) -> None:
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """A descriptor of a plain file, made if it is absent. Raises InputError for a link, a device or a pipe."""
+    """A descriptor of a plain file, created if missing. Raises InputError for a link, a device or a pipe."""
     try:
         # O_NONBLOCK: a pipe would be waited for
         descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -138,7 +138,7 @@ def _temporary_name() -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut."""
+    """Make a rename survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -48,8 +48,7 @@ def test_lines_are_counted_without_the_docstring() -> None:
 
 
 MAX_WIDTH = 120  # characters of a line of prose; tables and code cannot be wrapped
-# Still to be wrapped; nothing may be added.
-PROSE = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROSE = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def long_lines(text: str) -> Iterator[int]:

@@ -44,7 +44,7 @@ def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Call
 
 
 def finite(param: typer.CallbackParam, value: float | None) -> float | None:
-    """Refuses what no quantity of ours can be."""
+    """The value, which must be positive, finite and at most LARGEST. Raises InputError otherwise."""
     if value is not None and not 1 / LARGEST <= value <= LARGEST:
         raise InputError(f"{param.opts[0]} {value:g}: give a finite number above zero and at most {LARGEST:g}")
     return value

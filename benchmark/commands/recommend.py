@@ -1,4 +1,4 @@
-"""Which LR to set for a model of one's own: by the law of a fit, or by an entry of a study."""
+"""The command `recommend`: the LR for a model, from a fitted law or from a study."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class Options:
     n_params: Annotated[
         float | None,
         typer.Option(
-            callback=finite, help="For a folder of `lrladder fit`: non-embedding parameters, counted as in its CSV."
+            callback=finite, help="For a folder of `lrladder fit`: non-embedding parameters, counted as in its table."
         ),
     ] = None
     rung: Annotated[str | None, typer.Option(help="A model of the study, by its name.")] = None

@@ -192,7 +192,7 @@ def report(
     from lrladder.reports.pages import rewrite
     from lrladder.reports.pdf import print_page, require_browser
 
-    browser = require_browser() if pdf else None  # refuse before the work, not after
+    browser = require_browser() if pdf else None  # refuse before the work if there is none
     page = rewrite(folder, out)
     print(printable(str(page)))
     if browser:

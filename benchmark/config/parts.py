@@ -76,7 +76,7 @@ class RecipeConfig(Strict):
 
 
 class PowerConfig(Strict):
-    """The Power schedule: the best LR of another sets its amplitude; nothing else is tuned."""
+    """The Power schedule. The best LR under another schedule sets its amplitude; nothing else is tuned."""
 
     exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
-    cap: float = Field(4.0, ge=1)  # of the LR over that best; see ScheduleConfig
+    cap: float = Field(4.0, ge=1)  # of the LR, as a multiple of that best LR; see ScheduleConfig

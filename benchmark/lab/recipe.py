@@ -27,8 +27,9 @@ class Recipe(Frozen):
     lr: float
     token_factor: float  # factor for batch and horizon, contained in every peak LR
     horizon_exponent: float | None
-    lr_ratios: dict[str, float] = Field(default_factory=dict)  # of roles over the matrices' LR at the base, in theirs
-    role_lrs: tuple[tuple[str, float], ...]  # multipliers of whole roles beyond the rules, in the LRs of the settings
+    # LRs of roles as multiples of the LR of the matrices at the base; contained in the LRs of the settings
+    lr_ratios: dict[str, float] = Field(default_factory=dict)
+    role_lrs: tuple[tuple[str, float], ...]  # multipliers of roles beside the rules, contained in the LRs
     beta1: float
     beta2: float
     grad_clip: float

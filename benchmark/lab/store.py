@@ -1,4 +1,4 @@
-"""Where measurements live: SQLite for questions, mended from one append-only jsonl per trial, which is the truth."""
+"""Stores measurements in SQLite. The append-only jsonl logs of trials are the truth and mend the database."""
 
 import fcntl
 import hashlib
@@ -37,9 +37,9 @@ OLDER_ROWS = "SELECT m.trial_id, t.spec, m.horizon, m.data, NULL FROM measuremen
 
 
 class Store:
-    """Results of one study: only `finished` and `diverged` trials, which are results; faults stay in the logs.
+    """The results of one study: trials that `finished` or `diverged`. Failed trials are only in the logs.
 
-    Every row has a digest. A damaged row is as if it were not there; `mended` counts the trials taken from logs.
+    Every row has a digest. A damaged row counts as missing. `mended` is the number of trials taken from logs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,9 +53,9 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
-        """Open or create, and mend it from the logs.
+        """Open or create a store, and mend it from the logs.
 
-        Raises InputError if the file is damaged or holds another study; nothing is changed then.
+        Raises InputError, and changes nothing, if it is damaged or holds another study.
         """
         refuse_older(folder)
         store = cls.reopen(folder)
@@ -66,7 +66,7 @@ class Store:
 
     @classmethod
     def reopen(cls, folder: Path) -> "Store":
-        """Open whatever study is there. Raises InputError for a damaged file, which is left alone."""
+        """Open the store of any study. Raises InputError for a damaged file, which is not changed."""
         with _refusing(folder):
             store = cls(folder)
             if store._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
@@ -92,17 +92,20 @@ class Store:
             self._db.execute("UPDATE study SET value = ? WHERE key = 'config'", (config_digest,))
 
     def get(self, trial: Trial) -> list[TrialMeasurement] | None:
-        """Measurements of a trial by horizon, or None if it has to be trained."""
+        """Measurements of a trial, one per horizon; None if the trial is not stored."""
         found = _stored(self._db, trial.id).get(trial.id)
         return found.measurements if found is not None else None
 
     def all(self) -> list[tuple[Trial, list[TrialMeasurement]]]:
-        """Every trial with what it gave, in the order of their ids. Measurements keep the id that they were stored by,
-        which is another than the trial's where an older version stored it."""
+        """Every trial with its measurements, in order of the ids.
+
+        Measurements keep the id under which they were stored. It differs from the id of the trial if an older version
+        stored them.
+        """
         return [(found.trial, found.measurements) for _, found in sorted(_stored(self._db).items())]
 
     def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
-        """Keep a trial's measurements, in one transaction. A trial that is there already stays as it was."""
+        """Store the measurements of a trial, in one transaction. A trial that is already stored is not changed."""
         if self.get(trial) is None:
             self._write(trial, measurements)
 
@@ -116,7 +119,7 @@ class Store:
             self._db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", digests)
 
     def _mend(self) -> None:
-        """Take in every trial whose log is complete and says more than the rows here, or other than they do."""
+        """Store every trial with a complete log that says more than the rows here, or something else."""
         stored = _stored(self._db)
         for key, state in _complete_logs(self.folder):
             there = stored.get(key)
@@ -244,7 +247,7 @@ def _read_store(folder: Path) -> dict[str, _Stored]:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a study folder. Raises InputError while another process does; a killed holder frees it."""
+    """Lock a study folder. Raises InputError if another process holds the lock, which ends with that process."""
     with os.fdopen(open_plain(folder / ".lock", os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -48,18 +48,18 @@ class LogState(NamedTuple):
     trial: Trial
     measurements: tuple[TrialMeasurement, ...] = ()
     fault: str | None = None
-    last: dict[str, Any] | None = None  # row of a training step
-    sealed: bool = False  # the measurements have a digest, which older versions did not write
+    last: dict[str, Any] | None = None  # the last row of a training step
+    sealed: bool = False  # the measurements have a digest; older versions wrote none
 
 
 def _digest(trial: object, measurements: object) -> str:
-    """Of a trial and what it gave, as they are read again."""
+    """Digest of a trial and its measurements, in the form in which they are read again."""
     both = parse_json(json.dumps([trial, measurements]))
     return hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
 
 
 def read_state(path: Path) -> LogState | None:
-    """None without a readable specification. A line that is torn, as a kill leaves it, or damaged is passed over."""
+    """None if there is no readable specification. A damaged line, or one torn by a kill, is skipped."""
     try:
         lines = read_bytes(path, LOG_BYTES).decode("utf-8", errors="replace").split("\n")
     except (OSError, ValueError):  # gone, no plain file, or larger than a log can be

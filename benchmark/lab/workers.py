@@ -146,7 +146,7 @@ class LocalExecutor:
         assert trial is not None
         worker.trial = None
         if isinstance(outcome, Fault):
-            with suppress(OSError, InputError):  # the fault may be a full disk, and the outcome says it anyway
+            with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()
             worker.gone()

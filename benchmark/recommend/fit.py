@@ -57,7 +57,7 @@ class Recommendation(BaseModel):
 
 
 def recommend(results: FitResults, target: Target, *, force: bool = False) -> Recommendation:
-    """The law's answer. Raises InputError for a target that cannot be or is too far, or without a minimum."""
+    """The recommendation. Raises InputError for a target that is invalid or too far, or if there is no minimum."""
     points = law_points(results.cells)
     if not points:
         raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")

@@ -1,4 +1,4 @@
-"""Recipes as text to use: a table, Python for torch's param groups and schedule, a DeepSpeed config, JSON."""
+"""Recipes as text: a table, Python for torch's parameter groups and schedule, a DeepSpeed config, or JSON."""
 
 import json
 from collections.abc import Sequence

@@ -39,8 +39,8 @@ LEARN_FROM_CURVES = ("fitting", "mutransfer", "published")  # paradigms whose an
 class Wanted(NamedTuple):
     """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
 
-    Sizes left out are the ladder's own, expert widths in its ratio to the width. `tokens` and `batch_tokens` None are
-    the rung's; a model of one's own has none. `force` asks for an answer however far it is.
+    Missing sizes are those of the ladder; expert widths keep their ratio to the width. If `tokens` or `batch_tokens` is
+    None, that of the rung is used; a model of the user's own has none. `force` answers at any distance.
     """
 
     entry: str | None = None
@@ -53,9 +53,9 @@ class Wanted(NamedTuple):
 
 
 class Advice(BaseModel):
-    """The answer. `lrs` are to be set; `lr` is the study's one LR behind them, with its 90% interval.
+    """The answer. `lrs` are the LRs to set. `lr` is the one LR of the study that they follow from, with a 90% interval.
 
-    `recipe`, `schedule` and `reference` are None, and `lrs` is empty, where only the number of parameters is known.
+    If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,7 +73,7 @@ class Advice(BaseModel):
     lr: float
     lr_low: float | None  # None for an entry that has no interval
     lr_high: float | None
-    extrapolation: float  # FLOPs of the run over those of the largest searched one
+    extrapolation: float  # FLOPs of the run / FLOPs of the largest searched run
     flags: tuple[str, ...]
     recipe: Recipe | None
     schedule: ScheduleConfig | None
@@ -261,7 +261,7 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
 
 
 def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """The entry's answer from the study's stored curves, without any run; else the one that it gave in the study."""
+    """The proposal of an entry, from the stored curves and without any run; else the one that it made in the study."""
     (tokens,) = rung.horizons
     entry = config.entries[name]
     if entry.paradigm not in LEARN_FROM_CURVES:
@@ -305,7 +305,7 @@ def _curve(found: CurveResult) -> Curve:
 
 
 def _role_lrs(results: RegretResults, name: str) -> tuple[tuple[str, float], ...]:
-    """Multipliers that the entry's search accepted; all its proposals carry the same."""
+    """The LR multipliers that the search of the entry accepted. All its proposals have the same ones."""
     found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == name]
     if not found:
         raise InputError(

@@ -45,10 +45,10 @@ class StudyKind(ABC, Generic[Config, Results]):
 
     @abstractmethod
     def parametrizations(self, config: Config) -> Sequence[str]:
-        """Every name under which the study plans runs."""
+        """The names of all parametrizations of the runs that the study plans."""
 
     def names_of(self, config: Config, trial: Trial) -> Sequence[str]:
-        """Names under which it may have asked for a stored trial."""
+        """The names under which the study may have asked for a stored trial."""
         return self.parametrizations(config)
 
     @abstractmethod

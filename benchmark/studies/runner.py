@@ -29,14 +29,14 @@ Results = TypeVar("Results", bound=StudyResults)
 
 @dataclass(frozen=True)
 class Ended(Generic[Results]):
-    """How a run of a study ended. `results` is None for one cut short over complete results, which stay."""
+    """How a run of a study ended. `results` None: interrupted, and the complete results in the folder were kept."""
 
     results: Results | None
     interrupted: bool = False
-    stopped: str = ""  # by what fault of the machine, as a full disk
-    failed: int = 0  # trials
-    trained_tokens: int = 0  # now
-    saved_tokens: int = 0  # by trunks that were stored before
+    stopped: str = ""  # the fault of the machine that ended the run, such as a full disk
+    failed: int = 0  # number of trials
+    trained_tokens: int = 0  # by this call
+    saved_tokens: int = 0  # that stored trunks made unnecessary
 
 
 def run_study(

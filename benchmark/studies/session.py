@@ -31,8 +31,8 @@ from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
-INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study makes in its own
-PROCESS_BYTES = 2 * 2**30  # assumption: of one process on a GPU beside its tensors: CUDA, libraries, fragmentation
+INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its own
+PROCESS_BYTES = 2 * 2**30  # assumption: GPU memory of a process besides its tensors: CUDA, libraries, fragmentation
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _SCHEMA = re.compile(r'\s*\{\s*"schema"\s*:\s*"([a-z./0-9]+)"')  # as our docume
 
 
 def schema_of(folder: Path) -> str | None:
-    """What a folder's results.json is, once its older words are today's; None where there is none."""
+    """The current schema of a folder's results.json, after conversion from an older one; None if there is none."""
     path = folder / "results.json"
     try:
         if (found := _SCHEMA.match(read_head(path).decode("utf-8", errors="replace"))) is not None:
@@ -46,7 +46,7 @@ def stored_kind(folder: Path) -> AnyKind:
 
 
 def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
-    """The results of a study, from results.json or else from its store. Raises InputError if there is neither."""
+    """The results of a study, from results.json or else from its store and logs. Raises InputError without any."""
     path = folder / "results.json"
     if not path.exists() and any((folder / name).exists() for name in ("store.sqlite", "trials")):
         config = load_stored_study(folder)
@@ -62,9 +62,9 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
 
 
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:
-    """All that a folder's logs and store hold, under the names that the study has for it.
+    """All measurements in the logs and the store of a folder, with the labels of the study.
 
-    At the base, trials of several parametrizations train the same model. Each name has such a run once.
+    At the base, trials of several parametrizations train the same model. Each label gets such a run once.
     """
     found = (
         measurement.labelled(label)

@@ -165,7 +165,10 @@ class Watcher:
         )
 
     def _is_of_config(self, results: "Written", written: int) -> bool:
-        """Not so once `extend` has asked for more. An older version's digest is another, hence the rest."""
+        """Whether results belong to the config, which is no longer true after `extend`.
+
+        An older version has another digest for the same config, so the config and the times are compared too.
+        """
         if self._study is None or self._config is None:
             return True
         is_same = results.config_digest == self._study.digest or self._is_study(results.config)
@@ -235,7 +238,7 @@ def _running_since(folder: Path) -> int | None:
 
 
 class Written(BaseModel):
-    """What the last run wrote in results.json, as far as it is looked at."""
+    """The part of results.json that is read here."""
 
     complete: bool = False
     missing: tuple[str, ...] = ("results.json: not written yet",)
@@ -246,7 +249,7 @@ class Written(BaseModel):
 
 
 def _results(folder: Path) -> tuple[Written, int]:
-    """results.json of any kind, and when it was written, ns: 0 if there is none yet. Raises InputError."""
+    """results.json of any kind, and the time it was written in ns, 0 if there is none yet. Raises InputError."""
     path = folder / "results.json"
     try:
         data = parse_json(read_text(path, RESULTS_BYTES))
@@ -263,7 +266,7 @@ def _results(folder: Path) -> tuple[Written, int]:
 
 
 def _measured(results: Written, folder: Path) -> list[Measurement]:
-    """What a study without logs, a simulated one, has measured. Raises InputError."""
+    """The measurements of a simulated study, which has no logs. Raises InputError."""
     try:
         return [Measurement.model_validate(m) for m in results.measurements]
     except ValueError as error:

@@ -26,12 +26,12 @@ from lrladder.paradigms.paradigm import Proposal
 
 
 def proposal_recipe(setup: Setup, proposal: Proposal) -> Recipe:
-    """The recipe of a proposal, as its validation runs are trained."""
+    """The recipe with which the validation runs of a proposal are trained."""
     return trial_recipe(proposal_trial(setup, proposal), parametrization=proposal.parametrization)
 
 
 def proposal_trial(setup: Setup, proposal: Proposal) -> Trial:
-    """A validation run of a proposal, but for corpus and precision, which do not enter a recipe."""
+    """A validation run of a proposal, without corpus and precision, on which a recipe does not depend."""
     rung = setup.rungs.rung(proposal.rung)
     horizon = max(rung.horizons) if proposal.horizon in rung.continued else proposal.horizon
     request = Request(

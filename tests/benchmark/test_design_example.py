@@ -69,6 +69,7 @@ def test_the_config_and_the_proposal(text: str, config: RegretConfig, request_: 
     assert "`base: p48x3` (width 48, depth 3)" in text
     assert (config.base_rung, base.shape.width, base.shape.depth) == ("p48x3", 48, 3)
     assert f"`embedding_lr: {config.recipe.embedding_lr:g}`" in text
+    assert f"LR of the embedding is {config.recipe.embedding_lr:g} times that of the matrices" in text
     assert f"{base.tokens:,} tokens, at {base.batch_tokens:,} tokens per batch" in text
     assert f"`warmup_tokens: {config.schedule.warmup_tokens}`" in text
     assert f"the last {config.schedule.decay_fraction:.0%} of the run" in text

@@ -86,12 +86,13 @@ def test_results_hold_the_contract(smoke: Path) -> None:
     assert results["trials"]["trained_now"] == results["trials"]["finished"] + results["trials"]["diverged"] > 40
     assert len(results["targets"]) == 2
     for target in results["targets"]:
-        assert set(target["oracle"]) == {"sp", "mup"}
+        assert set(target["oracle"]) == {"sp", "mup", "mup+power"}
         assert {paradigm["name"] for paradigm in target["paradigms"]} == {"fitting", "mutransfer", "mutransfer+power"}
         for paradigm in target["paradigms"]:
             assert paradigm["regret_low"] < paradigm["regret"] < paradigm["regret_high"]
-            if paradigm["parametrization"] in target["oracle"]:  # Power has no sweep of its own
-                assert paradigm["regret"] == pytest.approx(paradigm["lr_regret"] + paradigm["parametrization_gap"])
+            gaps = [paradigm["parametrization_gap"], paradigm["schedule_gap"]]
+            if None not in gaps:  # else no sweep lies between two that differ in both
+                assert paradigm["regret"] == pytest.approx(paradigm["lr_regret"] + sum(gaps))
             assert paradigm["cost_flops"] > 0
 
 

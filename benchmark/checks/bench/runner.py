@@ -38,9 +38,9 @@ from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.paradigms.lab import Request
 
-WritePage = Callable[[RegretResults, Path], Path]  # into a folder; returns the page
-TRIALS = 4  # for each count of workers
-KEY = "gemm_flops_per_s"  # by which a file is known as written here
+WritePage = Callable[[RegretResults, Path], Path]  # writes the report into a folder; returns the page
+TRIALS = 4  # trained with each number of workers
+KEY = "gemm_flops_per_s"  # a JSON file with this key was written by this command
 SMOKE = "smoke"  # the study whose overhead is measured
 
 

@@ -23,7 +23,7 @@ class AxisConfig(Strict):
     axis: AxisName
     values: tuple[PositiveInt, ...] = Field(min_length=2, max_length=32)
     variants: dict[str, Rules] = Field(min_length=1, max_length=16)
-    weight_decay: float | None = Field(None, ge=0)  # instead of the study's
+    weight_decay: float | None = Field(None, ge=0)  # replaces that of the study
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -59,7 +59,7 @@ class DriftConfig(StudyConfig):
     start: BaseConfig = BaseConfig()
     search: SearchConfig
     axes: tuple[AxisConfig, ...] = Field(min_length=1, max_length=16)
-    holds_within: PositiveFloat = 0.35  # octaves per doubling; assumption: a third of what standard width drifts
+    holds_within: PositiveFloat = 0.35  # octaves per doubling; assumption: a third of the drift with width in sp
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

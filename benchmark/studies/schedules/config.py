@@ -43,7 +43,7 @@ class SchedulesConfig(StudyConfig):
     seq_len: PositiveInt = 128
     families: tuple[FamilyConfig, ...] = Field(min_length=1, max_length=4)
     horizons: tuple[PositiveInt, ...] = Field(min_length=2, max_length=16)
-    base_batch: PositiveInt  # of the cell where each schedule's one setting is chosen
+    base_batch: PositiveInt  # batch at which the one setting of each schedule is chosen
     batches: dict[ScheduleName, Annotated[tuple[PositiveInt, ...], Field(max_length=8)]]
     rules: Rules = BY_SIZE
     power: PowerConfig = PowerConfig()
@@ -86,7 +86,7 @@ class SchedulesConfig(StudyConfig):
         return self._base(self.families[0])
 
     def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
-        """Its family's smallest model at the base batch and shortest horizon: where one setting is chosen."""
+        """The smallest model of the family at base batch and shortest horizon, where the one setting is chosen."""
         return self._base(self.family_of(rung))
 
     def _base(self, family: FamilyConfig) -> Base:

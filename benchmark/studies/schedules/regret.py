@@ -25,7 +25,7 @@ class AtLr(NamedTuple):
 def at_lr(cell: CellLosses, lr: float, *, factor: float, noise: float | None = None) -> AtLr | None:
     """The loss at `lr`: on the parabola within a grid step (`factor`) of its minimum, else interpolated between runs.
 
-    None where no minimum is fitted or `lr` is outside of the finished runs: nothing is extrapolated.
+    None if no minimum is fitted, or if `lr` is outside the range of finished runs, as nothing is extrapolated.
     """
 
     def values(losses: Sequence[float | None]) -> tuple[float, float] | None:
