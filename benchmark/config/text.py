@@ -46,7 +46,7 @@ def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     data = bounded_yaml.load(text, source=source)
     if not isinstance(data, dict):
         raise InputError(
-            f"{source}: a config has lines of the form `key: value`, but this file holds a {type(data).__name__}"
+            f"{source}: a config has lines of the form `key: value`, but this file {'is empty' if data is None else 'holds a ' + type(data).__name__}"
         )
     return data
 

@@ -51,7 +51,7 @@ def _refuse(text: str, tmp_path: Path, refused: Refusals) -> str:
         ("? [1, 2]\n: 3", "unhashable key"),
         ("name: !!python/object/apply:os.system [x]", "python/object"),
         ("name: \x01", "special characters are not allowed"),
-        ("", "this is NoneType"),
+        ("", "this file is empty"),
         (ALIASES, "more than 20,000 values"),
         (MERGES, "more than 20,000 values"),
         ("a: [" + "1, " * 60_000 + "1]", "more than 20,000 values"),
