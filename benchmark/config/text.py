@@ -45,9 +45,8 @@ def read_preset(preset: str) -> str:
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
     data = bounded_yaml.load(text, source=source)
     if not isinstance(data, dict):
-        raise InputError(
-            f"{source}: a config has lines of the form `key: value`, but this file {'is empty' if data is None else 'holds a ' + type(data).__name__}"
-        )
+        held = "is empty" if data is None else f"holds a {type(data).__name__}"
+        raise InputError(f"{source}: a config has lines of the form `key: value`, but this file {held}")
     return data
 
 
