@@ -172,6 +172,8 @@ def sensitivities(results: RegretResults) -> list[Sensitivity]:
         lrs = {p: own for p, own in lrs.items() if len(own) >= MIN_COMMON}
         shared = sorted(set.intersection(*lrs.values())) if len(lrs) > 1 else []
         spreads = {p: _sensitivity(swept, p, shared) for p in lrs} if len(shared) >= MIN_COMMON else {}
+        if len(set(spreads.values())) == 1:
+            continue  # at the base all are one model, and nothing is compared
         for p, spread in spreads.items():
             if spread is not None and all(spreads.values()):
                 lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]

@@ -123,3 +123,16 @@ def test_balance_is_that_of_each_rungs_best_runs_and_said_of_base_and_largest() 
     said = sentences.balance(results.model_copy(update={"config": config}))
     assert f"{proxy.spread.mean:.2f} at {proxy.rung} (n = {proxy.spread.n} run" in said and "t128x4" in said
     assert sentences.balance(build_results()) == ""  # of an older version, without the metric
+
+
+def test_a_rung_where_all_are_one_model_compares_no_sensitivity() -> None:
+    results = watched_results()
+    compared = {s.rung for s in health.sensitivities(results)}
+    assert compared
+    one_model = [
+        m.model_copy(update={"parametrization": name})
+        for m in results.measurements
+        if m.parametrization == "sp" and not m.role_lrs
+        for name in ("sp", "mup")
+    ]
+    assert health.sensitivities(results.model_copy(update={"measurements": tuple(one_model)})) == []

@@ -142,8 +142,10 @@ def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str
         value, half = losses[other] - losses[best], widths.minima(best, other, LEVEL) or 0.0
         gaps.append(f"{other} {MINUS} {best} = {_interval(value, value - half, value + half)}")
     found = f"The oracle's sweeps find the lowest loss under {best}"
-    told = found if decision.winner else "The lowest losses of the oracle's sweeps do not differ beyond the seed noise"
+    told = found if decision.winner else "None of the oracle's sweeps has the lowest loss beyond the seed noise"
     yield f"{told}: {', '.join(gaps)} millinats, n = {oracles[best].n_seeds} seeds"
+    if not decision.winner and decision.behind:
+        yield f"Measurably higher than the lowest of them: {', '.join(decision.behind)}"
 
 
 def _notes(

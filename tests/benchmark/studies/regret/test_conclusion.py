@@ -115,7 +115,17 @@ def test_the_lower_minimum_is_named_only_outside_the_noise() -> None:
         in judged(entries, minima={"sp": 3.03, "mup": 3.0}).conclusion
     )
     same = judged(entries, minima={"sp": 3.002, "mup": 3.0}).conclusion
-    assert "do not differ beyond the seed noise: sp \N{MINUS SIGN} mup = 2.0 [" in same
+    assert (
+        "None of the oracle's sweeps has the lowest loss beyond the seed noise: sp \N{MINUS SIGN} mup = 2.0 [" in same
+    )
+    assert "Measurably higher than the lowest of them" not in same
+
+
+def test_a_minimum_that_is_measurably_higher_is_said_where_two_others_are_level() -> None:
+    entries = {"a": Entry(0, "mup"), "b": Entry(0, "sp"), "c": Entry(90, "mup+power")}
+    three = judged(entries, minima={"sp": 3.002, "mup": 3.0, "mup+power": 3.09}).conclusion
+    assert "None of the oracle's sweeps has the lowest loss beyond the seed noise" in three
+    assert "Measurably higher than the lowest of them: mup+power." in three
 
 
 def test_an_unknown_noise_names_nobody_and_recommends_nobody() -> None:
