@@ -67,7 +67,7 @@ def _stored_version(folder: Path) -> int | None:
             with closing(sqlite3.connect(Path(copies) / FILES[0])) as db:
                 row = db.execute("SELECT value FROM study WHERE key = 'version'").fetchone()
             return int(row[0])
-        except (sqlite3.Error, TypeError, ValueError):
+        except (sqlite3.Error, TypeError, ValueError):  # or UnicodeDecodeError, of a message about a damaged schema
             return None
 
 

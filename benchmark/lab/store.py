@@ -160,6 +160,16 @@ def _digest(trial_id: str, horizon: int, data: str) -> str:
     return hashlib.sha256(f"{trial_id} {horizon} {data}".encode()).hexdigest()
 
 
+@contextmanager
+def _decoded() -> Iterator[None]:
+    """Raise sqlite3.DatabaseError where a damaged schema puts bytes that are no text into SQLite's own message."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("the schema holds bytes that are not text") from error
+
+
+@_decoded()
 def _stored(db: sqlite3.Connection, trial_id: str | None = None) -> dict[str, _Stored]:
     """Trials with all of their rows whole, or the one asked for, by id. Raises sqlite3.Error."""
     has_digests = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'digests'").fetchone() is not None
@@ -174,11 +184,13 @@ def _stored(db: sqlite3.Connection, trial_id: str | None = None) -> dict[str, _S
 
 def _whole(trial_id: str, spec: str, rows: list[tuple[int, str, str | None]]) -> _Stored | None:
     """None where any part of a trial is missing or damaged."""
-    if hashlib.sha256(spec.encode()).hexdigest()[:16] != trial_id:
-        return None
-    if any(digest not in (None, _digest(trial_id, horizon, data)) for horizon, data, digest in rows):
-        return None
     try:
+        if (
+            hashlib.sha256(spec.encode()).hexdigest()[:16] != trial_id
+        ):  # AttributeError: a flipped bit makes it a number
+            return None
+        if any(digest not in (None, _digest(trial_id, horizon, data)) for horizon, data, digest in rows):
+            return None
         trial = Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec))))
         found = [TrialMeasurement.model_validate(upgrade.measurement(json.loads(data))) for _, data, _ in rows]
     except (AttributeError, LookupError, TypeError, ValueError):
@@ -193,7 +205,8 @@ def _refusing(folder: Path) -> Iterator[None]:
     """Raise InputError in place of SQLite's errors."""
     path = folder / "store.sqlite"
     try:
-        yield
+        with _decoded():
+            yield
     except sqlite3.OperationalError as error:
         raise InputError(
             f"{path} cannot be opened ({error}); close what uses it, check permissions and disk space, and run again"

@@ -78,6 +78,12 @@ def _other_spec(folder: Path) -> None:
     _sql(folder, "UPDATE trials SET spec = replace(spec, '\"lr\":0.01', '\"lr\":0.02')")
 
 
+def _number_for_spec(folder: Path) -> None:
+    """As a flipped bit in the row's header does."""
+    _sql(folder, "ALTER TABLE trials RENAME TO old", "CREATE TABLE trials (id TEXT PRIMARY KEY, spec)")
+    _sql(folder, "INSERT INTO trials SELECT id, 7 FROM old", "DROP TABLE old")
+
+
 def _other_horizon(folder: Path) -> None:
     _sql(folder, "UPDATE measurements SET horizon = horizon + 1")
 
@@ -86,7 +92,18 @@ def _older(folder: Path) -> None:
     _sql(folder, "DROP TABLE digests")
 
 
-DAMAGES = [_emptied, _absent, _half_rebuilt, _other_loss, _not_text, _not_json, _other_spec, _other_horizon, _older]
+DAMAGES = [
+    _emptied,
+    _absent,
+    _half_rebuilt,
+    _other_loss,
+    _not_text,
+    _not_json,
+    _other_spec,
+    _number_for_spec,
+    _other_horizon,
+    _older,
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -100,7 +117,7 @@ def test_the_store_is_mended_from_the_logs(damage: Callable[[Path], None], tmp_p
     store.close()
 
 
-@pytest.mark.parametrize("damage", [_other_loss, _not_text, _not_json, _other_spec, _other_horizon])
+@pytest.mark.parametrize("damage", [_other_loss, _not_text, _not_json, _other_spec, _number_for_spec, _other_horizon])
 def test_a_damaged_row_without_a_log_is_no_number(damage: Callable[[Path], None], tmp_path: Path) -> None:
     _fill(tmp_path, logs=False)
     damage(tmp_path)
@@ -110,6 +127,20 @@ def test_a_damaged_row_without_a_log_is_no_number(damage: Callable[[Path], None]
         store.put(trial, measurements)
     assert store.all() == WANTED
     store.close()
+
+
+def test_a_schema_that_is_no_text_is_one_line_and_the_logs_are_read(tmp_path: Path) -> None:
+    """SQLite repeats the bad byte in its message, which Python cannot decode."""
+    _fill(tmp_path)
+    path = tmp_path / "store.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE trials", b"CRE\xc1TE TABLE trials"))
+    assert read_trials(tmp_path) == WANTED
+    with pytest.raises(InputError, match="not a readable store"):
+        _open(tmp_path)
+    for log in (tmp_path / "trials").iterdir():
+        log.unlink()
+    with pytest.raises(InputError, match="not a readable store"):
+        read_trials(tmp_path)
 
 
 def test_what_a_lost_wal_took_comes_back(tmp_path: Path) -> None:
