@@ -11,7 +11,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.numerals import count
 
 REQUIRED = ("n_params", "tokens", "lr", "loss")
-OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status")
+OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status", "log")
 STATUS = ("status", "state")  # in any case: W&B writes State, MLflow status
 
 # Names that others use, the likeliest first; matched at the end of a name as well, as in config.lr or val/loss. Those
@@ -114,20 +114,22 @@ def _missing(missing: Sequence[str], names: Sequence[str], known: Mapping[str, i
     return "; ".join(lines)
 
 
-def guesses(names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+def guesses(
+    names: Sequence[str], wanted: Sequence[str], aliases: Mapping[str, tuple[str, ...]] = ALIASES
+) -> dict[str, str]:
     """A column for each of `wanted` where one looks like it, in their order; no column twice."""
     left, found = list(names), dict[str, str]()
-    for ours in (ours for ours in ALIASES if ours in wanted):
-        guess = _guess(ours, left)
+    for ours in (ours for ours in aliases if ours in wanted):
+        guess = _guess(ours, left, aliases[ours])
         if guess is not None:
             found[ours] = guess
             left.remove(guess)
     return {ours: found[ours] for ours in wanted if ours in found}
 
 
-def _guess(ours: str, names: Sequence[str]) -> str | None:
+def _guess(ours: str, names: Sequence[str], aliases: Sequence[str]) -> str | None:
     plain = {name: re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names}
-    for alias in ALIASES[ours]:
+    for alias in aliases:
         ends = [
             name for name in names if plain[name] == alias or (len(alias) > 1 and plain[name].endswith(f"_{alias}"))
         ]

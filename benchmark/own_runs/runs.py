@@ -23,7 +23,8 @@ class Runs:
     """Checked runs, and what was noticed about them, in words.
 
     `frame` has the columns family, n_params, n_active, tokens, batch_tokens (NaN: not known), lr, loss (NaN: diverged),
-    seed (-1: not known), held_out and row, the line in the file. Losses are rounded to `loss_step`, in nats; 0: finely.
+    seed (-1: not known), held_out, log (path of its log, or "") and row, the line in the file. Losses are rounded to
+    `loss_step`, in nats; 0: finely.
     """
 
     frame: pd.DataFrame

@@ -23,7 +23,7 @@ NO_SEED = -1
 def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The runs of a file, and how it was read, in words. `columns` names its columns by ours. Raises InputError.
 
-    The frame has the columns n_params, tokens, lr, loss, n_active, batch_tokens, family, seed, held_out and `row`,
+    The frame has the columns n_params, tokens, lr, loss, n_active, batch_tokens, family, seed, held_out, log and `row`,
     where the run stands in the file. `loss` is NaN for a diverged run; `n_active` is n_params, `batch_tokens` NaN,
     `family` "", `seed` NO_SEED and `held_out` False where the file says nothing.
     """
@@ -42,6 +42,7 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd
     frame["family"] = text["family"]
     frame["seed"] = check.seeds()
     frame["held_out"] = check.held_out()
+    frame["log"] = text["log"]
     frame, left_out = apply_status(frame, text)
     if frame.empty:
         raise InputError(f"{path}: no run finished or diverged by its status; {'; '.join(left_out)}")
