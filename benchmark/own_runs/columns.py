@@ -9,9 +9,10 @@ import pandas as pd
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.numerals import count
+from lrladder.benchmark.own_runs.settings import SETTINGS
 
 REQUIRED = ("n_params", "tokens", "lr", "loss")
-OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status", "log")
+OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status", "log", *SETTINGS)
 STATUS = ("status", "state")  # in any case: W&B writes State, MLflow status
 
 # Names that others use, the likeliest first; matched at the end of a name as well, as in config.lr or val/loss. Those

@@ -10,6 +10,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.columns import rename
 from lrladder.benchmark.own_runs.files import read_text
 from lrladder.benchmark.own_runs.numerals import counts, numbers
+from lrladder.benchmark.own_runs.settings import SETTINGS
 from lrladder.benchmark.own_runs.status import apply_status
 from lrladder.benchmark.own_runs.units import check_units
 from lrladder.benchmark.own_runs.wide import lengthen
@@ -23,9 +24,10 @@ NO_SEED = -1
 def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The runs of a file, and how it was read, in words. `columns` names its columns by ours. Raises InputError.
 
-    The frame has the columns n_params, tokens, lr, loss, n_active, batch_tokens, family, seed, held_out, log and `row`,
-    where the run stands in the file. `loss` is NaN for a diverged run; `n_active` is n_params, `batch_tokens` NaN,
-    `family` "", `seed` NO_SEED and `held_out` False where the file says nothing.
+    The frame has the columns n_params, tokens, lr, loss, n_active, batch_tokens, family, seed, held_out, log, those of
+    SETTINGS and `row`, where the run stands in the file. `loss` is NaN for a diverged run; `n_active` is n_params,
+    `batch_tokens` and settings NaN, `family` and `log` "", `seed` NO_SEED and `held_out` False where the file says
+    nothing.
     """
     chosen = columns or {}
     table, wide = lengthen(read_text(path), chosen)
@@ -43,6 +45,8 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd
     frame["seed"] = check.seeds()
     frame["held_out"] = check.held_out()
     frame["log"] = text["log"]
+    for column in SETTINGS:
+        frame[column] = check.setting(column)
     frame, left_out = apply_status(frame, text)
     if frame.empty:
         raise InputError(f"{path}: no run finished or diverged by its status; {'; '.join(left_out)}")
@@ -90,6 +94,13 @@ class _Check:
         why = "is not a whole number from 0; leave it empty where it is not known"
         self._refuse("seed", ~whole & ~unset, why)
         return found.where(whole, NO_SEED).astype("int64")
+
+    def setting(self, column: str) -> pd.Series:
+        """NaN where none is told; 0 is a value of a setting."""
+        unset = self.text[column] == ""
+        found = counts(self.text[column])
+        self._refuse(column, (found.isna() | (found < 0)) & ~unset, "is not a number from 0; leave it empty if unknown")
+        return found
 
     def held_out(self) -> pd.Series:
         """Whether the run is of a target."""

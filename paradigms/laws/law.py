@@ -70,8 +70,12 @@ class Law:
         Without `batch_tokens` the law is that of the batches which the points happen to have.
         """
         place = Place(n_active, tokens, n_total, batch_tokens)
-        regression = self.without_batch if batch_tokens is None else self.regression
+        regression = self.answering(batch_tokens)
         return Prediction(*(math.exp(ln_lr) for ln_lr in regression.predict(place, level=level)))
+
+    def answering(self, batch_tokens: float | None) -> Regression:
+        """The form that answers for this batch."""
+        return self.without_batch if batch_tokens is None else self.regression
 
     def flags_by(self, batch_tokens: float | None) -> tuple[str, ...]:
         """What weakens the form that answers for this batch."""
