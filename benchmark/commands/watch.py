@@ -55,7 +55,9 @@ def watch(
         ladder_of(ladder, columns=parse_columns(ladder_columns), arm=arm), n_active=n_active, tokens=tokens
     )
     if not bands:
-        raise InputError(f"{ladder}: fewer than 3 logs reach 1, 5 or 20% of their run with a row near; log more often")
+        raise InputError(
+            f"{ladder}: fewer than 3 logs have a row near 1, 5 or 20% of their run; take longer runs, or log more often"
+        )
     if not as_json:
         print("\n".join(described(bands)))
 

@@ -1,14 +1,15 @@
 """The logs of a ladder's runs near their best LRs: of a study of ours, or of the runs that a table names."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.store import read_trials
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.trial_log import read_log
 from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.run_log import RunLog, read_run_log
 from lrladder.benchmark.recommend.tripwires import LadderLog
@@ -45,18 +46,22 @@ def of_study(folder: Path, *, arm: str | None) -> Iterable[LadderLog]:
     """The finished trials near the best LR of each model, at their longest horizon."""
     config = load_stored_study(folder)
     kind = kind_of(config)
-    losses: dict[Trial, float] = {}
-    for trial, measurements in read_trials(folder):
-        last = measurements[-1]
-        labels = labels_of(trial, config, kind.names_of(config, trial))
-        if last.loss is not None and (arm is None or any(label.parametrization == arm for label in labels)):
-            losses[trial] = last.loss
-    for trial in losses:
-        rivals = [other for other in losses if _model(other) == _model(trial)]
-        best = min(rivals, key=lambda other: losses[other])
-        if 1 / NEAR <= trial.lr / best.lr <= NEAR:
-            log = read_run_log(folder / "trials" / f"{trial.id}.jsonl")
-            yield LadderLog(trial.shape.n_active, max(trial.horizons), _up_to(log, max(trial.horizons)))
+    found: list[tuple[Trial, float, Path]] = []
+    for path in sorted((folder / "trials").glob("*.jsonl")):
+        trial, measurements = read_log(path) or (None, [])
+        if trial is None or measurements[-1].loss is None:
+            continue
+        labels = [] if arm is None else labels_of(trial, config, kind.names_of(config, trial))
+        if arm is None or any(label.parametrization == arm for label in labels):
+            found.append((trial, measurements[-1].loss, path))
+    best: dict[str, tuple[float, float]] = {}  # loss and LR by model
+    for trial, loss, _ in found:
+        best[_model(trial)] = min(best.get(_model(trial), (loss, trial.lr)), (loss, trial.lr))
+    for trial, _, path in found:
+        if 1 / NEAR <= trial.lr / best[_model(trial)][1] <= NEAR:
+            with suppress(InputError):  # a short trial has no rows
+                horizon = max(trial.horizons)
+                yield LadderLog(trial.shape.n_active, horizon, _up_to(read_run_log(path), horizon))
 
 
 def _model(trial: Trial) -> str:

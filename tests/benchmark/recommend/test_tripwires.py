@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,24 @@ def test_the_columns_of_a_log_are_named_as_those_of_a_table() -> None:
     assert parse_log_columns("loss=train/loss, tokens=seen") == {"loss": "train/loss", "tokens": "seen"}
     with pytest.raises(InputError, match="write name=column"):
         parse_log_columns("loss")
+
+
+def test_a_study_gives_the_logs_of_its_best_runs(tmp_path: Path) -> None:
+    """A stored study, whose trials are given rows of training steps."""
+    folder = tmp_path / "study"
+    shutil.copytree(ROOT / "tests" / "fixtures" / "folder_v3", folder)
+    for path in (folder / "trials").glob("*.jsonl"):
+        head, *rest = path.read_text().splitlines()
+        steps = [
+            json.dumps({"step": k, "tokens": 1024 * k, "loss": 6.0 - 0.1 * k, "grad_norm": 1.0}) for k in range(33)
+        ]
+        path.write_text("\n".join([head, *steps, *rest]) + "\n")
+    every, sp = ladder_of(folder), ladder_of(folder, arm="sp")
+    assert 0 < len(sp) < len(every) < len(list((folder / "trials").iterdir()))
+    for run in every:
+        assert run.log.tokens.max() <= run.tokens
+    bands = bands_of(every, n_active=1e5, tokens=32768)
+    assert {band.share for band in bands} <= set(SHARES)
+    assert bands
+    with pytest.raises(InputError, match="no log of a finished run"):
+        ladder_of(folder, arm="nosuch")
