@@ -27,7 +27,7 @@ from lrladder.reports.drift import page as drift
 from lrladder.reports.fit import page as fit
 from lrladder.reports.regret import page as regret
 from lrladder.reports.schedules import page as schedules
-from tests.paths import ROOT
+from tests.paths import ROOT, TWO_TARGETS
 from tests.reports.synthetic import build_results, diverged_results, many_results, single_results, watched_results
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -85,7 +85,7 @@ def tuned_results() -> RegretResults:
 
 
 def simulated_results() -> RegretResults:
-    config = load_config("cpu")
+    config = load_config(TWO_TARGETS)
     return run_on(
         config, SimulatedLab(config.rungs, TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active))
     )

@@ -44,7 +44,7 @@ class ValidationConfig(Strict):
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
     oracle_refine: bool = True  # a last step of the root of the factor to either side of each bracketed best
-    snap_proposals: bool = True  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
+    snap_proposals: bool = True  # to a lattice of 1/16 octave that holds the sweeps' grids: near ones share runs
 
     @model_validator(mode="after")
     def _on_lattice(self) -> Self:

@@ -18,8 +18,9 @@ from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import MUTRANSFER
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.paradigm import Proposal
+from tests.paths import TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 
 
