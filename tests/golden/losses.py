@@ -15,7 +15,7 @@ FILE = Path(__file__).parent / "smoke_losses.json"
 
 
 def text(results: RegretResults) -> str:
-    """One line a reading without role multipliers: rung, parametrization, horizon in tokens, LR, seed and loss in nats."""
+    """One line a reading without role LRs: rung, parametrization, horizon in tokens, LR, seed and loss in nats."""
     rows = sorted(
         [m.rung, m.parametrization, m.horizon, round(m.lr, 9), m.seed, round(m.loss, 6)]
         for m in results.measurements
