@@ -13,6 +13,7 @@ from pydantic import (
 
 from lrladder.benchmark.config.parts import Strict
 from lrladder.benchmark.config.text import suggest
+from lrladder.benchmark.schedules import Read
 from lrladder.benchmark.studies.regret.recipes import DEFAULT, Arm
 from lrladder.models.roles import Role
 from lrladder.paradigms import registry
@@ -31,6 +32,8 @@ class EntryConfig(Strict):
     parametrization: str
     schedule: str = DEFAULT
     search_schedule: str | None = None  # of its search; None: the same
+    # How its search reads a horizon: after a decay branch, or without one, from an average of the trunk's weights.
+    read: Read = Field("decay", exclude_if=lambda read: read == "decay")
     budget: PositiveFloat | None = None  # of its search, in runs of the largest target; None: no limit
     settings: SerializeAsAny[Settings]
 
@@ -75,7 +78,8 @@ class EntryConfig(Strict):
     @property
     def searched(self) -> Arm:
         """Of its search."""
-        return Arm(self.parametrization, self.schedule if self.search_schedule is None else self.search_schedule)
+        schedule = self.schedule if self.search_schedule is None else self.search_schedule
+        return Arm(self.parametrization, schedule, self.read)
 
     @property
     def guess(self) -> float | None:
@@ -90,4 +94,4 @@ class EntryConfig(Strict):
         return None if isinstance(self.settings, AnySettings) or guess is None or factor is None else (guess, factor)
 
 
-_OWN = ("paradigm", "parametrization", "schedule", "search_schedule", "budget")
+_OWN = ("paradigm", "parametrization", "schedule", "search_schedule", "read", "budget")

@@ -1,6 +1,6 @@
 """Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -47,6 +47,13 @@ class ValidationConfig(Strict):
     snap_proposals: bool = (
         False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decays(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "read" in data:
+            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+        return data
 
     @model_validator(mode="after")
     def _on_lattice(self) -> Self:
