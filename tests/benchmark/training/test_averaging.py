@@ -29,9 +29,10 @@ def test_the_average_weighs_each_step_by_a_power_of_its_share(stage: int, corpus
     """The oracle keeps the weights of every step. A step counts n^(g+1) - (n-1)^(g+1), the power's integral over it."""
     steps, trial = 20, tiny_trial(schedule=EMA, optimizer=OptimizerConfig(zero_stage=stage))
     loop = Loop(trial, corpus, no_log)
-    kept = []
-    for _ in loop.steps_to(steps * BATCH, horizon=steps * BATCH):
-        kept.append([param.detach().double() for param in loop.engine.module.parameters()])
+    kept = [
+        [param.detach().double() for param in loop.engine.module.parameters()]
+        for _ in loop.steps_to(steps * BATCH, horizon=steps * BATCH)
+    ]
     power = EMA.average_exponent + 1
     weights = np.diff(np.arange(steps + 1) ** power) / steps**power
     expected = [sum(w * param for w, param in zip(weights, of_one, strict=True)) for of_one in zip(*kept, strict=True)]

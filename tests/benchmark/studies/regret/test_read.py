@@ -51,6 +51,7 @@ def test_the_arm_of_a_search_says_how_it_reads() -> None:
     assert trial.schedule.read == "ema" and trial.tokens == 262_144
 
 
+COSINE = {"c": {"kind": "cosine"}}
 READ = "give read to an entry, for its search"
 
 
@@ -61,7 +62,7 @@ READ = "give read to an entry, for its search"
         ({"schedule": {"warmup_tokens": 16384, "read": "ema"}}, READ),
         ({"entries": {"x": {**FITTING, "read": "mean"}}}, "entries.x.read: "),
         (
-            {"entries": {"x": {**FITTING, "search_schedule": "c", "read": "ema"}}, "schedules": {"c": {"kind": "cosine"}}},
+            {"entries": {"x": {**FITTING, "search_schedule": "c", "read": "ema"}}, "schedules": COSINE},
             "entries.x.read: a cosine schedule has no trunk whose weights could be averaged",
         ),
     ],
