@@ -100,9 +100,9 @@ def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[Parametriza
     found = []
     for rung in setup.rungs:
         for name in parametrizations:
-            request = Request(
-                rung.name, name, trial.lr, trial.seed, trial.horizons, trial.horizon_exponent, trial.role_lrs
-            )
+            is_unknown = trial.horizon_exponent is None and setup.rules_of(name).horizon == "fitted"
+            exponent = 0.0 if is_unknown else trial.horizon_exponent  # at 0 the trial is as without the rule
+            request = Request(rung.name, name, trial.lr, trial.seed, trial.horizons, exponent, trial.role_lrs)
             parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
             if trial.id in {part.id for part in parts}:
                 found.append(Label(rung.name, name))
