@@ -64,6 +64,11 @@ class ScheduleConfig(BaseModel):
         return self.kind in ("constant", "wsd", "power")
 
     @property
+    def decays(self) -> bool:
+        """Whether the LR falls before a run is read."""
+        return self.kind != "constant" and self.read == "decay"
+
+    @property
     def average_exponent(self) -> float:
         """The exponent g of an average of the weights: at N tokens, the weights after n tokens count (n / N)^g.
 

@@ -1,12 +1,13 @@
 """Plans all runs of a study: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.lab import throughput
 from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import memory
@@ -103,6 +104,14 @@ def plan_sweeps(
         memory_source=memory.SOURCE,
         notes=notes,
     )
+
+
+def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
+    """What a plan foresees without extensions, to say how much time is left."""
+    for trial in plan.trials:
+        if not trial.extension:
+            width = study.rungs.rung(trial.rung).shape.width
+            yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds)
 
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
