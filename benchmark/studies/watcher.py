@@ -206,7 +206,8 @@ def best_lrs(
 ) -> tuple[Best, ...]:
     """The best LR of each rung and parametrization, at its longest measured horizon.
 
-    The runs of the parametrizations in `undecayed` are read without a decay. Runs that differ in more than LR and seed (in `recipes`, by trial id) are different sweeps. The largest one counts.
+    Runs that differ in more than LR and seed (in `recipes`, by trial id) are different sweeps. The largest one counts.
+    Runs of the parametrizations in `undecayed` are read without a decay.
     """
     sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
     for m in measured:

@@ -47,14 +47,16 @@ class EntryConfig(Strict):
         paradigm = data.get("paradigm")
         if not isinstance(paradigm, str):
             raise ValueError("paradigm is missing: the name of a paradigm, or package.module:Class")
-        paradigm = registry.resolved(paradigm)
-        model = registry.settings_model(paradigm)
+        named = registry.resolved(paradigm)
+        model = registry.settings_model(named.paradigm)
         own = {key: value for key, value in data.items() if key in _OWN}
         settings = {key: value for key, value in data.items() if key not in _OWN}
         known = [*_OWN, *model.model_fields]
         if model is not AnySettings and (unknown := [key for key in settings if key not in known]):
             raise ValueError(f"unknown key {unknown[0]}{suggest(str(unknown[0]), known)}")
-        return {**own, "paradigm": paradigm, "settings": model.model_validate(settings)}
+        if twice := [key for key, value in named.settings.items() if settings.get(key, value) != value]:
+            raise ValueError(f"{twice[0]}: {paradigm} is the name of {twice[0]} {named.settings[twice[0]]}; remove one")
+        return {**own, "paradigm": named.paradigm, "settings": model.model_validate({**settings, **named.settings})}
 
     @model_validator(mode="after")
     def _roles_exist(self) -> "EntryConfig":

@@ -94,9 +94,13 @@ def _role_search(
 
 
 def _published(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
-    proxy = _proxy(config, entry)
+    """Of the proxy, or of all cells; a law as published runs nothing."""
     assert isinstance(entry.settings, PublishedSettings)
-    yield search_sweep(name, proxy._replace(horizons=(max(proxy.horizons),)), label_of(entry.searched), entry.settings)
+    if entry.settings.prefactor == "proxy":
+        proxy, label = _proxy(config, entry), label_of(entry.searched)
+        yield search_sweep(name, proxy._replace(horizons=(max(proxy.horizons),)), label, entry.settings)
+    elif entry.settings.prefactor == "cells":
+        yield from _grid(config, name, entry)
 
 
 def _tuning(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
@@ -110,7 +114,7 @@ def _tuning(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Swe
 
 def _grid(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
     """Of the proxies: all cells for a constant; from the nearest on, for a copy."""
-    assert isinstance(entry.settings, GridSettings)
+    assert isinstance(entry.settings, GridSettings | PublishedSettings)
     copied, last = entry.paradigm == "nearest_cell", config.rungs.proxies[-1].name
     for rung in config.rungs.proxies:
         horizons = (max(rung.horizons),) if copied else rung.horizons
