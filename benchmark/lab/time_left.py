@@ -1,6 +1,6 @@
 """How long a study still takes: what its plan foresees, corrected by what its finished runs took."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple, Self
 
@@ -8,7 +8,7 @@ from lrladder.benchmark.lab.throughput import cpu_flops_per_second
 from lrladder.benchmark.lab.trial import Trial
 
 Stage = tuple[str, str]  # payer and parametrization; a plan has them in the order in which a study comes to them
-Seconds = Counter[int]  # of one worker, by the width of the models
+Seconds = dict[int, float]  # of one worker, by the width of the models
 
 
 class Foreseen(NamedTuple):
@@ -44,13 +44,13 @@ class TimeLeft:
     def __init__(self, planned: Iterable[Work], *, workers: int) -> None:
         self._planned: dict[Stage, Seconds] = {}
         for work in planned:
-            self._planned.setdefault(work.stage, Counter())[work.width] += work.seconds
+            self._planned.setdefault(work.stage, defaultdict(float))[work.width] += work.seconds
         self._workers = workers
         self._asked: dict[Stage, dict[str, Foreseen]] = {}
         self._open: dict[str, Foreseen] = {}
         self._finished: dict[str, Foreseen] = {}
-        self._timed: Seconds = Counter()  # of what was trained, as foreseen
-        self._real: Seconds = Counter()  # of the same, as it was
+        self._timed: Seconds = defaultdict(float)  # of what was trained, as foreseen
+        self._real: Seconds = defaultdict(float)  # of the same, as it was
         self._at = 0  # place in the plan of the stage that was asked for last
 
     def ask(self, runs: Iterable[tuple[Stage, Foreseen]], *, stored: bool) -> None:
@@ -98,12 +98,14 @@ class TimeLeft:
         """Of runs that were asked for, and of those that this stage and later ones will ask for."""
         found = _by_width(self._open.values())
         for stage, planned in list(self._planned.items())[self._at :]:
-            found += planned - _by_width(self._asked.get(stage, {}).values())  # a difference of counters is at least 0
+            asked = _by_width(self._asked.get(stage, {}).values())
+            for width, seconds in planned.items():
+                found[width] += max(0.0, seconds - asked[width])
         return found
 
 
 def _by_width(runs: Iterable[Foreseen]) -> Seconds:
-    found: Seconds = Counter()
+    found: Seconds = defaultdict(float)
     for run in runs:
         found[run.width] += run.seconds
     return found
