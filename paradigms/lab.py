@@ -62,6 +62,7 @@ class Measured(BaseModel):
     loss_se: float | None = None  # nats, over validation documents; all runs share these, so errors are mostly common
     flops: float = 0.0  # planned training FLOPs of the whole run, with all its horizons
     seconds: float = 0.0  # wall seconds of the whole run
+    setup_seconds: float = 0.0  # those of them before the first step: the engine, and compiling where it is needed
     trained_tokens: int = 0  # of the whole run; fewer than planned if it continued a stored trunk
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained

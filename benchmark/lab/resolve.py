@@ -39,7 +39,7 @@ def resolve(
     """
     rung = setup.rungs.rung(request.rung)
     base = setup.base_of(rung, request.parametrization)
-    rules, schedule = setup.rules_of(request.parametrization), _schedule(request, setup)
+    rules, schedule = _rules(request, setup, rung, base), _schedule(request, setup)
     parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
     in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
     return tuple(
@@ -70,6 +70,17 @@ def planned_flops(request: Request, setup: Setup) -> float:
     """Planned FLOPs of all trials of a request."""
     trials = resolve(request, setup, corpus_digest="", precision="fp32")  # the cost depends on neither
     return math.fsum(trial.flops for trial in trials)
+
+
+def _rules(request: Request, setup: Setup, rung: Rung, base: Base) -> Rules:
+    """Without a fitted horizon rule whose exponent is 0, as in the search for it: at the base's batch it does nothing.
+
+    So these runs are those of the parametrization without the rule, and their horizons can share a trunk.
+    """
+    rules = setup.rules_of(request.parametrization)
+    if rules.horizon == "fitted" and request.horizon_exponent == 0 and rung.batch_tokens == base.batch_tokens:
+        return rules.model_copy(update={"horizon": "none"})
+    return rules
 
 
 def _schedule(request: Request, setup: Setup) -> ScheduleConfig:

@@ -13,6 +13,7 @@ from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
 from lrladder.paradigms.paradigm import Paradigm, Proposal, Terms
 
 AT_TARGET = "its search ran this target itself"
+UNDECAYED = "its search read an average of the weights in place of decays, which may have another best LR"
 
 
 def make_paradigm(config: RegretConfig, name: str, *, from_here: bool = False) -> Paradigm:
@@ -77,9 +78,14 @@ def completed(config: RegretConfig, name: str, paradigm: Paradigm, proposal: Pro
         "paradigm": name,
         "parametrization": label,
         "horizon_exponent": default_exponent(config, label) if exponent is None else exponent,
-        "flags": (*((AT_TARGET,) if paradigm.searches_targets else ()), *proposal.flags),
+        "flags": (*_flags(config.entries[name], paradigm), *proposal.flags),
     }
     return proposal.model_copy(update=changes)
+
+
+def _flags(entry: EntryConfig, paradigm: Paradigm) -> tuple[str, ...]:
+    """What weakens every proposal of an entry."""
+    return (*((AT_TARGET,) if paradigm.searches_targets else ()), *((UNDECAYED,) if entry.read == "ema" else ()))
 
 
 def default_exponent(config: RegretConfig, label: str) -> float | None:

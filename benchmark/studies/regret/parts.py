@@ -1,6 +1,6 @@
 """Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -45,6 +45,13 @@ class ValidationConfig(Strict):
     max_extensions: int = Field(4, ge=0, le=32)
     oracle_refine: bool = True  # a last step of the root of the factor to either side of each bracketed best
     snap_proposals: bool = True  # to a lattice of 1/16 octave that holds the sweeps' grids: near ones share runs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decays(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "read" in data:
+            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+        return data
 
     @model_validator(mode="after")
     def _on_lattice(self) -> Self:
