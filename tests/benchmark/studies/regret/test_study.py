@@ -205,7 +205,7 @@ def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> Non
     assert results.complete
     for payer, request in lab.asked:
         searched = payer.startswith("mutransfer")
-        expected = None if request.parametrization in ("sp", "mup+power") else 0.0 if searched else -LAW.v
+        expected = None if request.parametrization in ("sp", "mup+power") or searched else -LAW.v
         assert request.horizon_exponent == (expected if not expected else pytest.approx(expected, abs=1e-6))
     searched = {request.horizons for payer, request in lab.asked if payer == "mutransfer"}
     assert searched == {(131072, 262144)}
