@@ -85,7 +85,7 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
     columns |= {ours: pd.Series(value, table.index) for ours, value in fixed.items()}
     renamed = pd.DataFrame(columns, index=table.index, dtype=str)
     told = ", ".join(f"{ours} from {theirs}" for ours, theirs in chosen.items())
-    flags = (f"columns read as told: {told}",) if chosen else ()
+    flags = (f"columns read as --columns says: {told}",) if chosen else ()
     return renamed.reindex(columns=[*REQUIRED, *OPTIONAL], fill_value=""), flags
 
 
@@ -107,9 +107,11 @@ def _missing(missing: Sequence[str], names: Sequence[str], known: Mapping[str, i
     unknown = [ours for ours in missing if ours not in found]
     lines = [f"no column {', '.join(missing)}"]
     if set(found) & set(missing):
-        lines.append(f"if these are what they seem, add --columns {option!r}")
+        lines.append(f"if these columns have that meaning, add --columns {option!r}")
     if unknown:
-        lines.append(f"for {', '.join(unknown)} name a column or one number for all rows, as {unknown[0]}=NAME")
+        lines.append(
+            f"for {', '.join(unknown)} name a column, or give one number for all rows, for example {unknown[0]}=NAME"
+        )
         lines.append(f"the columns are {', '.join(names)[:200]}")
     return "; ".join(lines)
 

@@ -35,9 +35,9 @@ def read_text(path: Path) -> pd.DataFrame:
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
     if table.empty:
-        raise InputError(f"{path}: no runs, only a header; give one row a run")
+        raise InputError(f"{path}: no runs, only a header; give one row per run")
     if len(table) > MAX_ROWS:
-        raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row a run")
+        raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row per run")
     return table
 
 
@@ -47,7 +47,7 @@ def _check_file(path: Path) -> None:
     size = path.stat().st_size
     if size > MAX_BYTES:
         limit = f"{MAX_BYTES / 2**20:,.0f} MiB or {MAX_ROWS:,} runs"
-        raise InputError(f"{path}: {size / 2**20:,.0f} MiB is too large (at most {limit}); keep one row a run")
+        raise InputError(f"{path}: {size / 2**20:,.0f} MiB is too large (at most {limit}); keep one row per run")
 
 
 def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
@@ -122,9 +122,9 @@ def _json(path: Path) -> pd.DataFrame:
         rows = {i: _loaded(path, line, i) for i, line in enumerate(text.splitlines(), start=1) if line.strip()}
     for i, row in rows.items():
         if not isinstance(row, dict):
-            raise InputError(f"{path}: row {i}: not a JSON object; give one object a run, its columns by name")
+            raise InputError(f"{path}: row {i}: not a JSON object; give one object per run, with the columns by name")
     if not rows:
-        raise InputError(f"{path}: empty; give one JSON object a run with {NEEDED}")
+        raise InputError(f"{path}: empty; give one JSON object per run, with {NEEDED}")
     return pd.DataFrame.from_dict({i: _flat(row) for i, row in rows.items()}, orient="index").fillna("")
 
 
@@ -143,7 +143,7 @@ def _loaded(path: Path, text: str, row: int) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: row {row}: not JSON ({error.msg}); give one object a line") from error
+        raise InputError(f"{path}: row {row}: not JSON ({error.msg}); give one object per line") from error
 
 
 def _parquet(path: Path) -> pd.DataFrame:

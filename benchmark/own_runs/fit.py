@@ -178,7 +178,7 @@ def _batch_law(cells: Sequence[FitCell]) -> BatchResult | None:
     if law is None:
         return None
     open_ended = sum(curve.status != "interior" for curve in curves.values())
-    flags = law.flags + ((f"{open_ended} cells have no bracketed best batch",) if open_ended else ())
+    flags = law.flags + ((f"the best batch is not bracketed at {open_ended} horizons",) if open_ended else ())
     return BatchResult(
         k=law.k, w=Range(value=law.w, low=law.w_low, high=law.w_high), n_points=law.n_points, flags=flags
     )
@@ -226,14 +226,14 @@ def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
         yield f"{len(open_cells)} of {len(chosen)} cells have no bracketed minimum and are in no law: {words}"
     single = sum(len(set(cell.lrs)) == 1 for cell in chosen)
     if single:
-        yield f"{single} cells have one learning rate"
+        yield f"{single} cells have only one learning rate"
     if not cells:
         yield "every cell is held out: there is nothing to fit"
     families = {cell.family for cell in chosen}
     if len(families) > 1:
-        yield f"{len(families)} families share one law; fit each alone where their best rates differ"
+        yield f"{len(families)} families share one law; fit each alone if their best LRs differ"
     dead = sum(all(loss is None for loss in cell.losses) for cell in chosen)
     if dead:
         yield f"in {dead} cells every run diverged"
     if any(cell.batch_tokens is None for cell in cells):
-        yield "no batch sizes given: of a cell's runs at one LR the best counts, and laws hold for such batches"
+        yield "no batch sizes are given, so at each LR of a cell only its best run counts, whatever its batch"

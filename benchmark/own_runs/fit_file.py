@@ -66,7 +66,7 @@ def words(results: FitResults) -> str:
             f"{name} {found.value:+.3f}" + ("" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]")
             for name, found in law.exponents.items()
         )
-        kind = "batch as a regressor" if law.batch == "given" else "batch as chosen"
+        kind = "with the batch in the law" if law.batch == "given" else "at one batch per cell"
         lines.append(f"lr* by {law.size} parameters, {kind}, n = {law.n_points} optima: exponents {exponents}")
         lines += [f"  flag: {flag}" for flag in law.flags]
     if not results.laws:

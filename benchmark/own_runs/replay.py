@@ -100,7 +100,7 @@ def replay(
 
 def _why_none(found: Sequence[RunCell]) -> str:
     """Why no cell can be a target, with the one that comes nearest."""
-    remedy = "name targets with 1 in a column held_out"
+    remedy = "mark the runs of targets with 1 in a column held_out"
     closed = [cell for cell in found if cell.curve.status == "interior"]
     if not closed:
         counts = Counter(cell.curve.status for cell in found)
@@ -109,7 +109,7 @@ def _why_none(found: Sequence[RunCell]) -> str:
     cheap = {cell.name: len(sources_of(cell, found)) for cell in closed}
     best = max(cheap, key=lambda name: cheap[name])
     need = f"{MIN_SOURCES} cells of its family at {SOURCE_SHARE:g} of its FLOPs or less"
-    return f"no target: a target needs {need}; the nearest, {best}, has {cheap[best]}; {remedy}"
+    return f"no target: a target needs {need}; {best}, which comes nearest to that, has {cheap[best]}; {remedy}"
 
 
 def sources_of(target: RunCell, found: Sequence[RunCell]) -> tuple[RunCell, ...]:
@@ -142,7 +142,9 @@ def _score(task: Task, ways: Sequence[Way]) -> TargetScore:
     flags = [*curve.flags]
     if curve.status != "interior":
         side = f" at its {curve.edge} end" if curve.edge else ""
-        flags.append(f"the target's own minimum is not bracketed ({curve.status}{side}): no quadratic regret")
+        flags.append(
+            f"the target's own minimum is not bracketed ({curve.status}{side}), so there is no quadratic regret"
+        )
     return TargetScore(
         family=target.family,
         n_params=_count(target.n_params),
@@ -218,7 +220,7 @@ def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, 
     """
     data = sweep(target.lrs, target.losses)
     if len(data.finished) < 2:
-        return None, ("fewer than 2 LRs finished at the target: no interpolated regret",)
+        return None, ("fewer than 2 LRs finished at the target, so there is no interpolated regret",)
     kept = ~np.isin(data.finished, settle(data).odd)  # blow-ups count: an LR among them is bad
     x, wanted = np.log(data.finished[kept]), math.log(lr)
     rise = data.means[kept] - data.means[kept].min()
@@ -227,4 +229,6 @@ def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, 
     end = slice(0, 2) if wanted < x[0] else slice(-2, None)
     slope, level = np.polyfit(x[end], rise[end], 1)
     line = max(0.0, float(level + slope * wanted))
-    return line, ("outside the LRs that finished at the target: its losses are continued by a line",)
+    return line, (
+        "the chosen LR lies outside the LRs that finished at the target, so their losses are extrapolated by a line",
+    )

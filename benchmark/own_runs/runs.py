@@ -84,7 +84,11 @@ def _unnamed(frame: pd.DataFrame) -> Iterator[str]:
     same = frame.duplicated(RUN, keep=False)
     if same.any():
         seed = "no seed" if (frame.loc[same, "seed"] == NO_SEED).all() else "one seed"
-        batch = "; if their batch size differs, name it in batch_tokens" if frame["batch_tokens"].isna().all() else ""
+        batch = (
+            "; if their batch sizes differ, give them in a column batch_tokens"
+            if frame["batch_tokens"].isna().all()
+            else ""
+        )
         yield f"{same.sum():,} rows differ only in their loss and have {seed}: taken as replicates{batch}"
 
 

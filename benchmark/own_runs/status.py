@@ -37,14 +37,14 @@ def _said(
         names = ", ".join(
             f"{n} {status or 'without status'}" for status, n in text["status"][out].value_counts().items()
         )
-        yield f"{out.sum():,} runs did not finish and are no result: {names}"
+        yield f"{out.sum():,} runs did not finish and are left out: {names}"
     if lossless.any():
-        yield f"{lossless.sum():,} finished runs have no loss and are no result"
+        yield f"{lossless.sum():,} finished runs have no loss and are left out"
     perhaps = frame[out & logged & frame["loss"].isna()]
     top = frame[counts & frame["loss"].notna()].groupby(SWEEP, dropna=False)["lr"].max().rename("top").reset_index()
     beside = perhaps.merge(top, on=SWEEP, how="inner")
     above = beside[beside["lr"] > beside["top"]]
     if len(above):
         rows = ", ".join(f"row {row}" for row in above["row"].head(5))
-        said = f"{len(above):,} runs logged nan above every LR that finished and perhaps diverged"
-        yield f"{said} ({rows}): fitted nowhere"
+        said = f"{len(above):,} runs logged nan above every LR that finished, so they perhaps diverged"
+        yield f"{said} ({rows}); they enter no fit"

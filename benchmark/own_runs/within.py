@@ -29,7 +29,7 @@ def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
         kept.append(_rows(runs.frame, asked))
         said.append(f"{SEARCH} spends {cost:.2g} of {budget:g} runs of {target.name}")
     if not any(map(len, kept)):
-        raise InputError(f"--budget {budget:g} buys no sweep of a cell at a quarter of the largest's FLOPs: raise it")
+        raise InputError(f"--budget {budget:g} is too small for a sweep of any smaller cell; raise it")
     frame = pd.concat(kept).sort_index()
     flag = f"{len(frame):,} of {len(runs.frame):,} runs are fitted, those within the budget: {'; '.join(said)}"
     return Runs(frame.reset_index(drop=True), (*runs.flags, flag), runs.loss_step)

@@ -47,4 +47,4 @@ def said(assumed: Sequence[Assumed]) -> tuple[str, ...]:
     if not assumed:
         return ()
     spread = f"{assumed[0].lr:.3g} to {assumed[-1].lr:.3g}"
-    return (f"the exponents are assumptions: the runs tell neither; {len(assumed)} published laws give {spread}",)
+    return (f"the exponents are assumptions, as the runs determine none; {len(assumed)} published laws give {spread}",)

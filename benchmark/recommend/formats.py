@@ -130,7 +130,7 @@ def _torch(advice: Advice, recipe: Recipe) -> str:
 
 def _ratios(recipe: Recipe) -> str:
     ratios = ", ".join(f"{role} {ratio:g}" for role, ratio in recipe.lr_ratios.items())
-    return f"LRs over the matrices' at the base, in the LRs below: {ratios}"
+    return f"the LRs below contain these multiples of the LR of the matrices at the base: {ratios}"
 
 
 def _values(setting: Setting) -> dict[str, float | None]:

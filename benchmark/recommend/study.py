@@ -288,7 +288,7 @@ def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung)
                 )
     places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in results.targets) or "none yet"
     raise InputError(
-        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers for its study's targets alone: {places}"
+        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers only for the targets of its study: {places}"
     )
 
 

@@ -13,7 +13,7 @@ from lrladder.paradigms.strategies.search import GRID, Choice, curves_of, full_g
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
-NO_INTERVAL = "no interval: this way of choosing has none"
+NO_INTERVAL = "there is no interval, because this method gives none"
 
 
 class NearestCell:
@@ -105,7 +105,7 @@ class AsPublished:
         if self.law.needs:
             raise NoProposal(f"{self.name}: needs {self.law.needs}, which is not known")
         ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons))
-        flags = (_describe(self.law), "prefactors do not travel between recipes", NO_INTERVAL)
+        flags = (_describe(self.law), "the published factor k need not hold for another training recipe", NO_INTERVAL)
         return Choice(math.exp(ln_lr), None, None, flags)
 
 
@@ -124,7 +124,7 @@ class Refitted(_Swept):
         ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons)) + offset
         flags = [_describe(self.law), f"prefactor times {math.exp(offset):.3g}", NO_INTERVAL]
         if self.law.needs:
-            flags.append(f"{self.law.needs} taken to be the same in all cells")
+            flags.append(f"{self.law.needs} is assumed to be the same in all cells")
         return Choice(math.exp(ln_lr), None, None, tuple(flags))
 
 

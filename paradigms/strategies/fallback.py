@@ -16,5 +16,5 @@ def from_published(target: Rung, *, why: str) -> Choice:
     """The LR of the middle one of the laws that a table allows; `why` the search has none of its own."""
     laws = [law for law in LAWS if not law.needs]
     lr = math.exp(median(law.ln_lr(target.n_active, target.n_total, max(target.horizons)) for law in laws))
-    said = f"no minimum was found, so the LR is the middle of {len(laws)} published laws, whose miss is its interval"
-    return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are taken as plain counts"))
+    said = f"no minimum was found, so the LR is the middle one of {len(laws)} published laws, +-{MISS:g} octaves"
+    return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))

@@ -52,7 +52,7 @@ class PublishedRatio(Paradigm):
         assert lr is not None
         step = law.ln_lr(rung.n_active, rung.n_total, horizon) - law.ln_lr(proxy.n_active, proxy.n_total, tokens)
         extrapolation = rung.flops_per_token * horizon / (proxy.flops_per_token * tokens)
-        taken = (f"{law.needs} taken to be the same at both",) if law.needs else ()
+        taken = (f"{law.needs} is assumed to be the same at both",) if law.needs else ()
         return Proposal(
             rung=rung.name,
             horizon=horizon,

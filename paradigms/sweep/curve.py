@@ -114,7 +114,9 @@ def fit_curve(
     if bad is not None:
         rest = [(lr, loss) for lr, loss in zip(lrs, losses, strict=True) if lr != bad]
         curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise, step=step)
-        return replace(curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others: left out", *curve.flags))
+        return replace(
+            curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others and are left out", *curve.flags)
+        )
     curve = _fit_bowl(data, level=level, noise=noise, least=least)
     return replace(curve, flags=(*settled.flags, *curve.flags))
 
@@ -143,7 +145,7 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
     if residual is None and noise is None:
-        flags = (f"noise of {1e3 * sd:.2g} millinats assumed, not measured: search with 2 seeds", *flags)
+        flags = (f"the noise is not measured but assumed to be {1e3 * sd:.2g} millinats: search with 2 seeds", *flags)
     slope = np.array([0.0, 1.0, 2 * fit.vertex]) / (2 * fit.coef[2])  # d vertex / d coef, up to sign
     return Curve(
         "interior",
@@ -167,7 +169,7 @@ def _bracketed(data: Sweep, flags: tuple[str, ...]) -> Curve:
     left, right = _left_right(data)
     low, high = best * math.exp(left), best * math.exp(right)
     why = "by divergence" if not _has_both_neighbours(data) else "by its neighbours"
-    said = f"bracketed {why} between LR {low:.3g} and {high:.3g}: the lowest run stands for the minimum"
+    said = f"bracketed {why} between LR {low:.3g} and {high:.3g}, so the lowest run stands for the minimum"
     return Curve(
         "bracketed",
         sum(map(len, data.runs)),

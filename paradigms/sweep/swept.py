@@ -36,10 +36,10 @@ class Settled(NamedTuple):
         """What was taken out, in words."""
         flags = []
         if self.odd:
-            why = f"over {100 * ODD:g}% above runs farther from the best: left out, perhaps unfinished"
+            why = f"over {100 * ODD:g}% above runs farther from the best; they are perhaps unfinished and are left out"
             flags.append(f"runs at LR {_listed(self.odd)} lie {why}")
         if self.blown_up:
-            why = f"over {100 * BLOWN_UP:g}% above the lowest loss: they only bracket"
+            why = f"over {100 * BLOWN_UP:g}% above the lowest loss, so they only bracket the minimum"
             flags.append(f"runs at LR {_listed(self.blown_up)} lie {why}")
         return tuple(flags)
 

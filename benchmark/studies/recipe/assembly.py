@@ -118,7 +118,7 @@ def _notes(tuning: Tuning, direction: Direction, explored: Explored) -> Iterator
     if explored.points and tuning.search.stopped and not tuning.search.is_settled(direction):
         yield "not settled when the search stopped"
     if moved and explored.points:
-        yield f"searched before {' and '.join(moved)} moved"
+        yield f"searched before {' and '.join(moved)} changed"
 
 
 def _fragment(config: TuningConfig, tuning: Tuning) -> str:

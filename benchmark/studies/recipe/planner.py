@@ -22,5 +22,5 @@ def sweeps(config: TuningConfig) -> Iterator[Sweep]:
 
 def notes(config: TuningConfig) -> tuple[str, ...]:
     budget = f"the search takes at most {config.budget} runs of the base (budget)"
-    last = "the last figures, on fresh seeds: the old recipe, the new one, and the new one with each change put back"
+    last = "then fresh seeds compare the old recipe, the new one, and the new one with each change put back alone"
     return budget, last

@@ -40,10 +40,12 @@ class EntryConfig(Strict):
         if not isinstance(data, dict) or isinstance(data.get("settings"), Settings):
             return data
         if "rules" in data:
-            raise ValueError("an entry holds no rules: give them to a parametrization, and name that")
+            raise ValueError(
+                "rules do not belong to an entry: put them under parametrizations, and name that parametrization here"
+            )
         paradigm = data.get("paradigm")
         if not isinstance(paradigm, str):
-            raise ValueError("paradigm is missing: the name of a paradigm, or package.module:Class")
+            raise ValueError("paradigm is missing: give the name of a paradigm, or package.module:Class")
         paradigm = registry.resolved(paradigm)
         model = registry.settings_model(paradigm)
         own = {key: value for key, value in data.items() if key in _OWN}

@@ -38,7 +38,7 @@ def test_known_exponents_are_recovered(sizes):
     assert law.bootstrap == ("sizes" if len(sizes) > 3 else "none")
 
 
-@pytest.mark.parametrize(("sizes", "words"), [(SIZES[:3], "only 3 sizes"), (SIZES[:2], "N identified by 2 sizes")])
+@pytest.mark.parametrize(("sizes", "words"), [(SIZES[:k], f"the law rests on only {k} model sizes") for k in (2, 3)])
 def test_few_sizes_are_said(sizes, words):
     assert words in fit_law(design(sizes)).flags
     assert fit_law(design()).flags == ()
@@ -178,7 +178,7 @@ def test_the_batch_is_a_regressor_where_it_varies():
     assert math.log(law.predict(*TARGET, batch_tokens=64_000).lr) == pytest.approx(wanted, abs=0.15)
     assert law.flags_at(*TARGET, batch_tokens=16_000) == ()
     assert "no run searched a batch near" in law.flags_at(*TARGET, batch_tokens=64_000)[0]
-    assert "no batch size given" in law.flags_at(*TARGET)[0]
+    assert "no batch size is given" in law.flags_at(*TARGET)[0]
     known, unknown = law.predict(*TARGET, batch_tokens=16_000), law.predict(*TARGET)
     assert unknown.lr_high / unknown.lr_low > known.lr_high / known.lr_low
 
