@@ -1,4 +1,4 @@
-"""Which column of a table is which: by our names, by the user's `--columns`, and guesses for those that are missing."""
+"""Finds the columns of a table: by our names, by the user's `--columns`, with suggestions for missing ones."""
 
 import difflib
 import re
@@ -60,7 +60,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
 
 
 def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table by our names, with "" for optional columns that it lacks; and what `chosen` did. Raises InputError."""
+    """The table with our column names, "" in optional columns that it lacks, and a flag on `chosen`. Raises InputError."""
     names = [str(name) for name in table.columns]
     places: dict[str, int] = {}
     fixed: dict[str, str] = {}
@@ -101,7 +101,7 @@ def _near(name: str, names: Sequence[str]) -> str:
 
 
 def _missing(missing: Sequence[str], names: Sequence[str], known: Mapping[str, int]) -> str:
-    """All that is missing, with a guess for each, as an option to copy."""
+    """The missing columns, with a suggestion for each, as an option to copy."""
     found = guesses(names, [*missing, *(ours for ours in ("n_active", "batch_tokens", "seed") if ours not in known)])
     option = ",".join(f"{ours}={theirs}" for ours, theirs in found.items())
     unknown = [ours for ours in missing if ours not in found]
@@ -117,7 +117,7 @@ def _missing(missing: Sequence[str], names: Sequence[str], known: Mapping[str, i
 
 
 def guesses(names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """A column for each of `wanted` where one looks like it, in their order; no column twice."""
+    """For each of `wanted`, in this order, a column whose name is similar. No column is used twice."""
     left, found = list(names), dict[str, str]()
     for ours in (ours for ours in ALIASES if ours in wanted):
         guess = _guess(ours, left)

@@ -51,7 +51,7 @@ def _check_file(path: Path) -> None:
 
 
 def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Raises pandas' warning of data that it would leave out."""
+    """Read a CSV. Where pandas would warn that it leaves data out, this raises the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         return pd.read_csv(path, **options)
@@ -94,7 +94,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _header(path: Path) -> tuple[list[str], str]:
-    """The names, and the separator that gives most of them."""
+    """The column names, and the separator that gives most names."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             line = file.readline(MAX_BYTES)
@@ -111,7 +111,7 @@ def _header(path: Path) -> tuple[list[str], str]:
 
 
 def _json(path: Path) -> pd.DataFrame:
-    """Objects, one a line or in one list; those within them by dotted names."""
+    """Objects, one per line or all in one list. Objects inside them become columns with dotted names."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -129,7 +129,7 @@ def _json(path: Path) -> pd.DataFrame:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, str]:
-    """Values as text, those of objects within by dotted names; nothing for null."""
+    """Values as text. Values of inner objects have dotted names, and null values are left out."""
     flat: dict[str, str] = {}
     for name, value in row.items():
         if isinstance(value, dict):

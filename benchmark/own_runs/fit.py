@@ -1,4 +1,4 @@
-"""The Fitting paradigm on anyone's runs: curves, and laws of the best LR, loss and batch. Schema lrladder.fit/1."""
+"""The laws of best LR, loss and batch, fitted to a table of anyone's runs. Schema lrladder.fit/1."""
 
 import math
 from collections import Counter
@@ -29,7 +29,7 @@ MIN_HORIZONS = 4  # of one LR, the last of which is predicted from the others
 def fit_runs(
     runs: Runs, *, source: str, digest: str, protocol: Protocol = "best", environment: Mapping[str, str] | None = None
 ) -> FitResults:
-    """Everything that a CSV says. Held-out cells are left out of all laws."""
+    """Everything that can be fitted to a table. Held-out cells enter no law."""
     every = [cell for cell in all_cells(runs) if not cell.held_out]
     chosen = choose_batch(every, protocol)
     taken = {id(cell) for cell in chosen}
@@ -88,7 +88,7 @@ def _cell(cell: RunCell, *, chosen: bool) -> FitCell:
 
 
 def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
-    """Chosen cells with what the law of all says of them, so that a wrong size or horizon shows."""
+    """The chosen cells, each with the best LR of the law, so that a wrong size or horizon can be seen."""
     free = [point._replace(batch_tokens=None) for point in law_points(cells)]
     if not free:
         return tuple(cells)
@@ -101,7 +101,7 @@ def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
 
 
 def law_points(cells: Sequence[FitCell], *, every_batch: bool = False) -> list[LawPoint]:
-    """Bracketed minima with their batches: of the chosen sweeps, or of those at every batch."""
+    """The bracketed minima with their batches, of the chosen sweeps or of the sweeps at every batch."""
     return [
         LawPoint(
             n_active=cell.n_active,
@@ -122,7 +122,7 @@ def loss_points(cells: Sequence[FitCell]) -> list[LossPoint]:
 
 
 def _laws(cells: Sequence[FitCell]) -> Iterator[FittedLaw]:
-    """The law by its own choice of N first, then by each measure of N; and with the batch as a regressor."""
+    """The law with the best measure of N, then those with the other measures, then one with a term for the batch."""
     free = [point._replace(batch_tokens=None) for point in law_points(cells)]
     if not free:
         return
@@ -185,7 +185,7 @@ def _batch_law(cells: Sequence[FitCell]) -> BatchResult | None:
 
 
 def _horizons(cells: Sequence[FitCell]) -> HorizonResult:
-    """Each LR's longest horizon predicted from the others of its model and batch."""
+    """Predict each LR's loss at the longest horizon from its shorter ones, for one model and batch at a time."""
     groups: dict[tuple[object, ...], dict[float, list[tuple[float, float]]]] = {}
     for cell in cells:
         key = (cell.family, cell.n_params, cell.n_active, cell.batch_tokens)

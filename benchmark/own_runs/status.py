@@ -1,4 +1,4 @@
-"""What a run's status says of its loss: a result, a divergence, or nothing."""
+"""Which runs count as results, which as diverged, and which are left out, by their status."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 
 def apply_status(frame: pd.DataFrame, text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """`frame` without the runs that are no result, and what was left out. `text` has status and loss as written.
+    """`frame` without the runs that are left out, and flags about these.
 
-    Without a status every row is a result, and one without a loss diverged. With one, finished runs count, diverged
-    ones bound, and others are no result: their last loss is not that of the horizon. A finished run that logged nan
-    diverged.
+    `text` has status and loss as written. Without a status, every row counts, and a row without a loss diverged. With a
+    status, finished and diverged runs count. Others are left out, because their last loss is not that of the horizon. A
+    finished run that logged nan diverged.
     """
     status = text["status"].str.lower()
     if (status == "").all():

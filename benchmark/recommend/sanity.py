@@ -1,4 +1,4 @@
-"""Whether a target can be what was meant: its counts beside those of the runs that were fitted."""
+"""Checks a target against the fitted runs: are its counts in the same unit?"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ BELOW = 1 / 3  # of the smallest searched, from where on it is said
 
 
 class Target(NamedTuple):
-    """What is to be trained; counts in the unit of the table."""
+    """The model and run that the user plans. Counts are in the unit of the table."""
 
     n_params: float
     tokens: float
@@ -30,7 +30,7 @@ class Target(NamedTuple):
 
 
 def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
-    """What is odd about a target, in words. Raises InputError for one that cannot be."""
+    """Flags for what is odd about a target. Raises InputError for a target that cannot be meant."""
     if target.active > target.n_params:
         raise InputError(
             f"--n-active {target.active:g} is more than --n-params {target.n_params:g}, which counts all; correct one"

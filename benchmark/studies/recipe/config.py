@@ -1,4 +1,4 @@
-"""A study that tunes the base recipe, as the user writes it: one model at one horizon, and where its search ends."""
+"""The config of a study that tunes the base recipe: one model, one horizon, and when the search ends."""
 
 from typing import Literal, Self
 
@@ -15,7 +15,7 @@ RUNG = "base"
 
 
 class TuningConfig(StudyConfig):
-    """`recipe`, `optimizer` and `lr_guess` are the old recipe. Each setting that is tried is a parametrization."""
+    """`recipe`, `optimizer` and `lr_guess` are the old recipe. Each setting that is tried counts as a parametrization."""
 
     kind: Literal["recipe"] = "recipe"
     start: Base  # tuned at its own horizon: the best ratio of the embedding moves with it
@@ -54,7 +54,7 @@ class TuningConfig(StudyConfig):
 
     @property
     def ingredients(self) -> dict[str, Ingredient]:
-        """What there is to tune, by name, in the order of the search."""
+        """The numbers that can be tuned, by name, in the order of the search."""
         return ingredients_of(
             self.recipe,
             self.optimizer,

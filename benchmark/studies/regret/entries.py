@@ -25,7 +25,7 @@ ORACLE = "oracle-"
 
 
 class EntryConfig(Strict):
-    """In YAML the settings stand beside the other keys."""
+    """One entry. In YAML its settings stand beside the other keys."""
 
     paradigm: str  # a shipped one, one of an installed package, or package.module:Class
     parametrization: str
@@ -71,23 +71,23 @@ class EntryConfig(Strict):
 
     @property
     def arm(self) -> Arm:
-        """Of its proposals."""
+        """Parametrization and schedule of its proposals."""
         return Arm(self.parametrization, self.schedule)
 
     @property
     def searched(self) -> Arm:
-        """Of its search."""
+        """Parametrization and schedule of its search."""
         return Arm(self.parametrization, self.schedule if self.search_schedule is None else self.search_schedule)
 
     @property
     def guess(self) -> float | None:
-        """The LR that its search begins at, also of a class of the user's own that calls it lr_guess."""
+        """The LR at which its search begins. A user's class may have it too, under the name lr_guess."""
         found = getattr(self.settings, "lr_guess", None)
         return float(found) if isinstance(found, int | float) and found > 0 else None
 
     @property
     def grid(self) -> tuple[float, float] | None:
-        """Guess and factor of the LRs that it searches; None for a class of the user's own."""
+        """Guess and factor of the LRs that it searches. None for a user's class."""
         guess, factor = getattr(self.settings, "lr_guess", None), getattr(self.settings, "factor", None)
         return None if isinstance(self.settings, AnySettings) or guess is None or factor is None else (guess, factor)
 
