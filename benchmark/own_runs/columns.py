@@ -60,7 +60,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
 
 
 def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with our column names, "" in optional columns that it lacks, and a flag on `chosen`. Raises InputError."""
+    """The table with our column names, "" in optional columns that it lacks; a flag on `chosen`. Raises InputError."""
     names = [str(name) for name in table.columns]
     places: dict[str, int] = {}
     fixed: dict[str, str] = {}

@@ -277,7 +277,7 @@ def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung
 
 
 def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """The proposal that an entry made in the study. It is all that is known of a user's class, which is not imported."""
+    """The proposal that an entry made in the study. Nothing else is known of a user's class, which is not imported."""
     for target in results.targets:
         same = (target.rung, target.batch_tokens, (target.tokens,)) == (rung.name, rung.batch_tokens, rung.horizons)
         for found in target.paradigms if same else ():

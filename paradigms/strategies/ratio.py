@@ -1,4 +1,4 @@
-"""A published law as its users apply it: as a ratio from the best LR of one's own proxy."""
+"""A published law used as a ratio: it carries the best LR of the study's own proxy to the target."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from lrladder.paradigms.sweep.curve import Curve
 
 
 class PublishedRatio(Paradigm):
-    """The proxy's best LR at its longest horizon, times the law at the target over the law at the proxy."""
+    """The proxy's best LR at its longest horizon, times the law at the target divided by the law at the proxy."""
 
     def __init__(self, settings: PublishedSettings, terms: Terms) -> None:
         super().__init__(settings, terms)

@@ -15,7 +15,7 @@ RUNG = "base"
 
 
 class TuningConfig(StudyConfig):
-    """`recipe`, `optimizer` and `lr_guess` are the old recipe. Each setting that is tried counts as a parametrization."""
+    """`recipe`, `optimizer` and `lr_guess` are the old recipe. Each setting that is tried is a parametrization."""
 
     kind: Literal["recipe"] = "recipe"
     start: Base  # tuned at its own horizon: the best ratio of the embedding moves with it

@@ -52,7 +52,7 @@ class Curve:
         return min(means, key=lambda x: means[x]) if means else None
 
     def is_worse(self, x: float, than: float, *, sds: float) -> bool:
-        """Whether `x` is worse by at least `sds` sds of the difference. A diverged point is worse than a finished one."""
+        """Whether `x` is worse by at least `sds` sds of the difference. A diverged point is worse than any finished."""
         means = self.means
         if x not in means or than not in means:
             return than in means
@@ -98,7 +98,7 @@ class Curve:
         return further or ([self.old] if seems_flat and self.old not in self.points else [])
 
     def _next(self, last: float, way: float, seems_flat: bool) -> float | None:
-        """The offset one octave further on one side, up to FLAT if nothing is worse on either side, else up to the end."""
+        """The next offset on one side: an octave on, up to FLAT if nothing is worse on either side, else to the end."""
         end = self.high if way > 0 else self.low
         reach = min(FLAT, way * end) if seems_flat else way * end
         if reach - way * last < FINE / 2:  # there, or too near to tell

@@ -39,7 +39,7 @@ class Noise(NamedTuple):
 
 
 def pooled(groups: Iterable[Sequence[Losses]]) -> Noise:
-    """Noise from the residuals of loss ~ setting + seed, in groups that share seeds, of settings with similar losses."""
+    """Noise from the residuals of loss ~ setting + seed, in groups with common seeds, of settings of similar loss."""
     total, df = 0.0, 0
     for group in groups:
         whole = [[loss for loss in losses if loss is not None] for losses in group if None not in losses]
