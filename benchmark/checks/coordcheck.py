@@ -222,7 +222,7 @@ def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> s
     low, high = band(axis, role, quantity, step)
     if not low <= fit.slope <= high:
         return f"too uncertain to tell whether it lies within {low if fit.slope < low else high:g}; use more seeds"
-    return f"init transient: {TRANSIENTS[axis, role]}"
+    return f"it may fall at step 0: {TRANSIENTS[axis, role]}"
 
 
 def _build(config: RegretConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
