@@ -56,21 +56,20 @@ def schedule(
     batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one training step.")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="Peak LR; power takes --a instead.")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="Default: 1% of the run.")] = None,
-    decay_fraction: Annotated[
-        float, typer.Option(help="wsd, power: fraction of the run in which the LR decays.")
-    ] = DECAY_FRACTION,
+    decay_fraction: Annotated[float, typer.Option(help="wsd, power: decaying part of the run.")] = DECAY_FRACTION,
     decay: Annotated[DecayShape, typer.Option(help="wsd, power: shape of the decay.")] = "linear",
-    decay_to: Annotated[float, typer.Option(help="LR at the end, as a fraction of the LR before the decay.")] = 0.0,
-    a: Annotated[
-        float, typer.Option(callback=finite, help="power: a of LR = a B n^b; batch B in units of 4,096 tokens.")
-    ] = POWER_A,
-    b: Annotated[float, typer.Option(help="power: b of LR = a B n^b, after n tokens.")] = POWER_D,
+    decay_to: Annotated[float, typer.Option(help="LR at the end, over the LR before the decay.")] = 0.0,
+    a: Annotated[float, typer.Option(callback=finite, help="power: the factor a of the law.")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: the exponent b of the law.")] = POWER_D,
     lr_max: Annotated[float, typer.Option(callback=finite, help="power: the LR never exceeds this.")] = POWER_LR_MAX,
     points: Annotated[int, typer.Option(min=2, max=100_000, help="Number of points to print.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file as well.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the LR along a run under a schedule, as points and as a drawing."""
+    """Show the LR along a run under a schedule, as points and as a drawing.
+
+    After n tokens, power has the LR a B n^b, where B is the batch in units of 4,096 tokens.
+    """
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
     from lrladder.reports.schedule_figure import require_own, write
 
