@@ -15,6 +15,7 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 
 app = typer.Typer()
 
+BUDGET = "Fit only the runs that a search within this budget asks for. It is counted in runs of the largest model."
 PROTOCOL = "Where a model was run at several batches, use its best one, the nearest to a law, or the most common one."
 Columns = Annotated[
     str | None,
@@ -107,9 +108,7 @@ def fit(
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
     budget: Annotated[
         float | None,
-        typer.Option(
-            callback=finite, help="Fit only the runs that a search of at most this cost, in largest runs, asks for."
-        ),
+        typer.Option(callback=finite, help=BUDGET),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -14,7 +14,7 @@ from lrladder.benchmark.errors import InputError
 Preset = Annotated[
     str, typer.Argument(help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.")
 ]
-Folder = Annotated[Path, typer.Argument(help="The folder of a study, which `lrladder run --out` wrote.")]
+Folder = Annotated[Path, typer.Argument(help="The folder with the results, which was given to --out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
