@@ -224,7 +224,7 @@ def test_the_sentence_says_what_the_slopes_are(of_width: Result) -> None:
     assert "Level" in ours["attention.update"] and "transient" in ours["logits"]
     failed = of_width._replace(ours=of_width.standard)
     theirs = {line.role: line.sentence for line in lines(failed, "width")}
-    assert "Grows like width" in theirs["attention.update"]
+    assert "It grows like width" in theirs["attention.update"]
     assert "so the rule is not followed" in theirs["router_logits"]
 
 
