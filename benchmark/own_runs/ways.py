@@ -1,4 +1,4 @@
-"""What a replay scores: paradigms on runs that were made before, and those with a budget once for each budget."""
+"""What a replay scores: paradigms on runs that were made before. Those with a budget are scored once per budget."""
 
 import json
 import math
@@ -21,7 +21,7 @@ LR_GUESS = 0.01  # required by settings; nothing asks for it where the runs have
 
 
 class Way(NamedTuple):
-    """A name of the registry or a class of the user's own, and the most that it may cost in target runs, if bounded."""
+    """A name of the registry or a class of the user's own, and the most that it may cost, in target runs."""
 
     strategy: str
     named: Named
@@ -118,7 +118,7 @@ def _setting(pair: str) -> tuple[str, Any]:
 
 
 def parse_budgets(text: str | None) -> tuple[float, ...]:
-    """Of 0.05,0.1,1: ascending. Raises InputError for what is no cost."""
+    """The numbers in a text such as 0.05,0.1,1, ascending. Raises InputError for a text without costs."""
     budgets = []
     for word in (text or "").split(",") if text is not None else ():
         try:

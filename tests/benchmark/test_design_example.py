@@ -103,7 +103,7 @@ def test_the_groups_and_the_step(text: str, trial: Trial) -> None:
     assert f"Warm-up ends after {trial.schedule.warmup_tokens // trial.batch_tokens} steps" in text
     assert f"the decay begins at {begins:,} tokens. It has {steps} steps" in text
     assert f"Its {DECAY_STEP}th step begins at {at:,} tokens" in text
-    assert f"({steps} + 1 - {DECAY_STEP}) / ({steps} + 1) = {left:.4f} of the way down to zero is left" in text
+    assert f"({steps} + 1 - {DECAY_STEP}) / ({steps} + 1) = {left:.4f} of the peak" in text
     assert left == pytest.approx((steps + 1 - DECAY_STEP) / (steps + 1))
 
     engine = build_engine(trial)

@@ -8,10 +8,12 @@ import pytest
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.recommend.study import Wanted, advise
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, parse_config
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.paradigms.lab import Request
+from lrladder.reports.regret import page
 
 CPU = load_config("cpu")
 TRUTH = {"k": 50.0, "u": 0.4, "v": 0.3}
@@ -35,6 +37,10 @@ def test_a_search_by_averages_finds_what_one_by_decays_finds_and_saves_the_decay
         assert target.paradigms[0].lr == target.paradigms[1].lr
         assert [any("average of the weights" in flag for flag in p.flags) for p in target.paradigms] == [False, True]
         assert list(target.oracle) == ["sp"]
+        assert advise(results, Wanted("ema", target.rung)).lr == pytest.approx(target.paradigms[1].lr)
+    beyond = {"sizes": {"width": 64, "depth": 4}, "tokens": 10**6, "batch_tokens": 2048}
+    assert advise(results, Wanted("ema", **beyond)).lr == advise(results, Wanted("decay", **beyond)).lr
+    assert "sp+ema" in page.render(results)
     saved = 1 - lab.cost_flops("ema") / lab.cost_flops("decay")
     assert saved == pytest.approx(1 - 262_144 / (262_144 + 0.2 * 131_072), rel=0.02)
     planned = {p: sum(t.flops * t.runs for t in plan_of(study).trials if t.payer == p) for p in ("decay", "ema")}
