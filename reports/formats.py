@@ -77,6 +77,17 @@ def count(value: int | float | None) -> str:
     return _minus(f"{int(value):,}".replace(",", THIN))
 
 
+def hours(seconds: float | None) -> str:
+    """Wall time in the unit that reads best."""
+    if seconds is None or not _known(seconds):
+        return MISSING
+    for limit, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s")):
+        if seconds >= limit or unit == "s":
+            amount = seconds / limit
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:,.0f}".replace(",", THIN) + f" {unit}"
+    return MISSING
+
+
 def short(value: float) -> str:
     """A count in few characters, for figures: 262k, 1.05M."""
     for limit, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):

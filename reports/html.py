@@ -30,6 +30,7 @@ _FILTERS = {
     "loss": formats.loss,
     "millinats": formats.millinats,
     "flops": formats.flops,
+    "hours": formats.hours,
     "factor": formats.factor,
     "count": formats.count,
     "short": formats.short,

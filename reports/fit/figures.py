@@ -16,8 +16,6 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     PAPER,
-    legend_above,
-    legend_height,
     plain,
     points_up_to,
     power_axis,
@@ -109,10 +107,9 @@ def optima(results: FitResults) -> str | None:
     models = sorted({(cell.n_active, cell.n_params) for cell in cells})
     tokens = np.geomspace(min(c.tokens for c in cells), 2 * max(c.tokens for c in cells), 30)
     with style():
-        height = 3.3 + legend_height(len(models))
-        figure = Figure(figsize=(7.6, height))
+        figure = Figure(figsize=(7.6, 3.4))
         axes = figure.subplots()
-        figure.subplots_adjust(0.1, 0.5 / height, 0.985, 0.97)
+        figure.subplots_adjust(0.1, 0.15, 0.985, 0.97)
         for (n_active, n_total), shade in zip(models, shades(len(models)), strict=True):
             line = [law.predict(n_active, d, n_total=n_total) for d in tokens]
             axes.plot(tokens, [math.log2(p.lr) for p in line], color=shade, lw=1.2)
@@ -132,8 +129,8 @@ def optima(results: FitResults) -> str | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         power_axis(axes, *axes.get_ylim(), vertical=True)
         axes.set(xlabel="training tokens", ylabel="best learning rate")
-        legend_above(figure, axes.get_legend_handles_labels()[0], titles=0.08)
-        return to_svg(figure, "fit-optima", "Best learning rate against tokens with the law, one colour per size")
+        label = "Best learning rate against tokens with the law, one colour per size"
+        return to_svg(figure, "fit-optima", label, axes.get_legend_handles_labels()[0])
 
 
 def _points(axes: Axes, cells: Sequence[FitCell], shade: str, label: str) -> None:
