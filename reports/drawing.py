@@ -39,8 +39,9 @@ PALETTE = {
     "axis": "#9aa1ab",
     "paper": "#ffffff",
 }
-WIDTH = 11.0  # inches, of a figure as wide as the page
+WIDTH = 12.25  # inches, of a figure as wide as the page
 LEAST = 0.7  # of its full width: a figure is not drawn smaller, where its 8-point labels have 7.5 pixels; it scrolls
+BESIDE = 0.68  # of that width, for a figure that has its caption at its right
 # Parts of palettes whose contrast with white and with dark paper is at least 3, as WCAG 2.2, 1.4.11 asks of graphics
 SHADES = {"viridis": (0.36, 0.59), "flare": (0.26, 0.59), "crest": (0.31, 0.65)}
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))

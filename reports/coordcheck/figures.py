@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.reports.drawing import INK, power_axis, shades, style, to_svg
+from lrladder.reports.drawing import INK, WIDTH, power_axis, shades, style, to_svg
 
-WIDTH = 11.0  # inches
 MAX_NAMED = 6  # steps that the legend names
 _PALETTES = {"ours": "flare", "standard": "crest"}
 _ROWS = {"ours": "muTransfer", "standard": "standard"}

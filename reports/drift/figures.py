@@ -19,6 +19,7 @@ from lrladder.reports.drawing import (
     ORANGE,
     PAPER,
     PURPLE,
+    WIDTH,
     points_up_to,
     power_axis,
     style,
@@ -26,7 +27,6 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short
 
-WIDTH = 11.0  # inches
 REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
 OTHERS = (ORANGE, GREEN, PURPLE)  # rules that are on, in the order of the config
 

@@ -16,6 +16,7 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     PAPER,
+    WIDTH,
     plain,
     points_up_to,
     power_axis,
@@ -25,7 +26,6 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short
 
-WIDTH = 11.0  # inches
 MAX_SIZES = 12  # panels of curves; more sizes than this are thinned, which the caption says
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.reports.drawing import MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
+from lrladder.reports.drawing import BESIDE, MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
 from lrladder.reports.regret import health
 
 SPREAD = 0.5  # of the room between two rungs, that their parametrizations take
@@ -28,7 +28,7 @@ def loads_by_rung(results: RegretResults) -> str | None:
         name: color for name, color in label_colors(results).items() if any(b.parametrization == name for b in found)
     }
     with style():
-        figure = Figure(figsize=(WIDTH * 0.68, 2.7))
+        figure = Figure(figsize=(WIDTH * BESIDE, 2.7))
         axes = figure.subplots()
         figure.subplots_adjust(0.085, 0.12, 0.985, 0.97)
         handles = []

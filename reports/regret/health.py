@@ -26,7 +26,10 @@ class Metric(NamedTuple):
     meaning: str = ""  # one or two sentences for someone who has never seen it
 
 
-_SPIKE = "A spike is a step that lies above the median of the 64 steps before it by 5 robust standard deviations."
+_SPIKE = (
+    "A spike is a step that lies above the median of the steps before it by 5 robust standard deviations; these steps "
+    "are a quarter of the run, but 32 to 64."
+)
 _STEADY = "1 means that AdamW has reached its steady state, up to a factor from momentum."
 _UPDATE = f"RMS of one step's change over RMS of the weights, divided by the steady state sqrt(2 LR decay). {_STEADY}"
 _WEIGHT = f"RMS of the weights, divided by the steady state sqrt(LR / (2 decay)). {_STEADY}"
@@ -79,8 +82,10 @@ STABILITY = (
 
 
 def value(m: Measurement, key: str) -> float | None:
-    """A metric of a run, or a ratio of two; None where it was not recorded."""
+    """A metric of a run, or a ratio of two; None where it was not recorded, and for spikes that could not be told."""
     top, _, bottom = key.partition("~")
+    if "_spike" in key and m.metrics.get(f"{key.partition('_')[0]}_spike_judged") == 0:
+        return None
     if not bottom:
         return m.metrics.get(top)
     below = m.metrics.get(bottom)
@@ -127,9 +132,13 @@ def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
 
 
 def differing(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
-    """The metrics in which two entries lie wholly apart: every run of one is below every run of the other."""
+    """The metrics in which two entries lie apart by more than the runs of either scatter."""
     ranges = {metric: [s for (_, key), s in spreads.items() if key == metric.key] for metric in STABILITY}
-    return [m for m, found in ranges.items() if found and max(s.least for s in found) > min(s.most for s in found)]
+    return [metric for metric, found in ranges.items() if any(_apart(a, b) for a in found for b in found)]
+
+
+def _apart(low: Spread, high: Spread) -> bool:
+    return high.least - low.most > max(low.most - low.least, high.most - high.least)
 
 
 def alike(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:

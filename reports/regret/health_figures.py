@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
+    BESIDE,
     INK,
     WIDTH,
     colors_of,
@@ -123,7 +124,7 @@ def by_depth_and_role(results: RegretResults) -> str | None:
     if target is None:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH * 0.68, 3.0))
+        figure = Figure(figsize=(WIDTH * BESIDE, 3.0))
         depth = figure.add_gridspec(1, 1, left=0.07, right=0.45, **GRID).subplots()
         role = figure.add_gridspec(1, 1, left=0.6, right=0.97, **GRID).subplots()  # room for the names of roles
         _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.benchmark.studies.regret.results import LawResult, RegretResults, RungResult
-from lrladder.reports.drawing import INK, PAPER, WIDTH, paradigm_name, plain, power_axis, shades, style, to_svg
+from lrladder.reports.drawing import BESIDE, INK, PAPER, WIDTH, paradigm_name, plain, power_axis, shades, style, to_svg
 from lrladder.reports.formats import positive, short
 from lrladder.reports.regret import analysis
 
@@ -32,7 +32,7 @@ def law_with_points(results: RegretResults) -> str | None:
     rows = math.ceil(len(entries) / columns)
     height = 0.55 + 2.75 * rows
     with style():
-        figure = Figure(figsize=(WIDTH * (0.68 if columns == 1 else 1), height))
+        figure = Figure(figsize=(WIDTH * (BESIDE if columns == 1 else 1), height))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         left = 0.085 if columns == 1 else 0.055
         figure.subplots_adjust(left, 0.48 / height, 0.99, 1 - 0.28 / height, wspace=0.06, hspace=0.2)

@@ -160,10 +160,13 @@ def _classes(results: RegretResults) -> dict[str, str]:
     return {name: css_class(color) for name, color in {**label_colors(results), **colors_of(results)}.items()}
 
 
-def _schedules(results: RegretResults) -> dict[str, str]:
-    """The schedule of each entry in words, read off its recipe at the last target."""
-    last = results.targets[-1].paradigms if results.targets else ()
-    return {p.name: p.recipe.schedule for p in last if p.recipe and p.recipe.schedule}
+def _schedules(results: RegretResults) -> dict[str, list[str]]:
+    """The entries under each schedule, which is in words, read off their recipes at the last target."""
+    found: dict[str, list[str]] = {}
+    for p in results.targets[-1].paradigms if results.targets else ():
+        if p.recipe and p.recipe.schedule:
+            found.setdefault(p.recipe.schedule, []).append(p.name)
+    return found
 
 
 def write(results: RegretResults, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.reports.drawing import MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
+from lrladder.reports.drawing import BESIDE, MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
 from lrladder.reports.regret import analysis
 
 STEP = 0.014  # between the points of two parametrizations at one rung, a factor of the size
@@ -19,7 +19,7 @@ def best_lr_over_size(results: RegretResults) -> str | None:
     if frame.empty:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH * 0.68, 3.2))
+        figure = Figure(figsize=(WIDTH * BESIDE, 3.2))
         axes = figure.subplots()
         figure.subplots_adjust(0.085, 0.15, 0.985, 0.97)
         colors = label_colors(results)

@@ -18,6 +18,7 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     ORANGE,
+    WIDTH,
     power_axis,
     shades,
     style,
@@ -25,7 +26,6 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short
 
-WIDTH = 11.0  # inches
 COLOURS = {"wsd": BLUE, "power": GREEN, "cosine": ORANGE}
 NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
 MARKERS = "osD^vP"
