@@ -45,6 +45,12 @@ def fixed(value: float | None, digits: int = 2) -> str:
     return _minus(f"{rounded + 0.0:.{digits}f}")
 
 
+def signed(value: float | None, digits: int = 2) -> str:
+    """Fixed decimals with a sign, also of what is above zero."""
+    text = fixed(value, digits)
+    return text if text == MISSING or text.startswith("\u2212") else f"+{text}"
+
+
 def loss(value: float | None) -> str:
     return fixed(value, 4)
 

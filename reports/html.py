@@ -35,6 +35,7 @@ _FILTERS = {
     "count": formats.count,
     "short": formats.short,
     "fixed": formats.fixed,
+    "signed": formats.signed,
     "paradigm_name": paradigm_name,
     "parametrization_name": parametrization_name,
     "overlap": overlap.sentence,

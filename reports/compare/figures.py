@@ -43,9 +43,9 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
     points["x"] = points["n_active"] * _dodge(points)
     points["y"] = 1000 * points["regret"]
     with style():
-        figure = Figure(figsize=(WIDTH * 0.8, 3.4))
+        figure = Figure(figsize=(WIDTH, 3.4))
         axes = figure.subplots()
-        figure.subplots_adjust(0.075, 0.15, 0.985, 0.97)
+        figure.subplots_adjust(0.055, 0.15, 0.99, 0.97)
         _intervals(axes, points, colors)
         look: dict[str, Any] = {"s": 42, "edgecolor": PAPER, "linewidth": 0.5, "legend": False, "zorder": 3}
         sns.scatterplot(

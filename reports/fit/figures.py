@@ -13,6 +13,7 @@ from lrladder.benchmark.own_runs.fit import law_points
 from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
 from lrladder.paradigms.laws.law import fit_law
 from lrladder.reports.drawing import (
+    BESIDE,
     INK,
     MUTED,
     PAPER,
@@ -107,7 +108,7 @@ def optima(results: FitResults) -> str | None:
     models = sorted({(cell.n_active, cell.n_params) for cell in cells})
     tokens = np.geomspace(min(c.tokens for c in cells), 2 * max(c.tokens for c in cells), 30)
     with style():
-        figure = Figure(figsize=(7.6, 3.4))
+        figure = Figure(figsize=(WIDTH * BESIDE, 3.4))
         axes = figure.subplots()
         figure.subplots_adjust(0.1, 0.15, 0.985, 0.97)
         for (n_active, n_total), shade in zip(models, shades(len(models)), strict=True):

@@ -24,7 +24,7 @@ from lrladder.reports.drawing import (
     style,
     to_svg,
 )
-from lrladder.reports.formats import short
+from lrladder.reports.formats import fixed, short
 
 COLOURS = {"wsd": BLUE, "power": GREEN, "cosine": ORANGE}
 NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
@@ -85,12 +85,12 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
     tokens = np.array([min(c.tokens for c in cells), max(c.tokens for c in cells)], dtype=float)
     for fit in fits:
         if fit.by == "paper":
-            label = f"fit: a = {fit.a.value:.3g}, b = {fit.b.value:.2f}"
+            label = f"fit: a = {fit.a.value:.3g}, b = {fixed(fit.b.value)}"
             panel.plot(np.log2(tokens), np.log2(fit.a.value * tokens**fit.b.value), color=INK, lw=1.3, label=label)
     published = np.log2(POWER_A_FITTED * tokens**POWER_D)
     low, high = panel.get_ylim()
     if published.max() > low - 4 and published.min() < high + 4:
-        label = f"published: a = {POWER_A_FITTED}, b = {POWER_D}"
+        label = f"published: a = {POWER_A_FITTED}, b = {fixed(POWER_D)}"
         panel.plot(np.log2(tokens), published, color=MUTED, lw=1.2, ls="--", label=label)
         power_axis(panel, *panel.get_ylim(), vertical=True)
 
