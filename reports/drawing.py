@@ -168,11 +168,13 @@ def shades(n: int, palette: str = "viridis") -> list[str]:
     return [to_hex(cmap(low + (high - low) * i / max(1, n - 1))) for i in range(n)]
 
 
-def points_up_to(axes: Axes, x: Sequence[float], y: Sequence[float], top: float, **look: Any) -> None:
-    """Draw each point as a dot, and each that is higher than `top` as a triangle at the upper edge."""
+def points_up_to(
+    axes: Axes, x: Sequence[float], y: Sequence[float], top: float, marker: str = "o", **look: Any
+) -> None:
+    """Draw each point with `marker`, and each that is higher than `top` as a triangle at the upper edge."""
     low = [(a, b) for a, b in zip(x, y, strict=True) if b <= top]
     high = [a for a, b in zip(x, y, strict=True) if b > top]
-    axes.plot([a for a, _ in low], [b for _, b in low], "o", mew=0, **look)
+    axes.plot([a for a, _ in low], [b for _, b in low], marker, mew=0, **look)
     look.pop("label", None)
     axes.plot(high, [0.96] * len(high), "^", mew=0, transform=axes.get_xaxis_transform(), **look)
 

@@ -1,7 +1,8 @@
 """Figures of a drift study, as inline SVG: loss against LR at each point, and the optima along the axis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,8 +31,16 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short, signed
 
+MARKERS = "os^Dv"  # of the values of an axis, in their order
 REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
 OTHERS = (ORANGE, GREEN, PURPLE)  # rules that are on, in the order of the config
+
+
+class Look(NamedTuple):
+    """Of one value of an axis."""
+
+    color: str
+    marker: str
 
 
 def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
@@ -39,26 +48,30 @@ def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
     if not any(point.n for variant in axis.variants for point in variant.points):
         return None
     values = sorted({point.value for variant in axis.variants for point in variant.points})
-    color_of = dict(zip(values, shades(len(values)), strict=True))
+    looks = {value: Look(color, MARKERS[i % len(MARKERS)]) for i, (value, color) in enumerate(_shaded(values))}
     with style():
         figure = Figure(figsize=(WIDTH, 3.1))
         panels = figure.subplots(1, len(axis.variants) + 1, squeeze=False)[0]
         figure.subplots_adjust(0.055, 0.16, 0.99, 0.92, wspace=0.3)
         span, top = _lr_span(results, axis), _top(results, axis)
         for panel, variant in zip(panels, axis.variants, strict=False):
-            _bowls(panel, results, variant, span, top, color_of)
+            _bowls(panel, results, variant, span, top, looks)
         panels[0].set_ylabel("above the value's best (nats/token)")
         _optima(panels[-1], axis)
         label = f"Loss against learning rate along {axis.axis}, and the best ones"
-        return to_svg(figure, f"axis-{axis.axis}", label, _legend(axis, color_of))
+        return to_svg(figure, f"axis-{axis.axis}", label, _legend(axis, looks))
 
 
-def _legend(axis: AxisResult, color_of: dict[int, str]) -> list[Line2D]:
+def _shaded(values: Sequence[int]) -> Iterator[tuple[int, str]]:
+    return zip(values, shades(len(values)), strict=True)
+
+
+def _legend(axis: AxisResult, looks: dict[int, Look]) -> list[Line2D]:
     """The values of the axis, then what the last panel draws."""
     name = axis.axis.replace("_", " ")
     handles = [
-        Line2D([], [], marker="o", ms=4, mew=0, lw=1.1, color=color, label=f"{name} {short(value)}")
-        for value, color in color_of.items()
+        Line2D([], [], marker=look.marker, ms=4, mew=0, lw=1.1, color=look.color, label=f"{name} {short(value)}")
+        for value, look in looks.items()
     ]
     handles.append(Line2D([], [], marker="D", ls="", ms=4, mfc=PAPER, mec=INK, mew=1.2, label="minimum"))
     for variant in axis.variants:
@@ -105,10 +118,10 @@ def _bowls(
     variant: VariantResult,
     span: tuple[float, float],
     top: float,
-    color_of: dict[int, str],
+    looks: dict[int, Look],
 ) -> None:
     for point in variant.points:
-        _bowl(panel, _runs(results, variant, point), point, color_of[point.value], span, top)
+        _bowl(panel, _runs(results, variant, point), point, looks[point.value], span, top)
     panel.set_xlim(span)
     panel.set_ylim(min(-0.06 * top, panel.get_ylim()[0]), 1.12 * top)  # triangles stand above `top`
     power_axis(panel, *span)
@@ -127,7 +140,7 @@ def _bowl(
     panel: Axes,
     runs: list[Measurement],
     point: PointResult,
-    shade: str,
+    look: Look,
     span: tuple[float, float],
     top: float,
 ) -> None:
@@ -135,15 +148,14 @@ def _bowl(
     if not losses:
         return
     floor = _floor(runs, point)
-    points_up_to(
-        panel, [math.log2(m.lr) for m in runs], [x - floor for x in losses], top, ms=3.5, color=shade, alpha=0.9
-    )
+    x, y = [math.log2(m.lr) for m in runs], [loss - floor for loss in losses]
+    points_up_to(panel, x, y, top, look.marker, ms=3.5, color=look.color, alpha=0.9)
     if point.lr_best is not None and point.curvature:
         offsets = np.linspace(-1.4, 1.4, 41)
-        x, y = math.log2(point.lr_best) + offsets / math.log(2), point.curvature * offsets**2
-        shown = (x >= span[0]) & (x <= span[1]) & (y <= top)
-        panel.plot(x[shown], y[shown], color=shade, lw=1.1)
-        panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc=PAPER, mec=shade, mew=1.2, zorder=5)
+        place, rise = math.log2(point.lr_best) + offsets / math.log(2), point.curvature * offsets**2
+        shown = (place >= span[0]) & (place <= span[1]) & (rise <= top)
+        panel.plot(place[shown], rise[shown], color=look.color, lw=1.1)
+        panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc=PAPER, mec=look.color, mew=1.2, zorder=5)
 
 
 def _optima(panel: Axes, axis: AxisResult) -> None:
