@@ -143,7 +143,7 @@ def _would_decide(target: TargetResult) -> Iterator[str]:
     pair = f"{paradigm_name(found.first)} and {paradigm_name(found.second)}"
     gap = f"{millinats(found.difference)} millinats"
     if found.seeds is None:
-        yield f"More than {MOST} runs here would be needed to tell {pair} apart, which differ by {gap}: they are equal."
+        yield f"To tell {pair} apart, which differ by {gap}, would take more than {MOST} runs at this target."
         return
     more = f"{found.seeds} more seed{'' if found.seeds == 1 else 's'} of each of {pair}"
     yield (

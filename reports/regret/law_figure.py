@@ -16,7 +16,7 @@ from lrladder.reports.drawing import BESIDE, INK, PAPER, WIDTH, paradigm_name, p
 from lrladder.reports.formats import positive, short
 from lrladder.reports.regret import analysis
 
-COLUMNS = 3
+COLUMNS = 4
 MARGIN = 1.3  # beyond the smallest and largest size, a factor
 
 
@@ -91,7 +91,7 @@ def _size_axis(axes: Axes, points: pd.DataFrame) -> None:
     """Ticks at the ladder's own sizes where they are far enough apart to read."""
     kept: list[float] = []
     sizes = sorted({float(n) for n in points["n_active"]})
-    gap = 0.12 * math.log(sizes[-1] * 1.6 / sizes[0])
+    gap = 0.16 * math.log(sizes[-1] * 1.6 / sizes[0])
     for size in sizes:
         if not kept or math.log(size / kept[-1]) > gap:
             kept.append(size)

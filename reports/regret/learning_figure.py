@@ -1,4 +1,4 @@
-"""Training loss against tokens of the compared runs, as inline SVG: as it is, and minus that of one entry."""
+"""Training loss against tokens of the compared runs, as inline SVG: minus that of one entry, and as it is."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -13,10 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import INK, MUTED, WIDTH, colors_of, paradigm_name, plain, style, to_svg
-from lrladder.reports.formats import short
+from lrladder.reports.formats import short, signed
 from lrladder.reports.regret.answer import chosen
 from lrladder.reports.regret.health_figures import BAND
 
+MOST_BANDS = 4  # entries; the bands of more hide each other
 EARLY = 0.1  # of the tokens: before, losses fall so steeply that nothing else could be seen
 
 
@@ -70,14 +71,15 @@ def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResu
     late = here[here["tokens"] >= EARLY * here["tokens"].max()]
     apart = late[late["difference"].notna()].assign(difference=1e3 * late["difference"])
     look: dict[str, Any] = {"hue": "entry", "palette": colors_of(results), "legend": False, "linewidth": 1.2}
-    sns.lineplot(late, x="tokens", y="loss", ax=row[0], **look, **BAND)
-    sns.lineplot(apart, x="tokens", y="difference", ax=row[1], **look, **BAND)
-    row[1].axhline(0, color=MUTED, lw=0.9, zorder=1)
+    look |= BAND if here["entry"].nunique() <= MOST_BANDS else {"errorbar": None}
+    sns.lineplot(late, x="tokens", y="loss", ax=row[1], **look)
+    sns.lineplot(apart, x="tokens", y="difference", ax=row[0], **look)
+    row[0].axhline(0, color=MUTED, lw=0.9, zorder=1)
     name = paradigm_name(references(results)[rung])
-    row[0].set_title(plain(rung), loc="left", color=INK, weight="bold")
-    row[1].set_title(plain(f"minus {name}'s"), loc="left", color=INK, weight="bold")
-    row[0].set_ylabel("training loss (nats/token)")
-    row[1].set_ylabel("millinats/token")
+    row[0].set_title(plain(f"{rung}, minus {name}'s"), loc="left", color=INK, weight="bold")
+    row[1].set_title(plain(rung), loc="left", color=INK, weight="bold")
+    row[0].set_ylabel("difference (millinats/token)")
+    row[1].set_ylabel("training loss (nats/token)")
     for axes in row:
         axes.set_xlabel("")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
@@ -105,7 +107,7 @@ def sentence(results: RegretResults) -> str:
     for name in dict.fromkeys(here["entry"]):
         means = here[here["entry"] == name].groupby("seed")["difference"].mean()
         if name != own and len(means):
-            parts.append(f"{paradigm_name(name)} {1e3 * fmean(means):+.1f}".replace("-", "\N{MINUS SIGN}"))
+            parts.append(f"{paradigm_name(name)} {signed(1e3 * fmean(means), 1)}")
     if not parts or own is None:
         return ""
     return (

@@ -22,7 +22,7 @@ from lrladder.reports.drawing import (
 )
 
 TOP = 0.1  # nats above each curve's own minimum that a panel shows
-COLUMNS = 3
+COLUMNS = 4
 
 
 def curves_of_all_rungs(results: RegretResults) -> str | None:
