@@ -54,6 +54,12 @@ class TrainedLab:
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of all runs that each payer is charged for, whenever they were trained."""
+        of_trial = {m.trial_id: m.seconds for m in self.seen.values()}
+        return {payer: sum(of_trial.get(trial, 0.0) for trial in bill) for payer, bill in self._charged.items()}
+
     def flops(self, request: Request) -> float:
         return planned_flops(request, self._setup)
 

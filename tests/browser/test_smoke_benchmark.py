@@ -59,6 +59,7 @@ def _numbers(out: Path) -> dict[str, Any]:
     """results.json without what may differ between two runs: wall time and how many were trained now."""
     results = json.loads((out / "results.json").read_text())
     results["trials"].pop("trained_now")
+    results.pop("payer_seconds")
     for measurement in results["measurements"]:
         measurement.pop("seconds")
         measurement.pop("trained_tokens")
