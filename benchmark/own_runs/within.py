@@ -1,4 +1,4 @@
-"""The part of a table that a search would have asked for, had it had no more than so many runs of the largest cell."""
+"""The runs of a table that a search would have asked for, with a budget in runs of the largest cell."""
 
 from contextlib import suppress
 
@@ -9,17 +9,18 @@ from lrladder.benchmark.own_runs.cells import SWEEP, Protocol, RunCell, cells
 from lrladder.benchmark.own_runs.lab import ReplayedLab, rungs_of
 from lrladder.benchmark.own_runs.replay import sources_of
 from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.paradigm import NoProposal
-from lrladder.paradigms.strategies.registry import BUDGETED
+from lrladder.paradigms.registry import NAMED
 from lrladder.paradigms.strategies.search import run_flops
 
-SEARCH = "economy"  # the one of BUDGETED that fixes its cells beforehand; none was chosen by how it scored
+SEARCH = "economy"  # the one with a budget that fixes its cells beforehand; none was chosen by how it scored
 
 
 def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
-    """Runs of smaller cells that SEARCH asks for within `budget` runs of each family's largest cell, with a flag.
+    """The runs that SEARCH asks for within `budget` runs of each family's largest cell, with a flag.
 
-    Raises InputError where that buys no sweep.
+    Raises InputError if the budget allows no sweep.
     """
     searched = [cell for cell in cells(runs, protocol=protocol) if not cell.held_out]
     kept, said = [], []
@@ -29,28 +30,28 @@ def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
         kept.append(_rows(runs.frame, asked))
         said.append(f"{SEARCH} spends {cost:.2g} of {budget:g} runs of {target.name}")
     if not any(map(len, kept)):
-        raise InputError(f"--budget {budget:g} buys no sweep of a cell at a quarter of the largest's FLOPs: raise it")
+        raise InputError(f"--budget {budget:g} is too small for a sweep of any smaller cell; raise it")
     frame = pd.concat(kept).sort_index()
     flag = f"{len(frame):,} of {len(runs.frame):,} runs are fitted, those within the budget: {'; '.join(said)}"
     return Runs(frame.reset_index(drop=True), (*runs.flags, flag), runs.loss_step)
 
 
 def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tuple[list[tuple[RunCell, float]], float]:
-    """Cells with LRs, and their cost in target runs."""
+    """The cells with the LRs that the search asked for, and their cost in target runs."""
     if not sources:
         return [], 0.0
     rungs, aim = rungs_of(sources, target)
     lab = ReplayedLab(rungs, sources)
-    strategy = BUDGETED[SEARCH](aim, budget)
+    way = Way(SEARCH, NAMED[SEARCH], budget)
     with suppress(NoProposal):  # what it asked for is fitted all the same, and the fit says what it lacks
-        strategy.search(lab, rungs)
+        way.search(lab, (*rungs, aim))
     by_name = {rung.name: cell for rung, cell in zip(rungs, sources, strict=True)}
-    asked = [(by_name[name], lr) for name, lr in lab.asked(strategy.name)]
-    return asked, lab.cost_flops(strategy.name) / run_flops(aim)
+    asked = [(by_name[name], lr) for name, lr in lab.asked(way.name)]
+    return asked, lab.cost_flops(way.name) / run_flops(aim)
 
 
 def _rows(frame: pd.DataFrame, asked: list[tuple[RunCell, float]]) -> pd.DataFrame:
-    """All replicates of what was asked, with their place in the table."""
+    """All replicates of the requested runs, at their places in the table."""
     wanted = pd.DataFrame(
         [(c.family, c.n_params, c.n_active, c.tokens, c.batch_tokens, lr) for c, lr in asked], columns=[*SWEEP, "lr"]
     ).astype(dict.fromkeys((*SWEEP[1:], "lr"), float))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference
 from lrladder.benchmark.schedules import factor
+from lrladder.benchmark.training import averaging
 from lrladder.benchmark.training.checkpoints import Position, Snapshot, copied_state, put_back
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import DivergenceRule, StepNumbers
@@ -40,7 +41,9 @@ class Loop:
         loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
         self.loss, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:
-            log({"note": "trained uncompiled: what torch compiled gives other gradients than the model as written"})
+            log(
+                {"note": "trained uncompiled, because the compiled model gives other gradients than the uncompiled one"}
+            )
 
     @property
     def tokens(self) -> int:
@@ -74,6 +77,8 @@ class Loop:
         norm = self._update()
         self.numbers.add(step, loss, norm, output.load)
         self.step += 1
+        if self.trial.schedule.read == "ema":
+            averaging.add_step(self.engine, self.step, self.trial.schedule.average_exponent)
         self.trained_tokens += self.trial.batch_tokens
         if step % self.read_every == 0:
             self.numbers.read()

@@ -1,4 +1,4 @@
-"""What a search has asked of a lab and read, and what it can still ask."""
+"""The runs that one search has asked a lab for, their losses, and the runs that it can still ask for."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ ROUNDING = 1e-6  # FLOPs nearer than this, in ratio, are equal, so that units of
 
 
 class GridSpec(NamedTuple):
-    """LRs lr_guess * factor^k and `seeds`, where a lab has no fixed LRs of its own."""
+    """The LRs lr_guess * factor^k and the `seeds` to use if a lab has no fixed LRs of its own."""
 
     lr_guess: float = 0.01
     factor: float = 2.0
@@ -22,21 +22,31 @@ class GridSpec(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Runs of one rung at `lrs`, each read at all `horizons`."""
+    """Runs of one rung at `lrs`, each with a loss at all `horizons`."""
 
     rung: str
     lrs: tuple[float, ...]
     horizons: tuple[int, ...]
     seed: int
 
-    @property
-    def requests(self) -> list[Request]:
-        """One for each LR."""
-        return [Request(self.rung, "sp", lr, self.seed, self.horizons) for lr in self.lrs]
+
+Runs = dict[tuple[str, float, int], set[int]]  # horizons by rung, LR and seed
+
+
+def merged(blocks: Iterable[Block]) -> list[Request]:
+    """One request for each rung, LR and seed, with all horizons that any block reads: they share one trunk."""
+    runs: Runs = {}
+    for block in blocks:
+        for lr in block.lrs:
+            runs.setdefault((block.rung, lr, block.seed), set()).update(block.horizons)
+    return [Request(rung, "sp", lr, seed, tuple(sorted(read))) for (rung, lr, seed), read in runs.items()]
 
 
 class Book:
-    """Runs and losses of one search, by its payer."""
+    """The runs and losses of one search, which asks under the name of its payer.
+
+    Cells of one rung that are asked for together share their trunks.
+    """
 
     def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
         self.lab, self.grid, self.payer = lab, grid, payer
@@ -52,22 +62,20 @@ class Book:
         return self.lab.cost_flops(self.payer)
 
     def run_flops(self, cell: Cell) -> float:
-        """Of one run to a cell alone."""
+        """FLOPs of one run that serves this cell alone."""
         return float(self.rungs[cell[0]].flops_per_token * cell[1])
 
-    def cost(self, block: Block) -> float:
-        """Planned FLOPs, as the lab will charge them."""
-        return math.fsum(self.lab.flops(request) for request in block.requests)
+    def cost(self, *blocks: Block) -> float:
+        """Planned FLOPs of blocks that are asked for together, as the lab charges them."""
+        return math.fsum(map(self.lab.flops, merged(blocks)))
 
     def ask(self, blocks: Iterable[Block], *, budget: float = math.inf) -> bool:
-        """Measure, cheapest first, the blocks that `budget` allows, in one call; whether there were any."""
+        """Measure the blocks that `budget` allows, cheapest first, in one call. Returns whether there were any."""
         allowed: list[Block] = []
-        spent = self.spent
         for block in sorted(blocks, key=lambda block: _rank(self.cost(block))):
-            if spent + self.cost(block) <= budget * (1 + ROUNDING):
-                spent += self.cost(block)
+            if self.spent + self.cost(*allowed, block) <= budget * (1 + ROUNDING):
                 allowed.append(block)
-        requests = [request for block in allowed for request in block.requests]
+        requests = merged(allowed)
         self._asked |= {((r.rung, horizon), r.lr, r.seed) for r in requests for horizon in r.horizons}
         for run in self.lab.measure(requests, payer=self.payer) if requests else []:
             for measurement in run:
@@ -75,9 +83,10 @@ class Book:
         return bool(requests)
 
     def options(self, cell: Cell, around: float) -> list[tuple[float, int]]:
-        """LRs, each with its next seed, that can be asked of a cell below any that diverged there.
+        """LRs, each with its next seed, that can be asked for at a cell, below any LR that diverged there.
 
-        Nearest to ln lr `around` first. Where a lab's LRs are fixed its runs are too, and there is one seed.
+        LRs nearest to ln lr `around` come first. If the LRs of a lab are fixed, its runs are fixed too, and there is
+        one seed.
         """
         lrs, seeds = fixed_lrs(self.lab, cell[0]), self.grid.seeds
         if lrs is None:
@@ -102,7 +111,7 @@ class Book:
         return [lr for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is None]
 
     def opening(self, cell: Cell, around: float, horizons: tuple[int, ...]) -> list[Block]:
-        """The first LRs of a cell; nothing where there are too few."""
+        """The first LRs of a cell. Empty if the cell has too few."""
         lrs = sorted(lr for lr, _ in self.options(cell, around)[:OPENING])
         return [Block(cell[0], tuple(lrs), horizons, self.grid.seeds[0])] if len(lrs) == OPENING else []
 
@@ -112,10 +121,10 @@ class Book:
             pass
 
     def confirm(self, *, budget: float) -> None:
-        """Ask until the best LR of each cell has NEAR others on either side, cheapest first, while the budget lasts.
+        """Ask until the best LR of each cell has NEAR others on either side, cheapest first, within the budget.
 
-        A bracket of three is enough where the noise is small. Where it is not, the LRs that happen to bracket draw the
-        minimum towards the middle of them; asking only where the curve looks unsure would select in the same way.
+        Three LRs are enough if the noise is small. Otherwise the fitted minimum is drawn towards the middle of the LRs
+        that happen to bracket it. Asking only where a curve looks uncertain would have the same bias.
         """
         while self.ask(self._flanks(), budget=budget):
             self.close(budget=budget)
@@ -161,6 +170,6 @@ def _rank(flops: float) -> int:
 
 
 def fixed_lrs(lab: Lab, rung: str) -> tuple[float, ...] | None:
-    """The only LRs that a lab can run a rung at; None where it can run any."""
+    """The only LRs at which a lab can run a rung. None if it can run any LR."""
     lrs = getattr(lab, "lrs", None)
     return None if lrs is None else lrs(rung)

@@ -1,4 +1,4 @@
-"""An answer where a search found no minimum: from the few runs that it bought, or else from published laws."""
+"""The LR to use if a search found no minimum: from the few runs that it bought, or else from published laws."""
 
 import math
 from collections.abc import Sequence
@@ -36,7 +36,8 @@ def from_few_runs(
     """
     book = Book(lab, rungs, GRID, payer=payer)
     horizons = {rung.name: rung.horizons for rung in rungs}
-    book.ask(Block(rung, (lr,), horizons[rung], GRID.seeds[0]) for rung, lr in asked)  # paid already
+    paid = [(rung, lr) for rung, lr in asked if rung in horizons]
+    book.ask(Block(rung, (lr,), horizons[rung], GRID.seeds[0]) for rung, lr in paid)
     if book.cells and not any(len(found.lrs) > 1 for found in book.measured.values()):
         _buy(book, book.cells[0], budget=target_runs * run_flops(aim))
     points = _guesses(book)
@@ -50,10 +51,10 @@ def from_few_runs(
 
 
 def from_published(target: Rung, *, why: str) -> Choice:
-    """The LR of the middle one of the laws that a table allows; `why` the search has none of its own."""
+    """The LR of the middle one of the published laws that can be evaluated; `why` says why the search has none."""
     lr = math.exp(_middle(target))
-    said = "no minimum was found, so the LR is the middle of 3 published laws, whose miss is its interval"
-    return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are taken as plain counts"))
+    said = f"no minimum was found, so the LR is the middle one of 3 published laws, +-{MISS:g} octaves"
+    return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))
 
 
 def _middle(rung: Rung) -> float:

@@ -21,13 +21,17 @@ from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.laws import posterior
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.paradigm import NoProposal
-from lrladder.paradigms.strategies.search import LawSearch
+from lrladder.paradigms.registry import NAMED
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 NOMINAL = 0.9
 # Pairs of (OWN_SD, SIZE_SD), from narrow to wide, among which the other files choose
 PAIRS = ((0.05, 0.05), (0.08, 0.08), (0.1, 0.12), (0.12, 0.15), (0.15, 0.2), (0.2, 0.25))
-STRATEGIES = (Way("fitting"), *(Way(name, budget) for name in ("economy", "active") for budget in (0.1, 0.3, 1.0)))
+BUDGETS = (0.1, 0.3, 1.0)
+STRATEGIES = (
+    Way("fitting", NAMED["fitting"]),
+    *(Way(name, NAMED[name], budget) for name in ("economy", "active") for budget in BUDGETS),
+)
 
 
 class Place(NamedTuple):
@@ -101,17 +105,15 @@ def of_strategy(way: Way, found: Sequence[Task]) -> tuple[list[Place], list[Task
     places, without = [], []
     for task in found:
         rungs, aim = rungs_of(task.sources, task.target)
-        strategy = way.make(aim)
-        assert isinstance(strategy, LawSearch)
         try:
-            strategy.search(ReplayedLab(rungs, task.sources), rungs)
+            law = way.search(ReplayedLab(rungs, task.sources), (*rungs, aim)).law
         except NoProposal:
             without.append(task)
             continue
-        assert strategy.law is not None
+        assert law is not None
         batch = None if task.target.batch_tokens is None else float(aim.batch_tokens)
         counts = float(aim.n_active), float(aim.n_total), float(max(aim.horizons)), batch
-        places.append(Place(strategy.law, *counts, place(strategy.law, task.target).ln_lr))
+        places.append(Place(law, *counts, place(law, task.target).ln_lr))
     return places, without
 
 

@@ -58,7 +58,7 @@ def test_little_money_makes_wide_intervals(result: Replay) -> None:
 
 def test_an_answer_without_a_minimum_says_so(result: Replay) -> None:
     for score in budgeted(result):
-        told = any("middle of 3 published laws" in flag for flag in score.flags)
+        told = any("middle one of 3 published laws" in flag for flag in score.flags)
         assert told == (half_octaves(score) == pytest.approx(MISS))
         few = any("the usual curvature of a sweep answer" in flag for flag in score.flags)
         assert not (told and few)
@@ -105,7 +105,7 @@ def test_a_fit_within_a_budget_has_only_what_that_buys() -> None:
 
 
 def test_a_budget_that_buys_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"--budget 0\.001 buys no sweep"):
+    with pytest.raises(InputError, match=r"--budget 0\.001 is too small"):
         within_budget(load_runs(TABLE), 0.001, protocol="best")
 
 

@@ -6,6 +6,7 @@ from lrladder.benchmark.own_runs.replay import tasks
 from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.laws import posterior
+from lrladder.paradigms.registry import NAMED
 from tests.benchmark.own_runs import calibration
 from tests.benchmark.own_runs.calibration import (
     LEVELS,
@@ -52,7 +53,7 @@ def test_the_narrowest_pair_that_holds_is_chosen(simulated: list[Place]) -> None
 
 def test_a_strategy_is_scored_at_its_targets() -> None:
     found = list(tasks(load_runs(ROOT / "docs" / "runs.csv"), "best"))[:2]
-    scored, without = of_strategy(Way("economy", 1.0), found)
+    scored, without = of_strategy(Way("economy", NAMED["economy"], 1.0), found)
     assert len(scored) + len(without) == 2
     for one in scored:
         low, high = one.ends(0.9)

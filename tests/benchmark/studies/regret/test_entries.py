@@ -15,6 +15,8 @@ import pytest
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.own_runs.replay import replay
+from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.study import Wanted, advise
 from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, parse_config
@@ -26,9 +28,9 @@ from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.paradigm import Paradigm, Proposal
 from lrladder.reports.regret import page
 from tests.faults.refusals import Refusals
-from tests.paths import ROOT
+from tests.paths import ROOT, TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 SEARCH = {"lr_guess": 0.016, "seeds": (0,)}
 HERE = "tests.benchmark.studies.regret.test_entries"
@@ -118,7 +120,7 @@ def test_a_class_that_searches_targets_says_so() -> None:
     results, lab = simulate(with_entries(toy=toy("ToyAtTarget", rung="t96x3")))
     assert next(entry.searches_targets for entry in results.entries if entry.name == "toy")
     flags = [flag for t in results.targets for p in t.paradigms if p.name == "toy" for flag in p.flags]
-    assert flags == ["its search ran this target itself"] * len(results.targets)
+    assert flags == ["its search trained on this target itself"] * len(results.targets)
     assert ("toy", "t96x3") in {(payer, request.rung) for payer, request in lab.asked}
 
 
@@ -163,7 +165,7 @@ def test_recommend_gives_each_entrys_own_answer_from_what_is_stored() -> None:
             assert advise(results, Wanted(p.name, target.rung)).lr == pytest.approx(p.lr)
     for name in ("factor", "economy", "other_proxy", "ratio"):
         assert advise(results, Wanted(name, sizes={"width": 64, "depth": 4}, tokens=10**6, batch_tokens=2048)).lr > 0
-    with pytest.raises(InputError, match=r"tpe .* answers for its study's targets alone"):
+    with pytest.raises(InputError, match=r"tpe .* answers only for its study's targets"):
         advise(results, Wanted("tpe", sizes={"width": 64, "depth": 4}, tokens=10**6, batch_tokens=2048))
     with pytest.raises(InputError, match="--entry econmy is not in the study; did you mean 'economy'"):
         advise(results, Wanted("econmy", "t96x3"))
@@ -202,7 +204,7 @@ def test_two_arms_cannot_share_a_name() -> None:
     data = CONFIG.model_dump()
     data["parametrizations"]["mup+power"] = {"rules": {}}
     data["entries"]["other"] = {"paradigm": "fitting", "parametrization": "mup+power", **SEARCH}
-    with pytest.raises(ValueError, match="two arms would be called 'mup\\+power'"):
+    with pytest.raises(ValueError, match="two pairs would be named 'mup\\+power'"):
         RegretConfig.model_validate(data)
 
 
@@ -215,7 +217,7 @@ def test_two_arms_cannot_share_a_name() -> None:
             {"paradigm": "fitting", "parametrization": "sp", "lr_gues": 1},
             "unknown key lr_gues; did you mean 'lr_guess'",
         ),
-        ({"paradigm": "fitting", "parametrization": "sp", "rules": {}}, "an entry holds no rules"),
+        ({"paradigm": "fitting", "parametrization": "sp", "rules": {}}, "rules do not belong to an entry"),
         ({"paradigm": "tpe", "parametrization": "sp", "lr_guess": 1, "seed": 0}, "seed: 0 is in validation.seeds"),
         ({"paradigm": "fitting", "parametrization": "sp", "schedule": "pow", **SEARCH}, "did you mean 'power'"),
         ({"paradigm": "mutransfer", "parametrization": "mup", "proxy": "t96x3", **SEARCH}, "x.proxy: 't96x3' is not a"),
@@ -283,6 +285,39 @@ def test_the_pages_class_runs_in_a_simulation_with_leave_alone(
     assert advise(results, Wanted("two_sizes", "t96x3")).lr == results.targets[0].paradigms[0].lr
     assert "two_sizes" in page.render(results)
     assert plan_of(config).notes and "two_sizes" not in sys.modules
+
+
+def test_the_pages_class_runs_in_a_replay_with_leave_alone(own_module: Path) -> None:
+    runs, strategy = load_runs(ROOT / "docs" / "runs.csv"), "two_sizes:TwoSizes,lr_guess=0.03"
+    with pytest.raises(InputError, match=r"in the working directory and not installed: allow it with --allow-import"):
+        replay(runs, strategies=[strategy])
+    for given, said in (
+        (",lr_guess=low", "lr_guess: "),
+        (",lr_guess", "is no setting; write key=value"),
+        ("s", "no Two"),
+    ):
+        with pytest.raises(InputError, match=said):
+            replay(runs, strategies=[f"two_sizes:TwoSizes{given}"], from_here=True)
+    made = replay(runs, strategies=[strategy], budgets=[0.01, 5], from_here=True)
+    assert made.targets
+    for target in made.targets:
+        _, poor, rich = target.strategies
+        assert poor.cost_fraction <= 0.01 and any("its budget of 0.01 target runs is spent" in f for f in poor.flags)
+        assert rich.lr is not None and 0 < rich.cost_fraction <= 5 and "no interval" in rich.flags
+
+
+def test_a_name_of_the_registry_is_a_paradigm_with_its_settings_in_a_study_too() -> None:
+    arm = {"parametrization": "sp", **SEARCH}
+    named = with_entries(x={"paradigm": "economy", **arm}).entries["x"]
+    assert named == with_entries(x={"paradigm": "fitting", "strategy": "economy", **arm}).entries["x"]
+    with pytest.raises(ValueError, match="strategy: economy is the name of strategy economy; remove one"):
+        with_entries(x={"paradigm": "economy", "strategy": "active", **arm})
+    refitted = {"paradigm": "step_law_refitted", **arm}
+    config = with_entries(known={"paradigm": "step_law_published", **arm}, refitted=refitted)
+    results, lab = simulate(config)
+    assert results.complete and lab.cost_flops("known") == 0 < lab.cost_flops("refitted")
+    planned = {name: [t for t in plan_of(config).trials if t.payer == name] for name in ("known", "refitted")}
+    assert not planned["known"] and {t.horizons for t in planned["refitted"]} == {(131072, 262144)}
 
 
 def _refused(data: dict[str, Any], path: str) -> str:
