@@ -35,8 +35,8 @@ class Request(NamedTuple):
     """One training run that a lab is asked for, with a validation loss at each of `horizons` (tokens).
 
     `lr` is the study's LR. The rules of the parametrization compute from it the LR of each role at this model size,
-    batch and horizon. `horizon_exponent` is the exponent of tokens under a fitted horizon rule. `role_lrs` has
-    multipliers of the LR of whole roles.
+    batch and horizon. `horizon_exponent` is the exponent of tokens under a fitted horizon rule; while it is searched it
+    is None, and no rule by tokens is on. `role_lrs` has multipliers of the LR of whole roles.
     """
 
     rung: str

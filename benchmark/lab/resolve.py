@@ -47,7 +47,7 @@ def resolve(
             shape=rung.shape,
             base=base,
             rules=in_use[part],
-            horizon_exponent=request.horizon_exponent if in_use[part].horizon in ("power", "fitted") else None,
+            horizon_exponent=_exponent(request, in_use[part]),
             role_lrs=tuple(sorted(request.role_lrs)),
             lr=request.lr,
             seed=request.seed,
@@ -73,14 +73,28 @@ def planned_flops(request: Request, setup: Setup) -> float:
 
 
 def _rules(request: Request, setup: Setup, rung: Rung, base: Base) -> Rules:
-    """Without a fitted horizon rule whose exponent is 0, as in the search for it: at the base's batch it does nothing.
+    """Without what a fitted horizon rule does not do at the base's batch, so that horizons can share a trunk.
 
-    So these runs are those of the parametrization without the rule, and their horizons can share a trunk.
+    In the search for the exponent, where it is None, no rule by tokens is on: decay and betas are the base's. At an
+    exponent of 0 the horizon rule itself does nothing.
     """
     rules = setup.rules_of(request.parametrization)
-    if rules.horizon == "fitted" and request.horizon_exponent == 0 and rung.batch_tokens == base.batch_tokens:
-        return rules.model_copy(update={"horizon": "none"})
-    return rules
+    if rules.horizon != "fitted" or rung.batch_tokens != base.batch_tokens:
+        return rules
+    if request.horizon_exponent is None:
+        return rules.model_copy(update={"horizon": "none", "decay_horizon": "none", "betas": False})
+    return rules if request.horizon_exponent else rules.model_copy(update={"horizon": "none"})
+
+
+def _exponent(request: Request, rules: Rules) -> float | None:
+    """Of a trial: only the rules that need one have it; a search at another batch than the base's has 0."""
+    match rules.horizon:
+        case "fitted":
+            return request.horizon_exponent or 0.0
+        case "power":
+            return request.horizon_exponent
+        case _:
+            return None
 
 
 def _schedule(request: Request, setup: Setup) -> ScheduleConfig:

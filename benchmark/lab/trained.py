@@ -54,6 +54,12 @@ class TrainedLab:
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of all runs that each payer is charged for, whenever they were trained."""
+        of_trial = {m.trial_id: m.seconds for m in self.seen.values()}
+        return {payer: sum(of_trial.get(trial, 0.0) for trial in bill) for payer, bill in self._charged.items()}
+
     def flops(self, request: Request) -> float:
         return planned_flops(request, self._setup)
 
@@ -100,13 +106,17 @@ class TrainedLab:
 
 def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
     """The labels of a stored trial: each rung and parametrization whose request resolves to this trial."""
-    found = []
-    for rung in setup.rungs:
-        for name in parametrizations:
-            is_unknown = trial.horizon_exponent is None and setup.rules_of(name).horizon == "fitted"
-            exponent = 0.0 if is_unknown else trial.horizon_exponent  # at 0 the trial is as without the rule
-            request = Request(rung.name, name, trial.lr, trial.seed, trial.horizons, exponent, trial.role_lrs)
-            parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
-            if trial.id in {part.id for part in parts}:
-                found.append(Label(rung.name, name))
-    return found
+    exponents = {trial.horizon_exponent, trial.horizon_exponent or 0.0}  # one of None may have been asked for as 0
+    return [
+        Label(rung.name, name)
+        for rung in setup.rungs
+        for name in parametrizations
+        if any(trial.id in _ids(trial, setup, rung.name, name, exponent) for exponent in exponents)
+    ]
+
+
+def _ids(trial: Trial, setup: Setup, rung: str, name: ParametrizationName, exponent: float | None) -> set[str]:
+    """Ids of the trials of a request for what `trial` is."""
+    request = Request(rung, name, trial.lr, trial.seed, trial.horizons, exponent, trial.role_lrs)
+    parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
+    return {part.id for part in parts}

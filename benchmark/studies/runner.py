@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.store import lock
+from lrladder.benchmark.lab.training_losses import training_losses
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
@@ -94,6 +96,8 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         corpus=dict(session.corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
+        seconds=lab.seconds,
+        losses=partial(training_losses, session.out),
     )
     results = study.results(found)
     try:

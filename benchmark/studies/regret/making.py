@@ -48,7 +48,7 @@ def _settings(entry: EntryConfig, make: object) -> object:
 def terms_of(config: RegretConfig, name: str) -> Terms:
     entry = config.entries[name]
     base = config.base_rung_of(label_of(entry.arm))
-    return Terms(name, base, entry.budget, horizon_rule(config, entry.arm), horizon_rule(config, entry.searched))
+    return Terms(name, base, entry.budget, horizon_rule(config, entry.arm))
 
 
 def horizon_rule(config: RegretConfig, arm: Arm) -> HorizonRule:
@@ -67,7 +67,6 @@ def entry_lab(config: RegretConfig, name: str, lab: Lab, paradigm: Paradigm) -> 
         payer=name,
         parametrization=label_of(entry.searched),
         limits=Limits(entry.budget, paradigm.searches_targets, config.validation.seeds),
-        exponent=default_exponent(config, label_of(entry.searched)),
     )
 
 
@@ -89,5 +88,5 @@ def _flags(entry: EntryConfig, paradigm: Paradigm) -> tuple[str, ...]:
 
 
 def default_exponent(config: RegretConfig, label: str) -> float | None:
-    """The horizon exponent of a request under a fitted rule that has none yet."""
+    """The horizon exponent of a request at a target under a fitted rule whose exponent is not known."""
     return 0.0 if config.rules_of(label).horizon == "fitted" else None

@@ -7,7 +7,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.planner import Sweep, search_sweep
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
-from lrladder.benchmark.studies.regret.making import default_exponent, horizon_rule
+from lrladder.benchmark.studies.regret.making import horizon_rule
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.paradigms.lab import Request
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
@@ -77,8 +77,7 @@ def _mutransfer(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator
     assert isinstance(settings, MuTransferSettings)
     proxy, label = _proxy(config, entry), label_of(entry.searched)
     horizons = searched_horizons(horizon_rule(config, entry.arm), proxy.horizons)
-    sweep = search_sweep(name, proxy._replace(horizons=horizons), label, settings)
-    yield sweep._replace(horizon_exponent=default_exponent(config, label))
+    yield search_sweep(name, proxy._replace(horizons=horizons), label, settings)
     if settings.role_search is not None:
         yield from _role_search(name, proxy, label, settings.role_search, settings.seeds)
 

@@ -17,7 +17,7 @@ from lrladder.paradigms.strategies.book import Block, merged
 
 CPU = load_config("cpu")
 SEARCH = {"parametrization": "sp", "lr_guess": 0.016, "seeds": [0]}
-FITTED = {"rules": {"horizon": "fitted", "decay_horizon": "none"}}
+FITTED = {"rules": {"horizon": "fitted", "decay_horizon": "tau"}}
 ENTRIES: dict[str, dict[str, Any]] = {
     "full": {"paradigm": "fitting", **SEARCH},
     "search_factor": {"paradigm": "fitting", "strategy": "search_factor", **SEARCH},
@@ -118,11 +118,10 @@ def test_the_search_for_a_fitted_exponent_shares_its_runs_with_a_parametrization
     data["entries"] = {name: {**ENTRIES["fitted"], "parametrization": name} for name in ("mup-fitted", "mup-none")}
     study = RegretConfig.model_validate(data)
     runs = [
-        resolve(
-            Request("p32x2", name, 0.01, 0, (131_072, 524_288), exponent), study, corpus_digest="", precision="fp32"
-        )
-        for name, exponent in (("mup-fitted", 0.0), ("mup-none", None))
+        resolve(Request("p32x2", name, 0.01, 0, (131_072, 524_288)), study, corpus_digest="", precision="fp32")
+        for name in ("mup-fitted", "mup-none")
     ]
     assert runs[0] == runs[1]
-    known = Request("p32x2", "mup-fitted", 0.01, 0, (131_072, 524_288), -0.3)
-    assert len(resolve(known, study, corpus_digest="", precision="fp32")) == 2  # an exponent sets each horizon's LR
+    for known in (-0.3, 0.0):  # an exponent sets each horizon's LR, and the decay of each is its own
+        asked = Request("p32x2", "mup-fitted", 0.01, 0, (131_072, 524_288), known)
+        assert len(resolve(asked, study, corpus_digest="", precision="fp32")) == 2

@@ -28,9 +28,9 @@ from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.paradigm import Paradigm, Proposal
 from lrladder.reports.regret import page
 from tests.faults.refusals import Refusals
-from tests.paths import ROOT
+from tests.paths import ROOT, TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 SEARCH = {"lr_guess": 0.016, "seeds": (0,)}
 HERE = "tests.benchmark.studies.regret.test_entries"
