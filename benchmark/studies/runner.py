@@ -22,6 +22,7 @@ from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
+from lrladder.benchmark.studies.planner import works_of
 from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, write_config
 from lrladder.paradigms.lab import Lab
@@ -80,7 +81,7 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
 def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
     planned = plan_of(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
     interrupted, stopped = False, ""
-    with session.lab(total_flops=planned.planned.flops) as (lab, progress):
+    with session.lab(planned=works_of(config, planned)) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
         try:
             study.run()

@@ -1,4 +1,4 @@
-"""A simulated study of the preset cpu, run once for all tests that only read it."""
+"""A simulated study with two targets, run once for all tests that only read it."""
 
 import functools
 
@@ -6,12 +6,13 @@ from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.results import LearningCurve, RegretResults
 from lrladder.benchmark.studies.runner import run_on
+from tests.paths import TWO_TARGETS
 
 
 @functools.cache
 def simulated() -> RegretResults:
     """With the recipes of its proposals, and training losses that fall with the tokens."""
-    config = load_config("cpu")
+    config = load_config(TWO_TARGETS)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active, mup_tokens=config.base.tokens)
     results: RegretResults = run_on(config, SimulatedLab(config.rungs, law))
     curves = (

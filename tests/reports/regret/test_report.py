@@ -16,6 +16,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.reports import formats
 from lrladder.reports.regret import page
+from tests.paths import TWO_TARGETS
 from tests.reports.synthetic import build_results, diverged_results, empty_results, rungs, target
 
 CASES = {
@@ -85,7 +86,7 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
 
 
 def test_the_recipe_to_set_stands_under_its_target() -> None:
-    config = load_config("cpu")
+    config = load_config(TWO_TARGETS)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
     results = run_on(config, SimulatedLab(config.rungs, law))
     html = page.render(results)
