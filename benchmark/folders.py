@@ -6,10 +6,10 @@ A file is replaced atomically and never through a link: in a shared folder a lin
 import os
 import secrets
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from lrladder.benchmark.errors import InputError
 
@@ -47,11 +47,18 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """As `write_text`. If `path` is a link, the link is replaced and not followed."""
+    with replace(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replace(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which replaces `path` at the end, atomically. After an error `path` is as it was."""
     temporary = path.with_name(_temporary_name())
     file = temporary.open("xb")  # x: fails on whatever is there, so nothing is written through a link
     try:
         with file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
