@@ -13,6 +13,7 @@ from typing import IO, NoReturn
 
 from lrladder.benchmark.errors import InputError
 
+ANOTHER_CACHE = "name another folder in LRLADDER_CACHE"
 HEAD_BYTES = 4096  # of a file, in which its kind shows
 
 
@@ -32,6 +33,20 @@ def make_inner(folder: Path) -> None:
     with suppress(FileExistsError):
         folder.mkdir(exist_ok=True)
     require_inner(folder)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user can enter. Raises InputError for one that another user could write to."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({reason(error)}); {ANOTHER_CACHE}") from error
+    if found.st_uid != os.geteuid():
+        raise InputError(f"{folder}: belongs to another user, whose files would be trained on and run; {ANOTHER_CACHE}")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        why = "other users can write to it, and its files are trained on and run"
+        raise InputError(f"{folder}: {why}; check what it holds and `chmod 700` it, or {ANOTHER_CACHE}")
 
 
 def require_inner(folder: Path) -> None:

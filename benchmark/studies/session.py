@@ -27,6 +27,7 @@ from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
+from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
@@ -51,9 +52,9 @@ class Session:
         """A lab with its workers, and the display of its progress."""
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
-        start = partial(
-            start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents, self.out / "trunks", kept
-        )
+        verified, documents = self.corpus.verified, self.study.corpus.val_documents
+        assert verified is not None
+        start = partial(start_worker, verified, shape.seq_len, documents, self.out / "trunks", kept)
         fits = partial(_fit, room_bytes=gpu_bytes())
         executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices(), fits=fits)
         progress = Progress(self.console, total_flops=total_flops)
@@ -96,7 +97,7 @@ def open_session(
         console.print(
             "Preparing the corpus. This takes half a minute, or two with corpus.packages, and is done once ..."
         )
-        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder(), say=console.print)
         console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
         corpus.require(study.longest_horizon)
         if change is not None:
@@ -114,7 +115,7 @@ def write_config(study: StudyConfig, out: Path) -> None:
 
 
 def start_worker(
-    corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
+    verified: Verified, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
 ) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """Start a worker: import the training code and open the corpus. Returns the function that trains one trial.
 
@@ -128,7 +129,7 @@ def start_worker(
 
     signal.signal(signal.SIGTERM, lambda *_: STOP.set())
     torch.set_num_threads(1)
-    corpus = load(corpus_path, seq_len, val_documents)
+    corpus = load(verified, seq_len, val_documents)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     compiles = functools.cache(
         partial(compiling.prepare, cache_folder() / "compiled", device)
