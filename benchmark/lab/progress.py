@@ -40,7 +40,7 @@ class Progress:
     def stage(self, name: str) -> None:
         self._bar.update(self._task, description=name)
         if not self._console.is_terminal:
-            self._say(f"-- {name}")
+            self.say(f"-- {name}")
 
     def add(self, trials: Sequence[Trial]) -> None:
         """Add trials that will be trained next."""
@@ -65,14 +65,15 @@ class Progress:
         self._bar.update(self._task, completed=self._done_flops, total=self._total_flops, left=left)
         head = f"[{self._num_done}/{self._trials}] {label} lr={trial.lr:.4g} seed={trial.seed}"
         seconds = measurements[0].seconds
-        self._say(f"{head}: {', '.join(_describe(m) for m in measurements)} ({seconds:.0f} s){left and ', ' + left}")
+        self.say(f"{head}: {', '.join(_describe(m) for m in measurements)} ({seconds:.0f} s){left and ', ' + left}")
 
     def _left(self) -> str:
         elapsed = time.monotonic() - self._started
         seconds = elapsed * (self._total_flops - self._done_flops) / self._done_flops
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -17,6 +17,7 @@ from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_by
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.heartbeat import allowed_silence
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
@@ -56,8 +57,16 @@ class Session:
         assert verified is not None
         start = partial(start_worker, verified, shape.seq_len, documents, self.out / "trunks", kept)
         fits = partial(_fit, room_bytes=gpu_bytes())
-        executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices(), fits=fits)
         progress = Progress(self.console, total_flops=total_flops)
+        executor = LocalExecutor(
+            self.out,
+            start,
+            workers=self.workers,
+            devices=cuda_devices(),
+            fits=fits,
+            silence=allowed_silence(),
+            say=progress.say,
+        )
         precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
         try:
             with progress:
@@ -88,6 +97,7 @@ def open_session(
         raise InputError(reason)
     loggers.chosen()  # refuse a bad choice here, not in a worker
     compiling.chosen()
+    allowed_silence()
     refuse_older(out)
     make_folder(out)
     console = make_console()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.reading import RESULTS_BYTES, open_for_reading, parse_json, read_text
 from lrladder.benchmark.training.sources import CHUNK, FORMAT, stable_hash
 
@@ -78,6 +79,7 @@ def _verified(entry: Path, place: str, manifest: Mapping[str, Any], expected: st
     with open_for_reading(entry / place) as file:
         found = _stamp(place, os.fstat(file.fileno()))
         while (chunk := np.fromfile(file, dtype=dtype, count=CHUNK)).size:
+            beat()
             digest.update(chunk.data)
             if int(chunk.max()) >= manifest["vocab_size"]:
                 raise ValueError(f"{place}: an id is not in the vocabulary")

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.lab.trial import Trial, branch_point
 from lrladder.benchmark.training.checkpoints import (
     STOP,
@@ -58,9 +59,11 @@ class Run:
     def train_to(self, tokens: int, *, horizon: int) -> None:
         """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end."""
         for _ in self.loop.steps_to(tokens, horizon=horizon):
+            beat()
             if self.path is not None and self.clock.due():
                 self.loop.numbers.read()
                 self._save_progress(self.path)
+                beat()
             if STOP.is_set():
                 raise SystemExit(128 + signal.SIGTERM)
 
