@@ -32,8 +32,8 @@ def fake_measurements(trial: Trial) -> list[TrialMeasurement]:
 def start(folder: Path) -> Callable[[Trial, Log], list[TrialMeasurement]]:
     """Runner that leaves a mark per run; seed 13 always raises, seed 66 kills its worker at the first try.
 
-    Seeds 77 and 78 leave the file `silent` at the first try; then 77 stops its worker, and 78 waits without end. At the second
-    try 77 writes a note.
+    Seeds 77 and 78 leave the file `silent` at the first try; then 77 stops its worker, and 78 waits without end. At
+    the second try 77 writes a note.
     Seed 99 trains until it is told to end, and leaves the file `saved`; seed 100 ends once seed 99 has begun.
     """
 
