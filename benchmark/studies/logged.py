@@ -87,7 +87,7 @@ def _differences(fault: str, unstored: int, unlogged: int) -> Iterator[str]:
     if fault:
         yield f"store.sqlite cannot be read ({fault}); the counts are from trials/"
     elif unstored:
-        yield f"store.sqlite lacks {_trials(unstored)} whose logs are complete; the next `lrladder run` adds what is lacking"
+        yield f"store.sqlite lacks {_trials(unstored)} whose logs are complete; the next `lrladder run` adds them"
     if unlogged:
         yield f"trials/ lacks the logs of {_trials(unlogged)} in store.sqlite; what was measured is kept in the store"
 

@@ -13,6 +13,8 @@ from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import colors_of, css_class, label_colors
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
 from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
+from lrladder.reports.regret.few import few
+from lrladder.reports.regret.few import sentence as few_sentence
 
 SECTIONS = (
     ("conclusion", "Conclusion"),
@@ -42,7 +44,7 @@ def render(results: RegretResults) -> str:
     figures_, sentences_ = _figures(results), _sentences(results)
     own = health.at_own_lr(results)
     sections = _sections(results, figures_, sentences_)
-    trials = analysis.measurements(results).astype(object).to_dict("records")
+    trials = analysis.measurements(few(results)).astype(object).to_dict("records")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         environment()
@@ -56,6 +58,7 @@ def render(results: RegretResults) -> str:
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
+            left_out=few_sentence(results),
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
             own=list(zip(results.targets, own, strict=True)),
             quiet=[health.all_zero(spreads) for spreads in own],

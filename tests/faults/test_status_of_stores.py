@@ -66,7 +66,7 @@ def test_the_store_and_the_logs_say_the_same(folder: Path) -> None:
     by_logs = look(folder)
     assert without_differences(by_logs) == without_differences(by_store)
     assert by_logs.differences == (
-        "store.sqlite lacks 8 trials whose logs are complete; the next `lrladder run` adds what is lacking",
+        "store.sqlite lacks 8 trials whose logs are complete; the next `lrladder run` adds them",
     )
 
 
@@ -82,9 +82,7 @@ def test_no_log_is_read_of_what_the_store_sums_up(folder: Path, monkeypatch: pyt
     log(folder, [late])
     now = look(folder)
     assert read == [late.id] and now.finished == 7
-    assert now.differences == (
-        "store.sqlite lacks 1 trial whose logs are complete; the next `lrladder run` adds what is lacking",
-    )
+    assert now.differences == ("store.sqlite lacks 1 trial whose logs are complete; the next `lrladder run` adds them",)
 
 
 def test_trials_whose_logs_are_lost_still_count(folder: Path) -> None:
