@@ -54,7 +54,6 @@ class Session:
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
         verified, documents = self.corpus.verified, self.study.corpus.val_documents
-        assert verified is not None
         start = partial(start_worker, verified, shape.seq_len, documents, self.out / "trunks", kept)
         fits = partial(_fit, room_bytes=gpu_bytes())
         progress = Progress(self.console, total_flops=total_flops)

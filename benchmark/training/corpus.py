@@ -33,7 +33,7 @@ class Corpus:
     train: np.memmap[Any, Any]
     val: np.memmap[Any, Any]
     val_windows: Ids
-    verified: Verified | None = None  # None: made in memory
+    verified: Verified
 
     def batch(self, *, step: int, batch_tokens: int, seq_len: int, seed: int) -> Ids:
         """Rows [batch_tokens / seq_len, seq_len + 1] of a step. Without any state, a resumed run gets the same data."""

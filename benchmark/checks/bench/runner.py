@@ -122,7 +122,6 @@ def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float
 
 
 def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int) -> float:
-    assert corpus.verified is not None
     start = partial(
         start_worker, corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path(), frozenset()
     )

@@ -43,14 +43,10 @@ def _prepare(folder: Path, **changes: object) -> Corpus:
     return prepare(_config(folder, **changes), seq_len=SEQ_LEN, cache=folder.parent / "cache")
 
 
-def _verified(corpus: Corpus) -> Verified:
-    assert corpus.verified is not None
-    return corpus.verified
-
-
 def _fake(tokens: int) -> Corpus:
     train = np.arange(tokens)  # each token is its own position, so overlap shows
-    return Corpus(Path(), "", {}, train, train, np.zeros((1, SEQ_LEN + 1), np.int64))
+    windows = np.zeros((1, SEQ_LEN + 1), np.int64)
+    return Corpus(Path(), "", {}, train, train, windows, Verified(Path(), "", ()))
 
 
 def _fails(match: str, config: CorpusConfig, tmp_path: Path) -> None:
@@ -77,7 +73,7 @@ def test_reuse_opens_without_building(texts: Path, monkeypatch: pytest.MonkeyPat
     first = _prepare(texts)
     monkeypatch.setattr(TextFiles, "build", None)
     assert _prepare(texts).digest == first.digest
-    again = load(_verified(first), SEQ_LEN, 5)
+    again = load(first.verified, SEQ_LEN, 5)
     assert again.digest == first.digest and np.array_equal(again.val_windows, first.val_windows)
 
 
@@ -97,7 +93,7 @@ def test_damaged_entry_is_reported_then_rebuilt(texts: Path, name: str) -> None:
     damaged = first.path / name
     damaged.write_bytes(damaged.read_bytes()[:-3])
     with pytest.raises(InputError, match="has changed since it was checked"):
-        load(_verified(first), SEQ_LEN, 5)
+        load(first.verified, SEQ_LEN, 5)
     assert _prepare(texts).digest == first.digest
     assert [path.name for path in first.path.parent.iterdir()] == [first.path.name]
 
