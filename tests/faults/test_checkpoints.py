@@ -1,9 +1,7 @@
 """A checkpoint or a stored trunk that is damaged is set aside; the run goes on from the older one, or anew."""
 
 import json
-import os
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,13 @@ from lrladder.benchmark.training.disk import state_bytes
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.train import train
 from tests.benchmark.trials import BATCH, CHANGES, no_log, outcome, tiny_corpus, tiny_trial
+from tests.faults.power import PowerCut, cut_power
 
 STOP = 14  # steps, between the decays of a tiny trial
 
 
 class Killed(Exception):
-    """In place of a signal or a power cut."""
+    """In place of a signal."""
 
 
 def ignored(sentence: str) -> None:
@@ -116,42 +115,12 @@ def test_the_last_file_of_a_run_stands_alone(two: Path) -> None:
     assert step_of(two) == 3 and is_saved(two, say=ignored)
 
 
-def cut_power(patch: pytest.MonkeyPatch, after: int) -> Callable[[], None]:
-    """End at the given call of fsync or replace. The function that is returned empties files that were not synced."""
-    calls, synced, written = iter(range(after)), set(), []
-    real_sync, real_replace = os.fsync, os.replace
-
-    def count() -> None:
-        if next(calls, None) is None:
-            raise Killed
-
-    def fsync(descriptor: int) -> None:
-        written.append(descriptor_path := Path(f"/proc/self/fd/{descriptor}").resolve())
-        count()
-        real_sync(descriptor)
-        synced.add(descriptor_path.stat().st_ino)
-
-    def replace(old: Path, new: Path) -> None:
-        count()
-        assert Path(old).stat().st_ino in synced, "renamed before it was on disk"
-        real_replace(old, new)
-
-    def lose() -> None:
-        for path in written:
-            if path.is_file() and path.stat().st_ino not in synced:
-                path.write_bytes(b"")
-
-    patch.setattr(os, "fsync", fsync)
-    patch.setattr(os, "replace", replace)
-    return lose
-
-
 @pytest.mark.parametrize("after", range(6))
 def test_a_power_cut_at_any_moment_of_writing_leaves_a_whole_checkpoint(after: int, two: Path) -> None:
     """Two files are written, each with fsync, rename and fsync of the folder."""
     with pytest.MonkeyPatch.context() as patch:
         lose = cut_power(patch, after)
-        with pytest.raises(Killed):
+        with pytest.raises(PowerCut):
             save(two, at(3), say=ignored)
     lose()
     assert step_of(two) == (3 if after == 5 else 2)
