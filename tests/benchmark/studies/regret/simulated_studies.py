@@ -1,8 +1,8 @@
 """Simulated regret studies on arrays: how often the rule of decision names and misses the wrong ones.
 
 `python -m tests.benchmark.studies.regret.simulated_studies` prints the table of docs/decision.md with 1,000 studies a
-cell. A study has two targets, over which its noise is pooled, two or four parametrizations with a sweep of 4 LRs at factor 2
-each, and entries 0.3 octaves from the best LR, whose true losses differ by what is planted.
+cell. A study has two targets, over which its noise is pooled, two or four parametrizations with a sweep of 4 LRs at
+factor 2 each, and entries 0.3 octaves from the best LR, whose true losses differ by what is planted.
 """
 
 import sys
