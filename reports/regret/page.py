@@ -64,7 +64,6 @@ def render(results: RegretResults) -> str:
     own = health.at_own_lr(results)
     sections = _sections(results, figures_, sentences_)
     trials = analysis.measurements(few(results)).astype(object).to_dict("records")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         environment()
         .get_template("index.html.j2")
@@ -97,7 +96,7 @@ def render(results: RegretResults) -> str:
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             classes=_classes(results),
-            script=Markup(script),
+            script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
 
