@@ -63,7 +63,6 @@ def render(results: RegretResults) -> str:
     figures_, sentences_ = _figures(results), _sentences(results)
     sections = _sections(results, figures_, sentences_)
     trials = analysis.measurements(few(results)).astype(object).to_dict("records")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         environment()
         .get_template("index.html.j2")
@@ -91,7 +90,7 @@ def render(results: RegretResults) -> str:
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             classes=_classes(results),
-            script=Markup(script),
+            script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
 
