@@ -38,6 +38,18 @@ class Output(NamedTuple):
         return linear(self.features, self.head)
 
 
+class Losses(NamedTuple):
+    """What a training step needs of a pass: the loss in nats per token, and the fields of `Output` for the router.
+
+    The loss is formed inside the model, because ZeRO 3 holds the head only there.
+    """
+
+    loss: Tensor
+    probability: Tensor
+    router_z: Tensor
+    load: Tensor
+
+
 def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
     """Mean cross-entropy in nats, computed in fp32."""
     return F.cross_entropy(output.logits.float().flatten(0, 1), targets_bs.flatten())
@@ -62,7 +74,7 @@ class Transformer(nn.Module):
     muP multiplies the logits by `head_multiplier`; depth rules multiply what each block adds to the residual stream by
     `branch_multiplier`. Both are 1 otherwise. Activations and products have `dtype`; parameters and router are fp32.
     Parameters start uninitialised: `models.parametrization.initialise` fills them by role. `call_block` may replace how
-    a block is called, to recompute it in the backward pass.
+    a block is called, to recompute it in the backward pass, and `loss_of` how the loss is computed.
     """
 
     def __init__(self, shape: ModelShape, *, backend: str = "grouped", dtype: torch.dtype = torch.float32) -> None:
@@ -71,12 +83,14 @@ class Transformer(nn.Module):
         self.shape, self.backend, self.dtype = shape, backend, dtype
         self.head_multiplier = self.branch_multiplier = 1.0
         self.call_block: Callable[..., tuple[Tensor, ...]] = _call
+        self.loss_of: Callable[[Output, Tensor], Tensor] = next_token_loss
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
         self.norm = RMSNorm(width, in_block=False)
         self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
-    def forward(self, tokens_bs: Tensor) -> Output:
+    def forward(self, tokens_bs: Tensor, targets_bs: Tensor | None = None) -> Output | Losses:
+        """The output for `tokens_bs`, or what a training step needs if the targets are given too."""
         x = F.embedding(tokens_bs, self.embedding).to(self.dtype)
         rope = rope_table(tokens_bs.shape[1], self.shape.head_size, x.device)
         stats = []
@@ -84,7 +98,10 @@ class Transformer(nn.Module):
             x, *of_block = self.call_block(block, x, *rope, self.branch_multiplier)
             stats.append(of_block)
         probability, z, load = (torch.stack(column) for column in zip(*stats, strict=True))
-        return Output(self.norm(x) * self.head_multiplier, self.head, probability, z.sum(), load.detach())
+        output = Output(self.norm(x) * self.head_multiplier, self.head, probability, z.sum(), load.detach())
+        if targets_bs is None:
+            return output
+        return Losses(self.loss_of(output, targets_bs), probability, output.router_z, output.load)
 
 
 def _call(block: nn.Module, *args: object) -> tuple[Tensor, ...]:

@@ -4,6 +4,7 @@ import math
 from typing import Literal, Protocol
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
@@ -27,6 +28,7 @@ class Setup(Protocol):
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig: ...
     def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig: ...
     def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig: ...
+    def training_of(self, rung: Rung) -> TrainingSettings: ...
 
 
 def resolve(
@@ -61,6 +63,8 @@ def resolve(
             precision=precision,
             corpus_digest=corpus_digest,
             val_documents=setup.corpus.val_documents,
+            aux_loss_sequences=setup.training_of(rung).aux_loss_sequences,
+            training=setup.training_of(rung),
         )
         for part in parts
     )

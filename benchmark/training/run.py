@@ -13,15 +13,13 @@ from lrladder.benchmark.training.checkpoints import (
     Known,
     Snapshot,
     Stored,
-    live_state,
     load,
-    put_back,
     save,
-    size_of,
 )
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
+from lrladder.benchmark.training.state import size_of
 
 
 class Decay(NamedTuple):
@@ -35,11 +33,19 @@ class Run:
     """One trial on its way through its horizons. Checkpoints go to `path` if one is given; `resume` continues it."""
 
     def __init__(
-        self, trial: Trial, corpus: Corpus, log: Log, *, path: Path | None = None, compiled: bool = False
+        self,
+        trial: Trial,
+        corpus: Corpus,
+        log: Log,
+        *,
+        path: Path | None = None,
+        micro_batch: int | None = None,
+        compiled: bool = False,
     ) -> None:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
-        self.loop = Loop(trial, corpus, log, compiled=compiled)
+        self.loop = Loop(trial, corpus, log, micro_batch=micro_batch, compiled=compiled)
+        self.ranks = self.loop.ranks
         self.readings: dict[int, Reading] = {}  # by horizon, tokens
         self.ended: str | None = None  # why the trunk has diverged
         self.decay: Decay | None = None
@@ -55,12 +61,16 @@ class Run:
         return self._tokens_before + self.loop.trained_tokens
 
     def train_to(self, tokens: int, *, horizon: int) -> None:
-        """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end."""
+        """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end.
+
+        Ranks save and end together, because one alone would leave the others waiting in the next step.
+        """
         for _ in self.loop.steps_to(tokens, horizon=horizon):
-            if self.path is not None and self.clock.due():
+            due, told = self.ranks.any(self.path is not None and self.clock.due(), STOP.is_set())
+            if due and self.path is not None:
                 self.loop.numbers.read()
                 self._save_progress(self.path)
-            if STOP.is_set():
+            if told:
                 raise SystemExit(128 + signal.SIGTERM)
 
     def _known(self) -> Known:
@@ -71,8 +81,10 @@ class Run:
         """Write a checkpoint of an unfinished run. Training goes on even if the disk is full."""
         began = time.monotonic()
         known = self._known()._replace(seconds=self.seconds, trained_tokens=self.trained_tokens)
+        now, trunk = self.loop.whole(), self.decay and self.loop.whole(self.decay.began)
         try:
-            save(path, Stored(known, live_state(self.loop.engine), self.decay and self.decay.began.state))
+            if self.ranks.is_first:
+                save(path, Stored(known, now, trunk))
         except OSError as error:
             self.log({"note": f"no checkpoint could be written: {error}"})
         self.clock.saved(time.monotonic() - began)
@@ -85,13 +97,13 @@ class Run:
         """
         if self.path is None:
             return
-        state = live_state(self.loop.engine)
-        if keep_trunk and self.ended is None and size_of(state) > MAX_BYTES:
+        if keep_trunk and self.ended is None and size_of(self.loop.engine) > MAX_BYTES:
             self.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
             keep_trunk = False
-        if keep_trunk or self.path.exists():
+        state = self.loop.whole() if keep_trunk and self.ended is None else None
+        if self.ranks.is_first and (keep_trunk or self.path.exists()):
             try:
-                save(self.path, Stored(self._known(), state if keep_trunk and self.ended is None else None, None))
+                save(self.path, Stored(self._known(), state, None))
             except OSError as error:
                 self.log({"note": f"the trunk could not be written: {error}"})
 
@@ -111,19 +123,21 @@ class Run:
         trial = self.trial
         stored = load(self.path) if self.path is not None else None
         branches = [branch_point(horizon, trial) for horizon in trial.horizons]
+        num_params = len(list(self.loop.engine.module.parameters()))
         serves = stored is not None and stored.serves(trial.horizons, branches, trial.batch_tokens)
-        return stored if serves else None
+        return stored if serves and stored is not None and stored.fits(num_params) else None
 
     def _go_to(self, stored: Stored) -> None:
         """Restore the stored trunk, and also the stored decay if its horizon is the next one to be read."""
         known = stored.known
         unread = [horizon for horizon in self.trial.horizons if horizon not in known.readings]
         if stored.trunk is not None and known.trunk is not None:
-            self.loop.return_to(Snapshot(known.trunk, stored.trunk))
+            self.loop.restore(stored.trunk)
+            self.loop.place(known.trunk)
         horizon = known.decaying_to if known.decaying_to in unread[:1] else None
         if horizon is not None:
             self.decay = Decay(self.loop.snapshot(), horizon)
         if horizon is not None or known.trunk is None:
             self.loop.place(known.now)
             if stored.now is not None:
-                put_back(self.loop.engine, stored.now)
+                self.loop.restore(stored.now)

@@ -26,16 +26,18 @@ def train(
     log: Log,
     trunks: Path | None = None,
     keep: bool = False,
+    micro_batch: int | None = None,
     compiled: bool = False,
 ) -> list[TrialMeasurement]:
     """Train one trial and evaluate it at each horizon, shortest first. A divergence is a result, not an error.
 
     A long run writes checkpoints to the folder `trunks`, from which the next call continues. With `keep` the trunk
-    stays there, so that the run can continue to longer horizons.
+    stays there, so that the run can continue to longer horizons. `micro_batch` is the number of sequences that each
+    rank takes at a time; None: its whole share of the batch.
     """
     corpus.require(max(trial.horizons))
     path = trunks / f"{trial.trunk_id if trial.schedule.has_trunk else trial.id}.pt" if trunks is not None else None
-    run = Run(trial, corpus, log, path=path, compiled=compiled)
+    run = Run(trial, corpus, log, path=path, micro_batch=micro_batch, compiled=compiled)
     try:
         run.resume()
         _read_all(run)

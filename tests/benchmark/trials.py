@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base
@@ -60,7 +61,7 @@ def tiny_corpus(path: Path, shape: ModelShape | None = None, *, tokens: int = 60
 
 CHANGES: dict[str, dict[str, Any]] = {
     "wsd": {},
-    "zero1": {"optimizer": OptimizerConfig(zero_stage=1)},
+    "zero1": {"training": TrainingSettings(zero_stage=1)},
     "bf16": {"precision": "bf16"},
     "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},
 }
