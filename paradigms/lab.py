@@ -66,6 +66,7 @@ class Measured(BaseModel):
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained
     compiled: bool = False  # by torch.compile
+    training: Mapping[str, int | str] = Field(default_factory=dict)  # what differs from one device with all at once
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 

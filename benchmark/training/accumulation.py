@@ -31,7 +31,8 @@ class Accumulation:
     def backward(self, windows_bs: Tensor) -> Step:
         """Accumulate the gradients of this rank's windows [B, S + 1] of a step. The optimizer step is left to do."""
         parts = windows_bs.split(self._micro)
-        counts_first = len(parts) > 1 and self._trial.aux_loss_sequences is None
+        has_router = self._trial.shape.num_experts > 1
+        counts_first = len(parts) > 1 and has_router and self._trial.aux_loss_sequences is None
         load = self._count(parts) if counts_first else None
         found = []
         for index, part in enumerate(parts):

@@ -13,7 +13,7 @@ from lrladder.benchmark.training.accumulation import Accumulation, Step
 from lrladder.benchmark.training.checkpoints import Position, Snapshot
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import DivergenceRule, StepNumbers
-from lrladder.benchmark.training.metrics import clip_gradients
+from lrladder.benchmark.training.metrics import Validation, clip_gradients, validate, validate_by_window
 from lrladder.benchmark.training.optimizer import build_engine, set_lrs, share_of
 from lrladder.benchmark.training.ranks import Ranks
 from lrladder.benchmark.training.state import EngineState, copied_state, put_back, restore, whole_state
@@ -47,6 +47,7 @@ class Loop:
         self.read_every = EVERY if device.type == "cuda" else 1
         self.micro_batch = micro_batch or self._share
         self._accumulation = Accumulation(self.engine, self.ranks, trial, self.micro_batch)
+        compiled = compiled and trial.training.zero_stage < 3  # there no rank holds a block to compare with
         loss = compile_blocks(self.engine.module, batch=self.micro_batch) if compiled else None
         self.engine.module.loss_of, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:
@@ -133,6 +134,12 @@ class Loop:
     def return_to(self, snapshot: Snapshot) -> None:
         put_back(self.engine, snapshot.state)
         self.place(snapshot.position)
+
+    def validate(self) -> Validation:
+        windows = self.corpus.val_windows
+        if self.engine.zero_optimization_stage() < 3:
+            return validate(self.engine.module, windows)
+        return validate_by_window(self.engine, self.ranks, windows)
 
     def whole(self, snapshot: Snapshot | None = None) -> EngineState:
         """The whole state now, or at a snapshot, on the first rank. All ranks must call this."""

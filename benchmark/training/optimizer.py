@@ -8,13 +8,19 @@ import torch
 from torch._C._distributed_c10d import HashStore
 
 from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
+from lrladder.benchmark.training.memory import BUCKET, GATHERED
 from lrladder.models import parametrization
 from lrladder.models.roles import Role
 from lrladder.models.rules import Rule
 
+UNSPLIT = 100_000  # DeepSpeed's default: ZeRO 3 leaves parameters of up to so many values on every rank
 
-def start_deepspeed() -> Any:
-    """Import DeepSpeed, once per process. There is one rank unless a launcher has set more."""
+
+def start_deepspeed(meeting: str | None = None) -> Any:
+    """Import DeepSpeed, once per process. There is one rank unless a launcher has set more.
+
+    Several ranks find each other through `meeting`, a file:// address that torch makes, or else by MASTER_ADDR.
+    """
     has_cuda = torch.cuda.is_available()
     for key, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
         os.environ.setdefault(key, value)
@@ -27,17 +33,20 @@ def start_deepspeed() -> Any:
         # without this the first initialize() spends a minute on compiling a CPU op that training never uses
         deepspeed.ops.__compatible_ops__ = {}
     if not torch.distributed.is_initialized():
-        _start_ranks("nccl" if has_cuda else "gloo")
+        _start_ranks("nccl" if has_cuda else "gloo", meeting)
     deepspeed.init_distributed(auto_mpi_discovery=False)
     return deepspeed
 
 
-def _start_ranks(backend: str) -> None:
+def _start_ranks(backend: str, meeting: str | None) -> None:
     """With one rank no port is opened. All workers would share a MASTER_PORT that is set in the environment."""
     if os.environ["WORLD_SIZE"] == "1":
         torch.distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
-    else:
-        torch.distributed.init_process_group(backend)
+        return
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=world)
 
 
 def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
@@ -125,7 +134,8 @@ def engine_config(trial: Trial, micro_batch: int) -> dict[str, Any]:
     training, share = trial.training, share_of(trial)
     if share % micro_batch:
         raise ValueError(f"a share of {share} sequences does not divide into micro batches of {micro_batch}")
-    zero: dict[str, Any] = {"stage": training.zero_stage}
+    zero: dict[str, Any] = {"stage": training.zero_stage, "stage3_param_persistence_threshold": UNSPLIT}
+    zero |= {"reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET, "stage3_max_live_parameters": GATHERED}
     if training.offload == "cpu":
         zero["offload_optimizer"] = {"device": "cpu"}
     return {

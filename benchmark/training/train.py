@@ -9,8 +9,7 @@ from lrladder.benchmark.lab.trial import Trial, branch_point
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Log, Loop
-from lrladder.benchmark.training.metrics import validate
-from lrladder.benchmark.training.optimizer import tau_ema
+from lrladder.benchmark.training.optimizer import share_of, tau_ema
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.run import Decay, Run
 from lrladder.models.compiled import uncompiled
@@ -57,10 +56,18 @@ def _measurements(run: Run) -> list[TrialMeasurement]:
             trained_tokens=run.trained_tokens,
             expert_gemm=gemm_of(trial.expert_backend) if trial.shape.num_experts > 1 else None,
             compiled=run.loop.compiled,
+            training=_training(run.loop),
             **dict(run.readings[horizon]),
         )
         for horizon in trial.horizons
     ]
+
+
+def _training(loop: Loop) -> dict[str, int | str]:
+    """The settings that differ from one device with the whole batch at once."""
+    found = loop.trial.training.model_dump(exclude_defaults=True, exclude={"micro_batch"})
+    split = loop.micro_batch < share_of(loop.trial)
+    return {**found, **({"micro_batch": loop.micro_batch} if split else {})}
 
 
 def _read_all(run: Run) -> None:
@@ -95,7 +102,7 @@ def _read(loop: Loop) -> Reading:
     """Validate the model as it stands."""
     loop.engine.eval()
     with uncompiled():  # the batch size differs, and this runs once per horizon
-        found = validate(loop.engine.module, loop.corpus.val_windows)
+        found = loop.validate()
     loop.engine.train()
     limit = loop.numbers.rule.limit
     if not math.isfinite(found.loss) or found.loss > limit:
