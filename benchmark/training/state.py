@@ -108,9 +108,8 @@ def _tensors(engine: Any) -> list[Tensor]:
     params = list(engine.module.parameters())
     if engine.zero_optimization_stage() < 3:
         return [*params, *flat_tensors(engine)]
-    parts = [param.ds_tensor for param in params]
-    present = [param for param in params if param.numel()]  # small ones, which ZeRO 3 does not split
-    return [*parts, *present, *flat_tensors(engine)]
+    engine.optimizer.empty_partition_cache()  # what is gathered now would be older than what is put back
+    return [*(param.ds_tensor for param in params), *flat_tensors(engine)]
 
 
 def _put_moments(held: Any, tensor: Tensor, moments: dict[str, Any]) -> None:
@@ -134,17 +133,15 @@ def _gathered(param: Tensor, own: list[Any], ranks: Ranks) -> Tensor:
 
 def _spread(engine: Any, whole: EngineState) -> None:
     """Write the weights also where the forward pass reads them."""
-    for index, param in enumerate(engine.module.parameters()):
-        if param.numel():
-            param.copy_(whole.params[index])
-    if engine.zero_optimization_stage() == 3:
-        for flat, group in enumerate(engine.optimizer.fp16_groups):
-            place = 0
-            for param in group:
-                size = param.ds_tensor.ds_numel
-                held = engine.optimizer.fp32_partitioned_groups_flat[flat].narrow(0, place, size)
-                param.ds_tensor.copy_(held)
-                place += size
+    if engine.zero_optimization_stage() < 3:
+        for param, saved in zip(engine.module.parameters(), whole.params, strict=True):
+            param.copy_(saved)
+        return
+    engine.optimizer.empty_partition_cache()
+    for params, flat in zip(engine.optimizer.fp16_groups, engine.optimizer.fp32_partitioned_groups_flat, strict=True):
+        parts = flat.split([param.ds_tensor.ds_numel for param in params])
+        for param, part in zip(params, parts, strict=True):
+            param.ds_tensor.copy_(part)
 
 
 def _numel(param: Tensor) -> int:
