@@ -23,6 +23,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training import checkpoints, optimizer
 from lrladder.benchmark.training import run as run_module
 from lrladder.benchmark.training.checkpoints import Clock
+from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
@@ -71,9 +72,9 @@ def resumed_trial(stage: int) -> Trial:
     return tiny_trial(lr=0.003, shape=wide_shape(), training=TrainingSettings(zero_stage=stage))
 
 
-def killed(trial: Trial, folder: Path, *, after: int = KILLED_AT) -> None:
+def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None) -> None:
     """Train with a checkpoint at every step, and stop as a kill would."""
-    steps, real, due = iter(range(after)), Loop._step, Clock.due
+    steps, real, due = iter(range(KILLED_AT)), Loop._step, Clock.due
 
     def until_killed(self: Loop, lr: float, *, decaying: bool) -> None:
         if next(steps, None) is None:
@@ -82,7 +83,7 @@ def killed(trial: Trial, folder: Path, *, after: int = KILLED_AT) -> None:
 
     Loop._step, Clock.due = until_killed, lambda self: True  # type: ignore[method-assign]
     try:
-        train(trial, tiny_corpus(folder, trial.shape), log=no_log, trunks=folder)
+        train(trial, corpus or tiny_corpus(folder, trial.shape), log=no_log, trunks=folder)
     except Killed:
         return
     finally:
