@@ -127,7 +127,7 @@ def plan_sweeps(
         THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
     )
     if gpus is not None:
-        workers, source = gpus.count, placement.SOURCE
+        workers, source = gpus.number, placement.SOURCE
     return Plan(
         name=study.name,
         config_digest=study.digest,

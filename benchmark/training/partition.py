@@ -13,9 +13,9 @@ from lrladder.benchmark.training.ranks import Ranks
 
 
 class Piece(NamedTuple):
-    """`numel` values of the parameter at `index` in the model, from `start`, lie in `flat` from `place`."""
+    """`numel` values of the parameter at `param` in the model, from `start`, lie in `flat` from `place`."""
 
-    index: int
+    param: int
     start: int
     flat: Tensor
     place: int

@@ -26,7 +26,7 @@ class Gpus(NamedTuple):
     """The GPUs that a plan is made for."""
 
     gpu: Gpu
-    count: int
+    number: int
 
 
 GPUS = {  # NVIDIA's data sheets: SXM boards, without sparsity

@@ -59,7 +59,7 @@ def whole_state(engine: Any, ranks: Ranks) -> EngineState:
     whole: EngineState = EngineState([], [], torch.get_rng_state())
     steps = [found["step"] for found in engine.basic_optimizer.state.values() if "step" in found]
     for index, param in enumerate(params):
-        own = [piece for piece in held if piece.index == index]
+        own = [piece for piece in held if piece.param == index]
         weight = _gathered(param, [(piece, piece.flat) for piece in own], ranks)
         state = engine.basic_optimizer.state
         moments = {
@@ -81,8 +81,8 @@ def restore(engine: Any, whole: EngineState, ranks: Ranks) -> None:
         return
     moments_of: dict[int, dict[str, Any]] = {}
     for piece in pieces(engine, ranks):
-        piece.held.copy_(piece.inside(whole.params[piece.index]))
-        for name, value in whole.moments[piece.index].items():
+        piece.held.copy_(piece.inside(whole.params[piece.param]))
+        for name, value in whole.moments[piece.param].items():
             kept = moments_of.setdefault(id(piece.flat), {})
             if name == "step":
                 kept[name] = value
