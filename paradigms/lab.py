@@ -66,7 +66,9 @@ class Measured(BaseModel):
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained
     compiled: bool = False  # by torch.compile
-    training: Mapping[str, int | str] = Field(default_factory=dict)  # what differs from one device with all at once
+    training: Mapping[str, int | str] = Field(
+        {}, exclude_if=lambda found: not found
+    )  # beyond one device with all at once
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 

@@ -203,7 +203,7 @@ def on_ranks(count: int, folder: Path, steps: int, *, whole: bool = True) -> lis
     try:
         found: dict[int, Any] = {}
         while len(found) < count:
-            rank, result = queue.get(timeout=300)
+            rank, result = queue.get(timeout=300 if whole else 3000)
             if isinstance(result, str):
                 raise RuntimeError(f"rank {rank}: {result}")
             found[rank] = result
