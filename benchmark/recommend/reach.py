@@ -1,4 +1,4 @@
-"""How far beyond its runs a recommendation may reach before it is to be asked for twice."""
+"""How far beyond the runs of a study a recommendation may extrapolate without --force."""
 
 from lrladder.benchmark.errors import InputError
 
@@ -8,7 +8,7 @@ CHECKED = 300.0
 
 
 def require_reach(extrapolation: float, *, forced: bool) -> tuple[str, ...]:
-    """A flag beyond CHECKED. Raises InputError there unless it is forced."""
+    """A flag if `extrapolation` is beyond CHECKED. Raises InputError there unless it is forced."""
     if extrapolation <= CHECKED:
         return ()
     told = f"{extrapolation:,.0f} times the FLOPs of the largest run searched, and no interval was checked beyond"

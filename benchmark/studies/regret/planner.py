@@ -12,11 +12,11 @@ from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.paradigms import registry
 
 NOTES = (
-    "validation LRs are proposed by the searches; oracle grids start at the proposals of the same parametrization",
+    "the searches propose the validation LRs; the oracle's sweeps start at the proposals of their parametrization",
     "one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
 )
 SIMULATED_NOTE = (
-    "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
+    "the config asks for simulated losses, so `run` trains nothing; FLOPs and time are what training would take"
 )
 
 Lrs = list[tuple[float | None, bool]]
@@ -27,7 +27,7 @@ def notes(config: RegretConfig) -> tuple[str, ...]:
     for name, entry in config.entries.items():
         if entry.paradigm not in registry.SHIPPED:
             most = "has no budget" if entry.budget is None else f"may cost {entry.budget:g} runs of the largest target"
-            found += (f"the search of {name} is not planned: it is up to {entry.paradigm}, and {most}",)
+            found += (f"the search of {name} is not in the plan, because {entry.paradigm} decides it; it {most}",)
     return found
 
 
