@@ -10,7 +10,7 @@ from lrladder.benchmark.training.compiling import expected
 # models/ and were checked against the growth of a process (docs/performance.md). Compiled regions keep less.
 WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
 PROCESS_BYTES = 2 * 2**30  # assumption: GPU memory of a process besides its tensors: CUDA, libraries, fragmentation
-BUCKET = 50_000_000  # values that ZeRO sums over the ranks at a time; DeepSpeed's default is ten times as much
+BUCKET = 50_000_000  # most values that ZeRO sums over the ranks at a time; DeepSpeed's default is ten times as much
 GATHERED = 1_000_000_000  # values that ZeRO 3 holds gathered at a time, DeepSpeed's default
 SOURCE = (
     "36 bytes per parameter, with all experts and embeddings: weight, gradient, two AdamW moments, two copies of the "
@@ -53,9 +53,15 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
         gradients=4 * (part if stage >= 2 else size),
         moments=moments,
         observed=(0.0 if stage == 3 else 8 * size) + 4 * (held + updated) + moments,
-        buffers=(8.0 * min(BUCKET, size) if stage else 0.0) + (4.0 * min(GATHERED, size) if stage == 3 else 0.0),
+        buffers=_buffers(stage, size, size / shape.depth),
         activations=_activations(trial, micro_batch, expected(trial) if compiled is None else compiled),
     )
+
+
+def _buffers(stage: int, size: float, block: float) -> float:
+    """A bucket; at stage 3 also what is gathered, and a block's weights and gradients while they are sent."""
+    gathered = 4.0 * min(GATHERED, size) + 8.0 * block
+    return (4.0 * min(BUCKET, size) if stage else 0.0) + (gathered if stage == 3 else 0.0)
 
 
 def device_bytes(trial: Trial, micro_batch: int) -> float:

@@ -135,7 +135,8 @@ def engine_config(trial: Trial, micro_batch: int) -> dict[str, Any]:
     if share % micro_batch:
         raise ValueError(f"a share of {share} sequences does not divide into micro batches of {micro_batch}")
     zero: dict[str, Any] = {"stage": training.zero_stage, "stage3_param_persistence_threshold": UNSPLIT}
-    zero |= {"reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET, "stage3_max_live_parameters": GATHERED}
+    bucket = min(BUCKET, trial.shape.n_total + trial.shape.n_embedding)  # DeepSpeed allocates all of it
+    zero |= {"reduce_bucket_size": bucket, "allgather_bucket_size": bucket, "stage3_max_live_parameters": GATHERED}
     if training.offload == "cpu":
         zero["offload_optimizer"] = {"device": "cpu"}
     return {

@@ -3,7 +3,9 @@
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -92,18 +94,31 @@ def test_a_rank_that_is_lost_ends_the_trial_with_all_its_processes(
     assert ranks.are_gone()
 
 
-def test_a_trial_goes_on_from_a_checkpoint_of_one_device_and_ends_when_told(
-    ranks: Ranks, corpus: Corpus, tmp_path: Path
-) -> None:
+def test_a_trial_goes_on_from_a_checkpoint_of_one_device(ranks: Ranks, corpus: Corpus, tmp_path: Path) -> None:
     """At ZeRO 3, with small parameters on every rank. The loss is that of one device without ZeRO."""
     trial, plain = _trial(40 * BATCH, stage=3), tiny_trial(lr=0.003, horizons=(40 * BATCH,))
     rows: list[dict[str, object]] = []
-    with pytest.raises(SystemExit):
-        train_on_ranks(_job(tmp_path / "told", trial, corpus), log=rows.append, is_told_to_end=lambda: bool(rows))
-    assert ranks.are_gone() and rows
-    (tmp_path / "trunks").mkdir(exist_ok=True)
+    (tmp_path / "trunks").mkdir()
     killed(plain, tmp_path / "trunks", corpus=corpus)
     (measured,) = train_on_ranks(_job(tmp_path, trial, corpus), log=rows.append)
     assert {"continued_from_tokens": KILLED_AT * BATCH} in rows and ranks.are_gone()
     assert measured.training == {"devices": 2, "zero_stage": 3, "micro_batch": 1}
     assert measured.loss == pytest.approx(train(plain, corpus, log=no_log)[0].loss, rel=1e-5)
+
+
+def test_ranks_are_told_to_end_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks that answer SIGTERM by leaving; one of them has sent a row before."""
+    ours, theirs = zip(*(Pipe() for _ in range(2)), strict=True)
+    told: list[tuple[int, int]] = []
+
+    def leave(process: int, number: int) -> None:
+        told.append((process, number))
+        theirs[process].send(("left", None))
+
+    monkeypatch.setattr(os, "kill", leave)
+    theirs[0].send(("row", {"step": 0}))
+    rows: list[dict[str, object]] = []
+    processes = SimpleNamespace(pids=lambda: {0: 0, 1: 1})
+    with pytest.raises(SystemExit):
+        launch._watch(dict(enumerate(ours)), processes, rows.append, lambda: bool(rows))
+    assert rows == [{"step": 0}] and told == [(0, signal.SIGTERM), (1, signal.SIGTERM)]

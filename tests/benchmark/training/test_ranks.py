@@ -21,7 +21,7 @@ from tests.benchmark.training.rank_cases import (
 from tests.benchmark.trials import no_log, tiny_corpus
 from tests.golden.groups import golden_trial, read
 
-STEPS = 12  # 50 once, by `python -m tests.benchmark.training.rank_cases 2 50`; docs/devices.md
+STEPS = 6  # 50 once, by `python -m tests.benchmark.training.rank_cases 2 50`; docs/devices.md
 Found = list[dict[str, Any]]
 
 
