@@ -18,6 +18,8 @@ RENAMED_KEYS = {
     "optimizer.router_z": "optimizer.z_loss_coef",
     "optimizer.zero_stage": "training.zero_stage",  # moved within version 4, as it is in no id
 }
+# Defaults of `validation` before proposals were put on a lattice. Sweeps had all seeds.
+OLD_VALIDATION = {"seeds": [0, 1], "oracle_points": 4, "oracle_refine": False, "snap_proposals": False}
 
 
 def config(data: Mapping[str, Any]) -> Data:
@@ -33,7 +35,7 @@ def config(data: Mapping[str, Any]) -> Data:
             value = found[part][key]
             found[part] = {name: other for name, other in found[part].items() if name != key}
             found[new_part] = {**_mapping(found.get(new_part)), new_key: value}
-    return _with_entries(found) if isinstance(found.get("paradigms"), dict) else found
+    return _with_entries(found) if isinstance(found.get("paradigms"), dict) else _with_validation(found)
 
 
 def replaced_paradigms(data: Mapping[str, Any]) -> str:
@@ -51,7 +53,16 @@ def _with_entries(data: Data) -> Data:
     """Up to store version 4 there were four contestants, whose settings `paradigms` had; Power was not swept."""
     given = data["paradigms"]
     found = {key: value for key, value in data.items() if key != "paradigms"} | _entries(given)
-    return {**found, "validation": {"oracles": ["sp", "mup"], **_mapping(data.get("validation"))}}
+    return _with_validation({**found, "validation": {"oracles": ["sp", "mup"], **_mapping(data.get("validation"))}})
+
+
+def _with_validation(data: Data) -> Data:
+    """A study of entries that says nothing of `snap_proposals` was scored by the defaults of its time."""
+    given = _mapping(data.get("validation"))
+    if "entries" not in data or "snap_proposals" in given:
+        return data
+    seeds = given.get("seeds", OLD_VALIDATION["seeds"])
+    return {**data, "validation": {**OLD_VALIDATION, "oracle_seeds": seeds, **given}}
 
 
 def _entries(paradigms: Data) -> Data:

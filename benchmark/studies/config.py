@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig, Strict
 from lrladder.benchmark.config.text import config_digest, suggest
@@ -25,6 +25,13 @@ class StudyConfig(Strict, ABC):
     training: TrainingConfig = TrainingConfig()
     schedule: ScheduleConfig
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+
+    @field_validator("schedule")
+    @classmethod
+    def _decays(cls, schedule: ScheduleConfig) -> ScheduleConfig:
+        if schedule.read != "decay":
+            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+        return schedule
 
     @property
     @abstractmethod

@@ -1,33 +1,26 @@
 """Plans all runs of a study: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.lab import throughput
 from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import memory, placement
 from lrladder.benchmark.training.placement import Gpus
-from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
 
 SCHEMA = "lrladder.plan/1"
 Purpose = Literal["search", "roles", "recipe", "validation", "oracle"]
-
-THROUGHPUT_SOURCE = (
-    "measured on one core of an AMD EPYC at fp32, compiled, evaluation included, MoE of 8 experts top-2, vocabulary "
-    "1,024: width 32 (2 layers) 51k tokens/s, 64 (3 layers) 27k, 128 (4 layers) 9k; effective FLOP/s interpolated over "
-    "width, constant outside"
-)
-_MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
 
 
 class PlannedTrials(Frozen):
@@ -107,6 +100,7 @@ class Sweep(NamedTuple):
     lrs: list[tuple[float | None, bool]]  # each LR, and whether it is an extension
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
+    horizon_exponent: float | None = None  # as in Request
 
 
 def plan_sweeps(
@@ -123,9 +117,9 @@ def plan_sweeps(
     trials = tuple(
         _planned(study, sweep, lr, extension, flops_per_second, gpus) for sweep in found for lr, extension in sweep.lrs
     )
-    source = (
-        THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
-    )
+    source = throughput.SOURCE
+    if flops_per_second is not None:
+        source = f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
     if gpus is not None:
         workers, source = gpus.number, placement.SOURCE
     return Plan(
@@ -141,6 +135,14 @@ def plan_sweeps(
         placed=_placed(study, found, gpus) if gpus is not None else (),
         notes=notes,
     )
+
+
+def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
+    """What a plan foresees without extensions, to say how much time is left."""
+    for trial in plan.trials:
+        if not trial.extension:
+            width = study.rungs.rung(trial.rung).shape.width
+            yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds * trial.devices)
 
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
@@ -162,7 +164,8 @@ def extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
 
 
 def _parts(study: StudyConfig, sweep: Sweep, lr: float | None, precision: Literal["fp32", "bf16"]) -> Sequence[Trial]:
-    request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
+    run = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
+    request = run._replace(horizon_exponent=sweep.horizon_exponent)
     return resolve(request, study, corpus_digest="", precision=precision)
 
 
@@ -221,7 +224,7 @@ def _planned(
     gpus: Gpus | None,
 ) -> PlannedTrials:
     parts = _parts(study, sweep, lr, "bf16" if flops_per_second or gpus else "fp32")
-    rate = flops_per_second or _cpu_flops_per_second(sweep.rung.shape.width)
+    rate = flops_per_second or throughput.cpu_flops_per_second(sweep.rung.shape.width)
     costs = [_cost(trial, rate, gpus) for trial in parts]
     return PlannedTrials(
         payer=sweep.payer,
@@ -237,26 +240,6 @@ def _planned(
         memory_bytes=max(cost.memory_bytes for cost in costs),
         seconds=sum(cost.seconds for cost in costs),
         devices=max(cost.devices for cost in costs),
-    )
-
-
-def _cpu_flops_per_second(width: int) -> float:
-    """Effective FLOP/s of one core, interpolated in log width; see THROUGHPUT_SOURCE."""
-    measured = [_shape(w, depth).flops_per_token * tokens for w, depth, tokens in _MEASURED]
-    widths = [math.log(w) for w, _, _ in _MEASURED]
-    return float(np.exp(np.interp(math.log(width), widths, np.log(measured))))
-
-
-def _shape(width: int, depth: int) -> ModelShape:
-    return ModelShape(
-        vocab_size=1024,
-        width=width,
-        depth=depth,
-        head_size=16,
-        num_experts=8,
-        top_k=2,
-        expert_width=width,
-        seq_len=128,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference
 from lrladder.benchmark.schedules import factor
+from lrladder.benchmark.training import averaging
 from lrladder.benchmark.training.accumulation import Accumulation, Step
 from lrladder.benchmark.training.checkpoints import Position, Snapshot
 from lrladder.benchmark.training.corpus import Corpus
@@ -88,6 +89,8 @@ class Loop:
         norm = self._update()
         self.numbers.add(step, loss, norm, found.load)
         self.step += 1
+        if self.trial.schedule.read == "ema":
+            averaging.add_step(self.engine, self.step, self.trial.schedule.average_exponent)
         self.trained_tokens += self.trial.batch_tokens
         if step % self.read_every == 0:
             self.numbers.read()

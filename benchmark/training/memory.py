@@ -48,11 +48,12 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
     moments = 8 * (part * on_device if stage else size)
     held = part if stage == 3 else size
     aliased = stage == 3 and training.offload == "none"  # stage 3 updates its parts of the weights in place
+    averaged = 8 * size if trial.schedule.read == "ema" else 0.0  # of the weights, and the snapshot of it
     return Memory(
         weights=4 * held + (0.0 if aliased else 4 * updated) + copies,
         gradients=4 * (part if stage >= 2 else size),
         moments=moments,
-        observed=(0.0 if stage == 3 else 8 * size) + 4 * (held + updated) + moments,
+        observed=(0.0 if stage == 3 else 8 * size) + 4 * (held + updated) + moments + averaged,
         buffers=_buffers(stage, size, size / shape.depth),
         activations=_activations(trial, micro_batch, expected(trial) if compiled is None else compiled),
     )

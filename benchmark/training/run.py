@@ -45,6 +45,7 @@ class Run:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
         self.loop = Loop(trial, corpus, log, micro_batch=micro_batch, compiled=compiled)
+        self.setup_seconds = time.perf_counter() - self._started
         self.ranks = self.loop.ranks
         self.readings: dict[int, Reading] = {}  # by horizon, tokens
         self.ended: str | None = None  # why the trunk has diverged

@@ -70,6 +70,8 @@ def whole_state(engine: Any, ranks: Ranks) -> EngineState:
             whole.params.append(weight.cpu())
             whole.moments.append({name: value.cpu() for name, value in moments.items()})
             whole.moments[-1] |= {"step": steps[0].clone().cpu()} if steps else {}
+            kept = state.get(param, {})  # of whole parameters, as an average is
+            whole.moments[-1] |= {name: value.clone() for name, value in kept.items()}
     return whole
 
 
@@ -86,11 +88,14 @@ def restore(engine: Any, whole: EngineState, ranks: Ranks) -> None:
             kept = moments_of.setdefault(id(piece.flat), {})
             if name == "step":
                 kept[name] = value
-            else:
+            elif name in MOMENTS:
                 kept.setdefault(name, torch.zeros_like(piece.flat))
                 piece.of(kept[name]).copy_(piece.inside(value))
     for flat in flat_tensors(engine):
         _put_moments(engine.basic_optimizer.state, flat, moments_of.get(id(flat), {}))
+    for param, moments in zip(engine.module.parameters(), whole.moments, strict=True):
+        others = {name: value for name, value in moments.items() if name not in (*MOMENTS, "step")}
+        _put_moments(engine.basic_optimizer.state, param, others)
     _spread(engine, whole)
     engine.skipped_steps = 0
     torch.set_rng_state(whole.rng)
