@@ -75,9 +75,7 @@ def resolve(
 def _require_average(schedule: ScheduleConfig, training: TrainingSettings) -> None:
     """Raises InputError where a reading needs an average of weights that no rank has."""
     if schedule.read == "ema" and training.zero_stage == 3:
-        raise InputError(
-            "training.zero_stage: at 3 no rank has the weights that `read: ema` averages; give 2 or less"
-        )
+        raise InputError("training.zero_stage: at 3 no rank has the weights that `read: ema` averages; give 2 or less")
 
 
 def planned_flops(request: Request, setup: Setup) -> float:

@@ -14,7 +14,7 @@ from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.training import memory, placement
+from lrladder.benchmark.training import disk, memory, placement
 from lrladder.benchmark.training.placement import Gpus
 from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
@@ -40,6 +40,8 @@ class PlannedTrials(Frozen):
     tokens: int  # of one run: trunk and decays; or the sum of one run per horizon, if a rule depends on it
     flops: float  # of one run
     memory_bytes: float  # of one run, on each of its devices
+    checkpoint_bytes: float  # of one run while it trains
+    kept_bytes: float  # of one run when it has ended
     seconds: float  # of one run on one worker, or on its devices
     devices: int = 1
 
@@ -86,8 +88,10 @@ class Plan(Document):
     planned: Totals  # if no sweep is extended
     maximum: Totals  # if every sweep is extended as often as the config allows
     peak_memory_bytes: float  # if every worker trains the largest run
+    disk_bytes: float  # of the checkpoints of that moment, and of what all runs keep
     throughput_source: str
     memory_source: str
+    disk_source: str
     placed: tuple[PlacedRung, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -130,8 +134,10 @@ def plan_sweeps(
         planned=_totals([trial for trial in trials if not trial.extension], workers),
         maximum=_totals(trials, workers),
         peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
+        disk_bytes=_disk_bytes(trials, workers),
         throughput_source=source,
         memory_source=memory.SOURCE,
+        disk_source=disk.SOURCE,
         placed=_placed(study, found, gpus) if gpus is not None else (),
         notes=notes,
     )
@@ -238,9 +244,16 @@ def _planned(
         tokens=sum(trial.tokens for trial in parts),
         flops=sum(trial.flops for trial in parts),
         memory_bytes=max(cost.memory_bytes for cost in costs),
+        checkpoint_bytes=max(map(disk.checkpoint_bytes, parts)),
+        kept_bytes=sum(map(disk.trunk_bytes, parts)) if sweep.rung.part == "target" else 0.0,
         seconds=sum(cost.seconds for cost in costs),
         devices=max(cost.devices for cost in costs),
     )
+
+
+def _disk_bytes(trials: Sequence[PlannedTrials], workers: int) -> float:
+    running = workers * max(trial.checkpoint_bytes for trial in trials)
+    return running + sum(trial.runs * trial.kept_bytes for trial in trials)
 
 
 def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:

@@ -15,8 +15,10 @@ from multiprocessing.connection import Connection, Listener, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.entry import Verified
 
 START_SECONDS = 300.0  # until all ranks must have connected; assumption: imports on a busy machine take a minute
 SILENT_SECONDS = 20.0  # after which a rank counts as frozen, so that the trial ends within 30 s
@@ -29,7 +31,7 @@ class Job(NamedTuple):
     """What every rank needs to know. The first rank writes the files."""
 
     trial: Trial
-    corpus: Path
+    corpus: Verified
     val_documents: int
     trunks: Path | None
     keep: bool
@@ -86,6 +88,7 @@ def _connected(listener: Listener, processes: Any, job: Job) -> dict[int, Connec
     pipes: dict[int, Connection] = {}
     until = time.monotonic() + START_SECONDS
     while len(pipes) < job.trial.training.devices:
+        beat()  # for as long as this process waits by the limits of this file
         with suppress(TimeoutError):
             pipe = listener.accept()
             pipes[pipe.recv()] = pipe
@@ -118,6 +121,9 @@ def _watch(
             rank = rank_of[pipe]
             heard[rank] = time.monotonic()
             match _received(pipe, rank, len(pipes), leaving=leave_by is not None):
+                case "alive", has_moved:
+                    if has_moved:
+                        beat()
                 case "row", row:
                     log(row)
                 case "measured", found:

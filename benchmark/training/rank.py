@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lrladder.benchmark.environment import keep_freed_memory
+from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.training.launch import Job
 
 SIGN_SECONDS = 2.0  # between two signs of life
@@ -22,6 +23,8 @@ class Line:
     def __init__(self, pipe: Connection) -> None:
         self._pipe, self._lock = pipe, threading.Lock()
         self._ended = threading.Event()
+        self._steps = ctypes.c_uint64(0)  # raised by training
+        heartbeat.use(self._steps)
 
     def send(self, kind: str, content: Any = None) -> None:
         with self._lock:
@@ -31,8 +34,12 @@ class Line:
         threading.Thread(target=self._signs, daemon=True).start()
 
     def _signs(self) -> None:
+        """With whether training has moved since the last sign: a process can live and yet hang."""
+        seen = 0
         while not self._ended.wait(SIGN_SECONDS):
-            self.send("alive")
+            now = self._steps.value
+            self.send("alive", now != seen)
+            seen = now
 
     def close(self) -> None:
         self._ended.set()

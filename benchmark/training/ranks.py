@@ -1,8 +1,13 @@
 """The ranks of a trial: one process for each of its devices. Each rank trains its share of every batch."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Ranks:
@@ -43,6 +48,17 @@ class Ranks:
         found = torch.tensor(flags, dtype=torch.int32)
         dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self._flags)
         return tuple(found.bool().tolist())
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Do the same work on all ranks, on the first one before the others."""
+        if self.count == 1:
+            return work()
+        if self.is_first:
+            found = work()
+            dist.barrier(group=self._flags)
+            return found
+        dist.barrier(group=self._flags)
+        return work()
 
     def share(self, rows: Tensor) -> Tensor:
         """This rank's equal share of the rows of a batch."""

@@ -5,18 +5,20 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.lab.trial import Trial, branch_point
 from lrladder.benchmark.training.checkpoints import (
-    MAX_BYTES,
     STOP,
     Clock,
     Known,
     Snapshot,
     Stored,
+    is_saved,
     load,
     save,
 )
 from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.disk import MAX_TRUNK
 from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.state import size_of
@@ -67,12 +69,17 @@ class Run:
         Ranks save and end together, because one alone would leave the others waiting in the next step.
         """
         for _ in self.loop.steps_to(tokens, horizon=horizon):
+            beat()
             due, told = self.ranks.any(self.path is not None and self.clock.due(), STOP.is_set())
             if due and self.path is not None:
                 self.loop.numbers.read()
                 self._save_progress(self.path)
+                beat()
             if told:
                 raise SystemExit(128 + signal.SIGTERM)
+
+    def _say(self, sentence: str) -> None:
+        self.log({"note": sentence})
 
     def _known(self) -> Known:
         trunk, horizon = (self.decay.began.position, self.decay.horizon) if self.decay is not None else (None, None)
@@ -85,28 +92,28 @@ class Run:
         now, trunk = self.loop.whole(), self.decay and self.loop.whole(self.decay.began)
         try:
             if self.ranks.is_first:
-                save(path, Stored(known, now, trunk))
+                save(path, Stored(known, now, trunk), say=self._say)
         except OSError as error:
-            self.log({"note": f"no checkpoint could be written: {error}"})
+            self._say(f"no checkpoint could be written: {error}")
         self.clock.saved(time.monotonic() - began)
 
     def save_end(self, *, keep_trunk: bool) -> None:
         """Write the final file of the run.
 
-        It contains the trunk if that is to be kept and is small enough. Otherwise an existing checkpoint is replaced by
+        It contains the trunk if that is to be kept and is small enough. Otherwise existing checkpoints are replaced by
         the readings alone.
         """
         if self.path is None:
             return
-        if keep_trunk and self.ended is None and size_of(self.loop.engine) > MAX_BYTES:
-            self.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
+        if keep_trunk and self.ended is None and size_of(self.loop.engine) > MAX_TRUNK:
+            self._say("the trunk is too large to be kept; longer horizons will train anew")
             keep_trunk = False
         state = self.loop.whole() if keep_trunk and self.ended is None else None
-        if self.ranks.is_first and (keep_trunk or self.path.exists()):
+        if self.ranks.is_first and (keep_trunk or is_saved(self.path, say=self._say)):
             try:
-                save(self.path, Stored(self._known(), state, None))
+                save(self.path, Stored(self._known(), state, None), say=self._say, alone=True)
             except OSError as error:
-                self.log({"note": f"the trunk could not be written: {error}"})
+                self._say(f"the trunk could not be written: {error}")
 
     def resume(self) -> None:
         """Continue from the file of the run if it serves all horizons; else stay at the start."""
@@ -120,9 +127,13 @@ class Run:
         self.log({"continued_from_tokens": self.loop.tokens})
 
     def _stored(self) -> Stored | None:
-        """The content of the file of the run; None if it does not serve all horizons."""
+        """The content of the file of the run; None if it does not serve all horizons.
+
+        The first rank reads first, as it may set a damaged file aside.
+        """
         trial = self.trial
-        stored = load(self.path) if self.path is not None else None
+        path = self.path
+        stored = self.ranks.in_turn(lambda: load(path, say=self._say)) if path is not None else None
         branches = [branch_point(horizon, trial) for horizon in trial.horizons]
         num_params = len(list(self.loop.engine.module.parameters()))
         serves = stored is not None and stored.serves(trial.horizons, branches, trial.batch_tokens)

@@ -121,7 +121,7 @@ def _resumed(rank: int, stage: int, folder: Path) -> dict[str, Any]:
     killed(trial, place)
     if rank == 0:
         (place / "kept").mkdir()
-        for path in place.glob("*.pt"):  # for a run on another number of devices
+        for path in filter(Path.is_file, list(place.iterdir())):  # for a run on another number of devices
             (place / "kept" / path.name).write_bytes(path.read_bytes())
     torch.distributed.barrier()
     continued = finished(trial, folder, place)
@@ -155,9 +155,9 @@ def _told_to_end(rank: int, folder: Path) -> list[int]:
         if self.step == 5 and rank == 1:
             stop.set()
 
-    def saving(path: Path, stored: Any) -> None:
+    def saving(path: Path, stored: Any, **how: Any) -> None:
         saved.append(stored.known.now.step)
-        save(path, stored)
+        save(path, stored, **how)
 
     checkpoints.STOP = run_module.STOP = stop
     checkpoints.WORTH_SECONDS = 0.0

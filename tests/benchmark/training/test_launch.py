@@ -60,7 +60,7 @@ def ranks(monkeypatch: pytest.MonkeyPatch) -> Ranks:
 
 def _job(folder: Path, trial: Trial, corpus: Corpus) -> Job:
     return Job(
-        trial, corpus.path, trial.val_documents, folder / "trunks", keep=False, micro_batch=1, compile_cache=None
+        trial, corpus.verified, trial.val_documents, folder / "trunks", keep=False, micro_batch=1, compile_cache=None
     )
 
 
