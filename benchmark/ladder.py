@@ -1,10 +1,11 @@
 """The ladder: model sizes shared by all paradigms, with their horizons and batch."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import Part
 
 
 class Base(BaseModel):
@@ -18,13 +19,13 @@ class Base(BaseModel):
 
 
 class Rung(NamedTuple):
-    """One model size. Paradigms may search on a rung whose `part` is proxy; targets are held out.
+    """One model size. Paradigms may search on a rung whose `part` is proxy; targets are held out; no goal is trained.
 
     `continued`: longer horizons. Runs to the longest of `horizons` continue to them at the LR chosen for that one.
     """
 
     name: str
-    part: Literal["proxy", "target"]
+    part: Part
     shape: ModelShape
     batch_tokens: int
     horizons: tuple[int, ...]
@@ -59,6 +60,10 @@ class Ladder(tuple[Rung, ...]):
     @property
     def targets(self) -> tuple[Rung, ...]:
         return tuple(rung for rung in self if rung.part == "target")
+
+    @property
+    def goals(self) -> tuple[Rung, ...]:
+        return tuple(rung for rung in self if rung.part == "goal")
 
     def rung(self, name: str) -> Rung:
         return next(rung for rung in self if rung.name == name)

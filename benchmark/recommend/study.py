@@ -21,7 +21,14 @@ from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.making import completed, make_paradigm
 from lrladder.benchmark.studies.regret.planned_search import role_search_of
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
+from lrladder.benchmark.studies.regret.results import (
+    CurveResult,
+    GoalAnswer,
+    GoalResult,
+    ParadigmResult,
+    RegretResults,
+    TargetResult,
+)
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
@@ -40,7 +47,8 @@ class Wanted(NamedTuple):
     """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
 
     Missing sizes are those of the ladder; expert widths keep their ratio to the width. If `tokens` or `batch_tokens` is
-    None, that of the rung is used; a model of the user's own has none. `force` answers at any distance.
+    None, that of the rung is used; a model of the user's own has none. Without a model the study's only goal is meant.
+    `force` answers at any distance.
     """
 
     entry: str | None = None
@@ -165,6 +173,8 @@ def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: 
     if isinstance(rung, _Bare):
         return Choice(_entry(config, None, "fitting"), f"only its law needs no more than a count of parameters{said}")
     nobody = "no target of the study has a winner, or a cheapest that is not worse"
+    if not config.rungs.targets:
+        nobody = "the study has goals alone: nothing was trained to compare its entries at"
     return own or Choice(_entry(config, None, "mutransfer"), nobody)
 
 
@@ -201,6 +211,8 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
     """The requested model, with its batch and its single horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
+    if not given and len(config.rungs.goals) == 1:
+        return _named_rung(config, config.rungs.goals[0].name, wanted)
     if len(given) != 1:
         what = " and ".join(given) + " exclude each other" if given else "no model named"
         raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
@@ -278,18 +290,28 @@ def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung
 
 def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
     """What an entry proposed in the study: all that is known of a class of the user's own, which is not imported."""
-    for target in results.targets:
+    aims = _aims(results)
+    for target in aims:
         same = (target.rung, target.batch_tokens, (target.tokens,)) == (rung.name, rung.batch_tokens, rung.horizons)
-        for found in target.paradigms if same else ():
+        for found in _answers(target) if same else ():
             if found.name == name:
                 keys = set(Proposal.model_fields) & set(type(found).model_fields)
                 return Proposal(
                     paradigm=name, rung=target.rung, horizon=target.tokens, **found.model_dump(include=keys)
                 )
-    places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in results.targets) or "none yet"
+    places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in aims) or "none yet"
     raise InputError(
-        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers for its study's targets alone: {places}"
+        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers for its study's targets and goals alone: "
+        f"{places}"
     )
+
+
+def _aims(results: RegretResults) -> tuple[TargetResult | GoalResult, ...]:
+    return (*results.targets, *results.goals)
+
+
+def _answers(aim: TargetResult | GoalResult) -> tuple[ParadigmResult, ...] | tuple[GoalAnswer, ...]:
+    return aim.paradigms if isinstance(aim, TargetResult) else aim.answers
 
 
 def _curves(results: RegretResults, config: RegretConfig, name: str) -> dict[Cell, Curve]:
@@ -306,7 +328,7 @@ def _curve(found: CurveResult) -> Curve:
 
 def _role_lrs(results: RegretResults, name: str) -> tuple[tuple[str, float], ...]:
     """The LR multipliers that the search of the entry accepted. All its proposals have the same ones."""
-    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == name]
+    found = [p.role_lrs for aim in _aims(results) for p in _answers(aim) if p.name == name]
     if not found:
         raise InputError(
             f"{results.preset}: no proposal with its LR multipliers yet; `lrladder status` says what is missing"

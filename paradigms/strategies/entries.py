@@ -1,11 +1,11 @@
 """Strategies, which choose for one aim, as paradigms of a study, which choose for every target and horizon."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.fitting import Fitting
-from lrladder.paradigms.lab import Rung
+from lrladder.paradigms.lab import Part, Rung, largest_aim
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings
 from lrladder.paradigms.strategies.active import Active, ActiveSpec
@@ -18,7 +18,6 @@ from lrladder.paradigms.strategies.search import (
     LawSearch,
     SearchFactor,
     Strategy,
-    run_flops,
 )
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
@@ -30,7 +29,7 @@ class AtHorizon(NamedTuple):
     """A rung with one of its horizons, or another."""
 
     name: str
-    part: Literal["proxy", "target"]
+    part: Part
     n_total: int
     n_active: int
     batch_tokens: int
@@ -44,7 +43,7 @@ class AtHorizon(NamedTuple):
 
 
 class StrategyEntry(Paradigm):
-    """A strategy that searches all proxies with the largest target in view, and answers for any."""
+    """A strategy that searches all proxies with the largest target or goal in view, and answers for any."""
 
     def __init__(
         self,
@@ -94,7 +93,8 @@ class StrategyEntry(Paradigm):
         )
 
     def _start(self, ladder: Sequence[Rung]) -> Strategy:
-        aim = max((rung for rung in ladder if rung.part == "target"), key=run_flops)
+        aim = largest_aim(ladder)
+        assert aim is not None  # a config has a target or a goal
         grid = GridSpec(self.settings.lr_guess, self.settings.factor, self.settings.seeds)
         self._strategy = self._make(grid, aim, self.terms.budget)
         return self._strategy

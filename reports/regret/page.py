@@ -13,6 +13,7 @@ from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import colors_of, css_class, label_colors
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
 from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
+from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
 
 SECTIONS = (
     ("conclusion", "Conclusion"),
@@ -69,6 +70,8 @@ def render(results: RegretResults) -> str:
             trained_on=sentences.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
+            goals_alone=GOALS_ALONE,
+            kind_lrs=kind_lrs,
             classes=_classes(results),
             script=Markup(script),
         )

@@ -73,14 +73,14 @@ class RegretConfig(StudyConfig):
         return self
 
     def _check_parts(self) -> None:
-        proxies, targets = self.rungs.proxies, self.rungs.targets
-        if not proxies or not targets:
-            raise ValueError("ladder.rungs: at least one proxy and one target are needed; add what is missing")
+        proxies, aims = self.rungs.proxies, (*self.rungs.targets, *self.rungs.goals)
+        if not proxies or not aims:
+            raise ValueError("ladder.rungs: at least one proxy and one target or goal are needed; add what is missing")
         largest = max(proxies, key=lambda rung: rung.n_active)
-        for rung in targets:
+        for rung in aims:
             if rung.n_active <= largest.n_active:
                 raise ValueError(
-                    f"target {rung.name} (n_active {rung.n_active:,}) is not larger than "
+                    f"{rung.part} {rung.name} (n_active {rung.n_active:,}) is not larger than "
                     f"proxy {largest.name} ({largest.n_active:,}); make it larger, or make it a proxy"
                 )
         given = {
@@ -156,7 +156,7 @@ class RegretConfig(StudyConfig):
                     f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}; change one"
                 )
             schedule.require_decay(horizon, rung.batch_tokens, where=where)
-        if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
+        if rung.continued and (rung.part != "target" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(
                 f"{where}: continued lists horizons beyond the longest one of a target; correct or remove it"
             )

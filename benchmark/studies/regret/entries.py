@@ -31,7 +31,7 @@ class EntryConfig(Strict):
     parametrization: str
     schedule: str = DEFAULT
     search_schedule: str | None = None  # of its search; None: the same
-    budget: PositiveFloat | None = None  # of its search, in runs of the largest target; None: no limit
+    budget: PositiveFloat | None = None  # of its search, in runs of the largest target or goal; None: no limit
     settings: SerializeAsAny[Settings]
 
     @model_validator(mode="before")

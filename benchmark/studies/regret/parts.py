@@ -1,18 +1,19 @@
 """Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from lrladder.benchmark.config.parts import Seed, Strict
 from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base
+from lrladder.paradigms.lab import Part
 from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    part: Literal["proxy", "target"]
+    part: Part  # a goal is never trained: the study only answers for it
     width: PositiveInt
     depth: PositiveInt
     horizons: tuple[PositiveInt, ...] = Field(min_length=1)
