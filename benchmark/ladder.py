@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import Part
 
@@ -31,11 +32,18 @@ class Rung(NamedTuple):
     horizons: tuple[int, ...]
     weight_decay: float | None = None  # replaces that of the study
     continued: tuple[int, ...] = ()
+    warmup_tokens: int | None = None  # replaces that of the study's schedules
 
     @property
     def read(self) -> tuple[int, ...]:
         """All horizons at which runs are evaluated."""
         return (*self.horizons, *self.continued)
+
+    def schedule(self, of_study: ScheduleConfig) -> ScheduleConfig:
+        """The study's, with the rung's own warm-up."""
+        if self.warmup_tokens is None:
+            return of_study
+        return of_study.model_copy(update={"warmup_tokens": self.warmup_tokens})
 
     @property
     def n_total(self) -> int:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrladder.models.attention import rope_table
+from lrladder.models.attention import rope_of
 from lrladder.models.transformer import Output, Transformer, next_token_loss
 
 Loss = Callable[[Output, Tensor], Tensor]
@@ -89,7 +89,7 @@ def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
     tokens = torch.randint(shape.vocab_size, (batch, shape.seq_len), generator=generator).to(device)
     x = F.embedding(tokens, model.embedding.detach()).to(model.dtype).requires_grad_()
     weight = torch.randn(x.shape, generator=generator).to(x)
-    y, losses = block(x, rope_table(shape.seq_len, shape.head_size, device), model.branch_multiplier)
+    y, losses = block(x, rope_of(shape, shape.seq_len, device), model.branch_multiplier)
     of_block = (y * weight).sum() + losses.load_balance + losses.router_z
     of_head = loss_of(Output(x, model.head, losses.load_balance, losses.router_z, losses.load_e[None]), tokens)
     by_block = torch.autograd.grad(of_block, [x, *block.parameters()])

@@ -12,7 +12,10 @@ from lrladder.benchmark.recommend.reach import CHECKED
 
 app = typer.Typer()
 
-SIZES = ("width", "depth", "head_size", "num_experts", "top_k", "expert_width", "shared_width", "vocab_size", "seq_len")
+SIZES = (
+    *("width", "depth", "head_size", "heads", "kv_heads", "num_experts", "top_k", "expert_width", "shared_width"),
+    *("vocab_size", "seq_len"),
+)
 OWN = "your own model: sizes that you leave out are those of the study's models"
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 
@@ -32,6 +35,8 @@ class Options:
     width: Size = None
     depth: Size = None
     head_size: Size = None
+    heads: Size = None
+    kv_heads: Size = None
     num_experts: Size = None
     top_k: Size = None
     expert_width: Size = None

@@ -31,7 +31,7 @@ from lrladder.benchmark.studies.regret.results import (
 )
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
-from lrladder.models.shape import ModelShape
+from lrladder.models.shape import ModelShape, nearest_divisor
 from lrladder.paradigms.lab import ParametrizationName, Rung
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.mutransfer.roles import RoleLrsFound
@@ -258,6 +258,7 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
         **config.base.shape.model_dump(),
         "expert_width": max(1, round(ladder.expert_ratio * width)),
         "shared_width": round(ladder.shared_ratio * width),
+        **_heads(config.base.shape, width),
         **sizes,
     }
     has_shared = bool(config.base.shape.shared_width)
@@ -270,6 +271,14 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
         first = error.errors()[0]
         key = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"])
         raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
+
+
+def _heads(base: ModelShape, width: int) -> dict[str, int]:
+    """In the proportions of the base, where its heads are given."""
+    if base.heads is None:
+        return {}
+    heads = max(1, round(base.heads * width / base.width))
+    return {"heads": heads, "kv_heads": nearest_divisor(heads, base.num_kv_heads * width / base.width)}
 
 
 def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:

@@ -68,7 +68,7 @@ class RegretConfig(StudyConfig):
         self._check_entries()
         for rung in self.rungs:
             for label in self.arms:
-                self._check_rung(rung, self.schedule_of(label))
+                self._check_rung(rung, rung.schedule(self.schedule_of(label)))
         self._check_distinct()
         return self
 
@@ -149,7 +149,7 @@ class RegretConfig(StudyConfig):
             if schedule.decay_start(horizon, rung.batch_tokens) <= schedule.warmup_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} ends its stable phase before "
-                    f"schedule.warmup_tokens {schedule.warmup_tokens} is over; lengthen the horizon or lower it"
+                    f"warmup_tokens {schedule.warmup_tokens} is over; lengthen the horizon or lower it"
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(
@@ -258,13 +258,16 @@ class RegretConfig(StudyConfig):
             head_size=ladder.head_size,
             num_experts=ladder.num_experts,
             top_k=ladder.top_k,
-            expert_width=max(1, round(ladder.expert_ratio * rung.width)),
+            expert_width=rung.expert_width or max(1, round(ladder.expert_ratio * rung.width)),
             shared_width=round(ladder.shared_ratio * rung.width),
             seq_len=ladder.seq_len,
+            heads=rung.heads,
+            kv_heads=rung.kv_heads,
+            architecture=ladder.architecture,
         )
         batch = rung.batch_tokens or ladder.batch_tokens
         horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
-        return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued)
+        return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued, warmup_tokens=rung.warmup_tokens)
 
 
 def load_config(preset: str) -> RegretConfig:
