@@ -1,7 +1,8 @@
 """How sure a law from a few cells would be at a goal: a fast estimate, by which designs are compared.
 
-The model is that of `lrladder fit` with its error sizes fixed: ln lr* is linear in ln N, ln D and ln B, exponents have
-the priors of paradigms/laws/design.py, each minimum misses the law by its own error, and all of one size by a shared one.
+The model is that of `lrladder fit` with its error sizes fixed: ln lr* is linear in ln N, ln D and ln B, and exponents
+have the priors of paradigms/laws/design.py. Each minimum misses the law by its own error, and all minima of one size by
+a shared one.
 """
 
 import math
@@ -15,9 +16,7 @@ from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 from lrladder.paradigms.published import STEP_LAW_CURVATURE, STEP_LAW_NOISE
 
 FLAT = 10.0  # prior sd of the prefactor, in ln lr: none
-SPREAD = (
-    2 * math.log(2) ** 2 * 2
-)  # sum of squares of five LRs at factor 2 about the best, in ln lr: 2 (1 + 4) ln2^2 / 2.5
+SPREAD = 2 * math.log(2) ** 2  # sum of squares of ln lr about the best, of three LRs at factor 2
 CELL_SD = math.hypot(OPTIMUM_SD, STEP_LAW_NOISE / (2 * STEP_LAW_CURVATURE * math.sqrt(SPREAD)))  # of a minimum, ln lr
 
 

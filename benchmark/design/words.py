@@ -6,7 +6,7 @@ from lrladder.benchmark.design.layout import TARGET_RUNS, TRANSFER, VALIDATION, 
 from lrladder.benchmark.design.proportions import BYTES_PER_PARAMETER
 from lrladder.benchmark.design.public_config import Public
 from lrladder.benchmark.design.simulation import Expected
-from lrladder.paradigms.laws.design import PRIORS
+from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
 MFU = 0.4  # share of the peak that training sustains; assumption
@@ -16,43 +16,48 @@ PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
 
 def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
     goal, shape = layout.goal, layout.goal.shape
-    yield (
-        f"goal: {public.model_type}, {shape.n_active:,} active of {shape.n_total:,} parameters, {goal.tokens:.3g} tokens "
-        f"in batches of {goal.batch_tokens:.3g}: {goal.flops:.2e} FLOPs{_days(goal.flops, gpu, gpus)}"
-    )
+    counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
+    run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"
+    yield f"goal: {public.model_type}, {counts}, {run}: {goal.flops:.2e} FLOPs{_days(goal.flops, gpu, gpus)}"
     sizes = (f"{rung.name} ({rung.proxy.shape.n_active / 1e6:.3g}M, {_ends(rung)})" for rung in layout.proxies)
     yield f"proxies (active parameters, tokens): {', '.join(sizes)}; muTransfer searches {layout.base}"
     yield _target_words(layout)
-    yield (
-        f"cost: at most {goal.budget:.3g} runs of the goal{_days(goal.budget * goal.flops, gpu, gpus)}; Fitting's search "
-        f"took {found.cost:.2g} in the median of the simulated studies"
-    )
+    price = f"{goal.budget:.3g} runs of the goal{_days(goal.budget * goal.flops, gpu, gpus)}"
+    yield f"cost: at most {price}; Fitting's search took {found.cost:.2g} in the median of the simulated studies"
     yield f"extrapolation to the goal: {_factors(layout)}"
-    yield (
-        f"interval: {found.half_width:.2f} octaves to either side in the median of {found.studies} simulated studies of "
-        f"Fitting (80% of them {found.low:.2f} to {found.high:.2f}); {found.answered} answered, {found.covered:.0%} of "
-        "their 90% intervals held the truth; muTransfer's interval is not simulated"
-    )
-    priors = ", ".join(f"{PRIORS[k].mean:g} +- {PRIORS[k].sd:g} of {n}" for k, n in NAMES.items())
-    yield (
-        f"their laws are power laws with exponents from the priors of `lrladder fit` ({priors}); minima miss them by sd "
-        f"{OWN_SD:g} each and {SIZE_SD:g} by size (ln lr); noise and curvature as in Step Law's runs"
-    )
+    yield _interval(found)
+    yield _laws()
     gave = dict.fromkeys(f"{rung.name}: {way}" for rung in _all(layout) for way in rung.proxy.gave_way)
     yield f"what gave way in proportion: {'; '.join(gave) or 'nothing'}"
-    yield f"left out: {'; '.join((*public.left_out, *_aux(public))) or 'nothing'}"
+    yield f"left out: {'; '.join(public.left_out) or 'nothing'}{_aux(public)}"
+    mfu = f"; {MFU:.0%} of the peak of {gpu}" if gpu else ""
     yield (
-        f"assumed: {BYTES_PER_PARAMETER} bytes a parameter must fit, activations not counted; the base recipe of preset "
-        f"cpu; batches by the square root of tokens{f'; {MFU:.0%} of the peak of {gpu}' if gpu else ''}"
+        f"assumed: {BYTES_PER_PARAMETER} bytes a parameter must fit, activations not counted; "
+        f"the base recipe of preset cpu; batches by the square root of tokens{mfu}"
     )
 
 
-def _aux(public: Public) -> Iterator[str]:
-    if public.aux_loss_coef is not None:
-        yield f"not left out: router_aux_loss_coef, which is optimizer.aux_loss_coef {public.aux_loss_coef:.3g} in our units"
+def _interval(found: Expected) -> str:
+    return (
+        f"interval: {found.half_width:.2f} octaves to either side in the median of {found.studies} simulated studies "
+        f"of Fitting (80% of them {found.low:.2f} to {found.high:.2f}); {found.answered} answered, and "
+        f"{found.covered:.0%} of their 90% intervals held the truth; muTransfer's interval is not simulated"
+    )
 
 
-NAMES = {"size": "N", "tokens": "D", "batch": "B"}
+def _laws() -> str:
+    names: tuple[Column, ...] = ("size", "tokens", "batch")
+    priors = ", ".join(f"{PRIORS[k].mean:g} +- {PRIORS[k].sd:g} of {n}" for k, n in zip(names, "NDB", strict=True))
+    return (
+        f"simulated laws: exponents from the priors of `lrladder fit` ({priors}); minima miss them by sd {OWN_SD:g} "
+        f"each and {SIZE_SD:g} by size (ln lr); noise and curvature as in Step Law's runs"
+    )
+
+
+def _aux(public: Public) -> str:
+    if public.aux_loss_coef is None:
+        return ""
+    return f"; router_aux_loss_coef stands as optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
 
 
 def _all(layout: Layout) -> tuple[PlannedRung, ...]:
@@ -68,8 +73,9 @@ def _target_words(layout: Layout) -> str:
     if target is None:
         why = "none was asked for" if not layout.goal.validate else "its share of the budget pays for none"
         return f"validation target: none ({why}), so the study has no regret and no verdict"
+    active = target.proxy.shape.n_active / 1e6
     return (
-        f"validation target: {target.name} ({target.proxy.shape.n_active / 1e6:.3g}M active) on {_ends(target)} tokens, "
+        f"validation target: {target.name} ({active:.3g}M active) on {_ends(target)} tokens, "
         f"about {TARGET_RUNS} runs for {VALIDATION:.0%} of the budget; muTransfer's search gets {TRANSFER:.0%}"
     )
 

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -26,10 +27,9 @@ ENDS = {"embedding": "model.embed_tokens.weight", "norm.gain": "model.norm.weigh
 
 
 def transformers() -> Any:
+    """The library; without it the test module is skipped."""
     sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]  # mup's: a CUDA build that breaks on import
-    import transformers
-
-    return transformers
+    return pytest.importorskip("transformers", reason="the extra `hf` is not installed")
 
 
 def theirs_of(name: str) -> tuple[str, ...]:
