@@ -66,6 +66,14 @@ class Options:
         typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
     ] = "text"
     as_json: AsJson = False
+    multipliers: Annotated[
+        bool,
+        typer.Option(
+            "--multipliers",
+            help="Leave the multipliers of outputs apart, for a model that has them. Default: they are folded into "
+            "initial std, LR, weight decay and eps.",
+        ),
+    ] = False
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -123,7 +131,8 @@ def _by_study(options: Options) -> str:
         )
     n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
     wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
-    return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
+    advice = advise(load_results(folder, REGRET), wanted)
+    return text(advice if options.multipliers else advice.fold(), "json" if options.as_json else options.form)
 
 
 def _whole(name: str, count: float | None) -> int | None:

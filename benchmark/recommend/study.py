@@ -86,6 +86,15 @@ class Advice(BaseModel):
     recipe: Recipe | None
     schedule: ScheduleConfig | None
     reference: Reference | None  # where a Power schedule has the LRs as they are
+    folded: bool = False  # whether the multipliers of the model's outputs are folded into the other values
+
+    def fold(self) -> "Advice":
+        """For a trainer whose model has no multipliers. Unchanged where there are none to fold."""
+        if self.recipe is None or not self.recipe.has_multipliers:
+            return self
+        recipe = self.recipe.folded()
+        lrs = {setting.kind: setting.lr for setting in recipe.settings}
+        return self.model_copy(update={"recipe": recipe, "lrs": lrs, "folded": True})
 
 
 class _Bare(NamedTuple):

@@ -14,7 +14,7 @@ GOALS_ALONE = (
 
 
 class KindLr(NamedTuple):
-    """LR of one kind of parameter; the interval is that of the one LR, in the same ratio."""
+    """LR of a kind of parameter, for a model without multipliers; the interval is that of the one LR, in its ratio."""
 
     kind: str
     lr: float
@@ -26,7 +26,7 @@ def kind_lrs(answer: GoalAnswer) -> list[KindLr]:
     low, high = ((end / answer.lr if end is not None else None) for end in (answer.lr_low, answer.lr_high))
     return [
         KindLr(s.kind, s.lr, None if low is None else s.lr * low, None if high is None else s.lr * high)
-        for s in answer.recipe.settings
+        for s in answer.recipe.folded().settings
     ]
 
 

@@ -31,7 +31,7 @@ def goal_notes(config: RegretConfig) -> Iterator[str]:
         )
         for label in dict.fromkeys(label_of(entry.arm) for entry in config.entries.values()):
             ratios = _ratios(config, rung, label)
-            yield f"goal {rung.name} under {label}: the LRs of its parameters will be the study's LR times {ratios}"
+            yield f"goal {rung.name} under {label}: the LRs to set will be the study's LR times {ratios}"
     if not config.rungs.targets:
         yield GOALS_ALONE
 
@@ -56,5 +56,5 @@ def _ratios(config: RegretConfig, rung: Rung, label: str) -> str:
     unit = Proposal(
         parametrization=label, rung=rung.name, horizon=horizon, lr=1.0, extrapolation=1.0, horizon_exponent=exponent
     )
-    settings = proposal_recipe(config, unit).settings
+    settings = proposal_recipe(config, unit).folded().settings
     return ", ".join(f"{setting.kind} {setting.lr:.3g}" for setting in settings)
