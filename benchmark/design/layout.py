@@ -75,7 +75,7 @@ class Layout(NamedTuple):
 
 def lay_out(goal: Goal) -> Layout:
     """The ladder with the surest answer at the goal. Raises InputError where nothing can be trained for the budget."""
-    known = trainable(goal.shape, memory_bytes=goal.memory_bytes)
+    known = trainable(goal.shape, memory_bytes=goal.memory_bytes, wanted=min(SIZES) + goal.validate)
     target = _target(goal, known) if goal.validate else None
     proxies = [proxy for proxy in known if target is None or proxy.shape.n_active < target.proxy.shape.n_active]
     found = list(_ladders(goal, proxies))

@@ -62,8 +62,8 @@ def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
     return found
 
 
-def trainable(target: ModelShape, *, memory_bytes: float) -> list[Proxy]:
-    """Smaller models that can be trained, ascending in active parameters: as few compromises as give four of them.
+def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[Proxy]:
+    """Smaller models that can be trained, ascending in active parameters: with as few compromises as give `wanted`.
 
     First the exact ones, then other depths at their widths, then other widths.
     """
@@ -74,7 +74,7 @@ def trainable(target: ModelShape, *, memory_bytes: float) -> list[Proxy]:
     broken = [(width, _depth(target, width)) for width in range(unit, target.width // 2 + 1, unit)]
     found: dict[tuple[int, int], Proxy] = {}
     for tier in (exact, deeper, broken):
-        if len(found) >= 4:
+        if len(found) >= wanted:
             break
         for width, depth in tier:
             proxy = scaled(target, width, depth)

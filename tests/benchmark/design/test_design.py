@@ -46,7 +46,7 @@ def test_exact_proportions_exist_at_multiples_of_width_over_kv_heads() -> None:
 
 
 def test_what_never_gives_way() -> None:
-    for proxy in trainable(QWEN, memory_bytes=80 * 2**30):
+    for proxy in trainable(QWEN, memory_bytes=80 * 2**30, wanted=4):
         shape = proxy.shape
         assert (shape.head_size, shape.num_experts, shape.top_k) == (128, 128, 8)
         assert shape.architecture == QWEN.architecture
@@ -54,6 +54,15 @@ def test_what_never_gives_way() -> None:
         assert proxy.head_share <= MOST_HEAD_SHARE
         assert proxy.state_bytes <= 80 * 2**30
         ModelShape.model_validate(shape.model_dump())
+
+
+def test_a_proportion_gives_way_only_where_too_few_sizes_keep_all() -> None:
+    room = 80 * 2**30
+    assert all(not proxy.gave_way for proxy in trainable(QWEN, memory_bytes=room, wanted=2))
+    deeper = [way for proxy in trainable(QWEN, memory_bytes=room, wanted=4) for way in proxy.gave_way]
+    assert deeper and all(way.startswith("depth") for way in deeper)
+    broken = [way for proxy in trainable(QWEN, memory_bytes=room, wanted=9) for way in proxy.gave_way]
+    assert any(way.startswith("queries per key") for way in broken)
 
 
 @pytest.mark.parametrize("budget", [0.02, 0.05, 0.5])
