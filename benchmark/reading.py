@@ -1,4 +1,4 @@
-"""Files from strangers, read within bounds: plain files only, of a size that is known to be enough."""
+"""Reads files that others may have written. Only plain files are read, and only up to a size limit."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _ESCAPED = re.compile(r"\\u(?:00[01789]|20[26])|\\[bfr]", re.IGNORECASE)  # how 
 
 
 class TooLarge(ValueError):
-    """More than what a file of this kind can need."""
+    """A file is larger than a file of its kind needs to be."""
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -44,12 +44,12 @@ def _size(limit: int) -> str:
 
 
 def read_text(path: Path, limit: int) -> str:
-    """As `read_bytes`, of UTF-8."""
+    """As `read_bytes`, for UTF-8 text."""
     return read_bytes(path, limit).decode("utf-8")
 
 
 def read_head(path: Path) -> bytes:
-    """The first HEAD_BYTES of a file of any size. Raises as `read_bytes`."""
+    """The first HEAD_BYTES of a file of any size. Raises the same errors as `read_bytes`."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a plain file")
@@ -57,9 +57,9 @@ def read_head(path: Path) -> bytes:
 
 
 def parse_json(text: str) -> Any:
-    """Raises ValueError for what is not JSON, or is nested without end, or has integers beyond 64 bits.
+    """Parse JSON. Raises ValueError for text that is not JSON, nested too deep, or has integers beyond 64 bits.
 
-    Control characters in strings are escaped, so that nothing read here can command a terminal.
+    Control characters in strings are escaped, so that no text read here can send commands to a terminal.
     """
     try:
         data = json.loads(text, parse_int=_int)
@@ -101,9 +101,10 @@ def why(error: Exception) -> str:
 
 @contextmanager
 def understood(place: Path) -> Iterator[None]:
-    """Raise InputError in place of whatever goes wrong with well-formed results whose values make no sense.
+    """Turn any exception about well-formed results with senseless values into InputError.
 
-    A stranger's file may hold any: what each would break is not known beforehand, and one must not cost the others.
+    A file of somebody else may hold any values. It is not known beforehand what each value would break, and one bad
+    file must not prevent the use of others.
     """
     try:
         yield

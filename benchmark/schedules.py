@@ -50,7 +50,9 @@ class ScheduleConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.decay == "exponential" and self.decay_to == 0:
-            raise ValueError("decay_to: an exponential decay never reaches 0; give what it ends at, as 0.01")
+            raise ValueError(
+                "decay_to: an exponential decay never reaches 0; give the value at its end, for example 0.01"
+            )
         return self
 
     @property
@@ -65,8 +67,10 @@ class ScheduleConfig(BaseModel):
     def words(self, horizon: int, at: Reference) -> str:
         """The schedule of a run with this horizon, in words."""
         warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
-        last = f"{self.decay} decay to {self.decay_to:g} of it over the last {self.decay_fraction:.0%} of {horizon:,}"
-        edges = "; step k of K decay steps has (K + 1 - k) / (K + 1) of it left"
+        last = (
+            f"{self.decay} decay to {self.decay_to:g} times that over the last {self.decay_fraction:.0%} of {horizon:,}"
+        )
+        edges = "; at step k of K decay steps (K + 1 - k) / (K + 1) of the decay is still to come"
         match self.kind:
             case "constant":
                 return f"constant: {warm}, then constant"
@@ -76,8 +80,8 @@ class ScheduleConfig(BaseModel):
                 return f"WSD: {warm}, constant, then {last}{edges}"
             case "power":
                 law = f"(B / {at.batch_tokens:,}) (n / {at.tokens:,})^{self.exponent:g}"
-                law = f"min({self.cap:g}, {law}) at n tokens and B a batch"
-                edges = "; step k of K decay steps has (K + 1 - k) / K of it left"
+                law = f"min({self.cap:g}, {law}) after n tokens, with B tokens per batch"
+                edges = "; at step k of K decay steps (K + 1 - k) / K of the decay is still to come"
                 return f"Power: {warm}, then every LR times {law}, then {last}{edges}"
 
     def decay_start(self, horizon: int, batch_tokens: int) -> int:

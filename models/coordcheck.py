@@ -45,15 +45,21 @@ INIT_SLOPE = -0.5  # slope of a mean of independent terms
 # multiplier. Their inputs keep their size, so their first logits must fall as width^-1/2. Logits that stay level show
 # an init of fan_in^-1/2.
 READOUTS: dict[tuple[Axis, str], str] = {
-    ("width", place): "a fresh readout of random signs adds up like width^-1/2; what it learns does not shrink"
+    ("width", place): "before training, sums of random signs fall like width^-1/2; what is learned does not shrink"
     for place in ("logits", "router_logits")
 }
 # These sizes may fall at step 0, with a slope down to INIT_SLOPE. They need not: routing weighs experts unequally, and
 # under `fi` the experts' output does not fall.
 TRANSIENTS: dict[tuple[Axis, str], str] = {
     **READOUTS,
-    ("experts", "experts"): "fresh experts average independent outputs, like (top k)^-1/2; what they learn adds up",
-    ("expert_width", "experts"): "the mean-field init averages hidden units, like (expert width)^-1/2",
+    (
+        "experts",
+        "experts",
+    ): "before training, means of independent experts fall like (top k)^-1/2; what they learn adds up",
+    (
+        "expert_width",
+        "experts",
+    ): "the mean-field init averages independent hidden units, which falls like (expert width)^-1/2",
 }
 
 

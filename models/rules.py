@@ -45,8 +45,8 @@ class Rules(BaseModel):
     def _once(self) -> Self:
         if self.width and (self.embedding or self.norm):
             raise ValueError(
-                "embedding and norm cannot be joined with width: that divides the LR of the matrices by the width "
-                "ratio, so these roles' LRs grow against theirs already; leave out the one or the other"
+                "embedding and norm cannot be combined with width, which already raises the LRs of these roles "
+                "relative to the LR of the matrices; turn off width, or the other two"
             )
         return self
 

@@ -221,8 +221,8 @@ def _note(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> s
         return ""
     low, high = band(axis, role, quantity, step)
     if not low <= fit.slope <= high:
-        return f"not resolved from {low if fit.slope < low else high:g}: more seeds would tell"
-    return f"init transient: {TRANSIENTS[axis, role]}"
+        return f"too uncertain to tell whether it lies within {low if fit.slope < low else high:g}; use more seeds"
+    return f"it may fall at step 0: {TRANSIENTS[axis, role]}"
 
 
 def _build(config: RegretConfig, rules: Rules, shape: ModelShape, seed: int) -> Built:
@@ -247,7 +247,7 @@ def _refuse_large(config: RegretConfig, axes: Sequence[Axis]) -> None:
     largest = max(shape.n_total + shape.n_embedding for shape in shapes)
     if largest > MAX_PARAMETERS:
         raise InputError(
-            f"base {config.base_rung}: the check grows it {max(FACTORS)} times, "
-            f"to {largest:,} parameters, and stops at {MAX_PARAMETERS:,}; the rules speak of ratios alone, so check a "
+            f"base {config.base_rung}: the largest model of the check would be {max(FACTORS)} times as large and have "
+            f"{largest:,} parameters, more than {MAX_PARAMETERS:,}; the rules depend only on ratios, so check a "
             "config with a smaller proxy"
         )

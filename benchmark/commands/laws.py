@@ -15,7 +15,8 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 
 app = typer.Typer()
 
-PROTOCOL = "Which batch of a cell is used: its best, the nearest to a law of tokens, or the most common one."
+BUDGET = "Fit only the runs that a search within this budget asks for. It is counted in runs of the largest model."
+PROTOCOL = "Where a model was run at several batches, use its best one, the nearest to a law, or the most common one."
 Columns = Annotated[
     str | None,
     typer.Option(
@@ -58,15 +59,18 @@ def schedule(
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="Default: 1% of the run.")] = None,
     decay_fraction: Annotated[float, typer.Option(help="wsd, power: decaying part of the run.")] = DECAY_FRACTION,
     decay: Annotated[DecayShape, typer.Option(help="wsd, power: shape of the decay.")] = "linear",
-    decay_to: Annotated[float, typer.Option(help="LR at the end, as a fraction of that before the decay.")] = 0.0,
-    a: Annotated[float, typer.Option(callback=finite, help="power: amplitude per 4,096 tokens of batch.")] = POWER_A,
-    b: Annotated[float, typer.Option(help="power: exponent of the tokens.")] = POWER_D,
-    lr_max: Annotated[float, typer.Option(callback=finite, help="power: largest LR.")] = POWER_LR_MAX,
+    decay_to: Annotated[float, typer.Option(help="LR at the end, over the LR before the decay.")] = 0.0,
+    a: Annotated[float, typer.Option(callback=finite, help="power: the factor a of the law.")] = POWER_A,
+    b: Annotated[float, typer.Option(help="power: the exponent b of the law.")] = POWER_D,
+    lr_max: Annotated[float, typer.Option(callback=finite, help="power: the LR never exceeds this.")] = POWER_LR_MAX,
     points: Annotated[int, typer.Option(min=2, max=100_000, help="Number of points to print.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Write the drawing to this SVG file as well.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the LR along a run under a schedule, as points and as a drawing."""
+    """Show the LR along a run under a schedule, as points and as a drawing.
+
+    After n tokens, power has the LR a B n^b, where B is the batch in units of 4,096 tokens.
+    """
     from lrladder.benchmark.checks.schedule_points import PowerLaw, draw, render
     from lrladder.reports.schedule_figure import require_own, write
 
@@ -104,9 +108,7 @@ def fit(
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
     budget: Annotated[
         float | None,
-        typer.Option(
-            callback=finite, help="Fit only what a search asks for that costs at most so many runs of the largest."
-        ),
+        typer.Option(callback=finite, help=BUDGET),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -136,11 +138,13 @@ def replay(
     out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
     strategy: Annotated[
-        list[str] | None, typer.Option(help="Score only this strategy and fitting. May be given several times.")
+        list[str] | None, typer.Option(help="Score only this strategy, beside fitting. May be given several times.")
     ] = None,
     budgets: Annotated[
         str | None,
-        typer.Option(help="What a search may cost, in runs of the target, as in 0.05,0.1,1. Each budget is scored."),
+        typer.Option(
+            help="Most that a search may cost, in runs of the target, for example 0.05,0.1,1. Each is scored."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

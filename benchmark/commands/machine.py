@@ -20,7 +20,10 @@ RULES_OF = "A preset or a study's YAML file. Shows what its rules set for each p
 def doctor(
     parametrization: Annotated[str | None, typer.Option(help=RULES_OF)] = None,
     rung: Annotated[str | None, typer.Option(help="With --parametrization: only this model of the study.")] = None,
-    lr: Annotated[float | None, typer.Option(help="With --parametrization: the study's LR. At 1, multipliers.")] = None,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="With --parametrization: the LR before the rules. At 1 the table has multipliers."),
+    ] = None,
     wheelhouse: Annotated[Path | None, typer.Option(help="Check that this `make wheelhouse` is complete.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,8 +62,8 @@ def doctor(
 def bench(
     preset: Annotated[str, typer.Argument(help="A preset or a study's YAML file, whose models are timed.")] = "cpu",
     out: Annotated[Path, typer.Option(help="JSON file for the results.")] = Path("bench.json"),
-    rounds: Annotated[int, typer.Option(min=3, help="How many turns each contestant gets.")] = 7,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps in one turn.")] = 6,
+    rounds: Annotated[int, typer.Option(min=3, help="How many times each program is timed, in turns.")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps in each timing.")] = 6,
     workers: Workers = None,
 ) -> None:
     """Measure training speed beside transformers' Mixtral, a plain training loop and this machine's peak."""

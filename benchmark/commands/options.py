@@ -14,13 +14,13 @@ from lrladder.benchmark.errors import InputError
 Preset = Annotated[
     str, typer.Argument(help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.")
 ]
-Folder = Annotated[Path, typer.Argument(help="The folder of a study: what was given to --out.")]
+Folder = Annotated[Path, typer.Argument(help="The folder with the results, which was given to --out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
 AllowImport = Annotated[
-    bool, typer.Option("--allow-import", help="Import paradigms of your own from the working directory as well.")
+    bool, typer.Option("--allow-import", help="Let entries import classes of your own from the working directory.")
 ]
 
 LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float

@@ -51,7 +51,8 @@ class Options:
         ),
     ] = None
     batch_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="Tokens of one training step. A rung has its own.")
+        float | None,
+        typer.Option(callback=finite, help="Tokens of one training step. A model of the study has its own number."),
     ] = None
     entry: Annotated[
         str | None, typer.Option(help="The name of the entry whose LR to print. Default: the study's choice.")
@@ -59,7 +60,7 @@ class Options:
     paradigm: Annotated[str | None, typer.Option(hidden=True)] = None  # its old name
     force: Annotated[
         bool,
-        typer.Option("--force", help=f"Answer also beyond {CHECKED:g}x the FLOPs of the largest run searched."),
+        typer.Option("--force", help=f"Answer even beyond {CHECKED:g} times the FLOPs of the largest run searched."),
     ] = False
     form: Annotated[
         Literal["text", "torch", "deepspeed", "json"],
@@ -86,8 +87,8 @@ class Options:
 def recommend(options: Options) -> None:
     """Print the LR to set for a model, with its 90% interval and what weakens it.
 
-    A folder of `lrladder fit` answers by its law.
-    A study answers by one of its entries, with the settings of each kind of parameter.
+    For a folder of `lrladder fit`, the LR comes from the fitted law.
+    For a study, it comes from one of its entries, with the settings of each kind of parameter.
     """
     from lrladder.benchmark.own_runs.fit_results import SCHEMA as FIT_SCHEMA
     from lrladder.benchmark.studies.stored import schema_of

@@ -57,7 +57,9 @@ def run(
     ] = None,
     compiled: Annotated[
         bool,
-        typer.Option("--compile/--no-compile", help="Use torch.compile for runs that are long enough to gain by it."),
+        typer.Option(
+            "--compile/--no-compile", help="Use torch.compile for runs that are long enough to save time by it."
+        ),
     ] = True,
 ) -> None:
     """Run a study and write its report. Finished runs that OUT already holds are used again.
@@ -85,7 +87,7 @@ def run(
 @app.command()
 def extend(
     folder: Folder,
-    tokens: Annotated[int, typer.Option(min=1, help="Number of training tokens to go on to, at every target.")],
+    tokens: Annotated[int, typer.Option(min=1, help="Continue every target to this number of training tokens.")],
     workers: Workers = None,
     allow_import: AllowImport = False,
 ) -> None:
@@ -101,9 +103,9 @@ def extend(
 @app.command()
 def tune_recipe(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="where results go; an interrupted study continues there")],
+    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
     budget: Annotated[
-        int | None, typer.Option(min=1, help="runs of the base that the search may take; the last figures come on top")
+        int | None, typer.Option(min=1, help="Most runs that the search may train. The final comparison trains more.")
     ] = None,
     workers: Workers = None,
 ) -> None:

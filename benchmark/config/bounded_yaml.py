@@ -1,4 +1,4 @@
-"""YAML from strangers, read within bounds: nothing is built that is larger, deeper or longer than a config can need."""
+"""Reads YAML that others may have written. Depth, size and length are limited before anything is built."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def load(text: str, *, source: str) -> Any:
 
 
 def _check_size(text: str, source: str) -> None:
-    """Refuse by the events alone, before anything is built."""
+    """Refuse a document that is too large or too deep, from its parse events, before anything is built."""
     sizes: dict[str, int | None] = {}  # of what an anchor names; None while it is not complete
     open_anchors: list[tuple[str | None, int]] = []
     count = 0
@@ -68,7 +68,7 @@ def _check_size(text: str, source: str) -> None:
 
 
 def _walk(root: yaml.Node, source: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    """Every scalar once, with the dotted path of its key. Raises InputError for a key that is there twice."""
+    """Every scalar once, with the dotted path of its key. Raises InputError for a key that occurs twice."""
     waiting: list[tuple[str, yaml.Node]] = [("", root)]
     seen: set[int] = set()
     while waiting:
@@ -97,7 +97,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _check_scalar(loader: yaml.SafeLoader, node: yaml.ScalarNode, where: str) -> None:
-    """Raise InputError for a value that its tag cannot be made of."""
+    """Raise InputError for a value that cannot be converted to the type of its tag."""
     if node.tag == _MERGE:
         return
     kind = str(node.tag).rsplit(":", 1)[-1]

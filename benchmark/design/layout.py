@@ -78,7 +78,8 @@ def lay_out(goal: Goal) -> Layout:
     known = trainable(goal.shape, memory_bytes=goal.memory_bytes, wanted=min(SIZES) + goal.validate)
     target = _target(goal, known) if goal.validate else None
     proxies = [proxy for proxy in known if target is None or proxy.shape.n_active < target.proxy.shape.n_active]
-    found = list(_ladders(goal, proxies))
+    money = (1 - TRANSFER - (VALIDATION if target else 0.0)) * goal.budget * goal.flops
+    found = list(_ladders(goal, proxies, money))
     if not found:
         raise InputError(
             f"design: no ladder of {min(SIZES)} proxies fits: {len(known)} sizes can be trained within the memory, and "
@@ -93,8 +94,7 @@ def _cells(rungs: Sequence[PlannedRung]) -> list[At]:
     return [cell for rung in rungs for cell in rung.cells]
 
 
-def _ladders(goal: Goal, proxies: Sequence[Proxy]) -> Iterator[tuple[PlannedRung, ...]]:
-    money = (1 - TRANSFER - (VALIDATION if goal.validate else 0.0)) * goal.budget * goal.flops
+def _ladders(goal: Goal, proxies: Sequence[Proxy], money: float) -> Iterator[tuple[PlannedRung, ...]]:
     for count in SIZES:
         for sizes in itertools.combinations(proxies, count):
             for slope in SLOPES:

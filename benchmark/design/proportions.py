@@ -13,6 +13,7 @@ LEAST_EXPERT_WIDTH = 64  # below it the grouped GEMM is mostly launch; assumptio
 EXPERT_MULTIPLE = 16  # of expert widths, as the kernels' tiles want it; assumption
 MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; a law is in parameters without the head
 BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and AdamW's two moments
+LEAST_DEPTH = 3  # assumption: a law over depths should not lean on models of one or two blocks
 ROUNDED = 0.01  # assumption: a proportion that is off by less is kept
 WIDTHS = 16  # broken widths that are tried, evenly up to half of the target's
 
@@ -56,7 +57,7 @@ def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
         for name, (now, wanted) in ratios.items()
         if abs(math.log(now / wanted)) > ROUNDED
     ]
-    wanted_depth = max(2, round(target.depth * shape.width / target.width))
+    wanted_depth = _depth(target, shape.width)
     if shape.depth != wanted_depth:
         found.append(f"depth {shape.depth} (in proportion {wanted_depth})")
     return found
@@ -78,13 +79,13 @@ def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[P
             break
         for width, depth in tier:
             proxy = scaled(target, width, depth)
-            if 2 <= depth <= target.depth and (width, depth) not in found and _fits(proxy, memory_bytes):
+            if LEAST_DEPTH <= depth <= target.depth and (width, depth) not in found and _fits(proxy, memory_bytes):
                 found[width, depth] = proxy
     return sorted(found.values(), key=lambda proxy: proxy.shape.n_active)
 
 
 def _depth(target: ModelShape, width: int) -> int:
-    return max(2, round(target.depth * width / target.width))
+    return max(LEAST_DEPTH, round(target.depth * width / target.width))
 
 
 def _fits(proxy: Proxy, memory_bytes: float) -> bool:

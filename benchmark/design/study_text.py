@@ -47,11 +47,9 @@ def _published(layout: Layout) -> list[float]:
 
 def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
     goal, shape = layout.goal, layout.goal.shape
-    guess = float(f"{lr_guess(layout):.2g}")
     optimizer = {"embedding_std": EMBEDDING_STD}
     if public.aux_loss_coef is not None:
         optimizer["aux_loss_coef"] = public.aux_loss_coef
-    search = (1 - TRANSFER - (VALIDATION if layout.target else 0.0)) * goal.budget
     return {
         "name": name,
         "corpus": {"vocab_size": shape.vocab_size},
@@ -68,23 +66,20 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
         "optimizer": optimizer,
         "recipe": {"embedding_lr": EMBEDDING_LR},
         "base": layout.base,
-        "entries": {
-            "fitting": {
-                "paradigm": "fitting",
-                "strategy": "search_factor",
-                "parametrization": "sp",
-                "budget": float(f"{search:.3g}"),
-                "lr_guess": guess,
-            },
-            "mutransfer": {
-                "paradigm": "mutransfer",
-                "parametrization": "mup",
-                "budget": float(f"{TRANSFER * goal.budget:.3g}"),
-                "lr_guess": guess,
-                "points": 5,
-                "seeds": [0, 1],
-            },
-        },
+        "entries": _entries(layout),
+    }
+
+
+def _entries(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Budgets are in runs of the goal."""
+    guess = {"lr_guess": float(f"{lr_guess(layout):.2g}")}
+    budget = layout.goal.budget
+    search = (1 - TRANSFER - (VALIDATION if layout.target else 0.0)) * budget
+    fitting = {"paradigm": "fitting", "strategy": "search_factor", "parametrization": "sp"}
+    transfer = {"paradigm": "mutransfer", "parametrization": "mup"}
+    return {
+        "fitting": {**fitting, "budget": float(f"{search:.3g}"), **guess},
+        "mutransfer": {**transfer, "budget": float(f"{TRANSFER * budget:.3g}"), **guess, "points": 5, "seeds": [0, 1]},
     }
 
 
@@ -115,7 +110,7 @@ def _goal_rung(layout: Layout) -> dict[str, Any]:
     goal = layout.goal
     batch = _whole_batch(goal)
     tokens = max(1, round(goal.tokens / batch)) * batch
-    return _sizes("goal", "goal", goal.shape) | {"batch_tokens": batch, "horizons": [tokens]}
+    return _sizes("model", "goal", goal.shape) | {"batch_tokens": batch, "horizons": [tokens]}
 
 
 def _sizes(name: str, part: str, shape: ModelShape) -> dict[str, Any]:

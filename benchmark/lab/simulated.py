@@ -149,7 +149,7 @@ class SimulatedLab:
             loss=None if diverged else loss,
             flops=self.flops(request),
             role_lrs=tuple(sorted(request.role_lrs)),
-            message=f"lr above {limit:g} times the best" if diverged else "",
+            message=f"the LR is above {limit:g} times the best one" if diverged else "",
         )
 
     def _noise(self, request: Request, horizon: int) -> float:

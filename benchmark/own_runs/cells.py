@@ -24,7 +24,7 @@ SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 @dataclass(frozen=True)
 class RunCell:
-    """One sweep. `losses` holds None for a diverged run; `batch_tokens` is None where the file has none."""
+    """The LR sweep of one cell. `losses` has None for a diverged run. `batch_tokens` is None if the file has none."""
 
     family: str
     n_params: float
@@ -39,12 +39,12 @@ class RunCell:
 
     @property
     def flops(self) -> float:
-        """6 N D, N active."""
+        """6 N D, with N the active parameters."""
         return FLOPS_PER_PARAMETER * self.n_active * self.tokens
 
     @property
     def loss_best(self) -> float | None:
-        """The fitted minimum, or the lowest loss where the curve is only bracketed."""
+        """The fitted minimum, or the lowest loss if the curve is only bracketed."""
         if self.curve.status == "bracketed":
             return float(settle(sweep(self.lrs, self.losses)).sweep.means.min())
         return self.curve.minimum
@@ -67,7 +67,7 @@ class _Sweep(NamedTuple):
 
 
 def all_cells(runs: Runs) -> tuple[RunCell, ...]:
-    """Every sweep, at every batch size."""
+    """The sweeps of all models and horizons at all batch sizes."""
     sweeps = _sweeps(runs)
     curves: dict[int, Curve] = {}
     for family in sorted({one.key[0] for one in sweeps}):  # the noise of one family says nothing of another's
@@ -86,10 +86,11 @@ def cells(runs: Runs, *, protocol: Protocol = "best") -> tuple[RunCell, ...]:
 
 
 def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell, ...]:
-    """One batch size per model and horizon.
+    """Choose one batch size per model and horizon.
 
-    best: the one whose fitted minimum is lowest. rule: the one nearest to a power law of the tokens through these.
-    fixed: the one that most have; others are left out. Raises InputError where these need batches that are not given.
+    "best" takes the batch whose fitted minimum is lowest. "rule" takes the batch nearest to a power law of tokens,
+    fitted to the best batches. "fixed" takes the batch that most sweeps have and leaves other cells out. Raises
+    InputError if the last two lack batch sizes.
     """
     groups: dict[tuple[object, ...], list[RunCell]] = {}
     for cell in found:
@@ -111,7 +112,7 @@ def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell,
 
 
 def _rank(cell: RunCell) -> tuple[bool, float, float]:
-    """Bracketed minima first, by their loss; then the best loss tried; of equals the larger batch."""
+    """Sort key: bracketed minima first, by their loss; then the lowest loss; among equals the larger batch."""
     tried = [loss for loss in cell.losses if loss is not None]
     loss = cell.loss_best if cell.loss_best is not None else min(tried, default=math.inf)
     return cell.curve.status not in ("interior", "bracketed"), loss, -(cell.batch_tokens or 0.0)
@@ -148,9 +149,9 @@ def _sweep(columns: dict[str, list[Any]], rows: slice) -> _Sweep:
 
 
 def _best_of_unknown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Of a sweep's runs at one LR that differ in what the file does not say, most likely the batch, the best.
+    """Keep only the best of several runs at one LR that differ in something unknown, most likely the batch.
 
-    Runs whose seeds are told, or whose batch is known, are replicates and all count. Within each LR `frame` is sorted
+    Runs whose seeds or whose batch are known are replicates, so all of them are kept. Within each LR `frame` is sorted
     by loss, diverged runs last.
     """
     seeded = (frame["seed"] != NO_SEED).groupby([frame[name] for name in SWEEP], dropna=False).transform("any")

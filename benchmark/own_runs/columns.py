@@ -1,4 +1,4 @@
-"""Which column of a table is which: by our names, by the user's `--columns`, and guesses for those that are missing."""
+"""Finds the columns of a table: by our names, by the user's `--columns`, with suggestions for missing ones."""
 
 import difflib
 import re
@@ -60,7 +60,7 @@ def parse_columns(text: str | None) -> dict[str, str]:
 
 
 def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table by our names, with "" for optional columns that it lacks; and what `chosen` did. Raises InputError."""
+    """The table with our column names, "" in optional columns that it lacks; a flag on `chosen`. Raises InputError."""
     names = [str(name) for name in table.columns]
     places: dict[str, int] = {}
     fixed: dict[str, str] = {}
@@ -85,7 +85,7 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
     columns |= {ours: pd.Series(value, table.index) for ours, value in fixed.items()}
     renamed = pd.DataFrame(columns, index=table.index, dtype=str)
     told = ", ".join(f"{ours} from {theirs}" for ours, theirs in chosen.items())
-    flags = (f"columns read as told: {told}",) if chosen else ()
+    flags = (f"columns read as --columns says: {told}",) if chosen else ()
     return renamed.reindex(columns=[*REQUIRED, *OPTIONAL], fill_value=""), flags
 
 
@@ -101,21 +101,23 @@ def _near(name: str, names: Sequence[str]) -> str:
 
 
 def _missing(missing: Sequence[str], names: Sequence[str], known: Mapping[str, int]) -> str:
-    """All that is missing, with a guess for each, as an option to copy."""
+    """The missing columns, with a suggestion for each, as an option to copy."""
     found = guesses(names, [*missing, *(ours for ours in ("n_active", "batch_tokens", "seed") if ours not in known)])
     option = ",".join(f"{ours}={theirs}" for ours, theirs in found.items())
     unknown = [ours for ours in missing if ours not in found]
     lines = [f"no column {', '.join(missing)}"]
     if set(found) & set(missing):
-        lines.append(f"if these are what they seem, add --columns {option!r}")
+        lines.append(f"if these columns have that meaning, add --columns {option!r}")
     if unknown:
-        lines.append(f"for {', '.join(unknown)} name a column or one number for all rows, as {unknown[0]}=NAME")
+        lines.append(
+            f"for {', '.join(unknown)} name a column, or give one number for all rows, for example {unknown[0]}=NAME"
+        )
         lines.append(f"the columns are {', '.join(names)[:200]}")
     return "; ".join(lines)
 
 
 def guesses(names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """A column for each of `wanted` where one looks like it, in their order; no column twice."""
+    """For each of `wanted`, in this order, a column whose name is similar. No column is used twice."""
     left, found = list(names), dict[str, str]()
     for ours in (ours for ours in ALIASES if ours in wanted):
         guess = _guess(ours, left)

@@ -35,9 +35,9 @@ def read_text(path: Path) -> pd.DataFrame:
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
     if table.empty:
-        raise InputError(f"{path}: no runs, only a header; give one row a run")
+        raise InputError(f"{path}: no runs, only a header; give one row per run")
     if len(table) > MAX_ROWS:
-        raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row a run")
+        raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row per run")
     return table
 
 
@@ -47,11 +47,11 @@ def _check_file(path: Path) -> None:
     size = path.stat().st_size
     if size > MAX_BYTES:
         limit = f"{MAX_BYTES / 2**20:,.0f} MiB or {MAX_ROWS:,} runs"
-        raise InputError(f"{path}: {size / 2**20:,.0f} MiB is too large (at most {limit}); keep one row a run")
+        raise InputError(f"{path}: {size / 2**20:,.0f} MiB is too large (at most {limit}); keep one row per run")
 
 
 def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Raises pandas' warning of data that it would leave out."""
+    """Read a CSV. Where pandas would warn that it leaves data out, this raises the warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         return pd.read_csv(path, **options)
@@ -94,7 +94,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _header(path: Path) -> tuple[list[str], str]:
-    """The names, and the separator that gives most of them."""
+    """The column names, and the separator that gives most names."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             line = file.readline(MAX_BYTES)
@@ -111,7 +111,7 @@ def _header(path: Path) -> tuple[list[str], str]:
 
 
 def _json(path: Path) -> pd.DataFrame:
-    """Objects, one a line or in one list; those within them by dotted names."""
+    """Objects, one per line or all in one list. Objects inside them become columns with dotted names."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -122,14 +122,14 @@ def _json(path: Path) -> pd.DataFrame:
         rows = {i: _loaded(path, line, i) for i, line in enumerate(text.splitlines(), start=1) if line.strip()}
     for i, row in rows.items():
         if not isinstance(row, dict):
-            raise InputError(f"{path}: row {i}: not a JSON object; give one object a run, its columns by name")
+            raise InputError(f"{path}: row {i}: not a JSON object; give one object per run, with the columns by name")
     if not rows:
-        raise InputError(f"{path}: empty; give one JSON object a run with {NEEDED}")
+        raise InputError(f"{path}: empty; give one JSON object per run, with {NEEDED}")
     return pd.DataFrame.from_dict({i: _flat(row) for i, row in rows.items()}, orient="index").fillna("")
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, str]:
-    """Values as text, those of objects within by dotted names; nothing for null."""
+    """Values as text. Values of inner objects have dotted names, and null values are left out."""
     flat: dict[str, str] = {}
     for name, value in row.items():
         if isinstance(value, dict):
@@ -143,7 +143,7 @@ def _loaded(path: Path, text: str, row: int) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: row {row}: not JSON ({error.msg}); give one object a line") from error
+        raise InputError(f"{path}: row {row}: not JSON ({error.msg}); give one object per line") from error
 
 
 def _parquet(path: Path) -> pd.DataFrame:

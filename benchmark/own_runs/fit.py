@@ -1,4 +1,4 @@
-"""The Fitting paradigm on anyone's runs: curves, and laws of the best LR, loss and batch. Schema lrladder.fit/1."""
+"""The laws of best LR, loss and batch, fitted to a table of anyone's runs. Schema lrladder.fit/1."""
 
 import math
 from collections import Counter
@@ -29,7 +29,7 @@ MIN_HORIZONS = 4  # of one LR, the last of which is predicted from the others
 def fit_runs(
     runs: Runs, *, source: str, digest: str, protocol: Protocol = "best", environment: Mapping[str, str] | None = None
 ) -> FitResults:
-    """Everything that a CSV says. Held-out cells are left out of all laws."""
+    """Everything that can be fitted to a table. Held-out cells enter no law."""
     every = [cell for cell in all_cells(runs) if not cell.held_out]
     chosen = choose_batch(every, protocol)
     taken = {id(cell) for cell in chosen}
@@ -88,7 +88,7 @@ def _cell(cell: RunCell, *, chosen: bool) -> FitCell:
 
 
 def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
-    """Chosen cells with what the law of all says of them, so that a wrong size or horizon shows."""
+    """The chosen cells, each with the best LR of the law, so that a wrong size or horizon can be seen."""
     free = [point._replace(batch_tokens=None) for point in law_points(cells)]
     if not free:
         return tuple(cells)
@@ -101,7 +101,7 @@ def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
 
 
 def law_points(cells: Sequence[FitCell], *, every_batch: bool = False) -> list[LawPoint]:
-    """Bracketed minima with their batches: of the chosen sweeps, or of those at every batch."""
+    """The bracketed minima with their batches, of the chosen sweeps or of the sweeps at every batch."""
     return [
         LawPoint(
             n_active=cell.n_active,
@@ -122,7 +122,7 @@ def loss_points(cells: Sequence[FitCell]) -> list[LossPoint]:
 
 
 def _laws(cells: Sequence[FitCell]) -> Iterator[FittedLaw]:
-    """The law by its own choice of N first, then by each measure of N; and with the batch as a regressor."""
+    """The law with the best measure of N, then those with the other measures, then one with a term for the batch."""
     free = [point._replace(batch_tokens=None) for point in law_points(cells)]
     if not free:
         return
@@ -178,14 +178,14 @@ def _batch_law(cells: Sequence[FitCell]) -> BatchResult | None:
     if law is None:
         return None
     open_ended = sum(curve.status != "interior" for curve in curves.values())
-    flags = law.flags + ((f"{open_ended} cells have no bracketed best batch",) if open_ended else ())
+    flags = law.flags + ((f"the best batch is not bracketed at {open_ended} horizons",) if open_ended else ())
     return BatchResult(
         k=law.k, w=Range(value=law.w, low=law.w_low, high=law.w_high), n_points=law.n_points, flags=flags
     )
 
 
 def _horizons(cells: Sequence[FitCell]) -> HorizonResult:
-    """Each LR's longest horizon predicted from the others of its model and batch."""
+    """Predict each LR's loss at the longest horizon from its shorter ones, for one model and batch at a time."""
     groups: dict[tuple[object, ...], dict[float, list[tuple[float, float]]]] = {}
     for cell in cells:
         key = (cell.family, cell.n_params, cell.n_active, cell.batch_tokens)
@@ -226,14 +226,14 @@ def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
         yield f"{len(open_cells)} of {len(chosen)} cells have no bracketed minimum and are in no law: {words}"
     single = sum(len(set(cell.lrs)) == 1 for cell in chosen)
     if single:
-        yield f"{single} cells have one learning rate"
+        yield f"{single} cells have only one learning rate"
     if not cells:
         yield "every cell is held out: there is nothing to fit"
     families = {cell.family for cell in chosen}
     if len(families) > 1:
-        yield f"{len(families)} families share one law; fit each alone where their best rates differ"
+        yield f"{len(families)} families share one law; fit each alone if their best LRs differ"
     dead = sum(all(loss is None for loss in cell.losses) for cell in chosen)
     if dead:
         yield f"in {dead} cells every run diverged"
     if any(cell.batch_tokens is None for cell in cells):
-        yield "no batch sizes given: of a cell's runs at one LR the best counts, and laws hold for such batches"
+        yield "no batch sizes are given, so at each LR of a cell only its best run counts, whatever its batch"

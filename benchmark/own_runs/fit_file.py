@@ -1,4 +1,4 @@
-"""One fit in one folder: results.json and a report made from one CSV."""
+"""One fit in one folder: results.json and a report, made from one table."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,9 +18,10 @@ from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 def fit_file(
     path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None, budget: float | None = None
 ) -> FitResults:
-    """Fit a table, `columns` of which go by other names; with a `budget` what a search within it asks for.
+    """Fit the table in a file, or with `budget` only the runs that a search within it asks for.
 
-    Raises InputError for a file that cannot be used.
+    `columns` gives the names of columns that the file calls otherwise. Raises InputError for a file that cannot be
+    used.
     """
     runs = load_runs(path, columns)
     told = repr(sorted(columns.items())).encode() if columns else b""
@@ -59,14 +60,14 @@ def _is_same(path: Path, results: FitResults) -> bool:
 
 
 def words(results: FitResults) -> str:
-    """The laws for people, one a line."""
+    """The laws as text, one per line."""
     lines = [f"{results.source}: {results.n_runs:,} runs; cells: {_counts(results)}"]
     for law in results.laws:
         exponents = ", ".join(
             f"{name} {found.value:+.3f}" + ("" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]")
             for name, found in law.exponents.items()
         )
-        kind = "batch as a regressor" if law.batch == "given" else "batch as chosen"
+        kind = "with the batch in the law" if law.batch == "given" else "at one batch per cell"
         lines.append(f"lr* by {law.size} parameters, {kind}, n = {law.n_points} optima: exponents {exponents}")
         lines += [f"  flag: {flag}" for flag in law.flags]
     if not results.laws:

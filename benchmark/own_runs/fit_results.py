@@ -18,7 +18,7 @@ BatchProtocol = Literal["free", "given"]
 
 
 class Range(Frozen):
-    """A value with its 90% interval; None where the runs do not identify it."""
+    """A value with its 90% interval. The ends are None if the runs do not determine the value."""
 
     value: float
     low: float | None
@@ -26,10 +26,10 @@ class Range(Frozen):
 
 
 class FittedLaw(Frozen):
-    """lr* = k N^a D^b B^c A^s. `exponents`: a, b, c, s, as n, tokens, batch_tokens, sparsity.
+    """lr* = k N^a D^b B^c A^s. `exponents` has a, b, c, s as n, tokens, batch_tokens, sparsity.
 
-    batch "free": at the batch the protocol chose for each cell, with that moving along. "given": the batch is a
-    regressor, over the sweeps of all batches. With size "flops" n is C = N_active D.
+    With batch "free", each cell has the one batch that the protocol chose, and the law has no B. With "given", the law
+    has B and is fitted to the sweeps of all batches. With size "flops", N stands for C = N_active D.
     """
 
     name: str
@@ -43,7 +43,7 @@ class FittedLaw(Frozen):
 
 
 class FitCell(Frozen):
-    """One sweep; best LR with its 90% interval and loss are None unless the status is interior."""
+    """One sweep. Best LR, interval and loss are None unless the sweep brackets its minimum."""
 
     family: str
     n_params: float
@@ -68,7 +68,7 @@ class FitCell(Frozen):
 
     @property
     def octaves_off(self) -> float | None:
-        """log2 of the cell's own best LR over the law's."""
+        """log2 of the cell's own best LR divided by that of the law."""
         return None if self.lr_best is None or self.lr_law is None else math.log2(self.lr_best / self.lr_law)
 
     @property
@@ -78,10 +78,12 @@ class FitCell(Frozen):
 
 
 class LossResult(Frozen):
-    """The loss at the best LR, N active. Of the forms the one that misses left-out largest cells least.
+    """The law of the loss at the best LR; N is the number of active parameters.
 
+    Of three forms, the one with the smallest error at the largest cells is used; these are left out for that test.
     additive: floor + a N^-alpha + b D^-beta. power: floor + (a N^-alpha + b D^-beta)^gamma. product: floor + a N^-alpha
-    D^-beta. `scatter` is of log loss about the law, `miss` and `missed` (by form) are rms at the left-out cells.
+    D^-beta. `scatter` is the sd of log loss about the law. `miss` and `missed` (by form) are the rms errors at the
+    left-out cells.
     """
 
     form: Literal["additive", "power", "product"] = "additive"  # older folders have no other
@@ -131,11 +133,11 @@ class FitResults(Document):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Chosen sweeps by status."""
+        """Number of chosen sweeps by status."""
         return dict(Counter(cell.status for cell in self.cells if cell.chosen))
 
     def summary(self) -> dict[str, object]:
-        """What `fit --json` prints; docs/fitting.md."""
+        """What `fit --json` prints, as docs/fitting.md describes it."""
         return {
             "laws": [law.model_dump(mode="json") for law in self.laws],
             "loss_law": self.loss_law and self.loss_law.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""A lab without training: it answers from runs that were made before, and only those."""
+"""A lab that trains nothing. It answers only from runs that were made before."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class CellRung:
 def rungs_of(sources: Sequence[RunCell], target: RunCell) -> tuple[tuple[Rung, ...], Rung]:
     """Sources and target as rungs, in the same units.
 
-    They pass for rungs of a ladder although their batch may not be known, which what searches them allows for.
+    Their batch may be unknown, unlike that of other rungs. The searches that use them allow for this.
     """
     cells = [*sources, target]
     sizes = _whole([count for cell in cells for count in (cell.n_params, cell.n_active)])
@@ -54,16 +54,16 @@ def rungs_of(sources: Sequence[RunCell], target: RunCell) -> tuple[tuple[Rung, .
 
 
 def _whole(counts: Sequence[float]) -> dict[float, int]:
-    """Each count as a whole number: itself, where all are whole."""
+    """The counts as whole numbers."""
     unit = 1.0 if all(count.is_integer() for count in counts) else min(counts) / RESOLUTION
     return {count: round(count / unit) for count in counts}
 
 
 class ReplayedLab:
-    """Runs of `cells`, by the names of their `rungs`, in the same order.
+    """The runs of `cells`, under the names of `rungs` (in the same order).
 
-    A run is the mean of its replicates, and diverged if any of them did. A payer is charged 6 N_active D for each
-    replicate, once for each distinct LR that it asks for.
+    The loss of a run is the mean of its replicates; it diverged if one of them did. A payer is charged 6 N_active D for
+    each replicate, once per distinct LR.
     """
 
     def __init__(self, rungs: Sequence[Rung], cells: Sequence[RunCell]) -> None:
@@ -76,7 +76,7 @@ class ReplayedLab:
         return tuple(self._runs[rung])
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        """One measurement a request; its seed is not asked. Raises ValueError for a run that was never made."""
+        """One measurement per request; its seed does not matter. Raises ValueError for a run that was never made."""
         for request in requests:
             self._check(request)
         measured = [self._read(request) for request in requests]
@@ -93,7 +93,7 @@ class ReplayedLab:
         return tuple(self._charged.get(payer, {}))
 
     def flops(self, request: Request) -> float:
-        """Of all replicates of a run. Raises KeyError for one that was never made."""
+        """FLOPs of all replicates of a run. Raises KeyError for a run that was never made."""
         rung = self._rungs[request.rung]
         _, replicates = self._runs[request.rung][request.lr]
         return float(rung.flops_per_token * rung.horizons[0] * replicates)

@@ -13,18 +13,18 @@ _GROUPED = re.compile(r"^[+-]?\d{1,3}(?:[,_]\d{3})+(?:\.\d+)?$")
 
 
 def numbers(text: pd.Series) -> pd.Series:
-    """Plain numbers, groups of three digits and powers of 2 and 10; NaN for what is none."""
+    """Plain numbers, numbers with groups of three digits, and powers of 2 and 10. NaN for other text."""
     plain = pd.to_numeric(text, errors="coerce").astype(float)
     return _fill(plain, text, _plain)
 
 
 def counts(text: pd.Series) -> pd.Series:
-    """As `numbers`, and thousands, millions, billions and trillions by their letter."""
+    """As `numbers`, and also numbers with K, M, B or T for thousands to trillions."""
     return _fill(numbers(text), text, _scaled)
 
 
 def count(text: str) -> float | None:
-    """One count; None where it is none."""
+    """One such count. None for other text."""
     value = float(counts(pd.Series([text.strip()])).iloc[0])
     return value if np.isfinite(value) else None
 

@@ -1,4 +1,4 @@
-"""Strategies scored on runs that were made before: each chooses the LR of a large cell from runs of smaller ones."""
+"""Scores strategies on earlier runs: each strategy chooses the LR of a large cell from runs of smaller cells."""
 
 import math
 from collections import Counter
@@ -33,7 +33,7 @@ class _Record(Frozen):
 
 
 class StrategyScore(_Record):
-    """A strategy at one target. Regrets are in nats; values are None where there is nothing to say, with a flag."""
+    """The scores of a strategy at one target. Regrets are in nats. A value is None if a flag says why."""
 
     name: str
     budget: float | None = None  # the most that its search might cost, in target runs; None: its own
@@ -48,7 +48,7 @@ class StrategyScore(_Record):
 
 
 class TargetScore(_Record):
-    """A target, its own best LR with a 90% interval, and the strategies in the order asked for."""
+    """A target, its own best LR with a 90% interval, and the strategies in the order of the request."""
 
     family: str
     n_params: int | float
@@ -85,9 +85,10 @@ class Task(NamedTuple):
 def replay(
     runs: Runs, *, protocol: Protocol = "best", strategies: Sequence[str] = (), budgets: Sequence[float] = ()
 ) -> Replay:
-    """Score `strategies`, all by default, `fitting` always first. Raises InputError for an unknown name.
+    """Score `strategies`, by default all of them; `fitting` is always first. Raises InputError for an unknown name.
 
-    With `budgets`, in target runs, those whose cost can be bounded have each of them, and answer within each.
+    With `budgets`, in target runs, the strategies whose cost can be bounded are scored once with each budget. They then
+    always give an LR.
     """
     ways = ways_of(strategies, budgets)
     found = list(tasks(runs, protocol))
@@ -99,8 +100,8 @@ def replay(
 
 
 def _why_none(found: Sequence[RunCell]) -> str:
-    """Why no cell can be a target, with the one that comes nearest."""
-    remedy = "name targets with 1 in a column held_out"
+    """Why no cell can be a target, with the cell that comes nearest to it."""
+    remedy = "mark the runs of targets with 1 in a column held_out"
     closed = [cell for cell in found if cell.curve.status == "interior"]
     if not closed:
         counts = Counter(cell.curve.status for cell in found)
@@ -109,7 +110,7 @@ def _why_none(found: Sequence[RunCell]) -> str:
     cheap = {cell.name: len(sources_of(cell, found)) for cell in closed}
     best = max(cheap, key=lambda name: cheap[name])
     need = f"{MIN_SOURCES} cells of its family at {SOURCE_SHARE:g} of its FLOPs or less"
-    return f"no target: a target needs {need}; the nearest, {best}, has {cheap[best]}; {remedy}"
+    return f"no target: a target needs {need}; {best}, which comes nearest to that, has {cheap[best]}; {remedy}"
 
 
 def sources_of(target: RunCell, found: Sequence[RunCell]) -> tuple[RunCell, ...]:
@@ -119,10 +120,11 @@ def sources_of(target: RunCell, found: Sequence[RunCell]) -> tuple[RunCell, ...]
 
 
 def tasks(runs: Runs, protocol: Protocol) -> Iterator[Task]:
-    """Targets with their sources: cells of the same family at SOURCE_SHARE of the FLOPs or less, none held out.
+    """The targets with their sources.
 
-    Targets are the held-out cells; without any, each bracketed cell with MIN_SOURCES sources. The batches of sources
-    are chosen without a look at held-out runs.
+    Sources are cells of the same family with at most SOURCE_SHARE of the target's FLOPs, none of them held out. Targets
+    are the held-out cells; without any, all bracketed cells with at least MIN_SOURCES sources. Held-out runs have no
+    influence on the batches of sources.
     """
     held = runs.frame["held_out"]
     every = cells(runs, protocol=protocol)
@@ -142,7 +144,9 @@ def _score(task: Task, ways: Sequence[Way]) -> TargetScore:
     flags = [*curve.flags]
     if curve.status != "interior":
         side = f" at its {curve.edge} end" if curve.edge else ""
-        flags.append(f"the target's own minimum is not bracketed ({curve.status}{side}): no quadratic regret")
+        flags.append(
+            f"the target's own minimum is not bracketed ({curve.status}{side}), so there is no quadratic regret"
+        )
     return TargetScore(
         family=target.family,
         n_params=_count(target.n_params),
@@ -166,7 +170,7 @@ def _count(value: float) -> int | float:
 
 
 def _run(way: Way, task: Task) -> StrategyScore:
-    """Search and propose by one strategy, then score it. With a budget there is always an answer."""
+    """Search and propose with one strategy, then score the proposal. With a budget there is always a proposal."""
     rungs, aim = rungs_of(task.sources, task.target)
     if way.strategy in ON_TARGET:
         rungs, lab = (aim,), ReplayedLab([aim], [task.target])
@@ -186,12 +190,12 @@ def _run(way: Way, task: Task) -> StrategyScore:
 
 
 def _cost(lab: ReplayedLab, strategy: Strategy, aim: Rung) -> float:
-    """In target runs, both in the lab's units."""
+    """Search cost in target runs. Both costs are in the lab's units."""
     return lab.cost_flops(strategy.name) / run_flops(aim)
 
 
 def score_choice(way: Way, choice: Choice, target: RunCell, *, cost_fraction: float) -> StrategyScore:
-    """Regrets of an LR at a target; the search's cost is in target runs."""
+    """The regrets of an LR at a target. The cost of the search is in target runs."""
     curve = target.curve
     interpolated, flags = _interpolated(target, choice.lr)
     covered = None
@@ -212,13 +216,14 @@ def score_choice(way: Way, choice: Choice, target: RunCell, *, cost_fraction: fl
 
 
 def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, ...]]:
-    """Loss at `lr` above the lowest, by a monotone interpolation in ln lr of the means of finished LRs.
+    """Loss at `lr` above the lowest loss, interpolated in ln lr between the means of finished LRs.
 
-    Beyond them the last two LRs are continued by a straight line, which is too low where losses curve up.
+    The interpolation is monotone. Beyond the finished LRs, the last two are extrapolated by a straight line, which is
+    too low if losses curve upwards.
     """
     data = sweep(target.lrs, target.losses)
     if len(data.finished) < 2:
-        return None, ("fewer than 2 LRs finished at the target: no interpolated regret",)
+        return None, ("fewer than 2 LRs finished at the target, so there is no interpolated regret",)
     kept = ~np.isin(data.finished, settle(data).odd)  # blow-ups count: an LR among them is bad
     x, wanted = np.log(data.finished[kept]), math.log(lr)
     rise = data.means[kept] - data.means[kept].min()
@@ -227,4 +232,6 @@ def _interpolated(target: RunCell, lr: float) -> tuple[float | None, tuple[str, 
     end = slice(0, 2) if wanted < x[0] else slice(-2, None)
     slope, level = np.polyfit(x[end], rise[end], 1)
     line = max(0.0, float(level + slope * wanted))
-    return line, ("outside the LRs that finished at the target: its losses are continued by a line",)
+    return line, (
+        "the chosen LR lies outside the LRs that finished at the target, so their losses are extrapolated by a line",
+    )

@@ -1,4 +1,4 @@
-"""How finely the losses of a table were written down: bf16 and two decimals round them into ties."""
+"""How finely the losses of a table were written. Rounding to bf16 or two decimals makes equal losses."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ CLOSE = 1e-3  # of a step; exports print about six digits
 
 
 def loss_step(losses: Array) -> tuple[float, str]:
-    """The step on which all `losses` lie, in nats, and what wrote it; 0 and "" where there is none to speak of."""
+    """The rounding step of all `losses`, in nats, and what rounded them. 0 and "" if no step matters."""
     found = losses[np.isfinite(losses)]
     if len(found) < MIN_LOSSES:
         return 0.0, ""

@@ -1,4 +1,4 @@
-"""Anyone's training runs: a checked table."""
+"""A checked table of anyone's training runs."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,11 @@ RUN = [*CELL, "batch_tokens", "lr", "seed"]
 
 @dataclass(frozen=True)
 class Runs:
-    """Checked runs, and what was noticed about them, in words.
+    """Checked runs, and in `flags` what was noticed about them.
 
-    `frame` has the columns family, n_params, n_active, tokens, batch_tokens (NaN: not known), lr, loss (NaN: diverged),
-    seed (-1: not known), held_out and row, the line in the file. Losses are rounded to `loss_step`, in nats; 0: finely.
+    `frame` has the columns family, n_params, n_active, tokens, batch_tokens (NaN if unknown), lr, loss (NaN for a
+    diverged run), seed (-1 if unknown), held_out, and row (the line in the file). `loss_step` is the rounding step of
+    the losses, in nats; 0 means that they are fine.
     """
 
     frame: pd.DataFrame
@@ -32,9 +33,10 @@ class Runs:
 
 
 def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Runs:
-    """Read and check a table, `columns` of which go by other names: theirs by ours. Raises InputError.
+    """Read and check a table. Raises InputError.
 
-    A run that appears twice counts once; what it notices is flagged.
+    `columns` maps our column names to those of the file. A run that appears twice counts once. Flags say what was
+    noticed.
     """
     frame, read = read_frame(Path(path), columns)
     frame, joined = join_horizons(frame)
@@ -47,7 +49,7 @@ def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Run
 
 
 def join_horizons(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Horizons of one model within SAME_HORIZON of the shortest of them become the one that most runs have."""
+    """Horizons of one model within SAME_HORIZON of the shortest get the value that most of their runs have."""
     tokens = frame["tokens"].copy()
     joined = 0
     for _, model in frame.groupby(["family", "n_params", "n_active"])["tokens"]:
@@ -80,11 +82,15 @@ def _repeated(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _unnamed(frame: pd.DataFrame) -> Iterator[str]:
-    """Runs that only their loss tells apart."""
+    """Flags for runs that differ in nothing but their loss."""
     same = frame.duplicated(RUN, keep=False)
     if same.any():
         seed = "no seed" if (frame.loc[same, "seed"] == NO_SEED).all() else "one seed"
-        batch = "; if their batch size differs, name it in batch_tokens" if frame["batch_tokens"].isna().all() else ""
+        batch = (
+            "; if their batch sizes differ, give them in a column batch_tokens"
+            if frame["batch_tokens"].isna().all()
+            else ""
+        )
         yield f"{same.sum():,} rows differ only in their loss and have {seed}: taken as replicates{batch}"
 
 

@@ -1,4 +1,4 @@
-"""What a run's status says of its loss: a result, a divergence, or nothing."""
+"""Which runs count as results, which as diverged, and which are left out, by their status."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 
 def apply_status(frame: pd.DataFrame, text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """`frame` without the runs that are no result, and what was left out. `text` has status and loss as written.
+    """`frame` without the runs that are left out, and flags about these.
 
-    Without a status every row is a result, and one without a loss diverged. With one, finished runs count, diverged
-    ones bound, and others are no result: their last loss is not that of the horizon. A finished run that logged nan
-    diverged.
+    `text` has status and loss as written. Without a status, every row counts, and a row without a loss diverged. With a
+    status, finished and diverged runs count. Others are left out, because their last loss is not that of the horizon. A
+    finished run that logged nan diverged.
     """
     status = text["status"].str.lower()
     if (status == "").all():
@@ -37,14 +37,14 @@ def _said(
         names = ", ".join(
             f"{n} {status or 'without status'}" for status, n in text["status"][out].value_counts().items()
         )
-        yield f"{out.sum():,} runs did not finish and are no result: {names}"
+        yield f"{out.sum():,} runs did not finish and are left out: {names}"
     if lossless.any():
-        yield f"{lossless.sum():,} finished runs have no loss and are no result"
+        yield f"{lossless.sum():,} finished runs have no loss and are left out"
     perhaps = frame[out & logged & frame["loss"].isna()]
     top = frame[counts & frame["loss"].notna()].groupby(SWEEP, dropna=False)["lr"].max().rename("top").reset_index()
     beside = perhaps.merge(top, on=SWEEP, how="inner")
     above = beside[beside["lr"] > beside["top"]]
     if len(above):
         rows = ", ".join(f"row {row}" for row in above["row"].head(5))
-        said = f"{len(above):,} runs logged nan above every LR that finished and perhaps diverged"
-        yield f"{said} ({rows}): fitted nowhere"
+        said = f"{len(above):,} runs logged nan above every LR that finished, so they perhaps diverged"
+        yield f"{said} ({rows}); they enter no fit"

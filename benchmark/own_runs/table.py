@@ -1,4 +1,4 @@
-"""A table of anyone's training runs, checked: every fault is one line that names the file, row and column."""
+"""Reads and checks a table of training runs. A fault gives one line that names the file, row and column."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,11 +21,12 @@ NO_SEED = -1
 
 
 def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The runs of a file, and how it was read, in words. `columns` names its columns by ours. Raises InputError.
+    """The runs of a file, and flags that say how it was read. Raises InputError.
 
-    The frame has the columns n_params, tokens, lr, loss, n_active, batch_tokens, family, seed, held_out and `row`,
-    where the run stands in the file. `loss` is NaN for a diverged run; `n_active` is n_params, `batch_tokens` NaN,
-    `family` "", `seed` NO_SEED and `held_out` False where the file says nothing.
+    `columns` maps our column names to those of the file. The frame has the columns n_params, tokens, lr, loss,
+    n_active, batch_tokens, family, seed, held_out and `row`, the place of the run in the file. `loss` is NaN for a
+    diverged run. Where the file has no value, `n_active` is n_params, `batch_tokens` NaN, `family` "", `seed` NO_SEED
+    and `held_out` False.
     """
     chosen = columns or {}
     table, wide = lengthen(read_text(path), chosen)
@@ -52,7 +53,7 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd
 
 
 class _Check:
-    """Columns of text turned into values; the first bad one is refused with its row."""
+    """Turns columns of text into values. The first bad value is refused with its row."""
 
     def __init__(self, path: Path, text: pd.DataFrame, rows: pd.Series) -> None:
         self.path, self.text, self.rows = path, text, rows
@@ -60,7 +61,7 @@ class _Check:
     def positive(
         self, column: str, parse: Callable[[pd.Series], pd.Series], *, empty: pd.Series | None = None
     ) -> pd.Series:
-        """Positive finite numbers; those of `empty` where the text is empty."""
+        """Positive finite numbers, and `empty` where the text is empty."""
         text = self.text[column]
         found = parse(text)
         unset = text == "" if empty is not None else pd.Series(False, text.index)
@@ -72,7 +73,7 @@ class _Check:
         return found if empty is None else found.where(~unset, empty)
 
     def losses(self) -> pd.Series:
-        """NaN where a run diverged."""
+        """Losses, NaN for diverged runs."""
         text = self.text["loss"]
         diverged = text.str.lower().isin(DIVERGED)
         found = numbers(text).where(~diverged)
@@ -82,7 +83,7 @@ class _Check:
         return found.where(np.isfinite(found))
 
     def seeds(self) -> pd.Series:
-        """NO_SEED where none is told."""
+        """Seeds, NO_SEED where the text is empty."""
         unset = self.text["seed"] == ""
         found = numbers(self.text["seed"])
         whole = (found >= 0) & (found < 2**63) & (found % 1 == 0)
@@ -91,7 +92,7 @@ class _Check:
         return found.where(whole, NO_SEED).astype("int64")
 
     def held_out(self) -> pd.Series:
-        """Whether the run is of a target."""
+        """Whether each run is one of a target."""
         values = self.text["held_out"].str.lower().map(TRUTHS)
         self._refuse("held_out", values.isna(), "must be 0 or 1 (1 names a target)")
         return values == 1

@@ -1,4 +1,4 @@
-"""Whether a column of counts is in one unit."""
+"""Checks that a column of counts has one unit."""
 
 from pathlib import Path
 
@@ -15,7 +15,10 @@ BESIDE = {"n_params": "tokens", "n_active": "tokens", "tokens": "n_params"}  # w
 
 
 def check_units(path: Path, frame: pd.DataFrame, column: str) -> None:
-    """Raises InputError where values lie UNIT_GAP apart, or DOUBTFUL_GAP with the lower loss at the smaller ones."""
+    """Raise InputError if a column seems to have two units.
+
+    It seems so if neighbouring values lie UNIT_GAP apart, or DOUBTFUL_GAP with lower losses at the smaller values.
+    """
     values = np.sort(frame[column].dropna().unique())
     gaps = values[1:] / values[:-1]
     for place in np.flatnonzero(gaps >= DOUBTFUL_GAP):
@@ -34,7 +37,7 @@ def check_units(path: Path, frame: pd.DataFrame, column: str) -> None:
 
 
 def _smaller_is_better(frame: pd.DataFrame, column: str, beside: str, low: float) -> bool:
-    """Whether, in some family, a run at `low` or less has a lower loss than all above, with no more of `beside`."""
+    """Whether in some family a run at `low` or less has a lower loss than all above, with no more of `beside`."""
     for _, family in frame[frame["loss"].notna()].groupby("family"):
         small, large = family[family[column] <= low], family[family[column] > low]
         if len(large) and (small[small[beside] <= large[beside].max()]["loss"].min() < large["loss"].min()):

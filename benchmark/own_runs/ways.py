@@ -1,4 +1,4 @@
-"""What a replay scores: strategies, and those whose cost can be bounded once for each budget."""
+"""The strategies that a replay scores. Those whose cost can be bounded are scored once per budget."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FIRST = "fitting"
 
 
 class Way(NamedTuple):
-    """A strategy, and the most that it may cost in target runs, where that is asked for."""
+    """A strategy, and the most that it may cost, in target runs, if there is a budget."""
 
     strategy: str
     budget: float | None = None
@@ -27,7 +27,7 @@ class Way(NamedTuple):
 
 
 def ways_of(strategies: Sequence[str], budgets: Sequence[float]) -> tuple[Way, ...]:
-    """FIRST, then what is asked for, else everything. Raises InputError for an unknown name or a budget without use."""
+    """FIRST, then the requested strategies, or all. Raises InputError for an unknown name or a budget without use."""
     unknown = [name for name in strategies if name not in STRATEGIES]
     if unknown:
         raise InputError(f"--strategy {unknown[0]}: unknown; there are {', '.join(STRATEGIES)}")
@@ -42,7 +42,7 @@ def ways_of(strategies: Sequence[str], budgets: Sequence[float]) -> tuple[Way, .
 
 
 def parse_budgets(text: str | None) -> tuple[float, ...]:
-    """Of 0.05,0.1,1: ascending. Raises InputError for what is no cost."""
+    """The numbers in a text such as 0.05,0.1,1, ascending. Raises InputError for a text without costs."""
     budgets = []
     for word in (text or "").split(",") if text is not None else ():
         try:

@@ -1,4 +1,4 @@
-"""Tables with learning rates down and sizes across, or the other way round, made one row a run."""
+"""Turns tables with LRs down and sizes across, or the other way round, into one row per run."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,10 @@ from lrladder.benchmark.own_runs.numerals import count
 
 
 def lengthen(table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """One row a run, and how the table was read; unchanged where it names a loss or fewer than two numbers.
+    """One row per run, and how the table was read.
 
-    Columns named by numbers hold the losses: of LRs where all numbers are below 1, else of sizes.
+    A table that has a column of losses, or fewer than two columns named by numbers, is returned unchanged. The columns
+    named by numbers hold the losses. If all these numbers are below 1 they are LRs, otherwise sizes.
     """
     names = [str(name) for name in table.columns]
     numbers = {name: value for name in names if (value := count(name)) is not None and name not in chosen.values()}

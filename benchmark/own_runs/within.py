@@ -1,4 +1,4 @@
-"""The part of a table that a search would have asked for, had it had no more than so many runs of the largest cell."""
+"""The runs of a table that a search would have asked for, with a budget in runs of the largest cell."""
 
 from contextlib import suppress
 
@@ -17,9 +17,9 @@ SEARCH = "economy"  # the one of BUDGETED that fixes its cells beforehand; none 
 
 
 def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
-    """Runs of smaller cells that SEARCH asks for within `budget` runs of each family's largest cell, with a flag.
+    """The runs that SEARCH asks for within `budget` runs of each family's largest cell, with a flag.
 
-    Raises InputError where that buys no sweep.
+    Raises InputError if the budget allows no sweep.
     """
     searched = [cell for cell in cells(runs, protocol=protocol) if not cell.held_out]
     kept, said = [], []
@@ -29,14 +29,14 @@ def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
         kept.append(_rows(runs.frame, asked))
         said.append(f"{SEARCH} spends {cost:.2g} of {budget:g} runs of {target.name}")
     if not any(map(len, kept)):
-        raise InputError(f"--budget {budget:g} buys no sweep of a cell at a quarter of the largest's FLOPs: raise it")
+        raise InputError(f"--budget {budget:g} is too small for a sweep of any smaller cell; raise it")
     frame = pd.concat(kept).sort_index()
     flag = f"{len(frame):,} of {len(runs.frame):,} runs are fitted, those within the budget: {'; '.join(said)}"
     return Runs(frame.reset_index(drop=True), (*runs.flags, flag), runs.loss_step)
 
 
 def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tuple[list[tuple[RunCell, float]], float]:
-    """Cells with LRs, and their cost in target runs."""
+    """The cells with the LRs that the search asked for, and their cost in target runs."""
     if not sources:
         return [], 0.0
     rungs, aim = rungs_of(sources, target)
@@ -50,7 +50,7 @@ def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tupl
 
 
 def _rows(frame: pd.DataFrame, asked: list[tuple[RunCell, float]]) -> pd.DataFrame:
-    """All replicates of what was asked, with their place in the table."""
+    """All replicates of the requested runs, at their places in the table."""
     wanted = pd.DataFrame(
         [(c.family, c.n_params, c.n_active, c.tokens, c.batch_tokens, lr) for c, lr in asked], columns=[*SWEEP, "lr"]
     ).astype(dict.fromkeys((*SWEEP[1:], "lr"), float))

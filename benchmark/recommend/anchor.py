@@ -1,4 +1,4 @@
-"""One tuned sweep and a target: what published exponents make of it, side by side. They are assumptions."""
+"""The LRs at a target that follow from one tuned sweep with published exponents, which are assumptions."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from lrladder.paradigms.published import FLOPS_PER_PARAMETER, LAWS
 
 
 class Assumed(BaseModel):
-    """The LR at the target by the exponents of one published law, from the LR of the tuned sweep."""
+    """The LR at the target, computed from the best LR of a sweep with the exponents of one published law."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,13 +21,13 @@ class Assumed(BaseModel):
 
 
 def needs_exponents(law: Law) -> bool:
-    """Whether the runs tell neither the exponent of N nor that of D."""
+    """Whether the runs determine neither the exponent of N nor that of D."""
     design = law.regression.design
     return not any(known for name, known in zip(design.names, design.identified, strict=True) if name != "batch")
 
 
 def by_published(points: Sequence[LawPoint], target: Target) -> tuple[Assumed, ...]:
-    """By each published law, from the tuned sweep whose FLOPs are nearest to the target's; by rising LR."""
+    """One LR per published law, ascending, from the tuned sweep whose FLOPs are nearest to the target's."""
 
     def away(point: LawPoint) -> float:
         return abs(math.log(FLOPS_PER_PARAMETER * point.n_active * point.tokens / target.flops))
@@ -43,8 +43,8 @@ def by_published(points: Sequence[LawPoint], target: Target) -> tuple[Assumed, .
 
 
 def said(assumed: Sequence[Assumed]) -> tuple[str, ...]:
-    """In a flag."""
+    """A flag that says what was assumed."""
     if not assumed:
         return ()
     spread = f"{assumed[0].lr:.3g} to {assumed[-1].lr:.3g}"
-    return (f"the exponents are assumptions: the runs tell neither; {len(assumed)} published laws give {spread}",)
+    return (f"the exponents are assumptions, as the runs determine none; {len(assumed)} published laws give {spread}",)

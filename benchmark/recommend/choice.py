@@ -1,4 +1,4 @@
-"""Whose LR a study recommends where nobody is asked for: what its results say of its targets."""
+"""The entry whose LR a study recommends if the user names none. It follows from the results at the targets."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults, TargetResul
 
 
 class Choice(NamedTuple):
-    """The one that answers, why, and who could as well: not measurably worse where they were compared."""
+    """The chosen entry, the reason, and the other entries that were not measurably worse."""
 
     name: str
     why: str
@@ -14,9 +14,9 @@ class Choice(NamedTuple):
 
 
 def choose(results: RegretResults, *, rung: str | None = None, tokens: int | None = None) -> Choice | None:
-    """The winner at a target, else the cheapest that is not measurably worse; None where the study names neither.
+    """The winner at a target, else the cheapest entry that is not measurably worse. None if there is neither.
 
-    The target is the one asked for, where it is one of the study, else the largest: it is nearest to what lies beyond.
+    The target is the requested one if it belongs to the study, else the largest one, which is nearest to larger models.
     """
     decided = [target for target in results.targets if target.winner or target.cheapest]
     if not decided:
@@ -34,12 +34,12 @@ def choose(results: RegretResults, *, rung: str | None = None, tokens: int | Non
 
 
 def _out(target: TargetResult) -> set[str | None]:
-    """The one that answers, and those that are measurably worse."""
+    """The chosen entry, and the entries that are measurably worse."""
     return {target.cheapest, *target.behind}
 
 
 def _elsewhere(decided: list[TargetResult], target: TargetResult) -> str:
-    """Other winners, elsewhere: the choice then hangs on the target."""
+    """The winners at other targets, if they differ. The choice then depends on the target."""
     named = target.winner or target.cheapest
     differ = [f"{t.winner} at {t.rung} on {t.tokens:,}" for t in decided if t.winner and t.winner != named]
     return f"; elsewhere win {', '.join(differ)}" if differ else ""

@@ -153,7 +153,7 @@ def words(found: Recommendation) -> str:
     if found.next_sweep is not None:
         sweep = found.next_sweep
         lines.append(
-            f"one more sweep, {SWEEP_LRS} rates at N {sweep.n_params:.4g}, D {sweep.tokens:.4g}, costs "
+            f"one more sweep, of {SWEEP_LRS} LRs at N {sweep.n_params:.4g}, D {sweep.tokens:.4g}, costs "
             f"{sweep.cost_fraction:.2g} target runs and narrows the interval from +-{sweep.octaves_before:.2f} to "
             f"+-{sweep.octaves_after:.2f} octaves"
         )

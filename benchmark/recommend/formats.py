@@ -81,7 +81,7 @@ def text(advice: Advice, form: Format) -> str:
 
 
 def summary(advice: Advice) -> str:
-    """Request and answer in one sentence."""
+    """The request and the answer in one sentence."""
     return (
         f"{advice.paradigm} ({advice.why}): {_behind(advice)}, "
         f"for {advice.n_active:,} active parameters, {advice.tokens:,} tokens in batches of {advice.batch_tokens:,}; "
@@ -90,13 +90,13 @@ def summary(advice: Advice) -> str:
 
 
 def _behind(advice: Advice) -> str:
-    """The one LR, which is to be set itself only where there are no others."""
+    """The one LR that the others follow from. It is to be set itself only if there are no others."""
     lr = f"{advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%)"
     return f"the rules make the LRs of the table from one LR, {lr}" if advice.recipe else f"LR {lr}"
 
 
 def _table(advice: Advice) -> str:
-    """For people: the LRs to set come first."""
+    """The answer as a table for people, the LRs first."""
     if advice.recipe is None:
         head = [f"LR {advice.lr:.4g} for all parameters, in standard parametrization"]
     else:
@@ -137,7 +137,7 @@ def _torch(advice: Advice, recipe: Recipe) -> str:
 
 def _ratios(recipe: Recipe) -> str:
     ratios = ", ".join(f"{role} {ratio:g}" for role, ratio in recipe.lr_ratios.items())
-    return f"LRs over the matrices' at the base, in the LRs below: {ratios}"
+    return f"the LRs below contain these multiples of the LR of the matrices at the base: {ratios}"
 
 
 def _values(setting: Setting) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""How far beyond its runs a recommendation may reach before it is to be asked for twice."""
+"""How far beyond the runs of a study a recommendation may extrapolate without --force."""
 
 from lrladder.benchmark.errors import InputError
 from lrladder.paradigms.extrapolation import CHECKED, unchecked
@@ -7,7 +7,7 @@ __all__ = ["CHECKED", "require_reach"]
 
 
 def require_reach(extrapolation: float, *, forced: bool) -> tuple[str, ...]:
-    """A flag beyond CHECKED. Raises InputError there unless it is forced."""
+    """A flag if `extrapolation` is beyond CHECKED. Raises InputError there unless it is forced."""
     told = unchecked(extrapolation)
     if told is None:
         return ()

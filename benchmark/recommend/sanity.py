@@ -1,4 +1,4 @@
-"""Whether a target can be what was meant: its counts beside those of the runs that were fitted."""
+"""Checks a target against the fitted runs: are its counts in the same unit?"""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ BELOW = 1 / 3  # of the smallest searched, from where on it is said
 
 
 class Target(NamedTuple):
-    """What is to be trained; counts in the unit of the table."""
+    """The model and run that the user plans. Counts are in the unit of the table."""
 
     n_params: float
     tokens: float
@@ -30,20 +30,20 @@ class Target(NamedTuple):
 
 
 def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
-    """What is odd about a target, in words. Raises InputError for one that cannot be."""
+    """Flags for what is odd about a target. Raises InputError for a target that cannot be meant."""
     if target.active > target.n_params:
         raise InputError(
             f"--n-active {target.active:g} is more than --n-params {target.n_params:g}, which counts all; correct one"
         )
     if target.batch_tokens is not None and target.batch_tokens > target.tokens:
         raise InputError(
-            f"--batch-tokens {target.batch_tokens:g} is more than --tokens {target.tokens:g}: one step would be the "
-            "run; give the tokens of one step"
+            f"--batch-tokens {target.batch_tokens:g} is more than --tokens {target.tokens:g}: one step would be more "
+            "than the whole run; give the tokens of one step"
         )
     if target.n_active is None and any(point.n_total not in (None, point.n_active) for point in points):
         raise InputError(
-            "--n-active is missing: the runs fitted name n_active, and the law is in it; for a dense model repeat "
-            "--n-params"
+            "--n-active is missing: the fitted runs give n_active, and the law depends on it; for a dense model give "
+            "the same number as for --n-params"
         )
     totals = [point.n_total or point.n_active for point in points]
     flags = [*_far("--n-params", target.n_params, totals), *_far("--tokens", target.tokens, [p.tokens for p in points])]
@@ -51,7 +51,9 @@ def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
         batches = [point.batch_tokens for point in points if point.batch_tokens is not None]
         flags += _far("--batch-tokens", target.batch_tokens, batches) if batches else []
     if target.n_active is not None and all(point.n_total in (None, point.n_active) for point in points):
-        flags += ["no run fitted was sparse: what sparsity does is not in the law"] * (target.active < target.n_params)
+        flags += ["no fitted run was sparse, so the law does not contain the effect of sparsity"] * (
+            target.active < target.n_params
+        )
     return tuple(flags)
 
 
@@ -59,6 +61,6 @@ def _far(option: str, value: float, searched: Sequence[float]) -> Iterator[str]:
     low, high = min(searched), max(searched)
     seen = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
     if not SMALLEST * low <= value <= LARGEST * high:
-        raise InputError(f"{option} {value:g}: the runs fitted have {seen}; count in the same unit as their table")
+        raise InputError(f"{option} {value:g}: the fitted runs have {seen}; use the same unit as their table")
     if value < BELOW * low:
-        yield f"{option} {value:g} is below all runs fitted ({seen}): is it in their unit?"
+        yield f"{option} {value:g} is below all fitted runs ({seen}); check that it is in their unit"

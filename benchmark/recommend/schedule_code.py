@@ -1,4 +1,4 @@
-"""A schedule as Python to paste beside the param groups: what benchmark.schedules.factor gives, step by step."""
+"""A schedule as Python code to paste beside the parameter groups. It gives the factors of benchmark.schedules."""
 
 from lrladder.benchmark.schedules import Reference, ScheduleConfig, Shape
 

@@ -173,7 +173,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
 
 
 def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: LadderRung | _Bare) -> Choice:
-    """Who answers: the one asked for, the one that fits what is known of the model, or the study's own choice."""
+    """The entry that answers: the requested one, one that suits the known sizes, or the study's own choice."""
     own = choose(results, rung=wanted.rung, tokens=rung.horizons[0])
     said = f"; the study itself says that {own.why}" if own else ""
     if wanted.entry is not None:
@@ -195,7 +195,7 @@ def _config(results: RegretResults) -> RegretConfig:
 
 
 def _entry(config: RegretConfig, asked: str | None, paradigm: str) -> str:
-    """The name of the entry that answers: the one asked for, else the first of a paradigm, else the first."""
+    """The name of the entry that answers: the requested one, else the first of a paradigm, else the first."""
     if asked is None:
         own = [name for name, entry in config.entries.items() if entry.paradigm == paradigm]
         return (own or list(config.entries))[0]
@@ -205,7 +205,7 @@ def _entry(config: RegretConfig, asked: str | None, paradigm: str) -> str:
 
 
 def _require_rules(results: RegretResults, entry: EntryConfig) -> None:
-    """Very old results name no rules, and today's are not those that they were trained with."""
+    """Raise InputError for very old results. They do not name their rules, and today's rules are not the same."""
     named = _part(upgrade.config(results.config), "parametrizations")
     if entry.parametrization != "sp" and "rules" not in _part(named, entry.parametrization):
         raise InputError(f"{results.preset}: its results name no rules of {entry.parametrization}; run the study again")
@@ -236,7 +236,7 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
 
 
 def _batch(config: RegretConfig, wanted: Wanted) -> int:
-    """Tokens of one step; never guessed, as the best LR moves with it."""
+    """Tokens of one step. They are never guessed, because the best LR changes with them."""
     if wanted.batch_tokens is None:
         known = f"the study's base takes {config.base.batch_tokens:,}"
         raise InputError(f"--batch-tokens is missing: how many tokens will one step take? ({known})")
@@ -291,7 +291,7 @@ def _heads(base: ModelShape, width: int) -> dict[str, int]:
 
 
 def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """The proposal of an entry, from the stored curves and without any run; else the one that it made in the study."""
+    """The proposal of an entry from its stored curves, without any run; else the one that it made in the study."""
     (tokens,) = rung.horizons
     entry = config.entries[name]
     if entry.paradigm not in LEARN_FROM_CURVES:
@@ -307,7 +307,7 @@ def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung
 
 
 def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """What an entry proposed in the study: all that is known of a class of the user's own, which is not imported."""
+    """The proposal that an entry made in the study. Nothing else is known of a user's class, which is not imported."""
     aims = _aims(results)
     for target in aims:
         same = (target.rung, target.batch_tokens, (target.tokens,)) == (rung.name, rung.batch_tokens, rung.horizons)
@@ -319,7 +319,7 @@ def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung)
                 )
     places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in aims) or "none yet"
     raise InputError(
-        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers for its study's targets and goals alone: "
+        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers only for its study's targets and goals: "
         f"{places}"
     )
 
@@ -333,7 +333,7 @@ def _answers(aim: TargetResult | GoalResult) -> tuple[ParadigmResult, ...] | tup
 
 
 def _curves(results: RegretResults, config: RegretConfig, name: str) -> dict[Cell, Curve]:
-    """What the entry learned from; in older results, all proxies' curves under the parametrization of its search."""
+    """The curves of the entry's search. In older results, all proxies' curves under its parametrization."""
     own = next((entry.curves for entry in results.entries if entry.name == name), ())
     proxies, label = {rung.name for rung in config.rungs.proxies}, label_of(config.entries[name].searched)
     shared = [c for c in results.curves if c.rung in proxies and c.parametrization == label]

@@ -40,7 +40,9 @@ class Loop:
         loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
         self.loss, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:
-            log({"note": "trained uncompiled: what torch compiled gives other gradients than the model as written"})
+            log(
+                {"note": "trained uncompiled, because the compiled model gives other gradients than the uncompiled one"}
+            )
 
     @property
     def tokens(self) -> int:

@@ -8,11 +8,11 @@ from lrladder.benchmark.training.compiling import expected
 # models/ and were checked against the growth of a process (docs/performance.md). Compiled regions keep less.
 WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
 SOURCE = (
-    "per parameter, every expert and the embeddings counted, 36 bytes: weight, gradient and two AdamW moments, "
-    "the weights of the start and of a probed step, which are watched, and the trunk's snapshot of weight and moments; "
-    "in bf16 2 more for the copy that is multiplied with. Activations of the whole batch without recomputation, fp32 4 "
-    "bytes, bf16 2 but 4 for the router's input, and logits with their loss: docs/performance.md; in fp32 against what "
-    "a process grew by, in bf16 against a count of the tensors alive, neither on a GPU"
+    "36 bytes per parameter, with all experts and embeddings: weight, gradient, two AdamW moments, two copies of the "
+    "weight for metrics (at the start and before a step), and the trunk's copy of weight and moments. In bf16 there "
+    "are 2 bytes more, for the rounded weight. Activations of the whole batch are kept, at 4 bytes in fp32 and 2 in "
+    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares this with "
+    "the growth of a process in fp32 and with the live tensors in bf16; it was not measured on a GPU"
 )
 
 

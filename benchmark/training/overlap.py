@@ -206,16 +206,12 @@ def sentence(corpus: Mapping[str, Any]) -> str:
     """The record of a corpus about shared text, in words."""
     if not (known := corpus.get("overlap")):
         return "not known: the corpus is of an older version"
-    said = f"{known['shared']:.2%} of the {known['validation_runs']:,} runs of {known['run_tokens']} tokens"
+    said = f"{known['shared']:.2%} of the {known['validation_runs']:,} sequences of {known['run_tokens']} tokens"
     said = f"{said} in the validation text stand in training too"
     if known["dropped_files"]:
-        files = "1 training file" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} training files"
-        said = f"{said}; before {files}, {known['dropped_share']:.1%} of the training tokens, "
-        said = (
-            f"{said}{'was' if known['dropped_files'] == 1 else 'were'} dropped for it, {known['shared_before']:.2%} did"
-        )
+        files = "1 file was" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} files were"
+        said = f"{said}; before {files} dropped from training ({known['dropped_share']:.1%} of its tokens)"
+        said = f"{said} it was {known['shared_before']:.2%}"
     if known["flagged"]:
-        said = (
-            f"{said}. That is above {MOST_SHARED:.1%}: validation losses are in part of text that was learnt by heart"
-        )
+        said = f"{said}. That is above {MOST_SHARED:.1%}, so validation losses partly measure text learnt by heart"
     return said

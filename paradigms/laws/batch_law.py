@@ -62,6 +62,10 @@ def fit_batch_law(points: Sequence[BatchPoint], *, level: float = LEVEL) -> Batc
     inflation = max(1.0, chi2 / dof) if dof > 0 else 1.0
     half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * math.sqrt(inflation / precision)
     identified = bool(np.ptp(x) >= math.log(MIN_SPAN))
-    flags = () if identified else (f"w not identified: horizons within {MIN_SPAN:g}x, the prior {PRIOR_W} is used",)
+    flags = (
+        ()
+        if identified
+        else (f"the runs do not determine w: all horizons lie within {MIN_SPAN:g}x; {PRIOR_W} is assumed",)
+    )
     low, high = (w - half, w + half) if identified else (None, None)
     return BatchLaw(math.exp(level_ - w * center), w, low, high, len(points), flags)

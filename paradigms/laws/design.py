@@ -156,11 +156,11 @@ class Design:
                 if name in ("batch", "sparsity"):
                     continue  # one value is no weakness; it is said where another is asked for
                 counted = f"{n} {noun}{'s' * (n > 1)} within {MIN_SPAN:g}x"
-                flags.append(f"{symbol} not identified ({counted}): assumed {-prior.mean:g} +- {prior.sd:g}")
+                flags.append(f"the runs do not determine {symbol} ({counted}): assumed {-prior.mean:g} +- {prior.sd:g}")
             elif self.entangled[i]:
-                flags.append(f"{symbol} not told from the other exponents ({noun} moves with them): leans on its prior")
+                flags.append(f"{symbol} cannot be told from the other exponents, so it relies on its prior")
             elif sds[i] > LEANING * prior.sd:
-                flags.append(f"{symbol} hardly identified by {n} {noun}{'s' * (n > 1)}: leans on its prior")
+                flags.append(f"{n} {noun}{'s' * (n > 1)} hardly determine {symbol}, so it relies on its prior")
         return tuple(flags)
 
 

@@ -79,9 +79,9 @@ class Law:
         known = "batch" in self.regression.design.names
         flags: tuple[str, ...]
         if batch_tokens is None:
-            flags = ("no batch size given: the law without it is used",) if known else ()
+            flags = ("no batch size is given, so the law without the batch is used",) if known else ()
         elif not known:
-            flags = ("the batch sizes of the runs are not known: the law leaves them out",)
+            flags = ("the batch sizes of the runs are not known, so the law leaves the batch out",)
         else:
             flags = self._outside(place, "batch", f"no run searched a batch near {batch_tokens:,.0f} tokens")
         return flags + self._outside(place, "sparsity", "no run searched a sparsity near this one")
@@ -233,10 +233,12 @@ def _thin(points: Sequence[LawPoint], regression: Regression, models: int) -> tu
     """Few sizes, or few points."""
     flags = []
     if regression.design.identified[0] and models < MIN_CLUSTERS:
-        flags.append(f"N identified by {models} sizes" if models == 2 else f"only {models} sizes")
+        flags.append(f"the law rests on only {models} model sizes")
     constants = 1 + sum(regression.design.identified)
     if len(points) <= constants:
-        flags.append(f"only {len(points)} points for {constants} constants: the scatter is not measured")
+        flags.append(
+            f"{len(points)} minima for {constants} constants: how far minima scatter about the law is not measured"
+        )
     return tuple(flags)
 
 
@@ -255,4 +257,8 @@ def _bends(points: Sequence[LawPoint], regression: Regression) -> tuple[str, ...
 
 def _outliers(regression: Regression) -> tuple[str, ...]:
     n = int((regression.posterior.robustness < OUTLIER_WEIGHT).sum())
-    return (f"{n} minim{'um' if n == 1 else 'a'} far off the law weigh{'s' * (n == 1)} little",) if n else ()
+    return (
+        (f"{n} minim{'um lies' if n == 1 else 'a lie'} far off the law and count{'s' * (n == 1)} little in the fit",)
+        if n
+        else ()
+    )

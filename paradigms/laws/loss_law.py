@@ -176,8 +176,8 @@ def _resampled(form: Form, x: Array, z: Array, y: Array, start: Array, rng: np.r
 
 def _flags(n: Array, d: Array, count: int) -> Iterator[str]:
     if np.ptp(n) < math.log(MIN_SPAN):
-        yield f"alpha not identified: sizes within {MIN_SPAN:g}x"
+        yield f"the cells do not determine alpha: all sizes lie within {MIN_SPAN:g}x"
     if np.ptp(d) < math.log(MIN_SPAN):
-        yield f"beta not identified: horizons within {MIN_SPAN:g}x"
+        yield f"the cells do not determine beta: all horizons lie within {MIN_SPAN:g}x"
     if count < MIN_CELLS:
         yield f"only {count} cells for {FORMS['power'].n_constants} constants"

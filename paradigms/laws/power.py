@@ -87,7 +87,7 @@ def fit_by_regression(points: Sequence[PowerPoint]) -> PowerFit:
     none = {"w": Estimate(1.0, None, None), "s": Estimate(0.0, None, None)}
     w, s = found.get("w", none["w"]), found.get("s", none["s"])
     residual = math.sqrt(float(np.mean(fit.resid**2) * len(points) / fit.df_resid)) if fit.df_resid > 0 else None
-    flags = () if "w" in found else ("one batch: its exponent is taken as 1",)
+    flags = () if "w" in found else ("there is one batch only, so its exponent is assumed to be 1",)
     return PowerFit(_exp(found["a"]), found["b"], w, s, len(points), int(fit.df_resid), residual, flags)
 
 

@@ -55,7 +55,7 @@ class Nearest:
 
     curves: Curves
     horizon_exponent: float | None = None
-    why: str = "no horizon rule"
+    why: str = "no rule changes the LR with the horizon"
     always_said: bool = False
 
     def answer(self, horizon: int) -> Answer:
@@ -86,7 +86,7 @@ def _fitted(curves: Curves, base: int) -> Carry:
     exponent = fit_exponent(curves, base)
     if exponent is not None:
         return ByExponent(exponent, base)
-    why = "horizon exponent not identified by the proxy, 0 used"
+    why = "the proxy's runs do not determine the horizon exponent, so 0 is used"
     return Nearest(curves, horizon_exponent=0.0, why=why, always_said=True)
 
 

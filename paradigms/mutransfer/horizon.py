@@ -60,10 +60,10 @@ def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
     half = Z90 * math.sqrt(covariance[1, 1])
     if half > UNKNOWN_EXPONENT:
         return None
-    flags = [f"horizon exponent {b:.2f} [{b - half:.2f}, {b + half:.2f}] fitted on {len(known)} horizons"]
+    flags = [f"the horizon exponent {b:.2f} [{b - half:.2f}, {b + half:.2f}] is fitted to {len(known)} horizons"]
     if not dof:
-        flags.append("horizon exponent from 2 horizons: whether a power law holds is not tested")
+        flags.append("with 2 horizons it is not tested whether a power law holds")
     if b - half <= 0 <= b + half:
-        flags.append("horizon exponent is not told from 0")
+        flags.append("the horizon exponent cannot be told from 0")
     (a, c), (_, d) = covariance.tolist()
     return Exponent(float(ln_lr), float(b), float(b - half), float(b + half), ((a, c), (c, d)), tuple(flags))

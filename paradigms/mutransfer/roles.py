@@ -76,11 +76,11 @@ def _losses(lab: Lab, at: Sequence[Request], tried: Sequence[RoleLrs], payer: st
 
 
 def _flags(spec: RoleSearchSpec, roles: Sequence[str], found: RoleLrs, *, gain: float, least: float) -> Iterable[str]:
-    each = f"each had to win {1e3 * least:.1f} millinats at the proxy"
+    each = f"each had to gain {1e3 * least:.1f} millinats at the proxy"
     if found:
         multipliers = ", ".join(f"{role} x{factor:g}" for role, factor in found)
         yield f"LR multipliers {multipliers}: {1e3 * gain:.1f} millinats better; {each}"
     else:
         yield f"no LR multiplier of {len(roles)} roles beats the noise: {each}"
     if len(roles) < len(spec.roles):
-        yield f"role search out of runs: {', '.join(spec.roles[len(roles) :])} not tried"
+        yield f"the budget of the role search was too small to try {', '.join(spec.roles[len(roles) :])}"

@@ -1,10 +1,11 @@
-"""Active search: always the runs that tell most about the best LR at the aim, per FLOP. After PLES, arXiv 2609.01431.
+"""Active search: it always chooses the runs that tell most, per FLOP, about the best LR at the aim.
 
-A Gaussian process predicts the loss of every cell; Thompson samples say where each cell's best LR may lie; a block of
-runs is worth the part of the predictive variance of ln lr* at the aim that it takes away, over its FLOPs. (PLES takes
-the entropy of the law's constants instead, and single runs; the variance at the aim is what the law is wanted for.)
-A cell is opened with three LRs and extended until its minimum is bracketed. The process only steers: the answer is the
-law of the measured curves, whose interval is the better calibrated one.
+It follows PLES, arXiv 2609.01431. A Gaussian process predicts the loss of every cell, and Thompson samples say where
+the best LR of each cell may lie. The value of a block of runs is by how much it lowers the predictive variance of ln
+lr* at the aim, divided by its FLOPs. PLES uses the entropy of the law's constants and single runs instead; we use the
+variance at the aim, for which the law is needed. The search starts a cell with three LRs and extends it until its
+minimum is bracketed. The process only chooses runs. The answer comes from the law of the measured curves, whose
+interval is better calibrated.
 """
 
 import math
@@ -33,7 +34,7 @@ REFIT = 2.0  # the process's parameters are searched again when the runs have gr
 
 @dataclass(frozen=True)
 class ActiveSpec:
-    """What the search may spend, and the LRs where a lab has none of its own."""
+    """What the search may cost, and the LRs to use if a lab has no fixed ones."""
 
     grid: GridSpec = field(default_factory=GridSpec)
     target_runs: float = 2.0  # the budget, in runs at the aim
@@ -43,7 +44,7 @@ class ActiveSpec:
 
 
 class Active(LawSearch):
-    """Search for one aim, whose runs are what the budget is counted in."""
+    """A search for one aim. Its budget is counted in runs of the aim."""
 
     name = "active"
 
@@ -59,7 +60,7 @@ class Active(LawSearch):
 
 
 def explore(book: Book, aim: Rung, spec: ActiveSpec) -> None:
-    """Search until the law's predictive sd of ln lr* at `aim` is small, or the budget spent."""
+    """Search until the predictive sd of ln lr* at `aim` is small enough, or the budget is spent."""
     rng = np.random.default_rng(book.grid.seeds[0])
     budget = spec.target_runs * aim.flops_per_token * max(aim.horizons)
     place = math.log(aim.n_active), math.log(max(aim.horizons))
@@ -81,7 +82,7 @@ def explore(book: Book, aim: Rung, spec: ActiveSpec) -> None:
 
 
 def _law_sd(book: Book, aim: Rung) -> float:
-    """Of ln lr* at the aim, of the law so far, beyond what no run takes away; infinite without a law."""
+    """The part of the sd of ln lr* at the aim, by the law so far, that runs can lower. Infinite without a law."""
     points = points_of(book.rungs, curves_of(book))
     if not points:
         return math.inf
@@ -92,9 +93,9 @@ def _law_sd(book: Book, aim: Rung) -> float:
 
 
 def _openings(book: Book) -> list[Block]:
-    """The cheapest cell of each of the three cheapest sizes, and the next horizon of the cheapest.
+    """The cheapest cell of each of the three cheapest sizes, and the next horizon of the cheapest size.
 
-    They span N and D as cheaply as can be, which is what the first fit needs.
+    They span N and D as cheaply as possible, which the first fit needs.
     """
     by_size: dict[int, Cell] = {}
     for cell in book.cells:
@@ -127,9 +128,9 @@ def _likely_minima(book: Book, surrogate: Surrogate, places: Array, rng: np.rand
 
 
 def _candidates(book: Book, minima: dict[Cell, float]) -> list[Block]:
-    """Blocks to choose from: three LRs around the likely minimum of an unopened cell, one more of an opened one.
+    """Blocks to choose from: three LRs around the likely minimum of a new cell, or one more LR of an opened one.
 
-    Where a rung has several horizons, a run to one of them may read the unread shorter ones too.
+    Where a rung has several horizons, a run to one of them may also serve shorter horizons that have no loss yet.
     """
     blocks = []
     for cell in book.cells:

@@ -1,4 +1,4 @@
-"""Tuning at the targets themselves as paradigms of a study: what each costs is a run of the target."""
+"""Tuning at the targets themselves, as paradigms of a study. Each trial costs a run of the target."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from lrladder.paradigms.sweep.grid import grid_points
 
 
 class OnGrid:
-    """A lab whose rungs can be run at the LRs of a grid alone."""
+    """A lab whose rungs can be run only at the LRs of a grid."""
 
     def __init__(self, lab: Lab, lrs: Sequence[float]) -> None:
         self._lab, self._lrs = lab, tuple(lrs)
@@ -32,7 +32,7 @@ class OnGrid:
 
 
 class AtTarget(Paradigm):
-    """Tunes each target at its longest horizon on its own, with a seed that no proposal is scored with."""
+    """Tunes each target on its own at its longest horizon, with a seed that scores no proposal."""
 
     searches_targets = True
 

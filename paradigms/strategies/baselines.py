@@ -1,4 +1,4 @@
-"""What anyone would try without a law of their own: copies, constants, published laws, tuning at the target itself."""
+"""Baselines without a fitted law: copies, constants, published laws, and tuning at the target itself."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from lrladder.paradigms.strategies.search import GRID, Choice, curves_of, full_g
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
-NO_INTERVAL = "no interval: this way of choosing has none"
+NO_INTERVAL = "there is no interval, because this method gives none"
 
 
 class NearestCell:
-    """The best LR of the bracketed cell nearest in ln N and ln D; sweeps cells from the nearest on until one is."""
+    """The best LR of the nearest cell, in ln N and ln D, that brackets it. Cells are swept from the nearest on."""
 
     name = "nearest_cell"
 
@@ -48,7 +48,7 @@ def _distance(a: Rung, b: Rung) -> float:
 
 
 class _Swept:
-    """A full grid of all cells; `minima` are its bracketed cells."""
+    """A full grid of all cells. `minima` are the cells whose sweep brackets the minimum."""
 
     name: str
 
@@ -71,7 +71,7 @@ class _Swept:
 
 
 class ConstantMedian(_Swept):
-    """The median of the cells' best LRs, at every size and horizon."""
+    """One LR at every size and horizon: the median of the cells' best LRs."""
 
     name = "constant_median"
 
@@ -80,7 +80,7 @@ class ConstantMedian(_Swept):
 
 
 class ConstantBest(_Swept):
-    """The one LR whose loss, summed over the cells' parabolas, is lowest."""
+    """One LR at every size and horizon: the one with the lowest sum of losses, by the cells' parabolas."""
 
     name = "constant_best"
 
@@ -91,7 +91,7 @@ class ConstantBest(_Swept):
 
 
 class AsPublished:
-    """A published law as it stands. Asks for no run."""
+    """A published law as it stands. It asks for no run."""
 
     def __init__(self, law: PublishedLaw) -> None:
         self.law = law
@@ -105,12 +105,12 @@ class AsPublished:
         if self.law.needs:
             raise NoProposal(f"{self.name}: needs {self.law.needs}, which is not known")
         ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons))
-        flags = (_describe(self.law), "prefactors do not travel between recipes", NO_INTERVAL)
+        flags = (_describe(self.law), "the published factor k need not hold for another training recipe", NO_INTERVAL)
         return Choice(math.exp(ln_lr), None, None, flags)
 
 
 class Refitted(_Swept):
-    """A published law with its exponents, and the prefactor of the cells' own minima."""
+    """A published law with its exponents, and with the factor k fitted to the minima of the cells."""
 
     def __init__(self, law: PublishedLaw, grid: GridSpec = GRID) -> None:
         super().__init__(grid)
@@ -124,7 +124,7 @@ class Refitted(_Swept):
         ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons)) + offset
         flags = [_describe(self.law), f"prefactor times {math.exp(offset):.3g}", NO_INTERVAL]
         if self.law.needs:
-            flags.append(f"{self.law.needs} taken to be the same in all cells")
+            flags.append(f"{self.law.needs} is assumed to be the same in all cells")
         return Choice(math.exp(ln_lr), None, None, tuple(flags))
 
 
@@ -133,7 +133,7 @@ def _describe(law: PublishedLaw) -> str:
 
 
 class _TargetTuning:
-    """The best of `trials` LRs tried at the target itself, among those that its lab has; each costs a target run."""
+    """The best of `trials` LRs tried at the target itself, of those that the lab has. Each costs a target run."""
 
     kind: str
     on_target = True
@@ -183,7 +183,7 @@ class RandomSearch(_TargetTuning):
 
 
 class TpeSearch(_TargetTuning):
-    """Optuna's TPE over the LRs in their order; it starts from two at random and a repeated LR is not charged again."""
+    """Optuna's TPE over the ordered LRs. It starts with two random LRs, and a repeated LR is not charged again."""
 
     kind = "tpe"
     startup = 2  # assumption: of so few trials, as many as leave the sampler something to choose

@@ -1,4 +1,4 @@
-"""What a search has asked of a lab and read, and what it can still ask."""
+"""The runs that one search has asked a lab for, their losses, and the runs that it can still ask for."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ ROUNDING = 1e-6  # FLOPs nearer than this, in ratio, are equal, so that units of
 
 
 class GridSpec(NamedTuple):
-    """LRs lr_guess * factor^k and `seeds`, where a lab has no fixed LRs of its own."""
+    """The LRs lr_guess * factor^k and the `seeds` to use if a lab has no fixed LRs of its own."""
 
     lr_guess: float = 0.01
     factor: float = 2.0
@@ -22,7 +22,7 @@ class GridSpec(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Runs of one rung at `lrs`, each read at all `horizons`."""
+    """Runs of one rung at `lrs`, each with a loss at all `horizons`."""
 
     rung: str
     lrs: tuple[float, ...]
@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 
 class Book:
-    """Runs and losses of one search, by its payer."""
+    """The runs and losses of one search, which asks under the name of its payer."""
 
     def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
         self.lab, self.grid, self.payer = lab, grid, payer
@@ -52,15 +52,15 @@ class Book:
         return self.lab.cost_flops(self.payer)
 
     def run_flops(self, cell: Cell) -> float:
-        """Of one run to a cell alone."""
+        """FLOPs of one run that serves this cell alone."""
         return float(self.rungs[cell[0]].flops_per_token * cell[1])
 
     def cost(self, block: Block) -> float:
-        """Planned FLOPs, as the lab will charge them."""
+        """Planned FLOPs, as the lab charges them."""
         return math.fsum(self.lab.flops(request) for request in block.requests)
 
     def ask(self, blocks: Iterable[Block], *, budget: float = math.inf) -> bool:
-        """Measure, cheapest first, the blocks that `budget` allows, in one call; whether there were any."""
+        """Measure the blocks that `budget` allows, cheapest first, in one call. Returns whether there were any."""
         allowed: list[Block] = []
         spent = self.spent
         for block in sorted(blocks, key=lambda block: _rank(self.cost(block))):
@@ -75,9 +75,10 @@ class Book:
         return bool(requests)
 
     def options(self, cell: Cell, around: float) -> list[tuple[float, int]]:
-        """LRs, each with its next seed, that can be asked of a cell below any that diverged there.
+        """LRs, each with its next seed, that can be asked for at a cell, below any LR that diverged there.
 
-        Nearest to ln lr `around` first. Where a lab's LRs are fixed its runs are too, and there is one seed.
+        LRs nearest to ln lr `around` come first. If the LRs of a lab are fixed, its runs are fixed too, and there is
+        one seed.
         """
         lrs, seeds = fixed_lrs(self.lab, cell[0]), self.grid.seeds
         if lrs is None:
@@ -102,7 +103,7 @@ class Book:
         return [lr for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is None]
 
     def opening(self, cell: Cell, around: float, horizons: tuple[int, ...]) -> list[Block]:
-        """The first LRs of a cell; nothing where there are too few."""
+        """The first LRs of a cell. Empty if the cell has too few."""
         lrs = sorted(lr for lr, _ in self.options(cell, around)[:OPENING])
         return [Block(cell[0], tuple(lrs), horizons, self.grid.seeds[0])] if len(lrs) == OPENING else []
 
@@ -112,10 +113,10 @@ class Book:
             pass
 
     def confirm(self, *, budget: float) -> None:
-        """Ask until the best LR of each cell has NEAR others on either side, cheapest first, while the budget lasts.
+        """Ask until the best LR of each cell has NEAR others on either side, cheapest first, within the budget.
 
-        A bracket of three is enough where the noise is small. Where it is not, the LRs that happen to bracket draw the
-        minimum towards the middle of them; asking only where the curve looks unsure would select in the same way.
+        Three LRs are enough if the noise is small. Otherwise the fitted minimum is drawn towards the middle of the LRs
+        that happen to bracket it. Asking only where a curve looks uncertain would have the same bias.
         """
         while self.ask(self._flanks(), budget=budget):
             self.close(budget=budget)
@@ -161,6 +162,6 @@ def _rank(flops: float) -> int:
 
 
 def fixed_lrs(lab: Lab, rung: str) -> tuple[float, ...] | None:
-    """The only LRs that a lab can run a rung at; None where it can run any."""
+    """The only LRs at which a lab can run a rung. None if it can run any LR."""
     lrs = getattr(lab, "lrs", None)
     return None if lrs is None else lrs(rung)

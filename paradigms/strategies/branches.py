@@ -1,6 +1,6 @@
-"""Horizons that no run was made for: their losses from the horizons that were, at the same size, batch and LR.
+"""Predicted losses at horizons without runs, from other horizons of the same size, batch and LR.
 
-Step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and taken at the other horizons.
+This is step 2 of the search factor of arXiv 2601.05049: L(D) is fitted for each LR and evaluated at the other horizons.
 """
 
 import math
@@ -16,7 +16,7 @@ MIN_HORIZONS = 3  # of one size and batch; two leave gamma to its prior
 
 
 def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell]) -> dict[Cell, Curve]:
-    """Bracketed curves of predicted losses, of those of `cells` of one size that the law of its horizons reaches."""
+    """Bracketed curves of predicted losses, at those `cells` of one size that the fitted L(D) reaches."""
     noise = pooled_noise(curves.values()).shared
     found: dict[Cell, Curve] = {}
     for batch in {book.rungs[cell[0]].batch_tokens for cell in cells}:
@@ -33,7 +33,7 @@ def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell
 
 
 def _laws(book: Book, cells: Iterable[Cell], noise: float | None) -> dict[float, HorizonLaw]:
-    """By LR, of the LRs that finished at MIN_HORIZONS."""
+    """One fitted L(D) for each LR that finished at MIN_HORIZONS."""
     losses: dict[float, dict[int, list[float]]] = {}
     for cell in cells:
         for lr, loss in book.finished(cell):
@@ -47,7 +47,7 @@ def _laws(book: Book, cells: Iterable[Cell], noise: float | None) -> dict[float,
 
 
 def _read(laws: dict[float, HorizonLaw], tokens: int) -> Curve | None:
-    """The curve at a horizon; None where too few of its LRs are reached."""
+    """The curve at a horizon. None if too few of its LRs have a prediction."""
     at = {lr: law.predict(tokens) for lr, law in laws.items() if law.reaches(tokens)}
     if len(at) < OPENING:
         return None

@@ -1,4 +1,4 @@
-"""Strategies, which choose for one aim, as paradigms of a study, which choose for every target and horizon."""
+"""Makes strategies, which choose an LR for one aim, into paradigms, which choose it for every target and horizon."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -26,7 +26,7 @@ MakeStrategy = Callable[[GridSpec, Rung, float | None], Strategy]  # of the grid
 
 
 class AtHorizon(NamedTuple):
-    """A rung with one of its horizons, or another."""
+    """A rung with a single horizon: one of its own, or another."""
 
     name: str
     part: Part
@@ -43,7 +43,7 @@ class AtHorizon(NamedTuple):
 
 
 class StrategyEntry(Paradigm):
-    """A strategy that searches all proxies with the largest target or goal in view, and answers for any."""
+    """A strategy that searches all proxies for the largest target or goal, and then proposes an LR for any."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class StrategyEntry(Paradigm):
         self._keep()
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
-        """Take stored curves in place of a search. Raises NoProposal for a strategy that is no law's."""
+        """Use stored curves instead of a search. Raises NoProposal for a strategy that fits no law."""
         strategy = self._start(ladder)
         if not isinstance(strategy, LawSearch):
             raise NoProposal(f"{self.terms.name}: what it found is not stored, only what it proposed")

@@ -1,4 +1,4 @@
-"""An answer where a search found no minimum: the middle of the published laws, as sure as these have shown to be."""
+"""The LR to use if a search found no minimum: the middle one of the published laws, with their known error."""
 
 import math
 from statistics import median
@@ -13,8 +13,8 @@ MISS = 4.0
 
 
 def from_published(target: Rung, *, why: str) -> Choice:
-    """The LR of the middle one of the laws that a table allows; `why` the search has none of its own."""
+    """The LR of the middle one of the published laws that can be evaluated; `why` says why the search has none."""
     laws = [law for law in LAWS if not law.needs]
     lr = math.exp(median(law.ln_lr(target.n_active, target.n_total, max(target.horizons)) for law in laws))
-    said = f"no minimum was found, so the LR is the middle of {len(laws)} published laws, whose miss is its interval"
-    return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are taken as plain counts"))
+    said = f"no minimum was found, so the LR is the middle one of {len(laws)} published laws, +-{MISS:g} octaves"
+    return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))

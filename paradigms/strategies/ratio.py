@@ -1,4 +1,4 @@
-"""A published law as its users apply it: as a ratio from the best LR of one's own proxy."""
+"""A published law used as a ratio: it carries the best LR of the study's own proxy to the target."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from lrladder.paradigms.sweep.curve import Curve
 
 
 class PublishedRatio(Paradigm):
-    """The proxy's best LR at its longest horizon, times the law at the target over the law at the proxy."""
+    """The proxy's best LR at its longest horizon, times the law at the target divided by the law at the proxy."""
 
     def __init__(self, settings: PublishedSettings, terms: Terms) -> None:
         super().__init__(settings, terms)
@@ -52,7 +52,7 @@ class PublishedRatio(Paradigm):
         assert lr is not None
         step = law.ln_lr(rung.n_active, rung.n_total, horizon) - law.ln_lr(proxy.n_active, proxy.n_total, tokens)
         extrapolation = rung.flops_per_token * horizon / (proxy.flops_per_token * tokens)
-        taken = (f"{law.needs} taken to be the same at both",) if law.needs else ()
+        taken = (f"{law.needs} is assumed to be the same at both",) if law.needs else ()
         return Proposal(
             rung=rung.name,
             horizon=horizon,

@@ -1,4 +1,4 @@
-"""All strategies by name; each is made for the target that it is to choose an LR for."""
+"""All strategies by name. Each one is made for the target whose LR it is to choose."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

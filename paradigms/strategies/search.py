@@ -1,4 +1,4 @@
-"""Ways to spend runs on small cells before a law is fitted: the full grid, the search factor, an economy plan."""
+"""Searches on small cells before a law is fitted: the full grid, the search factor, and the economy plan."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
 
 
 class Strategy(Protocol):
-    """`search` asks a lab for runs of rungs; `propose` then answers without any. Both raise NoProposal."""
+    """`search` asks a lab for runs of rungs. `propose` then asks for none. Both raise NoProposal."""
 
     name: str
 
@@ -39,7 +39,7 @@ class Strategy(Protocol):
 
 
 class LawSearch:
-    """What the strategies here share: after a search, the law of the bracketed minima answers."""
+    """The common part of the searches here: a law is fitted to the bracketed minima, and it gives the LR."""
 
     name: str
 
@@ -62,7 +62,7 @@ class LawSearch:
 
     @property
     def all_curves(self) -> dict[Cell, Curve]:
-        """What the law was fitted to: those that were measured and, of some strategies, predicted ones."""
+        """The curves to which the law was fitted: measured ones and, for some strategies, predicted ones."""
         return self.curves
 
     def learn(self, rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> None:
@@ -88,7 +88,7 @@ class LawSearch:
 
 
 class FullGrid(LawSearch):
-    """Every LR of every cell, whatever it costs; where a lab's LRs are free, five and as many as a bracket takes."""
+    """Every LR of every cell, at any cost. If a lab can run any LR: five, and more until the minimum is bracketed."""
 
     name = "fitting"
 
@@ -124,10 +124,10 @@ class FactorSpec:
 
 
 class SearchFactor(LawSearch):
-    """O(n C_D C_eta) in place of O(n^3): a few horizons of each size, a few LRs around where its neighbours' best lie.
+    """O(n C_D C_eta) runs instead of O(n^3): a few horizons per size, and a few LRs near the expected best.
 
-    Curves of the other horizons are predicted where the law of the loss against tokens is to be trusted so far.
-    `planned_flops` is the cost that the spec promises, before brackets are extended and confirmed, or the budget binds.
+    The curves of other horizons are predicted where the law of loss against tokens can be trusted. `planned_flops` is
+    the cost of the spec before brackets are extended and confirmed, and before the budget limits them.
     """
 
     name = "search_factor"
@@ -163,16 +163,16 @@ class SearchFactor(LawSearch):
 
 @dataclass(frozen=True)
 class EconomySpec:
-    """What the plan may cost, in runs at the target."""
+    """The most that the plan may cost, in runs of the target."""
 
     grid: GridSpec = field(default_factory=GridSpec)
     target_runs: float = 0.6
 
 
 class Economy(LawSearch):
-    """An L: the shortest horizon of each size and every horizon of the smallest, three LRs each, cheapest first.
+    """The shortest horizon of each size and all horizons of the smallest size, three LRs each, cheapest first.
 
-    Then other cells, as far as the budget goes.
+    Then it searches other cells, as far as the budget allows.
     """
 
     name = "economy"
@@ -197,7 +197,7 @@ class Economy(LawSearch):
 
 
 def run_flops(rung: Rung) -> float:
-    """Of one run to the longest horizon."""
+    """FLOPs of one run to the longest horizon."""
     return float(rung.flops_per_token * max(rung.horizons))
 
 
@@ -211,7 +211,7 @@ def by_size(book: Book) -> list[list[Cell]]:
 
 
 def opening(book: Book, cell: Cell, *, lrs: int) -> Block | None:
-    """The `lrs` LRs nearest to where the best is expected, ascending; None where a cell has too few for a parabola."""
+    """The `lrs` LRs nearest to the expected best one, ascending. None if a cell has too few for a parabola."""
     options = [lr for lr, _ in book.options(cell, expected(book, cell))]
     if len(options) < OPENING:
         return None
@@ -219,7 +219,7 @@ def opening(book: Book, cell: Cell, *, lrs: int) -> Block | None:
 
 
 def expected(book: Book, cell: Cell) -> float:
-    """Where the best ln lr of a cell is expected: by the law of the minima found so far, else amid the lab's LRs."""
+    """The expected best ln lr of a cell: by the law of the minima so far, or else the middle of the lab's LRs."""
     points = points_of(book.rungs, curves_of(book))
     if not points:
         lrs = fixed_lrs(book.lab, cell[0])
@@ -231,7 +231,7 @@ def expected(book: Book, cell: Cell) -> float:
 
 
 def curves_of(book: Book) -> dict[Cell, Curve]:
-    """Of every cell with runs, fitted as one study."""
+    """The curves of all cells with runs, fitted together as one study."""
     cells = list(book.measured)
     curves = fit_curves([(book.measured[cell].lrs, book.measured[cell].losses) for cell in cells])
     return dict(zip(cells, curves, strict=True))
@@ -249,6 +249,6 @@ def points_of(rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> list[L
 
 
 def _spread(cells: Sequence[Cell], n: int) -> list[Cell]:
-    """`n` of the cells, the first and last among them, or all."""
+    """`n` of the cells, among them the first and the last; all if there are no more."""
     picks = sorted({round(i) for i in np.linspace(0, len(cells) - 1, n)})
     return [cells[i] for i in picks]

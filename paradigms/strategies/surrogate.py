@@ -1,8 +1,8 @@
-"""A Gaussian process on (ln N, ln D, ln lr) -> loss: where best LRs may lie, and what one more run would tell.
+"""A Gaussian process (ln N, ln D, ln lr) -> loss: where best LRs may lie, and what one more run would tell.
 
-Losses are counted in units of the pooled curvature, so that in ln lr every cell is about a unit parabola whatever the
-scale of the losses. The prior is that parabola with a vertex linear in ln N and ln D (the law), a free level for every
-cell, and a smooth departure from both. scikit-learn does the process.
+Losses are counted in units of the pooled curvature, so that every cell is about a unit parabola in ln lr, whatever the
+scale of the losses. The prior is that parabola, with a vertex that is linear in ln N and ln D (the law), a free level
+for every cell, and a smooth departure from both. scikit-learn computes the process.
 """
 
 import math
@@ -111,7 +111,7 @@ def _demean(values: Array, cells: Labels) -> Array:
 
 
 def _curvature(z: Array, losses: Array, cells: Labels) -> float:
-    """Of all cells together, nats per (ln lr)^2; where it is not convex, the spread of the losses instead."""
+    """Curvature of all cells together, nats per (ln lr)^2. If it is not positive, the spread of the losses."""
     x = z[:, 2]
     columns = np.column_stack([_demean(column, cells) for column in (x**2, x, x * z[:, 0], x * z[:, 1])])
     y = _demean(losses, cells)
@@ -120,7 +120,7 @@ def _curvature(z: Array, losses: Array, cells: Labels) -> float:
 
 
 def _root(cov: Array) -> Array:
-    """A lower factor of a covariance that rounding may have left short of positive definite."""
+    """A lower factor of a covariance that may not be positive definite because of rounding."""
     scale = float(np.diag(cov).max())
     for jitter in (1e-9, 1e-7, 1e-5):
         try:

@@ -76,7 +76,7 @@ class _Fit(NamedTuple):
 
     @property
     def vertex(self) -> float:
-        """Its x; infinite unless the parabola is convex."""
+        """x of the vertex. Infinite unless the parabola is convex."""
         return float(-self.coef[1] / (2 * self.coef[2])) if self.coef[2] > 0 else math.inf
 
     @property
@@ -114,7 +114,9 @@ def fit_curve(
     if bad is not None:
         rest = [(lr, loss) for lr, loss in zip(lrs, losses, strict=True) if lr != bad]
         curve = fit_curve([lr for lr, _ in rest], [loss for _, loss in rest], level=level, noise=noise, step=step)
-        return replace(curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others: left out", *curve.flags))
+        return replace(
+            curve, flags=(f"runs at LR {bad:.3g} are off the curve of the others and are left out", *curve.flags)
+        )
     curve = _fit_bowl(data, level=level, noise=noise, least=least)
     return replace(curve, flags=(*settled.flags, *curve.flags))
 
@@ -143,7 +145,7 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
         return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
     if residual is None and noise is None:
-        flags = (f"noise of {1e3 * sd:.2g} millinats assumed, not measured: search with 2 seeds", *flags)
+        flags = (f"the noise is not measured but assumed to be {1e3 * sd:.2g} millinats: search with 2 seeds", *flags)
     slope = np.array([0.0, 1.0, 2 * fit.vertex]) / (2 * fit.coef[2])  # d vertex / d coef, up to sign
     return Curve(
         "interior",
@@ -162,12 +164,12 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
 
 
 def _bracketed(data: Sweep, flags: tuple[str, ...]) -> Curve:
-    """The lowest run and its bracket, within which any LR is as likely: sd as of a uniform distribution."""
+    """The lowest run and its bracket. The sd is that of a uniform distribution within the bracket."""
     best = float(data.finished[int(np.argmin(data.means))])
     left, right = _left_right(data)
     low, high = best * math.exp(left), best * math.exp(right)
     why = "by divergence" if not _has_both_neighbours(data) else "by its neighbours"
-    said = f"bracketed {why} between LR {low:.3g} and {high:.3g}: the lowest run stands for the minimum"
+    said = f"bracketed {why} between LR {low:.3g} and {high:.3g}, so the lowest run stands for the minimum"
     return Curve(
         "bracketed",
         sum(map(len, data.runs)),
@@ -186,12 +188,12 @@ def _near_lowest(fit: _Fit, data: Sweep) -> bool:
 
 
 def _level(data: Sweep) -> float:
-    """Of the losses, the unit of what is relative."""
+    """The size of the losses, to which relative limits refer."""
     return float(np.abs(data.means).min())
 
 
 def _left_right(data: Sweep) -> tuple[float, float]:
-    """ln of the LRs tried next to the best, over the best."""
+    """ln of the two LRs next to the best one, divided by the best one."""
     best = data.finished[int(np.argmin(data.means))]
     place = int(np.searchsorted(data.tried, best))
     left, right = (math.log(data.tried[place + step] / best) for step in (-1, 1))
@@ -205,7 +207,7 @@ def _has_both_neighbours(data: Sweep) -> bool:
 
 
 def _fit_best(data: Sweep) -> _Fit:
-    """The windowed fit, or that of the best and its neighbours where the windowed one misses these."""
+    """The fit in the window, or that of the best LR and its neighbours if the first one misses these."""
     best = int(np.argmin(data.means))
     x = np.log(data.finished / data.finished[best])
     wide = _parabola(data, _window(x, data.means, best))
@@ -245,7 +247,7 @@ def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
 
 
 def _outlier(data: Sweep, noise: float) -> float | None:
-    """The LR whose runs are OUTLIER sds off a parabola that the others around the best fit; None where none is."""
+    """The LR whose runs lie OUTLIER sds off a parabola through the others near the best. None if there is none."""
     chosen = _around(data.finished, int(np.argmin(data.means)), WINDOW_LRS)
     if len(chosen) < 5:  # without one of four, any three fit
         return None
@@ -259,7 +261,7 @@ def _outlier(data: Sweep, noise: float) -> float | None:
 
 
 def _noise(residual: float | None, dof: int, noise: float | None, assumed: float) -> tuple[float, float]:
-    """Sd of one loss and its degrees of freedom: the residuals', moderated by a given noise; else given or assumed."""
+    """Sd of one loss with its degrees of freedom, from residuals and a given noise; without both, an assumption."""
     if residual is None:
         return (assumed if noise is None else noise), math.inf
     if noise is None:

@@ -30,7 +30,7 @@ def grid_lr(spec: SearchSpec, k: float) -> float:
 
 
 def grid_points(lr_guess: float, factor: float, points: int) -> list[float]:
-    """A grid about a guess, ascending; an even one leans low, as too high an LR may diverge."""
+    """The grid around a guess, ascending. An even grid has more LRs below, because too high an LR may diverge."""
     return [float(lr_guess * factor**k) for k in range(-(points // 2), points - points // 2)]
 
 

@@ -1,4 +1,4 @@
-"""The runs of one sweep by learning rate, and those of them that cannot belong to its bowl."""
+"""The runs of one sweep by learning rate, and which of them do not belong to the parabola near its minimum."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Sweep(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A sweep without the runs that only bracket (`blown_up`, still among its tried) or tell nothing (`odd`)."""
+    """A sweep without its `blown_up` runs, which only bracket the minimum, and its `odd` runs, which say nothing."""
 
     sweep: Sweep
     blown_up: tuple[float, ...]
@@ -33,13 +33,13 @@ class Settled(NamedTuple):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What was taken out, in words."""
+        """What was taken out, as flags."""
         flags = []
         if self.odd:
-            why = f"over {100 * ODD:g}% above runs farther from the best: left out, perhaps unfinished"
+            why = f"over {100 * ODD:g}% above runs farther from the best; they are perhaps unfinished and are left out"
             flags.append(f"runs at LR {_listed(self.odd)} lie {why}")
         if self.blown_up:
-            why = f"over {100 * BLOWN_UP:g}% above the lowest loss: they only bracket"
+            why = f"over {100 * BLOWN_UP:g}% above the lowest loss, so they only bracket the minimum"
             flags.append(f"runs at LR {_listed(self.blown_up)} lie {why}")
         return tuple(flags)
 
@@ -63,7 +63,7 @@ def sweep(lrs: Sequence[float], losses: Sequence[float | None]) -> Sweep:
 
 
 def open_side(data: Sweep) -> Side | None:
-    """The side on which the best LR has nothing worse beside it. A diverged LR is worse than any finished one."""
+    """The side on which no LR is worse than the best one. A diverged LR is worse than any finished one."""
     if not len(data.finished):
         return "low"
     best = data.finished[int(np.argmin(data.means))]
@@ -73,11 +73,12 @@ def open_side(data: Sweep) -> Side | None:
 
 
 def settle(data: Sweep) -> Settled:
-    """Take out what cannot belong to the bowl around the lowest loss.
+    """Take out the runs that do not belong to the parabola around the lowest loss.
 
-    A run beyond BLOWN_UP, with none but such ones farther out, blew up (or hardly trained): its LR brackets as a
-    diverged one does. A run that lies above one farther out is odd: losses rise away from the best, so it was killed,
-    say, and exported; it is no result. Where several look odd the sweep is noisy, and none is taken out.
+    A run more than BLOWN_UP above the lowest, with only such runs farther out, blew up or hardly trained. Its LR
+    brackets the minimum as a diverged one does. A run is odd if it lies above one that is farther out, because losses
+    rise away from the best LR. It was probably stopped early, so it is left out. If several runs look odd the sweep is
+    noisy, and none is taken out.
     """
     if not len(data.finished):
         return Settled(data, (), ())
@@ -95,7 +96,7 @@ def settle(data: Sweep) -> Settled:
 
 
 def _odd(rise: Array, outward: Sequence[int]) -> list[int]:
-    """Of the LRs on one side, from the best outward, those that lie ODD above one farther out."""
+    """On one side, from the best LR outward, the LRs whose losses lie ODD above that of one farther out."""
     return [i for k, i in enumerate(outward) if any(rise[i] - rise[j] > ODD for j in outward[k + 1 :])]
 
 

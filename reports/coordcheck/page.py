@@ -113,7 +113,7 @@ def sentence(checks: dict[int, Check]) -> str:
         return f"{notes[0][0].upper()}{notes[0][1:]}."
     worst = max(checks.values(), key=lambda check: abs(check.slope))
     sure = all(check.low >= -BAND and check.high <= BAND for check in checks.values())
-    level = f"Level: no slope is beyond ±{fixed(abs(worst.slope))}"
+    level = f"It is level: no slope is beyond ±{fixed(abs(worst.slope))}"
     return f"{level}." if sure else f"{level}, but an interval reaches beyond ±{BAND:g}."
 
 
@@ -123,7 +123,7 @@ def _failure(failed: Sequence[Check]) -> str:
         return f"At some size it is zero or not finite, from step {worst.step} on."
     size = worst.axis.replace("_", " ")
     if worst.step == 0 and (worst.axis, worst.role) in READOUTS:
-        said = f"Goes like {size} to the power {fixed(worst.slope)} at the start"
+        said = f"At the start it goes like {size} to the power {fixed(worst.slope)}"
         return f"{said}. The rule for the initialization gives {fixed(INIT_SLOPE)}, so the rule is not followed."
-    verb = "Grows" if worst.slope > 0 else "Shrinks"
-    return f"{verb} like {size} to the power {fixed(worst.slope)} at step {worst.step}: the rule does not hold."
+    verb = "grows" if worst.slope > 0 else "shrinks"
+    return f"It {verb} like {size} to the power {fixed(worst.slope)} at step {worst.step}: the rule does not hold."

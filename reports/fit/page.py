@@ -34,7 +34,7 @@ PUBLISHED = (
         published.REFIT_N,
         published.REFIT_D,
         published.REFIT_B,
-        "refitted, dense; D from -0.01 to 0.06, batch 0.30 to 0.35",
+        "refitted to dense models; the fits give -0.01 to 0.06 for D and 0.30 to 0.35 for the batch",
     ),
     ("Power scheduler, 2408.13359", None, published.POWER_D, published.POWER_B, "muP, WSD"),
 )

@@ -25,7 +25,7 @@ DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent o
 MILLI = 1e3
 TITLE = "Loss above the best LR of each target (regret), in millinats [90% bootstrap interval over targets]"
 FRONTIER = (
-    "Frontier: the lowest median regret at each cost. It is chosen in sight of the targets, so luck helps the leader."
+    "Frontier: the lowest median regret at each cost. It is chosen with the targets known, so luck helps the leader."
 )
 TARGET_COLUMNS = tuple(name for name in TargetScore.model_fields if name not in ("strategies", "flags"))
 COLUMNS = (

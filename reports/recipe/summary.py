@@ -32,27 +32,29 @@ def sentences(results: TuningResults) -> Iterator[str]:
     elif results.complete and not _changed(results):
         yield "The search changed nothing: the old recipe stays."
     elif results.complete:
-        yield "What the new recipe is worth is not known: a run of the last figures diverged."
+        yield "The gain of the new recipe is not known, because a run of the final comparison diverged."
     flat = [one.name for one in results.ingredients if one.status == "flat" and one.chosen == one.old]
     if flat:
-        yield f"Flat within the noise, so kept as they were: {', '.join(flat)}."
+        yield f"No value makes a difference outside the noise, so the old value stays, for {', '.join(flat)}."
     edge = [one.name for one in results.ingredients if one.status == "edge"]
     if edge:
-        yield f"No worse value up to an end of the range: {', '.join(edge)}."
+        yield f"On one side no value up to the end of the range is worse, for {', '.join(edge)}."
     if results.stopped:
-        yield f"The search did not come to its end: {results.stopped}."
+        yield f"The search stopped early: {results.stopped}."
     without = [one.name for one in results.ingredients if one.status == "not reached"]
     if without:
-        yield f"Without a bracket yet: {', '.join(without)}."
+        yield f"The search has not yet bracketed {', '.join(without)}."
     yield (
-        f"It took {results.search_runs} runs of the base to search and {results.last_runs} for the last figures, "
-        f"{results.flops:.1e} FLOPs. No paradigm is charged for them: all have the same recipe."
+        f"The search took {results.search_runs} runs of the base and the final comparison {results.last_runs}, "
+        f"{results.flops:.1e} FLOPs in all. No paradigm is charged for them, because all share the recipe."
     )
 
 
 def show(results: TuningResults, console: Console) -> None:
     """One row an ingredient."""
-    table = Table(title=f"{results.preset}: the base recipe; worth in millinats with 90% intervals")
+    table = Table(
+        title=f"{results.preset}: the base recipe. Worth: rise of the loss without the change (millinats, 90%)"
+    )
     for column in ("ingredient", "old", "new", "status", "worse beyond", "worth"):
         table.add_column(column, justify="left" if column in ("ingredient", "status") else "right")
     for one in results.ingredients:

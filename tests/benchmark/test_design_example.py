@@ -90,7 +90,7 @@ def test_the_rules(text: str, trial: Trial) -> None:
     assert f"1 / {width:.3f} = {1 / width:.3g}" in text
     assert token_rule_of(trial).lr == 1
     longer = token_rule(trial.rules, m_batch=1, m_tokens=4)
-    assert f"at 4 times the tokens it would be {longer.lr:g}, for every role" in text
+    assert f"At 4 times the tokens it would be {longer.lr:g}." in text
 
 
 def test_the_groups_and_the_step(text: str, trial: Trial) -> None:
@@ -101,7 +101,7 @@ def test_the_groups_and_the_step(text: str, trial: Trial) -> None:
     assert f"Warm-up ends after {trial.schedule.warmup_tokens // trial.batch_tokens} steps" in text
     assert f"the decay begins at {begins:,} tokens. It has {steps} steps" in text
     assert f"Its {DECAY_STEP}th step begins at {at:,} tokens" in text
-    assert f"({steps} + 1 - {DECAY_STEP}) / ({steps} + 1) = {left:.4f} of the way down to zero is left" in text
+    assert f"({steps} + 1 - {DECAY_STEP}) / ({steps} + 1) = {left:.4f} of the peak" in text
     assert left == pytest.approx((steps + 1 - DECAY_STEP) / (steps + 1))
 
     engine = build_engine(trial)

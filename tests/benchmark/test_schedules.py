@@ -158,5 +158,5 @@ def test_without_a_trunk_the_horizon_matters_from_warm_up_on(tokens: int, schedu
 
 
 def test_an_exponential_decay_needs_its_end() -> None:
-    with pytest.raises(ValidationError, match="give what it ends at"):
+    with pytest.raises(ValidationError, match="give the value at its end"):
         ScheduleConfig(warmup_tokens=WARM, decay="exponential")

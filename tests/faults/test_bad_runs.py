@@ -74,11 +74,11 @@ def test_a_bad_optional_value_is_named(tmp_path: Path, column: str, value: str, 
         (HEADER + ",,,\n\n", "no runs, only a header"),
         (
             "n_params,tokens,learning_rate,loss\n" + GOOD,
-            "row 1: no column lr; if these are what they seem, add --columns 'lr=",
+            "row 1: no column lr; if these columns have that meaning, add --columns 'lr=",
         ),
         (
             "n_param,tokens,lr,loss\n" + GOOD,
-            "row 1: no column n_params; if these are what they seem, add --columns 'n_par",
+            "row 1: no column n_params; if these columns have that meaning, add --columns 'n_par",
         ),
         ("n_params,tokens,lr,loss,lr\n" + GOOD, "row 1: column lr appears 2 times; keep one"),
         (b"n_params,tokens,lr,loss\n1e7,1e9,1e-3,\xff\n", "not UTF-8 text"),

@@ -145,7 +145,7 @@ def test_a_rule_of_one_role_multiplies_its_lr_alone(
 
 @pytest.mark.parametrize("switch", ["embedding", "norm"])
 def test_a_rule_of_one_role_is_refused_beside_the_width_rule(switch: str) -> None:
-    with pytest.raises(ValidationError, match="cannot be joined with width"):
+    with pytest.raises(ValidationError, match="cannot be combined with width"):
         Rules.model_validate({"width": True, switch: True})
 
 

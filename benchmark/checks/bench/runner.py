@@ -156,10 +156,10 @@ def show(found: dict[str, Any], console: Console) -> None:
         "rung",
         "backend",
         "tokens/s",
-        "of Mixtral's",
-        "of a plain loop's",
-        "of it uncompiled",
-        "of the GEMM peak",
+        "/ Mixtral",
+        "/ plain loop",
+        "/ uncompiled",
+        "share of GEMM peak",
     ):
         table.add_column(column, justify="left" if column in ("rung", "backend") else "right")
     for row in found["rungs"]:
@@ -172,8 +172,8 @@ def show(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"{found['workers']} workers: {found['worker_speedup']:.2f} times one; "
-        f"{found['overhead_fraction']:.1%} of the workers' time of a {SMOKE} study is not training; "
+        f"{found['workers']} workers together are {found['worker_speedup']:.2f} times as fast as one; "
+        f"in a {SMOKE} study {found['overhead_fraction']:.1%} of the workers' time is not training; "
         f"a trial starts in {found['startup_seconds']:.2f} s"
     )
 

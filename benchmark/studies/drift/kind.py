@@ -24,7 +24,7 @@ class DriftKind(StudyKind[DriftConfig, DriftResults]):
         return sweeps(config)
 
     def notes(self, config: DriftConfig) -> tuple[str, ...]:
-        return ("points that are one function are trained once and are listed where they come first",)
+        return ("points that give the same training run are trained once and are listed where they come first",)
 
     def start(self, config: DriftConfig, lab: Lab, on_stage: Callable[[str], None]) -> StartedStudy[DriftResults]:
         from lrladder.benchmark.studies.drift.study import DriftStudy

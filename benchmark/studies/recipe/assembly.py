@@ -1,4 +1,4 @@
-"""Results from whatever has been measured: the search is played again on it, as far as it goes."""
+"""Makes the results of a tuning from the measurements so far, by playing the search again on them."""
 
 from collections.abc import Iterator
 from statistics import fmean, stdev
@@ -17,7 +17,7 @@ from lrladder.benchmark.studies.results import Found
 
 
 class Difference(NamedTuple):
-    """Nats, with its 90% interval; None where a seed diverged or is missing."""
+    """A difference of two mean losses, in nats, with its 90% interval. None if a seed diverged or is missing."""
 
     value: float | None = None
     low: float | None = None
@@ -118,11 +118,11 @@ def _notes(tuning: Tuning, direction: Direction, explored: Explored) -> Iterator
     if explored.points and tuning.search.stopped and not tuning.search.is_settled(direction):
         yield "not settled when the search stopped"
     if moved and explored.points:
-        yield f"searched before {' and '.join(moved)} moved"
+        yield f"searched before {' and '.join(moved)} changed"
 
 
 def _fragment(config: TuningConfig, tuning: Tuning) -> str:
-    """To paste into a config; an optimizer key that is not here has its default."""
+    """The new recipe as a part of a config, to paste. Optimizer keys that it does not name keep their defaults."""
     name = name_of(tuning.new, tuning.old)
     parts = {
         "recipe": config.recipe_of(name).model_dump(mode="json"),

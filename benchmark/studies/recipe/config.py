@@ -1,4 +1,4 @@
-"""A study that tunes the base recipe, as the user writes it: one model at one horizon, and where its search ends."""
+"""The config of a study that tunes the base recipe: one model, one horizon, and when the search ends."""
 
 from typing import Literal, Self
 
@@ -34,12 +34,12 @@ class TuningConfig(StudyConfig):
         seeds = (*self.search_seeds, *self.fresh_seeds)
         if len(set(seeds)) < len(seeds):
             raise ValueError(
-                "search_seeds, fresh_seeds: a seed is there twice; what is tuned on one is not scored on it"
+                "search_seeds, fresh_seeds: a seed is there twice; score the recipe on seeds that did not tune it"
             )
         if shape.vocab_size != self.corpus.vocab_size:
-            raise ValueError(f"start.shape.vocab_size: the corpus has {self.corpus.vocab_size}")
+            raise ValueError(f"start.shape.vocab_size: give that of the corpus, {self.corpus.vocab_size}")
         if tokens % batch or batch % shape.seq_len:
-            raise ValueError("start: tokens, batch_tokens and seq_len must divide one another")
+            raise ValueError("start: tokens must be a multiple of batch_tokens, and batch_tokens one of seq_len")
         if self.schedule.decay_start(tokens, batch) <= self.schedule.warmup_tokens:
             raise ValueError("start: tokens end before schedule.warmup_tokens are over")
         return self
@@ -54,7 +54,7 @@ class TuningConfig(StudyConfig):
 
     @property
     def ingredients(self) -> dict[str, Ingredient]:
-        """What there is to tune, by name, in the order of the search."""
+        """The numbers that can be tuned, by name, in the order of the search."""
         return ingredients_of(
             self.recipe,
             self.optimizer,

@@ -1,4 +1,4 @@
-"""One ingredient's losses along octaves: where to measure next, whether its best is bracketed, and what to choose."""
+"""The losses along one ingredient: which value to measure next, whether the best is bracketed, what to choose."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ FLAT = 2.0  # octaves each way without a worse point: then the ingredient makes 
 
 
 class Bracket(NamedTuple):
-    """The nearest points that are worse than the best; None on a side without any."""
+    """The nearest points that are worse than the best one. None on a side that has no worse point."""
 
     low: float | None
     high: float | None
@@ -26,9 +26,9 @@ class Bracket(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """Losses by offset in octaves from the setting that the search stands at, which is 0; `low` and `high` end it.
+    """Losses by offset, in octaves, from the present setting. `low` and `high` are the ends of the range.
 
-    `old` is the offset to go back to where nothing makes a difference.
+    The present setting has offset 0. `old` is the offset of the old value, which is chosen if no value is better.
     """
 
     points: Mapping[float, Losses]
@@ -39,7 +39,7 @@ class Curve:
 
     @property
     def means(self) -> dict[float, float]:
-        """Of the points at which no seed diverged, from low to high."""
+        """Mean loss by offset, ascending, without the offsets at which a seed diverged."""
         return {
             x: fmean(loss for loss in losses if loss is not None)
             for x, losses in sorted(self.points.items())
@@ -52,7 +52,7 @@ class Curve:
         return min(means, key=lambda x: means[x]) if means else None
 
     def is_worse(self, x: float, than: float, *, sds: float) -> bool:
-        """By so many sds of the difference; a point that diverged is worse than any that did not."""
+        """Whether `x` is worse by at least `sds` sds of the difference. A diverged point is worse than any finished."""
         means = self.means
         if x not in means or than not in means:
             return than in means
@@ -60,13 +60,13 @@ class Curve:
 
     @property
     def stays(self) -> bool:
-        """Whether where the search stands is as good as the best, for all that can be told."""
+        """Whether the present setting is not measurably worse than the best one."""
         best = self.best
         return best is None or not self.is_worse(0.0, best, sds=TO_MOVE)
 
     @property
     def bracket(self) -> Bracket:
-        """Around the best, and around where the search stands unless that is worse."""
+        """The bracket of the best point. It also encloses the present setting, unless that is measurably worse."""
         best = self.best
         if best is None:
             return Bracket(None, None)
@@ -87,7 +87,7 @@ class Curve:
         return "flat" if low is None and high is None else "edge"
 
     def missing(self) -> list[float]:
-        """Offsets to measure next; none once both sides are settled."""
+        """The offsets to measure next. Empty if both sides are settled."""
         if not self.points:
             return [x for x in (-STEP, 0.0, STEP) if self.low <= x <= self.high]
         low, high = self.bracket
@@ -98,7 +98,7 @@ class Curve:
         return further or ([self.old] if seems_flat and self.old not in self.points else [])
 
     def _next(self, last: float, way: float, seems_flat: bool) -> float | None:
-        """One octave further, to FLAT where nothing is worse on either side, else to the end of the range."""
+        """The next offset on one side: an octave on, up to FLAT if nothing is worse on either side, else to the end."""
         end = self.high if way > 0 else self.low
         reach = min(FLAT, way * end) if seems_flat else way * end
         if reach - way * last < FINE / 2:  # there, or too near to tell
@@ -106,9 +106,10 @@ class Curve:
         return way * min(way * last + STEP, way * end)
 
     def choice(self) -> float:
-        """The offset to go to: 0, where the search stands, unless another is better beyond the noise.
+        """The offset to move to. It is 0 unless another one is better beyond the noise.
 
-        Bracketed: the vertex of a parabola, to half an octave. Flat: the old value.
+        If the ingredient is bracketed, it is the vertex of a parabola, rounded to half an octave. If it is flat, it is
+        the old value.
         """
         best = self.best
         if best is None or self.status == "not reached":
@@ -123,9 +124,9 @@ class Curve:
         return round(vertex / FINE) * FINE
 
     def _vertex(self, best: float) -> tuple[float, float]:
-        """Of a parabola through the bracket's points, within them; with its sd.
+        """Vertex and its sd of a parabola through the points of the bracket.
 
-        The best point itself where fewer than three are left of which none diverged.
+        It is the best point itself, with sd 0, if fewer than three points finished or the parabola is not convex.
         """
         low, high = self.bracket
         assert low is not None

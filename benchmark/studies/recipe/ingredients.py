@@ -1,7 +1,8 @@
-"""What a recipe is made of: values in octaves from the old one, and the names of settings.
+"""The numbers of a recipe, in octaves from their old values, and the names of settings.
 
-A setting is a value for each ingredient. Its name lists what differs from the old recipe but for the LR, as in
-"embedding_lr=32.0,embedding_std=2.0", so that a study can ask for runs by it and read it off a stored trial.
+A setting has a value for each ingredient. Its name lists the values that differ from the old recipe, without the LR,
+for example "embedding_lr=32.0,embedding_std=2.0". A study asks for runs by this name, and the name can be read from a
+stored trial.
 """
 
 import math
@@ -38,7 +39,7 @@ class Ingredient(NamedTuple):
     high: float
 
     def value(self, octaves: float) -> float:
-        """beta2 goes in octaves of 1 - beta2."""
+        """The value at this offset. For beta2, octaves are octaves of 1 - beta2."""
         if not octaves:
             return self.old
         if self.name == "beta2":
@@ -49,7 +50,7 @@ class Ingredient(NamedTuple):
 def ingredients_of(
     recipe: RecipeConfig, optimizer: OptimizerConfig, *, lr: float, embedding_start: float, is_routed: bool
 ) -> dict[str, Ingredient]:
-    """In the order of the search, without what the model or the recipe does not have: a router, decay."""
+    """The ingredients in the order of the search, without those that the model or the recipe lacks (router, decay)."""
     old = {
         "embedding_lr": recipe.embedding_lr,
         LR: lr,
@@ -81,19 +82,19 @@ def _rounded(value: float) -> float:
 
 
 def name_of(setting: Setting, old: Setting) -> ParametrizationName:
-    """What a study calls a setting; its LR is the request's."""
+    """The name of a setting. The LR is not part of it, because a request has an LR of its own."""
     return ",".join(f"{name}={setting[name]!r}" for name in old if name != LR and setting[name] != old[name]) or OLD
 
 
 def changes_of(parametrization: ParametrizationName) -> dict[str, float]:
-    """What a name says to differ from the old recipe."""
+    """The values that differ from the old recipe, read from a name."""
     if parametrization == OLD:
         return {}
     return {name: float(value) for name, value in (part.split("=") for part in parametrization.split(","))}
 
 
 def changed(part: Part, parametrization: ParametrizationName) -> Part:
-    """A part of the old config as a setting has it."""
+    """A part of the old config with the values of a setting."""
     known = type(part).model_fields
     return part.model_copy(update={k: v for k, v in changes_of(parametrization).items() if k in known})
 

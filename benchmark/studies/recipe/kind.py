@@ -1,4 +1,4 @@
-"""The study that tunes the base recipe: what is no paradigm's business, once, for all of them."""
+"""The kind of study that tunes the base recipe, which no paradigm chooses, once for all paradigms."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -18,11 +18,11 @@ class TuningKind(StudyKind[TuningConfig, TuningResults]):
     results_model = TuningResults
 
     def parametrizations(self, config: TuningConfig) -> Sequence[str]:
-        """Of the plan: the search finds its settings as it goes."""
+        """Those of the plan. The search finds its settings only while it runs."""
         return (OLD,)
 
     def names_of(self, config: TuningConfig, trial: Trial) -> Sequence[str]:
-        """A setting's name can be read off its trial."""
+        """The name of the setting of a trial, read from the trial."""
         from lrladder.benchmark.studies.recipe.ingredients import name_of_parts
 
         return (name_of_parts(config.recipe, config.optimizer, trial.recipe, trial.optimizer),)

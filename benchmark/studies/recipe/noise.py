@@ -1,4 +1,4 @@
-"""The noise of a run: what seeds leave once each setting and each seed has its own level."""
+"""The noise of a run: what is left of a loss after the level of its setting and the level of its seed."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,28 +18,28 @@ Losses = Sequence[float | None]  # of one setting, by seed in one order; None: d
 
 
 class Noise(NamedTuple):
-    """Sd of one loss in nats, paired by seed, and its degrees of freedom; infinite before anything is known."""
+    """Sd of one loss in nats, paired by seed, with its degrees of freedom. It is infinite before anything is known."""
 
     sd: float = math.inf
     df: int = 0
 
     def sd_of_difference(self, n_seeds: int) -> float:
-        """Of two settings' means over the same seeds."""
+        """Sd of the difference of the means of two settings over the same seeds."""
         return self.sd * math.sqrt(2 / n_seeds)
 
     def limit(self, n_seeds: int, *, sds: float) -> float:
-        """A difference of so many sds; with few degrees of freedom, one that is as rare."""
+        """The difference that is `sds` sds. With few degrees of freedom, the larger one that is as improbable."""
         if not self.df:
             return math.inf
         return float(stats.t.ppf(stats.norm.cdf(sds), self.df)) * self.sd_of_difference(n_seeds)
 
     def half_width(self, n_seeds: int, *, level: float = LEVEL) -> float | None:
-        """Of the interval of such a difference."""
+        """Half width of the interval of such a difference."""
         return float(stats.t.ppf((1 + level) / 2, self.df)) * self.sd_of_difference(n_seeds) if self.df else None
 
 
 def pooled(groups: Iterable[Sequence[Losses]]) -> Noise:
-    """From settings in groups that share seeds: residuals of setting + seed, of settings that learn about as well."""
+    """Noise from the residuals of loss ~ setting + seed, in groups with common seeds, of settings of similar loss."""
     total, df = 0.0, 0
     for group in groups:
         whole = [[loss for loss in losses if loss is not None] for losses in group if None not in losses]

@@ -1,4 +1,4 @@
-"""Every run of a tuning that is known before anything runs."""
+"""The runs of a tuning that are known before it starts."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from lrladder.benchmark.studies.recipe.tuning import LAST, SEARCH
 
 
 def sweeps(config: TuningConfig) -> Iterator[Sweep]:
-    """The search at least brackets each direction once; it may go on to its budget. All runs cost the same."""
+    """The search brackets each direction at least once, and at most spends its budget. All runs cost the same."""
     (rung,) = config.rungs
     directions = len(config.ingredients) + 1  # two of them together too
     settings = config.budget // len(config.search_seeds)
@@ -22,5 +22,5 @@ def sweeps(config: TuningConfig) -> Iterator[Sweep]:
 
 def notes(config: TuningConfig) -> tuple[str, ...]:
     budget = f"the search takes at most {config.budget} runs of the base (budget)"
-    last = "the last figures, on fresh seeds: the old recipe, the new one, and the new one with each change put back"
+    last = "then fresh seeds compare the old recipe, the new one, and the new one with each change put back alone"
     return budget, last

@@ -10,9 +10,10 @@ Status = Literal["bracketed", "flat", "edge", "not reached"]
 
 
 class CurvePoint(Frozen):
-    """One value with the others as they were then. `octaves` from the old value; loss in nats, None if a seed diverged.
+    """One value of an ingredient, with the other ingredients at the values that they had then.
 
-    Of beta2, octaves are of 1 - beta2.
+    `octaves` are counted from the old value; for beta2 they are octaves of 1 - beta2. `loss` is in nats, None if a seed
+    diverged.
     """
 
     value: float
@@ -23,11 +24,11 @@ class CurvePoint(Frozen):
 
 
 class IngredientResult(Frozen):
-    """One ingredient, or two that were moved together by the same octaves: then the values are the first one's.
+    """One ingredient, or two that move by the same octaves; then the values are those of the first.
 
-    `low` and `high` are the nearest values that are worse than the best by more than two sds of the difference.
-    `worth`: loss with the old value of this one put back, minus that of the new recipe; nats, with its 90% interval, on
-    fresh seeds, and None where the value did not change.
+    `low` and `high` are the nearest values that are worse than the best one by more than two sds of the difference.
+    `worth` is the loss with the old value of this ingredient put back, minus the loss of the new recipe, in nats, with
+    its 90% interval, on fresh seeds. It is None if the value did not change.
     """
 
     name: str
@@ -46,7 +47,7 @@ class IngredientResult(Frozen):
 
 
 class TuningResults(StudyResults):
-    """`gain`: loss of the old recipe minus that of the new one, nats, 90% interval, paired on `n_seeds` fresh seeds."""
+    """`gain` is the loss of the old recipe minus that of the new one, in nats, on `n_seeds` fresh seeds."""
 
     schema_: str = SCHEMA
     ingredients: tuple[IngredientResult, ...]

@@ -1,4 +1,4 @@
-"""Losses of settings, from a lab or from what was measured before."""
+"""The losses of settings, from a lab or from earlier measurements."""
 
 import math
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ Key = tuple[str, float]  # name and LR of a setting
 
 
 class RunMissing(Exception):
-    """A run that the study needs has failed, or is not there yet. The message says which."""
+    """A run that the study needs has failed or was not trained yet. The message says which."""
 
 
 class Runs:
-    """Losses of settings on one set of seeds, each run once. `limit`: so many runs and no more."""
+    """Losses of settings on one set of seeds. Each run is asked for once, and at most `limit` runs in all."""
 
     def __init__(
         self, config: TuningConfig, lab: Lab, seeds: tuple[int, ...], payer: str, *, limit: float = math.inf
@@ -47,12 +47,12 @@ class Runs:
         return [self.known[key] for key in keys]
 
     def of(self, setting: Setting) -> Losses | None:
-        """What is known of a setting."""
+        """What is known of one setting."""
         return self.known.get((name_of(setting, self._old), setting[LR]))
 
 
 class Played:
-    """A lab of what was measured before. The search is the same for the same losses, so it comes as far as they go."""
+    """A lab that knows only earlier measurements. A search on it repeats the earlier search as far as they go."""
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
         self._known = {(m.parametrization, m.lr, m.seed): m for m in measurements}
@@ -69,5 +69,5 @@ class Played:
         return 0.0
 
     def flops(self, request: Request) -> float:
-        """As above."""
+        """Zero, because earlier measurements are not charged again."""
         return 0.0

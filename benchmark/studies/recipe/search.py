@@ -1,4 +1,4 @@
-"""The search by coordinates: each ingredient in turn is bracketed, and moved where it is better beyond the noise."""
+"""The search: it brackets one ingredient after the other and moves it to a value that is better beyond the noise."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ Measure = Callable[[Sequence[Setting]], Sequence[Losses]]  # raises OutOfBudget
 
 
 class OutOfBudget(Exception):
-    """The search may have no further run. The message says so in words."""
+    """The budget allows no further run. The message says so."""
 
 
 @dataclass(frozen=True)
 class Explored:
-    """A direction as it was last looked along: from where, with its losses by offset in octaves."""
+    """The last search along one direction: the position that it started from, and the losses by offset in octaves."""
 
     position: Position
     points: Mapping[float, Losses]
@@ -28,9 +28,9 @@ class Explored:
 
 @dataclass
 class Search:
-    """Asks for losses until nothing moves. What it does follows from what it is given, so it can be played again.
+    """Asks for losses until no ingredient moves any more. Equal losses give an equal search, so it can be played again.
 
-    `noise` is that of all that was measured so far.
+    `noise` returns the noise of everything measured so far.
     """
 
     ingredients: Mapping[str, Ingredient]
@@ -47,7 +47,7 @@ class Search:
         self.position = {name: one.start for name, one in self.ingredients.items()}
 
     def run(self) -> None:
-        """Passes over all directions, at least two, until one moves nothing."""
+        """Pass over all directions until a pass moves nothing, at least twice."""
         try:
             while self.passes < self.max_passes:
                 is_moving = self._pass()
@@ -62,7 +62,7 @@ class Search:
         return {name: one.value(position[name]) for name, one in self.ingredients.items()}
 
     def curve(self, direction: Direction) -> Curve | None:
-        """A direction's losses, judged by the noise that is known now; None before it was looked along."""
+        """The losses along a direction, judged by the noise known now. None before the direction was searched."""
         found = self.explored.get(direction)
         if found is None:
             return None
@@ -70,14 +70,14 @@ class Search:
         return Curve(found.points, *self._ends(direction, found.position), self.noise(), old)
 
     def directions(self) -> Iterator[Direction]:
-        """Each ingredient alone, and two that hang together once each of them is found."""
+        """Each ingredient alone, and the pair of ingredients that depend on each other, after both of them."""
         for name in self.ingredients:
             yield (name,)
             if name == TOGETHER[0]:
                 yield TOGETHER
 
     def _pass(self) -> bool:
-        """Whether anything moved."""
+        """Search all directions once. Returns whether anything moved."""
         before = dict(self.position)
         for direction in self.directions():
             self.on_stage(f"pass {self.passes + 1}: {' and '.join(direction)}")
@@ -85,7 +85,7 @@ class Search:
         return self.position != before
 
     def is_settled(self, direction: Direction) -> bool:
-        """Also by the noise of all runs, of which the first curves knew only some."""
+        """Whether a direction needs no further run and no move, judged by the noise of all runs."""
         curve = self.curve(direction)
         return curve is not None and not curve.missing() and not curve.choice()
 
@@ -110,6 +110,6 @@ class Search:
         return {name: octaves + (offset if name in direction else 0.0) for name, octaves in start.items()}
 
     def _ends(self, direction: Direction, start: Position) -> tuple[float, float]:
-        """How far a direction goes from here: to the end of whichever range is met first."""
+        """How far a direction can go from here, in octaves: to the end of the first range that is reached."""
         some = [(self.ingredients[name], start[name]) for name in direction]
         return max(one.low - at for one, at in some), min(one.high - at for one, at in some)

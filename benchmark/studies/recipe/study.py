@@ -1,4 +1,4 @@
-"""The study: a tuning on a lab, whose results are those of all that was measured."""
+"""A tuning on a lab. Its results are made from everything that was measured."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class TuningStudy:
         self._tuning = Tuning(config, lab, on_stage)
 
     def run(self) -> None:
-        """The search, then the last figures."""
+        """Search, and then train the final comparison on fresh seeds."""
         self._tuning.run()
 
     def results(self, found: Found) -> TuningResults:

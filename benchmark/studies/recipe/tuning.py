@@ -1,4 +1,4 @@
-"""The stages on any lab: search the recipe on some seeds, then train on others what it and each ingredient is worth."""
+"""The two stages of a tuning: search the recipe on some seeds, then measure its gain on other seeds."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ SEARCH, LAST = "search", "last figures"  # payers
 
 
 class Tuning:
-    """What a study does with a lab."""
+    """The search and the final comparison of a study, on one lab."""
 
     def __init__(self, config: TuningConfig, lab: Lab, on_stage: Callable[[str], None] = lambda stage: None) -> None:
         self.config, self._on_stage = config, on_stage
@@ -22,7 +22,7 @@ class Tuning:
         self.missing = ""  # the run for want of which it did not come to its end
 
     def run(self) -> None:
-        """The search, then the last figures; as far as runs can be had."""
+        """Search, and then train the final comparison on fresh seeds, as far as runs are available."""
         try:
             self.search.run()
             self._on_stage(LAST)
@@ -39,11 +39,11 @@ class Tuning:
         return self.search.setting(self.search.position)
 
     def put_back(self) -> dict[str, dict[str, float]]:
-        """The new recipe with one ingredient as it was, for each that has changed."""
+        """For each changed ingredient, the new recipe with this ingredient alone at its old value."""
         return {name: {**self.new, name: value} for name, value in self.old.items() if self.new[name] != value}
 
     def noise(self) -> Noise:
-        """Of all runs."""
+        """The noise of all runs so far."""
         return pooled([list(self.searched.known.values()), list(self.fresh.known.values())])
 
     def _search_noise(self) -> Noise:

@@ -109,13 +109,13 @@ class RegretConfig(StudyConfig):
             self._check_tuning(where, entry)
         for arm in self._arms():
             if self.arms[label_of(arm)] != arm:
-                raise ValueError(f"parametrizations: two arms would be called {label_of(arm)!r}; rename one")
+                raise ValueError(f"parametrizations, schedules: two pairs would be named {label_of(arm)!r}; rename one")
         for label in self.arms:
             self._check_fitted(label)
             self.oracle_guess(label)
         for label in self.validation.oracles or ():
             if label not in self.arms:
-                raise ValueError(f"validation.oracles: {label!r} is no entry's{suggest(label, list(self.arms))}")
+                raise ValueError(f"validation.oracles: no entry uses {label!r}{suggest(label, list(self.arms))}")
 
     def _check_tuning(self, where: str, entry: EntryConfig) -> None:
         if isinstance(entry.settings, TuningSettings) and entry.settings.seed in self.validation.seeds:
@@ -135,8 +135,8 @@ class RegretConfig(StudyConfig):
         }
         if others or len(searches) > 1:
             raise ValueError(
-                f"parametrizations: {label} has a fitted horizon rule, whose exponent one search of muTransfer finds; "
-                f"put {(others or list(own))[-1]} under another parametrization"
+                f"parametrizations: {label} has a fitted horizon rule, whose exponent comes from one search of "
+                f"muTransfer; give {(others or list(own))[-1]} another parametrization"
             )
 
     def _check_rung(self, rung: Rung, schedule: ScheduleConfig) -> None:

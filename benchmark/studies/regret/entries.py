@@ -25,7 +25,7 @@ ORACLE = "oracle-"
 
 
 class EntryConfig(Strict):
-    """In YAML the settings stand beside the other keys."""
+    """One entry. In YAML its settings stand beside the other keys."""
 
     paradigm: str  # a shipped one, one of an installed package, or package.module:Class
     parametrization: str
@@ -40,10 +40,12 @@ class EntryConfig(Strict):
         if not isinstance(data, dict) or isinstance(data.get("settings"), Settings):
             return data
         if "rules" in data:
-            raise ValueError("an entry holds no rules: give them to a parametrization, and name that")
+            raise ValueError(
+                "rules do not belong to an entry: put them under parametrizations, and name that parametrization here"
+            )
         paradigm = data.get("paradigm")
         if not isinstance(paradigm, str):
-            raise ValueError("paradigm is missing: the name of a paradigm, or package.module:Class")
+            raise ValueError("paradigm is missing: give the name of a paradigm, or package.module:Class")
         paradigm = registry.resolved(paradigm)
         model = registry.settings_model(paradigm)
         own = {key: value for key, value in data.items() if key in _OWN}
@@ -69,23 +71,23 @@ class EntryConfig(Strict):
 
     @property
     def arm(self) -> Arm:
-        """Of its proposals."""
+        """Parametrization and schedule of its proposals."""
         return Arm(self.parametrization, self.schedule)
 
     @property
     def searched(self) -> Arm:
-        """Of its search."""
+        """Parametrization and schedule of its search."""
         return Arm(self.parametrization, self.schedule if self.search_schedule is None else self.search_schedule)
 
     @property
     def guess(self) -> float | None:
-        """The LR that its search begins at, also of a class of the user's own that calls it lr_guess."""
+        """The LR at which its search begins. A user's class may have it too, under the name lr_guess."""
         found = getattr(self.settings, "lr_guess", None)
         return float(found) if isinstance(found, int | float) and found > 0 else None
 
     @property
     def grid(self) -> tuple[float, float] | None:
-        """Guess and factor of the LRs that it searches; None for a class of the user's own."""
+        """Guess and factor of the LRs that it searches. None for a user's class."""
         guess, factor = getattr(self.settings, "lr_guess", None), getattr(self.settings, "factor", None)
         return None if isinstance(self.settings, AnySettings) or guess is None or factor is None else (guess, factor)
 

@@ -12,7 +12,7 @@ from lrladder.paradigms.lab import Lab
 from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
 from lrladder.paradigms.paradigm import Paradigm, Proposal, Terms
 
-AT_TARGET = "its search ran this target itself"
+AT_TARGET = "its search trained on this target itself"
 
 
 def make_paradigm(config: RegretConfig, name: str, *, from_here: bool = False) -> Paradigm:

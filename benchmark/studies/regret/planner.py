@@ -13,11 +13,11 @@ from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.paradigms import registry
 
 NOTES = (
-    "validation LRs are proposed by the searches; oracle grids start at the proposals of the same parametrization",
+    "the searches propose the validation LRs; the oracle's sweeps start at the proposals of their parametrization",
     "one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
 )
 SIMULATED_NOTE = (
-    "the config asks for simulated losses: `run` trains nothing, the FLOPs and time are those of training it"
+    "the config asks for simulated losses, so `run` trains nothing; FLOPs and time are what training would take"
 )
 
 Lrs = list[tuple[float | None, bool]]
@@ -29,7 +29,7 @@ def notes(config: RegretConfig) -> tuple[str, ...]:
         if entry.paradigm not in registry.SHIPPED:
             aim = "target or goal" if config.rungs.goals else "target"
             most = "has no budget" if entry.budget is None else f"may cost {entry.budget:g} runs of the largest {aim}"
-            found += (f"the search of {name} is not planned: it is up to {entry.paradigm}, and {most}",)
+            found += (f"the search of {name} is not in the plan, because {entry.paradigm} decides it; it {most}",)
     return (*found, *goal_notes(config))
 
 

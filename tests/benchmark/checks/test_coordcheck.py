@@ -221,10 +221,10 @@ def test_page_is_whole_escaped_and_the_same_each_time(of_width: Result) -> None:
 
 def test_the_sentence_says_what_the_slopes_are(of_width: Result) -> None:
     ours = {line.role: line.sentence for line in lines(of_width, "width")}
-    assert "Level" in ours["attention.update"] and "transient" in ours["logits"]
+    assert "It is level" in ours["attention.update"] and "may fall at step 0" in ours["logits"]
     failed = of_width._replace(ours=of_width.standard)
     theirs = {line.role: line.sentence for line in lines(failed, "width")}
-    assert "Grows like width" in theirs["attention.update"]
+    assert "It grows like width" in theirs["attention.update"]
     assert "so the rule is not followed" in theirs["router_logits"]
 
 

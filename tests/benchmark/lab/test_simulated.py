@@ -128,7 +128,7 @@ def test_the_12b_ladder_is_what_it_says():
     assert target.n_active == pytest.approx(1.3e9, rel=0.02)
     assert target.horizons == (500_000_882_688,)
     assert 18e6 < min(rung.n_active for rung in CONFIG.rungs.proxies) < 22e6
-    assert plan_of(CONFIG).notes[0].startswith("the config asks for simulated losses: `run` trains nothing")
+    assert plan_of(CONFIG).notes[0].startswith("the config asks for simulated losses, so `run` trains nothing")
 
 
 def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_was_trained(

@@ -86,7 +86,7 @@ def test_a_fit_within_a_budget_has_only_what_that_buys() -> None:
 
 
 def test_a_budget_that_buys_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"--budget 0\.001 buys no sweep"):
+    with pytest.raises(InputError, match=r"--budget 0\.001 is too small"):
         within_budget(load_runs(TABLE), 0.001, protocol="best")
 
 

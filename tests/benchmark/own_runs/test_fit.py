@@ -97,9 +97,9 @@ def test_one_more_sweep_is_affordable_and_helps(results: FitResults) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sizes": SIZES[:1]}, "not identified"),
-        ({"sizes": (1e8, 1.3e8)}, "not identified"),
-        ({"tokens": TOKENS[:1]}, "not identified"),
+        ({"sizes": SIZES[:1]}, "do not determine"),
+        ({"sizes": (1e8, 1.3e8)}, "do not determine"),
+        ({"tokens": TOKENS[:1]}, "do not determine"),
     ],
 )
 def test_what_a_design_cannot_tell_is_flagged(tmp_path: Path, changes: dict[str, Sequence[float]], words: str) -> None:

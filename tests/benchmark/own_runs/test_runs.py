@@ -62,7 +62,7 @@ def test_runs_that_differ_in_their_loss_alone_are_replicates(tmp_path: Path) -> 
     data = table()
     runs = load_runs(save(pd.concat([data, data.assign(loss=data.loss + 1e-3)]), tmp_path / "runs.csv"))
     assert len(runs.frame) == 2 * len(data)
-    assert "taken as replicates; if their batch size differs, name it in batch_tokens" in runs.flags[0]
+    assert "taken as replicates; if their batch sizes differ, give them in a column batch_tokens" in runs.flags[0]
 
 
 def test_a_cell_held_out_in_part_is_held_out(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_study_of_one_total_size_says_so():
     law = law_of(best_cells(every_curve("steplaw_moe")))
     assert law.size == "total"
     assert (law.u_low, law.u_high) == (None, None)
-    assert any("u not identified" in flag for flag in law.flags)
+    assert any("do not determine u" in flag for flag in law.flags)
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("steplaw_dense", 0.15, 0.5), ("steplaw_moe", 0.3, 0.45)])

@@ -62,10 +62,10 @@ def test_without_a_rule_the_nearest_horizon_is_carried_over(ladder, spec):
     assert set(paradigm.curves) == {("p0", horizon) for horizon in ladder[0].horizons}
     same = paradigm.propose(ladder[-1], BASE)
     assert same.lr == pytest.approx(LAW.lr(ladder[-1].n_active, BASE, "mup"), rel=1e-6)
-    assert not any("no horizon rule" in flag for flag in same.flags)
+    assert not any("no rule changes the LR" in flag for flag in same.flags)
     longer = paradigm.propose(ladder[-1], 2 * BASE)
     assert longer.lr == same.lr
-    assert "no horizon rule: searched at 4,000,000 tokens, used at 8,000,000" in longer.flags
+    assert "no rule changes the LR with the horizon: searched at 4,000,000 tokens, used at 8,000,000" in longer.flags
     assert any("extrapolates 64x" in flag for flag in longer.flags)
     assert math.isclose(longer.extrapolation, 64.0)
     assert longer.lr_low < same.lr_low < longer.lr < same.lr_high < longer.lr_high
@@ -96,8 +96,8 @@ def test_a_fitted_exponent_makes_the_trained_lr_the_best_one(ladder, spec, v):
     assert proposal.horizon_exponent == pytest.approx(-v, abs=1e-6)
     trained = proposal.lr * 8**proposal.horizon_exponent
     assert trained == pytest.approx(law.lr(ladder[-1].n_active, 8 * BASE, "mup"), rel=1e-5)
-    assert any(flag.startswith(f"horizon exponent {-v:.2f}") for flag in proposal.flags)
-    assert any("not told from 0" in flag for flag in proposal.flags) == (v == 0.0)
+    assert any(flag.startswith(f"the horizon exponent {-v:.2f}") for flag in proposal.flags)
+    assert any("cannot be told from 0" in flag for flag in proposal.flags) == (v == 0.0)
 
 
 def test_a_fitted_exponents_error_reaches_the_interval(ladder, spec):
@@ -119,7 +119,9 @@ def test_an_exponent_that_the_proxy_does_not_identify_is_not_used(ladder, spec):
     paradigm.search(Ruled([rung], LAW), [rung])
     proposal = paradigm.propose(ladder[-1], 2 * BASE)
     assert proposal.horizon_exponent == 0.0
-    assert any("exponent not identified by the proxy, 0 used: searched at 4,000,000" in f for f in proposal.flags)
+    assert any(
+        "do not determine the horizon exponent, so 0 is used: searched at 4,000,000" in f for f in proposal.flags
+    )
 
 
 def curve(lr: float, spread: float) -> Curve:

@@ -43,7 +43,7 @@ def test_a_published_law_asks_for_nothing_and_says_its_convention() -> None:
     strategy.search(simulated, CELLS)
     choice = strategy.propose(AIM)
     assert simulated.cost_flops(strategy.name) == 0
-    assert "prefactors do not travel between recipes" in choice.flags
+    assert "the published factor k need not hold for another training recipe" in choice.flags
     assert any("arXiv 2503.04715: N total" in flag for flag in choice.flags)
 
 

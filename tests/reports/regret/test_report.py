@@ -115,7 +115,7 @@ def test_interrupted_without_a_list_is_still_said() -> None:
 def test_law_stands_next_to_the_published_one() -> None:
     html = page.render(build_results())
     assert all(
-        text in html for text in ("0.2219", "0.3509", "2601.05049", "[0.330, 0.470]", "do not identify an interval")
+        text in html for text in ("0.2219", "0.3509", "2601.05049", "[0.330, 0.470]", "do not determine an interval")
     )
     assert "No law was fitted" in page.render(build_results(law=None))
 

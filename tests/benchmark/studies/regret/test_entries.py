@@ -118,7 +118,7 @@ def test_a_class_that_searches_targets_says_so() -> None:
     results, lab = simulate(with_entries(toy=toy("ToyAtTarget", rung="t96x3")))
     assert next(entry.searches_targets for entry in results.entries if entry.name == "toy")
     flags = [flag for t in results.targets for p in t.paradigms if p.name == "toy" for flag in p.flags]
-    assert flags == ["its search ran this target itself"] * len(results.targets)
+    assert flags == ["its search trained on this target itself"] * len(results.targets)
     assert ("toy", "t96x3") in {(payer, request.rung) for payer, request in lab.asked}
 
 
@@ -163,7 +163,7 @@ def test_recommend_gives_each_entrys_own_answer_from_what_is_stored() -> None:
             assert advise(results, Wanted(p.name, target.rung)).lr == pytest.approx(p.lr)
     for name in ("factor", "economy", "other_proxy", "ratio"):
         assert advise(results, Wanted(name, sizes={"width": 64, "depth": 4}, tokens=10**6, batch_tokens=2048)).lr > 0
-    with pytest.raises(InputError, match=r"tpe .* answers for its study's targets and goals alone"):
+    with pytest.raises(InputError, match=r"tpe .* answers only for its study's targets and goals"):
         advise(results, Wanted("tpe", sizes={"width": 64, "depth": 4}, tokens=10**6, batch_tokens=2048))
     with pytest.raises(InputError, match="--entry econmy is not in the study; did you mean 'economy'"):
         advise(results, Wanted("econmy", "t96x3"))
@@ -202,7 +202,7 @@ def test_two_arms_cannot_share_a_name() -> None:
     data = CONFIG.model_dump()
     data["parametrizations"]["mup+power"] = {"rules": {}}
     data["entries"]["other"] = {"paradigm": "fitting", "parametrization": "mup+power", **SEARCH}
-    with pytest.raises(ValueError, match="two arms would be called 'mup\\+power'"):
+    with pytest.raises(ValueError, match="two pairs would be named 'mup\\+power'"):
         RegretConfig.model_validate(data)
 
 
@@ -215,7 +215,7 @@ def test_two_arms_cannot_share_a_name() -> None:
             {"paradigm": "fitting", "parametrization": "sp", "lr_gues": 1},
             "unknown key lr_gues; did you mean 'lr_guess'",
         ),
-        ({"paradigm": "fitting", "parametrization": "sp", "rules": {}}, "an entry holds no rules"),
+        ({"paradigm": "fitting", "parametrization": "sp", "rules": {}}, "rules do not belong to an entry"),
         ({"paradigm": "tpe", "parametrization": "sp", "lr_guess": 1, "seed": 0}, "seed: 0 is in validation.seeds"),
         ({"paradigm": "fitting", "parametrization": "sp", "schedule": "pow", **SEARCH}, "did you mean 'power'"),
         ({"paradigm": "mutransfer", "parametrization": "mup", "proxy": "t96x3", **SEARCH}, "x.proxy: 't96x3' is not a"),
