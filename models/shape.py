@@ -14,8 +14,9 @@ Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: some thirty times th
 
 def nearest_divisor(number: int, wanted: float) -> int:
     """The divisor of `number` that is nearest to `wanted` in ratio."""
-    divisors = (divisor for divisor in range(1, number + 1) if number % divisor == 0)
-    return min(divisors, key=lambda divisor: abs(math.log(divisor / wanted)))
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    divisors = {*small, *(number // divisor for divisor in small)}
+    return min(sorted(divisors), key=lambda divisor: abs(math.log(divisor / wanted)))
 
 
 class ModelShape(BaseModel):

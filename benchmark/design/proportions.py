@@ -15,7 +15,7 @@ MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; a law is in parameters without
 BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and AdamW's two moments
 LEAST_DEPTH = 3  # assumption: a law over depths should not lean on models of one or two blocks
 ROUNDED = 0.01  # assumption: a proportion that is off by less is kept
-WIDTHS = 16  # broken widths that are tried, evenly up to half of the target's
+WIDTHS = 16  # that are tried, evenly spread; assumption
 
 
 class Proxy(NamedTuple):
@@ -68,7 +68,8 @@ def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[P
 
     First the exact ones, then other depths at their widths, then other widths.
     """
-    step = target.width // math.gcd(target.width, target.num_kv_heads)
+    least = target.width // math.gcd(target.width, target.num_kv_heads)
+    step = least * max(1, target.width // (WIDTHS * least))
     exact = [(width, _depth(target, width)) for width in range(step, target.width, step)]
     deeper = [(width, depth) for width, in_proportion in exact for depth in (in_proportion // 2, 2 * in_proportion)]
     unit = max(target.width // target.num_heads, target.width // (2 * WIDTHS))

@@ -138,6 +138,8 @@ def read_public(path: Path, *, seq_len: int | None = None) -> Public:
         shape = _shape(config, family, length)
     except ValidationError as error:
         raise InputError(f"{path}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise InputError(f"{path}: a size is missing or no usable number ({error}); correct it") from error
     return Public(str(kind), shape, _aux_loss(config, shape), tuple(_left_out(data, config, shape)))
 
 

@@ -60,6 +60,11 @@ def test_what_is_not_held_is_named_in_one_line(name: str) -> None:
         ({"sliding_window": 512, "use_sliding_window": True}, "sliding_window"),
         ({"some_new_trick": 3}, "some_new_trick 3"),
         ({"num_key_value_heads": 5}, "kv_heads 5"),
+        ({"num_attention_heads": 0, "head_dim": None}, "config.json"),
+        ({"num_experts": "many"}, "config.json"),
+        ({"hidden_size": None}, "config.json"),
+        ({"rope_scaling": 3}, "config.json"),
+        ({"max_position_embeddings": None}, "config.json"),
     ],
 )
 def test_nothing_is_dropped_without_a_word(change: dict[str, object], named: str, tmp_path: Path) -> None:
