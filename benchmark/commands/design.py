@@ -30,7 +30,7 @@ class Options:
         bool, typer.Option("--validation/--no-validation", help="Spend a quarter of the budget on a validation target.")
     ] = True
     name: Annotated[str, typer.Option(help="The name of the study.")] = "design"
-    studies: Annotated[int, typer.Option(min=1, hidden=True)] = 200  # simulated
+    studies: Annotated[int, typer.Option(min=1, help="Number of studies that are simulated for the interval.")] = 200
 
 
 @app.command()

@@ -82,9 +82,9 @@ def lay_out(goal: Goal) -> Layout:
     found = list(_ladders(goal, proxies, money))
     if not found:
         raise InputError(
-            f"design: no ladder of {min(SIZES)} proxies fits: {len(known)} sizes can be trained within the memory, and "
-            f"{len(proxies)} of them are smaller than the validation target; give more --memory or --budget, or "
-            "--no-validation"
+            f"design: no ladder of {min(SIZES)} proxies: {len(known)} sizes fit into the memory, {len(proxies)} of "
+            f"them below a validation target; raise --memory, or --budget where runs would have under {LEAST_STEPS:,} "
+            "steps, or say --no-validation"
         )
     best = min(found, key=lambda rungs: predictive_sd(_cells(rungs), goal.at))
     return Layout(goal, best, _base(goal, best), target, predictive_sd(_cells(best), goal.at))

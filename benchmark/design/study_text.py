@@ -5,10 +5,9 @@ from typing import Any
 
 import yaml
 
-from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.design.layout import TRANSFER, VALIDATION, Goal, Layout, PlannedRung
 from lrladder.benchmark.design.public_config import Public
-from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.config import RegretConfig, parse_config
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.published import LAWS
 
@@ -21,7 +20,8 @@ HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default i
 
 
 def study_of(layout: Layout, public: Public, *, name: str) -> RegretConfig:
-    return validate(RegretConfig, _data(layout, public, name), source="design")
+    """What the text says when it is read, so that what is printed runs. Raises InputError."""
+    return parse_config(study_text(layout, public, name=name), source="design")
 
 
 def study_text(layout: Layout, public: Public, *, name: str) -> str:

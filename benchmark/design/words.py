@@ -6,6 +6,7 @@ from lrladder.benchmark.design.layout import TARGET_RUNS, TRANSFER, VALIDATION, 
 from lrladder.benchmark.design.proportions import BYTES_PER_PARAMETER
 from lrladder.benchmark.design.public_config import Public
 from lrladder.benchmark.design.simulation import Expected
+from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
@@ -86,7 +87,9 @@ def _factors(layout: Layout) -> str:
     run = max(rung.proxy.shape.flops_per_token * max(rung.horizons) for rung in layout.proxies)
     n = goal.shape.n_active / largest.proxy.shape.n_active
     batch = goal.batch_tokens / max(rung.batch_tokens for rung in layout.proxies)
-    return f"{n:.3g}x in N, {goal.tokens / longest:.3g}x in D, {batch:.3g}x in batch, {goal.flops / run:.3g}x in FLOPs"
+    flops = goal.flops / run
+    far = f"; no interval was checked beyond {CHECKED:g}x, so `recommend` asks for --force" if flops > CHECKED else ""
+    return f"{n:.3g}x in N, {goal.tokens / longest:.3g}x in D, {batch:.3g}x in batch, {flops:.3g}x in FLOPs{far}"
 
 
 def _days(flops: float, gpu: str | None, gpus: int) -> str:
