@@ -22,6 +22,7 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_D
 Kind = Literal["constant", "linear", "cosine", "wsd", "power"]
 DecayShape = Literal["linear", "sqrt", "exponential"]
 Shape = DecayShape | Literal["cosine"]
+Read = Literal["decay", "ema"]  # how a run is evaluated at a horizon
 
 
 class Reference(NamedTuple):
@@ -46,9 +47,14 @@ class ScheduleConfig(BaseModel):
     decay_to: float = Field(0.0, ge=0, lt=1)  # share of the LR before the decay; arXiv 2502.15938: zero is best
     exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_D
     cap: float = Field(4.0, ge=1)  # lr_max / LR of the trial; in the paper 1.1 to 6.4 at batch 1,024, 32B to 1T tokens
+    # `ema`: no decay; an average of the weights is evaluated, arXiv 2608.20061. The default is left out of what is
+    # written, so that the ids of trials that are read after a decay stay what they were.
+    read: Read = Field("decay", exclude_if=lambda read: read == "decay")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.read == "ema" and not self.has_trunk:
+            raise ValueError(f"read: a {self.kind} schedule has no trunk whose weights could be averaged; give decay")
         if self.decay == "exponential" and self.decay_to == 0:
             raise ValueError(
                 "decay_to: an exponential decay never reaches 0; give the value at its end, for example 0.01"
@@ -60,6 +66,27 @@ class ScheduleConfig(BaseModel):
         return self.kind in ("constant", "wsd", "power")
 
     @property
+    def decays(self) -> bool:
+        """Whether the LR falls before a run is read."""
+        return self.kind != "constant" and self.read == "decay"
+
+    @property
+    def average_exponent(self) -> float:
+        """The exponent g of an average of the weights: at N tokens, the weights after n tokens count (n / N)^g.
+
+        This is the power profile of arXiv 2312.02696. Its half-life is a fixed share of N, so that one average serves
+        every horizon. An average of iterates acts like a decay of the LR (arXiv 2307.11007). Assumption: the best
+        average is as old as the decay that it stands for. A uniform average over the share f of N that a linear decay
+        takes has a mean age of f N / 2, and this one of N / (g + 2), so g = 2 / f - 2.
+        """
+        return 2 / self.decay_fraction - 2
+
+    @property
+    def average_half_life(self) -> float:
+        """The half-life of that average, as a share of the tokens so far: 0.083 for a decay over the last 0.2."""
+        return 1 - 0.5 ** (1 / self.average_exponent)
+
+    @property
     def shape(self) -> Shape:
         """Shape of the decay."""
         return self.kind if self.kind == "linear" or self.kind == "cosine" else self.decay
@@ -67,6 +94,8 @@ class ScheduleConfig(BaseModel):
     def words(self, horizon: int, at: Reference) -> str:
         """The schedule of a run with this horizon, in words."""
         warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
+        if self.read == "ema":
+            return f"{self.kind} without its decay: {warm}; evaluated through an average of the weights"
         last = (
             f"{self.decay} decay to {self.decay_to:g} times that over the last {self.decay_fraction:.0%} of {horizon:,}"
         )
@@ -86,7 +115,7 @@ class ScheduleConfig(BaseModel):
 
     def decay_start(self, horizon: int, batch_tokens: int) -> int:
         """Tokens, in whole steps, after which the decay to `horizon` begins. Without a separate decay: the horizon."""
-        if self.kind not in ("wsd", "power"):
+        if self.kind not in ("wsd", "power") or self.read == "ema":
             return horizon
         stable = 1 - Fraction(repr(self.decay_fraction))  # exact: 1 - 0.8 in floats is below 0.2, a step too early
         return math.floor(horizon * stable) // batch_tokens * batch_tokens

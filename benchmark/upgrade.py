@@ -17,6 +17,8 @@ RENAMED_KEYS = {
     "optimizer.load_balance": "optimizer.aux_loss_coef",
     "optimizer.router_z": "optimizer.z_loss_coef",
 }
+# Defaults of `validation` before proposals were put on a lattice. Sweeps had all seeds.
+OLD_VALIDATION = {"seeds": [0, 1], "oracle_points": 4, "oracle_refine": False, "snap_proposals": False}
 
 
 def config(data: Mapping[str, Any]) -> Data:
@@ -26,7 +28,7 @@ def config(data: Mapping[str, Any]) -> Data:
         part, key = old.split(".")
         if isinstance(found.get(part), dict):
             found[part] = _renamed(found[part], key, new.removeprefix(f"{part}."))
-    return _with_entries(found) if isinstance(found.get("paradigms"), dict) else found
+    return _with_entries(found) if isinstance(found.get("paradigms"), dict) else _with_validation(found)
 
 
 def replaced_paradigms(data: Mapping[str, Any]) -> str:
@@ -44,7 +46,16 @@ def _with_entries(data: Data) -> Data:
     """Up to store version 4 there were four contestants, whose settings `paradigms` had; Power was not swept."""
     given = data["paradigms"]
     found = {key: value for key, value in data.items() if key != "paradigms"} | _entries(given)
-    return {**found, "validation": {"oracles": ["sp", "mup"], **_mapping(data.get("validation"))}}
+    return _with_validation({**found, "validation": {"oracles": ["sp", "mup"], **_mapping(data.get("validation"))}})
+
+
+def _with_validation(data: Data) -> Data:
+    """A study of entries that says nothing of `snap_proposals` was scored by the defaults of its time."""
+    given = _mapping(data.get("validation"))
+    if "entries" not in data or "snap_proposals" in given:
+        return data
+    seeds = given.get("seeds", OLD_VALIDATION["seeds"])
+    return {**data, "validation": {**OLD_VALIDATION, "oracle_seeds": seeds, **given}}
 
 
 def _entries(paradigms: Data) -> Data:

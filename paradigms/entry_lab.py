@@ -26,9 +26,7 @@ NO_LIMITS = Limits()
 
 
 class EntryLab:
-    """Implements `paradigms.lab.Lab`. Whatever a request or a caller says, runs are of `parametrization` and paid for
-    by `payer`; `exponent` stands where a fitted horizon rule has none yet.
-    """
+    """Implements `paradigms.lab.Lab`. Whatever is asked, runs are of `parametrization` and paid for by `payer`."""
 
     def __init__(
         self,
@@ -38,11 +36,10 @@ class EntryLab:
         payer: str,
         parametrization: ParametrizationName,
         limits: Limits = NO_LIMITS,
-        exponent: float | None = None,
     ) -> None:
         self.payer, self.parametrization, self.limits = payer, parametrization, limits
         self.searched_flops = 0.0  # of the largest run so far, to its longest horizon
-        self._lab, self._exponent = lab, exponent
+        self._lab = lab
         self._rungs = {rung.name: rung for rung in ladder}
         self._asked: set[Request] = set()
         aim = largest_aim(ladder)
@@ -92,9 +89,8 @@ class EntryLab:
         return None if fixed is None else fixed(rung)
 
     def _own(self, request: Request) -> Request:
-        exponent = self._exponent if request.horizon_exponent is None else request.horizon_exponent
         horizons = tuple(sorted(request.horizons))
-        return request._replace(parametrization=self.parametrization, horizon_exponent=exponent, horizons=horizons)
+        return request._replace(parametrization=self.parametrization, horizons=horizons)
 
     def _price(self, own: Sequence[Request]) -> float:
         return math.fsum(self._lab.flops(request) for request in set(own) - self._asked)

@@ -48,8 +48,8 @@ class Request(NamedTuple):
     """One training run that a lab is asked for, with a validation loss at each of `horizons` (tokens).
 
     `lr` is the study's LR. The rules of the parametrization compute from it the LR of each role at this model size,
-    batch and horizon. `horizon_exponent` is the exponent of tokens under a fitted horizon rule. `role_lrs` has
-    multipliers of the LR of whole roles.
+    batch and horizon. `horizon_exponent` is the exponent of tokens under a fitted horizon rule; while it is searched it
+    is None, and no rule by tokens is on. `role_lrs` has multipliers of the LR of whole roles.
     """
 
     rung: str
@@ -75,6 +75,7 @@ class Measured(BaseModel):
     loss_se: float | None = None  # nats, over validation documents; all runs share these, so errors are mostly common
     flops: float = 0.0  # planned training FLOPs of the whole run, with all its horizons
     seconds: float = 0.0  # wall seconds of the whole run
+    setup_seconds: float = 0.0  # those of them before the first step: the engine, and compiling where it is needed
     trained_tokens: int = 0  # of the whole run; fewer than planned if it continued a stored trunk
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained

@@ -57,7 +57,7 @@ class Terms(NamedTuple):
     base: str = ""  # the rung from which the rules of its parametrization count
     budget: float | None = None  # runs of the largest target or goal; None: no limit
     horizon_rule: HorizonRule = "none"  # by which its parametrization or schedule carries an LR to another horizon
-    search_rule: HorizonRule = "none"  # the same in its search, which may have another schedule
+    is_replay: bool = False  # whether its lab has only runs that were made before, each at an LR of its own
 
 
 class Paradigm(ABC):

@@ -1,4 +1,6 @@
-"""Every paradigm by its name: its settings at once, its class when a study runs. Naming one imports nothing heavy.
+"""Every paradigm by its name, for studies, simulations and replays: its settings at once, its class when it runs.
+
+Naming one imports nothing heavy.
 
 A paradigm of the user's own is written as `package.module:Class`, or has a name in the entry-point group
 `lrladder.paradigms` of an installed package, which is resolved to that at once.
@@ -6,12 +8,14 @@ A paradigm of the user's own is written as `package.module:Class`, or has a name
 
 import importlib
 import sys
+from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lrladder.paradigms.paradigm import MakeParadigm, Paradigm
+from lrladder.paradigms.published import LAWS
 from lrladder.paradigms.settings import (
     AnySettings,
     ConstantSettings,
@@ -40,22 +44,45 @@ SHIPPED = {
     "mutransfer": Shipped(MuTransferSettings, f"{_HERE}.mutransfer.paradigm:MuTransfer"),
     "nearest_cell": Shipped(GridSettings, f"{_HERE}.strategies.entries:make_nearest_cell"),
     "constant": Shipped(ConstantSettings, f"{_HERE}.strategies.entries:make_constant"),
-    "published": Shipped(PublishedSettings, f"{_HERE}.strategies.ratio:PublishedRatio"),
+    "published": Shipped(PublishedSettings, f"{_HERE}.strategies.entries:make_published"),
     "tpe": Shipped(TuningSettings, f"{_HERE}.strategies.at_target:make_tpe", searches_targets=True),
     "random": Shipped(TuningSettings, f"{_HERE}.strategies.at_target:make_random", searches_targets=True),
 }
 
 
-def resolved(name: str) -> str:
-    """A shipped name or `package.module:Class`. Raises ValueError for a name that nobody has."""
+class Named(NamedTuple):
+    """A paradigm with some of its settings, under one name. In a study the settings may stand beside the name."""
+
+    paradigm: str
+    settings: Mapping[str, Any]
+    has_budget: bool = False  # whether it asks for less where its budget is smaller
+
+
+TRIALS = (3, 5)  # of tuning at the target
+# What `replay` scores. Their other settings have defaults, but for the guess, which runs at LRs of their own need not.
+NAMED: Mapping[str, Named] = {
+    "fitting": Named("fitting", {}),
+    **{name: Named("fitting", {"strategy": name}, has_budget=True) for name in ("search_factor", "economy", "active")},
+    "nearest_cell": Named("nearest_cell", {}),
+    **{f"constant_{by}": Named("constant", {"by": by}) for by in ("median", "best")},
+    **{f"{law.name}_published": Named("published", {"law": law.name, "prefactor": "published"}) for law in LAWS},
+    **{f"{law.name}_refitted": Named("published", {"law": law.name, "prefactor": "cells"}) for law in LAWS},
+    **{f"random_{trials}": Named("random", {"trials": trials}) for trials in TRIALS},
+    **{f"tpe_{trials}": Named("tpe", {"trials": trials}) for trials in TRIALS},
+}
+
+
+def resolved(name: str) -> Named:
+    """What a name stands for: a shipped paradigm, or `package.module:Class`. Raises ValueError for an unknown name."""
+    if name in NAMED:
+        return NAMED[name]
     if name in SHIPPED or _is_path(name):
-        return name
+        return Named(name, {}, has_budget=name not in SHIPPED)
     for found in entry_points(group=GROUP):
         if found.name == name:
-            return found.value
-    raise ValueError(
-        f"paradigm {name!r} is unknown; known: {', '.join(SHIPPED)}, or give package.module:Class of your own"
-    )
+            return Named(found.value, {}, has_budget=True)
+    known = ", ".join(dict.fromkeys((*SHIPPED, *NAMED)))
+    raise ValueError(f"paradigm {name!r} is unknown; known: {known}, or give package.module:Class of your own")
 
 
 def _is_path(name: str) -> bool:

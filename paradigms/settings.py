@@ -73,7 +73,13 @@ class ConstantSettings(GridSettings):
 
 
 class PublishedSettings(SearchSettings):
+    """A law's exponents, with a prefactor from the proxy's own best LR, from the minima of all cells, or as published.
+
+    The last asks for no run.
+    """
+
     law: LawName
+    prefactor: Literal["proxy", "cells", "published"] = Field("proxy", exclude_if=lambda given: given == "proxy")
     proxy: str | None = None  # the rung whose own best LR the law is multiplied onto; None: the base
 
 

@@ -13,7 +13,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 import seaborn as sns
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -21,6 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.formats import power_of_two
+from lrladder.reports.legend import legend
 
 # Light values; the page gives each name a light and a dark one (style.css). The first four colours differ in hue and
 # lightness under the common colour deficiencies; text in any has a contrast of at least 4.5 on white.
@@ -39,12 +39,11 @@ PALETTE = {
     "axis": "#9aa1ab",
     "paper": "#ffffff",
 }
-WIDTH = 11.0  # inches, of a figure as wide as the page
+WIDTH = 12.25  # inches, of a figure as wide as the page
 LEAST = 0.7  # of its full width: a figure is not drawn smaller, where its 8-point labels have 7.5 pixels; it scrolls
+BESIDE = 0.68  # of that width, for a figure that has its caption at its right
 # Parts of palettes whose contrast with white and with dark paper is at least 3, as WCAG 2.2, 1.4.11 asks of graphics
 SHADES = {"viridis": (0.36, 0.59), "flare": (0.26, 0.59), "crest": (0.31, 0.65)}
-LEGEND_COLUMNS = 3  # so many fit into the part of a figure that a screen of 390 pixels shows first
-LEGEND_ROW = 0.19  # inches
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
 _SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
@@ -169,38 +168,19 @@ def shades(n: int, palette: str = "viridis") -> list[str]:
     return [to_hex(cmap(low + (high - low) * i / max(1, n - 1))) for i in range(n)]
 
 
-def legend_height(entries: int, columns: int = LEGEND_COLUMNS) -> float:
-    """Inches that `legend_above` takes."""
-    return 0.08 + LEGEND_ROW * math.ceil(entries / columns)
-
-
-def legend_above(
-    figure: Figure, handles: Sequence[Artist], *, columns: int = LEGEND_COLUMNS, titles: float = 0.0
+def points_up_to(
+    axes: Axes, x: Sequence[float], y: Sequence[float], top: float, marker: str = "o", **look: Any
 ) -> None:
-    """Draw the legend at the top left, and start the panels below it.
-
-    A narrow screen shows the left part of a figure first, so a legend at the right would be out of sight there.
-
-    Args:
-        titles: inches that the titles of the panels need between the legend and the panels.
-    """
-    left = figure.subplotpars.left
-    figure.subplots_adjust(top=1 - (legend_height(len(handles), columns) + titles) / figure.get_figheight())
-    look: dict[str, Any] = {"frameon": False, "columnspacing": 1.2, "borderaxespad": 0.1, "handlelength": 1.6}
-    figure.legend(handles=handles, loc="upper left", ncols=columns, bbox_to_anchor=(left, 1.0), **look)
-
-
-def points_up_to(axes: Axes, x: Sequence[float], y: Sequence[float], top: float, **look: Any) -> None:
-    """Draw each point as a dot, and each that is higher than `top` as a triangle at the upper edge."""
+    """Draw each point with `marker`, and each that is higher than `top` as a triangle at the upper edge."""
     low = [(a, b) for a, b in zip(x, y, strict=True) if b <= top]
     high = [a for a, b in zip(x, y, strict=True) if b > top]
-    axes.plot([a for a, _ in low], [b for _, b in low], "o", mew=0, **look)
+    axes.plot([a for a, _ in low], [b for _, b in low], marker, mew=0, **look)
     look.pop("label", None)
     axes.plot(high, [0.96] * len(high), "^", mew=0, transform=axes.get_xaxis_transform(), **look)
 
 
-def to_svg(figure: Figure, name: str, label: str) -> str:
-    """Return the figure as SVG to be put into a page.
+def to_svg(figure: Figure, name: str, label: str, handles: Sequence[Any] = ()) -> str:
+    """Return the figure as SVG to be put into a page, after the legend of `handles` as HTML.
 
     It has no prolog and no metadata. Its ids begin with `name`, and its colours are the page's, by name. The page
     scales it, down to `--least` (style.css). `label` describes it to screen readers.
@@ -216,7 +196,6 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     width = figure.get_figwidth() * 96
     size = f"max-width:{width:.0f}px;--least:{LEAST * width:.0f}px"
     head = f'<svg role="img" aria-label="{html.escape(label, quote=True)}" style="{size}"'
-    svg = re.sub("|".join(_NAMED), lambda found: f"var(--{_NAMED[found[0]]})", svg)
     opening, rest = svg.split(">", 1)
     opening = re.sub(r'\s(?:width|height|id)="[^"]*"', "", opening).replace("<svg", head, 1)
-    return f"{opening}>{rest}"
+    return re.sub("|".join(_NAMED), lambda found: f"var(--{_NAMED[found[0]]})", f"{legend(handles)}{opening}>{rest}")

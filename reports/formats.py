@@ -45,6 +45,12 @@ def fixed(value: float | None, digits: int = 2) -> str:
     return _minus(f"{rounded + 0.0:.{digits}f}")
 
 
+def signed(value: float | None, digits: int = 2) -> str:
+    """Fixed decimals with a sign, also of what is above zero."""
+    text = fixed(value, digits)
+    return text if text == MISSING or text.startswith("\u2212") else f"+{text}"
+
+
 def loss(value: float | None) -> str:
     return fixed(value, 4)
 
@@ -75,6 +81,17 @@ def count(value: int | float | None) -> str:
     if value is None or not _known(value):
         return MISSING
     return _minus(f"{int(value):,}".replace(",", THIN))
+
+
+def hours(seconds: float | None) -> str:
+    """Wall time in the unit that reads best."""
+    if seconds is None or not _known(seconds):
+        return MISSING
+    for limit, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s")):
+        if seconds >= limit or unit == "s":
+            amount = seconds / limit
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:,.0f}".replace(",", THIN) + f" {unit}"
+    return MISSING
 
 
 def short(value: float) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lrladder.benchmark.commands.options import AsJson, Preset, finite
+from lrladder.benchmark.commands.options import AllowImport, AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.reading import printable
 from lrladder.benchmark.schedules import DecayShape, Kind
@@ -21,6 +21,15 @@ Columns = Annotated[
     str | None,
     typer.Option(
         help="Other names of the columns (lr=learning_rate,loss=eval/loss), or one number for all rows (tokens=1e10)."
+    ),
+]
+
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        help="Score only this strategy, beside fitting. May be given several times. A class of your own is written as "
+        "package.module:Class,key=value, with its settings.",
     ),
 ]
 
@@ -137,15 +146,14 @@ def replay(
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
     protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
-    strategy: Annotated[
-        list[str] | None, typer.Option(help="Score only this strategy, beside fitting. May be given several times.")
-    ] = None,
+    strategy: Strategies = None,
     budgets: Annotated[
         str | None,
         typer.Option(
             help="Most that a search may cost, in runs of the target, for example 0.05,0.1,1. Each is scored."
         ),
     ] = None,
+    allow_import: AllowImport = False,
     as_json: AsJson = False,
 ) -> None:
     """Score strategies that choose the LR of large runs from small ones, on runs that you already have."""
@@ -159,7 +167,7 @@ def replay(
     if out is not None:
         require_own(out)  # refuse before the work, not after
     table = load_runs(runs, parse_columns(columns))
-    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending)
+    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending, from_here=allow_import)
     if out is not None:
         write(result, out)
     if as_json:

@@ -72,10 +72,12 @@ def _running(now: Snapshot) -> Table:
 
 def _best(now: Snapshot) -> Table:
     columns = ("model", "rules", "tokens", "LR", "loss, nats", "LRs tried", "seeds", "")
-    table = _table("best LR measured so far (edge: at the end of its sweep)", columns, left=2)
+    title = "best LR measured so far (edge: at the end of its sweep; no decay: of runs that were read before any)"
+    table = _table(title, columns, left=2)
     for one in now.best:
         numbers = (f"{one.horizon:,}", f"{one.lr:.4g}", f"{one.loss:.4f}", f"{one.n_lrs}", f"{one.n_seeds}")
-        table.add_row(*map(Text, (one.rung, one.parametrization, *numbers, "edge" if one.edge else "")))
+        marks = ", ".join((*(["edge"] if one.edge else []), *(["no decay"] if one.undecayed else [])))
+        table.add_row(*map(Text, (one.rung, one.parametrization, *numbers, marks)))
     return table
 
 

@@ -14,11 +14,11 @@ VALIDATION = 0.25  # share of the budget for one validation target
 TRANSFER = 0.15  # share for muTransfer's search of one proxy
 RUNS_PER_CELL = 4.5  # of Fitting's search: three LRs, those that close the bracket, and one that confirms it; simulated
 TRANSFER_RUNS = 14  # five LRs with two seeds, and two extensions
-TARGET_RUNS = 20  # two proposals and two sweeps of four LRs, with two seeds each
+TARGET_RUNS = 26  # two proposals with three seeds; two sweeps of three LRs and two half steps, with two seeds
 HORIZON_RATIO = 4  # between the two horizons of a size
 BATCH_RATIO = 4  # of the pair of batches
 LEAST_STEPS = 2000  # of any run; assumption
-LEAST_TOKENS = 10  # per active parameter of the validation target: half of Chinchilla's, arXiv 2203.15556; assumption
+LEAST_TOKENS = 5  # per active parameter of the target: a quarter of Chinchilla's, arXiv 2203.15556; assumption
 SLOPES = (0.0, 0.5, 1.0)  # tried: horizons go like N to this power
 SIZES = (4, 3)  # numbers of proxies that are tried
 

@@ -1,7 +1,6 @@
 """Progress of a study: on a terminal a bar with the remaining time, elsewhere plain lines."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -9,24 +8,20 @@ from rich import progress as bars
 from rich.console import Console
 
 from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.time_left import Foreseen, Stage, TimeLeft, Work
 from lrladder.benchmark.lab.trial import Trial
 
 
 class Progress:
-    """Counts the trials and FLOPs that this process trains.
+    """Counts the trials of this process, and says how long the others will take. `planned`: what the plan foresees."""
 
-    `total_flops` is that of the plan. Extensions of a sweep are added to it, and trials in the store are subtracted.
-    """
-
-    def __init__(self, console: Console, *, total_flops: float) -> None:
-        self._console, self._planned_flops = console, total_flops
-        self._started = time.monotonic()
+    def __init__(self, console: Console, *, planned: Iterable[Work] = (), workers: int = 1) -> None:
+        self._console = console
         self._trials = self._num_done = 0
-        self._asked_flops = self._stored_flops = self._done_flops = 0.0
-        self._seen: set[str] = set()
+        self._time_left = TimeLeft(planned, workers=workers)
         columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.TextColumn("{task.fields[left]}"))
         self._bar = bars.Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("starting", total=total_flops, left="")
+        self._task = self._bar.add_task("starting", total=None, left="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -42,38 +37,38 @@ class Progress:
         if not self._console.is_terminal:
             self._say(f"-- {name}")
 
-    def add(self, trials: Sequence[Trial]) -> None:
+    def add(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
         """Add trials that will be trained next."""
         self._trials += len(trials)
-        self._asked_flops += sum(trial.flops for trial in trials)
-        self._seen.update(trial.id for trial in trials)
+        self._time_left.ask(_foreseen(trials), stored=False)
 
-    def skip(self, trials: Sequence[Trial]) -> None:
-        """Add trials that the store has. Trials that this process trained are in it too, and are not added twice."""
-        new = [trial for trial in trials if trial.id not in self._seen]
-        self._stored_flops += sum(trial.flops for trial in new)
-        self._seen.update(trial.id for trial in new)
-
-    @property
-    def _total_flops(self) -> float:
-        return max(self._planned_flops, self._asked_flops + self._stored_flops) - self._stored_flops
+    def skip(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
+        """Note trials that the store has, among them those that this process trained for another stage."""
+        self._time_left.ask(_foreseen(trials), stored=True)
 
     def done(self, trial: Trial, label: str, measurements: Sequence[TrialMeasurement]) -> None:
         self._num_done += 1
-        self._done_flops += trial.flops
-        left = self._left()
-        self._bar.update(self._task, completed=self._done_flops, total=self._total_flops, left=left)
+        first = measurements[0]
+        share, seconds = first.trained_tokens / trial.tokens, first.seconds - first.setup_seconds
+        self._time_left.finish(Foreseen.of(trial), share=share, seconds=seconds)
+        left, done = self._left(), self._time_left.done
+        self._bar.update(self._task, completed=done, total=done + self._time_left.todo, left=left)
         head = f"[{self._num_done}/{self._trials}] {label} lr={trial.lr:.4g} seed={trial.seed}"
-        seconds = measurements[0].seconds
-        self._say(f"{head}: {', '.join(_describe(m) for m in measurements)} ({seconds:.0f} s){left and ', ' + left}")
+        readings = ", ".join(_describe(m) for m in measurements)
+        self._say(f"{head}: {readings} ({first.seconds:.0f} s){left and ', ' + left}")
 
     def _left(self) -> str:
-        elapsed = time.monotonic() - self._started
-        seconds = elapsed * (self._total_flops - self._done_flops) / self._done_flops
+        seconds = self._time_left.seconds
+        if seconds is None:
+            return ""
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _foreseen(trials: Iterable[tuple[Stage, Trial]]) -> list[tuple[Stage, Foreseen]]:
+    return [(stage, Foreseen.of(trial)) for stage, trial in trials]
 
 
 def _describe(measurement: TrialMeasurement) -> str:

@@ -39,7 +39,7 @@ def resolve(
     """
     rung = setup.rungs.rung(request.rung)
     base = setup.base_of(rung, request.parametrization)
-    rules, schedule = setup.rules_of(request.parametrization), rung.schedule(_schedule(request, setup))
+    rules, schedule = _rules(request, setup, rung, base), rung.schedule(_schedule(request, setup))
     parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
     in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
     return tuple(
@@ -47,7 +47,7 @@ def resolve(
             shape=rung.shape,
             base=base,
             rules=in_use[part],
-            horizon_exponent=request.horizon_exponent if in_use[part].horizon in ("power", "fitted") else None,
+            horizon_exponent=_exponent(request, in_use[part]),
             role_lrs=tuple(sorted(request.role_lrs)),
             lr=request.lr,
             seed=request.seed,
@@ -70,6 +70,31 @@ def planned_flops(request: Request, setup: Setup) -> float:
     """Planned FLOPs of all trials of a request."""
     trials = resolve(request, setup, corpus_digest="", precision="fp32")  # the cost depends on neither
     return math.fsum(trial.flops for trial in trials)
+
+
+def _rules(request: Request, setup: Setup, rung: Rung, base: Base) -> Rules:
+    """Without what a fitted horizon rule does not do at the base's batch, so that horizons can share a trunk.
+
+    In the search for the exponent, where it is None, no rule by tokens is on: decay and betas are the base's. At an
+    exponent of 0 the horizon rule itself does nothing.
+    """
+    rules = setup.rules_of(request.parametrization)
+    if rules.horizon != "fitted" or rung.batch_tokens != base.batch_tokens:
+        return rules
+    if request.horizon_exponent is None:
+        return rules.model_copy(update={"horizon": "none", "decay_horizon": "none", "betas": False})
+    return rules if request.horizon_exponent else rules.model_copy(update={"horizon": "none"})
+
+
+def _exponent(request: Request, rules: Rules) -> float | None:
+    """Of a trial: only the rules that need one have it; a search at another batch than the base's has 0."""
+    match rules.horizon:
+        case "fitted":
+            return request.horizon_exponent or 0.0
+        case "power":
+            return request.horizon_exponent
+        case _:
+            return None
 
 
 def _schedule(request: Request, setup: Setup) -> ScheduleConfig:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -85,6 +85,8 @@ class SimulatedLab:
     The noise depends only on the run and the horizon, so a repeated request gives the same loss. A payer is charged
     once for each distinct run. `flops` gives the cost of a run; a study passes `resolve.planned_flops`. The default is
     the cost under WSD, where horizons share a trunk. With a fixed `grid`, as for published runs, other LRs are refused.
+    `parametrizations` gives the law's name of what requests call otherwise, because its schedule or reading differs.
+    The law knows neither, so a run has the same best LR under each of them.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class SimulatedLab:
         law: TrueLaw,
         *,
         flops: Callable[[Request], float] | None = None,
+        parametrizations: Mapping[str, ParametrizationName] | None = None,
         seed: int = 0,
         grid: Sequence[float] | None = None,
         **bowl: float,
@@ -104,6 +107,7 @@ class SimulatedLab:
         self.seed = seed
         self.grid = None if grid is None else tuple(sorted(grid))
         self.calls = 0
+        self._names = parametrizations or {}
         self._charged: dict[str, dict[Request, float]] = {}
 
     def lrs(self, rung: str) -> tuple[float, ...] | None:
@@ -133,7 +137,7 @@ class SimulatedLab:
 
     def _read(self, request: Request, horizon: int) -> Measurement:
         rung = self.rungs[request.rung]
-        best = self.law.best(rung, horizon, request.parametrization)
+        best = self.law.best(rung, horizon, self._names.get(request.parametrization, request.parametrization))
         lr = request.lr * (horizon / self.law.mup_tokens) ** (request.horizon_exponent or 0.0)
         limit = self.bowl.diverge_above
         diverged = limit is not None and lr > limit * best

@@ -45,7 +45,7 @@ class TrainedLab:
         for parts, request in zip(trials, requests, strict=True):
             for trial in parts:
                 labels.setdefault(trial.id, []).append(Label.of(request))
-        found = self._obtain([trial for parts in trials for trial in parts], labels)
+        found = self._obtain([trial for parts in trials for trial in parts], labels, payer)
         return [
             [m.labelled(Label.of(request)) for trial in parts for m in found[trial.id]]
             for parts, request in zip(trials, requests, strict=True)
@@ -54,22 +54,31 @@ class TrainedLab:
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time of all runs that each payer is charged for, whenever they were trained."""
+        of_trial = {m.trial_id: m.seconds for m in self.seen.values()}
+        return {payer: sum(of_trial.get(trial, 0.0) for trial in bill) for payer, bill in self._charged.items()}
+
     def flops(self, request: Request) -> float:
         return planned_flops(request, self._setup)
 
     def _resolve(self, request: Request) -> tuple[Trial, ...]:
         return resolve(request, self._setup, corpus_digest=self._corpus_digest, precision=self._precision)
 
-    def _obtain(self, trials: Iterable[Trial], labels: Mapping[str, list[Label]]) -> dict[str, list[TrialMeasurement]]:
+    def _obtain(
+        self, trials: Iterable[Trial], labels: Mapping[str, list[Label]], payer: str
+    ) -> dict[str, list[TrialMeasurement]]:
         """Measurements by trial id. Each distinct trial is trained at most once and is stored when it ends."""
         distinct = {trial.id: trial for trial in trials}
         stored = {key: self._store.get(trial) for key, trial in distinct.items()}
         found = {key: measurements for key, measurements in stored.items() if measurements is not None}
         for key, measurements in found.items():
             self._see(labels[key], measurements)
-        self._progress.skip([distinct[key] for key in found])
+        stages = {key: (payer, labels[key][0].parametrization) for key in distinct}
+        self._progress.skip([(stages[key], distinct[key]) for key in found])
         todo = [trial for key, trial in distinct.items() if key not in found]
-        self._progress.add(todo)
+        self._progress.add([(stages[trial.id], trial) for trial in todo])
         for trial, outcome in self._executor.run(todo):
             found[trial.id] = measurements = self._keep(trial, outcome)
             self._see(labels[trial.id], measurements)
@@ -97,13 +106,17 @@ class TrainedLab:
 
 def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
     """The labels of a stored trial: each rung and parametrization whose request resolves to this trial."""
-    found = []
-    for rung in setup.rungs:
-        for name in parametrizations:
-            request = Request(
-                rung.name, name, trial.lr, trial.seed, trial.horizons, trial.horizon_exponent, trial.role_lrs
-            )
-            parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
-            if trial.id in {part.id for part in parts}:
-                found.append(Label(rung.name, name))
-    return found
+    exponents = {trial.horizon_exponent, trial.horizon_exponent or 0.0}  # one of None may have been asked for as 0
+    return [
+        Label(rung.name, name)
+        for rung in setup.rungs
+        for name in parametrizations
+        if any(trial.id in _ids(trial, setup, rung.name, name, exponent) for exponent in exponents)
+    ]
+
+
+def _ids(trial: Trial, setup: Setup, rung: str, name: ParametrizationName, exponent: float | None) -> set[str]:
+    """Ids of the trials of a request for what `trial` is."""
+    request = Request(rung, name, trial.lr, trial.seed, trial.horizons, exponent, trial.role_lrs)
+    parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
+    return {part.id for part in parts}

@@ -17,8 +17,7 @@ from lrladder.benchmark.own_runs.ways import Way, ways_of
 from lrladder.paradigms.lab import Rung
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.strategies.fallback import from_published
-from lrladder.paradigms.strategies.registry import ON_TARGET
-from lrladder.paradigms.strategies.search import Choice, Strategy, run_flops
+from lrladder.paradigms.strategies.search import Choice, run_flops
 from lrladder.paradigms.sweep.swept import settle, sweep
 
 SOURCE_SHARE = 0.25  # of a target's FLOPs, the most that a source may take
@@ -83,14 +82,20 @@ class Task(NamedTuple):
 
 
 def replay(
-    runs: Runs, *, protocol: Protocol = "best", strategies: Sequence[str] = (), budgets: Sequence[float] = ()
+    runs: Runs,
+    *,
+    protocol: Protocol = "best",
+    strategies: Sequence[str] = (),
+    budgets: Sequence[float] = (),
+    from_here: bool = False,
 ) -> Replay:
     """Score `strategies`, by default all of them; `fitting` is always first. Raises InputError for an unknown name.
 
     With `budgets`, in target runs, the strategies whose cost can be bounded are scored once with each budget. They then
-    always give an LR.
+    always give an LR. A class of the user's own is imported from installed packages or, with `from_here`, also from the
+    working directory.
     """
-    ways = ways_of(strategies, budgets)
+    ways = ways_of(strategies, budgets, from_here=from_here)
     found = list(tasks(runs, protocol))
     flags = list(runs.flags)
     if not found:
@@ -172,26 +177,25 @@ def _count(value: float) -> int | float:
 def _run(way: Way, task: Task) -> StrategyScore:
     """Search and propose with one strategy, then score the proposal. With a budget there is always a proposal."""
     rungs, aim = rungs_of(task.sources, task.target)
-    if way.strategy in ON_TARGET:
-        rungs, lab = (aim,), ReplayedLab([aim], [task.target])
+    if way.searches_targets:
+        rungs, lab = (), ReplayedLab([aim], [task.target])
     else:
         lab = ReplayedLab(rungs, task.sources)
-    strategy = way.make(aim)
     try:
-        if not rungs:
+        if not rungs and not way.searches_targets:
             raise NoProposal("no cell at a quarter of the target's FLOPs or less to search")
-        strategy.search(lab, rungs)
-        choice = strategy.propose(aim)
+        found = way.search(lab, (*rungs, aim)).propose(aim, max(aim.horizons))
+        choice = Choice(found.lr, found.lr_low, found.lr_high, found.flags)
     except NoProposal as none:
         if way.budget is None:
-            return StrategyScore(name=way.name, cost_fraction=_cost(lab, strategy, aim), flags=(str(none),))
+            return StrategyScore(name=way.name, cost_fraction=_cost(lab, way, aim), flags=(str(none),))
         choice = from_published(aim, why=str(none))
-    return score_choice(way, choice, task.target, cost_fraction=_cost(lab, strategy, aim))
+    return score_choice(way, choice, task.target, cost_fraction=_cost(lab, way, aim))
 
 
-def _cost(lab: ReplayedLab, strategy: Strategy, aim: Rung) -> float:
+def _cost(lab: ReplayedLab, way: Way, aim: Rung) -> float:
     """Search cost in target runs. Both costs are in the lab's units."""
-    return lab.cost_flops(strategy.name) / run_flops(aim)
+    return lab.cost_flops(way.name) / run_flops(aim)
 
 
 def score_choice(way: Way, choice: Choice, target: RunCell, *, cost_fraction: float) -> StrategyScore:

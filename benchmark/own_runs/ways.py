@@ -1,44 +1,120 @@
-"""The strategies that a replay scores. Those whose cost can be bounded are scored once per budget."""
+"""What a replay scores: paradigms on runs that were made before. Those with a budget are scored once per budget."""
 
+import json
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from lrladder.benchmark.errors import InputError
-from lrladder.paradigms.lab import Rung
-from lrladder.paradigms.strategies.registry import BUDGETED, STRATEGIES
-from lrladder.paradigms.strategies.search import Strategy
+from lrladder.paradigms import registry
+from lrladder.paradigms.entry_lab import EntryLab, Limits
+from lrladder.paradigms.lab import Lab, Rung
+from lrladder.paradigms.paradigm import NoProposal, Paradigm, Terms
+from lrladder.paradigms.registry import NAMED, Named
+from lrladder.paradigms.settings import TuningSettings
 
 FIRST = "fitting"
+PARAMETRIZATION = "sp"  # what requests say; a table of runs has one, whichever it is
+LR_GUESS = 0.01  # required by settings; nothing asks for it where the runs have LRs of their own
 
 
 class Way(NamedTuple):
-    """A strategy, and the most that it may cost, in target runs, if there is a budget."""
+    """A name of the registry or a class of the user's own, and the most that it may cost, in target runs."""
 
     strategy: str
+    named: Named
     budget: float | None = None
+    from_here: bool = False
 
     @property
     def name(self) -> str:
         return self.strategy if self.budget is None else f"{self.strategy}@{self.budget:g}"
 
-    def make(self, aim: Rung) -> Strategy:
-        return STRATEGIES[self.strategy](aim) if self.budget is None else BUDGETED[self.strategy](aim, self.budget)
+    @property
+    def is_own(self) -> bool:
+        return self.named.paradigm not in registry.SHIPPED
+
+    @property
+    def searches_targets(self) -> bool:
+        found = registry.searches_targets(self.named.paradigm)
+        return self.make().searches_targets if found is None else found
+
+    def make(self) -> Paradigm:
+        """Raises ValueError for a class that cannot be had, or that refuses its settings."""
+        make = registry.load(self.named.paradigm, from_here=self.from_here)
+        return make(_settings(self.named, make), Terms(name=self.name, budget=self.budget, is_replay=True))
+
+    def search(self, lab: Lab, ladder: Sequence[Rung]) -> Paradigm:
+        """A paradigm that has searched the ladder's proxies, or its targets. Raises NoProposal."""
+        paradigm = self.make()
+        limits = Limits(self.budget, paradigm.searches_targets)
+        own = EntryLab(lab, ladder, payer=self.name, parametrization=PARAMETRIZATION, limits=limits)
+        try:
+            paradigm.search(own, ladder)
+        except NoProposal:
+            raise
+        except Exception as error:
+            if self.is_own:  # whatever a class of the user's own does
+                raise NoProposal(f"{type(error).__name__}: {error}") from error
+            raise
+        return paradigm
 
 
-def ways_of(strategies: Sequence[str], budgets: Sequence[float]) -> tuple[Way, ...]:
-    """FIRST, then the requested strategies, or all. Raises InputError for an unknown name or a budget without use."""
-    unknown = [name for name in strategies if name not in STRATEGIES]
-    if unknown:
-        raise InputError(f"--strategy {unknown[0]}: unknown; there are {', '.join(STRATEGIES)}")
-    names = dict.fromkeys((FIRST, *(strategies or STRATEGIES)))
-    if budgets and not BUDGETED.keys() & names.keys():
-        raise InputError(f"--budgets: no strategy asked for has one; those that have are {', '.join(BUDGETED)}")
+def _settings(named: Named, make: object) -> Any:
+    if named.paradigm not in registry.SHIPPED:
+        model = getattr(make, "Settings", None) or registry.settings_model(named.paradigm)
+        return model.model_validate(named.settings)
+    model = registry.SHIPPED[named.paradigm].settings
+    # of a table, which has one run for each LR, every seed asks for the same run
+    seed = {"seed": 0} if model is TuningSettings else {}
+    return model.model_validate({"lr_guess": LR_GUESS, **seed, **named.settings})
+
+
+def ways_of(strategies: Sequence[str], budgets: Sequence[float], *, from_here: bool = False) -> tuple[Way, ...]:
+    """FIRST, then what is asked for, else everything. Raises InputError for an unknown name or a budget without use."""
+    names = dict.fromkeys((FIRST, *(strategies or NAMED)))
+    found = {name: _named(name, from_here=from_here) for name in names}
+    if budgets and not any(named.has_budget for named in found.values()):
+        bounded = ", ".join(name for name, named in NAMED.items() if named.has_budget)
+        raise InputError(f"--budgets: no strategy asked for has one; those that have are {bounded}")
     return tuple(
-        way
-        for name in names
-        for way in ([Way(name, budget) for budget in budgets] if budgets and name in BUDGETED else [Way(name)])
+        Way(name, named, budget, from_here)
+        for name, named in found.items()
+        for budget in (budgets if budgets and named.has_budget else (None,))
     )
+
+
+def _named(text: str, *, from_here: bool) -> Named:
+    """A name of the registry, or `package.module:Class,key=value,...`, with settings of a class of the user's own."""
+    name, *pairs = text.split(",")
+    if name in NAMED and not pairs:
+        return NAMED[name]
+    if name in NAMED or name in registry.SHIPPED:
+        raise InputError(f"--strategy {text}: {name} has no settings here; names are {', '.join(NAMED)}")
+    try:
+        named = registry.resolved(name)._replace(settings=dict(map(_setting, pairs)))
+        Way(text, named, from_here=from_here).make()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--strategy {text}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except ValueError as error:
+        if ":" not in name:
+            raise InputError(f"--strategy {text}: unknown; there are {', '.join(NAMED)}") from error
+        raise InputError(f"--strategy {text}: {error}") from error
+    return named
+
+
+def _setting(pair: str) -> tuple[str, Any]:
+    """Of key=value; a value that is no JSON is text. Raises ValueError."""
+    key, equals, value = pair.partition("=")
+    if not equals:
+        raise ValueError(f"{pair!r} is no setting; write key=value")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def parse_budgets(text: str | None) -> tuple[float, ...]:

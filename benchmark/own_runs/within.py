@@ -9,11 +9,12 @@ from lrladder.benchmark.own_runs.cells import SWEEP, Protocol, RunCell, cells
 from lrladder.benchmark.own_runs.lab import ReplayedLab, rungs_of
 from lrladder.benchmark.own_runs.replay import sources_of
 from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.paradigm import NoProposal
-from lrladder.paradigms.strategies.registry import BUDGETED
+from lrladder.paradigms.registry import NAMED
 from lrladder.paradigms.strategies.search import run_flops
 
-SEARCH = "economy"  # the one of BUDGETED that fixes its cells beforehand; none was chosen by how it scored
+SEARCH = "economy"  # the one with a budget that fixes its cells beforehand; none was chosen by how it scored
 
 
 def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
@@ -41,12 +42,12 @@ def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tupl
         return [], 0.0
     rungs, aim = rungs_of(sources, target)
     lab = ReplayedLab(rungs, sources)
-    strategy = BUDGETED[SEARCH](aim, budget)
+    way = Way(SEARCH, NAMED[SEARCH], budget)
     with suppress(NoProposal):  # what it asked for is fitted all the same, and the fit says what it lacks
-        strategy.search(lab, rungs)
+        way.search(lab, (*rungs, aim))
     by_name = {rung.name: cell for rung, cell in zip(rungs, sources, strict=True)}
-    asked = [(by_name[name], lr) for name, lr in lab.asked(strategy.name)]
-    return asked, lab.cost_flops(strategy.name) / run_flops(aim)
+    asked = [(by_name[name], lr) for name, lr in lab.asked(way.name)]
+    return asked, lab.cost_flops(way.name) / run_flops(aim)
 
 
 def _rows(frame: pd.DataFrame, asked: list[tuple[RunCell, float]]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig, Strict
 from lrladder.benchmark.config.text import config_digest
@@ -23,6 +23,13 @@ class StudyConfig(Strict, ABC):
     recipe: RecipeConfig = RecipeConfig()
     schedule: ScheduleConfig
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+
+    @field_validator("schedule")
+    @classmethod
+    def _decays(cls, schedule: ScheduleConfig) -> ScheduleConfig:
+        if schedule.read != "decay":
+            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+        return schedule
 
     @property
     @abstractmethod

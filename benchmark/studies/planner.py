@@ -1,30 +1,21 @@
 """Plans all runs of a study: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.documents import Document, Frozen
+from lrladder.benchmark.lab import throughput
 from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import memory
-from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
 
 SCHEMA = "lrladder.plan/1"
 Purpose = Literal["search", "roles", "recipe", "validation", "oracle"]
-
-THROUGHPUT_SOURCE = (
-    "measured on one core of an AMD EPYC at fp32, compiled, evaluation included, MoE of 8 experts top-2, vocabulary "
-    "1,024: width 32 (2 layers) 51k tokens/s, 64 (3 layers) 27k, 128 (4 layers) 9k; effective FLOP/s interpolated over "
-    "width, constant outside"
-)
-_MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
 
 
 class PlannedTrials(Frozen):
@@ -85,6 +76,7 @@ class Sweep(NamedTuple):
     lrs: list[tuple[float | None, bool]]  # each LR, and whether it is an extension
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
+    horizon_exponent: float | None = None  # as in Request
 
 
 def plan_sweeps(
@@ -99,9 +91,7 @@ def plan_sweeps(
     trials = tuple(
         _planned(study, sweep, lr, extension, flops_per_second) for sweep in sweeps for lr, extension in sweep.lrs
     )
-    source = (
-        THROUGHPUT_SOURCE if flops_per_second is None else f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
-    )
+    given = f"given: {flops_per_second or 0:.3g} FLOP/s per worker, in bf16"
     return Plan(
         name=study.name,
         config_digest=study.digest,
@@ -110,10 +100,18 @@ def plan_sweeps(
         planned=_totals([trial for trial in trials if not trial.extension], workers),
         maximum=_totals(trials, workers),
         peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
-        throughput_source=source,
+        throughput_source=throughput.SOURCE if flops_per_second is None else given,
         memory_source=memory.SOURCE,
         notes=notes,
     )
+
+
+def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
+    """What a plan foresees without extensions, to say how much time is left."""
+    for trial in plan.trials:
+        if not trial.extension:
+            width = study.rungs.rung(trial.rung).shape.width
+            yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds)
 
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
@@ -137,7 +135,8 @@ def extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
 def _planned(
     study: StudyConfig, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
 ) -> PlannedTrials:
-    request = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
+    run = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
+    request = run._replace(horizon_exponent=sweep.horizon_exponent)
     parts = resolve(request, study, corpus_digest="", precision="bf16" if flops_per_second else "fp32")
     flops = sum(trial.flops for trial in parts)
     return PlannedTrials(
@@ -152,27 +151,7 @@ def _planned(
         tokens=sum(trial.tokens for trial in parts),
         flops=flops,
         memory_bytes=max(map(memory.memory_bytes, parts)),
-        seconds=flops / (flops_per_second or _cpu_flops_per_second(sweep.rung.shape.width)),
-    )
-
-
-def _cpu_flops_per_second(width: int) -> float:
-    """Effective FLOP/s of one core, interpolated in log width; see THROUGHPUT_SOURCE."""
-    measured = [_shape(w, depth).flops_per_token * tokens for w, depth, tokens in _MEASURED]
-    widths = [math.log(w) for w, _, _ in _MEASURED]
-    return float(np.exp(np.interp(math.log(width), widths, np.log(measured))))
-
-
-def _shape(width: int, depth: int) -> ModelShape:
-    return ModelShape(
-        vocab_size=1024,
-        width=width,
-        depth=depth,
-        head_size=16,
-        num_experts=8,
-        top_k=2,
-        expert_width=width,
-        seq_len=128,
+        seconds=flops / (flops_per_second or throughput.cpu_flops_per_second(sweep.rung.shape.width)),
     )
 
 

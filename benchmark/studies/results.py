@@ -1,7 +1,7 @@
 """The part of results.json that all kinds of study share. docs/results.md documents it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +37,18 @@ class StudyResults(Document):
 
 @dataclass(frozen=True)
 class Found:
-    """The input for the results of a study: all measurements so far, corpus and environment."""
+    """The input for the results of a study: all measurements so far, corpus and environment.
+
+    `seconds` is the wall time of the runs by payer. `losses` gives the training losses of a trial by its id, as the
+    logs have them: pairs of tokens and nats.
+    """
 
     measurements: Sequence[Measurement]
     corpus: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     trained_now: int = 0  # number of trials that this process trained
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    losses: Callable[[str], Sequence[tuple[int, float]]] = lambda trial_id: ()
 
     def common(self, config: StudyConfig, missing: Sequence[str]) -> dict[str, Any]:
         """The values for the fields of `StudyResults`."""

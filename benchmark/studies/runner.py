@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,10 +17,12 @@ from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.store import lock
+from lrladder.benchmark.lab.training_losses import training_losses
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
+from lrladder.benchmark.studies.planner import works_of
 from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, write_config
 from lrladder.paradigms.lab import Lab
@@ -78,7 +81,7 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
 def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
     planned = plan_of(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
     interrupted, stopped = False, ""
-    with session.lab(total_flops=planned.planned.flops) as (lab, progress):
+    with session.lab(planned=works_of(config, planned)) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
         try:
             study.run()
@@ -93,6 +96,8 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         corpus=dict(session.corpus.manifest),
         environment=environment(gpus=gpu_names()),
         trained_now=lab.trained_now,
+        seconds=lab.seconds,
+        losses=partial(training_losses, session.out),
     )
     results = study.results(found)
     try:

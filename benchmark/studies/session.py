@@ -2,7 +2,7 @@
 
 import functools
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store, lock
+from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
@@ -47,7 +48,7 @@ class Session:
     console: Console
 
     @contextmanager
-    def lab(self, *, total_flops: float) -> Iterator[tuple[TrainedLab, Progress]]:
+    def lab(self, *, planned: Iterable[Work]) -> Iterator[tuple[TrainedLab, Progress]]:
         """A lab with its workers, and the display of its progress."""
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
@@ -56,7 +57,7 @@ class Session:
         )
         fits = partial(_fit, room_bytes=gpu_bytes())
         executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices(), fits=fits)
-        progress = Progress(self.console, total_flops=total_flops)
+        progress = Progress(self.console, planned=planned, workers=self.workers)
         precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
         try:
             with progress:

@@ -1,7 +1,7 @@
 """The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ class Best(NamedTuple):
     n_lrs: int
     n_seeds: int
     edge: bool  # the sweep has no worse LR on one side yet
+    undecayed: bool  # its runs were read before any decay; after one the best LR and the loss are others
 
 
 class Snapshot(NamedTuple):
@@ -111,7 +112,7 @@ class Watcher:
             diverged=counts.diverged,
             failed=counts.failed + failed,
             running=tuple(running),
-            best=best_lrs(sorted(self._swept(measured), key=self._place), self._recipes(states.values())),
+            best=self._best(measured, states.values()),
             started=None if started is None else started / 1e9,
             complete=complete,
             missing=results.missing,
@@ -190,24 +191,34 @@ class Watcher:
         known = kind_of(self._study).parametrizations(self._study) if self._study else None
         return [m for m in measured if known is None or m.parametrization in known]
 
+    def _best(self, measured: Iterable[Measurement], states: Iterable[LogState]) -> tuple[Best, ...]:
+        swept = sorted(self._swept(measured), key=self._place)
+        names = {m.parametrization for m in swept} if self._study else set()
+        undecayed = {name for name in names if self._study and not self._study.schedule_of(name).decays}
+        return best_lrs(swept, self._recipes(states), undecayed=undecayed)
+
     def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
         return {m.trial_id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states for m in s.measurements}
 
 
-def best_lrs(measured: Iterable[Measurement], recipes: Mapping[str, object]) -> tuple[Best, ...]:
+def best_lrs(
+    measured: Iterable[Measurement], recipes: Mapping[str, object], *, undecayed: Container[str] = ()
+) -> tuple[Best, ...]:
     """The best LR of each rung and parametrization, at its longest measured horizon.
 
     Runs that differ in more than LR and seed (in `recipes`, by trial id) are different sweeps. The largest one counts.
+    Runs of the parametrizations in `undecayed` are read without a decay.
     """
     sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
     for m in measured:
         if m.loss is not None:
             place = sweeps.setdefault((m.rung, m.parametrization), {})
             place.setdefault((m.horizon, recipes.get(m.trial_id)), []).append(m)
-    return tuple(_best(max(found.values(), key=lambda runs: (runs[0].horizon, len(runs)))) for found in sweeps.values())
+    largest = (max(found.values(), key=lambda runs: (runs[0].horizon, len(runs))) for found in sweeps.values())
+    return tuple(_best(runs, undecayed=runs[0].parametrization in undecayed) for runs in largest)
 
 
-def _best(runs: Sequence[Measurement]) -> Best:
+def _best(runs: Sequence[Measurement], *, undecayed: bool) -> Best:
     losses: dict[float, dict[int, float]] = {}
     for m in runs:
         losses.setdefault(m.lr, {})[m.seed] = m.loss or 0.0
@@ -216,7 +227,7 @@ def _best(runs: Sequence[Measurement]) -> Best:
     lr = min(means, key=lambda lr: means[lr])
     first = runs[0]
     edge = lr in (min(means), max(means))
-    return Best(first.rung, first.parametrization, first.horizon, lr, means[lr], len(means), seeds, edge)
+    return Best(first.rung, first.parametrization, first.horizon, lr, means[lr], len(means), seeds, edge, undecayed)
 
 
 def _is_under_way(state: LogState) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference
 from lrladder.benchmark.schedules import factor
+from lrladder.benchmark.training import averaging
 from lrladder.benchmark.training.checkpoints import Position, Snapshot, copied_state, put_back
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import DivergenceRule, StepNumbers
@@ -76,6 +77,8 @@ class Loop:
         norm = self._update()
         self.numbers.add(step, loss, norm, output.load)
         self.step += 1
+        if self.trial.schedule.read == "ema":
+            averaging.add_step(self.engine, self.step, self.trial.schedule.average_exponent)
         self.trained_tokens += self.trial.batch_tokens
         if step % self.read_every == 0:
             self.numbers.read()

@@ -23,6 +23,8 @@ def memory_bytes(trial: Trial, *, compiled: bool | None = None) -> float:
     block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)
     block += 4 * shape.shared_width + 2 * shape.num_experts
     element, parameter = (2, 38.0) if trial.precision == "bf16" else (4, 36.0)
+    if trial.schedule.read == "ema":
+        parameter += 8  # the average of the weights, and the snapshot of it
     router_input = 4 * shape.width if trial.precision == "bf16" else 0
     per_block = element * block + router_input
     activations = trial.batch_tokens * (shape.depth * per_block + logits * shape.vocab_size)

@@ -40,6 +40,7 @@ class Run:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
         self.loop = Loop(trial, corpus, log, compiled=compiled)
+        self.setup_seconds = time.perf_counter() - self._started
         self.readings: dict[int, Reading] = {}  # by horizon, tokens
         self.ended: str | None = None  # why the trunk has diverged
         self.decay: Decay | None = None

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-WINDOW = 64  # steps before the step that is judged
+WINDOW = 64  # steps before the step that is judged, at most
+SHARE = 0.25  # of a short run: with the whole window only half of a run of 128 steps could be judged
+LEAST = 32  # steps; below, MADs scatter so much that calm runs of ours had a spike each (2026-11-28, preset cpu)
 MADS = 5 * 1.4826  # a spike exceeds the median of the window by 5 robust sds
 
 
@@ -20,14 +22,19 @@ class Spikes(NamedTuple):
     judged: int  # number of steps with a complete window before them
 
 
+def window(steps: int) -> int:
+    """The steps that a step is compared with, in a run of so many."""
+    return min(WINDOW, max(LEAST, round(SHARE * steps)))
+
+
 def find_spikes(values: Sequence[float]) -> Spikes:
     """`values`: one value per step, in order."""
     number, area, steps = 0, 0.0, 0
-    step = WINDOW
+    step = width = window(len(values))
     while step < len(values):
-        window = values[step - WINDOW : step]
-        middle = median(window)
-        limit = middle + MADS * median(abs(value - middle) for value in window)
+        before = values[step - width : step]
+        middle = median(before)
+        limit = middle + MADS * median(abs(value - middle) for value in before)
         if not values[step] > limit:
             step += 1
             continue
@@ -36,4 +43,4 @@ def find_spikes(values: Sequence[float]) -> Spikes:
             area += values[step] - middle
             steps += 1
             step += 1
-    return Spikes(number, area, steps, max(0, len(values) - WINDOW))
+    return Spikes(number, area, steps, max(0, len(values) - width))

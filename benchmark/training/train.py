@@ -1,11 +1,13 @@
 """Trains one trial: the trunk once, and from it a decay branch for each horizon."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import fmean
 
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial, branch_point
+from lrladder.benchmark.training.averaging import average_in_place
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Log, Loop
@@ -52,6 +54,7 @@ def _measurements(run: Run) -> list[TrialMeasurement]:
             trial,
             horizon,
             seconds=run.seconds,
+            setup_seconds=run.setup_seconds,
             trained_tokens=run.trained_tokens,
             expert_gemm=gemm_of(trial.expert_backend) if trial.shape.num_experts > 1 else None,
             compiled=run.loop.compiled,
@@ -90,9 +93,10 @@ def read_horizon(run: Run, horizon: int) -> Reading:
 
 
 def _read(loop: Loop) -> Reading:
-    """Validate the model as it stands."""
+    """Validate the model as it stands, or the average of its weights."""
+    averaged = average_in_place(loop.engine) if loop.trial.schedule.read == "ema" else nullcontext()
     loop.engine.eval()
-    with uncompiled():  # the batch size differs, and this runs once per horizon
+    with uncompiled(), averaged:  # uncompiled because the batch size differs and this runs once per horizon
         found = validate(loop.engine.module, loop.corpus.val_windows)
     loop.engine.train()
     limit = loop.numbers.rule.limit

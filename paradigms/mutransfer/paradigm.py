@@ -45,11 +45,6 @@ class MuTransfer(Paradigm):
         return self.settings.proxy or self.terms.base
 
     @property
-    def search_exponent(self) -> float | None:
-        """The horizon exponent of the search's requests: 0, under the fitted rule, as it is not known yet."""
-        return 0.0 if self.terms.search_rule == "fitted" else None
-
-    @property
     def horizon_exponent(self) -> float | None:
         """The horizon exponent of requests that use the proposals."""
         if self._learned is not None:
@@ -68,7 +63,6 @@ class MuTransfer(Paradigm):
             self.settings,
             payer=self.name,
             parametrization=TRANSFERRED,
-            horizon_exponent=self.search_exponent,
         )
         self.learn(ladder, curves)
         if self.settings.role_search is not None:

@@ -43,11 +43,12 @@ class AtTarget(Paradigm):
 
     def search(self, lab: EntryLab, ladder: Sequence[Rung]) -> None:
         """Raises NoProposal where every trial of a target diverged."""
-        grid = OnGrid(lab, grid_points(self.settings.lr_guess, self.settings.factor, self.settings.points))
+        grid = grid_points(self.settings.lr_guess, self.settings.factor, self.settings.points)
         for rung in ladder:
             if rung.part == "target":
+                there = lab if self.terms.is_replay else OnGrid(lab, grid)
                 self._tuned[rung.name] = self._make(self.settings.trials, self.settings.seed)
-                self._tuned[rung.name].search(grid, [rung])
+                self._tuned[rung.name].search(there, [rung])
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The best LR that was tried. Raises NoProposal for a model that was not."""

@@ -29,14 +29,24 @@ class Block(NamedTuple):
     horizons: tuple[int, ...]
     seed: int
 
-    @property
-    def requests(self) -> list[Request]:
-        """One for each LR."""
-        return [Request(self.rung, "sp", lr, self.seed, self.horizons) for lr in self.lrs]
+
+Runs = dict[tuple[str, float, int], set[int]]  # horizons by rung, LR and seed
+
+
+def merged(blocks: Iterable[Block]) -> list[Request]:
+    """One request for each rung, LR and seed, with all horizons that any block reads: they share one trunk."""
+    runs: Runs = {}
+    for block in blocks:
+        for lr in block.lrs:
+            runs.setdefault((block.rung, lr, block.seed), set()).update(block.horizons)
+    return [Request(rung, "sp", lr, seed, tuple(sorted(read))) for (rung, lr, seed), read in runs.items()]
 
 
 class Book:
-    """The runs and losses of one search, which asks under the name of its payer."""
+    """The runs and losses of one search, which asks under the name of its payer.
+
+    Cells of one rung that are asked for together share their trunks.
+    """
 
     def __init__(self, lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> None:
         self.lab, self.grid, self.payer = lab, grid, payer
@@ -55,19 +65,17 @@ class Book:
         """FLOPs of one run that serves this cell alone."""
         return float(self.rungs[cell[0]].flops_per_token * cell[1])
 
-    def cost(self, block: Block) -> float:
-        """Planned FLOPs, as the lab charges them."""
-        return math.fsum(self.lab.flops(request) for request in block.requests)
+    def cost(self, *blocks: Block) -> float:
+        """Planned FLOPs of blocks that are asked for together, as the lab charges them."""
+        return math.fsum(map(self.lab.flops, merged(blocks)))
 
     def ask(self, blocks: Iterable[Block], *, budget: float = math.inf) -> bool:
         """Measure the blocks that `budget` allows, cheapest first, in one call. Returns whether there were any."""
         allowed: list[Block] = []
-        spent = self.spent
         for block in sorted(blocks, key=lambda block: _rank(self.cost(block))):
-            if spent + self.cost(block) <= budget * (1 + ROUNDING):
-                spent += self.cost(block)
+            if self.spent + self.cost(*allowed, block) <= budget * (1 + ROUNDING):
                 allowed.append(block)
-        requests = [request for block in allowed for request in block.requests]
+        requests = merged(allowed)
         self._asked |= {((r.rung, horizon), r.lr, r.seed) for r in requests for horizon in r.horizons}
         for run in self.lab.measure(requests, payer=self.payer) if requests else []:
             for measurement in run:

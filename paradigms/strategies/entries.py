@@ -7,14 +7,17 @@ from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import Part, Rung, largest_aim
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
-from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings
+from lrladder.paradigms.published import LAWS
+from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings, PublishedSettings
 from lrladder.paradigms.strategies.active import Active, ActiveSpec
-from lrladder.paradigms.strategies.baselines import ConstantBest, ConstantMedian, NearestCell
+from lrladder.paradigms.strategies.baselines import AsPublished, ConstantBest, ConstantMedian, NearestCell, Refitted
 from lrladder.paradigms.strategies.book import GridSpec
+from lrladder.paradigms.strategies.ratio import PublishedRatio
 from lrladder.paradigms.strategies.search import (
     Economy,
     EconomySpec,
     FactorSpec,
+    FullGrid,
     LawSearch,
     SearchFactor,
     Strategy,
@@ -47,7 +50,7 @@ class StrategyEntry(Paradigm):
 
     def __init__(
         self,
-        settings: GridSettings | FittingSettings,
+        settings: GridSettings | FittingSettings | PublishedSettings,
         terms: Terms,
         make: MakeStrategy,
         *,
@@ -88,7 +91,8 @@ class StrategyEntry(Paradigm):
             lr=choice.lr,
             lr_low=choice.lr_low,
             lr_high=choice.lr_high,
-            extrapolation=rung.flops_per_token * horizon / self._searched_flops,
+            # of a strategy that runs nothing, nothing is extrapolated
+            extrapolation=rung.flops_per_token * horizon / self._searched_flops if self._searched_flops else 1.0,
             flags=choice.flags,
         )
 
@@ -106,7 +110,7 @@ class StrategyEntry(Paradigm):
 
 
 def make_fitting(settings: FittingSettings, terms: Terms) -> Paradigm:
-    if settings.strategy == "full":
+    if settings.strategy == "full" and not terms.is_replay:
         return Fitting(settings, terms)
     return StrategyEntry(settings, terms, _LAWS[settings.strategy])
 
@@ -119,6 +123,21 @@ def make_constant(settings: ConstantSettings, terms: Terms) -> Paradigm:
     if settings.by == "median":
         return StrategyEntry(settings, terms, lambda grid, aim, budget: ConstantMedian(grid))
     return StrategyEntry(settings, terms, lambda grid, aim, budget: ConstantBest(grid))
+
+
+def make_published(settings: PublishedSettings, terms: Terms) -> Paradigm:
+    law = next(law for law in LAWS if law.name == settings.law)
+    match settings.prefactor:
+        case "proxy":
+            return PublishedRatio(settings, terms)
+        case "cells":
+            return StrategyEntry(settings, terms, lambda grid, aim, budget: Refitted(law, grid))
+        case "published":
+            return StrategyEntry(settings, terms, lambda grid, aim, budget: AsPublished(law))
+
+
+def _full(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
+    return FullGrid(grid)
 
 
 def _factor(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
@@ -136,4 +155,9 @@ def _active(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
     return Active(spec if budget is None else ActiveSpec(grid, target_runs=budget), aim=aim)
 
 
-_LAWS: dict[str, MakeStrategy] = {"search_factor": _factor, "economy": _economy, "active": _active}
+_LAWS: dict[str, MakeStrategy] = {
+    "full": _full,
+    "search_factor": _factor,
+    "economy": _economy,
+    "active": _active,
+}

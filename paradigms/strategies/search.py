@@ -172,7 +172,8 @@ class EconomySpec:
 class Economy(LawSearch):
     """The shortest horizon of each size and all horizons of the smallest size, three LRs each, cheapest first.
 
-    Then it searches other cells, as far as the budget allows.
+    Then it searches other cells, as far as the budget allows. The horizons of one rung are opened together, so that
+    they share trunks.
     """
 
     name = "economy"
@@ -187,13 +188,35 @@ class Economy(LawSearch):
         budget = self.spec.target_runs * run_flops(self.aim)
         sizes = by_size(book)
         legs = {*sizes[0], *(size[0] for size in sizes)}
-        for cell in sorted(book.cells, key=lambda cell: cell not in legs):
-            block = opening(book, cell, lrs=OPENING)
-            if block is not None and book.spent + book.cost(block) + book.run_flops(cell) <= budget:
-                book.ask([block])
-                book.close(budget=budget)
+        for part in ([cell for cell in book.cells if cell in legs], [cell for cell in book.cells if cell not in legs]):
+            for cells in _by_rung(part):
+                block = _affordable(book, cells, budget)
+                if block is not None:
+                    book.ask([block])
+                    book.close(budget=budget)
         book.confirm(budget=budget)
         self._learn(book)
+
+
+def _by_rung(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells in the order of their cheapest, shortest horizon first."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell[0], []).append(cell)
+    return list(found.values())
+
+
+def _affordable(book: Book, cells: Sequence[Cell], budget: float) -> Block | None:
+    """Three LRs at as many of the cells of a rung, from the shortest on, as the budget allows with one run more."""
+    for count in range(len(cells), 0, -1):
+        longest = cells[count - 1]
+        block = opening(book, longest, lrs=OPENING)
+        if block is None:
+            continue
+        block = block._replace(horizons=tuple(horizon for _, horizon in cells[:count]))
+        if book.spent + book.cost(block) + book.run_flops(longest) <= budget:
+            return block
+    return None
 
 
 def run_flops(rung: Rung) -> float:

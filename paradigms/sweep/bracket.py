@@ -19,6 +19,7 @@ Cell = tuple[str, int]  # name of a rung, which has one shape and one batch; hor
 
 OUT_OF_BUDGET = "not extended further: the next LRs would exceed the budget"
 MIN_LRS = 4  # one more than a parabola has coefficients, so that residuals can show a misfit
+LAST_STEPS = 2  # LRs that a last round adds to a bracketed cell
 
 
 @dataclass
@@ -85,7 +86,8 @@ def search_brackets(
         asked.measure(todo)
         if extension < spec.max_extensions:
             open_cells = {rung: asked.losses(rung, cells[rung]) for rung in cells if rung not in asked.cut}
-            todo = asked.affordable({rung: _extend(grids[rung], found) for rung, found in open_cells.items()})
+            least = MIN_LRS - LAST_STEPS if refine else MIN_LRS
+            todo = asked.affordable({rung: _extend(grids[rung], found, least) for rung, found in open_cells.items()})
     if refine:
         asked.measure({rung: last_steps(spec, asked.losses(rung, cells[rung])) for rung in cells})
     curves = _fit_together(asked.measured)
@@ -149,9 +151,9 @@ def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:
     return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
 
 
-def _extend(grid: list[int], cells: list[CellLosses]) -> list[int]:
-    """Add grid points to `grid`, at most one on either side, and return them."""
-    sides = {side for cell in cells for side in _open_sides(cell)}
+def _extend(grid: list[int], cells: list[CellLosses], least: int) -> list[int]:
+    """Add grid points to `grid`, at most one on either side, and return them. `least`: LRs that a cell needs."""
+    sides = {side for cell in cells for side in _open_sides(cell, least)}
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
     grid.extend(added)
     return added
@@ -170,7 +172,7 @@ def last_steps(spec: SearchSpec, cells: Iterable[CellLosses]) -> list[float]:
     return sorted(steps)
 
 
-def _open_sides(cell: CellLosses) -> set[str]:
+def _open_sides(cell: CellLosses, least: int) -> set[str]:
     """Sides on which one more LR is needed: because the best LR is at an edge, or because a curve has too few LRs."""
     data = settle(sweep(cell.lrs, cell.losses)).sweep
     if not len(data.tried):  # every run failed, and other LRs would not show why
@@ -180,7 +182,7 @@ def _open_sides(cell: CellLosses) -> set[str]:
         return {side}
     if len(data.finished) < 3 and len(data.finished) < len(data.tried):
         return {"low"}  # LRs above diverge
-    return {_thin_side(data)} if len(data.tried) < MIN_LRS else set()
+    return {_thin_side(data)} if len(data.tried) < least else set()
 
 
 def _thin_side(data: Sweep) -> str:

@@ -55,6 +55,7 @@ class Curve:
     edge: Side | None = None  # where the minimum lies when it is not bracketed
     residual_sd: float | None = None  # nats; None where no degree of freedom is left
     dof: int = 0
+    lrs_fitted: tuple[float, ...] = ()  # that the parabola was fitted to; empty unless interior
     flags: tuple[str, ...] = ()
 
     def at(self, lr: float) -> float:
@@ -73,6 +74,7 @@ class _Fit(NamedTuple):
     r2: float
     n: int
     span: tuple[float, float]
+    lrs: tuple[float, ...]
 
     @property
     def vertex(self) -> float:
@@ -159,6 +161,7 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
         sd_ln_lr=sd * math.sqrt(slope @ fit.cov @ slope),
         residual_sd=residual,
         dof=dof,
+        lrs_fitted=fit.lrs,
         flags=flags,
     )
 
@@ -243,7 +246,8 @@ def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
     total = float(((y - y.mean()) ** 2).sum())
     coef = unit @ coef + np.array([base, 0.0, 0.0])
     r2 = 1 - rss / total if total > 0 else 0.0
-    return _Fit(coef, unit @ inverse @ unit, rss, r2, len(y), (float(x.min()), float(x.max())))
+    lrs = tuple(float(data.finished[i]) for i in chosen)
+    return _Fit(coef, unit @ inverse @ unit, rss, r2, len(y), (float(x.min()), float(x.max())), lrs)
 
 
 def _outlier(data: Sweep, noise: float) -> float | None:

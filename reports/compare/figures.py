@@ -18,11 +18,8 @@ from lrladder.reports.drawing import (
     MUTED,
     PAPER,
     WIDTH,
-    legend_above,
-    legend_height,
     paradigm_colors,
     paradigm_name,
-    plain,
     style,
     to_svg,
 )
@@ -31,7 +28,6 @@ from lrladder.reports.formats import short
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
 MARGIN = 1.5  # beyond the smallest and largest size, a factor
 STEP = 0.018  # of the axis, between points of one size
-COLUMNS = 2  # of the legend; labels of studies are long
 
 
 def regret_by_size(studies: Sequence[Study]) -> str | None:
@@ -47,11 +43,9 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
     points["x"] = points["n_active"] * _dodge(points)
     points["y"] = 1000 * points["regret"]
     with style():
-        handles = _legend(names, colors, markers)
-        height = 3.2 + legend_height(len(handles), COLUMNS)
-        figure = Figure(figsize=(WIDTH * 0.8, height))
+        figure = Figure(figsize=(WIDTH, 3.4))
         axes = figure.subplots()
-        figure.subplots_adjust(0.075, 0.5 / height, 0.985, 0.97)
+        figure.subplots_adjust(0.055, 0.15, 0.99, 0.97)
         _intervals(axes, points, colors)
         look: dict[str, Any] = {"s": 42, "edgecolor": PAPER, "linewidth": 0.5, "legend": False, "zorder": 3}
         sns.scatterplot(
@@ -60,8 +54,8 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
         _size_axis(axes, sorted(set(points["n_active"])))
         axes.set(xlabel="active non-embedding parameters", ylabel="regret (millinats/token)")
-        legend_above(figure, handles, columns=COLUMNS, titles=0.08)
-        return to_svg(figure, "regrets", "Regret against active parameters, by study and paradigm")
+        label = "Regret against active parameters, by study and paradigm"
+        return to_svg(figure, "regrets", label, _legend(names, colors, markers))
 
 
 def _dodge(points: pd.DataFrame) -> pd.Series:
@@ -93,10 +87,8 @@ def _size_axis(axes: Axes, sizes: list[float]) -> None:
 
 
 def _legend(names: list[str], colors: dict[str, str], markers: dict[str, str]) -> list[Line2D]:
-    found = [
-        Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=plain(paradigm_name(name))) for name in names
-    ]
+    found = [Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=paradigm_name(name)) for name in names]
     for label, marker in markers.items():
         text = label if len(label) <= 30 else "…" + label[-29:]
-        found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc=PAPER, mec=INK, label=plain(text)))
+        found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc=PAPER, mec=INK, label=text))
     return found

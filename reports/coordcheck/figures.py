@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from lrladder.reports.drawing import INK, LEGEND_ROW, legend_above, power_axis, shades, style, to_svg
+from lrladder.reports.drawing import INK, WIDTH, power_axis, shades, style, to_svg
 
-WIDTH = 11.0  # inches
 MAX_NAMED = 6  # steps that the legend names
 _PALETTES = {"ours": "flare", "standard": "crest"}
 _ROWS = {"ours": "muTransfer", "standard": "standard"}
@@ -22,11 +21,11 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
     here = frame[(frame["axis"] == axis) & (frame["quantity"] == quantity)]
     roles, arms = list(dict.fromkeys(here["role"])), list(dict.fromkeys(here["parametrization"]))
     steps = sorted(set(here["step"]))
-    height = 0.75 + LEGEND_ROW * len(arms) + 1.45 * len(arms)
+    height = 0.7 + 1.45 * len(arms)
     with style():
         figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(len(arms), len(roles), squeeze=False, sharex=True, sharey="col")
-        figure.subplots_adjust(0.06, 0.44 / height, 0.995, wspace=0.42, hspace=0.16)
+        figure.subplots_adjust(0.06, 0.44 / height, 0.995, 1 - 0.25 / height, wspace=0.42, hspace=0.16)
         for row, arm in zip(grid, arms, strict=True):
             for axes, role in zip(row, roles, strict=True):
                 _panel(axes, here[(here["parametrization"] == arm) & (here["role"] == role)], _PALETTES[arm], steps)
@@ -40,8 +39,8 @@ def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
             power_axis(axes, middle - reach, middle + reach, vertical=True, ticks=4)
         _size_axis(grid[0, 0], here)
         figure.supxlabel(f"{axis.replace('_', ' ')}, times the base", fontsize=8.5, y=0.05 / height)
-        _legend(figure, here, arms)
-        return to_svg(figure, f"{axis}-{quantity}", f"{quantity} of each role against {axis}, by step")
+        label = f"{quantity} of each role against {axis}, by step"
+        return to_svg(figure, f"{axis}-{quantity}", label, _legend(here, arms))
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, palette: str, steps: list[int]) -> None:
@@ -66,19 +65,18 @@ def _size_axis(axes: Axes, rows: pd.DataFrame) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{2**value:g}"))
 
 
-def _legend(figure: Figure, rows: pd.DataFrame, arms: list[str]) -> None:
-    """A row for each parametrization: its first step, its last, and some between."""
+def _legend(rows: pd.DataFrame, arms: list[str]) -> list[Line2D]:
+    """For each parametrization its first step, its last, and some between."""
     steps = sorted(set(rows["step"]))
     named = (
         steps if len(steps) <= MAX_NAMED else [steps[i * (len(steps) - 1) // (MAX_NAMED - 1)] for i in range(MAX_NAMED)]
     )
     handles = []
-    for step in named:  # a legend is filled column by column
-        for arm in arms:
+    for arm in arms:
+        for step in named:
             color = shades(len(steps), _PALETTES[arm])[steps.index(step)]
-            label = f"{_ROWS[arm]}, step {step}" if step == steps[0] else str(step)
-            handles.append(Line2D([], [], color=color, linewidth=1.6, label=label))
-    legend_above(figure, handles, columns=len(named), titles=0.25)
+            handles.append(Line2D([], [], color=color, linewidth=1.6, label=f"{_ROWS[arm]}, step {step}"))
+    return handles
 
 
 def log2(value: float) -> float:

@@ -1,11 +1,13 @@
 """Figures of a drift study, as inline SVG: loss against LR at each point, and the optima along the axis."""
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lrladder.benchmark.studies.drift.config import OFF
@@ -19,32 +21,80 @@ from lrladder.reports.drawing import (
     ORANGE,
     PAPER,
     PURPLE,
+    WIDTH,
+    plain,
     points_up_to,
     power_axis,
+    shades,
     style,
     to_svg,
 )
-from lrladder.reports.formats import short
+from lrladder.reports.formats import short, signed
 
-WIDTH = 11.0  # inches
+MARKERS = "os^Dv"  # of the values of an axis, in their order
 REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
 OTHERS = (ORANGE, GREEN, PURPLE)  # rules that are on, in the order of the config
+
+
+class Look(NamedTuple):
+    """Of one value of an axis."""
+
+    color: str
+    marker: str
 
 
 def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
     """One panel of loss curves per variant, and one of the optima against the axis; None before any measurement."""
     if not any(point.n for variant in axis.variants for point in variant.points):
         return None
+    values = sorted({point.value for variant in axis.variants for point in variant.points})
+    looks = {value: Look(color, MARKERS[i % len(MARKERS)]) for i, (value, color) in enumerate(_shaded(values))}
     with style():
         figure = Figure(figsize=(WIDTH, 3.1))
         panels = figure.subplots(1, len(axis.variants) + 1, squeeze=False)[0]
-        figure.subplots_adjust(0.055, 0.16, 0.995, 0.92, wspace=0.3)
-        span = _lr_span(results, axis)
+        figure.subplots_adjust(0.055, 0.16, 0.99, 0.92, wspace=0.3)
+        span, top = _lr_span(results, axis), _top(results, axis)
         for panel, variant in zip(panels, axis.variants, strict=False):
-            _bowls(panel, results, axis, variant, span)
-        panels[0].set_ylabel("loss above the point's best (nats/token)")
+            _bowls(panel, results, variant, span, top, looks)
+        panels[0].set_ylabel("above the value's best (nats/token)")
         _optima(panels[-1], axis)
-        return to_svg(figure, f"axis-{axis.axis}", f"Loss against learning rate along {axis.axis}, and the best ones")
+        label = f"Loss against learning rate along {axis.axis}, and the best ones"
+        return to_svg(figure, f"axis-{axis.axis}", label, _legend(axis, looks))
+
+
+def _shaded(values: Sequence[int]) -> Iterator[tuple[int, str]]:
+    return zip(values, shades(len(values)), strict=True)
+
+
+def _legend(axis: AxisResult, looks: dict[int, Look]) -> list[Line2D]:
+    """The values of the axis, then what the last panel draws."""
+    name = axis.axis.replace("_", " ")
+    handles = [
+        Line2D([], [], marker=look.marker, ms=4, mew=0, lw=1.1, color=look.color, label=f"{name} {short(value)}")
+        for value, look in looks.items()
+    ]
+    handles.append(Line2D([], [], marker="D", ls="", ms=4, mfc=PAPER, mec=INK, mew=1.2, label="minimum"))
+    for variant in axis.variants:
+        drift = "" if variant.drift is None else f", drift {signed(variant.drift)}"
+        color = colour(axis, variant)
+        handles.append(Line2D([], [], marker="s", ms=4, mew=0, lw=1.4, color=color, label=f"{variant.name}{drift}"))
+    expected = f"expected without the rule, {signed(axis.expected)}"
+    return [*handles, Line2D([], [], ls="--", lw=1, color=MUTED, label=expected)]
+
+
+def _top(results: DriftResults, axis: AxisResult) -> float:
+    """Nats above its best, up to which a panel shows losses: all of them, or REACH."""
+    found = [
+        (m.loss or 0.0) - _floor(_runs(results, variant, point), point)
+        for variant in axis.variants
+        for point in variant.points
+        for m in _runs(results, variant, point)
+    ]
+    return min(REACH, max(found, default=REACH)) or REACH
+
+
+def _floor(runs: Sequence[Measurement], point: PointResult) -> float:
+    return min(m.loss for m in runs if m.loss is not None) if point.minimum is None else point.minimum
 
 
 def colour(axis: AxisResult, variant: VariantResult) -> str:
@@ -63,20 +113,22 @@ def _lr_span(results: DriftResults, axis: AxisResult) -> tuple[float, float]:
 
 
 def _bowls(
-    panel: Axes, results: DriftResults, axis: AxisResult, variant: VariantResult, span: tuple[float, float]
+    panel: Axes,
+    results: DriftResults,
+    variant: VariantResult,
+    span: tuple[float, float],
+    top: float,
+    looks: dict[int, Look],
 ) -> None:
-    shades = sns.light_palette(colour(axis, variant), n_colors=len(variant.points) + 2)[2:]
-    for point, shade in zip(variant.points, shades, strict=True):
-        _bowl(panel, _runs(results, variant, point), point, shade, span)
+    for point in variant.points:
+        _bowl(panel, _runs(results, variant, point), point, looks[point.value], span, top)
     panel.set_xlim(span)
-    panel.set_ylim(min(-0.03, panel.get_ylim()[0]), 1.4 * REACH)  # the legend stands above REACH
+    panel.set_ylim(min(-0.06 * top, panel.get_ylim()[0]), 1.12 * top)  # triangles stand above `top`
     power_axis(panel, *span)
     panel.yaxis.set_major_locator(MaxNLocator(4))
     panel.set_xlabel("learning rate of the study (before the rules)")
     n = sum(point.n for point in variant.points)
-    panel.set_title(f"{variant.name}, n = {n} runs", loc="left", color=INK)
-    if n:
-        panel.legend(loc="upper center", frameon=False, fontsize=7, ncols=3, handlelength=1, columnspacing=1)
+    panel.set_title(plain(f"{variant.name}, n = {n} runs"), loc="left", color=INK)
 
 
 def _runs(results: DriftResults, variant: VariantResult, point: PointResult) -> list[Measurement]:
@@ -88,42 +140,41 @@ def _bowl(
     panel: Axes,
     runs: list[Measurement],
     point: PointResult,
-    shade: tuple[float, float, float],
+    look: Look,
     span: tuple[float, float],
+    top: float,
 ) -> None:
     losses = [m.loss for m in runs if m.loss is not None]
     if not losses:
         return
-    floor = min(losses) if point.minimum is None else point.minimum
-    places = [math.log2(m.lr) for m in runs]
-    above = [loss - floor for loss in losses]
-    label = f"{short(point.value)}" + ("" if point.status == "interior" else f" ({point.status})")
-    points_up_to(panel, places, above, REACH, ms=3.5, color=shade, alpha=0.9, label=label)
+    floor = _floor(runs, point)
+    x, y = [math.log2(m.lr) for m in runs], [loss - floor for loss in losses]
+    points_up_to(panel, x, y, top, look.marker, ms=3.5, color=look.color, alpha=0.9)
     if point.lr_best is not None and point.curvature:
         offsets = np.linspace(-1.4, 1.4, 41)
-        x, y = math.log2(point.lr_best) + offsets / math.log(2), point.curvature * offsets**2
-        shown = (x >= span[0]) & (x <= span[1]) & (y <= REACH)
-        panel.plot(x[shown], y[shown], color=shade, lw=1.1)
-        panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc=PAPER, mec=shade, mew=1.2, zorder=5)
+        place, rise = math.log2(point.lr_best) + offsets / math.log(2), point.curvature * offsets**2
+        shown = (place >= span[0]) & (place <= span[1]) & (rise <= top)
+        panel.plot(place[shown], rise[shown], color=look.color, lw=1.1)
+        panel.plot([math.log2(point.lr_best)], [0], marker="D", ms=4, mfc=PAPER, mec=look.color, mew=1.2, zorder=5)
 
 
 def _optima(panel: Axes, axis: AxisResult) -> None:
-    """Best LR against the axis, in octaves relative to the base; dashed: the published expectation without the rule."""
+    """Best LR against the axis, in octaves relative to the base; dashed: the published expectation without the rule.
+
+    The slope of a line is the drift.
+    """
     for i, variant in enumerate(axis.variants):
         _line(panel, variant, colour(axis, variant), shift=0.04 * (i - (len(axis.variants) - 1) / 2))
     ratios = sorted({math.log2(point.ratio) for variant in axis.variants for point in variant.points})
     ends = np.array([ratios[0], ratios[-1]])
-    panel.plot(
-        ends, axis.expected * ends, ls="--", lw=1, color=MUTED, label=f"expected without the rule {axis.expected:+.2f}"
-    )
+    panel.plot(ends, axis.expected * ends, ls="--", lw=1, color=MUTED)
     panel.axhline(0, color=MUTED, lw=0.6)
     panel.xaxis.set_major_locator(FixedLocator(ratios))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{2.0**x:g}x"))
     panel.set_xlabel(f"{axis.axis.replace('_', ' ')}, relative to the base")
     panel.set_ylabel("octaves from the best at the base")
-    panel.set_title("best learning rate, and drift per doubling", loc="left", color=INK)
-    panel.legend(loc="best", frameon=False, fontsize=7, handlelength=1.4)
+    panel.set_title("best learning rate", loc="left", color=INK)
 
 
 def _line(panel: Axes, variant: VariantResult, color: str, *, shift: float) -> None:
@@ -134,6 +185,6 @@ def _line(panel: Axes, variant: VariantResult, color: str, *, shift: float) -> N
     y = np.array([math.log2(point.lr_best or 1) - variant.at_base for point in found])
     low = [math.log2((point.lr_best or 1) / (point.lr_low or point.lr_best or 1)) for point in found]
     high = [math.log2((point.lr_high or point.lr_best or 1) / (point.lr_best or 1)) for point in found]
-    panel.errorbar(x + shift, y, yerr=[low, high], fmt="o", ms=4, color=color, elinewidth=1, capsize=2)
+    panel.errorbar(x + shift, y, yerr=[low, high], fmt="s", ms=4, color=color, elinewidth=1, capsize=2)
     ends = np.array([x.min(), x.max()])
-    panel.plot(ends, variant.drift * ends, color=color, lw=1.4, label=f"{variant.name} {variant.drift:+.2f}")
+    panel.plot(ends, variant.drift * ends, color=color, lw=1.4)

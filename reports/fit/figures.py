@@ -13,11 +13,11 @@ from lrladder.benchmark.own_runs.fit import law_points
 from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
 from lrladder.paradigms.laws.law import fit_law
 from lrladder.reports.drawing import (
+    BESIDE,
     INK,
     MUTED,
     PAPER,
-    legend_above,
-    legend_height,
+    WIDTH,
     plain,
     points_up_to,
     power_axis,
@@ -27,7 +27,6 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short
 
-WIDTH = 11.0  # inches
 MAX_SIZES = 12  # panels of curves; more sizes than this are thinned, which the caption says
 
 
@@ -109,10 +108,9 @@ def optima(results: FitResults) -> str | None:
     models = sorted({(cell.n_active, cell.n_params) for cell in cells})
     tokens = np.geomspace(min(c.tokens for c in cells), 2 * max(c.tokens for c in cells), 30)
     with style():
-        height = 3.3 + legend_height(len(models))
-        figure = Figure(figsize=(7.6, height))
+        figure = Figure(figsize=(WIDTH * BESIDE, 3.4))
         axes = figure.subplots()
-        figure.subplots_adjust(0.1, 0.5 / height, 0.985, 0.97)
+        figure.subplots_adjust(0.1, 0.15, 0.985, 0.97)
         for (n_active, n_total), shade in zip(models, shades(len(models)), strict=True):
             line = [law.predict(n_active, d, n_total=n_total) for d in tokens]
             axes.plot(tokens, [math.log2(p.lr) for p in line], color=shade, lw=1.2)
@@ -132,8 +130,8 @@ def optima(results: FitResults) -> str | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         power_axis(axes, *axes.get_ylim(), vertical=True)
         axes.set(xlabel="training tokens", ylabel="best learning rate")
-        legend_above(figure, axes.get_legend_handles_labels()[0], titles=0.08)
-        return to_svg(figure, "fit-optima", "Best learning rate against tokens with the law, one colour per size")
+        label = "Best learning rate against tokens with the law, one colour per size"
+        return to_svg(figure, "fit-optima", label, axes.get_legend_handles_labels()[0])
 
 
 def _points(axes: Axes, cells: Sequence[FitCell], shade: str, label: str) -> None:

@@ -4,6 +4,7 @@ import math
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lrladder.benchmark.studies.recipe.results import CurvePoint, IngredientResult, TuningResults
@@ -40,7 +41,7 @@ def panels(results: TuningResults) -> str | None:
             panel.set_axis_off()
         for row in axes:
             row[0].set_ylabel("above the best (millinats)")
-        return to_svg(figure, "recipe", "Loss against the value of each ingredient")
+        return to_svg(figure, "recipe", "Loss against the value of each ingredient", _legend())
 
 
 def _panel(panel: Axes, one: IngredientResult, noise: float | None) -> None:
@@ -61,15 +62,32 @@ def _panel(panel: Axes, one: IngredientResult, noise: float | None) -> None:
 
 
 def _mark(panel: Axes, one: IngredientResult, heights: dict[float, float]) -> None:
-    """The chosen value as a diamond, where it was measured, on a line; the old one as a dotted line."""
+    """The chosen value as a line, with a diamond where it was measured; the old one as a dotted line."""
+    chosen = _octaves(one, one.chosen)
+    panel.axvline(chosen, color=ORANGE, lw=1)
+    if chosen in heights:
+        panel.plot([chosen], [heights[chosen]], marker="D", ms=6, mfc=PAPER, mec=ORANGE, mew=1.4, zorder=5)
+    if one.old != one.chosen:
+        panel.axvline(_octaves(one, one.old), color=MUTED, lw=0.9, ls=":")
+
+
+def _octaves(one: IngredientResult, value: float) -> float:
+    """The place of a value on the axis of its curve, also of one that was not measured."""
     at = {point.value: point.octaves for point in one.curve}
-    if one.chosen in at:
-        place = at[one.chosen]
-        panel.axvline(place, color=ORANGE, lw=1)
-        if place in heights:
-            panel.plot([place], [heights[place]], marker="D", ms=6, mfc=PAPER, mec=ORANGE, mew=1.4, zorder=5)
-    if one.old in at and one.old != one.chosen:
-        panel.axvline(at[one.old], color=MUTED, lw=0.9, ls=":")
+    if value in at:
+        return at[value]
+    first = one.curve[0]
+    amounts = (1 - value, 1 - first.value) if one.name == "beta2" else (value, first.value)
+    return first.octaves + math.log2(amounts[0] / amounts[1])
+
+
+def _legend() -> list[Line2D]:
+    return [
+        Line2D([], [], marker="o", ms=4, lw=1.1, color=BLUE, label="mean loss, ± one standard deviation"),
+        Line2D([], [], marker="D", ms=5, lw=1, mfc=PAPER, mec=ORANGE, color=ORANGE, label="chosen value"),
+        Line2D([], [], lw=0.9, ls=":", color=MUTED, label="old value, where another was chosen"),
+        Line2D([], [], marker="x", ls="", ms=5, mew=1.4, color=ORANGE, label="a seed diverged"),
+    ]
 
 
 def _name_values(panel: Axes, curve: tuple[CurvePoint, ...]) -> None:

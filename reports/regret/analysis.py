@@ -1,11 +1,13 @@
 """Results to tidy pandas frames: one row per observation, fixed columns even when there is nothing to show."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
-from lrladder.benchmark.studies.regret.results import RegretResults, RungResult
+from lrladder.benchmark.studies.regret.recipes import DEFAULT, Arm, label_of
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
 
@@ -48,8 +50,8 @@ PARADIGM_COLUMNS = (
     "extrapolation",
     "diverged",
 )
-DRIFT_COLUMNS = ("rung", "width", "parametrization", "octaves", "low", "high")
-OPTIMUM_COLUMNS = ("rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
+DRIFT_COLUMNS = ("rung", "n_active", "parametrization", "octaves", "low", "high")
+OPTIMUM_COLUMNS = ("entry", "rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
 
 
 def _frame(rows: Iterable[dict[str, object]], columns: tuple[str, ...]) -> pd.DataFrame:
@@ -141,47 +143,86 @@ def paradigms(results: RegretResults) -> pd.DataFrame:
     return _numeric(_frame(rows, PARADIGM_COLUMNS), numeric)
 
 
+def laws(results: RegretResults) -> dict[str, LawResult]:
+    """The law of each entry that fitted one; results of an older version have one under standard parametrization."""
+    found = {entry.name: entry.law for entry in results.entries if entry.law is not None}
+    if not found and results.law is not None:
+        found = {"fitting": results.law}
+    return found
+
+
 def optima(results: RegretResults) -> pd.DataFrame:
-    """Best LR under standard parametrization: proxies from their curves, targets from their oracle."""
-    rungs = {rung.name: rung for rung in results.rungs}
+    """Best LRs by entry: of the proxies, which its law was fitted to, and the oracle's at targets, which it never saw.
+
+    Without an entry that fitted a law, the curves under standard parametrization.
+    """
+    entries = [entry for entry in results.entries if entry.law is not None and entry.curves]
     rows: list[dict[str, object]] = []
-    for c in results.curves:
-        rung = rungs.get(c.rung)
-        if rung is None or rung.part != "proxy" or c.parametrization != "sp" or c.lr_best is None:
-            continue
-        rows.append(_optimum(c.rung, "proxy", rung.n_active, c.horizon, (c.lr_best, c.lr_low, c.lr_high), c.status))
-    for t in results.targets:
-        oracle = t.oracle.get("sp")
-        if oracle is not None and oracle.lr is not None:
-            limits = (oracle.lr, oracle.lr_low, oracle.lr_high)
-            rows.append(_optimum(t.rung, "target", t.n_active, t.tokens, limits, oracle.status))
+    for entry in entries:
+        rows += _optima(results, entry.name, entry.parametrization, entry.curves)
+    if not entries:
+        own = [curve for curve in results.curves if curve.parametrization == "sp"]
+        rows += _optima(results, next(iter(laws(results)), ""), "sp", own)
     return _numeric(_frame(rows, OPTIMUM_COLUMNS), ("n_active", "horizon", "lr", "lr_low", "lr_high"))
 
 
-def _optimum(
-    rung: str, part: str, n_active: int, horizon: int, lr: tuple[float, float | None, float | None], status: str
-) -> dict[str, object]:
-    values = (rung, part, n_active, horizon, *lr, status)
-    return dict(zip(OPTIMUM_COLUMNS, values, strict=True))
+def _optima(
+    results: RegretResults, entry: str, label: str, curves: Iterable[CurveResult]
+) -> Iterator[dict[str, object]]:
+    rungs = {rung.name: rung for rung in results.rungs}
+    for c in curves:
+        rung = rungs.get(c.rung)
+        if rung is not None and rung.part == "proxy" and c.lr_best is not None:
+            limits = (c.lr_best, c.lr_low, c.lr_high)
+            values = (entry, c.rung, "proxy", rung.n_active, c.horizon, *limits, c.status)
+            yield dict(zip(OPTIMUM_COLUMNS, values, strict=True))
+    for t in results.targets:
+        oracle = t.oracle.get(label)
+        if oracle is not None and oracle.lr is not None:
+            limits = (oracle.lr, oracle.lr_low, oracle.lr_high)
+            values = (entry, t.rung, "target", t.n_active, t.tokens, *limits, oracle.status)
+            yield dict(zip(OPTIMUM_COLUMNS, values, strict=True))
+
+
+def base_rung(results: RegretResults) -> str | None:
+    """From which the rules count; the smallest rung where the config does not name one."""
+    named = results.config.get("base")
+    names = [rung.name for rung in results.rungs]
+    smallest = min(results.rungs, key=lambda rung: rung.n_active, default=None)
+    return str(named) if named in names else smallest.name if smallest else None
 
 
 def drift(results: RegretResults) -> pd.DataFrame:
-    """Best LR of each rung at its longest horizon, in octaves from the smallest rung's, where there is one."""
-    longest = {rung.name: (max(rung.horizons, default=0), rung.width) for rung in results.rungs}
+    """Best LR of each rung at its longest horizon, in octaves from that at the base under the same parametrization.
+
+    At the base all parametrizations with the study's own schedule are one model, so one that was not searched there
+    counts from what another found. A parametrization without either is left out.
+    """
+    longest = {rung.name: (max(rung.horizons, default=0), rung.n_active) for rung in results.rungs}
+    own_schedule = [label for label in labels_of(results) if label not in other_schedule(results)]
+    best = {(c.parametrization, c.rung): c for c in results.curves if longest.get(c.rung, (0,))[0] == c.horizon}
+    best = {key: c for key, c in best.items() if c.lr_best and c.lr_low and c.lr_high}
+    base = base_rung(results)
     rows: list[dict[str, object]] = []
-    for name in labels_of(results):
-        own = [
-            (longest[c.rung][1], c)
-            for c in results.curves
-            if c.parametrization == name and c.rung in longest and longest[c.rung][0] == c.horizon
-        ]
-        origin: float | None = None
-        for width, c in sorted(own, key=lambda pair: pair[0]):
-            if c.lr_best and c.lr_low and c.lr_high:
-                origin = origin or float(np.log2(c.lr_best))
-                places = (float(np.log2(lr)) - origin for lr in (c.lr_best, c.lr_low, c.lr_high))
-                rows.append(dict(zip(DRIFT_COLUMNS, (c.rung, width, name, *places), strict=True)))
-    return _numeric(_frame(rows, DRIFT_COLUMNS), ("width", "octaves", "low", "high"))
+    for label in labels_of(results):
+        alike = own_schedule if label in own_schedule else []
+        origin = next((best[name, base].lr_best for name in (label, *alike) if (name, base) in best), None)
+        for (name, rung), c in sorted(best.items(), key=lambda item: longest[item[0][1]][1]):
+            if name == label and origin:
+                places = (math.log2((lr or origin) / origin) for lr in (c.lr_best, c.lr_low, c.lr_high))
+                rows.append(dict(zip(DRIFT_COLUMNS, (rung, longest[rung][1], name, *places), strict=True)))
+    return _numeric(_frame(rows, DRIFT_COLUMNS), ("n_active", "octaves", "low", "high"))
+
+
+def other_schedule(results: RegretResults) -> set[str]:
+    """Parametrizations with a schedule that is not the study's own, as the config names them."""
+    entries = results.config.get("entries")
+    found = set()
+    for entry in entries.values() if isinstance(entries, dict) else ():
+        for schedule in (entry.get("schedule", DEFAULT), entry.get("search_schedule")):
+            if schedule not in (DEFAULT, None):
+                found.add(label_of(Arm(str(entry.get("parametrization")), str(schedule))))
+    return found
 
 
 def costs(results: RegretResults) -> pd.DataFrame:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
+from lrladder.benchmark.studies.regret.results import CurveResult, ParadigmResult, RegretResults
 from lrladder.reports.drawing import (
     INK,
     MUTED,
@@ -20,8 +19,6 @@ from lrladder.reports.drawing import (
     WIDTH,
     colors_of,
     label_colors,
-    legend_above,
-    legend_height,
     paradigm_name,
     parametrization_name,
     plain,
@@ -34,6 +31,7 @@ from lrladder.reports.regret import analysis
 from lrladder.reports.regret.points import Points, number_points
 
 BOWL = 0.6  # nats above the best loss that a panel shows
+LINE = 0.055  # of the range of losses, that the line of a proposal takes below it
 
 
 def loss_against_lr(results: RegretResults) -> str | None:
@@ -45,13 +43,12 @@ def loss_against_lr(results: RegretResults) -> str | None:
     span = _lr_span(results, frame)
     columns = min(4, len(pairs))
     rows = math.ceil(len(pairs) / columns)
-    handles = _panel_legend(results)
-    height = 1.0 + legend_height(len(handles)) + 2.25 * rows
+    height = 0.95 + 2.25 * rows
     points: Points = {}
     with style():
         figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        figure.subplots_adjust(0.053, 0.5 / height, 0.995, wspace=0.27, hspace=0.36)
+        figure.subplots_adjust(0.053, 0.5 / height, 0.995, 1 - 0.42 / height, wspace=0.27, hspace=0.36)
         for axes, pair in zip(grid.flat, pairs, strict=False):
             _panel(axes, results, frame, pair, span, points)
         for place, axes in enumerate(grid.flat):
@@ -60,8 +57,8 @@ def loss_against_lr(results: RegretResults) -> str | None:
         for row in grid:
             row[0].set_ylabel("loss (nats/token)")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.08 / height)
-        legend_above(figure, handles, titles=0.45)
-        svg = to_svg(figure, "bowls", "Loss against learning rate, one panel per rung and horizon")
+        label = "Loss against learning rate, one panel per rung and horizon"
+        svg = to_svg(figure, "bowls", label, _panel_legend(results))
     return number_points(svg, "bowls", points, [_words(row) for row in frame.to_dict("records")])
 
 
@@ -89,21 +86,20 @@ def _panel(
     good = analysis.finished(here)
     target = bool((here["part"] == "target").any())
     curves = [curve for curve in results.curves if (curve.rung, curve.horizon) == pair]
-    top = _limits(axes, good, [curve.minimum for curve in curves if curve.minimum is not None])
+    proposed = _proposed(results, pair)
+    top = _limits(axes, good, [curve.minimum for curve in curves if curve.minimum is not None], len(proposed))
     colors = label_colors(results)
     swept = good["parametrization"].isin(list(colors))
     seen = good[(good["loss"] <= top) & swept]
-    if len(seen):
-        look: dict[str, Any] = {"s": 15, "alpha": 0.75, "linewidth": 0, "legend": False, "zorder": 3}
-        sns.scatterplot(seen, x="log2_lr", y="loss", hue="parametrization", palette=colors, ax=axes, **look)
-        _number(axes, seen, points)
+    fitted = pd.Series([_is_fitted(row, curves) for row in seen.to_dict("records")], index=seen.index, dtype=bool)
+    _runs(axes, seen[fitted], colors, points, filled=True)
+    _runs(axes, seen[~fitted], colors, points, filled=False)
     _along_top(axes, good[(good["loss"] > top) & swept], "^", colors, points)
     _along_top(axes, here[here["verdict"] == "diverged"], "x", colors, points)
     for curve in curves:
         _quadratic(axes, curve, span, colors[curve.parametrization])
-    if target:
-        _proposals(axes, results, pair)
     axes.set_xlim(span)
+    _proposals(axes, proposed, colors_of(results))
     power_axis(axes, *span)
     axes.set(xlabel="", ylabel="")
     name = rung if len(rung) <= 22 else rung[:21] + "…"
@@ -112,8 +108,27 @@ def _panel(
     axes.annotate(note, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
 
 
-def _limits(axes: Axes, good: pd.DataFrame, minima: Sequence[float]) -> float:
-    """Show all losses of the panel, but none that is more than BOWL above the lowest; return the highest shown."""
+def _is_fitted(row: dict[Any, Any], curves: Sequence[CurveResult]) -> bool:
+    """Whether a parabola was fitted to a run. Results of an older version do not tell it: then all look alike."""
+    own = next((curve for curve in curves if curve.parametrization == row["parametrization"]), None)
+    if own is None or (own.curvature and not own.lrs_fitted):
+        return True
+    return any(math.isclose(row["lr"], lr, rel_tol=1e-6) for lr in own.lrs_fitted)
+
+
+def _runs(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], points: Points, *, filled: bool) -> None:
+    if len(rows):
+        edge = [colors[name] for name in rows["parametrization"]]
+        look: dict[str, Any] = {"s": 17, "alpha": 0.8, "zorder": 3, "linewidths": 0 if filled else 1.0}
+        axes.scatter(rows["log2_lr"], rows["loss"], c=edge if filled else PAPER, edgecolors=edge, **look)
+        _number(axes, rows, points)
+
+
+def _limits(axes: Axes, good: pd.DataFrame, minima: Sequence[float], n_proposals: int) -> float:
+    """Show all losses of the panel, but none that is more than BOWL above the lowest; return the highest shown.
+
+    Each proposal has a line of its own below the losses.
+    """
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if not len(good):
         axes.set_yticks([])
@@ -123,7 +138,7 @@ def _limits(axes: Axes, good: pd.DataFrame, minima: Sequence[float]) -> float:
         return 1.0
     low, high = min([float(good["loss"].min()), *minima]), float(good["loss"].max())
     reach = max(0.02, min(BOWL, high - low))
-    axes.set_ylim(low - 0.08 * reach, low + 1.18 * reach)
+    axes.set_ylim(low - (0.08 + LINE * n_proposals) * reach, low + 1.18 * reach)
     return low + reach * (1 + 1e-9)  # the highest itself is shown, whatever the sum rounds to
 
 
@@ -170,32 +185,36 @@ def _quadratic(axes: Axes, curve: CurveResult, span: tuple[float, float], color:
     axes.plot([place], [curve.minimum], marker="D", ms=4.5, mfc=PAPER, mec=color, mew=1.2, zorder=5)
 
 
-def _proposals(axes: Axes, results: RegretResults, pair: tuple[str, int]) -> None:
-    colors = colors_of(results)
-    for target in results.targets:
-        if (target.rung, target.tokens) != pair:
-            continue
-        for p in target.paradigms:
-            if not positive(p.lr):
-                continue
-            axes.axvline(math.log2(p.lr), color=colors[p.name], lw=1.1, ls=(0, (4, 2)), zorder=1)
-            if p.lr_low is not None and p.lr_high is not None and positive(p.lr_low) and positive(p.lr_high):
-                limits = math.log2(p.lr_low), math.log2(p.lr_high)
-                axes.axvspan(*limits, color=colors[p.name], alpha=0.07, lw=0, zorder=0)
+def _proposed(results: RegretResults, pair: tuple[str, int]) -> list[ParadigmResult]:
+    found = [p for t in results.targets if (t.rung, t.tokens) == pair for p in t.paradigms]
+    return [p for p in found if positive(p.lr)]
+
+
+def _proposals(axes: Axes, proposed: Sequence[ParadigmResult], colors: dict[str, str]) -> None:
+    """Each on a line of its own below the losses, the first on top: a bar for its interval, and a stroke at its LR."""
+    bottom, top = axes.get_ylim()
+    step = LINE * (top - bottom) / (1.26 + LINE * len(proposed))
+    for place, p in enumerate(reversed(proposed)):
+        y, x = bottom + step * (place + 0.7), math.log2(p.lr)
+        axes.plot([x, x], [y, top], color=colors[p.name], lw=0.8, ls=(0, (4, 3)), alpha=0.6, zorder=1)
+        axes.plot([x], [y], marker="|", ms=6, mew=1.6, color=colors[p.name], zorder=4)
+        if p.lr_low is not None and p.lr_high is not None and positive(p.lr_low) and positive(p.lr_high):
+            limits = np.clip([math.log2(p.lr_low), math.log2(p.lr_high)], *axes.get_xlim())
+            axes.plot(limits, [y, y], color=colors[p.name], lw=2.2, alpha=0.6, solid_capstyle="butt", zorder=3)
 
 
 def _panel_legend(results: RegretResults) -> list[Line2D]:
     handles = [
-        Line2D(
-            [], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=plain(f"{parametrization_name(key)}: run, fit")
-        )
+        Line2D([], [], marker="o", ls="-", lw=1.1, ms=4, color=color, label=f"{parametrization_name(key)}: run, fit")
         for key, color in label_colors(results).items()
     ]
+    if any(curve.lrs_fitted for curve in results.curves):
+        handles.append(Line2D([], [], marker="o", ls="", ms=4, mfc=PAPER, mec=INK, label="run outside of the fit"))
     handles.append(Line2D([], [], marker="D", ls="", ms=4.5, mfc=PAPER, mec=INK, label="fitted minimum"))
     handles.append(Line2D([], [], marker="x", ls="", ms=5, color=INK, label="diverged"))
     handles.append(Line2D([], [], marker="^", ls="", ms=5, color=INK, mew=0, label="above the panel"))
     colors = colors_of(results)
     for name in dict.fromkeys(p.name for t in results.targets for p in t.paradigms):
-        label = plain(f"{paradigm_name(name)} proposal")
-        handles.append(Line2D([], [], ls=(0, (4, 2)), lw=1.1, color=colors[name], label=label))
+        label = f"{paradigm_name(name)} proposal"
+        handles.append(Line2D([], [], marker="|", ms=6, mew=1.6, lw=2.2, color=colors[name], label=label))
     return handles

@@ -15,7 +15,6 @@ from lrladder.reports.regret import analysis
 
 DECIDES = 0.5  # octaves per doubling of width; assumption: a wider interval holds constant and clearly not constant
 TINY = 0.01  # octaves per doubling of width: of no consequence
-MIN_COMMON = 3  # learning rates that both parametrizations were swept at, for a sensitivity
 
 
 class Metric(NamedTuple):
@@ -27,7 +26,10 @@ class Metric(NamedTuple):
     meaning: str = ""  # one or two sentences for someone who has never seen it
 
 
-_SPIKE = "A spike is a step that lies above the median of the 64 steps before it by 5 robust standard deviations."
+_SPIKE = (
+    "A spike is a step that lies above the median of the steps before it by 5 robust standard deviations; these steps "
+    "are a quarter of the run, but 32 to 64."
+)
 _STEADY = "1 means that AdamW has reached its steady state, up to a factor from momentum."
 _UPDATE = f"RMS of one step's change over RMS of the weights, divided by the steady state sqrt(2 LR decay). {_STEADY}"
 _WEIGHT = f"RMS of the weights, divided by the steady state sqrt(LR / (2 decay)). {_STEADY}"
@@ -80,8 +82,10 @@ STABILITY = (
 
 
 def value(m: Measurement, key: str) -> float | None:
-    """A metric of a run, or a ratio of two; None where it was not recorded."""
+    """A metric of a run, or a ratio of two; None where it was not recorded, and for spikes that could not be told."""
     top, _, bottom = key.partition("~")
+    if "_spike" in key and m.metrics.get(f"{key.partition('_')[0]}_spike_judged") == 0:
+        return None
     if not bottom:
         return m.metrics.get(top)
     below = m.metrics.get(bottom)
@@ -127,10 +131,20 @@ def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
     return [{key: over for key, values in target.items() if (over := spread(values))} for target in found]
 
 
-def all_zero(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
-    """The metrics that were recorded at a target and are 0 in every run of every entry there."""
+def differing(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
+    """The metrics in which two entries lie apart by more than the runs of either scatter."""
     ranges = {metric: [s for (_, key), s in spreads.items() if key == metric.key] for metric in STABILITY}
-    return [metric for metric, found in ranges.items() if found and all(s.least == s.most == 0 for s in found)]
+    return [metric for metric, found in ranges.items() if any(_apart(a, b) for a in found for b in found)]
+
+
+def _apart(low: Spread, high: Spread) -> bool:
+    return high.least - low.most > max(low.most - low.least, high.most - high.least)
+
+
+def alike(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
+    """The other metrics that were recorded."""
+    apart, recorded = differing(spreads), {key for _, key in spreads}
+    return [metric for metric in STABILITY if metric.key in recorded and metric not in apart]
 
 
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
@@ -145,56 +159,6 @@ def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
         if (seen := value(m, metric.key)) is not None
     ]
     return pd.DataFrame(rows, columns=["rung", "parametrization", "log2_lr", "seed", "metric", "value"])
-
-
-class Sensitivity(NamedTuple):
-    """LR sensitivity (arXiv 2309.14322), nats, over seeds, at the swept LRs that both parametrizations share."""
-
-    rung: str
-    horizon: int
-    parametrization: str
-    spread: Spread
-    n_lrs: int
-    lr_low: float
-    lr_high: float
-    diverged_from: float | None  # lowest LR at which any run diverged
-
-
-def sensitivities(results: RegretResults) -> list[Sensitivity]:
-    """Of each rung at its longest horizon: all swept there, where they share three LRs and are best inside."""
-    proposed = {(t.rung, p.parametrization, p.lr) for t in results.targets for p in t.paradigms}
-    found = []
-    for rung in results.rungs:
-        horizon = max(rung.horizons, default=0)
-        runs = [m for m in results.measurements if (m.rung, m.horizon) == (rung.name, horizon) and not m.role_lrs]
-        swept = [m for m in runs if (m.rung, m.parametrization, m.lr) not in proposed]
-        lrs = {p: {m.lr for m in swept if m.parametrization == p} for p in labels_of(results)}
-        lrs = {p: own for p, own in lrs.items() if len(own) >= MIN_COMMON}
-        shared = sorted(set.intersection(*lrs.values())) if len(lrs) > 1 else []
-        spreads = {p: _sensitivity(swept, p, shared) for p in lrs} if len(shared) >= MIN_COMMON else {}
-        if len(set(spreads.values())) == 1:
-            continue  # at the base all are one model, and nothing is compared
-        for p, spread in spreads.items():
-            if spread is not None and all(spreads.values()):
-                lost = [m.lr for m in runs if m.parametrization == p and m.verdict == "diverged"]
-                limits = shared[0], shared[-1], min(lost, default=None)
-                found.append(Sensitivity(rung.name, horizon, p, spread, len(shared), *limits))
-    return found
-
-
-def _sensitivity(runs: Sequence[Measurement], parametrization: str, lrs: Sequence[float]) -> Spread | None:
-    """By seed: mean over LRs of min(loss, initial loss) - best. None where the best is at an end of the range."""
-    values = []
-    for seed in sorted({m.seed for m in runs}):
-        by_lr = {m.lr: m for m in runs if (m.parametrization, m.seed) == (parametrization, seed) and m.lr in set(lrs)}
-        starts = [m.metrics["initial_loss"] for m in by_lr.values() if "initial_loss" in m.metrics]
-        if len(by_lr) == len(lrs) and starts:
-            start = fmean(starts)
-            losses = [start if by_lr[lr].loss is None else min(by_lr[lr].loss or 0.0, start) for lr in lrs]
-            if min(losses) in (losses[0], losses[-1]):
-                return None
-            values.append(fmean(losses) - min(losses))
-    return spread(values)
 
 
 def at_best_lr(results: RegretResults, parametrization: str) -> list[Measurement]:

@@ -11,11 +11,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
+    BESIDE,
     INK,
     WIDTH,
     colors_of,
     label_colors,
-    legend_above,
     paradigm_name,
     parametrization_name,
     plain,
@@ -32,6 +32,7 @@ SHOWN = (
     health.Metric("max_violation_train", "expert overload\n(MaxVio)"),
     health.Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady\nstate, expert up"),
 )
+GRID: dict[str, Any] = {"bottom": 0.16, "top": 0.91, "wspace": 0.22}
 MAX_COLUMNS = 6  # rungs; the largest of a longer ladder
 BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # all runs, of all seeds
 
@@ -48,7 +49,7 @@ def stability(results: RegretResults) -> str | None:
     with style():
         figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(len(shown), len(rungs), squeeze=False, sharex=True, sharey="row")
-        figure.subplots_adjust(0.085, 0.5 / height, 0.995, wspace=0.08, hspace=0.16)
+        figure.subplots_adjust(0.085, 0.5 / height, 0.995, 1 - 0.26 / height, wspace=0.08, hspace=0.16)
         for row, metric in zip(grid, shown, strict=True):
             for axes, rung in zip(row, rungs, strict=True):
                 _metric(
@@ -60,8 +61,8 @@ def stability(results: RegretResults) -> str | None:
         for axes, rung in zip(grid[0], rungs, strict=True):
             axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
-        legend_above(figure, _parametrization_legend(results), titles=0.25)
-        return to_svg(figure, "stability", "Signs of instability against learning rate, one column per rung")
+        label = "Signs of instability against learning rate, one column per rung"
+        return to_svg(figure, "stability", label, _parametrization_legend(results))
 
 
 def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: dict[str, str]) -> None:
@@ -86,7 +87,7 @@ def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: d
 
 def _parametrization_legend(results: RegretResults) -> list[Line2D]:
     return [
-        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=plain(parametrization_name(key)))
+        Line2D([], [], marker="o", lw=1.1, ms=4, color=color, label=parametrization_name(key))
         for key, color in label_colors(results).items()
     ]
 
@@ -98,9 +99,9 @@ def features(results: RegretResults) -> str | None:
     if change.empty and target is None:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.6))
-        over_width, by_depth, aligned, outputs = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1))
-        figure.subplots_adjust(0.05, 0.16, 0.995, 0.8, wspace=0.44)
+        figure = Figure(figsize=(WIDTH, 3.3))
+        over_width, by_depth = figure.add_gridspec(1, 2, left=0.05, right=0.45, **GRID).subplots()
+        aligned, outputs = figure.add_gridspec(1, 2, left=0.56, right=0.98, **GRID).subplots()  # room for the roles
         _over_width(over_width, change, label_colors(results))
         if target is not None:
             colors = colors_of(results)
@@ -112,8 +113,9 @@ def features(results: RegretResults) -> str | None:
             by_depth.set_title("features by depth", loc="left")
             aligned.set_title("alignment ratio", loc="left")
             outputs.set_title("output change", loc="left")
-            _paradigm_legend(figure, results, parametrizations=True)
-        return to_svg(figure, "features", "Feature change over width and depth, alignment and output change by role")
+        handles = _entry_legend(results) + _parametrization_legend(results)
+        label = "Feature change over width and depth, alignment and output change by role"
+        return to_svg(figure, "features", label, handles)
 
 
 def by_depth_and_role(results: RegretResults) -> str | None:
@@ -122,24 +124,22 @@ def by_depth_and_role(results: RegretResults) -> str | None:
     if target is None:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH * 0.72, 3.2))
-        depth, role = figure.subplots(1, 2)
-        figure.subplots_adjust(0.07, 0.17, 0.995, 0.8, wspace=0.35)
+        figure = Figure(figsize=(WIDTH * BESIDE, 3.0))
+        depth = figure.add_gridspec(1, 1, left=0.07, right=0.45, **GRID).subplots()
+        role = figure.add_gridspec(1, 1, left=0.6, right=0.97, **GRID).subplots()  # room for the names of roles
         _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
         _by_role(role, health.steady_rows(results, target), colors_of(results))
         depth.set_title("RMS of the residual stream", loc="left")
         role.set_title("update / steady state", loc="left")
-        _paradigm_legend(figure, results)
-        return to_svg(figure, "depth", "Activation RMS by depth, and update-to-weight ratios by role")
+        label = "Activation RMS by depth, and update-to-weight ratios by role"
+        return to_svg(figure, "depth", label, _entry_legend(results))
 
 
-def _paradigm_legend(figure: Figure, results: RegretResults, *, parametrizations: bool = False) -> None:
-    """The entries at the target, and the parametrizations where another panel compares those."""
+def _entry_legend(results: RegretResults) -> list[Line2D]:
+    """The entries at the target."""
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
-    handles = [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=plain(paradigm_name(n))) for n in names]
-    handles += _parametrization_legend(results) if parametrizations else []
-    legend_above(figure, handles, titles=0.25)
+    return [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
 
 
 def largest_target(results: RegretResults) -> tuple[str, int] | None:
@@ -161,7 +161,7 @@ def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> Non
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         axes.set_ylim(bottom=0)
     axes.set(xlabel="width", ylabel="RMS change / RMS at init")
-    axes.set_title("last features, at each rung's best LR", loc="left")
+    axes.set_title("last features", loc="left")
 
 
 def _by_depth(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
@@ -179,4 +179,5 @@ def _by_role(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
         rows = rows.assign(name=rows["name"].str.replace("_", " "))
         look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "size": 4}
         sns.stripplot(rows, x="value", y="name", hue="paradigm", dodge=True, jitter=False, **look)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set(xlabel="", ylabel="")

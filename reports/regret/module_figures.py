@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
-from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, legend_above, plain, style, to_svg
+from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, plain, style, to_svg
 
 
 def shown_effects(results: RegretResults) -> list[RoleEffect]:
@@ -29,7 +29,7 @@ def role_effects(results: RegretResults) -> str | None:
     with style():
         figure = Figure(figsize=(WIDTH, height))
         columns = figure.subplots(1, len(places), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.1, 0.5 / height, 0.995, wspace=0.08)
+        figure.subplots_adjust(0.1, 0.5 / height, 0.995, 1 - 0.3 / height, wspace=0.08)
         for axes, place in zip(columns, places, strict=True):
             for effect in effects:
                 if (effect.rung, effect.horizon) == place:
@@ -43,8 +43,7 @@ def role_effects(results: RegretResults) -> str | None:
             Line2D([], [], marker=marker, ls="", ms=5, color=color, label=label)
             for marker, color, label in (("^", ORANGE, "higher LR of this role"), ("v", BLUE, "lower LR of this role"))
         ]
-        legend_above(figure, handles, titles=0.25)
-        return to_svg(figure, "modules", "Change of the loss by role, one column per rung")
+        return to_svg(figure, "modules", "Change of the loss by role, one column per rung", handles)
 
 
 def _effect(axes: Any, effect: RoleEffect, line: int) -> None:

@@ -12,11 +12,30 @@ from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import colors_of, css_class, label_colors
 from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
-from lrladder.reports.regret import analysis, bowls, figures, health, health_figures, module_figures, sentences
+from lrladder.reports.regret import (
+    analysis,
+    balance_figure,
+    bowls,
+    frontier,
+    health,
+    health_figures,
+    law_figure,
+    learning_figure,
+    module_figures,
+    overlay,
+    sentences,
+    size_figure,
+    transfer_figure,
+)
+from lrladder.reports.regret.answer import answer
+from lrladder.reports.regret.baselines import baselines
 from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
+from lrladder.reports.regret.sensitivity import sensitivities
 
 SECTIONS = (
-    ("conclusion", "Conclusion"),
+    ("conclusion", "What to set"),
+    ("scores", "Scores"),
+    ("losses", "Losses"),
     ("curves", "Curves"),
     ("fitting", "Fitting"),
     ("transfer", "Transfer"),
@@ -50,6 +69,10 @@ def render(results: RegretResults) -> str:
         .get_template("index.html.j2")
         .render(
             results=results,
+            answers=[answer(results, target) for target in results.targets],
+            baselines={(t.rung, t.tokens): baselines(results, t) for t in results.targets},
+            hours=results.payer_seconds,
+            laws=analysis.laws(results),
             sections=sections,
             shown=dict(sections),
             figures=figures_,
@@ -59,9 +82,10 @@ def render(results: RegretResults) -> str:
             trials=trials,
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
             own=list(zip(results.targets, own, strict=True)),
-            quiet=[health.all_zero(spreads) for spreads in own],
+            differing=[health.differing(spreads) for spreads in own],
+            alike=[health.alike(spreads) for spreads in own],
             metrics=health.STABILITY,
-            sensitivities=health.sensitivities(results),
+            sensitivities=sensitivities(results),
             balances=health.balances(results),
             schedules=_schedules(results),
             config=_pretty(results.config),
@@ -70,8 +94,6 @@ def render(results: RegretResults) -> str:
             trained_on=sentences.trained_on(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
-            goals_alone=GOALS_ALONE,
-            kind_lrs=kind_lrs,
             classes=_classes(results),
             script=Markup(script),
         )
@@ -81,8 +103,10 @@ def render(results: RegretResults) -> str:
 def _sections(results: RegretResults, drawn: Mapping[str, object], said: Mapping[str, object]) -> list[tuple[str, str]]:
     """Those that have something to show; the others are left out of the page and of its bar."""
     empty = {
+        "scores": not results.targets,
+        "losses": not (drawn["size"] or drawn["learning"]),
         "curves": not drawn["bowls"],
-        "fitting": results.law is None and not drawn["law"],
+        "fitting": not (analysis.laws(results) and drawn["law"]),
         "transfer": not drawn["transfer"],
         "schedules": not said["schedules"] and not _schedules(results),
         "stability": not (drawn["stability"] or drawn["depth"] or said["boundary"] or health.balances(results)),
@@ -98,11 +122,15 @@ def _figures(results: RegretResults) -> dict[str, Markup | None]:
     """Every figure as SVG. A figure with nothing to show is None."""
     drawn = {
         "bowls": bowls.loss_against_lr(results),
-        "law": figures.law_with_points(results),
-        "transfer": figures.best_lr_over_size(results),
-        "cost": figures.regret_against_cost(results),
+        "overlay": overlay.curves_of_all_rungs(results),
+        "size": size_figure.loss_over_size(results),
+        "learning": learning_figure.losses_over_tokens(results),
+        "law": law_figure.law_with_points(results),
+        "transfer": transfer_figure.best_lr_over_size(results),
+        "cost": frontier.regret_against_cost(results),
         "stability": health_figures.stability(results),
         "depth": health_figures.by_depth_and_role(results),
+        "balance": balance_figure.loads_by_rung(results),
         "features": health_figures.features(results),
         "modules": module_figures.role_effects(results),
     }
@@ -114,6 +142,7 @@ def _sentences(results: RegretResults) -> dict[str, object]:
     return {
         "cost": sentences.cost(results),
         "curves": sentences.curves(results),
+        "learning": learning_figure.sentence(results),
         "law": sentences.law(results),
         "transfer": sentences.transfer(results),
         "schedules": list(sentences.schedules(results)),
@@ -124,6 +153,8 @@ def _sentences(results: RegretResults) -> dict[str, object]:
         "features": sentences.features(results),
         "modules": list(sentences.modules(results)),
         "ablation": sentences.ablation(results),
+        "goals_alone": GOALS_ALONE,
+        "goal_lrs": [[kind_lrs(answer) for answer in goal.answers] for goal in results.goals],
     }
 
 
@@ -132,10 +163,13 @@ def _classes(results: RegretResults) -> dict[str, str]:
     return {name: css_class(color) for name, color in {**label_colors(results), **colors_of(results)}.items()}
 
 
-def _schedules(results: RegretResults) -> dict[str, str]:
-    """The schedule of each entry in words, read off its recipe at the last target."""
-    last = results.targets[-1].paradigms if results.targets else ()
-    return {p.name: p.recipe.schedule for p in last if p.recipe and p.recipe.schedule}
+def _schedules(results: RegretResults) -> dict[str, list[str]]:
+    """The entries under each schedule, which is in words, read off their recipes at the last target."""
+    found: dict[str, list[str]] = {}
+    for p in results.targets[-1].paradigms if results.targets else ():
+        if p.recipe and p.recipe.schedule:
+            found.setdefault(p.recipe.schedule, []).append(p.name)
+    return found
 
 
 def write(results: RegretResults, folder: Path) -> Path:
@@ -149,12 +183,15 @@ def _data(results: RegretResults) -> dict[str, dict[str, str]]:
     frames = {
         "measurements": analysis.measurements(results),
         "comparison": analysis.paradigms(results),
+        "frontier": frontier.rows(results),
+        "learning": learning_figure.rows(results),
         "cost": analysis.costs(results),
         "optima": analysis.optima(results),
         "drift": analysis.drift(results),
         "stability": health.swept(results, health.STABILITY),
         "features": health.feature_rows(results),
         "own": health.all_rows(results),
+        "balance": balance_figure.rows(results),
         "modules": pd.DataFrame(effects, columns=list(RoleEffect.model_fields)),
     }
     return {name: {"name": f"{name}.csv", "uri": data_uri(to_csv(frame))} for name, frame in frames.items()}

@@ -7,25 +7,28 @@ from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResu
 from lrladder.reports.drawing import labels_of, paradigm_name, parametrization_name
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health, health_figures
+from lrladder.reports.regret.frontier import Point, frontier, points
 from lrladder.reports.regret.module_figures import shown_effects
+from lrladder.reports.regret.sensitivity import sensitivities
 
 
 def cost(results: RegretResults) -> str:
-    """Regret and price at the largest target."""
+    """LR regret and price at the largest target, of the entries on the frontier."""
     target = max(results.targets, key=lambda t: (t.n_active, t.tokens), default=None)
-    known = [p for p in target.paradigms if p.regret is not None] if target else []
-    if not target or not known:
-        return "No proposal has a regret yet."
-    parts = [
-        f"{paradigm_name(p.name)} has a regret of {_regret(p)} for a search of {p.cost_fraction:.3g} target runs"
-        for p in known
-    ]
-    return f"At the largest target, {_place(target)}: {'; '.join(parts)} (n = {known[0].n_seeds} seeds each)."
+    edge = frontier(points(results, target)) if target else []
+    if not target or not edge:
+        return "No proposal has an LR regret yet."
+    n = next(p.n_seeds for p in target.paradigms if p.name == edge[0].name)
+    parts = [f"{paradigm_name(p.name)} {_regret(p)} for {p.cost:.3g} target runs" for p in edge]
+    return (
+        f"On the frontier at the largest target, {_place(target)}: LR regret of {'; '.join(parts)} "
+        f"(millinats, n = {n} seeds each)."
+    )
 
 
-def _regret(p: ParadigmResult) -> str:
-    interval = "" if p.regret_low is None else f" [{millinats(p.regret_low)}, {millinats(p.regret_high)}]"
-    return f"{millinats(p.regret)}{interval} millinats"
+def _regret(p: Point) -> str:
+    interval = "" if p.low is None else f" [{millinats(p.low)}, {millinats(p.high)}]"
+    return f"{millinats(p.regret)}{interval}"
 
 
 def _place(target: TargetResult) -> str:
@@ -45,32 +48,36 @@ def curves(results: RegretResults) -> str:
 
 def law(results: RegretResults) -> str:
     """How the best LR depends on the size of the model."""
-    found = results.law
-    if found is None:
-        return "No law was fitted."
-    interval = "" if found.u_low is None else f" [{fixed(found.u_low)}, {fixed(found.u_high)}]"
-    return (
-        f"Under standard parametrization the best learning rate goes like N to the power {fixed(-found.u)}: "
-        f"u = {fixed(found.u)}{interval}, fitted to n = {found.n_points} minima."
-    )
+    parts = []
+    for name, found in analysis.laws(results).items():
+        interval = "" if found.u_low is None else f" [{fixed(-(found.u_high or 0.0))}, {fixed(-found.u_low)}]"
+        size = {"active": "N", "total": "N", "flops": "N D"}[found.size]
+        parts.append(
+            f"{size} to the power {fixed(-found.u)}{interval} for {paradigm_name(name)} (n = {found.n_points} minima)"
+        )
+    return f"The best learning rate goes like {'; '.join(parts)}." if parts else "No law was fitted."
 
 
 def transfer(results: RegretResults) -> str:
-    """How far the best LR moves from the smallest rung to the largest, with the intervals of both ends added up."""
-    frame = analysis.drift(results)
+    """How far the best LR moves from the base to the largest rung, with the intervals of both ends added up."""
+    frame, base = analysis.drift(results), analysis.base_rung(results)
+    at_base = frame[frame["rung"] == base]
     parts = []
     for name in labels_of(results):
-        rows = frame[frame["parametrization"] == name]
-        if len(rows) > 1:
-            first, last = rows.iloc[0], rows.iloc[-1]
+        rows = frame[(frame["parametrization"] == name) & (frame["rung"] != base)]
+        if len(rows) and len(at_base):
+            own = at_base[at_base["parametrization"] == name]
+            first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
             parts.append(
-                f"{fixed(last['octaves'])} ± {fixed(half)} octaves under {parametrization_name(name)} from "
-                f"{first['rung']} to {last['rung']} (n = {len(rows)} minima)"
+                f"{fixed(last['octaves'])} ± {fixed(half)} octaves under {parametrization_name(name)} to {last['rung']}"
             )
     if not parts:
-        return "No two rungs have a sweep with its minimum inside under the same parametrization."
-    return f"The best learning rate moves by {', and by '.join(parts)}. Depth may grow with width along the ladder."
+        return "No rung beyond the base has a sweep with its minimum inside."
+    return (
+        f"From the base, {base}, the best learning rate moves by {', by '.join(parts)}. Depth may grow with width "
+        "along the ladder, and horizons may be longer."
+    )
 
 
 def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str | None:
@@ -122,23 +129,19 @@ def _is_before(arms: dict[object, dict[str, object]], first: str, second: str) -
 
 
 def stability(results: RegretResults) -> str:
-    """LR sensitivity at the largest rung where all were swept."""
-    found = health.sensitivities(results)
+    """LR sensitivity at the largest rung where two parametrizations bracket their best LR."""
+    found = sensitivities(results)
     if not found:
-        return (
-            "LR sensitivity is not given: it needs three learning rates at which all parametrizations here were swept, "
-            "and the best of each inside of them."
-        )
+        return ""
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
         f"{parametrization_name(s.parametrization)} {millinats(s.spread.mean)} millinats "
         f"(seeds: {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
-    span = f"{lr(last[0].lr_low)} to {lr(last[0].lr_high)}"
     return (
-        f"LR sensitivity, the mean loss above the best over {last[0].n_lrs} learning rates from {span}, is at "
-        f"{last[0].rung}: {', '.join(parts)}, n = {last[0].spread.n} seeds."
+        f"LR sensitivity at {last[0].rung}, the mean loss above the best over {fixed(last[0].octaves, 1)} octaves to "
+        f"either side of each one's best learning rate: {', '.join(parts)}, n = {last[0].spread.n} seeds."
     )
 
 

@@ -18,16 +18,14 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     ORANGE,
-    legend_above,
-    legend_height,
+    WIDTH,
     power_axis,
     shades,
     style,
     to_svg,
 )
-from lrladder.reports.formats import short
+from lrladder.reports.formats import fixed, short
 
-WIDTH = 11.0  # inches
 COLOURS = {"wsd": BLUE, "power": GREEN, "cosine": ORANGE}
 NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
 MARKERS = "osD^vP"
@@ -39,17 +37,16 @@ def best_lrs(results: SchedulesResults, family: str) -> str | None:
     if not found:
         return None
     with style():
-        height = 3.3 + legend_height(len({_line(c) for c in found}) + 2)
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(WIDTH, 3.6))
         left, right = figure.subplots(1, 2)
-        figure.subplots_adjust(0.06, 0.5 / height, 0.995, wspace=0.16)
+        figure.subplots_adjust(0.06, 0.14, 0.995, 0.92, wspace=0.16)
         _best(left, found, per_batch=False)
         _best(right, found, per_batch=True)
         _laws(right, found, [fit for fit in results.fits if fit.family == family])
         left.set_title("best learning rate of WSD", loc="left", color=INK)
         right.set_title(f"divided by the batch in sequences of {POWER_SEQ_LEN:,} tokens", loc="left", color=INK)
-        legend_above(figure, right.get_legend_handles_labels()[0], titles=0.28)
-        return to_svg(figure, f"best-{family}", f"Best learning rate of WSD against tokens, {family} models")
+        label = f"Best learning rate of WSD against tokens, {family} models"
+        return to_svg(figure, f"best-{family}", label, right.get_legend_handles_labels()[0])
 
 
 def _line(cell: CellResult) -> str:
@@ -88,12 +85,12 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
     tokens = np.array([min(c.tokens for c in cells), max(c.tokens for c in cells)], dtype=float)
     for fit in fits:
         if fit.by == "paper":
-            label = f"fit: a = {fit.a.value:.3g}, b = {fit.b.value:.2f}"
+            label = f"fit: a = {fit.a.value:.3g}, b = {fixed(fit.b.value)}"
             panel.plot(np.log2(tokens), np.log2(fit.a.value * tokens**fit.b.value), color=INK, lw=1.3, label=label)
     published = np.log2(POWER_A_FITTED * tokens**POWER_D)
     low, high = panel.get_ylim()
     if published.max() > low - 4 and published.min() < high + 4:
-        label = f"published: a = {POWER_A_FITTED}, b = {POWER_D}"
+        label = f"published: a = {POWER_A_FITTED}, b = {fixed(POWER_D)}"
         panel.plot(np.log2(tokens), published, color=MUTED, lw=1.2, ls="--", label=label)
         power_axis(panel, *panel.get_ylim(), vertical=True)
 
@@ -106,18 +103,17 @@ def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> st
     if not sizes:
         return None
     with style():
-        height = 3.1 + legend_height(2 * len(SCHEDULE_NAMES))
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(WIDTH, 3.4))
         panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.06, 0.5 / height, 0.995, wspace=0.06)
+        figure.subplots_adjust(0.06, 0.15, 0.995, 0.92, wspace=0.06)
         for panel, size in zip(panels, sizes, strict=True):
             here = [c for c in cells if c.n_active == size and (size, c.tokens) in tuned]
             _losses(panel, here, {tokens: tuned[size, tokens] for s, tokens in tuned if s == size})
             panel.set_title(f"N {short(size)} active parameters", loc="left", color=INK)
             _token_axis(panel, here)
         panels[0].set_ylabel("loss minus tuned WSD's, millinats")
-        legend_above(figure, _handles(panels), titles=0.28)
-        return to_svg(figure, f"horizons-{family}", f"Loss against tokens by schedule, {family} models")
+        label = f"Loss against tokens by schedule, {family} models"
+        return to_svg(figure, f"horizons-{family}", label, _handles(panels))
 
 
 def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | None]) -> None:
@@ -138,10 +134,9 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
     if not cells:
         return None
     with style():
-        height = 3.0 + legend_height(len({_line(c) for c in cells}))
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(WIDTH, 3.3))
         panels = figure.subplots(1, len(SCHEDULE_NAMES), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.06, 0.5 / height, 0.995, wspace=0.06)
+        figure.subplots_adjust(0.06, 0.15, 0.995, 0.92, wspace=0.06)
         for panel, schedule in zip(panels, SCHEDULE_NAMES, strict=True):
             here = [c for c in cells if c.schedule == schedule]
             _regret(panel, here, sorted({c.batch_tokens for c in cells}))
@@ -149,8 +144,8 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
             if here:
                 _token_axis(panel, cells)
         panels[0].set_ylabel("regret of not tuning again, millinats")
-        legend_above(figure, _handles(panels), titles=0.28)
-        return to_svg(figure, f"regret-{family}", f"Regret of one setting by schedule, {family} models")
+        label = f"Regret of one setting by schedule, {family} models"
+        return to_svg(figure, f"regret-{family}", label, _handles(panels))
 
 
 def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) -> None:

@@ -13,6 +13,8 @@ from lrladder.reports.formats import fixed, lr, millinats
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
 
+FAMILIES = {"moe": "MoE", "dense": "Dense"}
+
 
 def write(results: SchedulesResults, folder: Path) -> Path:
     """Write the report to folder/index.html."""
@@ -45,6 +47,7 @@ def render(results: SchedulesResults) -> str:
             families=names,
             figures=figures,
             schedules=NAMES,
+            family_names=FAMILIES,
             law_sentences={name: [law_sentence(fit) for fit in results.fits if fit.family == name] for name in names},
             sentences={
                 name: [sentence(s) for s in results.settings if s.family == name and s.scope != "all"] for name in names

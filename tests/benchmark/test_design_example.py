@@ -10,14 +10,14 @@ from lrladder.benchmark.schedules import factor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.making import make_paradigm
 from lrladder.benchmark.training.optimizer import build_engine, set_lrs
-from lrladder.models.rules import token_rule
 from lrladder.paradigms.lab import Request
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.sweep.curve import Curve
 from tests.paths import ROOT
 
 BEST_LR = 0.032  # what the search is supposed to find
-DECAY_STEP = 13
+DECAY_STEP = 39
+TARGET, HORIZON = "t64x3", 393216
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def config() -> RegretConfig:
 @pytest.fixture(scope="module")
 def request_(config: RegretConfig) -> Request:
     """The first validation run of muTransfer's proposal at the target."""
-    mutransfer, proxy = make_paradigm(config, "mutransfer"), config.rungs.rung("p48x3")
+    mutransfer, proxy = make_paradigm(config, "mutransfer"), config.rungs.rung("p32x2")
     assert isinstance(mutransfer, MuTransfer)
     curve = Curve("interior", 8, lr_best=BEST_LR, lr_low=BEST_LR / 1.1, lr_high=BEST_LR * 1.1)
     mutransfer.learn([proxy], {(proxy.name, max(proxy.horizons)): curve})
-    proposal = mutransfer.propose(config.rungs.rung("t128x4"), 262144)
+    proposal = mutransfer.propose(config.rungs.rung(TARGET), HORIZON)
     return Request(
-        "t128x4",
+        TARGET,
         config.entries["mutransfer"].parametrization,
         proposal.lr,
         config.validation.seeds[0],
@@ -58,46 +58,48 @@ def trial(config: RegretConfig, request_: Request) -> Trial:
 
 def by_role(values: Mapping[str, float]) -> Iterator[str]:
     """Rows of a table, as the document has them: roles with the same value share one."""
-    for roles in (("embedding",), ("head", "norm"), ("attention", "router", "expert up", "expert down")):
+    for roles in (("embedding",), ("head",), ("norm",), ("attention", "router", "expert up", "expert down")):
         found = {values[role.replace(" ", "_")] for role in roles}
         assert len(found) == 1, f"{roles}: {found}"
         yield f"| {', '.join(roles)} | {found.pop():.4g} |"
 
 
 def test_the_config_and_the_proposal(text: str, config: RegretConfig, request_: Request) -> None:
-    base, target = config.base, config.rungs.rung("t128x4")
-    assert "`base: p48x3` (width 48, depth 3)" in text
-    assert (config.base_rung, base.shape.width, base.shape.depth) == ("p48x3", 48, 3)
-    assert f"`embedding_lr: {config.recipe.embedding_lr:g}`" in text
-    assert f"LR of the embedding is {config.recipe.embedding_lr:g} times that of the matrices" in text
+    base, target = config.base, config.rungs.rung(TARGET)
+    assert "`base: p32x2` (width 32, depth 2)" in text
+    assert (config.base_rung, base.shape.width, base.shape.depth) == ("p32x2", 32, 2)
+    recipe = config.recipe
+    assert f"`embedding_lr: {recipe.embedding_lr:g}` and `head_lr: {recipe.head_lr:g}`" in text
+    assert f"LR of the embedding is {recipe.embedding_lr:g} times that of the matrices" in text
+    assert f"the head's is {recipe.head_lr:g} times that" in text
     assert f"{base.tokens:,} tokens, at {base.batch_tokens:,} tokens per batch" in text
     assert f"`warmup_tokens: {config.schedule.warmup_tokens}`" in text
     assert f"the last {config.schedule.decay_fraction:.0%} of the run" in text
-    assert f"`t128x4` (width {target.shape.width}, depth {target.shape.depth})" in text
-    assert (target.horizons, target.batch_tokens) == ((base.tokens,), base.batch_tokens)
+    where = f"`{TARGET}` (width {target.shape.width}, depth {target.shape.depth}), with the same batch"
+    assert f"{where} and {HORIZON:,} tokens" in text
+    assert (target.horizons, target.batch_tokens) == ((HORIZON,), base.batch_tokens)
     assert request_.lr == BEST_LR
     assert f"the best LR {BEST_LR}" in text
     asked = (
-        f'rung="t128x4", parametrization="mup", lr={request_.lr}, seed={request_.seed}, horizons={request_.horizons}'
+        f'rung="{TARGET}", parametrization="mup", lr={request_.lr}, seed={request_.seed}, horizons={request_.horizons}'
     )
     assert f"`Request({asked})`" in text
 
 
 def test_the_rules(text: str, trial: Trial) -> None:
     width, depth = trial.shape.width / trial.base.shape.width, trial.shape.depth / trial.base.shape.depth
-    assert f"The width ratio is 128 / 48 = {width:.3f}" in text
-    assert f"ratio is 4 / 3 = {depth:.3f}" in text
-    assert f"1 / {width:.3f} = {1 / width:.3g}" in text
-    assert token_rule_of(trial).lr == 1
-    longer = token_rule(trial.rules, m_batch=1, m_tokens=4)
-    assert f"At 4 times the tokens it would be {longer.lr:g}." in text
+    assert f"The width ratio is 64 / 32 = {width:g}" in text
+    assert f"ratio is 3 / 2 = {depth:g}" in text
+    assert f"1 / {width:g} = {1 / width:g}" in text
+    assert HORIZON / trial.base.tokens == 3
+    assert f"sqrt(batch ratio / token ratio) = sqrt(1 / 3) = {token_rule_of(trial).lr:.4g}" in text
 
 
 def test_the_groups_and_the_step(text: str, trial: Trial) -> None:
-    begins = branch_point(262144, trial)
-    steps = (262144 - begins) // trial.batch_tokens
+    begins = branch_point(HORIZON, trial)
+    steps = (HORIZON - begins) // trial.batch_tokens
     at = begins + (DECAY_STEP - 1) * trial.batch_tokens
-    left = factor(trial.schedule, at, batch_tokens=trial.batch_tokens, horizon=262144, at=reference(trial))
+    left = factor(trial.schedule, at, batch_tokens=trial.batch_tokens, horizon=HORIZON, at=reference(trial))
     assert f"Warm-up ends after {trial.schedule.warmup_tokens // trial.batch_tokens} steps" in text
     assert f"the decay begins at {begins:,} tokens. It has {steps} steps" in text
     assert f"Its {DECAY_STEP}th step begins at {at:,} tokens" in text

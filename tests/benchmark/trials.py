@@ -62,6 +62,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "wsd": {},
     "zero1": {"optimizer": OptimizerConfig(zero_stage=1)},
     "bf16": {"precision": "bf16"},
+    "ema": {"schedule": ScheduleConfig(warmup_tokens=128, read="ema"), "horizons": (10 * BATCH, 24 * BATCH)},
     "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},
 }
 
@@ -72,4 +73,4 @@ def no_log(row: dict[str, object]) -> None:
 
 def outcome(measurement: TrialMeasurement) -> dict[str, object]:
     """What must not depend on how often a run was interrupted."""
-    return measurement.model_dump(exclude={"seconds", "trained_tokens"})
+    return measurement.model_dump(exclude={"seconds", "setup_seconds", "trained_tokens"})

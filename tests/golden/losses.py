@@ -15,11 +15,11 @@ FILE = Path(__file__).parent / "smoke_losses.json"
 
 
 def text(results: RegretResults) -> str:
-    """One line a reading: rung, parametrization, horizon in tokens, LR, seed and loss in nats."""
+    """One line a reading without role LRs: rung, parametrization, horizon in tokens, LR, seed and loss in nats."""
     rows = sorted(
         [m.rung, m.parametrization, m.horizon, round(m.lr, 9), m.seed, round(m.loss, 6)]
         for m in results.measurements
-        if m.loss is not None
+        if m.loss is not None and not m.role_lrs
     )
     lines = ",\n".join(f"  {json.dumps(row)}" for row in rows)
     return f'{{\n "corpus_digest": "{results.corpus_digest}",\n "losses": [\n{lines}\n ]\n}}\n'

@@ -12,22 +12,27 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lrladder.benchmark.checks.coordcheck import check
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.checks.schedule_points import draw
 from lrladder.benchmark.own_runs.fit_file import fit_file
 from lrladder.benchmark.studies.drift.kind import DRIFT
+from lrladder.benchmark.studies.recipe.config import TuningConfig
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
 from lrladder.benchmark.studies.stored import load_results
+from lrladder.reports import schedule_figure
 from lrladder.reports.compare import page as compare
 from lrladder.reports.compare.side_by_side import Comparison, Study
 from lrladder.reports.coordcheck import page as coordcheck
 from lrladder.reports.drift import page as drift
 from lrladder.reports.fit import page as fit
+from lrladder.reports.recipe import page as recipe
 from lrladder.reports.regret import page as regret
 from lrladder.reports.schedules import page as schedules
+from tests.benchmark.studies.recipe.bowl import BowlLab, tuning
 from tests.paths import ROOT
+from tests.reports.regret.studies import simulated
 from tests.reports.synthetic import build_results, diverged_results, many_results, single_results, watched_results
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -84,16 +89,9 @@ def tuned_results() -> RegretResults:
     return build_results(role_effects=tuple(RoleEffect.model_validate({**e, "n_seeds": 2}) for e in effects))
 
 
-def simulated_results() -> RegretResults:
-    config = load_config("cpu")
-    return run_on(
-        config, SimulatedLab(config.rungs, TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active))
-    )
-
-
 @pytest.mark.parametrize(
     "make",
-    [build_results, watched_results, diverged_results, single_results, many_results, tuned_results, simulated_results],
+    [build_results, watched_results, diverged_results, single_results, many_results, tuned_results, simulated],
 )
 def test_of_a_benchmark(make: Any, figures: list[Figure]) -> None:
     regret.render(make())
@@ -147,3 +145,35 @@ def test_of_a_fit(tmp_path: Path, figures: list[Figure]) -> None:
 def test_of_a_coordinate_check(figures: list[Figure]) -> None:
     coordcheck.render(check(load_config("smoke"), steps=2, seeds=1))
     seen(figures)
+
+
+def test_of_a_tuned_recipe(figures: list[Figure]) -> None:
+    """One whose search was stopped, with a diverged value, and with a chosen one that was not measured."""
+    config = tuning(budget=60)
+    best, curvature = {"lr": 0.9}, {"lr": 0.03}
+    lab = BowlLab(
+        config, _by_ingredient(config, best, 0.4), _by_ingredient(config, curvature, 0.01), diverges={"lr": 2.2}
+    )
+    recipe.render(run_on(config, lab))
+    seen(figures)
+
+
+def _by_ingredient(config: TuningConfig, known: dict[str, float], other: float) -> dict[str, float]:
+    return {name: known.get(name, other) for name in config.ingredients}
+
+
+def test_of_a_schedule(figures: list[Figure]) -> None:
+    schedule_figure.figure(draw("wsd", tokens=32768, batch_tokens=1024, lr=0.03))
+    seen(figures)
+
+
+def test_every_kind_of_figure_is_among_these() -> None:
+    """Each figure of a benchmark is drawn by one of the cases above, and each page that draws is rendered above."""
+    drawn: set[str] = set()
+    for results in (watched_results(), tuned_results(), simulated()):
+        drawn |= {name for name, svg in regret._figures(results).items() if svg}
+    assert drawn == set(regret._figures(build_results()))
+    here = Path(__file__).read_text(encoding="utf-8")
+    for path in sorted((ROOT / "reports").glob("*/*.py")):
+        if "to_svg(" in path.read_text(encoding="utf-8"):
+            assert f"{path.parent.name}.render(" in here, path

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from lrladder.benchmark.config.parts import SearchConfig, Strict
+from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.ladder import Base, Ladder, Rung
+from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
@@ -18,15 +20,21 @@ OFF = "off"  # the variant without the rule of the axis; every axis has it
 
 
 class AxisConfig(Strict):
-    """One axis: its values, including that of the base, and the variants (sets of rules) that are swept at each."""
+    """One axis: its values, including that of the base, and the variants (sets of rules) that are swept at each.
+
+    `decay_fractions`: of variants whose runs decay over another fraction of their horizon than the study's.
+    """
 
     axis: AxisName
     values: tuple[PositiveInt, ...] = Field(min_length=2, max_length=32)
     variants: dict[str, Rules] = Field(min_length=1, max_length=16)
     weight_decay: float | None = Field(None, ge=0)  # replaces that of the study
+    decay_fractions: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if unknown := [name for name in self.decay_fractions if name not in self.variants]:
+            raise ValueError(f"decay_fractions: {unknown[0]!r} is no variant{suggest(unknown[0], list(self.variants))}")
         if len(set(self.values)) < len(self.values):
             raise ValueError("values: a value is there twice; give each once")
         if OFF not in self.variants:
@@ -75,18 +83,21 @@ class DriftConfig(StudyConfig):
                 raise ValueError(
                     "axes.experts.values: each value times top_k / num_experts must be whole; change the values"
                 )
-        for rung in self.rungs:
-            for horizon in rung.horizons:
-                if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
-                    raise ValueError(
-                        f"{rung.name}: tokens must be a multiple of batch_tokens, and that one of seq_len; change them"
-                    )
-                if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
-                    raise ValueError(
-                        f"{rung.name}: it decays before schedule.warmup_tokens is over; shorten the warm-up"
-                    )
-                self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
+            for name in axis.variants:
+                schedule = self.schedule_of(parametrization_name(axis.axis, name))
+                for rung in self.points(axis):
+                    self._check_rung(rung, schedule, f"{rung.name}, {name}")
         return self
+
+    def _check_rung(self, rung: Rung, schedule: ScheduleConfig, where: str) -> None:
+        for horizon in rung.horizons:
+            if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
+                raise ValueError(
+                    f"{where}: tokens must be a multiple of batch_tokens, and that one of seq_len; change them"
+                )
+            if schedule.decay_start(horizon, rung.batch_tokens) <= schedule.warmup_tokens:
+                raise ValueError(f"{where}: it decays before schedule.warmup_tokens is over; shorten the warm-up")
+            schedule.require_decay(horizon, rung.batch_tokens, where=where)
 
     @property
     def base(self) -> Base:
@@ -120,8 +131,17 @@ class DriftConfig(StudyConfig):
             yield self._rung(f"{axis.axis}-{value}", axis, shape, batch, (start.tokens,))
 
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        axis, variant = self._variant(parametrization)
+        return axis.variants[variant]
+
+    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        axis, variant = self._variant(parametrization)
+        fraction = axis.decay_fractions.get(variant, self.schedule.decay_fraction)
+        return self.schedule.model_copy(update={"decay_fraction": fraction})
+
+    def _variant(self, parametrization: ParametrizationName) -> tuple[AxisConfig, str]:
         axis, variant = parametrization.split(":")
-        return next(known for known in self.axes if known.axis == axis).variants[variant]
+        return next(known for known in self.axes if known.axis == axis), variant
 
     def _shape(self, **sizes: int) -> ModelShape:
         fixed = self.start.model_dump(exclude={"batch_tokens", "tokens"})

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.goals import Answer, goal_results, unanswered
+from lrladder.benchmark.studies.regret.learning import learning_curves
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import (
     CurveResult,
@@ -84,6 +85,8 @@ def assemble(
         entries=entries,
         role_effects=tuple(role_effects(measurements)),
         payers=dict(payers),
+        payer_seconds=dict(found.seconds),
+        learning_curves=tuple(learning_curves(config, found, proposals)),
     )
 
 
@@ -226,13 +229,14 @@ def _curve(
         r2=curve.r2,
         sd_ln_lr=curve.sd_ln_lr,
         flags=curve.flags,
+        lrs_fitted=curve.lrs_fitted,
     )
 
 
 def _law(law: Law | None) -> LawResult | None:
-    """None too for a law that knows batches or sparsities, whose prefactor is not the one below."""
-    if law is None or not {"batch", "sparsity"}.isdisjoint(law.regression.design.names):
+    if law is None:
         return None
+    batch, sparsity = law.exponents.get("batch"), law.exponents.get("sparsity")
     return LawResult(
         k=law.k,
         u=law.u,
@@ -243,4 +247,7 @@ def _law(law: Law | None) -> LawResult | None:
         v_high=law.v_high,
         n_points=law.n_points,
         flags=law.flags,
+        size=law.size,
+        w=batch.value if batch else None,
+        s=sparsity.value if sparsity else None,
     )

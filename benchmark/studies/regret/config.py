@@ -107,6 +107,7 @@ class RegretConfig(StudyConfig):
                     known = suggest(schedule, [DEFAULT, *self.schedules])
                     raise ValueError(f"{where}.schedule: {schedule!r} is not there{known}")
             self._check_tuning(where, entry)
+            self._check_read(where, entry)
         for arm in self._arms():
             if self.arms[label_of(arm)] != arm:
                 raise ValueError(f"parametrizations, schedules: two pairs would be named {label_of(arm)!r}; rename one")
@@ -123,16 +124,20 @@ class RegretConfig(StudyConfig):
                 f"{where}.seed: {entry.settings.seed} is in validation.seeds, which score it; give another"
             )
 
+    def _check_read(self, where: str, entry: EntryConfig) -> None:
+        schedule = self._schedule(entry.searched.schedule)
+        if entry.read == "ema" and not schedule.has_trunk:
+            raise ValueError(
+                f"{where}.read: a {schedule.kind} schedule has no trunk whose weights could be averaged; remove read"
+            )
+
     def _check_fitted(self, label: str) -> None:
         """Only muTransfer finds the exponent of a fitted horizon rule, and all runs of an arm share one."""
         if self.rules_of(label).horizon != "fitted":
             return
         own = {name: e for name, e in self.entries.items() if label_of(e.arm) == label}
         others = [name for name, e in own.items() if e.paradigm != "mutransfer"]
-        searches = {
-            str(e.settings.model_dump(include={"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}))
-            for e in own.values()
-        }
+        searches = {(e.searched, str(e.settings.model_dump(include=_OF_SEARCH))) for e in own.values()}
         if others or len(searches) > 1:
             raise ValueError(
                 f"parametrizations: {label} has a fitted horizon rule, whose exponent comes from one search of "
@@ -230,7 +235,10 @@ class RegretConfig(StudyConfig):
         return rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
-        name = self.arm(parametrization).schedule
+        arm = self.arm(parametrization)
+        return self._schedule(arm.schedule).model_copy(update={"read": arm.read})
+
+    def _schedule(self, name: str) -> ScheduleConfig:
         return self.schedule if name == DEFAULT else self.schedules[name].apply(self.schedule)
 
     def oracle_guess(self, label: str) -> float:
@@ -268,6 +276,9 @@ class RegretConfig(StudyConfig):
         batch = rung.batch_tokens or ladder.batch_tokens
         horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
         return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued, warmup_tokens=rung.warmup_tokens)
+
+
+_OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}
 
 
 def load_config(preset: str) -> RegretConfig:

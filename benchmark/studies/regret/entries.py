@@ -13,6 +13,7 @@ from pydantic import (
 
 from lrladder.benchmark.config.parts import Strict
 from lrladder.benchmark.config.text import suggest
+from lrladder.benchmark.schedules import Read
 from lrladder.benchmark.studies.regret.recipes import DEFAULT, Arm
 from lrladder.models.roles import Role
 from lrladder.paradigms import registry
@@ -31,6 +32,8 @@ class EntryConfig(Strict):
     parametrization: str
     schedule: str = DEFAULT
     search_schedule: str | None = None  # of its search; None: the same
+    # How its search reads a horizon: after a decay branch, or without one, from an average of the trunk's weights.
+    read: Read = Field("decay", exclude_if=lambda read: read == "decay")
     budget: PositiveFloat | None = None  # of its search, in runs of the largest target or goal; None: no limit
     settings: SerializeAsAny[Settings]
 
@@ -46,14 +49,16 @@ class EntryConfig(Strict):
         paradigm = data.get("paradigm")
         if not isinstance(paradigm, str):
             raise ValueError("paradigm is missing: give the name of a paradigm, or package.module:Class")
-        paradigm = registry.resolved(paradigm)
-        model = registry.settings_model(paradigm)
+        named = registry.resolved(paradigm)
+        model = registry.settings_model(named.paradigm)
         own = {key: value for key, value in data.items() if key in _OWN}
         settings = {key: value for key, value in data.items() if key not in _OWN}
         known = [*_OWN, *model.model_fields]
         if model is not AnySettings and (unknown := [key for key in settings if key not in known]):
             raise ValueError(f"unknown key {unknown[0]}{suggest(str(unknown[0]), known)}")
-        return {**own, "paradigm": paradigm, "settings": model.model_validate(settings)}
+        if twice := [key for key, value in named.settings.items() if settings.get(key, value) != value]:
+            raise ValueError(f"{twice[0]}: {paradigm} is the name of {twice[0]} {named.settings[twice[0]]}; remove one")
+        return {**own, "paradigm": named.paradigm, "settings": model.model_validate({**settings, **named.settings})}
 
     @model_validator(mode="after")
     def _roles_exist(self) -> "EntryConfig":
@@ -76,8 +81,9 @@ class EntryConfig(Strict):
 
     @property
     def searched(self) -> Arm:
-        """Parametrization and schedule of its search."""
-        return Arm(self.parametrization, self.schedule if self.search_schedule is None else self.search_schedule)
+        """Parametrization and schedule of its search, and how that reads a horizon."""
+        schedule = self.schedule if self.search_schedule is None else self.search_schedule
+        return Arm(self.parametrization, schedule, self.read)
 
     @property
     def guess(self) -> float | None:
@@ -92,4 +98,4 @@ class EntryConfig(Strict):
         return None if isinstance(self.settings, AnySettings) or guess is None or factor is None else (guess, factor)
 
 
-_OWN = ("paradigm", "parametrization", "schedule", "search_schedule", "budget")
+_OWN = ("paradigm", "parametrization", "schedule", "search_schedule", "read", "budget")

@@ -37,7 +37,9 @@ class RegretKind(StudyKind[RegretConfig, RegretResults]):
         if truth is None:
             return None
         law, flops = truth.law_for(config.base), partial(planned_flops, setup=config)
-        return SimulatedLab(config.rungs, law, flops=flops, seed=truth.seed, **truth.bowl.model_dump())
+        names = {label: arm.parametrization for label, arm in config.arms.items()}
+        bowl = truth.bowl.model_dump()
+        return SimulatedLab(config.rungs, law, flops=flops, parametrizations=names, seed=truth.seed, **bowl)
 
     def start(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> StartedStudy[RegretResults]:
         from lrladder.benchmark.studies.regret.study import RegretStudy

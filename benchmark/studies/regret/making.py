@@ -13,6 +13,7 @@ from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
 from lrladder.paradigms.paradigm import Paradigm, Proposal, Terms
 
 AT_TARGET = "its search trained on this target itself"
+UNDECAYED = "its search read an average of the weights in place of decays, which may have another best LR"
 
 
 def make_paradigm(config: RegretConfig, name: str, *, from_here: bool = False) -> Paradigm:
@@ -47,7 +48,7 @@ def _settings(entry: EntryConfig, make: object) -> object:
 def terms_of(config: RegretConfig, name: str) -> Terms:
     entry = config.entries[name]
     base = config.base_rung_of(label_of(entry.arm))
-    return Terms(name, base, entry.budget, horizon_rule(config, entry.arm), horizon_rule(config, entry.searched))
+    return Terms(name, base, entry.budget, horizon_rule(config, entry.arm))
 
 
 def horizon_rule(config: RegretConfig, arm: Arm) -> HorizonRule:
@@ -66,7 +67,6 @@ def entry_lab(config: RegretConfig, name: str, lab: Lab, paradigm: Paradigm) -> 
         payer=name,
         parametrization=label_of(entry.searched),
         limits=Limits(entry.budget, paradigm.searches_targets, config.validation.seeds),
-        exponent=default_exponent(config, label_of(entry.searched)),
     )
 
 
@@ -77,11 +77,16 @@ def completed(config: RegretConfig, name: str, paradigm: Paradigm, proposal: Pro
         "paradigm": name,
         "parametrization": label,
         "horizon_exponent": default_exponent(config, label) if exponent is None else exponent,
-        "flags": (*((AT_TARGET,) if paradigm.searches_targets else ()), *proposal.flags),
+        "flags": (*_flags(config.entries[name], paradigm), *proposal.flags),
     }
     return proposal.model_copy(update=changes)
 
 
+def _flags(entry: EntryConfig, paradigm: Paradigm) -> tuple[str, ...]:
+    """What weakens every proposal of an entry."""
+    return (*((AT_TARGET,) if paradigm.searches_targets else ()), *((UNDECAYED,) if entry.read == "ema" else ()))
+
+
 def default_exponent(config: RegretConfig, label: str) -> float | None:
-    """The horizon exponent of a request under a fitted rule that has none yet."""
+    """The horizon exponent of a request at a target under a fitted rule whose exponent is not known."""
     return 0.0 if config.rules_of(label).horizon == "fitted" else None

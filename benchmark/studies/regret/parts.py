@@ -1,6 +1,6 @@
 """Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -44,17 +44,22 @@ class LadderConfig(Strict):
 class ValidationConfig(Strict):
     """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
 
-    seeds: tuple[Seed, ...] = Field((0, 1), min_length=2)
-    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: all
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=2)  # of the proposals; docs/decision.md: 2 find too little
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: first two
     oracles: tuple[str, ...] | None = None  # parametrizations that are swept, as "mup+power"; None: all of the entries
     oracle_lr_guess: float | None = Field(None, ge=1e-8, le=100)  # of the sweeps' grids; None: that of an entry
-    oracle_points: int = Field(4, ge=3, le=32)
+    oracle_points: int = Field(3, ge=3, le=32)
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
-    oracle_refine: bool = False  # a last step of the root of the factor to either side of each bracketed best
-    snap_proposals: bool = (
-        False  # to a lattice of 1/16 octave that holds the sweeps' grids, so that near ones share runs
-    )
+    oracle_refine: bool = True  # a last step of the root of the factor to either side of each bracketed best
+    snap_proposals: bool = True  # to a lattice of 1/16 octave that holds the sweeps' grids: near ones share runs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decays(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "read" in data:
+            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+        return data
 
     @model_validator(mode="after")
     def _on_lattice(self) -> Self:
@@ -67,7 +72,7 @@ class ValidationConfig(Strict):
 
     @property
     def sweep_seeds(self) -> tuple[Seed, ...]:
-        return self.seeds if self.oracle_seeds is None else self.oracle_seeds
+        return self.seeds[:2] if self.oracle_seeds is None else self.oracle_seeds
 
 
 class SimulatedConfig(Strict):

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+from lrladder.benchmark.lab.resolve import planned_flops
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.planner import Sweep, search_sweep
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.making import horizon_rule
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.paradigms.lab import largest_aim
+from lrladder.paradigms.lab import Request, largest_aim
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.settings import (
     FittingSettings,
@@ -50,16 +51,15 @@ def _fitting(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sw
 
 
 def _opened(config: RegretConfig, name: str, entry: EntryConfig, settings: FittingSettings) -> Iterator[Sweep]:
-    """Cells that the strategy is likely to open, cheapest first."""
+    """Cells that the strategy is likely to open, smallest rung first; those of one rung share their trunks."""
     rungs = sorted(config.rungs.proxies, key=lambda rung: rung.n_active)
-    cells = sorted(((rung, h) for rung in rungs for h in rung.horizons), key=lambda c: c[0].flops_per_token * c[1])
-    for rung, horizon in cells:
-        in_l = rung == rungs[0] or horizon == min(rung.horizons)
+    for rung in rungs:
         ends = sorted(rung.horizons)
         some = {ends[0], ends[len(ends) // 2], ends[-1]} if len(ends) >= FACTOR_HORIZONS else set(ends)
-        if in_l if settings.strategy != "search_factor" else horizon in some:
-            grid: Lrs = [*[(None, False)] * OPENING, *[(None, True)] * MORE]
-            yield Sweep(name, "search", rung, label_of(entry.searched), grid, settings.seeds[:1], (horizon,))
+        in_l = ends if rung == rungs[0] else ends[:1]
+        horizons = tuple(sorted(some) if settings.strategy == "search_factor" else in_l)
+        grid: Lrs = [*[(None, False)] * OPENING, *[(None, True)] * MORE]
+        yield Sweep(name, "search", rung, label_of(entry.searched), grid, settings.seeds[:1], horizons)
 
 
 def _within_budget(config: RegretConfig, entry: EntryConfig, found: Iterator[Sweep]) -> Iterator[Sweep]:
@@ -68,7 +68,8 @@ def _within_budget(config: RegretConfig, entry: EntryConfig, found: Iterator[Swe
     assert aim is not None  # a config has a target or a goal
     left = float("inf") if entry.budget is None else entry.budget * aim.flops_per_token * max(aim.horizons)
     for sweep in found:
-        left -= OPENING * sweep.rung.flops_per_token * max(sweep.horizons)
+        run = Request(sweep.rung.name, sweep.parametrization, 1.0, sweep.seeds[0], sweep.horizons)
+        left -= OPENING * planned_flops(run, config)
         yield sweep if left >= 0 else sweep._replace(lrs=[(lr, True) for lr, _ in sweep.lrs])
 
 
@@ -93,9 +94,13 @@ def _role_search(
 
 
 def _published(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
-    proxy = _proxy(config, entry)
+    """Of the proxy, or of all cells; a law as published runs nothing."""
     assert isinstance(entry.settings, PublishedSettings)
-    yield search_sweep(name, proxy._replace(horizons=(max(proxy.horizons),)), label_of(entry.searched), entry.settings)
+    if entry.settings.prefactor == "proxy":
+        proxy, label = _proxy(config, entry), label_of(entry.searched)
+        yield search_sweep(name, proxy._replace(horizons=(max(proxy.horizons),)), label, entry.settings)
+    elif entry.settings.prefactor == "cells":
+        yield from _grid(config, name, entry)
 
 
 def _tuning(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
@@ -109,13 +114,13 @@ def _tuning(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Swe
 
 def _grid(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
     """Of the proxies: all cells for a constant; from the nearest on, for a copy."""
-    assert isinstance(entry.settings, GridSettings)
+    assert isinstance(entry.settings, GridSettings | PublishedSettings)
     copied, last = entry.paradigm == "nearest_cell", config.rungs.proxies[-1].name
     for rung in config.rungs.proxies:
-        for horizon in (max(rung.horizons),) if copied else rung.horizons:
-            maybe = copied and rung.name != last
-            runs: Lrs = [*[(None, maybe)] * GRID, *[(None, True)] * GRID_MORE]
-            yield Sweep(name, "search", rung, label_of(entry.searched), runs, entry.settings.seeds[:1], (horizon,))
+        horizons = (max(rung.horizons),) if copied else rung.horizons
+        maybe = copied and rung.name != last
+        runs: Lrs = [*[(None, maybe)] * GRID, *[(None, True)] * GRID_MORE]
+        yield Sweep(name, "search", rung, label_of(entry.searched), runs, entry.settings.seeds[:1], horizons)
 
 
 def _proxy(config: RegretConfig, entry: EntryConfig) -> Rung:

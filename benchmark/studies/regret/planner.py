@@ -11,6 +11,7 @@ from lrladder.benchmark.studies.regret.making import horizon_rule
 from lrladder.benchmark.studies.regret.planned_search import planned_search, role_search_of
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.paradigms import registry
+from lrladder.paradigms.published import SDE_D
 
 NOTES = (
     "the searches propose the validation LRs; the oracle's sweeps start at the proposals of their parametrization",
@@ -35,6 +36,12 @@ def notes(config: RegretConfig) -> tuple[str, ...]:
 
 def sweeps(config: RegretConfig) -> Iterator[Sweep]:
     yield from _searches(config)
+    for sweep in _at_targets(config):
+        is_fitted = config.rules_of(sweep.parametrization).horizon == "fitted"
+        yield sweep._replace(horizon_exponent=SDE_D if is_fitted else None)  # no exponent is known: any sets own LRs
+
+
+def _at_targets(config: RegretConfig) -> Iterator[Sweep]:
     for rung in config.rungs.targets:
         for name, entry in config.entries.items():
             proposal: Lrs = [(None, _shares_runs(config, name))]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from pydantic import Field, PositiveInt
 
 from lrladder.benchmark.config.parts import Strict
-from lrladder.benchmark.schedules import DecayShape, Kind, ScheduleConfig
+from lrladder.benchmark.schedules import DecayShape, Kind, Read, ScheduleConfig
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.paradigms.published import POWER_D
 
@@ -41,11 +41,13 @@ class Arm(NamedTuple):
 
     parametrization: str
     schedule: str = DEFAULT
+    read: Read = "decay"
 
 
 def label_of(arm: Arm) -> str:
-    """What requests and measurements call an arm: its parametrization, and its schedule where it has its own."""
-    return arm.parametrization if arm.schedule == DEFAULT else f"{arm.parametrization}+{arm.schedule}"
+    """What requests and measurements call an arm: its parametrization, then what differs from the study's default."""
+    schedule = () if arm.schedule == DEFAULT else (arm.schedule,)
+    return "+".join((arm.parametrization, *schedule, *(() if arm.read == "decay" else (arm.read,))))
 
 
 def with_built_in_parametrizations(given: object) -> object:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.studies.results import StudyResults
@@ -32,10 +34,15 @@ class CurveResult(Frozen):
     r2: float | None = None  # None where no degree of freedom is left
     sd_ln_lr: float | None = None  # standard deviation of ln lr_best
     flags: tuple[str, ...] = ()  # what weakens it, in words
+    lrs_fitted: tuple[float, ...] = ()  # that the parabola was fitted to; empty unless interior, and in older results
 
 
 class LawResult(Frozen):
-    """lr* = k * N_active^-u * D^-v; the intervals are 90%, None where the design does not identify them."""
+    """lr* = k * N^-u * D^-v * B^w * A^s; the intervals are 90%, None where the design does not identify them.
+
+    B is the batch in tokens and A the share of active parameters. N is counted as `size` says; with "flops" it is
+    active parameters x tokens, and D has no factor of its own.
+    """
 
     k: float
     u: float
@@ -46,6 +53,27 @@ class LawResult(Frozen):
     v_high: float | None
     n_points: int
     flags: tuple[str, ...] = ()
+    size: Literal["active", "total", "flops"] = "active"
+    w: float | None = None  # None: the law does not know the batch
+    s: float | None = None  # None: nor the share of active parameters
+
+    def lr(self, n_active: float, n_total: float, tokens: float, batch_tokens: float) -> float:
+        """The best LR by the law."""
+        n = {"active": n_active, "total": n_total, "flops": n_active * tokens}[self.size]
+        of_tokens = 1.0 if self.size == "flops" else tokens**-self.v
+        return float(
+            self.k * n**-self.u * of_tokens * batch_tokens ** (self.w or 0.0) * (n_active / n_total) ** (self.s or 0.0)
+        )
+
+
+class LearningCurve(Frozen):
+    """Training loss of one run of a proposal, on its way to its longest horizon."""
+
+    rung: str
+    entry: str
+    seed: int
+    tokens: tuple[int, ...]
+    losses: tuple[float, ...]  # nats per token; of one batch, or a mean over the rows that a point stands for
 
 
 class RoleEffect(Frozen):
@@ -216,3 +244,5 @@ class RegretResults(StudyResults):
     entries: tuple[EntryResult, ...] = ()  # in the order of the config; empty in results of an older version
     role_effects: tuple[RoleEffect, ...] = ()  # of a module-wise search and its ablation
     payers: dict[str, float]  # FLOPs charged by payer
+    payer_seconds: dict[str, float] = Field(default_factory=dict)  # wall time of all runs that a payer is charged for
+    learning_curves: tuple[LearningCurve, ...] = ()  # of the compared runs; empty where no logs are there

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from lrladder.benchmark.config.text import preset_names
-from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
 BENCHMARKS = [name for name in preset_names() if isinstance(load_study(name), RegretConfig)]
@@ -12,16 +12,39 @@ BENCHMARKS = [name for name in preset_names() if isinstance(load_study(name), Re
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_preset_fulfils_the_protocol(name: str) -> None:
-    """At least 3 proxies of varied width and depth at 2 horizons, 2 targets, the largest 4x the largest proxy."""
+    """At least 3 proxies of varied size, of which some have 2 horizons; 2 larger targets; one batch."""
     ladder = load_config(name).rungs
     proxies, targets = ladder.proxies, ladder.targets
     assert len(proxies) >= 3
     assert len({rung.shape.width for rung in proxies}) >= 2
-    assert len({rung.shape.depth for rung in proxies}) >= 2
-    assert all(len(rung.horizons) >= 2 for rung in proxies)
+    assert sum(len(rung.horizons) >= 2 for rung in proxies) >= 2
     assert len(targets) >= 2
-    assert max(rung.n_active for rung in targets) >= 4 * max(rung.n_active for rung in proxies)
+    assert max(rung.n_active for rung in targets) >= 2.5 * max(rung.n_active for rung in proxies)
     assert len({rung.batch_tokens for rung in ladder}) == 1  # the batch is fixed in a sweep
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_searches_are_cheap_and_the_largest_target_is_far(name: str) -> None:
+    """10 times the FLOPs of the largest searched run; 3 times the active parameters and 2 the tokens of the base."""
+    config = load_config(name)
+    far = max(config.rungs.targets, key=lambda rung: rung.flops_per_token * max(rung.horizons))
+    run = far.flops_per_token * max(far.horizons)
+    assert run >= 10 * max(rung.flops_per_token * max(rung.horizons) for rung in config.rungs.proxies)
+    assert far.n_active >= 3 * config.base.shape.n_active
+    assert max(far.horizons) >= 2 * config.base.tokens
+    made = [trial for trial in plan_of(config).trials if trial.purpose == "search" and not trial.extension]
+    for entry in config.entries:
+        assert sum(trial.runs * trial.flops for trial in made if trial.payer == entry) <= run
+
+
+def test_the_default_preset_takes_twelve_minutes_on_two_cores() -> None:
+    assert plan_of(load_config("cpu"), workers=2).planned.seconds <= 12 * 60
+
+
+def test_both_standard_parametrizations_compete() -> None:
+    """What it carries of the embedding, its ratio or its LR, decides a contest with muP."""
+    for name in ("cpu", "gpu", "smoke"):
+        assert {"sp", "sp+embedding", "mup"} <= set(load_config(name).labels)
 
 
 def test_digest_changes_with_the_study_but_not_with_its_name() -> None:
@@ -39,6 +62,6 @@ def test_config_is_frozen_and_survives_a_round_trip() -> None:
 
 
 def test_flops_per_token_are_six_per_active_weight_plus_attention() -> None:
-    shape = load_config("cpu").rungs.rung("t128x4").shape
+    shape = load_config("cpu").rungs.rung("t64x3").shape
     head, attention = shape.vocab_size * shape.width, shape.depth * shape.seq_len * shape.width
     assert shape.flops_per_token == 6 * (shape.n_active + head + attention)

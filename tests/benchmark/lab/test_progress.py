@@ -1,52 +1,35 @@
-"""The time left: of what is still to be trained, not of what the store already had."""
+"""What is printed when a run has ended: what it gave and the time left."""
 
 import io
-import itertools
 
-import pytest
 from rich.console import Console
 
 from lrladder.benchmark.lab.progress import Progress
+from lrladder.benchmark.lab.time_left import Foreseen, Work
 from tests.benchmark.lab.fake_runner import fake_measurements
 from tests.benchmark.trials import tiny_trial
 
 TRIALS = [tiny_trial(seed=seed) for seed in range(5)]
-FLOPS = TRIALS[0].flops
+ONE = Foreseen.of(TRIALS[0])
+STAGE = ("fitting", "sp")
 
 
-@pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """A clock that goes on by 20 s each time it is read."""
-    clock = itertools.count(step=20)
-    monkeypatch.setattr("lrladder.benchmark.lab.progress.time.monotonic", lambda: float(next(clock)))
-    return io.StringIO()
+def test_a_finished_run_is_told_with_the_time_left() -> None:
+    output = io.StringIO()
+    progress = Progress(Console(file=output), planned=[Work(STAGE, ONE.width, 4 * ONE.seconds)])
+    progress.skip([(STAGE, TRIALS[0])])
+    progress.add([(STAGE, trial) for trial in TRIALS[1:3]])
+    timed = {"seconds": 27.0, "setup_seconds": 15.0, "trained_tokens": TRIALS[1].tokens}
+    found = [m.model_copy(update=timed) for m in fake_measurements(TRIALS[1])]
+    progress.done(TRIALS[1], "p sp", found)
+    assert "[1/2] p sp lr=0.01 seed=1: 640 tokens loss" in output.getvalue()
+    assert output.getvalue().rstrip().endswith("(27 s), about 24 s left")  # two more of 12 s; one of four was stored
 
 
-def _done(progress: Progress, seed: int) -> None:
-    progress.done(TRIALS[seed], "p sp", fake_measurements(TRIALS[seed]))
-
-
-def test_stored_trials_take_no_time(output: io.StringIO) -> None:
-    progress = Progress(Console(file=output), total_flops=4 * FLOPS)
-    progress.skip(TRIALS[:2])
-    progress.add(TRIALS[2:4])
-    _done(progress, 2)
-    assert "[1/2]" in output.getvalue()
-    assert output.getvalue().rstrip().endswith("about 20 s left")
-
-
-def test_a_trial_asked_for_again_is_counted_once(output: io.StringIO) -> None:
-    progress = Progress(Console(file=output), total_flops=4 * FLOPS)
-    progress.skip(TRIALS[:1])
-    progress.add(TRIALS[1:2])
-    progress.skip(TRIALS[:2])  # the second is in the store by now
-    _done(progress, 1)
-    assert output.getvalue().rstrip().endswith("about 40 s left")
-
-
-def test_a_bracket_extended_past_the_plan_adds_to_it(output: io.StringIO) -> None:
-    progress = Progress(Console(file=output), total_flops=4 * FLOPS)
-    progress.skip(TRIALS[:2])
-    progress.add(TRIALS[2:5])
-    _done(progress, 2)
-    assert output.getvalue().rstrip().endswith("about 40 s left")
+def test_a_failed_run_says_nothing_of_the_pace() -> None:
+    output = io.StringIO()
+    progress = Progress(Console(file=output), planned=[Work(STAGE, ONE.width, 2 * ONE.seconds)])
+    progress.add([(STAGE, trial) for trial in TRIALS[:2]])
+    failed = [m.model_copy(update={"verdict": "failed", "message": "m"}) for m in fake_measurements(TRIALS[0])]
+    progress.done(TRIALS[0], "p sp", failed)
+    assert output.getvalue().rstrip().endswith("FAILED: m (0 s)")

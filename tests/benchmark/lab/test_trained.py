@@ -34,7 +34,7 @@ class _Inline:
 
 def _lab(folder: Path, executor: _Inline) -> TrainedLab:
     store = Store.open(folder, config_digest="c", corpus_digest="d")
-    return TrainedLab(CONFIG, "d", store, executor, Progress(Console(quiet=True), total_flops=1.0), precision="fp32")
+    return TrainedLab(CONFIG, "d", store, executor, Progress(Console(quiet=True)), precision="fp32")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_progress_is_told_what_the_store_had(
 ) -> None:
     _lab(tmp_path, executor).measure([REQUEST], payer="a")
     skipped: list[str] = []
-    monkeypatch.setattr(Progress, "skip", lambda self, trials: skipped.extend(trial.id for trial in trials))
+    monkeypatch.setattr(Progress, "skip", lambda self, trials: skipped.extend(trial.id for _, trial in trials))
     _lab(tmp_path, executor).measure([REQUEST, REQUEST._replace(lr=0.1)], payer="a")
     assert skipped == executor.trained[:1]
 

@@ -16,6 +16,7 @@ from lrladder.benchmark.own_runs.cells import cells
 from lrladder.benchmark.own_runs.replay import Replay, replay, score_choice, tasks
 from lrladder.benchmark.own_runs.runs import Runs, load_runs
 from lrladder.benchmark.own_runs.ways import Way
+from lrladder.paradigms.registry import NAMED
 from lrladder.paradigms.strategies.search import Choice
 from lrladder.reports.fit.replay_table import frame, summarise, write
 from tests.benchmark.own_runs.run_tables import CURVATURE, HORIZONS, SIZES, best_lr, save, table
@@ -81,11 +82,13 @@ def test_a_law_without_noise_is_found(tmp_path: Path) -> None:
 def test_regrets_and_cost_are_those_of_the_choice(tmp_path: Path) -> None:
     cell = cells(load_runs(save(table(), tmp_path / "a.csv")))[4]
     assert cell.curve.lr_best is not None
-    score = score_choice(Way("x"), Choice(cell.curve.lr_best * 2, 0.0, 1.0), cell, cost_fraction=3)
+    score = score_choice(Way("x", NAMED["fitting"]), Choice(cell.curve.lr_best * 2, 0.0, 1.0), cell, cost_fraction=3)
     assert score.regret_quadratic == pytest.approx(CURVATURE * math.log(2) ** 2)
     assert score.regret_interpolated == pytest.approx(CURVATURE * math.log(2) ** 2)  # an LR of the table
     assert (score.cost_fraction, score.covered) == (3, True)
-    between = score_choice(Way("x"), Choice(cell.curve.lr_best * 2**0.5, None, None), cell, cost_fraction=0)
+    between = score_choice(
+        Way("x", NAMED["fitting"]), Choice(cell.curve.lr_best * 2**0.5, None, None), cell, cost_fraction=0
+    )
     assert between.regret_interpolated is not None
     assert 0 < between.regret_interpolated < score.regret_interpolated
     assert between.covered is None
@@ -93,7 +96,7 @@ def test_regrets_and_cost_are_those_of_the_choice(tmp_path: Path) -> None:
 
 def test_an_lr_beyond_those_of_the_target_is_said(tmp_path: Path) -> None:
     cell = cells(load_runs(save(table(), tmp_path / "a.csv")))[4]
-    score = score_choice(Way("x"), Choice(max(cell.lrs) * 2, None, None), cell, cost_fraction=0)
+    score = score_choice(Way("x", NAMED["fitting"]), Choice(max(cell.lrs) * 2, None, None), cell, cost_fraction=0)
     assert score.regret_interpolated is not None
     assert score.regret_interpolated > CURVATURE * math.log(16) ** 2
     assert any("outside the LRs that finished" in flag for flag in score.flags)

@@ -26,8 +26,9 @@ from lrladder.models.parametrization import build
 from lrladder.models.transformer import Transformer
 from lrladder.paradigms.lab import Request
 from lrladder.paradigms.paradigm import Proposal
+from tests.paths import TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 BATCH = CONFIG.base.batch_tokens
 OWN = {"width": 64, "depth": 4, "shared_width": 48, "num_experts": 4}
 KINDS = {

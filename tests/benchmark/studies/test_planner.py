@@ -16,8 +16,9 @@ from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.making import entry_lab, make_paradigm
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.paradigms.lab import Request
+from tests.paths import TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 
 
 def huge() -> RegretConfig:

@@ -132,6 +132,22 @@ def test_best_lr_is_of_equal_seeds_at_the_longest_horizon_in_one_sweep() -> None
     assert half.edge
 
 
+def test_a_best_lr_of_runs_before_their_decay_is_marked(folder: Path) -> None:
+    data = SMOKE.model_dump(mode="json")
+    fitting = data["entries"]["fitting"]
+    study = RegretConfig.model_validate({**data, "entries": {"a": fitting, "b": {**fitting, "read": "ema"}}})
+    (folder / "config.yaml").write_text(yaml.safe_dump(study.model_dump(mode="json")))
+    for label in ("sp", "sp+ema"):
+        for lr in (0.01, 0.03, 0.09):
+            request = Request("p16x1", label, lr, 0, (16384, 32768))
+            [trial] = resolve(request, study, corpus_digest="d", precision="fp32")
+            TrialLog(folder, trial).finish(fake_measurements(trial))
+    now = Watcher(folder).look()
+    found = {one.parametrization: one.undecayed for one in now.best if one.rung == "p16x1"}
+    assert found["sp"] is False and found["sp+ema"] is True
+    assert _shown(now).count("edge, no decay") == 1
+
+
 def test_complete_only_without_a_run_and_with_results_of_this_config(folder: Path) -> None:
     _results(folder)
     assert not Watcher(folder).look().ended

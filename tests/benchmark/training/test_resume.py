@@ -29,10 +29,11 @@ TRUNKS = [
     {},
     {"optimizer": OptimizerConfig(zero_stage=1)},
     {"schedule": ScheduleConfig(warmup_tokens=128, kind="power")},
+    {"schedule": ScheduleConfig(warmup_tokens=128, read="ema")},
 ]
 
 
-@pytest.mark.parametrize("changes", TRUNKS, ids=["wsd", "zero1", "power"])
+@pytest.mark.parametrize("changes", TRUNKS, ids=["wsd", "zero1", "power", "ema"])
 def test_a_continued_trunk_costs_only_what_is_new_and_equals_the_uninterrupted_run(
     changes: dict[str, object], corpus: Corpus, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrladder.benchmark.training.spikes import WINDOW, find_spikes
+from lrladder.benchmark.training.spikes import LEAST, WINDOW, find_spikes, window
 
 
 def _calm(steps: int) -> list[float]:
@@ -16,12 +16,25 @@ def test_a_planted_spike_is_measured() -> None:
     values[100:103] = [5.0, 6.0, 4.5]
     values[150] = 4.3
     found = find_spikes(values)
-    assert (found.number, found.steps, found.judged) == (2, 4, 200 - WINDOW)
+    assert (found.number, found.steps, found.judged) == (2, 4, 200 - window(200))
     assert abs(found.area - (1 + 2 + 0.5 + 0.3)) < 0.05
 
 
 def test_what_cannot_be_judged_is_said() -> None:
-    assert find_spikes([4.0] * 10 + [9.0] + [4.0] * (WINDOW - 11)) == (0, 0.0, 0, 0)
+    assert find_spikes([4.0] * 10 + [9.0] + [4.0] * (LEAST - 11)) == (0, 0.0, 0, 0)
+
+
+def test_most_of_a_short_run_is_judged_and_a_long_one_has_the_whole_window() -> None:
+    assert find_spikes(_calm(128)).judged >= 0.7 * 128
+    assert window(10_000) == WINDOW
+    values = _calm(128)
+    values[50] = 6.0
+    assert find_spikes(values).number == 1
+
+
+def test_calm_noise_of_128_steps_hardly_ever_spikes() -> None:
+    rng = np.random.default_rng(1)
+    assert sum(find_spikes(list(rng.normal(4, 0.1, 128))).number for _ in range(100)) <= 5
 
 
 @given(shift=st.floats(-10, 10), scale=st.floats(0.1, 100))

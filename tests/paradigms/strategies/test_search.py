@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.registry import NAMED
 from lrladder.paradigms.strategies.book import GridSpec
-from lrladder.paradigms.strategies.registry import ON_TARGET, STRATEGIES
 from lrladder.paradigms.strategies.search import (
     Economy,
     EconomySpec,
@@ -113,12 +113,10 @@ def test_a_budget_that_buys_nothing_is_said() -> None:
         Economy(EconomySpec(target_runs=1e-6), aim=AIM).search(lab(), CELLS)
 
 
-def test_every_strategy_pays_under_its_own_name_and_answers() -> None:
-    for name, make in STRATEGIES.items():
-        simulated: SimulatedLab = lab()
-        strategy = make(AIM)
-        assert strategy.name == name
-        strategy.search(simulated, [AIM] if name in ON_TARGET else CELLS)
-        assert (simulated.cost_flops(name) > 0) == (not name.endswith("_published"))
-        if name != "joint_moe_published":
-            assert strategy.propose(AIM).lr > 0
+@pytest.mark.parametrize("name", NAMED)
+def test_every_name_of_the_registry_pays_under_its_own_name_and_answers(name: str) -> None:
+    simulated, way = lab(), Way(name, NAMED[name])
+    found = way.search(simulated, [AIM] if way.searches_targets else [*CELLS, AIM])
+    assert (simulated.cost_flops(name) > 0) == (not name.endswith("_published"))
+    if name != "joint_moe_published":
+        assert found.propose(AIM, AIM.tokens).lr > 0

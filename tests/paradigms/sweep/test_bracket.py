@@ -160,6 +160,16 @@ def test_a_refined_search_ends_with_half_steps_beside_each_bracketed_best(ladder
             assert min(abs(math.log2(lr / best)) for lr in [*near, *tried[rung]]) <= 0.25 + 1e-6
 
 
+def test_three_points_that_bracket_and_a_last_step_are_five_and_ask_for_no_other(ladder, spec):
+    lab = Watched(ladder[:1], LAW, noise_sd=0.0)
+    guess = LAW.lr(ladder[0].n_active, ladder[0].horizons[-1], "sp")
+    cells = {ladder[0].name: ladder[0].horizons[-1:]}
+    near = spec._replace(points=3, lr_guess=guess * 1.1)
+    curves = search_brackets(lab, cells, near, payer="me", parametrization="sp", refine=True)
+    assert [len({request.lr for request in requests}) for requests in lab.rounds] == [3, 2]
+    assert {curve.status for curve in curves.values()} == {"interior"}
+
+
 def test_nothing_is_refined_that_is_not_bracketed(ladder, spec):
     lab = Watched(ladder, LAW, noise_sd=0.0)
     guess = LAW.lr(100_000, 2_000_000, "sp") * 64

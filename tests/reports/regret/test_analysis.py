@@ -10,6 +10,7 @@ import pytest
 from lrladder.reports import formats
 from lrladder.reports.html import to_csv
 from lrladder.reports.regret import analysis, health, sentences
+from lrladder.reports.regret.sensitivity import sensitivities
 from tests.reports.synthetic import build_results, empty_results, watched_results
 
 
@@ -127,7 +128,7 @@ def test_balance_is_that_of_each_rungs_best_runs_and_said_of_base_and_largest() 
 
 def test_a_rung_where_all_are_one_model_compares_no_sensitivity() -> None:
     results = watched_results()
-    compared = {s.rung for s in health.sensitivities(results)}
+    compared = {s.rung for s in sensitivities(results)}
     assert compared
     one_model = [
         m.model_copy(update={"parametrization": name})
@@ -135,4 +136,4 @@ def test_a_rung_where_all_are_one_model_compares_no_sensitivity() -> None:
         if m.parametrization == "sp" and not m.role_lrs
         for name in ("sp", "mup")
     ]
-    assert health.sensitivities(results.model_copy(update={"measurements": tuple(one_model)})) == []
+    assert sensitivities(results.model_copy(update={"measurements": tuple(one_model)})) == []

@@ -16,6 +16,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.reports import formats
 from lrladder.reports.regret import page
+from tests.paths import TWO_TARGETS
 from tests.reports.synthetic import build_results, diverged_results, empty_results, rungs, target
 
 CASES = {
@@ -80,12 +81,12 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
     for scale in results.targets:
         assert scale.conclusion in html
         assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
-    assert html.count(">Fitting</span>") == html.count(">muTransfer</span>") == 2 * len(results.targets)
+    assert all(html.count(f">{name}</span>") >= len(results.targets) for name in ("Fitting", "muTransfer"))
     assert "[13.0, 21.0]" in html  # Fitting's regret, millinats
 
 
 def test_the_recipe_to_set_stands_under_its_target() -> None:
-    config = load_config("cpu")
+    config = load_config(TWO_TARGETS)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
     results = run_on(config, SimulatedLab(config.rungs, law))
     html = page.render(results)
@@ -115,9 +116,9 @@ def test_interrupted_without_a_list_is_still_said() -> None:
 def test_law_stands_next_to_the_published_one() -> None:
     html = page.render(build_results())
     assert all(
-        text in html for text in ("0.2219", "0.3509", "2601.05049", "[0.330, 0.470]", "do not determine an interval")
+        text in html for text in ("0.2219", "0.3509", "2601.05049", "[\u22120.470, \u22120.330]", "do not determine it")
     )
-    assert "No law was fitted" in page.render(build_results(law=None))
+    assert 'id="fitting"' not in page.render(build_results(law=None))  # a section without a law is left out
 
 
 def test_names_cannot_inject_markup() -> None:

@@ -117,7 +117,8 @@ def _gaps(config: RegretConfig, own: ParametrizationName, oracles: Mapping[Param
 
 
 def _recipe(config: RegretConfig, name: ParametrizationName) -> Recipe:
-    return Recipe(*config.arm(name))
+    arm = config.arm(name)
+    return Recipe(arm.parametrization, arm.schedule)
 
 
 def proposal_runs(

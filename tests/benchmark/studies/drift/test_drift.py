@@ -161,6 +161,18 @@ def test_at_the_base_all_variants_are_one_trial() -> None:
     assert len(ids) == 1
 
 
+def test_a_variant_decays_over_its_own_fraction_and_its_horizons_share_a_trunk() -> None:
+    study = config(TEXT.replace("sde: {horizon: sde}}", "short: {}}, decay_fractions: {short: 0.1}"))
+    horizons = (65536, 131072, 262144)
+    for variant, fraction in (("off", 0.2), ("short", 0.1)):
+        request = Request("horizon", f"horizon:{variant}", 0.01, 0, horizons)
+        (trial,) = resolve(request, study, corpus_digest="", precision="fp32")
+        assert (trial.schedule.decay_fraction, trial.horizons) == (fraction, horizons)
+        decays = sum(math.ceil(fraction * h / 1024) * 1024 for h in horizons)
+        assert trial.tokens == 262144 - math.ceil(fraction * 262144 / 1024) * 1024 + decays
+    assert study.schedule_of("width:on") == study.schedule
+
+
 def test_the_plan_prices_each_distinct_run_once() -> None:
     rungs = [(trial.rung, trial.parametrization) for trial in plan_of(config()).trials if not trial.extension]
     assert ("width-32", "width:off") in rungs
@@ -223,6 +235,8 @@ def test_the_page_is_one_file_with_a_panel_per_axis(results: DriftResults) -> No
         ("values: [32, 64, 128]", "values: [32, 32]", "there twice"),
         ("sde: {horizon: sde}", "sde: {horizon: fitted}", "use sde or power"),
         ("axis: width, values: [32, 64, 128]", "axis: experts, values: [6, 8]", "must be whole"),
+        ("sde: {horizon: sde}}", "sde: {}}, decay_fractions: {sd: 0.1}", "'sd' is no variant"),
+        ("sde: {horizon: sde}}", "sde: {}}, decay_fractions: {sde: 0.95}", "sde: it decays before"),
     ],
 )
 def test_a_bad_config_is_one_line(tmp_path: object, old: str, new: str, words: str) -> None:

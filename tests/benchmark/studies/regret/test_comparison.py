@@ -16,8 +16,9 @@ from lrladder.benchmark.studies.regret.scoring.noise import seed_noise
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Verdict
 from lrladder.paradigms.paradigm import Proposal
+from tests.paths import TWO_TARGETS
 
-CPU = load_config("cpu")
+CPU = load_config(TWO_TARGETS)
 SWEPT = CPU.validation.model_copy(update={"oracles": ("sp", "mup")})
 CONFIG = CPU.model_copy(update={"validation": SWEPT})  # Power is not swept
 RUNG = CONFIG.rungs.rung("t128x4")

@@ -15,6 +15,8 @@ import pytest
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.own_runs.replay import replay
+from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.study import Wanted, advise
 from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, parse_config
@@ -26,9 +28,9 @@ from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.paradigm import Paradigm, Proposal
 from lrladder.reports.regret import page
 from tests.faults.refusals import Refusals
-from tests.paths import ROOT
+from tests.paths import ROOT, TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 SEARCH = {"lr_guess": 0.016, "seeds": (0,)}
 HERE = "tests.benchmark.studies.regret.test_entries"
@@ -283,6 +285,39 @@ def test_the_pages_class_runs_in_a_simulation_with_leave_alone(
     assert advise(results, Wanted("two_sizes", "t96x3")).lr == results.targets[0].paradigms[0].lr
     assert "two_sizes" in page.render(results)
     assert plan_of(config).notes and "two_sizes" not in sys.modules
+
+
+def test_the_pages_class_runs_in_a_replay_with_leave_alone(own_module: Path) -> None:
+    runs, strategy = load_runs(ROOT / "docs" / "runs.csv"), "two_sizes:TwoSizes,lr_guess=0.03"
+    with pytest.raises(InputError, match=r"in the working directory and not installed: allow it with --allow-import"):
+        replay(runs, strategies=[strategy])
+    for given, said in (
+        (",lr_guess=low", "lr_guess: "),
+        (",lr_guess", "is no setting; write key=value"),
+        ("s", "no Two"),
+    ):
+        with pytest.raises(InputError, match=said):
+            replay(runs, strategies=[f"two_sizes:TwoSizes{given}"], from_here=True)
+    made = replay(runs, strategies=[strategy], budgets=[0.01, 5], from_here=True)
+    assert made.targets
+    for target in made.targets:
+        _, poor, rich = target.strategies
+        assert poor.cost_fraction <= 0.01 and any("its budget of 0.01 target runs is spent" in f for f in poor.flags)
+        assert rich.lr is not None and 0 < rich.cost_fraction <= 5 and "no interval" in rich.flags
+
+
+def test_a_name_of_the_registry_is_a_paradigm_with_its_settings_in_a_study_too() -> None:
+    arm = {"parametrization": "sp", **SEARCH}
+    named = with_entries(x={"paradigm": "economy", **arm}).entries["x"]
+    assert named == with_entries(x={"paradigm": "fitting", "strategy": "economy", **arm}).entries["x"]
+    with pytest.raises(ValueError, match="strategy: economy is the name of strategy economy; remove one"):
+        with_entries(x={"paradigm": "economy", "strategy": "active", **arm})
+    refitted = {"paradigm": "step_law_refitted", **arm}
+    config = with_entries(known={"paradigm": "step_law_published", **arm}, refitted=refitted)
+    results, lab = simulate(config)
+    assert results.complete and lab.cost_flops("known") == 0 < lab.cost_flops("refitted")
+    planned = {name: [t for t in plan_of(config).trials if t.payer == name] for name in ("known", "refitted")}
+    assert not planned["known"] and {t.horizons for t in planned["refitted"]} == {(131072, 262144)}
 
 
 def _refused(data: dict[str, Any], path: str) -> str:

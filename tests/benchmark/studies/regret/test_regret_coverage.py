@@ -12,11 +12,12 @@ from lrladder.benchmark.studies.regret.scoring.near import near_runs, target_noi
 from lrladder.paradigms.lab import Measurement, ParametrizationName
 from lrladder.paradigms.paradigm import Proposal
 from tests.benchmark.studies.regret.simulated_studies import NEAR, OFF
+from tests.paths import TWO_TARGETS
 
 SD, BOWL = 0.007, 0.040  # nats; nats per octave^2: those of the preset `cpu`
 REGRET = BOWL * OFF**2
 STUDIES = 30
-CPU = load_config("cpu")
+CPU = load_config(TWO_TARGETS)
 BASE = CPU.model_copy(update={"entries": {name: CPU.entries[name] for name in ("fitting", "mutransfer")}})
 
 

@@ -18,8 +18,9 @@ from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import MUTRANSFER
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.paradigm import Proposal
+from tests.paths import TWO_TARGETS
 
-CONFIG = load_config("cpu")
+CONFIG = load_config(TWO_TARGETS)
 LAW = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.base.shape.n_active, mup_tokens=CONFIG.base.tokens)
 
 
@@ -204,7 +205,7 @@ def test_a_fitted_horizon_exponent_reaches_validation_oracle_and_recipe() -> Non
     assert results.complete
     for payer, request in lab.asked:
         searched = payer.startswith("mutransfer")
-        expected = None if request.parametrization in ("sp", "mup+power") else 0.0 if searched else -LAW.v
+        expected = None if request.parametrization in ("sp", "mup+power") or searched else -LAW.v
         assert request.horizon_exponent == (expected if not expected else pytest.approx(expected, abs=1e-6))
     searched = {request.horizons for payer, request in lab.asked if payer == "mutransfer"}
     assert searched == {(131072, 262144)}

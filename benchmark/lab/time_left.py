@@ -1,0 +1,111 @@
+"""How long a study still takes: what its plan foresees, corrected by what its finished runs took."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+from lrladder.benchmark.lab.throughput import cpu_flops_per_second
+from lrladder.benchmark.lab.trial import Trial
+
+Stage = tuple[str, str]  # payer and parametrization; a plan has them in the order in which a study comes to them
+Seconds = dict[int, float]  # of one worker, by the width of the models
+
+
+class Foreseen(NamedTuple):
+    """One run by its id, with the width of its model and the seconds that one worker with a CPU core would take."""
+
+    id: str
+    width: int
+    seconds: float
+
+    @classmethod
+    def of(cls, trial: Trial) -> Self:
+        return cls(trial.id, trial.shape.width, trial.flops / cpu_flops_per_second(trial.shape.width))
+
+
+class Work(NamedTuple):
+    """Runs of models of one width that a plan foresees in one stage, in seconds of one worker."""
+
+    stage: Stage
+    width: int
+    seconds: float
+
+
+class TimeLeft:
+    """Foresees the time to the end of a study from its first finished run on.
+
+    The plan's cost model says how runs of different models compare. Finished runs say how fast this machine is: those
+    of one width for that width, and all of them for a width of which none has finished. The time before the first step
+    of a run is left out, because it is mostly compilation, which comes once for each model and not with each run. Runs
+    that the plan did not foresee, because a sweep is extended, are added when they are asked for. Foreseen runs that
+    are stored, or that a stage turns out not to need, are taken away.
+    """
+
+    def __init__(self, planned: Iterable[Work], *, workers: int) -> None:
+        self._planned: dict[Stage, Seconds] = {}
+        for work in planned:
+            self._planned.setdefault(work.stage, defaultdict(float))[work.width] += work.seconds
+        self._workers = workers
+        self._asked: dict[Stage, dict[str, Foreseen]] = {}
+        self._open: dict[str, Foreseen] = {}
+        self._finished: dict[str, Foreseen] = {}
+        self._timed: Seconds = defaultdict(float)  # of what was trained, as foreseen
+        self._real: Seconds = defaultdict(float)  # of the same, as it was
+        self._at = 0  # place in the plan of the stage that was asked for last
+
+    def ask(self, runs: Iterable[tuple[Stage, Foreseen]], *, stored: bool) -> None:
+        """Note runs that the lab is asked for. Those that are not stored are trained next."""
+        stages = list(self._planned)
+        for stage, run in runs:
+            self._asked.setdefault(stage, {})[run.id] = run
+            self._at = stages.index(stage) if stage in stages else self._at
+            if not stored and run.id not in self._finished:
+                self._open[run.id] = run
+
+    def finish(self, run: Foreseen, *, share: float, seconds: float) -> None:
+        """Note a run that has ended after `share` of its tokens. `seconds`: from its first step on."""
+        self._open.pop(run.id, None)
+        self._finished[run.id] = run
+        self._timed[run.width] += share * run.seconds
+        self._real[run.width] += seconds if share else 0.0
+
+    @property
+    def done(self) -> float:
+        """Foreseen seconds of the runs that have ended, on one worker."""
+        return sum(run.seconds for run in self._finished.values())
+
+    @property
+    def todo(self) -> float:
+        """Foreseen seconds of all others, on one worker."""
+        return sum(self._todo().values())
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time to the end, in seconds; None before a run has been timed."""
+        if not sum(self._timed.values()):
+            return None
+        total = sum(seconds * self._pace(width) for width, seconds in self._todo().items())
+        longest = max((run.seconds * self._pace(run.width) for run in self._open.values()), default=0.0)
+        return max(total / self._workers, longest)
+
+    def _pace(self, width: int) -> float:
+        """Real over foreseen seconds."""
+        if self._timed[width]:
+            return self._real[width] / self._timed[width]
+        return sum(self._real.values()) / sum(self._timed.values())
+
+    def _todo(self) -> Seconds:
+        """Of runs that were asked for, and of those that this stage and later ones will ask for."""
+        found = _by_width(self._open.values())
+        for stage, planned in list(self._planned.items())[self._at :]:
+            asked = _by_width(self._asked.get(stage, {}).values())
+            for width, seconds in planned.items():
+                found[width] += max(0.0, seconds - asked[width])
+        return found
+
+
+def _by_width(runs: Iterable[Foreseen]) -> Seconds:
+    found: Seconds = defaultdict(float)
+    for run in runs:
+        found[run.width] += run.seconds
+    return found

@@ -1,0 +1,35 @@
+"""Training losses of the runs that are compared at targets, from the logs of their trials."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.results import LearningCurve
+from lrladder.benchmark.studies.regret.scoring.comparison import proposal_runs
+from lrladder.benchmark.studies.results import Found
+from lrladder.paradigms.paradigm import Proposal
+
+MAX_POINTS = 100  # of one curve, as many as a figure can show
+
+
+def learning_curves(config: RegretConfig, found: Found, proposals: Sequence[Proposal]) -> Iterator[LearningCurve]:
+    """Of every proposal for the longest horizon of a target, each seed a curve."""
+    longest = {rung.name: max(rung.read) for rung in config.rungs.targets}
+    for p in proposals:
+        if p.horizon != longest[p.rung]:
+            continue
+        for seed, m in sorted(proposal_runs(config, found.measurements, p).items()):
+            points = thinned(found.losses(m.trial_id))
+            if points:
+                tokens, losses = zip(*points, strict=True)
+                yield LearningCurve(rung=p.rung, entry=p.paradigm, seed=seed, tokens=tokens, losses=losses)
+
+
+def thinned(points: Sequence[tuple[int, float]], most: int = MAX_POINTS) -> list[tuple[int, float]]:
+    """At most `most` points: means over neighbours, at the tokens of the last of them. The first point is kept."""
+    if len(points) <= most:
+        return list(points)
+    first, rest = points[0], points[1:]
+    edges = [round(i * len(rest) / (most - 1)) for i in range(most)]
+    groups = [rest[a:b] for a, b in pairwise(edges)]
+    return [first, *((group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups)]

@@ -1,0 +1,69 @@
+"""What needs no way of choosing: sweeping the target itself, and keeping the LR of the proxy. From stored results."""
+
+import math
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+
+from lrladder.benchmark.studies.regret.results import OracleResult, RegretResults, TargetResult
+from lrladder.paradigms.lab import Measurement
+from lrladder.reports.regret import analysis
+
+SWEEP, KEEP = "direct sweep of the target", "keep the proxy's LR"
+NEAR = math.log(2)  # of ln LR about the minimum, where the parabola stands for the loss; farther, neighbours do
+KEPT_UNDER = "sp"  # where an LR is kept as it is; under muP, to keep it is what muTransfer does
+
+
+class Baseline(NamedTuple):
+    """At one target. `lr_regret` is in nats, above the best of the sweep; None where the sweep does not tell it."""
+
+    name: str
+    parametrization: str
+    lr: float
+    lr_regret: float | None
+    cost_flops: float
+
+
+def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
+    """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base kept."""
+    found = [
+        Baseline(SWEEP, label, oracle.lr, 0.0, oracle.cost_flops)
+        for label, oracle in target.oracle.items()
+        if oracle.lr is not None
+    ]
+    return [*found, *_kept(results, target)]
+
+
+def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
+    """The best LR of the base at its longest horizon, at the price of all runs that were searched there."""
+    base, oracle = analysis.base_rung(results), target.oracle.get(KEPT_UNDER)
+    own = [c for c in results.curves if (c.rung, c.parametrization) == (base, KEPT_UNDER) and c.lr_best is not None]
+    longest = max(own, key=lambda curve: curve.horizon, default=None)
+    if oracle is None or longest is None or longest.lr_best is None:
+        return
+    runs = {m.trial_id: m.flops for m in results.measurements if (m.rung, m.parametrization) == (base, KEPT_UNDER)}
+    regret = _regret(results, target, oracle, longest.lr_best)
+    yield Baseline(KEEP, KEPT_UNDER, longest.lr_best, regret, math.fsum(runs.values()))
+
+
+def _regret(results: RegretResults, target: TargetResult, oracle: OracleResult, lr: float) -> float | None:
+    """Loss at an LR above the sweep's minimum: on its parabola near the best LR, else between neighbouring runs."""
+    place = (target.rung, target.tokens, KEPT_UNDER)
+    curve = next((c for c in results.curves if (c.rung, c.horizon, c.parametrization) == place), None)
+    if curve is not None and curve.curvature and curve.lr_best and abs(math.log(lr / curve.lr_best)) <= NEAR:
+        return curve.curvature * math.log(lr / curve.lr_best) ** 2
+    means = _means([m for m in results.measurements if (m.rung, m.horizon, m.parametrization) == place])
+    if oracle.loss is None or len(means) < 2 or not min(means) <= lr <= max(means):
+        return None
+    return float(np.interp(math.log(lr), np.log(list(means)), list(means.values()))) - oracle.loss
+
+
+def _means(runs: Sequence[Measurement]) -> dict[float, float]:
+    """Mean loss by LR, ascending, of the LRs at which every seed finished."""
+    by_lr: dict[float, list[float | None]] = {}
+    for m in sorted(runs, key=lambda m: m.lr):
+        if not m.role_lrs:
+            by_lr.setdefault(m.lr, []).append(m.loss)
+    return {lr: fmean(x for x in losses if x is not None) for lr, losses in by_lr.items() if None not in losses}

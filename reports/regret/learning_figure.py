@@ -1,0 +1,116 @@
+"""Training loss against tokens of the compared runs, as inline SVG: minus that of one entry, and as it is."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.reports.drawing import INK, MUTED, WIDTH, colors_of, paradigm_name, plain, style, to_svg
+from lrladder.reports.formats import short, signed
+from lrladder.reports.regret.answer import chosen
+from lrladder.reports.regret.health_figures import BAND
+
+MOST_BANDS = 4  # entries; the bands of more hide each other
+EARLY = 0.1  # of the tokens: before, losses fall so steeply that nothing else could be seen
+
+
+def rows(results: RegretResults) -> pd.DataFrame:
+    """rung, entry, seed, tokens, loss; `difference` is the loss minus that of the reference's run of the same seed.
+
+    Runs of one seed read the same batches in the same order, so the noise of a batch cancels in the difference.
+    """
+    found = [
+        (c.rung, c.entry, c.seed, tokens, loss)
+        for c in results.learning_curves
+        for tokens, loss in zip(c.tokens, c.losses, strict=True)
+    ]
+    frame = pd.DataFrame(found, columns=["rung", "entry", "seed", "tokens", "loss"])
+    base = frame[frame["entry"] == frame["rung"].map(references(results))]
+    keys = ["rung", "seed", "tokens"]
+    merged = frame.merge(base[[*keys, "loss"]], on=keys, how="left", suffixes=("", "_reference"))
+    merged["difference"] = merged["loss"] - merged["loss_reference"]
+    return merged.drop(columns="loss_reference")
+
+
+def references(results: RegretResults) -> dict[str, str]:
+    """By rung the entry that the first screen takes, at the rung's longest horizon."""
+    found = {}
+    for target in sorted(results.targets, key=lambda t: t.tokens):
+        entry = chosen(target)
+        if entry is not None:
+            found[target.rung] = entry.name
+    return found
+
+
+def losses_over_tokens(results: RegretResults) -> str | None:
+    """One row a target. None where no training losses are known."""
+    frame = rows(results)
+    frame = frame[frame["tokens"] > 0]
+    rungs = [r for r in references(results) if frame.loc[frame["rung"] == r, "tokens"].nunique() > 1]
+    if not rungs:
+        return None
+    height = 0.5 + 2.3 * len(rungs)
+    with style():
+        figure = Figure(figsize=(WIDTH, height))
+        grid = figure.subplots(len(rungs), 2, squeeze=False)
+        figure.subplots_adjust(0.055, 0.48 / height, 0.99, 1 - 0.26 / height, wspace=0.14, hspace=0.35)
+        for row, rung in zip(grid, rungs, strict=True):
+            _row(row, frame[frame["rung"] == rung], rung, results)
+        figure.supxlabel("training tokens", fontsize=8.5, y=0.06 / height)
+        return to_svg(figure, "learning", "Training loss against tokens, by entry", _legend(results, frame))
+
+
+def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResults) -> None:
+    late = here[here["tokens"] >= EARLY * here["tokens"].max()]
+    apart = late[late["difference"].notna()].assign(difference=1e3 * late["difference"])
+    look: dict[str, Any] = {"hue": "entry", "palette": colors_of(results), "legend": False, "linewidth": 1.2}
+    look |= BAND if here["entry"].nunique() <= MOST_BANDS else {"errorbar": None}
+    sns.lineplot(late, x="tokens", y="loss", ax=row[1], **look)
+    sns.lineplot(apart, x="tokens", y="difference", ax=row[0], **look)
+    row[0].axhline(0, color=MUTED, lw=0.9, zorder=1)
+    name = paradigm_name(references(results)[rung])
+    row[0].set_title(plain(f"{rung}, minus {name}'s"), loc="left", color=INK, weight="bold")
+    row[1].set_title(plain(rung), loc="left", color=INK, weight="bold")
+    row[0].set_ylabel("difference (millinats/token)")
+    row[1].set_ylabel("training loss (nats/token)")
+    for axes in row:
+        axes.set_xlabel("")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
+    colors = colors_of(results)
+    return [
+        Line2D([], [], lw=1.6, color=colors[name], label=paradigm_name(name))
+        for name in dict.fromkeys(frame["entry"])
+        if name in colors
+    ]
+
+
+def sentence(results: RegretResults) -> str:
+    """How far the curves lie apart over the second half of training, at the largest target."""
+    frame = rows(results)
+    if frame.empty:
+        return ""
+    rung = next(r.name for r in reversed(results.rungs) if r.name in set(frame["rung"]))
+    here = frame[(frame["rung"] == rung) & (frame["tokens"] > frame["tokens"].max() / 2) & frame["difference"].notna()]
+    own = references(results).get(rung)
+    parts = []
+    for name in dict.fromkeys(here["entry"]):
+        means = here[here["entry"] == name].groupby("seed")["difference"].mean()
+        if name != own and len(means):
+            parts.append(f"{paradigm_name(name)} {signed(1e3 * fmean(means), 1)}")
+    if not parts or own is None:
+        return ""
+    return (
+        f"Over the second half of training at {rung} the training losses lie above {paradigm_name(own)}'s by "
+        f"{', '.join(parts)} millinats (means over n = {here['seed'].nunique()} seeds)."
+    )

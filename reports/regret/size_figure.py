@@ -1,0 +1,111 @@
+"""Loss against size by entry, as inline SVG: as it is, and at each target above the lowest entry's."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+from lrladder.benchmark.studies.regret.results import RegretResults, TargetResult
+from lrladder.reports.drawing import (
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    colors_of,
+    label_colors,
+    paradigm_name,
+    parametrization_name,
+    plain,
+    style,
+    to_svg,
+)
+from lrladder.reports.formats import short
+from lrladder.reports.regret import analysis
+
+SPREAD = 0.5  # of the room between two targets, that the entries of one take
+
+
+def loss_over_size(results: RegretResults) -> str | None:
+    """None where no entry has a loss."""
+    frame = analysis.paradigms(results)
+    frame = frame[frame["loss"].notna()]
+    if frame.empty:
+        return None
+    with style():
+        figure = Figure(figsize=(WIDTH, 3.3))
+        whole, apart = figure.subplots(1, 2, width_ratios=(1, 1.15))
+        figure.subplots_adjust(0.055, 0.15, 0.99, 0.91, wspace=0.16)
+        _whole(whole, results, frame)
+        _apart(apart, [t for t in results.targets if any(p.loss is not None for p in t.paradigms)], results)
+        return to_svg(figure, "size", "Loss against size by entry", _legend(results, frame))
+
+
+def minima(results: RegretResults) -> pd.DataFrame:
+    """Fitted minima of the proxies at their longest horizon: rung, n_active, parametrization, loss."""
+    rungs = {rung.name: rung for rung in results.rungs if rung.part == "proxy"}
+    rows = [
+        (c.rung, rungs[c.rung].n_active, c.parametrization, c.minimum)
+        for c in results.curves
+        if c.rung in rungs and c.minimum is not None and c.horizon == max(rungs[c.rung].horizons)
+    ]
+    return pd.DataFrame(rows, columns=["rung", "n_active", "parametrization", "loss"]).sort_values("n_active")
+
+
+def _whole(axes: Axes, results: RegretResults, frame: pd.DataFrame) -> None:
+    for name, color in label_colors(results).items():
+        own = minima(results)
+        own = own[own["parametrization"] == name]
+        axes.plot(own["n_active"], own["loss"], "D-", ms=5, mfc=PAPER, mec=color, color=color, lw=0.9)
+    for name, color in colors_of(results).items():
+        own = frame[frame["name"] == name].sort_values(["n_active", "tokens"])
+        axes.plot(own["n_active"], own["loss"], "o", ms=5, color=color, mew=0, alpha=0.9, zorder=3)
+    axes.set_xscale("log")
+    sizes = sorted({rung.n_active for rung in results.rungs})
+    kept = [n for i, n in enumerate(sizes) if i == 0 or n / sizes[i - 1] > (sizes[-1] / sizes[0]) ** 0.1]
+    axes.xaxis.set_major_locator(FixedLocator(kept))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set(xlabel="active non-embedding parameters", ylabel="validation loss (nats/token)")
+    axes.set_title("loss", loc="left", color=INK, weight="bold")
+
+
+def _apart(axes: Axes, targets: list[TargetResult], results: RegretResults) -> None:
+    colors = colors_of(results)
+    for place, target in enumerate(targets):
+        known = [p for p in target.paradigms if p.loss is not None]
+        best = min(known, key=lambda p: p.loss or 0.0)
+        ends = {d.second: d for d in target.differences if d.first == best.name}
+        turned = {d.first: d for d in target.differences if d.second == best.name}
+        for i, p in enumerate(known):
+            value = (p.loss or 0.0) - (best.loss or 0.0)
+            found = ends.get(p.name) or turned.get(p.name)
+            half = None if found is None or found.low is None or found.high is None else (found.high - found.low) / 2
+            x = place + SPREAD * ((i + 0.5) / len(known) - 0.5)
+            look: dict[str, Any] = {"fmt": "o", "ms": 5, "color": colors[p.name], "elinewidth": 1, "capsize": 2.5}
+            axes.errorbar([x], [1e3 * value], yerr=None if half is None else [1e3 * half], **look)
+    names = [plain(f"{t.rung}\n{short(t.tokens)} tokens") for t in targets]
+    axes.set_xticks(range(len(targets)), names)
+    axes.set_xlim(-0.6, len(targets) - 0.4)
+    axes.grid(visible=False, axis="x")
+    axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
+    axes.set_ylabel("above the lowest entry (millinats/token)")
+    axes.set_title("at the targets, above the lowest entry", loc="left", color=INK, weight="bold")
+
+
+def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
+    colors, names = colors_of(results), list(dict.fromkeys(frame["name"]))
+    handles = [Line2D([], [], marker="o", ls="", ms=5, mew=0, color=colors[n], label=paradigm_name(n)) for n in names]
+    found = set(minima(results)["parametrization"])
+    return handles + [
+        Line2D(
+            [], [], marker="D", ms=5, lw=0.9, mfc=PAPER, mec=color, color=color,
+            label=f"proxies, fitted minimum: {parametrization_name(name)}",
+        )
+        for name, color in label_colors(results).items()
+        if name in found
+    ]  # fmt: skip

@@ -1,0 +1,45 @@
+"""Training losses read back from logs: on the way to the longest horizon, whatever the run went through."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from lrladder.benchmark.lab.training_losses import training_losses
+from lrladder.benchmark.studies.regret.learning import thinned
+
+
+def write(
+    folder: Path, name: str, horizons: list[int], rows: list[Mapping[str, object] | str], lr: float = 0.1
+) -> None:
+    (folder / "trials").mkdir(exist_ok=True)
+    lines = [json.dumps({"trial": {"lr": lr, "horizons": horizons}})]
+    lines += [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (folder / "trials" / f"{name}.jsonl").write_text("\n".join(lines))
+
+
+def step(tokens: int, loss: float) -> dict[str, object]:
+    return {"step": tokens // 10, "tokens": tokens, "loss": loss}
+
+
+def test_the_last_row_of_a_step_counts_and_torn_lines_do_not(tmp_path: Path) -> None:
+    decay = [step(20, 3.0), step(30, 2.5)]  # towards a first horizon; then the trunk goes on from 20
+    write(
+        tmp_path, "a", [40, 80], [step(0, 9.0), step(10, 4.0), *decay, step(20, 3.5), step(30, 3.2), '{"step": 4, "to']
+    )
+    assert training_losses(tmp_path, "a") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
+    assert training_losses(tmp_path, "missing") == []
+
+
+def test_what_was_taken_over_stands_in_the_log_of_the_shorter_run(tmp_path: Path) -> None:
+    write(tmp_path, "short", [40], [step(0, 9.0), step(10, 4.0), step(20, 3.0)])
+    write(tmp_path, "other", [40], [step(0, 8.0), step(10, 7.0)], lr=0.2)
+    write(tmp_path, "long", [40, 80], [{"continued_from_tokens": 20}, step(20, 3.5), step(30, 3.2)])
+    assert training_losses(tmp_path, "long") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
+
+
+def test_thinned_curves_keep_their_ends_and_their_mean() -> None:
+    points = [(i, float(i % 7)) for i in range(1001)]
+    some = thinned(points, 101)
+    assert len(some) == 101 and some[0] == points[0] and some[-1][0] == 1000
+    assert thinned(points[:50]) == points[:50]
+    assert abs(sum(loss for _, loss in some[1:]) / 100 - sum(loss for _, loss in points[1:]) / 1000) < 1e-9

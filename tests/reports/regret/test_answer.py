@@ -1,0 +1,96 @@
+"""The first screen: what to set, who chose it, how sure one is, how far divergence is, and what would decide."""
+
+import math
+
+import pytest
+
+from lrladder.benchmark.studies.regret.results import DifferenceResult, RegretResults, TargetResult
+from lrladder.reports.regret.answer import answer, chosen, role_lrs
+from lrladder.reports.regret.margin import margin
+from lrladder.reports.regret.next_runs import MOST, next_runs
+from lrladder.reports.regret.page import render
+from tests.reports.regret.studies import simulated
+from tests.reports.synthetic import build_results, empty_results
+
+
+def tied(gap: float, smallest: float = 0.012) -> TargetResult:
+    """Nobody wins; muTransfer has the lower loss, and Fitting the cheaper search."""
+    target = build_results().targets[0]
+    fitting, transfer = target.paradigms
+    cheap = fitting.model_copy(update={"loss": 3.41 + gap, "cost_flops": 1e9})
+    found = {"winner": None, "cheapest": "fitting", "smallest_difference": smallest, "paradigms": (cheap, transfer)}
+    return target.model_copy(update=found)
+
+
+def won(**changes: float) -> TargetResult:
+    target = build_results().targets[0]
+    fitting, transfer = target.paradigms
+    known = {"first": "fitting", "second": "mutransfer", "value": -0.036, "low": -0.049, "high": -0.023}
+    worse = fitting.model_copy(update={"loss": 3.446, **changes})
+    update = {"paradigms": (worse, transfer), "differences": (DifferenceResult.model_validate(known),)}
+    return target.model_copy(update=update)
+
+
+def test_a_winner_is_said_with_its_lead_and_whose_it_is() -> None:
+    found = answer(build_results(), won(lr_regret_low=-0.001))
+    assert found.entry is not None and found.entry.name == "mutransfer"
+    assert "0.036 lower than with Fitting's [0.023, 0.049; 2 seeds]" in found.sentences[0]
+    lost = answer(build_results(), won(lr_regret=0.027, lr_regret_low=0.022, lr_regret_high=0.033))
+    assert "Fitting's LR loses 0.027 [0.022, 0.033]" in lost.sentences[1]
+
+
+def test_a_gain_is_the_parametrizations_only_where_no_lr_is_measurably_worse() -> None:
+    target = won(lr_regret_low=-0.001)
+    transfer = target.paradigms[1].model_copy(update={"lr_regret_low": -0.001})
+    target = target.model_copy(update={"paradigms": (target.paradigms[0], transfer)})
+    assert "the gain is μP's" in answer(build_results(), target).sentences[1]
+    assert "gain is" not in answer(build_results(), won(lr_regret_low=0.001)).sentences[1]
+
+
+def test_without_a_winner_the_cheapest_that_is_not_worse_is_taken() -> None:
+    target = tied(0.004)
+    found = answer(build_results(), target)
+    assert chosen(target) is target.paradigms[0]
+    assert "nobody wins" in found.sentences[0]
+    assert "Not measurably worse either: muTransfer" in found.sentences[1]
+    assert "more seed" in found.sentences[2]
+
+
+def test_the_seeds_that_decide_grow_with_the_inverse_square_of_the_difference() -> None:
+    one, half = next_runs(tied(0.006)), next_runs(tied(0.003))
+    assert one is not None and half is not None
+    assert one.seeds == math.ceil(2 * (0.012 / 0.006) ** 2) - 2
+    assert half.seeds == math.ceil(2 * (0.012 / 0.003) ** 2) - 2
+    assert (one.first, one.second) == ("mutransfer", "fitting")
+    tiny = next_runs(tied(1e-5))
+    assert tiny is not None and tiny.seeds is None
+    assert f"more than {MOST} runs" in answer(build_results(), tied(1e-5)).sentences[-1]
+    assert next_runs(won()) is None
+
+
+def test_roles_of_the_same_lr_share_a_row_and_none_is_lost() -> None:
+    for target in simulated().targets:
+        for entry in target.paradigms:
+            assert entry.recipe is not None
+            rows = role_lrs(entry)
+            assert {row.lr for row in rows} == {s.lr for s in entry.recipe.settings}
+            told = {role for row in rows for role in row.roles.split(", ")}
+            assert {s.role.replace("_", " ") for s in entry.recipe.settings} <= told
+
+
+def test_the_margin_is_the_distance_to_the_lowest_lr_that_diverged() -> None:
+    results = build_results()
+    target = results.targets[0]
+    fitting, transfer = target.paradigms
+    found = margin(results, target, fitting)
+    lost = min(m.lr for m in results.measurements if m.rung == target.rung and m.verdict == "diverged")
+    assert found is not None and found.unstable == lost and found.octaves == pytest.approx(math.log2(lost / fitting.lr))
+    safe = margin(results, target, transfer)
+    assert safe is not None and safe.unstable is None and safe.highest == max(m.lr for m in results.measurements)
+
+
+@pytest.mark.parametrize("results", [build_results(), empty_results(), simulated()], ids=["older", "empty", "new"])
+def test_every_target_has_its_answer_on_the_page(results: RegretResults) -> None:
+    html = render(results)
+    assert html.count('class="answer"') == len(results.targets)
+    assert html.count("peak LR to set") == sum(bool(answer(results, t).lrs) for t in results.targets)

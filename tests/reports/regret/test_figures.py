@@ -1,0 +1,86 @@
+"""What the figures of a report show: the frontier and its baselines, lines from the base, laws, balance, losses."""
+
+import math
+
+import pytest
+
+from lrladder.benchmark.studies.regret.results import CurveResult, LawResult
+from lrladder.reports.regret import analysis, learning_figure, sensitivity
+from lrladder.reports.regret.baselines import KEEP, SWEEP, baselines
+from lrladder.reports.regret.bowls import _is_fitted
+from lrladder.reports.regret.frontier import Point, frontier, points
+from tests.reports.regret.studies import simulated
+from tests.reports.synthetic import CURVATURE, best_lr, build_results, watched_results
+
+
+def test_no_entry_beats_one_on_the_frontier() -> None:
+    found = [Point(str(i), "sp", True, cost, regret) for i, (cost, regret) in enumerate(
+        [(1, 5), (2, 3), (2, 4), (3, 3), (4, 1), (5, 2)]
+    )]  # fmt: skip
+    baseline = Point("b", "sp", False, 0.1, 0.0)
+    assert [p.name for p in frontier([*found, baseline])] == ["0", "1", "4"]
+
+
+def test_baselines_are_the_sweeps_and_the_lr_of_the_base() -> None:
+    results = build_results(config={"base": "p48x3"})
+    rungs = {rung.name: rung for rung in results.rungs}
+    for target in results.targets:
+        found = baselines(results, target)
+        assert {b.parametrization for b in found if b.name == SWEEP} == {n for n, o in target.oracle.items() if o.lr}
+        assert all(b.lr_regret == 0 for b in found if b.name == SWEEP)
+        (kept,) = (b for b in found if b.name == KEEP)
+        assert kept.lr == best_lr(rungs["p48x3"], 262144, "sp")
+        distance = math.log(kept.lr / best_lr(rungs[target.rung], target.tokens, "sp"))
+        if abs(distance) < math.log(2):
+            assert kept.lr_regret == pytest.approx(CURVATURE * distance**2)
+        assert {p.name for p in points(results, target)} >= {"fitting", "mutransfer", SWEEP}
+
+
+def test_every_line_of_the_transfer_passes_through_the_base() -> None:
+    frame = analysis.drift(build_results(config={"base": "p48x3"}))
+    at_base = frame[frame["rung"] == "p48x3"]
+    assert set(at_base["parametrization"]) == {"sp", "mup"}
+    assert (at_base["octaves"] == 0).all()
+    sp = frame[frame["parametrization"] == "sp"].set_index("rung")["octaves"]
+    assert sp["p32x2"] > 0 > sp["p64x3"] > sp["t96x3"]  # the best LR falls with size
+
+
+def test_a_law_that_knows_the_batch_and_the_share_gives_their_lr() -> None:
+    known = {"k": 2.0, "u": 0.5, "u_low": None, "u_high": None, "v": 0.25, "v_low": None, "v_high": None, "n_points": 4}
+    plain = LawResult.model_validate(known)
+    assert plain.lr(16, 64, 81, 4096) == pytest.approx(2 * 16**-0.5 / 3)
+    whole = LawResult.model_validate({**known, "size": "total", "w": 0.5, "s": 1.0})
+    assert whole.lr(16, 64, 81, 4096) == pytest.approx(2 * 64**-0.5 / 3 * 64 / 4)
+    flops = LawResult.model_validate({**known, "size": "flops"})
+    assert flops.lr(16, 64, 4, 1) == pytest.approx(2 * 64**-0.5)
+
+
+def test_points_that_entered_a_fit_are_told_from_the_others() -> None:
+    curve = CurveResult(rung="a", horizon=1, parametrization="sp", status="interior", n=3, curvature=1.0)
+    row = {"parametrization": "sp", "lr": 0.1}
+    assert _is_fitted(row, [curve])  # of an older version, which does not tell
+    assert _is_fitted(row, [curve.model_copy(update={"lrs_fitted": (0.1, 0.2)})])
+    assert not _is_fitted(row, [curve.model_copy(update={"lrs_fitted": (0.2, 0.4)})])
+    fitted = [c for c in simulated().curves if c.status == "interior"]
+    lrs = {(m.rung, m.parametrization, m.lr) for m in simulated().measurements}
+    assert fitted and all(len(c.lrs_fitted) >= 3 for c in fitted)
+    assert all((c.rung, c.parametrization, lr) in lrs for c in fitted for lr in c.lrs_fitted)
+
+
+def test_the_noise_of_a_batch_cancels_in_training_losses_of_one_seed() -> None:
+    results = simulated()
+    frame = learning_figure.rows(results)
+    losses = {(t.rung, p.name): p.loss or 0.0 for t in results.targets for p in t.paradigms}
+    own = learning_figure.references(results)
+    for row in frame.to_dict("records"):
+        apart = losses[row["rung"], row["entry"]] - losses[row["rung"], own[row["rung"]]]
+        assert row["difference"] == pytest.approx(apart, abs=1e-9)
+
+
+def test_sensitivity_covers_the_same_octaves_about_each_best_lr() -> None:
+    found = sensitivity.sensitivities(watched_results())
+    assert found
+    for rung in {s.rung for s in found}:
+        here = [s for s in found if s.rung == rung]
+        assert len({s.octaves for s in here}) == 1 and len(here) > 1
+        assert all(sensitivity.LEAST <= s.octaves <= sensitivity.MOST and s.spread.least > 0 for s in here)
