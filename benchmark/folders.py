@@ -6,13 +6,14 @@ A file is replaced atomically and never through a link: in a shared folder a lin
 import os
 import secrets
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 from lrladder.benchmark.errors import InputError
 
+ANOTHER_CACHE = "name another folder in LRLADDER_CACHE"
 HEAD_BYTES = 4096  # of a file, in which its kind shows
 
 
@@ -34,6 +35,20 @@ def make_inner(folder: Path) -> None:
     require_inner(folder)
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user can enter. Raises InputError for one that another user could write to."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({reason(error)}); {ANOTHER_CACHE}") from error
+    if found.st_uid != os.geteuid():
+        raise InputError(f"{folder}: belongs to another user, whose files would be trained on and run; {ANOTHER_CACHE}")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        why = "other users can write to it, and its files are trained on and run"
+        raise InputError(f"{folder}: {why}; check what it holds and `chmod 700` it, or {ANOTHER_CACHE}")
+
+
 def require_inner(folder: Path) -> None:
     """Raise InputError where a link or a file stands in the place of a study's inner folder; it may be absent."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -47,11 +62,18 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """As `write_text`. If `path` is a link, the link is replaced and not followed."""
+    with replace(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replace(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which replaces `path` at the end, atomically. After an error `path` is as it was."""
     temporary = path.with_name(_temporary_name())
     file = temporary.open("xb")  # x: fails on whatever is there, so nothing is written through a link
     try:
         with file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

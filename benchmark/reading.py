@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ class TooLarge(ValueError):
     """A file is larger than a file of its kind needs to be."""
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The whole file. Raises OSError, or ValueError for a pipe, a device, or more than `limit` bytes."""
+@contextmanager
+def open_for_reading(path: Path) -> Iterator[BufferedReader]:
+    """A plain file. Raises OSError, or ValueError for a pipe or a device."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a plain file")
+        yield file
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The whole file. Raises OSError, or ValueError for a pipe, a device, or more than `limit` bytes."""
+    with open_for_reading(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise TooLarge(f"larger than {_size(limit)}, more than such a file can need")
@@ -50,9 +58,7 @@ def read_text(path: Path, limit: int) -> str:
 
 def read_head(path: Path) -> bytes:
     """The first HEAD_BYTES of a file of any size. Raises the same errors as `read_bytes`."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("not a plain file")
+    with open_for_reading(path) as file:
         return file.read(HEAD_BYTES)
 
 

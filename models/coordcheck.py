@@ -20,10 +20,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import stats
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -33,12 +31,12 @@ from lrladder.models.moe import MoE, route
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import Built, param_groups
 from lrladder.models.shape import ModelShape
+from lrladder.models.slope import Slope
 from lrladder.models.transformer import Block, Transformer, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
 BAND = 0.1  # ours: a slope within +-BAND holds; over 8 times the size it is a factor of 1.23
-CONFIDENCE = 0.9
 
 INIT_SLOPE = -0.5  # slope of a mean of independent terms
 # Relative to the base, readouts start at std 1 / width (models/rules.py): the router by its init, the head by its
@@ -82,14 +80,6 @@ class Coordinate(NamedTuple):
     quantity: Quantity
     rms: float
     mean_abs: float  # mup's measure
-
-
-class Slope(NamedTuple):
-    """Slope of log2 coordinate against log2 size, with a 90% t interval; NaN if a coordinate is 0 or not finite."""
-
-    slope: float
-    low: float
-    high: float
 
 
 def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
@@ -236,19 +226,6 @@ def _coordinate(step: int, role: str, quantity: Quantity, values: Sequence[Tenso
     rms = math.sqrt(math.fsum(value.float().square().mean().item() for value in values) / len(values))
     mean_abs = math.fsum(value.float().abs().mean().item() for value in values) / len(values)
     return Coordinate(step, role, quantity, rms, mean_abs)
-
-
-def fit_slope(sizes: Sequence[float], coordinates: Sequence[float]) -> Slope:
-    """Least squares of log2 coordinate on log2 size over all pairs of size and seed. Needs three points."""
-    if not all(value > 0 and math.isfinite(value) for value in coordinates):
-        return Slope(math.nan, math.nan, math.nan)
-    x, y = np.log2(sizes), np.log2(coordinates)
-    centred = x - x.mean()
-    slope = float(centred @ y / (centred @ centred))
-    misses = y - y.mean() - slope * centred
-    error = math.sqrt(misses @ misses / (len(x) - 2) / (centred @ centred))
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * error
-    return Slope(slope, slope - reach, slope + reach)
 
 
 def passes(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> bool:

@@ -4,6 +4,8 @@ import base64
 import csv
 import hashlib
 import io
+import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ POLICY = (
     *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
     *("base-uri 'none'", "form-action 'none'"),
 )
+MAX_PAGE = 2_000_000  # characters with which a page embeds its data
+_EMBEDDED = re.compile(r'download="(?P<name>[\w-]+\.csv)" href="data:text/csv;charset=utf-8;base64,(?P<data>[\w+/=]*)"')
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -45,14 +49,20 @@ _FILTERS = {
 def write_page(text: str, folder: Path) -> Path:
     """Write folder/index.html; a reader sees the old page or the new one, never half of one.
 
-    Raises InputError for a page there that is not ours, and where the system refuses.
+    The data of a page that would be larger than MAX_PAGE are written as files beside it. Raises InputError for a page
+    there that is not ours, and where the system refuses.
     """
     if folder.is_symlink():
         raise InputError(f"{folder} is a link; a page is not written through it: remove it")
     make_folder(folder)
     page = folder / "index.html"
     require_new_or_own(page, "page", _is_own)
+    text, files = _data_beside(text) if len(text) > MAX_PAGE else (text, {})
+    for name, data in files.items():
+        require_new_or_own(folder / name, "data", partial(_has_same_columns, data))
     try:
+        for name, data in files.items():
+            write_bytes(folder / name, data)
         write_bytes(page, text.encode(errors="replace"))  # a file name need not be text
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({reason(error)}); choose another folder") from error
@@ -61,6 +71,21 @@ def write_page(text: str, folder: Path) -> Path:
 
 def _is_own(head: bytes) -> bool:
     return b"<title>LR Ladder" in head or b'content="lrladder' in head
+
+
+def _data_beside(text: str) -> tuple[str, dict[str, bytes]]:
+    """The page with links to files in place of embedded data, and these files by name."""
+    files: dict[str, bytes] = {}
+
+    def link(found: re.Match[str]) -> str:
+        files[found["name"]] = base64.b64decode(found["data"])
+        return f'download="{found["name"]}" href="{found["name"]}"'
+
+    return _EMBEDDED.sub(link, text), files
+
+
+def _has_same_columns(data: bytes, head: bytes) -> bool:
+    return head.partition(b"\n")[0] == data.partition(b"\n")[0]
 
 
 def environment() -> Environment:
@@ -95,8 +120,8 @@ def to_csv(frame: pd.DataFrame) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(frame.columns)
-    for row in frame.astype(object).itertuples(index=False, name=None):
-        writer.writerow([safe_field(field) for field in row])
+    columns = (frame[name].astype(object) for name in frame.columns)
+    writer.writerows(zip(*(map(safe_field, column) for column in columns), strict=True))
     return text.getvalue()
 
 

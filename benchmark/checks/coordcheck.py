@@ -20,9 +20,7 @@ from lrladder.models.coordcheck import (
     Coordinate,
     Quantity,
     Settings,
-    Slope,
     band,
-    fit_slope,
     grow,
     is_judged,
     passes,
@@ -31,6 +29,7 @@ from lrladder.models.coordcheck import (
 from lrladder.models.parametrization import Built
 from lrladder.models.rules import STANDARD, Rule, Rules
 from lrladder.models.shape import ModelShape
+from lrladder.models.slope import Slope, fit_slope
 from lrladder.models.transformer import Transformer
 
 FACTORS = (1, 2, 4, 8)

@@ -38,6 +38,10 @@ def render(plan: Plan, console: Console) -> None:
             f"{_duration(totals.seconds)} on {plan.workers} worker(s)"
         )
     console.print(f"memory of all workers together: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
+    console.print(
+        f"disk for checkpoints: up to {plan.disk_bytes / 2**30:.2f} GiB, two of each running trial and the trunks "
+        f"that runs of the targets keep; {plan.disk_source}"
+    )
     console.print(f"time: {plan.throughput_source}")
     for note in plan.notes:
         console.print(f"note: {note}")

@@ -36,6 +36,7 @@ def watch(
 def view(now: Snapshot, time_of_day: float) -> Group:
     """The numbers of trials, the running trials, and the best LRs so far."""
     parts: list[Text | Table] = [Text(f"{now.preset}: {_counts(now)}"), Text(state(now, time_of_day))]
+    parts += map(Text, now.differences)
     if now.running:
         parts.append(_running(now))
     if now.best:

@@ -35,7 +35,7 @@ class Progress:
     def stage(self, name: str) -> None:
         self._bar.update(self._task, description=name)
         if not self._console.is_terminal:
-            self._say(f"-- {name}")
+            self.say(f"-- {name}")
 
     def add(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
         """Add trials that will be trained next."""
@@ -55,7 +55,7 @@ class Progress:
         self._bar.update(self._task, completed=done, total=done + self._time_left.todo, left=left)
         head = f"[{self._num_done}/{self._trials}] {label} lr={trial.lr:.4g} seed={trial.seed}"
         readings = ", ".join(_describe(m) for m in measurements)
-        self._say(f"{head}: {readings} ({first.seconds:.0f} s){left and ', ' + left}")
+        self.say(f"{head}: {readings} ({first.seconds:.0f} s){left and ', ' + left}")
 
     def _left(self) -> str:
         seconds = self._time_left.seconds
@@ -63,7 +63,8 @@ class Progress:
             return ""
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -5,15 +5,16 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import open_plain, require_plain
+from lrladder.benchmark.lab import summaries
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import STORE_VERSION, refuse_older
 from lrladder.benchmark.lab.trial import Trial
@@ -35,6 +36,8 @@ ROWS = (
 )
 OLDER_ROWS = "SELECT m.trial_id, t.spec, m.horizon, m.data, NULL FROM measurements m JOIN trials t ON t.id = m.trial_id"
 
+Found = TypeVar("Found")
+
 
 class Store:
     """The results of one study: trials that `finished` or `diverged`. Failed trials are only in the logs.
@@ -49,7 +52,7 @@ class Store:
         self._db = _connect(str(folder / "store.sqlite"))
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # what has been put survives a power cut
-        self._db.executescript(TABLES)
+        self._db.executescript(TABLES + summaries.TABLE)
 
     @classmethod
     def open(cls, folder: Path, *, config_digest: str, corpus_digest: str) -> "Store":
@@ -104,12 +107,12 @@ class Store:
         """
         return [(found.trial, found.measurements) for _, found in sorted(_stored(self._db).items())]
 
-    def put(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
+    def put(self, trial: Trial, measurements: Sequence[TrialMeasurement]) -> None:
         """Store the measurements of a trial, in one transaction. A trial that is already stored is not changed."""
         if self.get(trial) is None:
             self._write(trial, measurements)
 
-    def _write(self, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
+    def _write(self, trial: Trial, measurements: Sequence[TrialMeasurement]) -> None:
         rows = [(trial.id, m.horizon, _to_json(m)) for m in measurements]
         with self._db:
             self._db.execute("DELETE FROM measurements WHERE trial_id = ?", (trial.id,))  # damaged or partial ones
@@ -117,6 +120,7 @@ class Store:
             self._db.executemany("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?)", rows)
             digests = [(*row[:2], _digest(*row)) for row in rows]
             self._db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", digests)
+            summaries.put(self._db, trial, measurements)
 
     def _mend(self) -> None:
         """Store every trial with a complete log that says more than the rows here, or something else."""
@@ -127,6 +131,10 @@ class Store:
             if there is None or not there.sealed or (state.sealed and not is_same):
                 self._write(state.trial, state.measurements)
                 self.mended += not is_same
+        with self._db:  # of trials that an older version stored
+            for key in summaries.missing(self._db):
+                if key in stored:
+                    summaries.put(self._db, stored[key].trial, stored[key].measurements)
 
     def close(self) -> None:
         self._db.close()
@@ -243,19 +251,29 @@ def _complete_logs(folder: Path) -> Iterator[tuple[str, LogState]]:
     return ((key, state) for key, state in states if state is not None and state.measurements)
 
 
+def read_summaries(folder: Path) -> summaries.Summaries | None:
+    """None where there is no store. Raises sqlite3.Error, or ValueError, for a damaged one."""
+    return _read(folder, summaries.read)
+
+
 def _read_store(folder: Path) -> dict[str, _Stored]:
     """Raises sqlite3.Error."""
+    return _read(folder, _stored) or {}
+
+
+def _read(folder: Path, query: Callable[[sqlite3.Connection], Found]) -> Found | None:
+    """The answer of a store that is not written to; None where there is no store. Raises sqlite3.Error."""
     path = folder / "store.sqlite"
     require_plain(path)
     if not path.exists():
-        return {}
+        return None
     address = f"file:{quote(os.fsencode(path.resolve()))}"
     try:
         with closing(_connect(f"{address}?mode=ro", uri=True)) as db:
-            return _stored(db)
+            return query(db)
     except sqlite3.OperationalError:  # a read-only folder, in which SQLite cannot make its other files
         with closing(_connect(f"{address}?immutable=1", uri=True)) as db:
-            return _stored(db)
+            return query(db)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from lrladder.benchmark.environment import keep_freed_memory, train_alone
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_inner, open_plain
+from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.lab.heartbeat import LOOK_SECONDS, LOOKS, SILENCE, Pulse
 from lrladder.benchmark.lab.loggers import copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
@@ -39,31 +43,49 @@ class Fault:
 
 
 Outcome = list[TrialMeasurement] | Fault
+Say = Callable[[str], None]
+
+
+class Answer(NamedTuple):
+    """What a worker sends back: the outcome of one attempt, and what the log of the trial notes about it."""
+
+    attempt: int
+    outcome: Outcome
+    notes: tuple[str, ...] = ()
 
 
 class _Worker:
-    """One process and the pipe to it. `trial` is the trial that it trains now."""
+    """One process and the pipe to it. `trial` is the trial that it trains now, as its `attempt`."""
 
     def __init__(self, index: int, folder: Path, start: Start, devices: Sequence[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.trial: Trial | None = None
-        arguments = (index, folder, start, theirs, os.getpid(), devices)
+        self.attempt = 0
+        counter = context.RawValue("Q", 0)
+        self.pulse = Pulse(counter)
+        arguments = (index, folder, start, theirs, os.getpid(), devices, counter)
         self.process: SpawnProcess = context.Process(target=_serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
 
-    def send(self, trial: Trial) -> None:
-        self.trial = trial
-        self.pipe.send(trial)
+    def send(self, trial: Trial, attempt: int) -> None:
+        self.trial, self.attempt = trial, attempt
+        self.pulse.reset()
+        self.pipe.send((trial, attempt))
 
-    def receive(self) -> Outcome:
+    def receive(self) -> Answer | None:
+        """The answer of the attempt that is waited for; None for a late one of another attempt, which is refused."""
         try:
-            outcome: Outcome = self.pipe.recv()
+            answer: Answer = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return Fault(f"worker died with exit code {self.process.exitcode}; see logs/")
-        return outcome
+            return Answer(self.attempt, Fault(f"worker died with exit code {self.process.exitcode}; see logs/"))
+        return answer if answer.attempt == self.attempt else None
+
+    def end(self) -> None:
+        """End a worker that gives no sign of life. SIGKILL also ends a stopped one."""
+        self.process.kill()
 
     def stop(self) -> None:
         """Ask the worker to exit, without waiting for it.
@@ -86,13 +108,23 @@ class LocalExecutor:
     """Up to `workers` processes. Each is started when it is first needed and lives until `close`.
 
     `devices` (GPUs) are assigned to the workers in turn; without devices they train on the CPU. Several trials share a
-    device if `fits` allows it. A single trial on a device is always allowed.
+    device if `fits` allows it. A single trial on a device is always allowed. A worker without a sign of life for
+    `silence` seconds is ended. `say` gets a sentence for each trial that is tried again or whose log has a note.
     """
 
     def __init__(
-        self, folder: Path, start: Start, *, workers: int, devices: Sequence[str] = (), fits: Fits = lambda trials: True
+        self,
+        folder: Path,
+        start: Start,
+        *,
+        workers: int,
+        devices: Sequence[str] = (),
+        fits: Fits = lambda trials: True,
+        silence: float = SILENCE,
+        say: Say = lambda sentence: None,
     ) -> None:
         self._folder, self._start, self._devices, self._fits = folder, start, tuple(devices), fits
+        self._silence, self._say = silence, say
         self._workers: list[_Worker | None] = [None] * workers
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
@@ -101,11 +133,11 @@ class LocalExecutor:
         attempts = dict.fromkeys((trial.id for trial in trials), 0)
         try:
             while waiting or self._busy():
-                self._hand_out(waiting)
-                for worker in self._ready():
-                    trial, outcome = self._take(worker)
-                    attempts[trial.id] += 1
+                self._hand_out(waiting, attempts)
+                for worker, answer in self._answers():
+                    trial, outcome = self._take(worker, answer)
                     if isinstance(outcome, Fault) and attempts[trial.id] < ATTEMPTS:
+                        self._say(f"trial {trial.id}: {outcome.message}; it is tried again")
                         waiting.append(trial)
                     else:
                         yield trial, outcome
@@ -116,7 +148,7 @@ class LocalExecutor:
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker is not None and worker.trial is not None]
 
-    def _hand_out(self, waiting: list[Trial]) -> None:
+    def _hand_out(self, waiting: list[Trial], attempts: dict[str, int]) -> None:
         for index, worker in enumerate(self._workers):
             if worker is not None and worker.trial is not None:
                 continue
@@ -124,7 +156,8 @@ class LocalExecutor:
                 continue
             if worker is None:
                 worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
-            worker.send(trial)
+            attempts[trial.id] += 1
+            worker.send(trial, attempts[trial.id])
 
     def _next(self, index: int, waiting: list[Trial]) -> Trial | None:
         """Remove and return the longest waiting trial that fits beside the trials on the worker's device."""
@@ -136,15 +169,27 @@ class LocalExecutor:
                 return waiting.pop(place)
         return None
 
-    def _ready(self) -> list[_Worker]:
+    def _answers(self) -> list[tuple[_Worker, Answer]]:
+        """The answers of workers that have one, and faults of those that have been silent for too long."""
+        look, began = min(LOOK_SECONDS, self._silence / LOOKS), time.monotonic()
         pipes = {worker.pipe: worker for worker in self._busy()}
-        return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+        ready = [pipes[pipe] for pipe in wait(list(pipes), look) if isinstance(pipe, Connection)]
+        awake = min(look, time.monotonic() - began)  # the time in which this process was itself stopped is no silence
+        found = [(worker, answer) for worker in ready if (answer := worker.receive()) is not None]
+        for worker in self._busy():
+            if worker not in ready and worker.pulse.is_lost(awake, self._silence):
+                worker.end()
+                fault = Fault(f"worker gave no sign of life for {self._silence:g} s and was ended; see logs/")
+                found.append((worker, Answer(worker.attempt, fault)))
+        return found
 
-    def _take(self, worker: _Worker) -> tuple[Trial, Outcome]:
+    def _take(self, worker: _Worker, answer: Answer) -> tuple[Trial, Outcome]:
         """The outcome of a worker's trial. After a fault the worker is replaced, because its state may be corrupt."""
-        trial, outcome = worker.trial, worker.receive()
+        trial, outcome = worker.trial, answer.outcome
         assert trial is not None
         worker.trial = None
+        for note in answer.notes:
+            self._say(f"trial {trial.id}: {note}")
         if isinstance(outcome, Fault):
             with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
@@ -167,31 +212,39 @@ class LocalExecutor:
             raise
 
 
-def _serve(index: int, folder: Path, start: Start, pipe: Connection, parent: int, devices: Sequence[str]) -> None:
+def _serve(
+    index: int, folder: Path, start: Start, pipe: Connection, parent: int, devices: Sequence[str], counter: Any
+) -> None:
     """The main function of a worker: prepare once, then train the trials from the pipe until it closes."""
     _settle(index, folder, parent, devices)
+    heartbeat.use(counter)
     run: Runner | None = None
     while True:
         try:
-            trial: Trial = pipe.recv()
+            trial, attempt = pipe.recv()
         except EOFError:
             return
+        notes: list[str] = []
         try:
             run = run or start()
-            outcome: Outcome = _train(run, folder, trial)
+            heartbeat.beat()
+            outcome: Outcome = _train(run, folder, trial, notes)
         except Exception as error:
             traceback.print_exc()
             outcome = Fault(f"{type(error).__name__}: {' '.join(str(error).split())}")
-        pipe.send(outcome)
+        pipe.send(Answer(attempt, outcome, tuple(notes)))
 
 
-def _train(run: Runner, folder: Path, trial: Trial) -> list[TrialMeasurement]:
+def _train(run: Runner, folder: Path, trial: Trial, notes: list[str]) -> list[TrialMeasurement]:
     log = TrialLog(folder, trial)
     with copies(folder, trial) as copied:
 
         def write(row: dict[str, object]) -> None:
+            heartbeat.beat()
             log.write(row)
             copied.row(row)
+            if "note" in row:
+                notes.append(str(row["note"]))
 
         measurements = run(trial, write)
         log.finish(measurements)

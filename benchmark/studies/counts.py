@@ -1,9 +1,19 @@
 """Counts the trials of a study by verdict."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from lrladder.benchmark.documents import Frozen
-from lrladder.paradigms.lab import Measured
+
+
+class Ended(Protocol):
+    """A reading: its trial, and how it ended."""
+
+    @property
+    def trial_id(self) -> str: ...
+
+    @property
+    def verdict(self) -> str: ...
 
 
 class TrialCounts(Frozen):
@@ -13,7 +23,7 @@ class TrialCounts(Frozen):
     trained_now: int = 0
 
 
-def count_trials(measurements: Sequence[Measured], *, trained_now: int = 0) -> TrialCounts:
+def count_trials(measurements: Sequence[Ended], *, trained_now: int = 0) -> TrialCounts:
     """Distinct trials by verdict. A trial with several horizons counts under its worst verdict."""
     worst: dict[str, int] = {}
     order = ("finished", "diverged", "failed")

@@ -10,7 +10,7 @@ from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.training import memory
+from lrladder.benchmark.training import disk, memory
 from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
 
@@ -35,6 +35,8 @@ class PlannedTrials(Frozen):
     tokens: int  # of one run: trunk and decays; or the sum of one run per horizon, if a rule depends on it
     flops: float  # of one run
     memory_bytes: float  # of one run
+    checkpoint_bytes: float  # of one run while it trains
+    kept_bytes: float  # of one run when it has ended
     seconds: float  # of one run on one worker
 
     @property
@@ -63,8 +65,10 @@ class Plan(Document):
     planned: Totals  # if no sweep is extended
     maximum: Totals  # if every sweep is extended as often as the config allows
     peak_memory_bytes: float  # if every worker trains the largest run
+    disk_bytes: float  # of the checkpoints of that moment, and of what all runs keep
     throughput_source: str
     memory_source: str
+    disk_source: str
     notes: tuple[str, ...] = ()
 
 
@@ -100,8 +104,10 @@ def plan_sweeps(
         planned=_totals([trial for trial in trials if not trial.extension], workers),
         maximum=_totals(trials, workers),
         peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
+        disk_bytes=_disk_bytes(trials, workers),
         throughput_source=throughput.SOURCE if flops_per_second is None else given,
         memory_source=memory.SOURCE,
+        disk_source=disk.SOURCE,
         notes=notes,
     )
 
@@ -151,8 +157,15 @@ def _planned(
         tokens=sum(trial.tokens for trial in parts),
         flops=flops,
         memory_bytes=max(map(memory.memory_bytes, parts)),
+        checkpoint_bytes=max(map(disk.checkpoint_bytes, parts)),
+        kept_bytes=sum(map(disk.trunk_bytes, parts)) if sweep.rung.part == "target" else 0.0,
         seconds=flops / (flops_per_second or throughput.cpu_flops_per_second(sweep.rung.shape.width)),
     )
+
+
+def _disk_bytes(trials: Sequence[PlannedTrials], workers: int) -> float:
+    running = workers * max(trial.checkpoint_bytes for trial in trials)
+    return running + sum(trial.runs * trial.kept_bytes for trial in trials)
 
 
 def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:

@@ -17,6 +17,7 @@ from lrladder.benchmark.environment import cuda_devices, default_workers, gpu_by
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.heartbeat import allowed_silence
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
@@ -28,6 +29,7 @@ from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
+from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
@@ -52,12 +54,19 @@ class Session:
         """A lab with its workers, and the display of its progress."""
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
-        start = partial(
-            start_worker, self.corpus.path, shape.seq_len, self.study.corpus.val_documents, self.out / "trunks", kept
-        )
+        verified, documents = self.corpus.verified, self.study.corpus.val_documents
+        start = partial(start_worker, verified, shape.seq_len, documents, self.out / "trunks", kept)
         fits = partial(_fit, room_bytes=gpu_bytes())
-        executor = LocalExecutor(self.out, start, workers=self.workers, devices=cuda_devices(), fits=fits)
         progress = Progress(self.console, planned=planned, workers=self.workers)
+        executor = LocalExecutor(
+            self.out,
+            start,
+            workers=self.workers,
+            devices=cuda_devices(),
+            fits=fits,
+            silence=allowed_silence(),
+            say=progress.say,
+        )
         precision: Literal["fp32", "bf16"] = "bf16" if gpu_names() else "fp32"
         try:
             with progress:
@@ -88,6 +97,7 @@ def open_session(
         raise InputError(reason)
     loggers.chosen()  # refuse a bad choice here, not in a worker
     compiling.chosen()
+    allowed_silence()
     refuse_older(out)
     make_folder(out)
     console = make_console()
@@ -97,7 +107,7 @@ def open_session(
         console.print(
             "Preparing the corpus. This takes half a minute, or two with corpus.packages, and is done once ..."
         )
-        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder())
+        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder(), say=console.print)
         console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
         corpus.require(study.longest_horizon)
         if change is not None:
@@ -115,7 +125,7 @@ def write_config(study: StudyConfig, out: Path) -> None:
 
 
 def start_worker(
-    corpus_path: Path, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
+    verified: Verified, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
 ) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """Start a worker: import the training code and open the corpus. Returns the function that trains one trial.
 
@@ -129,7 +139,7 @@ def start_worker(
 
     signal.signal(signal.SIGTERM, lambda *_: STOP.set())
     torch.set_num_threads(1)
-    corpus = load(corpus_path, seq_len, val_documents)
+    corpus = load(verified, seq_len, val_documents)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     compiles = functools.cache(
         partial(compiling.prepare, cache_folder() / "compiled", device)

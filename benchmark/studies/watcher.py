@@ -1,22 +1,25 @@
 """The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
 import os
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import Label
+from lrladder.benchmark.lab.summaries import Reading
 from lrladder.benchmark.lab.trained import labels_of
-from lrladder.benchmark.lab.trial_log import LogState, read_state
-from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_text, why
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.trial_log import LogState
+from lrladder.benchmark.reading import read_text
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.counts import TrialCounts, count_trials
-from lrladder.benchmark.studies.kinds import KINDS, kind_of, load_stored_study, plan_of
+from lrladder.benchmark.studies.counts import count_trials
+from lrladder.benchmark.studies.kinds import kind_of, load_stored_study, plan_of
+from lrladder.benchmark.studies.logged import LogReader
+from lrladder.benchmark.studies.written import Written, read_written, simulated_measurements
 from lrladder.paradigms.lab import Measurement
 
 PID_BYTES = 64  # ample for a number
@@ -49,6 +52,18 @@ class Best(NamedTuple):
     undecayed: bool  # its runs were read before any decay; after one the best LR and the loss are others
 
 
+class Run(NamedTuple):
+    """One reading of a labelled trial, without its metrics."""
+
+    rung: str
+    parametrization: str
+    trial_id: str
+    horizon: int
+    lr: float
+    seed: int
+    loss: float | None
+
+
 class Snapshot(NamedTuple):
     preset: str
     planned: int | None  # number of trials; None before the study has written its config
@@ -63,6 +78,7 @@ class Snapshot(NamedTuple):
     missing: tuple[str, ...]  # from the results that were written last
     trained_now: int  # by the command that wrote these results
     ended: bool  # the study is not running, and its results are written
+    differences: tuple[str, ...] = ()  # between the store and the logs, in words; not told while the study runs
 
     def to_dict(self) -> dict[str, object]:
         """The content of `--json`."""
@@ -78,8 +94,9 @@ class Watcher:
         self._study: StudyConfig | None = None
         self._config: int | None = None  # time when the config was written, ns
         self._runs: tuple[int, int] | None = None
-        self._done: dict[Path, LogState] = {}
+        self._reader = LogReader(folder)
         self._labels: dict[str, list[Label]] = {}
+        self._places: dict[str, int] = {}  # of the rungs in the ladder
         if not any((folder / name).exists() for name in ("results.json", "config.yaml", ".lock")):
             raise InputError(
                 f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first"
@@ -89,21 +106,19 @@ class Watcher:
         """The current state. Raises InputError if the config or results cannot be read."""
         self._read_config()
         started = _running_since(self._folder)
-        logs = self._logs()
-        states = {path: state for path, (_, state) in logs.items() if state is not None}
+        logged = self._reader.read()
         running = [
-            self._running(states[path])
-            for path, (changed, _) in logs.items()
-            if path in states and _is_under_way(states[path]) and started is not None and changed >= started
+            self._running(state)
+            for changed, state in logged.logs.values()
+            if _is_under_way(state) and started is not None and changed >= started
         ]
-        results, written = _results(self._folder)
-        trained = [m for state in states.values() for m in state.measurements]
-        simulated = [] if trained else _measured(results, self._folder)
-        measured = [m for state in states.values() for m in self._labelled(state)] or simulated
-        counts = count_trials(trained or simulated)
-        failed = sum(state.fault is not None and not state.measurements for state in states.values())
+        trained = list(logged.trials)
+        results, written = read_written(self._folder, with_measurements=not trained)
+        simulated = [] if trained else simulated_measurements(results, self._folder)
+        measured = list(self._labelled(trained)) or simulated
+        counts = count_trials([reading for _, found in trained for reading in found] or simulated)
+        failed = sum(state.fault is not None and not state.measurements for _, state in logged.logs.values())
         complete = started is None and results.complete and self._is_of_config(results, written)
-        latest = max((changed for changed, _ in logs.values()), default=0)
         return Snapshot(
             preset=self._study.name if self._study else self._folder.name,
             planned=self._runs[0] if self._runs else None,
@@ -112,12 +127,13 @@ class Watcher:
             diverged=counts.diverged,
             failed=counts.failed + failed,
             running=tuple(running),
-            best=self._best(measured, states.values()),
+            best=self._best(measured, trained),
             started=None if started is None else started / 1e9,
             complete=complete,
             missing=results.missing,
             trained_now=results.trials.trained_now,
-            ended=complete or (started is None and written > 0 and written >= latest),
+            ended=complete or (started is None and written > 0 and written >= logged.latest),
+            differences=() if started is not None else logged.differences,
         )
 
     def _read_config(self) -> None:
@@ -127,33 +143,24 @@ class Watcher:
             plan = plan_of(self._study)
             self._config, self._runs = changed, (plan.planned.runs, plan.maximum.runs)
             self._labels.clear()
+            self._places = {rung.name: place for place, rung in enumerate(self._study.rungs)}
 
-    def _logs(self) -> dict[Path, tuple[int, LogState | None]]:
-        """For each log, the time of its last change in ns, and its content."""
-        found: dict[Path, tuple[int, LogState | None]] = {}
-        for path in sorted((self._folder / "trials").glob("*.jsonl")):
-            state = self._done.get(path) or read_state(path)
-            if state is not None and state.measurements:
-                self._done[path] = state
-            found[path] = (path.stat().st_mtime_ns, state)
-        return found
-
-    def _names(self, state: LogState) -> list[Label]:
+    def _names(self, trial: Trial) -> list[Label]:
         """The labels of a trial; trials of an earlier config have none."""
-        key = state.trial.id
-        if key not in self._labels and self._study is not None:
-            names = kind_of(self._study).names_of(self._study, state.trial)
-            self._labels[key] = labels_of(state.trial, self._study, names)
-        return self._labels.get(key, [])
+        if trial.id not in self._labels and self._study is not None:
+            names = kind_of(self._study).names_of(self._study, trial)
+            self._labels[trial.id] = labels_of(trial, self._study, names)
+        return self._labels.get(trial.id, [])
 
-    def _labelled(self, state: LogState) -> Iterable[Measurement]:
-        for label in self._names(state):
-            for m in state.measurements:
-                yield m.labelled(label)
+    def _labelled(self, trained: Iterable[tuple[Trial, Sequence[Reading]]]) -> Iterator[Run]:
+        for trial, readings in trained:
+            for label in self._names(trial):
+                for m in readings:
+                    yield Run(*label, m.trial_id, m.horizon, m.lr, m.seed, m.loss)
 
     def _running(self, state: LogState) -> Running:
         trial, last = state.trial, state.last or {}
-        names = [str(label) for label in self._names(state)]
+        names = [str(label) for label in self._names(trial)]
         return Running(
             trial_id=trial.id,
             label=names[0] if names else f"width {trial.shape.width}, depth {trial.shape.depth}",
@@ -165,7 +172,7 @@ class Watcher:
             loss=float(loss) if isinstance(loss := last.get("loss"), int | float) else None,
         )
 
-    def _is_of_config(self, results: "Written", written: int) -> bool:
+    def _is_of_config(self, results: Written, written: int) -> bool:
         """Whether results belong to the config, which is no longer true after `extend`.
 
         An older version has another digest for the same config, so the config and the times are compared too.
@@ -181,35 +188,36 @@ class Watcher:
         except ValidationError:
             return False
 
-    def _place(self, m: Measurement) -> tuple[int, str]:
+    def _place(self, m: Run | Measurement) -> tuple[int, str]:
         """Sort key: the order of the ladder."""
-        names = [rung.name for rung in self._study.rungs] if self._study else []
-        return (names.index(m.rung) if m.rung in names else len(names), m.parametrization)
+        return self._places.get(m.rung, len(self._places)), m.parametrization
 
-    def _swept(self, measured: Iterable[Measurement]) -> list[Measurement]:
+    def _swept(self, measured: Iterable[Run | Measurement]) -> list[Run | Measurement]:
         """Of parametrizations that the study's plan has; a tuned recipe tries dozens of others at one LR each."""
         known = kind_of(self._study).parametrizations(self._study) if self._study else None
         return [m for m in measured if known is None or m.parametrization in known]
 
-    def _best(self, measured: Iterable[Measurement], states: Iterable[LogState]) -> tuple[Best, ...]:
+    def _best(
+        self, measured: Iterable[Run | Measurement], trained: Iterable[tuple[Trial, Sequence[Reading]]]
+    ) -> tuple[Best, ...]:
         swept = sorted(self._swept(measured), key=self._place)
         names = {m.parametrization for m in swept} if self._study else set()
         undecayed = {name for name in names if self._study and not self._study.schedule_of(name).decays}
-        return best_lrs(swept, self._recipes(states), undecayed=undecayed)
+        return best_lrs(swept, self._recipes(trained), undecayed=undecayed)
 
-    def _recipes(self, states: Iterable[LogState]) -> dict[str, object]:
-        return {m.trial_id: (s.trial.role_lrs, s.trial.horizon_exponent) for s in states for m in s.measurements}
+    def _recipes(self, trained: Iterable[tuple[Trial, Sequence[Reading]]]) -> dict[str, object]:
+        return {m.trial_id: (trial.role_lrs, trial.horizon_exponent) for trial, found in trained for m in found}
 
 
 def best_lrs(
-    measured: Iterable[Measurement], recipes: Mapping[str, object], *, undecayed: Container[str] = ()
+    measured: Iterable[Run | Measurement], recipes: Mapping[str, object], *, undecayed: Container[str] = ()
 ) -> tuple[Best, ...]:
     """The best LR of each rung and parametrization, at its longest measured horizon.
 
     Runs that differ in more than LR and seed (in `recipes`, by trial id) are different sweeps. The largest one counts.
     Runs of the parametrizations in `undecayed` are read without a decay.
     """
-    sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Measurement]]] = {}
+    sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Run | Measurement]]] = {}
     for m in measured:
         if m.loss is not None:
             place = sweeps.setdefault((m.rung, m.parametrization), {})
@@ -218,7 +226,7 @@ def best_lrs(
     return tuple(_best(runs, undecayed=runs[0].parametrization in undecayed) for runs in largest)
 
 
-def _best(runs: Sequence[Measurement], *, undecayed: bool) -> Best:
+def _best(runs: Sequence[Run | Measurement], *, undecayed: bool) -> Best:
     losses: dict[float, dict[int, float]] = {}
     for m in runs:
         losses.setdefault(m.lr, {})[m.seed] = m.loss or 0.0
@@ -246,42 +254,6 @@ def _running_since(folder: Path) -> int | None:
     except (OSError, ValueError, OverflowError):
         return None
     return (folder / ".lock").stat().st_mtime_ns
-
-
-class Written(BaseModel):
-    """The part of results.json that is read here."""
-
-    complete: bool = False
-    missing: tuple[str, ...] = ("results.json: not written yet",)
-    trials: TrialCounts = TrialCounts()
-    config_digest: str = ""
-    config: Any = None
-    measurements: tuple[dict[str, Any], ...] = ()  # read only where there are no logs
-
-
-def _results(folder: Path) -> tuple[Written, int]:
-    """results.json of any kind, and the time it was written in ns, 0 if there is none yet. Raises InputError."""
-    path = folder / "results.json"
-    try:
-        data = parse_json(read_text(path, RESULTS_BYTES))
-        data = upgrade.results(data) if isinstance(data, dict) else {}
-        if data.get("schema") not in {kind.schema for kind in KINDS.values()}:
-            raise ValueError("not of a study")
-        return Written.model_validate(data), path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return Written(), 0
-    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as that of a study ({why(error)}); `lrladder run` again writes it from the store"
-        ) from error
-
-
-def _measured(results: Written, folder: Path) -> list[Measurement]:
-    """The measurements of a simulated study, which has no logs. Raises InputError."""
-    try:
-        return [Measurement.model_validate(m) for m in results.measurements]
-    except ValueError as error:
-        raise InputError(f"{folder / 'results.json'}: measurements cannot be read ({why(error)})") from error
 
 
 def _count(value: object) -> int | None:

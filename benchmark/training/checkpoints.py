@@ -1,25 +1,28 @@
 """States from which a run can continue: in memory for decay branches, in a file after a kill or for longer horizons."""
 
 import json
-import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lrladder.benchmark.training.reading import Reading
+from lrladder.benchmark.training.sealed import Sealed
 
-FORMAT = 3  # of a file
-READABLE = (2, FORMAT)  # in 2 a reading is a pair; files of other formats are ignored, and the run starts again
-MAX_BYTES = 256 * 2**20  # of a trunk kept for longer horizons; assumption: larger ones are not worth the disk space
+FORMAT = 4  # of a file; earlier ones have no digest, so that damage would go unnoticed, and the run starts again
 EVERY_SECONDS = 120.0  # between checkpoints; a kill loses no more than this
 SHARE = 0.05  # largest share of the time that is spent on writing them
 WORTH_SECONDS = 10.0  # of training since the last checkpoint that are worth saving when told to end
 STOP = threading.Event()  # set when the process is told to end; the run saves itself after the current step
+
+
+Say = Callable[[str], None]  # takes a sentence for the log
 
 
 class EngineState(NamedTuple):
@@ -111,41 +114,48 @@ def size_of(state: EngineState) -> int:
     return sum(tensor.nbytes for tensor in (*state.params, *(v for found in state.moments for v in found.values())))
 
 
-def save(path: Path, stored: Stored) -> None:
-    """Write the file atomically, so that a kill leaves the old file or the new one. Raises OSError."""
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+def save(path: Path, stored: Stored, *, say: Say, alone: bool = False) -> None:
+    """Write a file of the run that `path` names, beside the one before it unless `alone`. Raises OSError."""
     states = {name: state and state._asdict() for name, state in (("now", stored.now), ("trunk", stored.trunk))}
+    content = {"format": FORMAT, "known": json.dumps(_plain(stored.known)), **states}
     try:
-        torch.save({"format": FORMAT, "known": json.dumps(_plain(stored.known)), **states}, temporary)
-        temporary.replace(path)
+        _files(path, say).write(partial(torch.save, content), alone=alone)
     except RuntimeError as error:  # what torch raises if the disk is full
         raise OSError(str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def load(path: Path) -> Stored | None:
-    """The stored state; None if there is no file of a known format. Only tensors and plain values are loaded."""
-    if not path.exists():
-        return None
-    found = torch.load(path, weights_only=True, map_location="cpu")
-    if found.get("format") not in READABLE:
-        return None
+def is_saved(path: Path, *, say: Say) -> bool:
+    return _files(path, say).any()
+
+
+def load(path: Path, *, say: Say) -> Stored | None:
+    """The newest whole file of the run that `path` names; None if there is none.
+
+    A damaged file is set aside, and that is said. Only tensors and plain values are loaded.
+    """
+    files = _files(path, say)
+    for file in files.whole():
+        try:
+            return _load(file)
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UnpicklingError):
+            files.set_aside(file, f"is not of format {FORMAT}")
+    return None
+
+
+def _files(path: Path, say: Say) -> Sealed:
+    return Sealed(path.parent, path.stem, say)
+
+
+def _load(file: Path) -> Stored:
+    found = torch.load(file, weights_only=True, map_location="cpu")
+    if found["format"] != FORMAT:
+        raise ValueError("of another version")
     known = json.loads(found["known"])
-    known["readings"] = {int(horizon): _reading(plain) for horizon, plain in known["readings"].items()}
+    known["readings"] = {int(horizon): Reading(**plain) for horizon, plain in known["readings"].items()}
     for name in ("now", "trunk"):
         known[name] = known[name] and Position(**known[name])
     now, trunk = (found[name] and EngineState(**found[name]) for name in ("now", "trunk"))
     return Stored(Known(**known), now, trunk)
-
-
-def _reading(plain: Any) -> Reading:
-    """A reading from a file. In format 2 it is a pair: the verdict, and the other fields."""
-    if isinstance(plain, list):
-        verdict, others = plain
-        plain = {"verdict": verdict, **others}
-    return Reading(**plain)
 
 
 def _plain(known: Known) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.folders import make_private
 from lrladder.benchmark.lab.trial import Trial
 
 Choice = Literal["auto", "off"]
@@ -43,6 +44,7 @@ def prepare(cache: Path, device: str) -> bool:
     if chosen() == "off":
         return False
     os.environ.setdefault(CACHE, str(cache))
+    make_private(Path(os.environ[CACHE]))  # code that this process runs
     os.environ.setdefault(THREADS, HELPERS[device])
     from lrladder.models.compiled import compiler_missing
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import numpy.typing as npt
 
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_text
-from lrladder.benchmark.training.sources import FORMAT, TextFiles, TokenFiles, stable_hash
+from lrladder.benchmark.folders import make_private
+from lrladder.benchmark.training.entry import PARTS, Verified, digest_of, still_whole, verify
+from lrladder.benchmark.training.sources import FORMAT, TextFiles, TokenFiles
 
 Ids = npt.NDArray[np.int64]
 
@@ -31,6 +33,7 @@ class Corpus:
     train: np.memmap[Any, Any]
     val: np.memmap[Any, Any]
     val_windows: Ids
+    verified: Verified
 
     def batch(self, *, step: int, batch_tokens: int, seq_len: int, seed: int) -> Ids:
         """Rows [batch_tokens / seq_len, seq_len + 1] of a step. Without any state, a resumed run gets the same data."""
@@ -55,8 +58,13 @@ class Corpus:
             )
 
 
-def prepare(config: CorpusConfig, *, seq_len: int, cache: Path) -> Corpus:
-    """Open the cache entry for this config and its files. Build it first if it is missing or damaged."""
+def prepare(
+    config: CorpusConfig, *, seq_len: int, cache: Path, say: Callable[[str], None] = lambda sentence: None
+) -> Corpus:
+    """Open the cache entry for this config and its files. Build it first if it is missing, or damaged, which is said.
+
+    All tokens are read once and compared with their digest. Raises InputError where others can write to the cache.
+    """
     ready = bool(config.train_tokens or config.val_tokens)
     if config.packages and (ready or config.text):
         raise InputError(
@@ -68,20 +76,26 @@ def prepare(config: CorpusConfig, *, seq_len: int, cache: Path) -> Corpus:
         raise InputError("corpus: train_tokens and val_tokens go together; give the missing one")
     source = TokenFiles.find(config) if ready else TextFiles.find(config)
     entry = cache / source.key
-    if _read_manifest(entry) is None:
+    make_private(cache)
+    if (verified := verify(entry, source.places, config.vocab_size)) is None:
+        if entry.exists():
+            say(f"{entry} does not hold the tokens that were written to it; it is built again.")
         _build(source, entry)
-    return load(entry, seq_len, config.val_documents)
+        verified = verify(entry, source.places, config.vocab_size)
+    if verified is None:
+        raise InputError(f"{entry}: the corpus changed while it was read; leave its files alone and run again")
+    return load(verified, seq_len, config.val_documents)
 
 
-def load(cache_dir: Path, seq_len: int, val_documents: int) -> Corpus:
-    """Open a finished cache entry without hashing it. Raises InputError if damaged or too short for validation."""
-    manifest = _read_manifest(cache_dir)
-    if manifest is None:
-        raise InputError(f"{cache_dir}: damaged or unfinished corpus; delete the folder, and it is built again")
+def load(verified: Verified, seq_len: int, val_documents: int) -> Corpus:
+    """Open an entry that was verified. Raises InputError if it has changed since, or is too short for validation."""
+    entry = verified.entry
+    if (manifest := still_whole(verified)) is None:
+        raise InputError(f"{entry}: the corpus has changed since it was checked; run again, and it is checked again")
     dtype = np.dtype(manifest["dtype"])
-    train, val = (np.memmap(cache_dir / manifest["paths"][part], dtype=dtype, mode="r") for part in ("train", "val"))
+    train, val = (np.memmap(entry / manifest["paths"][part], dtype=dtype, mode="r") for part in PARTS)
     starts = _spread(manifest["val_offsets"], seq_len, val_documents)
-    return Corpus(cache_dir, manifest["digest"], manifest, train, val, _gather(val, starts, seq_len))
+    return Corpus(entry, manifest["digest"], manifest, train, val, _gather(val, starts, seq_len), verified)
 
 
 def _spread(offsets: list[int], seq_len: int, count: int) -> Ids:
@@ -128,12 +142,11 @@ def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
     """Build in a private folder, then rename it, so that two processes at once end with one complete entry."""
     building = entry.parent / f".building-{entry.name}-{uuid.uuid4().hex[:8]}"
     try:
-        building.mkdir(parents=True)
+        building.mkdir(mode=0o700)
         manifest = source.build(building)
-        matters = [manifest[name] for name in ("dtype", "vocab_size", "sha256", "val_offsets")]
-        manifest |= {"format": FORMAT, "digest": stable_hash("digest", json.dumps(matters, sort_keys=True))[:16]}
+        manifest |= {"format": FORMAT, "digest": digest_of(manifest)}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        _publish(building, entry)
+        _publish(building, entry, source)
     except OSError as error:
         why = f"corpus cannot be cached here ({error.strerror or error}); name another folder in LRLADDER_CACHE"
         raise InputError(f"{entry.parent}: {why}") from error
@@ -141,11 +154,11 @@ def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _publish(building: Path, entry: Path) -> None:
+def _publish(building: Path, entry: Path, source: TextFiles | TokenFiles) -> None:
     """Rename the folder to the entry. The first process wins, because a rename onto an existing entry fails."""
     with contextlib.suppress(OSError):
         building.rename(entry)
-    if _read_manifest(entry) is not None:
+    if verify(entry, source.places, source.config.vocab_size) is not None:
         return
     damaged = building.with_name(f"{building.name}-damaged")
     with contextlib.suppress(FileNotFoundError):
@@ -154,18 +167,5 @@ def _publish(building: Path, entry: Path) -> None:
     try:
         building.rename(entry)
     except OSError:
-        if _read_manifest(entry) is None:
+        if verify(entry, source.places, source.config.vocab_size) is None:
             raise
-
-
-def _read_manifest(entry: Path) -> dict[str, Any] | None:
-    """The manifest; None if it is incomplete or its token files do not have the sizes that it states."""
-    try:
-        manifest: dict[str, Any] = parse_json(read_text(entry / "manifest.json", RESULTS_BYTES))
-        item = np.dtype(manifest["dtype"]).itemsize
-        whole = manifest["format"] == FORMAT and len(manifest["digest"]) == 16 and manifest["val_offsets"]
-        for part, path in manifest["paths"].items():
-            whole = whole and (entry / path).stat().st_size == manifest["tokens"][part] * item > 0
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return manifest if whole else None

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lrladder.benchmark.lab.heartbeat import beat
+
 
 class Validation(NamedTuple):
     """Mean loss over fixed documents (nats per token), its standard error over documents, and the largest load."""
@@ -28,6 +30,7 @@ def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validati
         output = model(tokens[:, :-1])
         logits, targets = output.logits.float().flatten(0, 1), tokens[:, 1:].flatten()
         token_loss = F.cross_entropy(logits, targets, reduction="none").view(len(tokens), -1)
+        beat()
         losses.append(token_loss.mean(1).double().cpu())
         loads.append(output.load * len(tokens))
     per_document = torch.cat(losses)

@@ -5,14 +5,15 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.lab.trial import Trial, branch_point
 from lrladder.benchmark.training.checkpoints import (
-    MAX_BYTES,
     STOP,
     Clock,
     Known,
     Snapshot,
     Stored,
+    is_saved,
     live_state,
     load,
     put_back,
@@ -20,6 +21,7 @@ from lrladder.benchmark.training.checkpoints import (
     size_of,
 )
 from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.disk import MAX_TRUNK
 from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
 
@@ -58,11 +60,16 @@ class Run:
     def train_to(self, tokens: int, *, horizon: int) -> None:
         """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end."""
         for _ in self.loop.steps_to(tokens, horizon=horizon):
+            beat()
             if self.path is not None and self.clock.due():
                 self.loop.numbers.read()
                 self._save_progress(self.path)
+                beat()
             if STOP.is_set():
                 raise SystemExit(128 + signal.SIGTERM)
+
+    def _say(self, sentence: str) -> None:
+        self.log({"note": sentence})
 
     def _known(self) -> Known:
         trunk, horizon = (self.decay.began.position, self.decay.horizon) if self.decay is not None else (None, None)
@@ -73,28 +80,30 @@ class Run:
         began = time.monotonic()
         known = self._known()._replace(seconds=self.seconds, trained_tokens=self.trained_tokens)
         try:
-            save(path, Stored(known, live_state(self.loop.engine), self.decay and self.decay.began.state))
+            state = Stored(known, live_state(self.loop.engine), self.decay and self.decay.began.state)
+            save(path, state, say=self._say)
         except OSError as error:
-            self.log({"note": f"no checkpoint could be written: {error}"})
+            self._say(f"no checkpoint could be written: {error}")
         self.clock.saved(time.monotonic() - began)
 
     def save_end(self, *, keep_trunk: bool) -> None:
         """Write the final file of the run.
 
-        It contains the trunk if that is to be kept and is small enough. Otherwise an existing checkpoint is replaced by
+        It contains the trunk if that is to be kept and is small enough. Otherwise existing checkpoints are replaced by
         the readings alone.
         """
         if self.path is None:
             return
         state = live_state(self.loop.engine)
-        if keep_trunk and self.ended is None and size_of(state) > MAX_BYTES:
-            self.log({"note": "the trunk is too large to be kept; longer horizons will train anew"})
+        if keep_trunk and self.ended is None and size_of(state) > MAX_TRUNK:
+            self._say("the trunk is too large to be kept; longer horizons will train anew")
             keep_trunk = False
-        if keep_trunk or self.path.exists():
+        if keep_trunk or is_saved(self.path, say=self._say):
+            end = Stored(self._known(), state if keep_trunk and self.ended is None else None, None)
             try:
-                save(self.path, Stored(self._known(), state if keep_trunk and self.ended is None else None, None))
+                save(self.path, end, say=self._say, alone=True)
             except OSError as error:
-                self.log({"note": f"the trunk could not be written: {error}"})
+                self._say(f"the trunk could not be written: {error}")
 
     def resume(self) -> None:
         """Continue from the file of the run if it serves all horizons; else stay at the start."""
@@ -110,7 +119,7 @@ class Run:
     def _stored(self) -> Stored | None:
         """The content of the file of the run; None if it does not serve all horizons."""
         trial = self.trial
-        stored = load(self.path) if self.path is not None else None
+        stored = load(self.path, say=self._say) if self.path is not None else None
         branches = [branch_point(horizon, trial) for horizon in trial.horizons]
         serves = stored is not None and stored.serves(trial.horizons, branches, trial.batch_tokens)
         return stored if serves else None

@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ class TextFiles:
     files: tuple[tuple[str, Path], ...]
     found: int
     key: str
+    places: ClassVar[dict[str, str]] = {part: f"{part}.bin" for part in ("train", "val")}  # in the entry
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TextFiles":
@@ -82,7 +83,7 @@ class TextFiles:
             "tokenizer_size": tokenizer.get_vocab_size(),
             "vocab_size": self.config.vocab_size,
             "dtype": dtype,
-            "paths": {part: f"{part}.bin" for part in parts},
+            "paths": dict(self.places),
             "sha256": {part: _sha256(folder / f"{part}.bin") for part in parts},
             "overlap": shared,
             "val_offsets": val_offsets,
@@ -128,13 +129,16 @@ class TokenFiles:
         files = [(part, path) for part, paths in (("train", train), ("val", val)) for path in paths]
         return cls(config, {"train": train, "val": val}, _key("tokens", [config.token_dtype, config.vocab_size], files))
 
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the tokens of each part are, relative to the entry."""
+        return {part: str(files[0]) if len(files) == 1 else f"{part}.bin" for part, files in self.parts.items()}
+
     def build(self, folder: Path) -> dict[str, Any]:
         """Check all ids, and join parts that have several files. Returns the manifest."""
         dtype = {"uint16": "<u2", "uint32": "<u4"}[self.config.token_dtype]
-        paths: dict[str, str] = {}
-        hashes: dict[str, str] = {}
+        paths, hashes = self.places, {}
         for part, files in self.parts.items():
-            paths[part] = str(files[0]) if len(files) == 1 else f"{part}.bin"
             hashes[part] = self._check(files, dtype, None if len(files) == 1 else folder / f"{part}.bin")
         sizes = {part: sum(_stat(path).st_size for path in files) for part, files in self.parts.items()}
         tokens = {part: size // np.dtype(dtype).itemsize for part, size in sizes.items()}

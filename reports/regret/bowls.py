@@ -28,6 +28,7 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import positive, short
 from lrladder.reports.regret import analysis
+from lrladder.reports.regret.few import few
 from lrladder.reports.regret.points import Points, number_points
 
 BOWL = 0.6  # nats above the best loss that a panel shows
@@ -39,7 +40,7 @@ def loss_against_lr(results: RegretResults) -> str | None:
     pairs = analysis.panels(results)
     if not pairs:
         return None
-    frame = analysis.measurements(results)
+    frame = analysis.measurements(few(results))
     span = _lr_span(results, frame)
     columns = min(4, len(pairs))
     rows = math.ceil(len(pairs) / columns)
@@ -104,8 +105,14 @@ def _panel(
     axes.set(xlabel="", ylabel="")
     name = rung if len(rung) <= 22 else rung[:21] + "…"
     axes.set_title(plain(name) + (" (target)" if target else ""), loc="left", pad=16, color=INK, weight="bold")
-    note = f"{short(horizon)} tokens, n = {len(good)}"
+    note = f"{short(horizon)} tokens, n = {_num_finished(results, pair)}"
     axes.annotate(note, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
+
+
+def _num_finished(results: RegretResults, pair: tuple[str, int]) -> int:
+    """Of all readings of a panel, also those that are not drawn."""
+    here = (m for m in results.measurements if (m.rung, m.horizon) == pair and not m.role_lrs)
+    return sum(m.verdict == "finished" and m.loss is not None for m in here)
 
 
 def _is_fitted(row: dict[Any, Any], curves: Sequence[CurveResult]) -> bool:

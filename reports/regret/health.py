@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.models.coordcheck import fit_slope
+from lrladder.models.slope import fit_slope
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.regret import analysis

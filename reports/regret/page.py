@@ -29,6 +29,8 @@ from lrladder.reports.regret import (
 )
 from lrladder.reports.regret.answer import answer
 from lrladder.reports.regret.baselines import baselines
+from lrladder.reports.regret.few import few
+from lrladder.reports.regret.few import sentence as few_sentence
 from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
 from lrladder.reports.regret.sensitivity import sensitivities
 
@@ -62,7 +64,7 @@ def render(results: RegretResults) -> str:
     figures_, sentences_ = _figures(results), _sentences(results)
     own = health.at_own_lr(results)
     sections = _sections(results, figures_, sentences_)
-    trials = analysis.measurements(results).astype(object).to_dict("records")
+    trials = analysis.measurements(few(results)).astype(object).to_dict("records")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         environment()
@@ -80,6 +82,7 @@ def render(results: RegretResults) -> str:
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
+            left_out=few_sentence(results),
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
             own=list(zip(results.targets, own, strict=True)),
             differing=[health.differing(spreads) for spreads in own],

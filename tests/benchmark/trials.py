@@ -11,6 +11,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.entry import Verified
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from tests.models.shapes import moe_shape
@@ -55,7 +56,8 @@ def tiny_corpus(path: Path, shape: ModelShape | None = None, *, tokens: int = 60
     steps = rng.integers(1, 4, tokens)
     chain = (np.cumsum(steps) % shape.vocab_size).astype(np.uint16)
     windows = chain[: 4 * (shape.seq_len + 1)].reshape(4, shape.seq_len + 1).astype(np.int64)
-    return Corpus(path=path, manifest={}, digest="test", train=chain, val=chain, val_windows=windows)
+    verified = Verified(path, "test", ())
+    return Corpus(path, "test", manifest={}, train=chain, val=chain, val_windows=windows, verified=verified)
 
 
 CHANGES: dict[str, dict[str, Any]] = {

@@ -2,50 +2,28 @@
 
 import errno
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lrladder.benchmark.cli import main
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
-from lrladder.benchmark.lab.workers import Outcome
-from lrladder.benchmark.studies import runner, session
-from tests.benchmark.lab.fake_runner import fake_measurements
-from tests.benchmark.trials import tiny_corpus
+from lrladder.benchmark.studies import runner
+from tests.faults.in_process import command, stand_in
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-class InProcess:
-    """Stands in for the workers."""
-
-    def __init__(self, folder: Path, *arguments: object, **options: object) -> None:
-        self._folder = folder
-
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        for trial in trials:
-            TrialLog(self._folder, trial).finish(fake_measurements(trial))
-            yield trial, fake_measurements(trial)
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    corpus = tiny_corpus(tmp_path / "corpus", tokens=400_000)
-    monkeypatch.setattr(session, "prepare", lambda *arguments, **options: corpus)
-    monkeypatch.setattr(session, "LocalExecutor", InProcess)
+    stand_in(monkeypatch, tmp_path)
 
 
 def _run(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
-    monkeypatch.setattr("sys.argv", ["lrladder", "run", "smoke", "--out", str(out)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code, capsys.readouterr().out
+    code = command(monkeypatch, "run", "smoke", "--out", str(out))
+    return code, capsys.readouterr().out
 
 
 def _store_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

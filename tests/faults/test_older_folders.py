@@ -56,7 +56,8 @@ def everything_in(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 def test_status_says_what_it_said(folder: Path, says: Any) -> None:
-    assert json.loads(says("status", folder, "--json")) == json.loads((SAID / "status.json").read_text())
+    said = json.loads((SAID / "status.json").read_text())
+    assert json.loads(says("status", folder, "--json")) == said | {"differences": []}
 
 
 @pytest.mark.parametrize("paradigm", ["fitting", "mutransfer", "mutransfer+power"])

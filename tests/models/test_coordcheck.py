@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from mup.coord_check import _get_coord_data
 from scipy import stats
 
-from lrladder.models.coordcheck import BAND, Recorder, Settings, Slope, fit_slope, grow, is_judged, passes, trace
+from lrladder.models.coordcheck import BAND, Recorder, Settings, grow, is_judged, passes, trace
 from lrladder.models.parametrization import Built, build, param_groups
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
+from lrladder.models.slope import Slope, fit_slope
 from lrladder.models.transformer import Transformer
 from tests.models.shapes import dense_shape, moe_shape
 

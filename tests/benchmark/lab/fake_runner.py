@@ -9,7 +9,7 @@ from pathlib import Path
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 
-FAULTY_SEED, DEADLY_SEED, ENDLESS_SEED, FOLLOWING_SEED = 13, 66, 99, 100
+FAULTY_SEED, DEADLY_SEED, STOPPED_SEED, HUNG_SEED, ENDLESS_SEED, FOLLOWING_SEED = 13, 66, 77, 78, 99, 100
 RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
 Log = Callable[[dict[str, object]], None]
 
@@ -32,6 +32,8 @@ def fake_measurements(trial: Trial) -> list[TrialMeasurement]:
 def start(folder: Path) -> Callable[[Trial, Log], list[TrialMeasurement]]:
     """Runner that leaves a mark per run; seed 13 always raises, seed 66 kills its worker at the first try.
 
+    Seeds 77 and 78 leave the file `silent` at the first try; then 77 stops its worker, and 78 waits without end. At
+    the second try 77 writes a note.
     Seed 99 trains until it is told to end, and leaves the file `saved`; seed 100 ends once seed 99 has begun.
     """
 
@@ -45,6 +47,13 @@ def start(folder: Path) -> Callable[[Trial, Log], list[TrialMeasurement]]:
             raise RuntimeError("planted\nfault")
         if trial.seed == DEADLY_SEED and first:
             os.kill(os.getpid(), signal.SIGKILL)
+        if trial.seed in (STOPPED_SEED, HUNG_SEED) and first:
+            (folder / "silent").touch()
+            if trial.seed == STOPPED_SEED:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            signal.pause()
+        if trial.seed == STOPPED_SEED:
+            log({"note": "a planted note"})
         if trial.seed == ENDLESS_SEED:
             _train_until_told(folder)
         if trial.seed == FOLLOWING_SEED:

@@ -1,5 +1,6 @@
 """Workers: every trial comes back once, faults are retried, a dead worker is replaced."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -7,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from lrladder.benchmark.lab.workers import Fault, LocalExecutor
+from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.lab.heartbeat import SILENCE, Pulse, allowed_silence
+from lrladder.benchmark.lab.workers import Answer, Fault, LocalExecutor, _Worker
 from tests.benchmark.lab.fake_runner import (
     DEADLY_SEED,
     ENDLESS_SEED,
     FAULTY_SEED,
     FOLLOWING_SEED,
+    HUNG_SEED,
     RANKS,
+    STOPPED_SEED,
     fake_measurements,
     start,
     start_and_tell_ranks,
@@ -49,6 +55,79 @@ def test_killed_worker_is_replaced_and_its_trial_gives_the_same_result(executor:
     outcomes = {trial.id: outcome for trial, outcome in executor.run(trials)}
     assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}
     assert (tmp_path / f"ran-{trials[0].id}").read_text() == "xx"
+
+
+@pytest.mark.parametrize("seed", [STOPPED_SEED, HUNG_SEED], ids=["stopped", "hung"])
+def test_a_silent_worker_is_ended_and_its_trial_gives_the_same_result(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is not waited for: the worker counts as silent as soon as it says that it will be."""
+    monkeypatch.setattr(Pulse, "is_lost", lambda *_: (tmp_path / "silent").exists())
+    real = _Worker.end
+
+    def end(worker: _Worker) -> None:
+        (tmp_path / "silent").unlink()
+        real(worker)
+
+    monkeypatch.setattr(_Worker, "end", end)
+    said: list[str] = []
+    trial = tiny_trial(seed=seed)
+    made = LocalExecutor(tmp_path, partial(start, tmp_path), workers=1, silence=0.2, say=said.append)
+    try:
+        outcomes = list(made.run([trial]))
+    finally:
+        made.close()
+    assert outcomes == [(trial, fake_measurements(trial))]
+    assert (tmp_path / f"ran-{trial.id}").read_text() == "xx"
+    fault = "worker gave no sign of life for 0.2 s and was ended; see logs/"
+    notes = [f"trial {trial.id}: a planted note"] if seed == STOPPED_SEED else []
+    assert said == [f"trial {trial.id}: {fault}; it is tried again", *notes]
+    assert fault in (tmp_path / "trials" / f"{trial.id}.jsonl").read_text()
+
+
+def test_a_result_of_an_earlier_attempt_is_refused() -> None:
+    worker = object.__new__(_Worker)  # without a process
+    worker.pipe, theirs = multiprocessing.Pipe()
+    worker.attempt = 2
+    for attempt in (1, 2):
+        theirs.send(Answer(attempt, Fault(f"of attempt {attempt}")))
+    assert worker.receive() is None
+    assert worker.receive() == Answer(2, Fault("of attempt 2"))
+
+
+def test_silence_is_the_time_without_a_beat_in_which_the_coordinator_was_awake() -> None:
+    counter = multiprocessing.RawValue("Q", 0)
+    pulse = Pulse(counter)
+    assert not pulse.is_lost(SILENCE - 1, 10) and pulse.is_lost(1, 10)  # it starts up
+    counter.value += 1
+    assert not any(pulse.is_lost(6, 10) for _ in range(2))  # the first look sees the beat
+    counter.value += 1
+    assert not any(pulse.is_lost(6, 10) for _ in range(2))
+    assert pulse.is_lost(4, 10)
+    pulse.reset()  # for the next trial
+    assert not pulse.is_lost(9, 10) and pulse.is_lost(1, 10)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
+def test_the_silence_that_is_allowed_is_a_number_of_seconds(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert allowed_silence() == SILENCE
+    monkeypatch.setenv("LRLADDER_SILENCE", "2.5")
+    assert allowed_silence() == 2.5
+    monkeypatch.setenv("LRLADDER_SILENCE", text)
+    with pytest.raises(InputError, match=r"LRLADDER_SILENCE.*seconds above 0"):
+        allowed_silence()
+
+
+def test_a_step_is_a_sign_of_life() -> None:
+    counter = multiprocessing.RawValue("Q", 0)
+    heartbeat.beat()  # of a process that is no worker
+    heartbeat.use(counter)
+    try:
+        heartbeat.beat()
+    finally:
+        heartbeat.use(None)
+    heartbeat.beat()
+    assert counter.value == 1
 
 
 def test_a_busy_worker_is_told_to_end_and_waited_for(executor: LocalExecutor, tmp_path: Path) -> None:

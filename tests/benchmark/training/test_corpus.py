@@ -14,6 +14,7 @@ from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training import corpus as corpus_module
 from lrladder.benchmark.training.corpus import Corpus, _spread, load, prepare
+from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.sources import END_OF_TEXT, TextFiles, _split
 
 SEQ_LEN = 8
@@ -44,7 +45,8 @@ def _prepare(folder: Path, **changes: object) -> Corpus:
 
 def _fake(tokens: int) -> Corpus:
     train = np.arange(tokens)  # each token is its own position, so overlap shows
-    return Corpus(Path(), "", {}, train, train, np.zeros((1, SEQ_LEN + 1), np.int64))
+    windows = np.zeros((1, SEQ_LEN + 1), np.int64)
+    return Corpus(Path(), "", {}, train, train, windows, Verified(Path(), "", ()))
 
 
 def _fails(match: str, config: CorpusConfig, tmp_path: Path) -> None:
@@ -71,8 +73,8 @@ def test_reuse_opens_without_building(texts: Path, monkeypatch: pytest.MonkeyPat
     first = _prepare(texts)
     monkeypatch.setattr(TextFiles, "build", None)
     assert _prepare(texts).digest == first.digest
-    assert load(first.path, SEQ_LEN, 5).digest == first.digest
-    assert np.array_equal(load(first.path, SEQ_LEN, 5).val_windows, first.val_windows)
+    again = load(first.verified, SEQ_LEN, 5)
+    assert again.digest == first.digest and np.array_equal(again.val_windows, first.val_windows)
 
 
 def test_digest_is_of_content_not_place(texts: Path, tmp_path: Path) -> None:
@@ -90,8 +92,8 @@ def test_damaged_entry_is_reported_then_rebuilt(texts: Path, name: str) -> None:
     first = _prepare(texts)
     damaged = first.path / name
     damaged.write_bytes(damaged.read_bytes()[:-3])
-    with pytest.raises(InputError, match="delete the folder"):
-        load(first.path, SEQ_LEN, 5)
+    with pytest.raises(InputError, match="has changed since it was checked"):
+        load(first.verified, SEQ_LEN, 5)
     assert _prepare(texts).digest == first.digest
     assert [path.name for path in first.path.parent.iterdir()] == [first.path.name]
 
@@ -230,7 +232,7 @@ def test_short_validation_and_unwritable_cache(texts: Path, tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"validation holds \d+ windows of 9 tokens, 9999 are needed; give more"):
         _prepare(texts, val_documents=9999)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file: corpus cannot be cached here .*LRLADDER_CACHE"):
+    with pytest.raises(InputError, match=r"file: cannot be made .*LRLADDER_CACHE"):
         prepare(_config(texts), seq_len=SEQ_LEN, cache=tmp_path / "file")
 
 

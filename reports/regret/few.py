@@ -1,0 +1,45 @@
+"""Of a large study, the runs that a page can show one by one. Everything that is computed is computed from all runs."""
+
+from collections import Counter
+
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.paradigms.lab import Measurement
+
+SHOWN = 3000  # readings; as points and as rows of a table they take 3 MB of a page
+
+
+def few(results: RegretResults) -> RegretResults:
+    """The results with the readings of as many seeds of each cell and LR as fit into SHOWN, at least of one."""
+    if len(results.measurements) <= SHOWN:
+        return results
+    ranks = _ranks(results.measurements)
+    of_rank = Counter(ranks)
+    most, total = 0, 0
+    for rank in sorted(of_rank):
+        total += of_rank[rank]
+        most = rank if total <= SHOWN else most
+    kept = [m for m, rank in zip(results.measurements, ranks, strict=True) if rank <= most]
+    return results.model_copy(update={"measurements": tuple(kept)})
+
+
+def sentence(results: RegretResults) -> str:
+    """What is not shown one by one; empty where all is."""
+    shown, there = len(few(results).measurements), len(results.measurements)
+    if shown == there:
+        return ""
+    return (
+        f"The study has {there:,} readings. {shown:,} of them are drawn as points and listed here, those of the first "
+        "seeds at each learning rate. Fits, intervals, counts and the data for download are of all."
+    )
+
+
+def _ranks(measurements: tuple[Measurement, ...]) -> list[int]:
+    """The place of each reading among the seeds of its cell and LR, from 0."""
+    seen: Counter[tuple[object, ...]] = Counter()
+    ranks = {}
+    for place in sorted(range(len(measurements)), key=lambda place: measurements[place].seed):
+        m = measurements[place]
+        sweep = (m.rung, m.parametrization, m.horizon, m.lr, m.role_lrs)
+        ranks[place] = seen[sweep]
+        seen[sweep] += 1
+    return [ranks[place] for place in range(len(measurements))]
