@@ -16,6 +16,7 @@ Data = dict[str, Any]
 RENAMED_KEYS = {
     "optimizer.load_balance": "optimizer.aux_loss_coef",
     "optimizer.router_z": "optimizer.z_loss_coef",
+    "optimizer.zero_stage": "training.zero_stage",  # moved within version 4, as it is in no id
 }
 # Defaults of `validation` before proposals were put on a lattice. Sweeps had all seeds.
 OLD_VALIDATION = {"seeds": [0, 1], "oracle_points": 4, "oracle_refine": False, "snap_proposals": False}
@@ -25,9 +26,15 @@ def config(data: Mapping[str, Any]) -> Data:
     """The config of a study, or the specification of a trial, with the new names of renamed keys."""
     found = dict(data)
     for old, new in RENAMED_KEYS.items():
-        part, key = old.split(".")
-        if isinstance(found.get(part), dict):
-            found[part] = _renamed(found[part], key, new.removeprefix(f"{part}."))
+        (part, key), (new_part, new_key) = old.split("."), new.split(".")
+        if not isinstance(found.get(part), dict) or key not in found[part]:
+            continue
+        if part == new_part:
+            found[part] = _renamed(found[part], key, new_key)
+        else:
+            value = found[part][key]
+            found[part] = {name: other for name, other in found[part].items() if name != key}
+            found[new_part] = {**_mapping(found.get(new_part)), new_key: value}
     return _with_entries(found) if isinstance(found.get("paradigms"), dict) else _with_validation(found)
 
 

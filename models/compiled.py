@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrladder.models.attention import rope_table
+from lrladder.models.moe import RouterStats, load_balance_of
 from lrladder.models.transformer import Output, Transformer, next_token_loss
 
 Loss = Callable[[Output, Tensor], Tensor]
@@ -89,9 +90,11 @@ def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
     tokens = torch.randint(shape.vocab_size, (batch, shape.seq_len), generator=generator).to(device)
     x = F.embedding(tokens, model.embedding.detach()).to(model.dtype).requires_grad_()
     weight = torch.randn(x.shape, generator=generator).to(x)
-    y, losses = block(x, rope_table(shape.seq_len, shape.head_size, device), model.branch_multiplier)
-    of_block = (y * weight).sum() + losses.load_balance + losses.router_z
-    of_head = loss_of(Output(x, model.head, losses.load_balance, losses.router_z, losses.load_e[None]), tokens)
+    y, *found = block(x, *rope_table(shape.seq_len, shape.head_size, device), model.branch_multiplier)
+    stats = RouterStats(*found)
+    balance = load_balance_of(stats.load_e.detach()[None], stats.probability_e[None])
+    of_block = (y * weight).sum() + balance + stats.router_z
+    of_head = loss_of(Output(x, model.head, stats.probability_e[None], stats.router_z, stats.load_e[None]), tokens)
     by_block = torch.autograd.grad(of_block, [x, *block.parameters()])
     return [y.detach(), of_head.detach(), *by_block, *torch.autograd.grad(of_head, [x, model.head])]
 

@@ -12,12 +12,28 @@ from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
 
 
-class RouterLosses(NamedTuple):
-    """Auxiliary losses before their coefficients, and each expert's share of the assignments [E] (sums to 1)."""
+class RouterStats(NamedTuple):
+    """What the auxiliary losses of a router are made of, over the tokens of one pass.
 
-    load_balance: Tensor
+    `probability_e` [E] is each expert's mean probability, `load_e` [E] its share of the assignments; both sum to 1.
+    `router_z` is the z loss before its coefficient. Ranks and micro batches share one `load_e` (`load_balance_of`).
+    """
+
+    probability_e: Tensor
     router_z: Tensor
     load_e: Tensor
+
+
+def load_balance_of(load_le: Tensor, probability_le: Tensor) -> Tensor:
+    """The load-balance loss before its coefficient, summed over blocks, from [L, E] each (arXiv 2101.03961 eq. 4).
+
+    Only the probabilities have a gradient, and the loss is linear in them. So the mean of this loss over parts of a
+    batch is the loss of the whole batch, to the gradient, if every part is given the loads of the whole batch.
+    """
+    num_experts = load_le.shape[-1]
+    if num_experts == 1:
+        return probability_le.new_zeros(())
+    return (num_experts * (load_le * probability_le).sum(-1)).sum()
 
 
 class Routing(NamedTuple):
@@ -25,7 +41,7 @@ class Routing(NamedTuple):
 
     weight_tk: Tensor
     expert_tk: Tensor
-    losses: RouterLosses
+    stats: RouterStats
 
 
 def route(logits_te: Tensor, top_k: int) -> Routing:
@@ -39,13 +55,12 @@ def route(logits_te: Tensor, top_k: int) -> Routing:
     is_chosen_tke = chosen(expert_tk, num_experts)
     logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # its backward has no scatter: see `Taken`
     load_e = is_chosen_tke.sum((0, 1)).float() / expert_tk.numel()
-    probability_e = logits_te.softmax(-1).mean(0)
-    losses = RouterLosses(
-        load_balance=num_experts * (load_e * probability_e).sum(),  # Switch, arXiv 2101.03961 eq. 4
+    stats = RouterStats(
+        probability_e=logits_te.softmax(-1).mean(0),
         router_z=logits_te.logsumexp(-1).square().mean(),  # ST-MoE, arXiv 2202.08906 eq. 5
         load_e=load_e,
     )
-    return Routing(logits_tk.softmax(-1), expert_tk, losses)
+    return Routing(logits_tk.softmax(-1), expert_tk, stats)
 
 
 class MoE(nn.Module):
@@ -62,18 +77,18 @@ class MoE(nn.Module):
         self.shared_up = parameter(2 * s, d, tag=Tag(Role.SHARED_UP, d, 2 * s)) if s else None
         self.shared_down = parameter(d, s, tag=Tag(Role.SHARED_DOWN, s, d, writes_residual=True)) if s else None
 
-    def forward(self, x_bsd: Tensor) -> tuple[Tensor, RouterLosses]:
+    def forward(self, x_bsd: Tensor) -> tuple[Tensor, RouterStats]:
         x_td = x_bsd.flatten(0, 1)
-        y_td, losses = self._routed(x_td)
+        y_td, stats = self._routed(x_td)
         if self.shared_up is not None and self.shared_down is not None:
             y_td = y_td + linear(swiglu(linear(x_td, self.shared_up)), self.shared_down)
-        return y_td.view_as(x_bsd), losses
+        return y_td.view_as(x_bsd), stats
 
-    def _routed(self, x_td: Tensor) -> tuple[Tensor, RouterLosses]:
+    def _routed(self, x_td: Tensor) -> tuple[Tensor, RouterStats]:
         if self.router is None:
-            zero = x_td.new_zeros((), dtype=torch.float32)
+            one = x_td.new_ones(1, dtype=torch.float32)
             y_td = linear(swiglu(linear(x_td, self.up[0])), self.down[0])
-            return y_td, RouterLosses(zero, zero, torch.ones_like(zero)[None])
+            return y_td, RouterStats(one, x_td.new_zeros((), dtype=torch.float32), one)
         routing = route(linear(x_td.float(), self.router), self.top_k)
         up, down = self.up.to(x_td.dtype), self.down.to(x_td.dtype)
-        return self.backend(x_td, routing.expert_tk, routing.weight_tk, up, down), routing.losses
+        return self.backend(x_td, routing.expert_tk, routing.weight_tk, up, down), routing.stats

@@ -1,5 +1,6 @@
 """The decoder-only MoE transformer of the ladder."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from lrladder.models.attention import Attention, RMSNorm, rope_table
 from lrladder.models.experts import BACKENDS
-from lrladder.models.moe import MoE, RouterLosses
+from lrladder.models.moe import MoE, load_balance_of
 from lrladder.models.parameters import linear, parameter
 from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
@@ -17,19 +18,36 @@ from lrladder.models.shape import ModelShape
 class Output(NamedTuple):
     """`features` [B, S, d] enter the head [V, d]. Auxiliary losses are sums over blocks, before their coefficients.
 
-    `load` [L, E] is each expert's share of the assignments in each block.
+    `probability` and `load` [L, E] are each expert's mean probability and share of the assignments in each block.
     """
 
     features: Tensor
     head: Tensor
-    load_balance: Tensor
+    probability: Tensor
     router_z: Tensor
     load: Tensor
+
+    @property
+    def load_balance(self) -> Tensor:
+        """The load-balance loss of this pass alone; a batch in several parts needs `load_balance_of`."""
+        return load_balance_of(self.load, self.probability)
 
     @property
     def logits(self) -> Tensor:
         """[B, S, V]"""
         return linear(self.features, self.head)
+
+
+class Losses(NamedTuple):
+    """What a training step needs of a pass: the loss in nats per token, and the fields of `Output` for the router.
+
+    The loss is formed inside the model, because ZeRO 3 holds the head only there.
+    """
+
+    loss: Tensor
+    probability: Tensor
+    router_z: Tensor
+    load: Tensor
 
 
 def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
@@ -43,10 +61,11 @@ class Block(nn.Module):
         self.attention_norm, self.attention = RMSNorm(shape.width), Attention(shape)
         self.moe_norm, self.moe = RMSNorm(shape.width), MoE(shape, BACKENDS[backend])
 
-    def forward(self, x_bsd: Tensor, rope: tuple[Tensor, Tensor], multiplier: float) -> tuple[Tensor, RouterLosses]:
-        x_bsd = torch.add(x_bsd, self.attention(self.attention_norm(x_bsd), rope), alpha=multiplier)
-        update, losses = self.moe(self.moe_norm(x_bsd))
-        return torch.add(x_bsd, update, alpha=multiplier), losses
+    def forward(self, x_bsd: Tensor, cos: Tensor, sin: Tensor, multiplier: float) -> tuple[Tensor, ...]:
+        """The residual stream, then the fields of RouterStats: recomputation needs tensors that are not nested."""
+        x_bsd = torch.add(x_bsd, self.attention(self.attention_norm(x_bsd), (cos, sin)), alpha=multiplier)
+        update, stats = self.moe(self.moe_norm(x_bsd))
+        return (torch.add(x_bsd, update, alpha=multiplier), *stats)
 
 
 class Transformer(nn.Module):
@@ -54,7 +73,8 @@ class Transformer(nn.Module):
 
     muP multiplies the logits by `head_multiplier`; depth rules multiply what each block adds to the residual stream by
     `branch_multiplier`. Both are 1 otherwise. Activations and products have `dtype`; parameters and router are fp32.
-    Parameters start uninitialised: `models.parametrization.initialise` fills them by role.
+    Parameters start uninitialised: `models.parametrization.initialise` fills them by role. `call_block` may replace how
+    a block is called, to recompute it in the backward pass, and `loss_of` how the loss is computed.
     """
 
     def __init__(self, shape: ModelShape, *, backend: str = "grouped", dtype: torch.dtype = torch.float32) -> None:
@@ -62,17 +82,28 @@ class Transformer(nn.Module):
         vocab, width = shape.vocab_size, shape.width
         self.shape, self.backend, self.dtype = shape, backend, dtype
         self.head_multiplier = self.branch_multiplier = 1.0
+        self.call_block: Callable[..., tuple[Tensor, ...]] = _call
+        self.loss_of: Callable[[Output, Tensor], Tensor] = next_token_loss
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
         self.norm = RMSNorm(width, in_block=False)
         self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
-    def forward(self, tokens_bs: Tensor) -> Output:
+    def forward(self, tokens_bs: Tensor, targets_bs: Tensor | None = None) -> Output | Losses:
+        """The output for `tokens_bs`, or what a training step needs if the targets are given too."""
         x = F.embedding(tokens_bs, self.embedding).to(self.dtype)
         rope = rope_table(tokens_bs.shape[1], self.shape.head_size, x.device)
-        losses = []
+        stats = []
         for block in self.blocks:
-            x, router_losses = block(x, rope, self.branch_multiplier)
-            losses.append(router_losses)
-        balance, z, load = (torch.stack(column) for column in zip(*losses, strict=True))
-        return Output(self.norm(x) * self.head_multiplier, self.head, balance.sum(), z.sum(), load)
+            x, *of_block = self.call_block(block, x, *rope, self.branch_multiplier)
+            stats.append(of_block)
+        probability, z, load = (torch.stack(column) for column in zip(*stats, strict=True))
+        output = Output(self.norm(x) * self.head_multiplier, self.head, probability, z.sum(), load.detach())
+        if targets_bs is None:
+            return output
+        return Losses(self.loss_of(output, targets_bs), probability, output.router_z, output.load)
+
+
+def _call(block: nn.Module, *args: object) -> tuple[Tensor, ...]:
+    found: tuple[Tensor, ...] = block(*args)
+    return found

@@ -67,6 +67,8 @@ class Measured(BaseModel):
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request, in order of the roles
     expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained
     compiled: bool = False  # by torch.compile
+    # how it was trained, where that is not one device with the whole batch at once
+    training: Mapping[str, int | str] = Field({}, exclude_if=lambda found: not found)
     metrics: Mapping[str, float] = Field(default_factory=dict)
     message: str = ""  # why it diverged or failed
 

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
@@ -46,7 +47,7 @@ def _stroke(line: Line2D) -> str:
 def _marker(line: Line2D) -> str:
     style = MarkerStyle(line.get_marker())
     path = style.get_path().transformed(style.get_transform())
-    if not len(path.vertices):
+    if not np.size(path.vertices):
         return ""
     scale = line.get_markersize() * _PIXELS
     path = path.transformed(Affine2D().scale(scale, -scale).translate(_WIDTH / 2, _HEIGHT / 2))

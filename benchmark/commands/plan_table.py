@@ -1,5 +1,6 @@
 """Prints the plan of a study as a table."""
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -13,7 +14,7 @@ def render(plan: Plan, console: Console) -> None:
     table = Table(title=f"Plan of study {plan.name}; (+n): runs that extended sweeps would add")
     for column in ("for", "model", "LRs", "seeds", "read after (tokens)"):
         table.add_column(column)
-    for column in ("runs", "tokens/run", "FLOPs/run", "GiB/run", "time/run"):
+    for column in ("runs", "tokens/run", "FLOPs/run", "GiB/device", "time/run"):
         table.add_column(column, justify="right")
     for sweep in _grouped(plan.trials):
         first = sweep[0]
@@ -35,8 +36,10 @@ def render(plan: Plan, console: Console) -> None:
     for name, totals in (("planned", plan.planned), ("at most, if every sweep is extended", plan.maximum)):
         console.print(
             f"{name}: {totals.runs} runs, {totals.tokens:.3g} tokens, {totals.flops:.2e} FLOPs, "
-            f"{_duration(totals.seconds)} on {plan.workers} worker(s)"
+            f"{_duration(totals.seconds)} on {plan.workers} {'GPU(s)' if plan.placed else 'worker(s)'}"
         )
+    if plan.placed:
+        console.print(_placements(plan))
     console.print(f"memory of all workers together: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
     console.print(
         f"disk for checkpoints: up to {plan.disk_bytes / 2**30:.2f} GiB, two of each running trial and the trunks "
@@ -45,6 +48,24 @@ def render(plan: Plan, console: Console) -> None:
     console.print(f"time: {plan.throughput_source}")
     for note in plan.notes:
         console.print(f"note: {note}")
+
+
+def _placements(plan: Plan) -> Table:
+    """One row for the longest run of each rung: how it is trained on the given GPUs, and the memory of each GPU."""
+    table = Table(title=f"The cheapest way to train the longest run of each model on {plan.workers} GPU(s)")
+    for column in ("model", "fits on", "GPUs", "zero_stage", "micro_batch", "recompute", "hours/run", "GB/GPU"):
+        table.add_column(column)
+    parts = list(plan.placed[0].memory)
+    table.add_column("of these " + ", ".join(parts))
+    for one in plan.placed:
+        fits = "none" if one.fewest is None else f"{one.fewest} or more"
+        if one.gpus is None:
+            table.add_row(one.rung, fits, *["-"] * 7)
+            continue
+        sizes = ", ".join(f"{size / 1e9:.1f}" for size in one.memory.values())
+        how = (str(one.gpus), str(one.zero_stage), str(one.micro_batch), one.recompute)
+        table.add_row(one.rung, fits, *how, f"{one.seconds / 3600:,.3g}", f"{one.needed_bytes / 1e9:.1f}", sizes)
+    return table
 
 
 def _grouped(trials: Sequence[PlannedTrials]) -> list[list[PlannedTrials]]:
@@ -72,6 +93,8 @@ def _lrs(trials: Sequence[PlannedTrials]) -> str:
 
 
 def _duration(seconds: float) -> str:
+    if seconds == math.inf:
+        return "does not fit"
     for unit, length in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:,.1f} {unit}"

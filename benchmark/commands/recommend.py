@@ -57,6 +57,16 @@ class Options:
         bool,
         typer.Option("--force", help=f"Answer even beyond {CHECKED:g} times the FLOPs of the largest run searched."),
     ] = False
+    tflops: Annotated[
+        float | None,
+        typer.Option(
+            callback=finite, help="For a fit: TFLOP/s that one GPU sustains, to price a mistake in GPU-hours."
+        ),
+    ] = None
+    budget: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="For a fit: the most that its next sweep may cost, in runs of the model."),
+    ] = None
     form: Annotated[
         Literal["text", "torch", "deepspeed", "json"],
         typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
@@ -102,7 +112,7 @@ def _by_fit(options: Options) -> str:
     if options.rung or options.entry or options.sizes:
         raise InputError(f"{folder} holds a fit, so --rung, --entry and sizes have no meaning; leave them out")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
-    found = recommend(load_fit(folder), target, force=options.force)
+    found = recommend(load_fit(folder), target, force=options.force, tflops=options.tflops, budget=options.budget)
     return found.to_json() if options.as_json else words(found)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
+from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.reading import printable, understood
@@ -16,6 +17,7 @@ from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
 if TYPE_CHECKING:
     from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
+    from lrladder.benchmark.training.placement import Gpus
 
 app = typer.Typer()
 
@@ -31,6 +33,11 @@ def plan(
             help="Estimate the time on GPUs that each sustain this many TFLOP/s in bf16, instead of on this machine.",
         ),
     ] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(help="Plan for GPUs of this kind: a100, h100, h200, b200. Each run takes all of them."),
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="Number of these GPUs.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show every training run of a study with its tokens, FLOPs, memory and time. Nothing is trained."""
@@ -38,11 +45,31 @@ def plan(
     from lrladder.benchmark.environment import default_workers
 
     sustained = None if tflops is None else 1e12 * tflops
-    made = plan_of(load_study(preset), workers=workers or default_workers(), flops_per_second=sustained)
+    made = plan_of(
+        load_study(preset),
+        workers=workers or default_workers(),
+        flops_per_second=sustained,
+        gpus=_gpus(gpu, gpus, tflops, workers),
+    )
     if as_json:
         print(made.to_json())
     else:
         render(made, make_console())
+
+
+def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None) -> "Gpus | None":
+    """The GPUs to plan for. Raises InputError for options that contradict each other."""
+    from lrladder.benchmark.training.placement import GPUS, Gpus
+
+    if name is None:
+        if count > 1:
+            raise InputError("--gpus says how many, and --gpu which kind; give --gpu too")
+        return None
+    if name not in GPUS:
+        raise InputError(f"--gpu: {name!r} is not known{suggest(name, list(GPUS))}")
+    if tflops is not None or workers is not None:
+        raise InputError("--gpu: the time is then that of these GPUs, so leave out --tflops and --workers")
+    return Gpus(GPUS[name], count)
 
 
 @app.command()

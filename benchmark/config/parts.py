@@ -49,7 +49,6 @@ class OptimizerConfig(Strict):
     embedding_std: PositiveFloat = 1.0  # as in nanochat; 0.1 cost 0.36 nats at p48x3, docs/findings.md
     aux_loss_coef: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
     z_loss_coef: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
-    zero_stage: Literal[0, 1] = 0
 
 
 class RecipeConfig(Strict):

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +21,8 @@ from lrladder.benchmark.upgrade import RENAMED_KEYS
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def config_digest(config: BaseModel) -> str:
-    text = json.dumps(config.model_dump(mode="json", exclude={"name"}), sort_keys=True)
+def config_digest(config: Mapping[str, Any]) -> str:
+    text = json.dumps(config, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -50,7 +50,7 @@ class Progress:
         self._num_done += 1
         first = measurements[0]
         share, seconds = first.trained_tokens / trial.tokens, first.seconds - first.setup_seconds
-        self._time_left.finish(Foreseen.of(trial), share=share, seconds=seconds)
+        self._time_left.finish(Foreseen.of(trial), share=share, seconds=seconds * trial.training.devices)
         left, done = self._left(), self._time_left.done
         self._bar.update(self._task, completed=done, total=done + self._time_left.todo, left=left)
         head = f"[{self._num_done}/{self._trials}] {label} lr={trial.lr:.4g} seed={trial.seed}"

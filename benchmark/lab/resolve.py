@@ -4,6 +4,8 @@ import math
 from typing import Literal, Protocol
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
+from lrladder.benchmark.config.training import TrainingSettings
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
@@ -27,6 +29,7 @@ class Setup(Protocol):
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig: ...
     def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig: ...
     def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig: ...
+    def training_of(self, rung: Rung) -> TrainingSettings: ...
 
 
 def resolve(
@@ -40,6 +43,7 @@ def resolve(
     rung = setup.rungs.rung(request.rung)
     base = setup.base_of(rung, request.parametrization)
     rules, schedule = _rules(request, setup, rung, base), _schedule(request, setup)
+    _require_average(schedule, setup.training_of(rung))
     parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
     in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
     return tuple(
@@ -61,9 +65,17 @@ def resolve(
             precision=precision,
             corpus_digest=corpus_digest,
             val_documents=setup.corpus.val_documents,
+            aux_loss_sequences=setup.training_of(rung).aux_loss_sequences,
+            training=setup.training_of(rung),
         )
         for part in parts
     )
+
+
+def _require_average(schedule: ScheduleConfig, training: TrainingSettings) -> None:
+    """Raises InputError where a reading needs an average of weights that no rank has."""
+    if schedule.read == "ema" and training.zero_stage == 3:
+        raise InputError("training.zero_stage: at 3 no rank has the weights that `read: ema` averages; give 2 or less")
 
 
 def planned_flops(request: Request, setup: Setup) -> float:

@@ -2,11 +2,12 @@
 
 import hashlib
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_serializer, field_validator
 
 from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.models.rules import Rules, TokenRule, token_rule
@@ -19,7 +20,8 @@ class Trial(BaseModel):
     """One resolved training run. `rules` compute its LRs, init and decay from `lr` and the ratios to `base`.
 
     `rule_tokens`: the horizon that the rules by tokens use, None if no rule depends on tokens. Longer horizons of the
-    trial continue the run at the LR of this horizon.
+    trial continue the run at the LR of this horizon. `training` changes no number beyond rounding, so it is neither in
+    the specification nor in the id. `aux_loss_sequences` is there only where it changes numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +44,18 @@ class Trial(BaseModel):
     precision: Literal["fp32", "bf16"]
     corpus_digest: str
     val_documents: int
+    aux_loss_sequences: int | None = Field(None, exclude_if=lambda value: value is None)
+    training: TrainingSettings = Field(TrainingSettings(), exclude=True)
+
+    @field_serializer("optimizer")
+    def _as_before(self, optimizer: OptimizerConfig) -> dict[str, Any]:
+        """With the ZeRO stage that every specification of version 4 has here, so that ids stay."""
+        return {**optimizer.model_dump(), "zero_stage": 0}
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _without_stage(cls, given: Any) -> Any:
+        return {key: value for key, value in given.items() if key != "zero_stage"} if isinstance(given, dict) else given
 
     @cached_property
     def id(self) -> str:

@@ -32,6 +32,7 @@ Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of 
 ATTEMPTS = 2  # the machine may be the cause of a fault, so a failed trial is tried once more in a fresh worker
 LEAVE_SECONDS = 10.0  # to exit; assumption: ample for an idle worker
 SAVE_SECONDS = 25.0  # for a busy one to save its run; schedulers kill a job 30 s after SIGTERM
+SHARED = "LRLADDER_DEVICES"  # tells the ranks of a trial on several GPUs which they are
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -55,12 +56,13 @@ class Answer(NamedTuple):
 
 
 class _Worker:
-    """One process and the pipe to it. `trial` is the trial that it trains now, as its `attempt`."""
+    """One process and the pipe to it. `trial` is the trial that it trains now, as its `attempt`, on the GPUs `held`."""
 
     def __init__(self, index: int, folder: Path, start: Start, devices: Sequence[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.trial: Trial | None = None
+        self.held: tuple[str, ...] = ()
         self.attempt = 0
         counter = context.RawValue("Q", 0)
         self.pulse = Pulse(counter)
@@ -69,10 +71,10 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def send(self, trial: Trial, attempt: int) -> None:
-        self.trial, self.attempt = trial, attempt
+    def send(self, trial: Trial, attempt: int, held: tuple[str, ...]) -> None:
+        self.trial, self.attempt, self.held = trial, attempt, held
         self.pulse.reset()
-        self.pipe.send((trial, attempt))
+        self.pipe.send((trial, attempt, held))
 
     def receive(self) -> Answer | None:
         """The answer of the attempt that is waited for; None for a late one of another attempt, which is refused."""
@@ -108,8 +110,10 @@ class LocalExecutor:
     """Up to `workers` processes. Each is started when it is first needed and lives until `close`.
 
     `devices` (GPUs) are assigned to the workers in turn; without devices they train on the CPU. Several trials share a
-    device if `fits` allows it. A single trial on a device is always allowed. A worker without a sign of life for
-    `silence` seconds is ended. `say` gets a sentence for each trial that is tried again or whose log has a note.
+    device if `fits` allows it. A single trial on a device is always allowed. A trial on several devices
+    (`training.devices`) shares none of them; on a CPU it takes the cores of as many workers. A worker without a sign of
+    life for `silence` seconds is ended. `say` gets a sentence for each trial that is tried again or whose log has a
+    note.
     """
 
     def __init__(
@@ -152,22 +156,33 @@ class LocalExecutor:
         for index, worker in enumerate(self._workers):
             if worker is not None and worker.trial is not None:
                 continue
-            if (trial := self._next(index, waiting)) is None:
-                continue
-            if worker is None:
-                worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
-            attempts[trial.id] += 1
-            worker.send(trial, attempts[trial.id])
+            for place in reversed(range(len(waiting))):  # the longest first
+                if (held := self._room(index, waiting[place])) is not None:
+                    if worker is None:
+                        worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
+                    trial = waiting.pop(place)
+                    attempts[trial.id] += 1
+                    worker.send(trial, attempts[trial.id], held)
+                    break
 
-    def _next(self, index: int, waiting: list[Trial]) -> Trial | None:
-        """Remove and return the longest waiting trial that fits beside the trials on the worker's device."""
-        share = max(1, len(self._devices))
-        others = [worker for worker in self._workers[index % share :: share] if worker is not None]
-        beside = [worker.trial for worker in others if worker.trial is not None]
-        for place in reversed(range(len(waiting))):
-            if not beside or self._fits([*beside, waiting[place]]):
-                return waiting.pop(place)
-        return None
+    def _room(self, index: int, trial: Trial) -> tuple[str, ...] | None:
+        """The GPUs on which a worker can train a trial now; none of them on a CPU. None if there is no room."""
+        count = trial.training.devices
+        if not self._devices:  # every worker has one core
+            taken = sum(worker.trial.training.devices for worker in self._busy() if worker.trial is not None)
+            return () if taken + count <= len(self._workers) else None
+        if count > 1:  # each on a GPU of its own
+            free = [device for device in self._devices if not self._on(device)]
+            return tuple(free[:count]) if len(free) >= count else None
+        own = self._devices[index % len(self._devices)]
+        beside = self._on(own)
+        if beside and (any(one.training.devices > 1 for one in beside) or not self._fits([*beside, trial])):
+            return None
+        return (own,)
+
+    def _on(self, device: str) -> list[Trial]:
+        """The trials that use a GPU now."""
+        return [worker.trial for worker in self._busy() if worker.trial is not None and device in worker.held]
 
     def _answers(self) -> list[tuple[_Worker, Answer]]:
         """The answers of workers that have one, and faults of those that have been silent for too long."""
@@ -221,10 +236,13 @@ def _serve(
     run: Runner | None = None
     while True:
         try:
-            trial, attempt = pipe.recv()
+            trial: Trial
+            trial, attempt, held = pipe.recv()
         except EOFError:
             return
         notes: list[str] = []
+        if held:
+            os.environ[SHARED] = ",".join(held)
         try:
             run = run or start()
             heartbeat.beat()

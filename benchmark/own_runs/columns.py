@@ -9,9 +9,10 @@ import pandas as pd
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.numerals import count
+from lrladder.benchmark.own_runs.settings import SETTINGS
 
 REQUIRED = ("n_params", "tokens", "lr", "loss")
-OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status")
+OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status", "log", *SETTINGS)
 STATUS = ("status", "state")  # in any case: W&B writes State, MLflow status
 
 # Names that others use, the likeliest first; matched at the end of a name as well, as in config.lr or val/loss. Those
@@ -116,20 +117,22 @@ def _missing(missing: Sequence[str], names: Sequence[str], known: Mapping[str, i
     return "; ".join(lines)
 
 
-def guesses(names: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+def guesses(
+    names: Sequence[str], wanted: Sequence[str], aliases: Mapping[str, tuple[str, ...]] = ALIASES
+) -> dict[str, str]:
     """For each of `wanted`, in this order, a column whose name is similar. No column is used twice."""
     left, found = list(names), dict[str, str]()
-    for ours in (ours for ours in ALIASES if ours in wanted):
-        guess = _guess(ours, left)
+    for ours in (ours for ours in aliases if ours in wanted):
+        guess = _guess(ours, left, aliases[ours])
         if guess is not None:
             found[ours] = guess
             left.remove(guess)
     return {ours: found[ours] for ours in wanted if ours in found}
 
 
-def _guess(ours: str, names: Sequence[str]) -> str | None:
+def _guess(ours: str, names: Sequence[str], aliases: Sequence[str]) -> str | None:
     plain = {name: re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names}
-    for alias in ALIASES[ours]:
+    for alias in aliases:
         ends = [
             name for name in names if plain[name] == alias or (len(alias) > 1 and plain[name].endswith(f"_{alias}"))
         ]

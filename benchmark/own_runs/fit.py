@@ -17,6 +17,7 @@ from lrladder.benchmark.own_runs.fit_results import (
     Range,
 )
 from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.settings import results_of
 from lrladder.paradigms.laws.batch_law import BatchPoint, best_batch, fit_batch_law
 from lrladder.paradigms.laws.design import Place
 from lrladder.paradigms.laws.horizon import fit_horizons, interval
@@ -57,6 +58,7 @@ def fit_runs(
         ),
         batch_law=_batch_law(cells),
         horizons=_horizons(cells),
+        settings=results_of(runs.tried),
         flags=(*runs.flags, *_flags(cells)),
         environment=dict(environment or {}),
     )

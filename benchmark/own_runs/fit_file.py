@@ -11,6 +11,7 @@ from lrladder.benchmark.own_runs.cells import Protocol
 from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.benchmark.own_runs.settings import words as setting_words
 from lrladder.benchmark.own_runs.within import within_budget
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 
@@ -72,6 +73,7 @@ def words(results: FitResults) -> str:
         lines += [f"  flag: {flag}" for flag in law.flags]
     if not results.laws:
         lines.append("no law: no cell has a bracketed minimum")
+    lines += [setting_words(found) for found in results.settings]
     return "\n".join([*lines, *(f"flag: {flag}" for flag in results.flags)])
 
 

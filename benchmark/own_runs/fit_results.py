@@ -8,6 +8,7 @@ from pydantic import Field
 
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.own_runs.cells import Protocol
+from lrladder.benchmark.own_runs.settings import SettingResult
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.status import Status
 
@@ -128,6 +129,7 @@ class FitResults(Document):
     loss_law: LossResult | None
     batch_law: BatchResult | None
     horizons: HorizonResult
+    settings: tuple[SettingResult, ...] = ()  # that vary within cells; the laws use each cell's best
     flags: tuple[str, ...]
     environment: dict[str, str]
 
@@ -142,6 +144,7 @@ class FitResults(Document):
             "laws": [law.model_dump(mode="json") for law in self.laws],
             "loss_law": self.loss_law and self.loss_law.model_dump(mode="json"),
             "batch_law": self.batch_law and self.batch_law.model_dump(mode="json"),
+            "settings": [found.model_dump(mode="json") for found in self.settings],
             "cells": self.counts,
             "flags": list(self.flags),
         }

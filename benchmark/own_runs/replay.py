@@ -16,7 +16,7 @@ from lrladder.benchmark.own_runs.runs import Runs
 from lrladder.benchmark.own_runs.ways import Way, ways_of
 from lrladder.paradigms.lab import Rung
 from lrladder.paradigms.paradigm import NoProposal
-from lrladder.paradigms.strategies.fallback import from_published
+from lrladder.paradigms.strategies.fallback import from_few_runs
 from lrladder.paradigms.strategies.search import Choice, run_flops
 from lrladder.paradigms.sweep.swept import settle, sweep
 
@@ -189,7 +189,8 @@ def _run(way: Way, task: Task) -> StrategyScore:
     except NoProposal as none:
         if way.budget is None:
             return StrategyScore(name=way.name, cost_fraction=_cost(lab, way, aim), flags=(str(none),))
-        choice = from_published(aim, why=str(none))
+        asked = lab.asked(way.name)
+        choice = from_few_runs(lab, rungs, aim, payer=way.name, asked=asked, target_runs=way.budget, why=str(none))
     return score_choice(way, choice, task.target, cost_fraction=_cost(lab, way, aim))
 
 

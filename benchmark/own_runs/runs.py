@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lrladder.benchmark.own_runs.resolution import loss_step
+from lrladder.benchmark.own_runs.settings import SETTINGS, Tried, choose_settings
 from lrladder.benchmark.own_runs.table import NO_SEED, read_frame
 
 CELL = ["family", "n_params", "n_active", "tokens"]
@@ -23,13 +24,15 @@ class Runs:
     """Checked runs, and in `flags` what was noticed about them.
 
     `frame` has the columns family, n_params, n_active, tokens, batch_tokens (NaN if unknown), lr, loss (NaN for a
-    diverged run), seed (-1 if unknown), held_out, and row (the line in the file). `loss_step` is the rounding step of
-    the losses, in nats; 0 means that they are fine.
+    diverged run), seed (-1 if unknown), held_out, log (the path of its log, "" without one), those of SETTINGS (NaN if
+    unknown), and row (the line in the file). `loss_step` is the rounding step of the losses, in nats; 0 means that they
+    are fine.
     """
 
     frame: pd.DataFrame
     flags: tuple[str, ...] = ()
     loss_step: float = 0.0
+    tried: tuple[Tried, ...] = ()  # settings beside the LR that vary within cells
 
 
 def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Runs:
@@ -41,11 +44,12 @@ def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Run
     frame, read = read_frame(Path(path), columns)
     frame, joined = join_horizons(frame)
     step, written = loss_step(frame["loss"].to_numpy())
-    again = frame.duplicated([*RUN, "loss"])
-    kept = frame[~again].reset_index(drop=True)
+    again = frame.duplicated([*RUN, *SETTINGS, "loss"])
+    kept, tried, chosen = choose_settings(frame[~again].reset_index(drop=True))
     mixed = kept.groupby(CELL)["held_out"].transform("nunique") > 1
-    flags = (*read, *joined, *_rounded(step, written), *_repeated(frame[again]), *_unnamed(kept), *_mixed(kept[mixed]))
-    return Runs(kept.assign(held_out=kept["held_out"] | mixed), flags, step)
+    said = (*read, *joined, *_rounded(step, written), *_repeated(frame[again]), *chosen)
+    flags = (*said, *_unnamed(kept), *_mixed(kept[mixed]))
+    return Runs(kept.assign(held_out=kept["held_out"] | mixed), flags, step, tried)
 
 
 def join_horizons(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

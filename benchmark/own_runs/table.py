@@ -10,6 +10,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.columns import rename
 from lrladder.benchmark.own_runs.files import read_text
 from lrladder.benchmark.own_runs.numerals import counts, numbers
+from lrladder.benchmark.own_runs.settings import SETTINGS
 from lrladder.benchmark.own_runs.status import apply_status
 from lrladder.benchmark.own_runs.units import check_units
 from lrladder.benchmark.own_runs.wide import lengthen
@@ -24,9 +25,9 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd
     """The runs of a file, and flags that say how it was read. Raises InputError.
 
     `columns` maps our column names to those of the file. The frame has the columns n_params, tokens, lr, loss,
-    n_active, batch_tokens, family, seed, held_out and `row`, the place of the run in the file. `loss` is NaN for a
-    diverged run. Where the file has no value, `n_active` is n_params, `batch_tokens` NaN, `family` "", `seed` NO_SEED
-    and `held_out` False.
+    n_active, batch_tokens, family, seed, held_out, log, those of SETTINGS and `row`, the place of the run in the file.
+    `loss` is NaN for a diverged run. Where the file has no value, `n_active` is n_params, `batch_tokens` and settings
+    are NaN, `family` and `log` "", `seed` NO_SEED and `held_out` False.
     """
     chosen = columns or {}
     table, wide = lengthen(read_text(path), chosen)
@@ -43,6 +44,9 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd
     frame["family"] = text["family"]
     frame["seed"] = check.seeds()
     frame["held_out"] = check.held_out()
+    frame["log"] = text["log"]
+    for column in SETTINGS:
+        frame[column] = check.setting(column)
     frame, left_out = apply_status(frame, text)
     if frame.empty:
         raise InputError(f"{path}: no run finished or diverged by its status; {'; '.join(left_out)}")
@@ -90,6 +94,13 @@ class _Check:
         why = "is not a whole number from 0; leave it empty where it is not known"
         self._refuse("seed", ~whole & ~unset, why)
         return found.where(whole, NO_SEED).astype("int64")
+
+    def setting(self, column: str) -> pd.Series:
+        """NaN where none is told; 0 is a value of a setting."""
+        unset = self.text[column] == ""
+        found = counts(self.text[column])
+        self._refuse(column, (found.isna() | (found < 0)) & ~unset, "is not a number from 0; leave it empty if unknown")
+        return found
 
     def held_out(self) -> pd.Series:
         """Whether each run is one of a target."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig
 from lrladder.benchmark.config.text import suggest
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.trial import reference
@@ -118,6 +119,9 @@ class _Setup(NamedTuple):
 
     def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
         return self.study.recipe_of(parametrization)
+
+    def training_of(self, rung: LadderRung) -> TrainingSettings:
+        return TrainingSettings()  # a recipe does not depend on it
 
 
 def advise(results: RegretResults, wanted: Wanted) -> Advice:

@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig, Strict
-from lrladder.benchmark.config.text import config_digest
+from lrladder.benchmark.config.text import config_digest, suggest
+from lrladder.benchmark.config.training import TrainingConfig, TrainingSettings
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.models.rules import Rules
@@ -21,6 +22,7 @@ class StudyConfig(Strict, ABC):
     corpus: CorpusConfig = CorpusConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     recipe: RecipeConfig = RecipeConfig()
+    training: TrainingConfig = TrainingConfig()
     schedule: ScheduleConfig
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
 
@@ -55,6 +57,31 @@ class StudyConfig(Strict, ABC):
     def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
         return self.recipe
 
+    def training_of(self, rung: Rung) -> TrainingSettings:
+        """How trials of a rung are trained."""
+        return self.training.of(rung.name)
+
+    @model_validator(mode="after")
+    def _check_training(self) -> Self:
+        if self.training == TrainingConfig():
+            return self
+        names = [rung.name for rung in self.rungs]
+        for name in self.training.rungs:
+            if name not in names:
+                raise ValueError(f"training.rungs: {name!r} is no rung{suggest(name, names)}")
+        for rung in self.rungs:
+            self._check_batch(rung, self.training_of(rung))
+        return self
+
+    def _check_batch(self, rung: Rung, training: TrainingSettings) -> None:
+        sequences = rung.batch_tokens // rung.shape.seq_len
+        micro = 1 if training.micro_batch == "auto" else training.micro_batch
+        if sequences % (training.devices * micro):
+            raise ValueError(
+                f"training: rung {rung.name} has {sequences} sequences in a batch, which {training.devices} devices "
+                f"with {micro} in each pass do not divide; change devices, micro_batch or batch_tokens"
+            )
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("rungs", None)  # a property that each kind keeps, as making it takes time
@@ -62,8 +89,13 @@ class StudyConfig(Strict, ABC):
 
     @property
     def digest(self) -> str:
-        """Hash of the resolved config without the name of the study."""
-        return config_digest(self)
+        """Hash of the resolved config without the name of the study, and without what changes no number."""
+        data = self.model_dump(mode="json", exclude={"name", "training"})
+        data["optimizer"]["zero_stage"] = 0  # as it was in every config of store version 4, so that digests stay
+        sequences = {rung.name: self.training_of(rung).aux_loss_sequences for rung in self.rungs}
+        if any(sequences.values()):
+            data["aux_loss_sequences"] = sequences
+        return config_digest(data)
 
     @property
     def longest_horizon(self) -> int:

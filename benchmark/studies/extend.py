@@ -10,7 +10,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import write_bytes
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.store import Store
-from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.kinds import load_stored_study
 from lrladder.benchmark.studies.regret.config import RegretConfig
 
 
@@ -27,7 +27,7 @@ def extend(folder: Path, tokens: int) -> Extension:
     All measurements stay. `change` keeps copies of the old results.json and config.yaml.
     """
     refuse_older(folder)
-    config = load_study(str(folder / "config.yaml"))
+    config = load_stored_study(folder)
     if not isinstance(config, RegretConfig) or config.simulated is not None:
         raise InputError(f"{folder}: only a benchmark that was trained can be continued; give the folder of one")
     longer = continued(config, tokens)

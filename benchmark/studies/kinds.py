@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.planner import Plan, plan_sweeps
 from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
+from lrladder.benchmark.training.placement import Gpus
 
 AnyKind = StudyKind[Any, Any]
 KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDULES, TUNING)}
@@ -50,10 +51,16 @@ def plan_of(
     corpus_tokens: int | None = None,
     workers: int = 1,
     flops_per_second: float | None = None,
+    gpus: Gpus | None = None,
 ) -> Plan:
-    """The plan of a study, for GPUs that sustain `flops_per_second` in bf16; without it, for CPU cores in fp32."""
+    """The plan of a study, for GPUs that sustain `flops_per_second` in bf16, or for `gpus`; else for CPU cores in fp32.
+
+    With `gpus`, each run has all of them and the cheapest settings that fit.
+    """
     kind = kind_of(config)
     notes, longest = kind.notes(config), config.longest_horizon
     if corpus_tokens is not None and longest > corpus_tokens:
         notes = (*notes, f"the longest horizon, {longest:,} tokens, repeats the corpus of {corpus_tokens:,} tokens")
-    return plan_sweeps(config, kind.sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second)
+    return plan_sweeps(
+        config, kind.sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second, gpus=gpus
+    )

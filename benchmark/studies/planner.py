@@ -1,16 +1,21 @@
 """Plans all runs of a study: tokens, FLOPs, memory and time. Needs neither torch nor a corpus."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
+
+from pydantic import Field
 
 from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.documents import Document, Frozen
 from lrladder.benchmark.lab import throughput
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.time_left import Work
+from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.training import disk, memory
+from lrladder.benchmark.training import disk, memory, placement
+from lrladder.benchmark.training.placement import Gpus
 from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
 
@@ -34,21 +39,39 @@ class PlannedTrials(Frozen):
     horizons: tuple[int, ...]
     tokens: int  # of one run: trunk and decays; or the sum of one run per horizon, if a rule depends on it
     flops: float  # of one run
-    memory_bytes: float  # of one run
+    memory_bytes: float  # of one run, on each of its devices
     checkpoint_bytes: float  # of one run while it trains
     kept_bytes: float  # of one run when it has ended
-    seconds: float  # of one run on one worker
+    seconds: float  # of one run on one worker, or on its devices
+    devices: int = 1
 
     @property
     def runs(self) -> int:
         return len(self.seeds)
 
 
+class PlacedRung(Frozen):
+    """How the longest run of a rung is best trained on the GPUs that were asked about.
+
+    `gpus` None: the run fits in no way. `fewest` is the smallest number of GPUs on which it fits.
+    """
+
+    rung: str
+    gpus: int | None = None
+    fewest: int | None = None
+    zero_stage: int = 0
+    micro_batch: int = 0  # sequences
+    recompute: str = "none"
+    needed_bytes: float = 0.0  # on each GPU, with what the process itself needs
+    memory: Mapping[str, float] = Field(default_factory=dict)  # bytes by part, docs/devices.md
+    seconds: float = 0.0
+
+
 class Totals(Frozen):
     runs: int
     tokens: int
     flops: float
-    worker_seconds: float
+    worker_seconds: float  # or seconds of all devices together
     seconds: float  # wall time: worker_seconds / workers, but at least the longest run
 
     @property
@@ -69,6 +92,7 @@ class Plan(Document):
     throughput_source: str
     memory_source: str
     disk_source: str
+    placed: tuple[PlacedRung, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -90,12 +114,18 @@ def plan_sweeps(
     notes: tuple[str, ...] = (),
     workers: int = 1,
     flops_per_second: float | None = None,
+    gpus: Gpus | None = None,
 ) -> Plan:
-    """The plan of a study of any kind, from its sweeps."""
+    """The plan of a study of any kind, from its sweeps. With `gpus` each run takes all of them, as is cheapest."""
+    found = list(sweeps)
     trials = tuple(
-        _planned(study, sweep, lr, extension, flops_per_second) for sweep in sweeps for lr, extension in sweep.lrs
+        _planned(study, sweep, lr, extension, flops_per_second, gpus) for sweep in found for lr, extension in sweep.lrs
     )
-    given = f"given: {flops_per_second or 0:.3g} FLOP/s per worker, in bf16"
+    source = throughput.SOURCE
+    if flops_per_second is not None:
+        source = f"given: {flops_per_second:.3g} FLOP/s per worker, in bf16"
+    if gpus is not None:
+        workers, source = gpus.number, placement.SOURCE
     return Plan(
         name=study.name,
         config_digest=study.digest,
@@ -105,9 +135,10 @@ def plan_sweeps(
         maximum=_totals(trials, workers),
         peak_memory_bytes=workers * max(trial.memory_bytes for trial in trials),
         disk_bytes=_disk_bytes(trials, workers),
-        throughput_source=throughput.SOURCE if flops_per_second is None else given,
+        throughput_source=source,
         memory_source=memory.SOURCE,
         disk_source=disk.SOURCE,
+        placed=_placed(study, found, gpus) if gpus is not None else (),
         notes=notes,
     )
 
@@ -117,7 +148,7 @@ def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
     for trial in plan.trials:
         if not trial.extension:
             width = study.rungs.rung(trial.rung).shape.width
-            yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds)
+            yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds * trial.devices)
 
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
@@ -138,13 +169,69 @@ def extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
     return [(None, True) for _ in range(count)]
 
 
-def _planned(
-    study: StudyConfig, sweep: Sweep, lr: float | None, extension: bool, flops_per_second: float | None
-) -> PlannedTrials:
+def _parts(study: StudyConfig, sweep: Sweep, lr: float | None, precision: Literal["fp32", "bf16"]) -> Sequence[Trial]:
     run = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
     request = run._replace(horizon_exponent=sweep.horizon_exponent)
-    parts = resolve(request, study, corpus_digest="", precision="bf16" if flops_per_second else "fp32")
-    flops = sum(trial.flops for trial in parts)
+    return resolve(request, study, corpus_digest="", precision=precision)
+
+
+def _placed(study: StudyConfig, sweeps: Sequence[Sweep], gpus: Gpus) -> tuple[PlacedRung, ...]:
+    """The placement of each rung's longest run, in the order of the ladder."""
+    longest: dict[str, Trial] = {}
+    for sweep in sweeps:
+        for trial in _parts(study, sweep, None, "bf16"):
+            if trial.flops > (longest[sweep.rung.name].flops if sweep.rung.name in longest else 0):
+                longest[sweep.rung.name] = trial
+    return tuple(_placed_rung(rung.name, longest[rung.name], gpus) for rung in study.rungs if rung.name in longest)
+
+
+def _placed_rung(name: str, trial: Trial, gpus: Gpus) -> PlacedRung:
+    best, fewest = placement.cheapest(trial, *gpus), placement.fewest(trial, *gpus)
+    if best is None:
+        return PlacedRung(rung=name, fewest=fewest)
+    return PlacedRung(
+        rung=name,
+        gpus=best.training.devices,
+        fewest=fewest,
+        zero_stage=best.training.zero_stage,
+        micro_batch=best.micro_batch,
+        recompute=best.training.recompute,
+        needed_bytes=best.needed_bytes,
+        memory=best.memory._asdict(),
+        seconds=best.seconds,
+    )
+
+
+class _Cost(NamedTuple):
+    """Of one run: bytes on each device, seconds of wall time, and the number of devices."""
+
+    memory_bytes: float
+    seconds: float
+    devices: int
+
+
+def _cost(trial: Trial, flops_per_second: float, gpus: Gpus | None) -> _Cost:
+    """A run that fits on the GPUs in no way is planned as the config says, and has no finite time."""
+    best = placement.cheapest(trial, *gpus) if gpus is not None else None
+    if best is not None:
+        return _Cost(best.memory.total, best.seconds, best.training.devices)
+    micro_batch, count = memory.micro_batch_of(trial, None), trial.training.devices
+    again = memory.passes(trial, micro_batch) / 3  # flops are of three passes: the forward, and the backward
+    seconds = math.inf if gpus is not None else again * trial.flops / flops_per_second / count
+    return _Cost(memory.memory_bytes(trial), seconds, count)
+
+
+def _planned(
+    study: StudyConfig,
+    sweep: Sweep,
+    lr: float | None,
+    extension: bool,
+    flops_per_second: float | None,
+    gpus: Gpus | None,
+) -> PlannedTrials:
+    parts = _parts(study, sweep, lr, "bf16" if flops_per_second or gpus else "fp32")
+    rate = flops_per_second or throughput.cpu_flops_per_second(sweep.rung.shape.width)
+    costs = [_cost(trial, rate, gpus) for trial in parts]
     return PlannedTrials(
         payer=sweep.payer,
         purpose=sweep.purpose,
@@ -155,11 +242,12 @@ def _planned(
         seeds=sweep.seeds,
         horizons=sweep.horizons,
         tokens=sum(trial.tokens for trial in parts),
-        flops=flops,
-        memory_bytes=max(map(memory.memory_bytes, parts)),
+        flops=sum(trial.flops for trial in parts),
+        memory_bytes=max(cost.memory_bytes for cost in costs),
         checkpoint_bytes=max(map(disk.checkpoint_bytes, parts)),
         kept_bytes=sum(map(disk.trunk_bytes, parts)) if sweep.rung.part == "target" else 0.0,
-        seconds=flops / (flops_per_second or throughput.cpu_flops_per_second(sweep.rung.shape.width)),
+        seconds=sum(cost.seconds for cost in costs),
+        devices=max(cost.devices for cost in costs),
     )
 
 
@@ -169,7 +257,7 @@ def _disk_bytes(trials: Sequence[PlannedTrials], workers: int) -> float:
 
 
 def _totals(trials: Sequence[PlannedTrials], workers: int) -> Totals:
-    seconds = sum(trial.runs * trial.seconds for trial in trials)
+    seconds = sum(trial.runs * trial.seconds * trial.devices for trial in trials)
     return Totals(
         runs=sum(trial.runs for trial in trials),
         tokens=sum(trial.runs * trial.tokens for trial in trials),

@@ -1,6 +1,7 @@
 """The resources of a running study that trains: folder, corpus, store and workers."""
 
 import functools
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,17 +26,16 @@ from lrladder.benchmark.lab.store import Store, lock
 from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import LocalExecutor
+from lrladder.benchmark.lab.workers import SHARED, LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.entry import Verified
-from lrladder.benchmark.training.memory import memory_bytes
+from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, micro_batch_of
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
 INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its own
-PROCESS_BYTES = 2 * 2**30  # assumption: GPU memory of a process besides its tensors: CUDA, libraries, fragmentation
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,22 @@ def _fit(trials: Sequence[Trial], *, room_bytes: float | None) -> bool:
     """Whether these trials fit on one device together. Without a GPU every core trains one trial."""
     if room_bytes is None:
         return True
-    return sum(memory_bytes(trial) + PROCESS_BYTES for trial in trials) <= room_bytes
+    needed = (device_bytes(trial, micro_batch_of(trial, room_bytes)) for trial in trials)
+    return sum(need + PROCESS_BYTES for need in needed) <= room_bytes
+
+
+def _require_devices(study: StudyConfig, workers: int) -> None:
+    """Raises InputError if a trial needs more devices than this machine gives."""
+    gpus = len(cuda_devices())
+    for rung in study.rungs:
+        needed = study.training_of(rung).devices
+        if gpus and needed > gpus:
+            raise InputError(f"training.devices: rung {rung.name} needs {needed} GPUs, and {gpus} are here; lower it")
+        if not gpus and needed > workers:
+            raise InputError(
+                f"training.devices: rung {rung.name} needs {needed} processes, and there are {workers} workers; "
+                f"lower it, or give --workers {needed}"
+            )
 
 
 @contextmanager
@@ -98,6 +113,7 @@ def open_session(
     loggers.chosen()  # refuse a bad choice here, not in a worker
     compiling.chosen()
     allowed_silence()
+    _require_devices(study, workers or default_workers())
     refuse_older(out)
     make_folder(out)
     console = make_console()
@@ -135,6 +151,7 @@ def start_worker(
 
     from lrladder.benchmark.training.checkpoints import STOP
     from lrladder.benchmark.training.corpus import load
+    from lrladder.benchmark.training.launch import Job, train_on_ranks
     from lrladder.benchmark.training.train import train
 
     signal.signal(signal.SIGTERM, lambda *_: STOP.set())
@@ -146,9 +163,14 @@ def start_worker(
     )  # checked only if compiling pays
 
     def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
+        keep, micro_batch = trial.shape in kept, micro_batch_of(trial, gpu_bytes())
+        if trial.training.devices > 1:
+            cache = cache_folder() / "compiled" if compiling.pays(trial, device) else None
+            job = Job(trial, verified, val_documents, trunks, keep, micro_batch, cache)
+            return train_on_ranks(job, log=log, is_told_to_end=STOP.is_set, devices=os.environ.get(SHARED))
         compiled = compiling.pays(trial, device) and compiles()
         try:
-            return train(trial, corpus, log=log, trunks=trunks, keep=trial.shape in kept, compiled=compiled)
+            return train(trial, corpus, log=log, trunks=trunks, keep=keep, micro_batch=micro_batch, compiled=compiled)
         finally:
             if device == "cuda":
                 torch.cuda.empty_cache()  # for other workers on this GPU

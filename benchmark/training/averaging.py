@@ -1,6 +1,7 @@
 """An average of the trunk's weights, which is evaluated in place of a decay: `read: ema`.
 
 The average lies beside the moments in the optimizer's state. So snapshots, checkpoints and continued runs hold it.
+Every rank averages whole weights, which none has under ZeRO 3 (`benchmark.lab.resolve` refuses that).
 """
 
 from collections.abc import Iterator

@@ -10,10 +10,10 @@ from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.sealed import Sealed
+from lrladder.benchmark.training.state import EngineState
 
 FORMAT = 4  # of a file; earlier ones have no digest, so that damage would go unnoticed, and the run starts again
 EVERY_SECONDS = 120.0  # between checkpoints; a kill loses no more than this
@@ -25,18 +25,6 @@ STOP = threading.Event()  # set when the process is told to end; the run saves i
 Say = Callable[[str], None]  # takes a sentence for the log
 
 
-class EngineState(NamedTuple):
-    """Every tensor that training changes: parameters, the tensors that are updated instead of them, and AdamW moments.
-
-    The engine's inner optimizer has the tensors that are really updated. These are the parameters themselves at stage
-    0, and flat partitions under ZeRO 1. The position in the data follows from the step, which is in Position.
-    """
-
-    params: list[Tensor]
-    moments: list[dict[str, Any]]
-    rng: Tensor
-
-
 class Position(NamedTuple):
     """The position of a run, without its tensors. `watch` is the state of benchmark.training.watch."""
 
@@ -46,7 +34,7 @@ class Position(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The position of a run with copies of its tensors."""
+    """The position of a run with copies of the tensors of this rank."""
 
     position: Position
     state: EngineState
@@ -65,7 +53,7 @@ class Known(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The content of a file. A finished run whose trunk was not kept has no state."""
+    """The content of a file, with whole states. A finished run whose trunk was not kept has no state."""
 
     known: Known
     now: EngineState | None
@@ -79,39 +67,9 @@ class Stored(NamedTuple):
         pairs = zip(horizons, branch_points, strict=True)
         return all(horizon in known.readings or (can_go_on and branch >= here) for horizon, branch in pairs)
 
-
-def live_state(engine: Any) -> EngineState:
-    """The tensors of the engine themselves, which change during training."""
-    moments = [dict(engine.basic_optimizer.state.get(param, {})) for param in _parameters(engine)]
-    return EngineState([param.detach() for param in _parameters(engine)], moments, torch.get_rng_state())
-
-
-def copied_state(engine: Any) -> EngineState:
-    """Copies of the tensors of the engine, on the same device."""
-    live = live_state(engine)
-    moments = [{name: value.clone() for name, value in of_one.items()} for of_one in live.moments]
-    return EngineState([param.clone() for param in live.params], moments, live.rng)
-
-
-@torch.no_grad()
-def put_back(engine: Any, state: EngineState) -> None:
-    """Copy the state into the engine that it came from, or into a fresh engine of the same trial."""
-    held = engine.basic_optimizer.state
-    for param, saved, moments in zip(_parameters(engine), state.params, state.moments, strict=True):
-        param.copy_(saved)
-        if not moments:
-            held.pop(param, None)
-        elif param in held:
-            for name, value in moments.items():
-                held[param][name].copy_(value)
-        else:
-            held[param] = {name: value.to(param.device, copy=True) for name, value in moments.items()}
-    torch.set_rng_state(state.rng)
-
-
-def size_of(state: EngineState) -> int:
-    """Size of the tensors in bytes."""
-    return sum(tensor.nbytes for tensor in (*state.params, *(v for found in state.moments for v in found.values())))
+    def fits(self, num_params: int) -> bool:
+        """Whether the states are of a model with so many parameters; earlier versions stored parts under ZeRO 1."""
+        return all(state is None or len(state.params) == num_params for state in (self.now, self.trunk))
 
 
 def save(path: Path, stored: Stored, *, say: Say, alone: bool = False) -> None:
@@ -147,7 +105,7 @@ def _files(path: Path, say: Say) -> Sealed:
 
 
 def _load(file: Path) -> Stored:
-    found = torch.load(file, weights_only=True, map_location="cpu")
+    found = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
     if found["format"] != FORMAT:
         raise ValueError("of another version")
     known = json.loads(found["known"])
@@ -179,12 +137,3 @@ class Clock:
     def saved(self, seconds: float) -> None:
         self._last = time.monotonic()
         self._next = self._last + max(self._every, seconds / SHARE)
-
-
-def _parameters(engine: Any) -> list[Tensor]:
-    """The parameters of the model and all other tensors that the optimizer updates, in a fixed order."""
-    found = [
-        *engine.module.parameters(),
-        *(p for group in engine.basic_optimizer.param_groups for p in group["params"]),
-    ]
-    return list({id(tensor): tensor for tensor in found}.values())

@@ -1,5 +1,6 @@
 """The step loop of a trial: engine, data position, and the LR of each step."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,11 +10,14 @@ from torch import Tensor
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference
 from lrladder.benchmark.schedules import factor
 from lrladder.benchmark.training import averaging
-from lrladder.benchmark.training.checkpoints import Position, Snapshot, copied_state, put_back
+from lrladder.benchmark.training.accumulation import Accumulation, Step
+from lrladder.benchmark.training.checkpoints import Position, Snapshot
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import DivergenceRule, StepNumbers
-from lrladder.benchmark.training.metrics import clip_gradients
-from lrladder.benchmark.training.optimizer import build_engine, set_lrs
+from lrladder.benchmark.training.metrics import Validation, clip_gradients, validate, validate_by_window
+from lrladder.benchmark.training.optimizer import build_engine, set_lrs, share_of
+from lrladder.benchmark.training.ranks import Ranks
+from lrladder.benchmark.training.state import EngineState, copied_state, put_back, restore, whole_state
 from lrladder.benchmark.training.watch import EVERY, PROBE_WINDOWS, Watch
 from lrladder.models.compiled import compile_blocks
 from lrladder.models.transformer import next_token_loss
@@ -27,9 +31,13 @@ class Loop:
     `compiled` becomes False if the gradients of the compiled model differ from those of the uncompiled model.
     """
 
-    def __init__(self, trial: Trial, corpus: Corpus, log: Log, *, compiled: bool = False) -> None:
+    def __init__(
+        self, trial: Trial, corpus: Corpus, log: Log, *, micro_batch: int | None = None, compiled: bool = False
+    ) -> None:
         self.trial, self.corpus, self.log = trial, corpus, log
-        self.engine: Any = build_engine(trial)
+        self.engine: Any = build_engine(trial, micro_batch)
+        self.ranks = Ranks()
+        self._share = share_of(trial)
         device = self.engine.device
         probe = torch.from_numpy(corpus.val_windows[:PROBE_WINDOWS, :-1].astype("int64")).to(device)
         self.watch = Watch(self.engine, probe)
@@ -38,8 +46,11 @@ class Loop:
         self.trained_tokens = 0  # by this process, with the steps of all branches
         # So that no step waits for the GPU, its numbers are read together at every probe.
         self.read_every = EVERY if device.type == "cuda" else 1
-        loss = compile_blocks(self.engine.module, batch=len(self._batch())) if compiled else None
-        self.loss, self.compiled = loss or next_token_loss, loss is not None
+        self.micro_batch = micro_batch or self._share
+        self._accumulation = Accumulation(self.engine, self.ranks, trial, self.micro_batch)
+        compiled = compiled and trial.training.zero_stage < 3  # there no rank holds a block to compare with
+        loss = compile_blocks(self.engine.module, batch=self.micro_batch) if compiled else None
+        self.engine.module.loss_of, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:
             log(
                 {"note": "trained uncompiled, because the compiled model gives other gradients than the uncompiled one"}
@@ -73,9 +84,10 @@ class Loop:
 
     def _step(self, lr: float, *, decaying: bool) -> None:
         step = self.step
-        output, loss = self._backward()
+        found = self._accumulation.backward(self._batch())
+        loss = self._loss_of(found)
         norm = self._update()
-        self.numbers.add(step, loss, norm, output.load)
+        self.numbers.add(step, loss, norm, found.load)
         self.step += 1
         if self.trial.schedule.read == "ema":
             averaging.add_step(self.engine, self.step, self.trial.schedule.average_exponent)
@@ -84,16 +96,7 @@ class Loop:
             self.numbers.read()
         if (seen := self.watch.after_step(step, decaying=decaying)) is not None:
             row = {"step": step, "tokens": step * self.trial.batch_tokens, "lr": lr, "loss": self.losses[-1]}
-            self.log({**row, "grad_norm": norm.item(), "load_balance": output.load_balance.item(), **seen})
-
-    def _backward(self) -> tuple[Any, Tensor]:
-        """The output of the model, and its loss in nats per token without the auxiliary losses of the router."""
-        settings, tokens = self.trial.optimizer, self._batch()
-        output = self.engine(tokens[:, :-1])
-        loss = self.loss(output, tokens[:, 1:])
-        router = settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z
-        self.engine.backward(loss + router)
-        return output, loss
+            self.log({**row, "grad_norm": norm.item(), "load_balance": found.load_balance.item(), **seen})
 
     def _update(self) -> Tensor:
         """One optimizer step. Returns the L2 norm of the gradient before clipping."""
@@ -104,15 +107,20 @@ class Loop:
             norm = torch.as_tensor(self.engine.get_global_grad_norm(), dtype=torch.float32)
         return norm
 
+    def _loss_of(self, found: Step) -> Tensor:
+        """The loss of a step; nan after ZeRO has skipped a step with a gradient that is not finite.
+
+        Without ZeRO such a step makes the weights nan, and the next loss with them.
+        """
+        return found.loss * math.nan if self.engine.skipped_steps else found.loss
+
     def _batch(self) -> Tensor:
         """This rank's share of the windows [B, S + 1] of the step; with one rank all of them."""
         trial = self.trial
         windows = self.corpus.batch(
             step=self.step, batch_tokens=trial.batch_tokens, seq_len=trial.shape.seq_len, seed=trial.seed
         )
-        world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
-        share = len(windows) // world
-        tokens, device = torch.from_numpy(windows[rank * share : (rank + 1) * share]), self.engine.device
+        tokens, device = self.ranks.share(torch.from_numpy(windows)), self.engine.device
         # from pinned memory, because a plain copy waits until the GPU has finished its steps
         return tokens.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tokens
 
@@ -131,3 +139,24 @@ class Loop:
     def return_to(self, snapshot: Snapshot) -> None:
         put_back(self.engine, snapshot.state)
         self.place(snapshot.position)
+
+    def validate(self) -> Validation:
+        windows = self.corpus.val_windows
+        if self.engine.zero_optimization_stage() < 3:
+            return validate(self.engine.module, windows)
+        return validate_by_window(self.engine, self.ranks, windows)
+
+    def whole(self, snapshot: Snapshot | None = None) -> EngineState:
+        """The whole state now, or at a snapshot, on the first rank. All ranks must call this."""
+        if snapshot is None:
+            return whole_state(self.engine, self.ranks)
+        if not self.engine.zero_optimization_stage():
+            return snapshot.state
+        now = copied_state(self.engine)
+        put_back(self.engine, snapshot.state)
+        found = whole_state(self.engine, self.ranks)
+        put_back(self.engine, now)
+        return found
+
+    def restore(self, whole: EngineState) -> None:
+        restore(self.engine, whole, self.ranks)

@@ -1,4 +1,6 @@
-"""The planned peak memory of one trial."""
+"""The planned peak memory of one trial on each of its devices, by part."""
+
+from typing import NamedTuple
 
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.compiling import expected
@@ -7,25 +9,112 @@ from lrladder.benchmark.training.compiling import expected
 # and of expert_width; then bytes per token and vocabulary entry for logits and loss. They are counted in the code of
 # models/ and were checked against the growth of a process (docs/performance.md). Compiled regions keep less.
 WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
+PROCESS_BYTES = 2 * 2**30  # assumption: GPU memory of a process besides its tensors: CUDA, libraries, fragmentation
+BUCKET = 50_000_000  # most values that ZeRO sums over the ranks at a time; DeepSpeed's default is ten times as much
+GATHERED = 1_000_000_000  # values that ZeRO 3 holds gathered at a time, DeepSpeed's default
 SOURCE = (
     "36 bytes per parameter, with all experts and embeddings: weight, gradient, two AdamW moments, two copies of the "
     "weight for metrics (at the start and before a step), and the trunk's copy of weight and moments. In bf16 there "
     "are 2 bytes more, for the rounded weight. Activations of the whole batch are kept, at 4 bytes in fp32 and 2 in "
     "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares this with "
-    "the growth of a process in fp32 and with the live tensors in bf16; it was not measured on a GPU"
+    "the growth of a process in fp32 and with the live tensors in bf16; it was not measured on a GPU. "
+    "docs/devices.md says what several devices and micro batches change"
 )
 
 
+class Memory(NamedTuple):
+    """Bytes on one device. `weights` has ZeRO's own copies; `observed` what the watch and a decay's trunk keep."""
+
+    weights: float
+    gradients: float
+    moments: float
+    observed: float
+    buffers: float  # of ZeRO: buckets, and what stage 3 has gathered
+    activations: float
+
+    @property
+    def total(self) -> float:
+        return sum(self)
+
+
+def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = None) -> Memory:
+    """Peak memory on each device; SOURCE says what is counted. `compiled` None: as a worker would decide."""
+    shape, training = trial.shape, trial.training
+    stage, size = training.zero_stage, float(shape.n_total + shape.n_embedding)
+    part = size / training.devices
+    on_device = 0.0 if training.offload == "cpu" else 1.0
+    copies = 0.0 if trial.precision == "fp32" else 2 * (size if training.recompute == "none" else size / shape.depth)
+    updated = (0.0, part, part, part)[stage] * on_device  # flat fp32 parts beside the weights
+    moments = 8 * (part * on_device if stage else size)
+    held = part if stage == 3 else size
+    aliased = stage == 3 and training.offload == "none"  # stage 3 updates its parts of the weights in place
+    averaged = 8 * size if trial.schedule.read == "ema" else 0.0  # of the weights, and the snapshot of it
+    return Memory(
+        weights=4 * held + (0.0 if aliased else 4 * updated) + copies,
+        gradients=4 * (part if stage >= 2 else size),
+        moments=moments,
+        observed=(0.0 if stage == 3 else 8 * size) + 4 * (held + updated) + moments + averaged,
+        buffers=_buffers(stage, size, size / shape.depth),
+        activations=_activations(trial, micro_batch, expected(trial) if compiled is None else compiled),
+    )
+
+
+def _buffers(stage: int, size: float, block: float) -> float:
+    """A bucket; at stage 3 also what is gathered, and a block's weights and gradients while they are sent."""
+    gathered = 4.0 * min(GATHERED, size) + 8.0 * block
+    return (4.0 * min(BUCKET, size) if stage else 0.0) + (gathered if stage == 3 else 0.0)
+
+
+def device_bytes(trial: Trial, micro_batch: int) -> float:
+    return device_memory(trial, micro_batch).total
+
+
 def memory_bytes(trial: Trial, *, compiled: bool | None = None) -> float:
-    """Peak memory in bytes; SOURCE says what is counted. `compiled` None: as a worker would decide."""
+    """Peak memory in bytes of each device with the given micro batch, or with its whole share of the batch at once."""
+    return device_memory(trial, micro_batch_of(trial, None), compiled=compiled).total
+
+
+def _activations(trial: Trial, micro_batch: int, compiled: bool) -> float:
     shape = trial.shape
-    width, row, expert, logits = COMPILED if (expected(trial) if compiled is None else compiled) else WRITTEN
+    width, row, expert, logits = COMPILED if compiled else WRITTEN
     block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)
     block += 4 * shape.shared_width + 2 * shape.num_experts
-    element, parameter = (2, 38.0) if trial.precision == "bf16" else (4, 36.0)
-    if trial.schedule.read == "ema":
-        parameter += 8  # the average of the weights, and the snapshot of it
-    router_input = 4 * shape.width if trial.precision == "bf16" else 0
-    per_block = element * block + router_input
-    activations = trial.batch_tokens * (shape.depth * per_block + logits * shape.vocab_size)
-    return parameter * (shape.n_total + shape.n_embedding) + activations
+    element = 2 if trial.precision == "bf16" else 4
+    per_block = element * block + (4 * shape.width if trial.precision == "bf16" else 0)
+    blocks = shape.depth * per_block
+    if trial.training.recompute == "blocks":  # the inputs of all blocks, and the inside of one
+        blocks = shape.depth * element * shape.width + per_block
+    return micro_batch * shape.seq_len * (blocks + logits * shape.vocab_size)
+
+
+def share_of_batch(trial: Trial) -> int:
+    """Sequences of a batch that one device trains on."""
+    return trial.batch_tokens // trial.shape.seq_len // trial.training.devices
+
+
+def micro_batch_of(trial: Trial, room_bytes: float | None) -> int:
+    """Sequences that a device takes at a time: as the settings say, or as many as its memory has room for.
+
+    Without a limit (None), which is so on a CPU, `auto` is the whole share. It is 1 where not even one has room.
+    """
+    given, share = trial.training.micro_batch, share_of_batch(trial)
+    if given != "auto":
+        return given
+    if room_bytes is None:
+        return share
+    fitting = (n for n in divisors(share) if device_bytes(trial, n) + PROCESS_BYTES <= room_bytes)
+    return max(fitting, default=1)
+
+
+def divisors(number: int) -> list[int]:
+    """In ascending order."""
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+def passes(trial: Trial, micro_batch: int) -> int:
+    """Work of a step in forward passes: the forward, twice that for the backward, and what is computed again.
+
+    Several micro batches need a forward pass more, which counts the loads of the whole batch.
+    """
+    counted = micro_batch < share_of_batch(trial) and trial.aux_loss_sequences is None and trial.shape.num_experts > 1
+    return 3 + (trial.training.recompute == "blocks") + counted

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrladder.benchmark.lab.heartbeat import beat
+from lrladder.benchmark.training.ranks import Ranks
 
 
 class Validation(NamedTuple):
@@ -34,7 +35,31 @@ def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validati
         losses.append(token_loss.mean(1).double().cpu())
         loads.append(output.load * len(tokens))
     per_document = torch.cat(losses)
-    load_le = torch.stack(loads).sum(0) / len(per_document)
+    return _validation(per_document, torch.stack(loads).sum(0) / len(per_document))
+
+
+@torch.no_grad()
+def validate_by_window(engine: Any, ranks: Ranks, windows_ns: np.ndarray) -> Validation:
+    """As `validate`, for an engine whose weights are spread over the ranks. Each rank takes every n-th window.
+
+    All ranks make the same number of passes, because they gather the weights of each block together.
+    """
+    rounds = math.ceil(len(windows_ns) / ranks.count)
+    losses = torch.zeros(rounds * ranks.count, dtype=torch.float64)
+    loads = []
+    for index in range(ranks.index, len(losses), ranks.count):
+        window = windows_ns[min(index, len(windows_ns) - 1)][None].astype(np.int64)
+        tokens = torch.from_numpy(window).to(engine.device)
+        found = engine(tokens[:, :-1], tokens[:, 1:])
+        losses[index] = found.loss.double().cpu()
+        if index < len(windows_ns):
+            loads.append(found.load)
+    per_document = ranks.sum(losses.to(engine.device)).cpu()[: len(windows_ns)]
+    load_le = ranks.sum(torch.stack(loads).sum(0) if loads else torch.zeros_like(found.load)) / len(windows_ns)
+    return _validation(per_document, load_le)
+
+
+def _validation(per_document: Tensor, load_le: Tensor) -> Validation:
     violation = load_le.amax(-1) * load_le.shape[-1] - 1
     se = per_document.std().item() / math.sqrt(len(per_document)) if len(per_document) > 1 else math.nan
     return Validation(per_document.mean().item(), se, violation.max().item())

@@ -8,13 +8,19 @@ import torch
 from torch._C._distributed_c10d import HashStore
 
 from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
+from lrladder.benchmark.training.memory import BUCKET, GATHERED
 from lrladder.models import parametrization
 from lrladder.models.roles import Role
 from lrladder.models.rules import Rule
 
+UNSPLIT = 100_000  # DeepSpeed's default: ZeRO 3 leaves parameters of up to so many values on every rank
 
-def start_deepspeed() -> Any:
-    """Import DeepSpeed, once per process. There is one rank unless a launcher has set more."""
+
+def start_deepspeed(meeting: str | None = None) -> Any:
+    """Import DeepSpeed, once per process. There is one rank unless a launcher has set more.
+
+    Several ranks find each other through `meeting`, a file:// address that torch makes, or else by MASTER_ADDR.
+    """
     has_cuda = torch.cuda.is_available()
     for key, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
         os.environ.setdefault(key, value)
@@ -27,21 +33,27 @@ def start_deepspeed() -> Any:
         # without this the first initialize() spends a minute on compiling a CPU op that training never uses
         deepspeed.ops.__compatible_ops__ = {}
     if not torch.distributed.is_initialized():
-        _start_ranks("nccl" if has_cuda else "gloo")
+        _start_ranks("nccl" if has_cuda else "gloo", meeting)
     deepspeed.init_distributed(auto_mpi_discovery=False)
     return deepspeed
 
 
-def _start_ranks(backend: str) -> None:
+def _start_ranks(backend: str, meeting: str | None) -> None:
     """With one rank no port is opened. All workers would share a MASTER_PORT that is set in the environment."""
     if os.environ["WORLD_SIZE"] == "1":
         torch.distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
-    else:
-        torch.distributed.init_process_group(backend)
+        return
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    if backend == "nccl":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=world)
 
 
-def build_engine(trial: Trial) -> Any:
-    """A DeepSpeed engine with an initialised model. Each parameter group has its `lr_multiplier`."""
+def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
+    """A DeepSpeed engine with an initialised model. Each parameter group has its `lr_multiplier`.
+
+    `micro_batch` is the number of sequences that a rank takes at a time; None: its whole share of the batch.
+    """
     deepspeed = start_deepspeed()
     model, rules = parametrization.build(
         trial.rules,
@@ -53,10 +65,20 @@ def build_engine(trial: Trial) -> Any:
         dtype=dtype_of(trial),
     )
     optimizer = torch.optim.AdamW(groups(trial, model, rules), betas=betas(trial), fused=True)
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=engine_config(trial))
-    if torch.distributed.get_world_size() == 1 and trial.optimizer.zero_stage == 0:
+    if trial.training.recompute == "blocks":
+        model.call_block = _recomputed
+    config = engine_config(trial, micro_batch or share_of(trial))
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    if torch.distributed.get_world_size() == 1 and trial.training.zero_stage == 0:
         engine.enable_backward_allreduce = False  # it would copy all gradients twice to sum them over one rank
     return engine
+
+
+def _recomputed(block: torch.nn.Module, *args: object) -> Any:
+    """Call a block without keeping its activations. The backward pass computes them again."""
+    from deepspeed.runtime.activation_checkpointing.checkpointing import checkpoint
+
+    return checkpoint(block, *args) if torch.is_grad_enabled() else block(*args)
 
 
 def dtype_of(trial: Trial) -> torch.dtype:
@@ -98,17 +120,33 @@ def tau_ema(trial: Trial, groups: Iterable[Mapping[str, Any]], horizon: int) -> 
     return trial.batch_tokens / (trial.lr * multiplier * decay * horizon) if decay else None
 
 
-def engine_config(trial: Trial) -> dict[str, Any]:
+def share_of(trial: Trial) -> int:
+    """Sequences of a batch that one rank trains on."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     sequences = trial.batch_tokens // trial.shape.seq_len
     if sequences % world:
         raise ValueError(f"batch of {sequences} sequences does not divide over {world} ranks")
+    return sequences // world
+
+
+def engine_config(trial: Trial, micro_batch: int) -> dict[str, Any]:
+    """DeepSpeed's configuration. Keys whose defaults would change numbers are always there."""
+    training, share = trial.training, share_of(trial)
+    if share % micro_batch:
+        raise ValueError(f"a share of {share} sequences does not divide into micro batches of {micro_batch}")
+    zero: dict[str, Any] = {"stage": training.zero_stage, "stage3_param_persistence_threshold": UNSPLIT}
+    bucket = min(BUCKET, trial.shape.n_total + trial.shape.n_embedding)  # DeepSpeed allocates all of it
+    zero |= {"reduce_bucket_size": bucket, "allgather_bucket_size": bucket, "stage3_max_live_parameters": GATHERED}
+    if training.offload == "cpu":
+        zero["offload_optimizer"] = {"device": "cpu"}
     return {
-        "train_micro_batch_size_per_gpu": sequences // world,
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": trial.optimizer.grad_clip if trial.optimizer.zero_stage else 0.0,  # else by clip_gradients
-        "zero_optimization": {"stage": trial.optimizer.zero_stage},
+        "train_micro_batch_size_per_gpu": micro_batch,
+        "gradient_accumulation_steps": share // micro_batch,
+        # DeepSpeed's default is 1.0. Without ZeRO, clip_gradients clips.
+        "gradient_clipping": trial.optimizer.grad_clip if training.zero_stage else 0.0,
+        "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # its own AdamW for the CPU would have to be compiled
         "steps_per_print": 10**9,
     }
 

@@ -14,16 +14,14 @@ from lrladder.benchmark.training.checkpoints import (
     Snapshot,
     Stored,
     is_saved,
-    live_state,
     load,
-    put_back,
     save,
-    size_of,
 )
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.disk import MAX_TRUNK
 from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
+from lrladder.benchmark.training.state import size_of
 
 
 class Decay(NamedTuple):
@@ -37,12 +35,20 @@ class Run:
     """One trial on its way through its horizons. Checkpoints go to `path` if one is given; `resume` continues it."""
 
     def __init__(
-        self, trial: Trial, corpus: Corpus, log: Log, *, path: Path | None = None, compiled: bool = False
+        self,
+        trial: Trial,
+        corpus: Corpus,
+        log: Log,
+        *,
+        path: Path | None = None,
+        micro_batch: int | None = None,
+        compiled: bool = False,
     ) -> None:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
-        self.loop = Loop(trial, corpus, log, compiled=compiled)
+        self.loop = Loop(trial, corpus, log, micro_batch=micro_batch, compiled=compiled)
         self.setup_seconds = time.perf_counter() - self._started
+        self.ranks = self.loop.ranks
         self.readings: dict[int, Reading] = {}  # by horizon, tokens
         self.ended: str | None = None  # why the trunk has diverged
         self.decay: Decay | None = None
@@ -58,14 +64,18 @@ class Run:
         return self._tokens_before + self.loop.trained_tokens
 
     def train_to(self, tokens: int, *, horizon: int) -> None:
-        """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end."""
+        """As `Loop.train_to`, with checkpoints on the way. Raises Diverged, and SystemExit if told to end.
+
+        Ranks save and end together, because one alone would leave the others waiting in the next step.
+        """
         for _ in self.loop.steps_to(tokens, horizon=horizon):
             beat()
-            if self.path is not None and self.clock.due():
+            due, told = self.ranks.any(self.path is not None and self.clock.due(), STOP.is_set())
+            if due and self.path is not None:
                 self.loop.numbers.read()
                 self._save_progress(self.path)
                 beat()
-            if STOP.is_set():
+            if told:
                 raise SystemExit(128 + signal.SIGTERM)
 
     def _say(self, sentence: str) -> None:
@@ -79,9 +89,10 @@ class Run:
         """Write a checkpoint of an unfinished run. Training goes on even if the disk is full."""
         began = time.monotonic()
         known = self._known()._replace(seconds=self.seconds, trained_tokens=self.trained_tokens)
+        now, trunk = self.loop.whole(), self.decay and self.loop.whole(self.decay.began)
         try:
-            state = Stored(known, live_state(self.loop.engine), self.decay and self.decay.began.state)
-            save(path, state, say=self._say)
+            if self.ranks.is_first:
+                save(path, Stored(known, now, trunk), say=self._say)
         except OSError as error:
             self._say(f"no checkpoint could be written: {error}")
         self.clock.saved(time.monotonic() - began)
@@ -94,14 +105,13 @@ class Run:
         """
         if self.path is None:
             return
-        state = live_state(self.loop.engine)
-        if keep_trunk and self.ended is None and size_of(state) > MAX_TRUNK:
+        if keep_trunk and self.ended is None and size_of(self.loop.engine) > MAX_TRUNK:
             self._say("the trunk is too large to be kept; longer horizons will train anew")
             keep_trunk = False
-        if keep_trunk or is_saved(self.path, say=self._say):
-            end = Stored(self._known(), state if keep_trunk and self.ended is None else None, None)
+        state = self.loop.whole() if keep_trunk and self.ended is None else None
+        if self.ranks.is_first and (keep_trunk or is_saved(self.path, say=self._say)):
             try:
-                save(self.path, end, say=self._say, alone=True)
+                save(self.path, Stored(self._known(), state, None), say=self._say, alone=True)
             except OSError as error:
                 self._say(f"the trunk could not be written: {error}")
 
@@ -117,23 +127,29 @@ class Run:
         self.log({"continued_from_tokens": self.loop.tokens})
 
     def _stored(self) -> Stored | None:
-        """The content of the file of the run; None if it does not serve all horizons."""
+        """The content of the file of the run; None if it does not serve all horizons.
+
+        The first rank reads first, as it may set a damaged file aside.
+        """
         trial = self.trial
-        stored = load(self.path, say=self._say) if self.path is not None else None
+        path = self.path
+        stored = self.ranks.in_turn(lambda: load(path, say=self._say)) if path is not None else None
         branches = [branch_point(horizon, trial) for horizon in trial.horizons]
+        num_params = len(list(self.loop.engine.module.parameters()))
         serves = stored is not None and stored.serves(trial.horizons, branches, trial.batch_tokens)
-        return stored if serves else None
+        return stored if serves and stored is not None and stored.fits(num_params) else None
 
     def _go_to(self, stored: Stored) -> None:
         """Restore the stored trunk, and also the stored decay if its horizon is the next one to be read."""
         known = stored.known
         unread = [horizon for horizon in self.trial.horizons if horizon not in known.readings]
         if stored.trunk is not None and known.trunk is not None:
-            self.loop.return_to(Snapshot(known.trunk, stored.trunk))
+            self.loop.restore(stored.trunk)
+            self.loop.place(known.trunk)
         horizon = known.decaying_to if known.decaying_to in unread[:1] else None
         if horizon is not None:
             self.decay = Decay(self.loop.snapshot(), horizon)
         if horizon is not None or known.trunk is None:
             self.loop.place(known.now)
             if stored.now is not None:
-                put_back(self.loop.engine, stored.now)
+                self.loop.restore(stored.now)

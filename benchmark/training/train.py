@@ -11,8 +11,7 @@ from lrladder.benchmark.training.averaging import average_in_place
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Log, Loop
-from lrladder.benchmark.training.metrics import validate
-from lrladder.benchmark.training.optimizer import tau_ema
+from lrladder.benchmark.training.optimizer import share_of, tau_ema
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.run import Decay, Run
 from lrladder.models.compiled import uncompiled
@@ -28,16 +27,18 @@ def train(
     log: Log,
     trunks: Path | None = None,
     keep: bool = False,
+    micro_batch: int | None = None,
     compiled: bool = False,
 ) -> list[TrialMeasurement]:
     """Train one trial and evaluate it at each horizon, shortest first. A divergence is a result, not an error.
 
     A long run writes checkpoints to the folder `trunks`, from which the next call continues. With `keep` the trunk
-    stays there, so that the run can continue to longer horizons.
+    stays there, so that the run can continue to longer horizons. `micro_batch` is the number of sequences that each
+    rank takes at a time; None: its whole share of the batch.
     """
     corpus.require(max(trial.horizons))
     path = trunks / f"{trial.trunk_id if trial.schedule.has_trunk else trial.id}.pt" if trunks is not None else None
-    run = Run(trial, corpus, log, path=path, compiled=compiled)
+    run = Run(trial, corpus, log, path=path, micro_batch=micro_batch, compiled=compiled)
     try:
         run.resume()
         _read_all(run)
@@ -58,10 +59,18 @@ def _measurements(run: Run) -> list[TrialMeasurement]:
             trained_tokens=run.trained_tokens,
             expert_gemm=gemm_of(trial.expert_backend) if trial.shape.num_experts > 1 else None,
             compiled=run.loop.compiled,
+            training=_training(run.loop),
             **dict(run.readings[horizon]),
         )
         for horizon in trial.horizons
     ]
+
+
+def _training(loop: Loop) -> dict[str, int | str]:
+    """The settings that differ from one device with the whole batch at once."""
+    found = loop.trial.training.model_dump(exclude_defaults=True, exclude={"micro_batch"})
+    split = loop.micro_batch < share_of(loop.trial)
+    return {**found, **({"micro_batch": loop.micro_batch} if split else {})}
 
 
 def _read_all(run: Run) -> None:
@@ -97,7 +106,7 @@ def _read(loop: Loop) -> Reading:
     averaged = average_in_place(loop.engine) if loop.trial.schedule.read == "ema" else nullcontext()
     loop.engine.eval()
     with uncompiled(), averaged:  # uncompiled because the batch size differs and this runs once per horizon
-        found = validate(loop.engine.module, loop.corpus.val_windows)
+        found = loop.validate()
     loop.engine.train()
     limit = loop.numbers.rule.limit
     if not math.isfinite(found.loss) or found.loss > limit:

@@ -21,12 +21,19 @@ DEAD = 0.1  # share of the mean load; an expert with less over EVERY steps count
 
 
 class Watch:
-    """Observes one engine from its first step on. A continued run must restore `state`."""
+    """Observes one engine from its first step on. A continued run must restore `state`.
+
+    Under ZeRO 3 no rank holds the weights, so only losses, gradient norms and loads are observed there.
+    """
 
     def __init__(self, engine: Any, probe_bs: Tensor) -> None:
         self._engine, self._probe = engine, probe_bs
-        self._start = {name: param.detach().clone() for name, param in engine.module.named_parameters()}
-        self._features = observe(engine.module, probe_bs).features
+        self._sees_weights = engine.zero_optimization_stage() < 3
+        self._start: dict[str, Tensor] = {}
+        self._features: list[Tensor] = []
+        if self._sees_weights:
+            self._start = {name: param.detach().clone() for name, param in engine.module.named_parameters()}
+            self._features = observe(engine.module, probe_bs).features
         self._before: dict[str, Tensor] = {}
         self._state: dict[str, Any] = {"grad_norms": [], "weights": {}, "logit_max": 0.0, "loads": [], "load_steps": 0}
         self._state["max_loads"] = []
@@ -41,7 +48,7 @@ class Watch:
 
     def before_step(self, step: int) -> None:
         """Call it after the backward pass and before the optimizer step."""
-        if step % EVERY == 0:
+        if step % EVERY == 0 and self._sees_weights:
             self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
 
     def take(self, step: int, grad_norm: float, load: list[float]) -> None:
@@ -56,6 +63,8 @@ class Watch:
         """A row for the log every few steps, else None. During a decay the metrics of weights do not change."""
         if step % EVERY:
             return None
+        if not self._sees_weights:
+            return {}
         state = self._state
         seen = observe(self._engine.module, self._probe).metrics
         state["logit_max"] = max(state["logit_max"], seen["attention_logit_max"])
@@ -94,6 +103,8 @@ class Watch:
 
     def read(self, losses: list[float]) -> Metrics:
         """All metrics at a horizon. Those of weights and updates are from the last probe before the decay."""
+        if not self._sees_weights:
+            return self.read_diverged(losses)
         now = observe(self._engine.module, self._probe)
         found = self._state["weights"] | self.read_diverged(losses) | now.metrics
         found |= feature_metrics(self._engine.module, self._start, self._features, now)

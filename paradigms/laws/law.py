@@ -29,7 +29,7 @@ OUTLIER_WEIGHT = 0.25  # assumption: a minimum of less Student weight than this,
 
 
 class Prediction(NamedTuple):
-    """An LR and its 90% prediction interval."""
+    """An LR and its prediction interval, at 90% unless another level is asked for."""
 
     lr: float
     lr_low: float
@@ -57,15 +57,25 @@ class Law:
     bootstrap: str  # of exponents: "sizes", or "none" where too few sizes leave them to the posterior
 
     def predict(
-        self, n_active: float, tokens: float, *, n_total: float | None = None, batch_tokens: float | None = None
+        self,
+        n_active: float,
+        tokens: float,
+        *,
+        n_total: float | None = None,
+        batch_tokens: float | None = None,
+        level: float = LEVEL,
     ) -> Prediction:
-        """LR and its 90% prediction interval at a cell. It widens with distance from the design and for few points.
+        """LR and its prediction interval at a cell. It widens with distance from the design and for few points.
 
         Without `batch_tokens` the law is that of the batches which the points happen to have.
         """
         place = Place(n_active, tokens, n_total, batch_tokens)
-        regression = self.without_batch if batch_tokens is None else self.regression
-        return Prediction(*(math.exp(ln_lr) for ln_lr in regression.predict(place)))
+        regression = self.answering(batch_tokens)
+        return Prediction(*(math.exp(ln_lr) for ln_lr in regression.predict(place, level=level)))
+
+    def answering(self, batch_tokens: float | None) -> Regression:
+        """The form that answers for this batch."""
+        return self.without_batch if batch_tokens is None else self.regression
 
     def flags_by(self, batch_tokens: float | None) -> tuple[str, ...]:
         """What weakens the form that answers for this batch."""

@@ -22,6 +22,11 @@ BETTER = 0.9  # of the rms miss of the power form, below which a simpler one is 
 # Rms miss of log loss per e-fold of FLOPs beyond the cells, and the number of misses that it is worth beside those
 # seen; assumption, as published laws miss by about 0.5% at 4 to 10 times the FLOPs
 USUAL_MISS, USUAL_WORTH = 0.0025, 2
+# Rms miss of log loss at a size that has no cell, as many misses as sizes are worth as above; assumption: when each
+# size of a public table is left out, the law of the others misses it by 0.1 to 1.1% (docs/fitting.md)
+SIZE_MISS = 0.01
+SAME_SIZE = 0.02  # sizes within this ratio of a cell's are its size; assumption
+MAX_LEFT_OUT = 6  # sizes that are left out in turn; assumption: more say little more
 MEDIAN_SD = 0.6745  # median distance from the mean of a normal, in sds
 
 
@@ -59,17 +64,25 @@ class LossLaw:
     largest: float  # N D of the largest cell, in the units of the points
     scatter: float  # sd of log loss about the law
     missed: dict[str, Missed]  # by form, where enough cells are left
+    sizes: tuple[float, ...]  # of the cells
+    size_miss: float  # sd of log loss at a size that has no cell
     n_points: int
     draws: Array  # [draws, 6]
     flags: tuple[str, ...]
 
     def predict(self, n: float, tokens: float) -> LossPrediction:
-        """Loss at the best LR, with the interval of a measurement: resamples, scatter, and misses beyond the cells."""
+        """Loss at the best LR, with the interval of a measurement.
+
+        It holds the spread of resamples, the scatter, and how far the law missed left-out cells: beyond the largest, or
+        at a size that has no cell, whichever is more.
+        """
         x, z = np.array([math.log(n / self.center[0])]), np.array([math.log(tokens / self.center[1])])
         own = float(self.form.log_loss(self.constants, x, z)[0][0])
         logs = np.array([self.form.log_loss(draw, x, z)[0][0] for draw in self.draws]) - own
         drawn = float(np.median(np.abs(logs))) / MEDIAN_SD if len(logs) else 0.0  # a few resamples identify nothing
-        half = stats.norm.ppf((1 + LEVEL) / 2) * math.hypot(drawn, self.scatter, self._beyond(n * tokens))
+        is_new = all(abs(math.log(n / size)) > SAME_SIZE for size in self.sizes)
+        away = max(self._beyond(n * tokens), self.size_miss if is_new else 0.0)
+        half = stats.norm.ppf((1 + LEVEL) / 2) * math.hypot(drawn, self.scatter, away)
         return LossPrediction(*(math.exp(own + off) for off in (0.0, -half, half)))
 
     def _beyond(self, n_d: float) -> float:
@@ -133,6 +146,8 @@ def fit_loss_law(points: Sequence[LossPoint], *, n_boot: int = 50, seed: int = 0
         largest=math.exp(float((n + d).max())),
         scatter=math.sqrt(float((residuals**2).sum()) / dof),
         missed=missed,
+        sizes=tuple(sorted({point.n for point in points})),
+        size_miss=_size_miss(form, x, z, y - level, best),
         n_points=len(points),
         draws=np.array(draws).reshape(-1, len(best)) + shift,
         flags=tuple(_flags(n, d, len(points))),
@@ -161,6 +176,18 @@ def _missed(form: Form, x: Array, z: Array, y: Array) -> Missed | None:
     if not misses:
         return None
     return Missed(math.sqrt(float(np.mean(np.square(misses)))), float(np.mean(reaches)), len(misses))
+
+
+def _size_miss(form: Form, x: Array, z: Array, y: Array, start: Array) -> float:
+    """Sd of log loss at a new size: the rms miss of sizes left out in turn, beside the usual one."""
+    found = []
+    sizes = np.unique(x)
+    for size in sizes[-MAX_LEFT_OUT:] if len(sizes) > 2 else ():
+        rest = x != size
+        if rest.sum() >= form.n_constants and _tell(x[rest], z[rest]):
+            constants = form.fit(x[rest], z[rest], y[rest], start=start)
+            found.append(float(np.mean((form.log_loss(constants, x[~rest], z[~rest])[0] - y[~rest]) ** 2)))
+    return math.sqrt((sum(found) + USUAL_WORTH * SIZE_MISS**2) / (len(found) + USUAL_WORTH))
 
 
 def _tell(x: Array, z: Array) -> bool:

@@ -45,11 +45,11 @@ class Regression:
         posterior = fit_posterior(x, y - y.mean(), sd, labels, mean, spread)
         return cls(design, posterior, float(y.mean()), levels)
 
-    def predict(self, place: Place) -> tuple[float, float, float]:
-        """ln lr* at a place, and its prediction interval."""
+    def predict(self, place: Place, *, level: float = LEVEL) -> tuple[float, float, float]:
+        """ln lr* at a place, and its prediction interval at `level`."""
         keys = (place.model_key, place.trunk_key)
         members = [levels.get(key) for levels, key in zip(self.groups, keys, strict=False)]
-        values = self.posterior.predict(self.design.row(place), members, level=LEVEL)
+        values = self.posterior.predict(self.design.row(place), members, level=level)
         center, low, high = (self.level + value for value in values)
         return center, low, high
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.regret.results import SCHEMA, ParadigmResult, RegretResults, TargetResult
@@ -149,11 +150,20 @@ def loss_sentence(studies: Sequence[Study]) -> str:
 def differences(studies: Sequence[Study]) -> tuple[Difference, ...]:
     """Config keys, text, versions and hardware in which not all studies agree."""
     parts = {
-        "config": [flat({k: v for k, v in s.results.config.items() if k != "name"}) for s in studies],
+        "config": [_config(s.results) for s in studies],
         "text": [_text(s.results) for s in studies],
         "versions and hardware": [dict(s.results.environment) for s in studies],
     }
     return tuple(found for part, known in parts.items() for found in _differences(part, known))
+
+
+def _config(results: RegretResults) -> dict[str, str]:
+    """Without the name, and without how trials were trained where that changes no number."""
+    config = upgrade.config(results.config)
+    training = flat(config.pop("training", {}), "training.")
+    changes_numbers = any("micro_batch" in value for key, value in training.items() if "aux_loss_over" in key)
+    found = flat({key: value for key, value in config.items() if key != "name"})
+    return found | training if changes_numbers else found
 
 
 def _differences(part: str, known: Sequence[Mapping[str, str]]) -> Iterable[Difference]:

@@ -202,7 +202,7 @@ def drift(results: RegretResults) -> pd.DataFrame:
     own_schedule = [label for label in labels_of(results) if label not in other_schedule(results)]
     best = {(c.parametrization, c.rung): c for c in results.curves if longest.get(c.rung, (0,))[0] == c.horizon}
     best = {key: c for key, c in best.items() if c.lr_best and c.lr_low and c.lr_high}
-    base = base_rung(results)
+    base = base_rung(results) or ""
     rows: list[dict[str, object]] = []
     for label in labels_of(results):
         alike = own_schedule if label in own_schedule else []

@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
     BESIDE,
     INK,
+    MUTED,
     WIDTH,
     colors_of,
     label_colors,
@@ -66,20 +67,23 @@ def stability(results: RegretResults) -> str | None:
 
 
 def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: dict[str, str]) -> None:
-    sns.lineplot(
-        here,
-        x="log2_lr",
-        y="value",
-        hue="parametrization",
-        palette=colors,
-        marker="o",
-        markersize=4,
-        markeredgewidth=0,
-        linewidth=1.1,
-        legend=False,
-        ax=axes,
-        **BAND,
-    )
+    if here.empty:
+        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    else:
+        sns.lineplot(
+            here,
+            x="log2_lr",
+            y="value",
+            hue="parametrization",
+            palette=colors,
+            marker="o",
+            markersize=4,
+            markeredgewidth=0,
+            linewidth=1.1,
+            legend=False,
+            ax=axes,
+            **BAND,
+        )
     axes.set(xlabel="", ylabel="", xlim=span)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     power_axis(axes, *span)
@@ -100,8 +104,8 @@ def features(results: RegretResults) -> str | None:
         return None
     with style():
         figure = Figure(figsize=(WIDTH, 3.3))
-        over_width, by_depth = figure.add_gridspec(1, 2, left=0.05, right=0.45, **GRID).subplots()
-        aligned, outputs = figure.add_gridspec(1, 2, left=0.56, right=0.98, **GRID).subplots()  # room for the roles
+        over_width, by_depth = _row(figure, 2, left=0.05, right=0.45)
+        aligned, outputs = _row(figure, 2, left=0.56, right=0.98)  # room for the roles
         _over_width(over_width, change, label_colors(results))
         if target is not None:
             colors = colors_of(results)
@@ -118,6 +122,11 @@ def features(results: RegretResults) -> str | None:
         return to_svg(figure, "features", label, handles)
 
 
+def _row(figure: Figure, panels: int, *, left: float, right: float) -> list[Axes]:
+    """Panels beside each other on a part of a figure's width."""
+    return list(figure.add_gridspec(1, panels, left=left, right=right, **GRID).subplots(squeeze=False)[0])
+
+
 def by_depth_and_role(results: RegretResults) -> str | None:
     """Activation RMS by depth, and updates against their steady state by role, at the largest target."""
     target = largest_target(results)
@@ -125,8 +134,8 @@ def by_depth_and_role(results: RegretResults) -> str | None:
         return None
     with style():
         figure = Figure(figsize=(WIDTH * BESIDE, 3.0))
-        depth = figure.add_gridspec(1, 1, left=0.07, right=0.45, **GRID).subplots()
-        role = figure.add_gridspec(1, 1, left=0.6, right=0.97, **GRID).subplots()  # room for the names of roles
+        (depth,) = _row(figure, 1, left=0.07, right=0.45)
+        (role,) = _row(figure, 1, left=0.6, right=0.97)  # room for the names of roles
         _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
         _by_role(role, health.steady_rows(results, target), colors_of(results))
         depth.set_title("RMS of the residual stream", loc="left")

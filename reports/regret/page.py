@@ -61,7 +61,6 @@ ORACLE_STATUS = {
 def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
     figures_, sentences_ = _figures(results), _sentences(results)
-    own = health.at_own_lr(results)
     sections = _sections(results, figures_, sentences_)
     trials = analysis.measurements(few(results)).astype(object).to_dict("records")
     return (
@@ -82,12 +81,7 @@ def render(results: RegretResults) -> str:
             trials=trials,
             left_out=few_sentence(results),
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
-            own=list(zip(results.targets, own, strict=True)),
-            differing=[health.differing(spreads) for spreads in own],
-            alike=[health.alike(spreads) for spreads in own],
-            metrics=health.STABILITY,
-            sensitivities=sensitivities(results),
-            balances=health.balances(results),
+            **_stability(results),
             schedules=_schedules(results),
             config=_pretty(results.config),
             corpus=_pretty(results.corpus),
@@ -99,6 +93,19 @@ def render(results: RegretResults) -> str:
             script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
+
+
+def _stability(results: RegretResults) -> dict[str, object]:
+    """What the section of stability shows beside its figures."""
+    own = health.at_own_lr(results)
+    return {
+        "own": list(zip(results.targets, own, strict=True)),
+        "differing": [health.differing(spreads) for spreads in own],
+        "alike": [health.alike(spreads) for spreads in own],
+        "metrics": health.STABILITY,
+        "sensitivities": sensitivities(results),
+        "balances": health.balances(results),
+    }
 
 
 def _sections(results: RegretResults, drawn: Mapping[str, object], said: Mapping[str, object]) -> list[tuple[str, str]]:

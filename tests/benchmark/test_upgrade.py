@@ -49,7 +49,8 @@ def test_a_config_of_any_kind_with_its_old_keys_is_the_same_config(preset: str) 
     older = copy.deepcopy(today)
     for old, new in upgrade.RENAMED_KEYS.items():
         part, key = old.split(".")
-        older[part][key] = older[part].pop(new.split(".")[1])
+        new_part, new_key = new.split(".")
+        older[part][key] = older[new_part].pop(new_key)
     assert older != today
     assert upgrade.config(older) == today
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base
@@ -62,9 +63,13 @@ def tiny_corpus(path: Path, shape: ModelShape | None = None, *, tokens: int = 60
 
 CHANGES: dict[str, dict[str, Any]] = {
     "wsd": {},
-    "zero1": {"optimizer": OptimizerConfig(zero_stage=1)},
+    "zero1": {"training": TrainingSettings(zero_stage=1)},
     "bf16": {"precision": "bf16"},
     "ema": {"schedule": ScheduleConfig(warmup_tokens=128, read="ema"), "horizons": (10 * BATCH, 24 * BATCH)},
+    "ema zero2": {
+        "schedule": ScheduleConfig(warmup_tokens=128, read="ema"),
+        "training": TrainingSettings(zero_stage=2),
+    },
     "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},
 }
 

@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
+from lrladder.benchmark.config.parts import RecipeConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine
 from lrladder.models.parameters import tag_of
@@ -72,7 +73,7 @@ def _rounded(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("stage", [0, 1])
 @pytest.mark.parametrize("name", RULES)
 def test_the_engine_holds_the_golden_groups(name: str, stage: int) -> None:
-    engine = build_engine(golden_trial(name, optimizer=OptimizerConfig(eps=1e-8, zero_stage=stage)))
+    engine = build_engine(golden_trial(name, training=TrainingSettings(zero_stage=stage)))
     _check(name, _held(engine), ranks=1)
     engine.destroy()
 
@@ -120,7 +121,7 @@ def test_two_ranks_hold_the_same_groups_and_train_alike(stage: int, tmp_path: Pa
 
 
 def _losses(stage: int, folder: Path) -> list[float]:
-    trial = golden_trial("mup", optimizer=OptimizerConfig(eps=1e-8, zero_stage=stage))
+    trial = golden_trial("mup", training=TrainingSettings(zero_stage=stage))
     loop = Loop(trial, tiny_corpus(folder, trial.shape), lambda row: None)
     loop.train_to(3 * BATCH, horizon=20 * BATCH)
     loop.engine.destroy()
@@ -139,7 +140,7 @@ def _rank(
         "OMP_NUM_THREADS": "1",
     }
     torch.set_num_threads(1)
-    trial = golden_trial("mup", optimizer=OptimizerConfig(eps=1e-8, zero_stage=stage))
+    trial = golden_trial("mup", training=TrainingSettings(zero_stage=stage))
     engine = build_engine(trial)
     held = _held(engine)
     engine.destroy()

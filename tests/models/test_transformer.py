@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrladder.models.attention import rope_table, rotate
-from lrladder.models.moe import MoE, route
+from lrladder.models.moe import MoE, load_balance_of, route
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import build
 from lrladder.models.roles import Role
@@ -73,15 +73,16 @@ def test_route_is_a_softmax_renormalised_over_the_top_k() -> None:
     routing = route(logits, 2)
     full = logits.softmax(-1).gather(1, routing.expert_tk)
     torch.testing.assert_close(routing.weight_tk, full / full.sum(-1, keepdim=True))
-    assert routing.losses.load_e.sum().item() == 1.0
+    assert routing.stats.load_e.sum().item() == 1.0
 
 
 def test_balance_loss_is_one_when_balanced_and_e_when_collapsed() -> None:
     """Switch form: E * sum f P has its minimum 1 at uniform routing, and E when one expert takes all."""
     uniform = torch.eye(4).repeat(5, 1) * 1e-6
     collapsed = torch.tensor([100.0, 0, 0, 0]).repeat(20, 1)
-    assert abs(route(uniform, 1).losses.load_balance.item() - 1) < 1e-5
-    assert abs(route(collapsed, 1).losses.load_balance.item() - 4) < 1e-5
+    for logits, expected in ((uniform, 1), (collapsed, 4)):
+        stats = route(logits, 1).stats
+        assert abs(load_balance_of(stats.load_e[None], stats.probability_e[None]).item() - expected) < 1e-5
 
 
 def test_top_k_of_all_experts_equals_the_weighted_sum_over_experts() -> None:

@@ -163,7 +163,7 @@ def _by_ingredient(config: TuningConfig, known: dict[str, float], other: float) 
 
 
 def test_of_a_schedule(figures: list[Figure]) -> None:
-    schedule_figure.figure(draw("wsd", tokens=32768, batch_tokens=1024, lr=0.03))
+    schedule_figure.figure(draw("wsd", tokens=32768, batch_tokens=1024, lr=0.03, warmup_tokens=4096))
     seen(figures)
 
 

@@ -2,15 +2,19 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.lab.heartbeat import SILENCE, Pulse, allowed_silence
+from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import Answer, Fault, LocalExecutor, _Worker
 from tests.benchmark.lab.fake_runner import (
     DEADLY_SEED,
@@ -184,3 +188,37 @@ def test_a_large_trial_lets_smaller_ones_past_but_is_not_left_out(tmp_path: Path
         assert {trial.id for trial, _ in made.run(list(horizons.values()))} == set(horizons)
     finally:
         made.close()
+
+
+def _on(devices: int, seed: int = 0) -> Trial:
+    return tiny_trial(seed=seed, training=TrainingSettings(devices=devices))
+
+
+def _rooms(tmp_path: Path, running: Sequence[tuple[Trial, tuple[str, ...]]], devices: Sequence[str]) -> LocalExecutor:
+    """An executor of four workers, the first of which train `running`. No process is started."""
+    made = LocalExecutor(tmp_path, partial(start, tmp_path), workers=4, devices=devices)
+    busy: Any = [SimpleNamespace(trial=trial, held=held) for trial, held in running]
+    made._workers[: len(busy)] = busy
+    return made
+
+
+def test_a_trial_on_several_cores_waits_until_so_many_workers_are_idle(tmp_path: Path) -> None:
+    rooms = _rooms(tmp_path, [(_on(2), ())], [])
+    assert rooms._room(1, _on(2)) == () and rooms._room(1, _on(1)) == ()
+    assert rooms._room(1, _on(3)) is None
+    assert _rooms(tmp_path, [(_on(4), ())], [])._room(1, _on(1)) is None
+
+
+def test_a_trial_on_several_gpus_shares_none_of_them(tmp_path: Path) -> None:
+    gpus = ["0", "1", "2"]
+    rooms = _rooms(tmp_path, [(_on(1), ("0",))], gpus)
+    assert rooms._room(1, _on(2)) == ("1", "2") and rooms._room(3, _on(1)) == ("0",)
+    assert rooms._room(1, _on(3)) is None
+    rooms = _rooms(tmp_path, [(_on(2), ("0", "1"))], gpus)
+    assert rooms._room(1, _on(1)) is None and rooms._room(2, _on(1)) == ("2",)
+
+
+def test_trials_on_one_and_on_several_workers_all_come_back(executor: LocalExecutor) -> None:
+    trials = [_on(2, seed=1), _on(1, seed=2), _on(1, seed=3), _on(2, seed=4)]
+    outcomes = {trial.id: outcome for trial, outcome in executor.run(trials)}
+    assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}

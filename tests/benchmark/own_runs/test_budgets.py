@@ -9,7 +9,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.cells import cells
 from lrladder.benchmark.own_runs.fit_file import fit_file
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, replay
-from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.benchmark.own_runs.runs import Runs, load_runs
 from lrladder.benchmark.own_runs.ways import parse_budgets
 from lrladder.benchmark.own_runs.within import within_budget
 from lrladder.paradigms.published import LAWS
@@ -58,8 +58,27 @@ def test_little_money_makes_wide_intervals(result: Replay) -> None:
 
 def test_an_answer_without_a_minimum_says_so(result: Replay) -> None:
     for score in budgeted(result):
-        told = any("middle of 3 published laws" in flag for flag in score.flags)
+        told = any("middle one of 3 published laws" in flag for flag in score.flags)
         assert told == (half_octaves(score) == pytest.approx(MISS))
+        few = any("the usual curvature of a sweep answer" in flag for flag in score.flags)
+        assert not (told and few)
+
+
+def test_two_runs_answer_better_than_published_laws(tmp_path: Path) -> None:
+    """A budget of two runs of the cheapest cell: no minimum can be bracketed."""
+    runs = load_runs(TABLE)
+    target = max(cells(runs), key=lambda cell: cell.flops)
+    cheapest = min(cells(runs), key=lambda cell: cell.flops)
+    frame = runs.frame.assign(held_out=(runs.frame.n_params == target.n_params) & (runs.frame.tokens == target.tokens))
+    pair = 2.5 * cheapest.flops / target.flops
+    none = 0.5 * cheapest.flops / target.flops
+    for strategy in SEARCHES:
+        result = replay(Runs(frame), strategies=[strategy], budgets=[none, pair])
+        published, few = (score for score in result.targets[0].strategies if score.budget is not None)
+        assert published.cost_fraction == 0
+        assert 0 < few.cost_fraction <= pair * (1 + 1e-6)
+        assert few.covered
+        assert half_octaves(few) < half_octaves(published) == pytest.approx(MISS)
 
 
 @pytest.mark.skipif(not PUBLISHED[0].exists(), reason="the published sweeps are not beside the checkout")

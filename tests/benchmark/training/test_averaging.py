@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training.averaging import average_in_place
 from lrladder.benchmark.training.corpus import Corpus
@@ -27,7 +27,7 @@ def corpus(tmp_path: Path) -> Corpus:
 @pytest.mark.parametrize("stage", [0, 1])
 def test_the_average_weighs_each_step_by_a_power_of_its_share(stage: int, corpus: Corpus) -> None:
     """The oracle keeps the weights of every step. A step counts n^(g+1) - (n-1)^(g+1), the power's integral over it."""
-    steps, trial = 20, tiny_trial(schedule=EMA, optimizer=OptimizerConfig(zero_stage=stage))
+    steps, trial = 20, tiny_trial(schedule=EMA, training=TrainingSettings(zero_stage=stage))
     loop = Loop(trial, corpus, no_log)
     kept = [
         [param.detach().double() for param in loop.engine.module.parameters()]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training import checkpoints
 from lrladder.benchmark.training import run as run_module
@@ -26,7 +26,7 @@ def corpus(tmp_path: Path) -> Corpus:
 
 TRUNKS = [
     {},
-    {"optimizer": OptimizerConfig(zero_stage=1)},
+    {"training": TrainingSettings(zero_stage=1)},
     {"schedule": ScheduleConfig(warmup_tokens=128, kind="power")},
     {"schedule": ScheduleConfig(warmup_tokens=128, read="ema")},
 ]

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial, reference
 from lrladder.benchmark.schedules import ScheduleConfig, factor
 from lrladder.benchmark.training.corpus import Corpus
@@ -66,7 +66,7 @@ def _plain_torch(trial: Trial, corpus: Corpus, horizon: int) -> list[torch.Tenso
 
 @pytest.mark.parametrize("stage", [0, 1])
 def test_engine_equals_plain_torch(stage: int, corpus: Corpus) -> None:
-    trial = tiny_trial(shape=wide_shape(), lr=0.003, optimizer=OptimizerConfig(zero_stage=stage))
+    trial = tiny_trial(shape=wide_shape(), lr=0.003, training=TrainingSettings(zero_stage=stage))
     loop = Loop(trial, corpus, no_log)
     horizon = trial.horizons[0]
     loop.train_to(horizon, horizon=horizon)
@@ -77,10 +77,10 @@ def test_engine_equals_plain_torch(stage: int, corpus: Corpus) -> None:
 @pytest.mark.parametrize("stage", [0, 1])
 def test_branch_leaves_the_trunk_bit_identical(stage: int, corpus: Corpus) -> None:
     """Reading an early horizon on the way changes nothing of what the last horizon gives."""
-    optimizer = OptimizerConfig(zero_stage=stage)
-    both = train(tiny_trial(optimizer=optimizer), corpus, log=no_log)
-    long = train(tiny_trial(optimizer=optimizer, horizons=(20 * BATCH,)), corpus, log=no_log)
-    short = train(tiny_trial(optimizer=optimizer, horizons=(10 * BATCH,)), corpus, log=no_log)
+    training = TrainingSettings(zero_stage=stage)
+    both = train(tiny_trial(training=training), corpus, log=no_log)
+    long = train(tiny_trial(training=training, horizons=(20 * BATCH,)), corpus, log=no_log)
+    short = train(tiny_trial(training=training, horizons=(10 * BATCH,)), corpus, log=no_log)
     assert [m.loss for m in both] == [short[0].loss, long[0].loss]
     assert both[0].loss != both[1].loss
 

@@ -57,10 +57,10 @@ def test_without_a_winner_the_cheapest_that_is_not_worse_is_taken() -> None:
 
 
 def test_the_seeds_that_decide_grow_with_the_inverse_square_of_the_difference() -> None:
-    one, half = next_runs(tied(0.006)), next_runs(tied(0.003))
+    one, half = next_runs(tied(0.0061)), next_runs(tied(0.0031))
     assert one is not None and half is not None
-    assert one.seeds == math.ceil(2 * (0.012 / 0.006) ** 2) - 2
-    assert half.seeds == math.ceil(2 * (0.012 / 0.003) ** 2) - 2
+    assert one.seeds == math.ceil(2 * (0.012 / 0.0061) ** 2) - 2
+    assert half.seeds == math.ceil(2 * (0.012 / 0.0031) ** 2) - 2
     assert (one.first, one.second) == ("mutransfer", "fitting")
     tiny = next_runs(tied(1e-5))
     assert tiny is not None and tiny.seeds is None

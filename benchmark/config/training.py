@@ -1,0 +1,58 @@
+"""How a trial is trained: devices, ZeRO stage, micro batches. This changes no number of a trial beyond rounding."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from lrladder.benchmark.config.parts import Strict
+
+MicroBatch = PositiveInt | Literal["auto"]
+
+
+class TrainingSettings(Strict):
+    """The settings of one rung. They are in no trial id, except where the balance loss depends on the micro batch."""
+
+    devices: PositiveInt = 1  # of one machine, for one trial; its batch is shared among them
+    zero_stage: Literal[0, 1, 2, 3] = 0  # what DeepSpeed splits over the devices: 1 moments, 2 gradients, 3 weights
+    micro_batch: MicroBatch = "auto"  # sequences per device in one pass; auto: as many as the memory allows
+    recompute: Literal["none", "blocks"] = "none"  # activations of a block, again in the backward pass
+    offload: Literal["none", "cpu"] = "none"  # where weights in fp32 and moments are updated
+    aux_loss_over: Literal["batch", "micro_batch"] = "batch"  # the tokens whose expert loads the balance loss uses
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.aux_loss_over == "micro_batch" and self.micro_batch == "auto":
+            raise ValueError("aux_loss_over: micro_batch makes losses depend on micro_batch; give that as a number")
+        if self.offload == "cpu" and self.zero_stage < 2:
+            raise ValueError(f"offload: cpu needs zero_stage 2 or 3, and this is {self.zero_stage}; change one of them")
+        return self
+
+    @property
+    def aux_loss_sequences(self) -> int | None:
+        """Sequences whose loads one balance loss uses; None for the whole batch. This is part of a trial's id."""
+        if self.aux_loss_over == "batch":
+            return None
+        assert self.micro_batch != "auto"
+        return self.devices * self.micro_batch
+
+
+class TrainingChange(Strict):
+    """Settings that one rung has instead of those of the study."""
+
+    devices: PositiveInt | None = None
+    zero_stage: Literal[0, 1, 2, 3] | None = None
+    micro_batch: MicroBatch | None = None
+    recompute: Literal["none", "blocks"] | None = None
+    offload: Literal["none", "cpu"] | None = None
+    aux_loss_over: Literal["batch", "micro_batch"] | None = None
+
+
+class TrainingConfig(TrainingSettings):
+    """The settings of all rungs, and by the name of a rung what differs there."""
+
+    rungs: dict[str, TrainingChange] = Field(default_factory=dict)
+
+    def of(self, rung: str) -> TrainingSettings:
+        """The settings of a rung. Raises ValueError if its changes do not fit the others."""
+        change: dict[str, Any] = self.rungs[rung].model_dump(exclude_none=True) if rung in self.rungs else {}
+        return TrainingSettings(**{**self.model_dump(exclude={"rungs"}), **change})

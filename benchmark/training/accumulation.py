@@ -1,0 +1,61 @@
+"""The forward and backward passes of one optimizer step, in micro batches, so that the batch fits the memory."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.ranks import Ranks
+from lrladder.models.moe import load_balance_of
+
+
+class Step(NamedTuple):
+    """Means over the whole batch of all ranks: loss in nats per token, balance loss, and loads [L, E]."""
+
+    loss: Tensor
+    load_balance: Tensor
+    load: Tensor
+
+
+class Accumulation:
+    """Runs the passes of a step on the engine. `micro_batch` is the number of sequences in one pass of one rank.
+
+    The balance loss is linear in the router's probabilities once the loads are known. So all passes of a step share the
+    loads of the whole batch. If there are several passes, a first round without gradients counts these loads.
+    """
+
+    def __init__(self, engine: Any, ranks: Ranks, trial: Trial, micro_batch: int) -> None:
+        self._engine, self._ranks, self._trial, self._micro = engine, ranks, trial, micro_batch
+
+    def backward(self, windows_bs: Tensor) -> Step:
+        """Accumulate the gradients of this rank's windows [B, S + 1] of a step. The optimizer step is left to do."""
+        parts = windows_bs.split(self._micro)
+        has_router = self._trial.shape.num_experts > 1
+        counts_first = len(parts) > 1 and has_router and self._trial.aux_loss_sequences is None
+        load = self._count(parts) if counts_first else None
+        found = []
+        for index, part in enumerate(parts):
+            if index:
+                self._engine.step()  # between the passes of one step the engine only counts
+            found.append(self._pass(part, load))
+        if len(found) == 1 and self._ranks.count == 1:
+            return found[0]
+        loss, balance, loads = (torch.stack(column).mean(0) for column in zip(*found, strict=True))
+        loss, balance = self._ranks.mean(torch.stack((loss, balance)))
+        return Step(loss, balance, loads)
+
+    @torch.no_grad()
+    def _count(self, parts: tuple[Tensor, ...]) -> Tensor:
+        loads = [self._engine(part[:, :-1], part[:, 1:]).load for part in parts]
+        return self._ranks.mean(torch.stack(loads).mean(0))
+
+    def _pass(self, windows_bs: Tensor, load: Tensor | None) -> Step:
+        """One forward and backward pass. The loads are those of all ranks in this pass where `load` is None."""
+        settings = self._trial.optimizer
+        output = self._engine(windows_bs[:, :-1], windows_bs[:, 1:])
+        load = self._ranks.mean(output.load) if load is None else load
+        balance = load_balance_of(load, output.probability)
+        router = settings.aux_loss_coef * balance + settings.z_loss_coef * output.router_z
+        self._engine.backward(output.loss + router)
+        return Step(output.loss.detach(), balance.detach(), load)

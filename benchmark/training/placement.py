@@ -1,0 +1,94 @@
+"""On which devices, and with which settings, a trial can be trained: what fits, and how long it takes."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lrladder.benchmark.config.training import TrainingSettings
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.memory import (
+    PROCESS_BYTES,
+    Memory,
+    device_memory,
+    divisors,
+    passes,
+    share_of_batch,
+)
+
+
+class Gpu(NamedTuple):
+    """One device: memory in bytes, and the peak of dense bf16 matrix products in FLOP/s."""
+
+    memory_bytes: float
+    flops_per_second: float
+
+
+class Gpus(NamedTuple):
+    """The GPUs that a plan is made for."""
+
+    gpu: Gpu
+    number: int
+
+
+GPUS = {  # NVIDIA's data sheets: SXM boards, without sparsity
+    "a100": Gpu(80e9, 312e12),
+    "h100": Gpu(80e9, 989e12),
+    "h200": Gpu(141e9, 989e12),
+    "b200": Gpu(180e9, 2250e12),
+}
+SUSTAINED = 0.35  # assumption: of the peak, in model FLOPs, where one forward pass in four is computed again
+PASSES = 4  # forward passes of the step that SUSTAINED is about: forward, backward (2), and one again
+SOURCE = (
+    f"assumption: {SUSTAINED:.0%} of the peak in model FLOPs where one forward pass is computed again; 3/4 of that "
+    "time without, 5/4 with two. Nothing was measured on several GPUs"
+)
+
+
+class Placement(NamedTuple):
+    """One way to train a trial. `seconds` is the wall time of the whole trial."""
+
+    training: TrainingSettings
+    micro_batch: int
+    memory: Memory
+    seconds: float
+
+    @property
+    def needed_bytes(self) -> float:
+        """Of each device, with what the process itself needs."""
+        return self.memory.total + PROCESS_BYTES
+
+
+def cheapest(trial: Trial, gpu: Gpu, num_gpus: int) -> Placement | None:
+    """The fastest setting that fits, on as many of the GPUs as divide the batch; None if none fits.
+
+    Among equally fast ones it is the one with the lowest ZeRO stage, which sends least, and then the least memory.
+    """
+    count = max(n for n in divisors(trial.batch_tokens // trial.shape.seq_len) if n <= num_gpus)
+    found = [one for one in _placements(trial, gpu, count) if one.needed_bytes <= gpu.memory_bytes]
+    return min(found, key=lambda one: (one.seconds, one.training.zero_stage, one.needed_bytes), default=None)
+
+
+def fewest(trial: Trial, gpu: Gpu, num_gpus: int) -> int | None:
+    """The smallest number of GPUs on which the trial fits in any way; None if it does not fit on `num_gpus`."""
+    counts = (n for n in divisors(trial.batch_tokens // trial.shape.seq_len) if n <= num_gpus)
+    fitting = (n for n in counts if any(one.needed_bytes <= gpu.memory_bytes for one in _placements(trial, gpu, n)))
+    return next(fitting, None)
+
+
+def _placements(trial: Trial, gpu: Gpu, count: int) -> Iterator[Placement]:
+    """All settings on `count` GPUs, without offload, which is slower in a way that we have not measured."""
+    for stage in (0, 1, 2, 3) if count > 1 else (0,):
+        for recompute in ("none", "blocks"):
+            training = TrainingSettings(devices=count, zero_stage=stage, recompute=recompute)
+            placed = trial.model_copy(update={"training": training})
+            for micro_batch in divisors(share_of_batch(placed)):
+                yield Placement(
+                    training,
+                    micro_batch,
+                    device_memory(placed, micro_batch),
+                    seconds(placed, micro_batch, SUSTAINED * gpu.flops_per_second),
+                )
+
+
+def seconds(trial: Trial, micro_batch: int, flops_per_second: float) -> float:
+    """Wall time on the trial's devices, each of which sustains `flops_per_second` in model FLOPs at PASSES."""
+    return trial.flops * passes(trial, micro_batch) / PASSES / (flops_per_second * trial.training.devices)

@@ -1,0 +1,115 @@
+"""The program of one rank: `python -m lrladder.benchmark.training.rank FOLDER PARENT`, started by `launch`."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Client, Connection
+from pathlib import Path
+from typing import Any
+
+from lrladder.benchmark.environment import keep_freed_memory
+from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.training.launch import Job
+
+SIGN_SECONDS = 2.0  # between two signs of life
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Line:
+    """The connection to the process that started this rank. Several threads may send."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._lock = pipe, threading.Lock()
+        self._ended = threading.Event()
+        self._steps = ctypes.c_uint64(0)  # raised by training
+        heartbeat.use(self._steps)
+
+    def send(self, kind: str, content: Any = None) -> None:
+        with self._lock:
+            self._pipe.send((kind, content))
+
+    def give_signs_of_life(self) -> None:
+        threading.Thread(target=self._signs, daemon=True).start()
+
+    def _signs(self) -> None:
+        """With whether training has moved since the last sign: a process can live and yet hang."""
+        seen = 0
+        while not self._ended.wait(SIGN_SECONDS):
+            now = self._steps.value
+            self.send("alive", now != seen)
+            seen = now
+
+    def close(self) -> None:
+        self._ended.set()
+
+
+def main(folder: Path, parent: int) -> None:
+    """Train this rank's share of the trial. A fault is sent as one line, and raised for the log."""
+    _settle(parent)
+    rank = int(os.environ["RANK"])
+    with Client(str(folder / "socket"), "AF_UNIX") as pipe:
+        pipe.send(rank)
+        job: Job = pipe.recv()
+        line = Line(pipe)
+        line.give_signs_of_life()
+        try:
+            found = _train(job, folder, rank, line)
+            line.send("measured", found if rank == 0 else None)
+        except SystemExit:
+            line.send("left")
+        except Exception as error:
+            line.send("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            raise
+        finally:
+            line.close()
+
+
+def _train(job: Job, folder: Path, rank: int, line: Line) -> Any:
+    """Import the training code, join the other ranks and train."""
+    import torch
+
+    from lrladder.benchmark.training.checkpoints import STOP
+    from lrladder.benchmark.training.corpus import load
+    from lrladder.benchmark.training.optimizer import start_deepspeed
+    from lrladder.benchmark.training.train import train
+
+    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
+    torch.set_num_threads(1)
+    start_deepspeed(f"file://{folder / 'ranks'}")
+    corpus = load(job.corpus, job.trial.shape.seq_len, job.val_documents)
+    return train(
+        job.trial,
+        corpus,
+        log=(lambda row: line.send("row", row)) if rank == 0 else (lambda row: None),
+        trunks=job.trunks,
+        keep=job.keep,
+        micro_batch=job.micro_batch,
+        compiled=_compiles(job),
+    )
+
+
+def _compiles(job: Job) -> bool:
+    if job.compile_cache is None:
+        return False
+    import torch
+
+    from lrladder.benchmark.training import compiling
+
+    return compiling.prepare(job.compile_cache, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _settle(parent: int) -> None:
+    """Ignore Ctrl-C, which the worker answers, and die with the worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # until training can save itself; the worker kills what is left
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # the parent died before prctl
+        os._exit(1)
+    keep_freed_memory()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,66 @@
+"""The ranks of a trial: one process for each of its devices. Each rank trains its share of every batch."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """What the ranks of one trial tell each other. All of them must call these methods in the same order.
+
+    With one rank nothing is sent. `count` is the number of ranks, `index` is the place of this one.
+    """
+
+    def __init__(self) -> None:
+        self.count, self.index = dist.get_world_size(), dist.get_rank()
+        # Flags go through the CPU, so that asking for them does not wait for the GPU.
+        own = self.count > 1 and dist.get_backend() != "gloo"
+        self._flags = dist.new_group(backend="gloo") if own else None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this rank writes the files."""
+        return self.index == 0
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over the ranks, without a gradient. It is nan on every rank if one rank has nan."""
+        if self.count == 1:
+            return value.detach()
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.count
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over the ranks, in place."""
+        if self.count > 1:
+            dist.all_reduce(value)
+        return value
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set on any rank."""
+        if self.count == 1:
+            return flags
+        found = torch.tensor(flags, dtype=torch.int32)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self._flags)
+        return tuple(found.bool().tolist())
+
+    def in_turn(self, work: Callable[[], T]) -> T:
+        """Do the same work on all ranks, on the first one before the others."""
+        if self.count == 1:
+            return work()
+        if self.is_first:
+            found = work()
+            dist.barrier(group=self._flags)
+            return found
+        dist.barrier(group=self._flags)
+        return work()
+
+    def share(self, rows: Tensor) -> Tensor:
+        """This rank's equal share of the rows of a batch."""
+        size = len(rows) // self.count
+        return rows[self.index * size : (self.index + 1) * size]

@@ -1,0 +1,153 @@
+"""The tensors that training changes: those of this rank, or the whole of them in the order of the model."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lrladder.benchmark.training.partition import flat_tensors, pieces
+from lrladder.benchmark.training.ranks import Ranks
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's; it also counts steps
+BYTES = 12  # of the whole state per parameter: weight and two moments in fp32
+
+
+class EngineState(NamedTuple):
+    """Every tensor that training changes: parameters, the tensors that are updated instead of them, and AdamW moments.
+
+    The state of one rank depends on the ZeRO stage and on the ranks: the tensors that are updated are the parameters
+    themselves at stage 0, and flat parts of them otherwise. A whole state has the model's parameters alone, and fits
+    any stage and any number of ranks. The position in the data follows from the step, which is in Position.
+    """
+
+    params: list[Tensor]
+    moments: list[dict[str, Any]]
+    rng: Tensor
+
+
+def copied_state(engine: Any) -> EngineState:
+    """Copies of the tensors of this rank, on the same device."""
+    live = _live(engine)
+    moments = [{name: value.clone() for name, value in of_one.items()} for of_one in live.moments]
+    return EngineState([tensor.clone() for tensor in live.params], moments, live.rng)
+
+
+@torch.no_grad()
+def put_back(engine: Any, state: EngineState) -> None:
+    """Copy the state of this rank into the engine that it came from, or into one that is the same."""
+    for tensor, saved, moments in zip(_tensors(engine), state.params, state.moments, strict=True):
+        tensor.copy_(saved)
+        _put_moments(engine.basic_optimizer.state, tensor, moments)
+    engine.skipped_steps = 0
+    torch.set_rng_state(state.rng)
+
+
+def size_of(engine: Any) -> int:
+    """Size of the whole state in bytes."""
+    return BYTES * sum(_numel(param) for param in engine.module.parameters())
+
+
+@torch.no_grad()
+def whole_state(engine: Any, ranks: Ranks) -> EngineState:
+    """The whole state on the first rank, and an empty one on the others. All ranks must call this.
+
+    Without ZeRO the tensors are those of the engine, not copies.
+    """
+    if engine.zero_optimization_stage() == 0:
+        return _live(engine)
+    held, params = pieces(engine, ranks), list(engine.module.parameters())
+    whole: EngineState = EngineState([], [], torch.get_rng_state())
+    steps = [found["step"] for found in engine.basic_optimizer.state.values() if "step" in found]
+    for index, param in enumerate(params):
+        own = [piece for piece in held if piece.param == index]
+        weight = _gathered(param, [(piece, piece.flat) for piece in own], ranks)
+        state = engine.basic_optimizer.state
+        moments = {
+            name: _gathered(param, [(piece, state[piece.flat][name]) for piece in own], ranks)
+            for name in (MOMENTS if steps else ())
+        }
+        if ranks.is_first:
+            whole.params.append(weight.cpu())
+            whole.moments.append({name: value.cpu() for name, value in moments.items()})
+            whole.moments[-1] |= {"step": steps[0].clone().cpu()} if steps else {}
+            kept = state.get(param, {})  # of whole parameters, as an average is
+            whole.moments[-1] |= {name: value.clone() for name, value in kept.items()}
+    return whole
+
+
+@torch.no_grad()
+def restore(engine: Any, whole: EngineState, ranks: Ranks) -> None:
+    """Copy a whole state into an engine of the same trial, at any stage and on any number of ranks."""
+    if engine.zero_optimization_stage() == 0:
+        put_back(engine, whole)
+        return
+    moments_of: dict[int, dict[str, Any]] = {}
+    for piece in pieces(engine, ranks):
+        piece.held.copy_(piece.inside(whole.params[piece.param]))
+        for name, value in whole.moments[piece.param].items():
+            kept = moments_of.setdefault(id(piece.flat), {})
+            if name == "step":
+                kept[name] = value
+            elif name in MOMENTS:
+                kept.setdefault(name, torch.zeros_like(piece.flat))
+                piece.of(kept[name]).copy_(piece.inside(value))
+    for flat in flat_tensors(engine):
+        _put_moments(engine.basic_optimizer.state, flat, moments_of.get(id(flat), {}))
+    for param, moments in zip(engine.module.parameters(), whole.moments, strict=True):
+        others = {name: value for name, value in moments.items() if name not in (*MOMENTS, "step")}
+        _put_moments(engine.basic_optimizer.state, param, others)
+    _spread(engine, whole)
+    engine.skipped_steps = 0
+    torch.set_rng_state(whole.rng)
+
+
+def _live(engine: Any) -> EngineState:
+    """The tensors of this rank themselves, which change during training."""
+    tensors = _tensors(engine)
+    moments = [dict(engine.basic_optimizer.state.get(tensor, {})) for tensor in tensors]
+    return EngineState([tensor.detach() for tensor in tensors], moments, torch.get_rng_state())
+
+
+def _tensors(engine: Any) -> list[Tensor]:
+    """What this rank holds of the model, and the tensors that the optimizer updates instead, in a fixed order."""
+    params = list(engine.module.parameters())
+    if engine.zero_optimization_stage() < 3:
+        return [*params, *flat_tensors(engine)]
+    engine.optimizer.empty_partition_cache()  # what is gathered now would be older than what is put back
+    return [*(param.ds_tensor for param in params), *flat_tensors(engine)]
+
+
+def _put_moments(held: Any, tensor: Tensor, moments: dict[str, Any]) -> None:
+    if not moments:
+        held.pop(tensor, None)
+    elif tensor in held:
+        for name, value in moments.items():
+            held[tensor][name].copy_(value)
+    else:
+        held[tensor] = {name: value.to(tensor.device, copy=True) for name, value in moments.items()}
+
+
+def _gathered(param: Tensor, own: list[Any], ranks: Ranks) -> Tensor:
+    """A tensor of the shape of a parameter, from the pieces of all ranks. Every value is in exactly one piece."""
+    shape = getattr(param, "ds_shape", param.shape)
+    whole = torch.zeros(shape, dtype=torch.float32, device=param.device)
+    for piece, flat in own:
+        piece.inside(whole).copy_(piece.of(flat))
+    return ranks.sum(whole)
+
+
+def _spread(engine: Any, whole: EngineState) -> None:
+    """Write the weights also where the forward pass reads them."""
+    if engine.zero_optimization_stage() < 3:
+        for param, saved in zip(engine.module.parameters(), whole.params, strict=True):
+            param.copy_(saved)
+        return
+    engine.optimizer.empty_partition_cache()
+    for params, flat in zip(engine.optimizer.fp16_groups, engine.optimizer.fp32_partitioned_groups_flat, strict=True):
+        parts = flat.split([param.ds_tensor.ds_numel for param in params])
+        for param, part in zip(params, parts, strict=True):
+            param.ds_tensor.copy_(part)
+
+
+def _numel(param: Tensor) -> int:
+    return int(getattr(param, "ds_numel", param.numel()))

@@ -1,0 +1,231 @@
+"""What two (or four) gloo ranks do for the tests of training on several devices. All cases share one start.
+
+`python -m tests.benchmark.training.rank_cases RANKS STEPS` prints how far each setting is from the plain run.
+"""
+
+import itertools
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.config.training import TrainingSettings
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training import checkpoints, optimizer
+from lrladder.benchmark.training import run as run_module
+from lrladder.benchmark.training.checkpoints import Clock
+from lrladder.benchmark.training.corpus import Corpus
+from lrladder.benchmark.training.divergence import Diverged
+from lrladder.benchmark.training.loop import Loop
+from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
+from lrladder.benchmark.training.train import train
+from tests.benchmark.trials import BATCH, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
+from tests.golden.groups import golden_trial
+
+STAGES = (0, 1, 2, 3)
+KEYS = ("lr", "weight_decay", "eps", "lr_multiplier")
+KILLED_AT = 9  # steps, in the first decay
+SEQUENCES = 8  # of a batch of the equality cases
+Settings = tuple[TrainingSettings, int | None]
+
+
+class Killed(Exception):
+    """In place of a signal."""
+
+
+def settings(steps: int) -> dict[str, Settings]:
+    """Every stage with all at once, and with four micro batches whose blocks are recomputed; all pairs for 50 steps."""
+    found: dict[str, Settings] = {}
+    for stage, micro, recompute in itertools.product(STAGES, (None, 1), ("none", "blocks")):
+        if steps >= 50 or (micro is None) == (recompute == "none"):
+            training = TrainingSettings.model_validate({"zero_stage": stage, "recompute": recompute})
+            found[f"zero{stage} micro={micro} recompute={recompute}"] = (training, micro)
+    found["zero2 offload"] = (TrainingSettings(zero_stage=2, offload="cpu"), None)
+    return found
+
+
+def equality_trial(steps: int, **changes: object) -> Trial:
+    """An LR that does not amplify rounding; gradients are clipped at every step."""
+    fields: dict[str, object] = {"shape": wide_shape(), "lr": 0.003, "batch_tokens": SEQUENCES * 16}
+    clipped = OptimizerConfig(grad_clip=0.2)
+    return tiny_trial(**(fields | {"horizons": (steps * SEQUENCES * 16,), "optimizer": clipped} | changes))
+
+
+def losses_and_norms(trial: Trial, folder: Path, micro_batch: int | None = None) -> tuple[list[float], list[float]]:
+    loop = Loop(trial, tiny_corpus(folder, trial.shape), no_log, micro_batch=micro_batch)
+    loop.train_to(trial.horizons[0], horizon=trial.horizons[0])
+    norms = list(loop.watch.state["grad_norms"])
+    loop.engine.destroy()
+    return loop.losses, norms
+
+
+def resumed_trial(stage: int) -> Trial:
+    return tiny_trial(lr=0.003, shape=wide_shape(), training=TrainingSettings(zero_stage=stage))
+
+
+def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None) -> None:
+    """Train with a checkpoint at every step, and stop as a kill would."""
+    steps, real, due = iter(range(KILLED_AT)), Loop._step, Clock.due
+
+    def until_killed(self: Loop, lr: float, *, decaying: bool) -> None:
+        if next(steps, None) is None:
+            raise Killed
+        real(self, lr, decaying=decaying)
+
+    Loop._step, Clock.due = until_killed, lambda self: True  # type: ignore[method-assign]
+    try:
+        train(trial, corpus or tiny_corpus(folder, trial.shape), log=no_log, trunks=folder)
+    except Killed:
+        return
+    finally:
+        Loop._step, Clock.due = real, due  # type: ignore[method-assign]
+
+
+def finished(trial: Trial, folder: Path, trunks: Path | None) -> list[dict[str, object]]:
+    found = train(trial, tiny_corpus(folder, trial.shape), log=no_log, trunks=trunks)
+    return [outcome(m) for m in found]
+
+
+def _groups(stage: int) -> list[dict[str, float]]:
+    """What AdamW reads in each group, and how many numbers this rank updates."""
+    engine = build_engine(golden_trial("mup", training=TrainingSettings(zero_stage=stage)))
+    numels = [sum(p.numel() for p in group["params"]) for group in engine.optimizer.param_groups]
+    if stage == 3:
+        numels = [0] * len(numels)
+        for place, flat in enumerate(engine.optimizer.fp32_partitioned_groups_flat):
+            numels[engine.optimizer.sub_group_to_group_id[place]] += flat.numel()
+    held = [
+        {**{key: group[key] for key in KEYS}, "numel": numel}
+        for group, numel in zip(engine.optimizer.param_groups, numels, strict=True)
+    ]
+    engine.destroy()
+    return held
+
+
+def _resumed(rank: int, stage: int, folder: Path) -> dict[str, Any]:
+    """A run killed and continued on these ranks, and one that is continued from a checkpoint of one device."""
+    trial, place = resumed_trial(stage), folder / f"zero{stage}"
+    if rank == 0:
+        place.mkdir()
+    torch.distributed.barrier()
+    whole = finished(trial, folder, None)
+    killed(trial, place)
+    if rank == 0:
+        (place / "kept").mkdir()
+        for path in filter(Path.is_file, list(place.iterdir())):  # for a run on another number of devices
+            (place / "kept" / path.name).write_bytes(path.read_bytes())
+    torch.distributed.barrier()
+    continued = finished(trial, folder, place)
+    return {"whole": whole, "continued": continued, "from_one": finished(trial, folder, folder / "one" / str(stage))}
+
+
+def _diverged(rank: int, stage: int, folder: Path) -> str:
+    """One rank's loss is planted to be nan at step 3."""
+    trial = resumed_trial(stage)
+    loop = Loop(trial, tiny_corpus(folder, trial.shape), no_log)
+    real = loop.engine.module.loss_of
+    if rank == 1:
+        loop.engine.module.loss_of = lambda *args: real(*args) * (float("nan") if loop.step == 3 else 1.0)
+    try:
+        loop.train_to(8 * BATCH, horizon=20 * BATCH)
+    except Diverged as reason:
+        return str(reason)
+    finally:
+        loop.engine.destroy()
+    return "not diverged"
+
+
+def _told_to_end(rank: int, folder: Path) -> list[int]:
+    """Only rank 1 is told to end. The last steps, -1 for the end, and the steps of this rank's checkpoints."""
+    trial, steps, saved = resumed_trial(1), [], []
+    stop, real, save = threading.Event(), Loop._step, run_module.save
+
+    def step(self: Loop, lr: float, *, decaying: bool) -> None:
+        real(self, lr, decaying=decaying)
+        steps.append(self.step)
+        if self.step == 5 and rank == 1:
+            stop.set()
+
+    def saving(path: Path, stored: Any, **how: Any) -> None:
+        saved.append(stored.known.now.step)
+        save(path, stored, **how)
+
+    checkpoints.STOP = run_module.STOP = stop
+    checkpoints.WORTH_SECONDS = 0.0
+    Loop._step, run_module.save = step, saving  # type: ignore[method-assign]
+    try:
+        train(trial, tiny_corpus(folder, trial.shape), log=no_log, trunks=folder / "told")
+    except SystemExit:
+        steps.append(-1)
+    finally:
+        Loop._step, run_module.save = real, save  # type: ignore[method-assign]
+    return [*steps[-2:], *saved]
+
+
+def _rank(rank: int, count: int, folder: Path, steps: int, queue: "Queue[Any]", whole: bool) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    start_deepspeed(f"file://{folder / 'ranks'}")
+    optimizer.UNSPLIT = 0  # ZeRO 3 splits even the smallest parameters
+    cases: dict[str, Callable[[], Any]] = {}
+    for name, (training, micro) in settings(steps).items():
+        trial = equality_trial(steps, training=training)
+        cases[name] = lambda trial=trial, micro=micro: losses_and_norms(trial, folder, micro)
+    if whole:
+        own = equality_trial(steps, aux_loss_sequences=2)
+        cases["micro_batch"] = lambda: losses_and_norms(own, folder, 1)
+        cases |= {f"groups {stage}": lambda stage=stage: _groups(stage) for stage in STAGES}
+        cases |= {f"resumed {stage}": lambda stage=stage: _resumed(rank, stage, folder) for stage in STAGES}
+        cases |= {f"diverged {stage}": lambda stage=stage: _diverged(rank, stage, folder) for stage in STAGES}
+        cases["told"] = lambda: _told_to_end(rank, folder)
+    try:
+        queue.put((rank, {name: case() for name, case in cases.items()}))
+    except BaseException:
+        queue.put((rank, traceback.format_exc()))
+
+
+def on_ranks(count: int, folder: Path, steps: int, *, whole: bool = True) -> list[dict[str, Any]]:
+    """What every rank found, by case. A rank that fails ends the call."""
+    context = multiprocessing.get_context("spawn")
+    queue: Queue[Any] = context.Queue()
+    ranks = [context.Process(target=_rank, args=(r, count, folder, steps, queue, whole)) for r in range(count)]
+    for process in ranks:
+        process.start()
+    try:
+        found: dict[int, Any] = {}
+        while len(found) < count:
+            rank, result = queue.get(timeout=300 if whole else 3000)
+            if isinstance(result, str):
+                raise RuntimeError(f"rank {rank}: {result}")
+            found[rank] = result
+    finally:
+        for process in ranks:
+            process.join(5)
+            process.kill()
+    return [found[rank] for rank in range(count)]
+
+
+def difference(found: list[float], plain: list[float]) -> float:
+    """The largest relative difference of two series."""
+    return max(abs(one - other) / abs(other) for one, other in zip(found, plain, strict=True))
+
+
+def main(count: int, steps: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        plain, _ = losses_and_norms(equality_trial(steps), Path(folder))
+        found, *_ = on_ranks(count, Path(folder), steps, whole=False)
+        for name, (losses, _) in found.items():
+            print(f"{count} ranks, {steps} steps, {name}: {difference(losses, plain):.1e}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,122 @@
+"""One trial on several ranks gives what it gives on one device, and ends on all of them together."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrladder.benchmark.training.train import train
+from tests.benchmark.training.rank_cases import (
+    KEYS,
+    STAGES,
+    difference,
+    equality_trial,
+    finished,
+    killed,
+    losses_and_norms,
+    on_ranks,
+    resumed_trial,
+    settings,
+)
+from tests.benchmark.trials import no_log, tiny_corpus
+from tests.golden.groups import golden_trial, read
+
+STEPS = 6  # 50 once, by `python -m tests.benchmark.training.rank_cases 2 50`; docs/devices.md
+Found = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds checkpoints of runs that were killed on one device."""
+    made = tmp_path_factory.mktemp("ranks")
+    for stage in STAGES:
+        place = made / "one" / str(stage)
+        place.mkdir(parents=True)
+        killed(resumed_trial(0), place)
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Found:
+    """What two ranks found."""
+    return on_ranks(2, folder, STEPS)
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> tuple[list[float], list[float]]:
+    return losses_and_norms(equality_trial(STEPS), folder)
+
+
+@pytest.mark.parametrize("name", settings(STEPS))
+def test_losses_and_gradient_norms_are_those_of_one_device(
+    name: str, found: Found, plain: tuple[list[float], list[float]]
+) -> None:
+    """The norm before clipping; without a clip of the joint norm, losses would differ from the second step on."""
+    for losses, norms in (found[0][name], found[1][name]):
+        assert difference(losses, plain[0]) < 1e-5
+        assert difference(norms, plain[1]) < 1e-4
+
+
+def test_loads_of_the_micro_batch_are_another_trial_with_other_losses(
+    found: Found, plain: tuple[list[float], list[float]], folder: Path
+) -> None:
+    """Two sequences on two ranks are those of one rank with micro batches of two: no, other ones, but as many."""
+    own = equality_trial(STEPS, aux_loss_sequences=2)
+    assert own.id != equality_trial(STEPS).id
+    losses, _ = found[0]["micro_batch"]
+    alone, _ = losses_and_norms(own, folder, 2)
+    assert difference(losses, plain[0]) > 1e-5 < difference(alone, plain[0])
+    assert difference(losses, alone) < 1e-2
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_holds_the_golden_groups(stage: int, found: Found) -> None:
+    from lrladder.models.transformer import Transformer
+
+    sizes = {name: param.numel() for name, param in Transformer(golden_trial("mup").shape).named_parameters()}
+    for held in (found[0][f"groups {stage}"], found[1][f"groups {stage}"]):
+        golden = read("mup")
+        assert len(held) == len(golden)
+        for got, expected in zip(held, golden, strict=True):
+            assert [got[key] for key in KEYS] == pytest.approx([expected[key] for key in KEYS])
+            numel = sum(sizes[param] for param in expected["params"])
+            ranks = 2 if stage else 1
+            assert numel <= got["numel"] * ranks <= numel + 16 * ranks
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_goes_on_to_the_same_numbers_and_the_first_rank_alone_writes(stage: int, found: Found) -> None:
+    for of_rank in found:
+        assert of_rank[f"resumed {stage}"]["continued"] == of_rank[f"resumed {stage}"]["whole"]
+    assert found[0][f"resumed {stage}"]["whole"] == found[1][f"resumed {stage}"]["whole"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_checkpoints_move_between_one_device_and_two(stage: int, found: Found, folder: Path) -> None:
+    whole = [m["loss"] for m in finished(resumed_trial(0), folder, None)]
+    onto_two = [m["loss"] for m in found[0][f"resumed {stage}"]["from_one"]]
+    rows: list[dict[str, object]] = []
+    corpus = tiny_corpus(folder, resumed_trial(0).shape)
+    onto_one = train(resumed_trial(0), corpus, log=rows.append, trunks=folder / f"zero{stage}" / "kept")
+    assert {"continued_from_tokens": 9 * 64} in rows
+    assert onto_two == pytest.approx(whole, rel=1e-5)
+    assert [m.loss for m in onto_one] == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nan_on_one_rank_is_a_divergence_of_all_at_the_same_step(stage: int, found: Found) -> None:
+    for of_rank in found:
+        assert of_rank[f"diverged {stage}"] == "training loss is not finite at step 3"
+
+
+def test_ranks_end_after_the_same_step_and_save_it_once(found: Found) -> None:
+    assert found[0]["told"] == [5, -1, 5]
+    assert found[1]["told"] == [5, -1]
+
+
+def test_no_run_is_told_by_its_log_that_it_has_ranks(folder: Path) -> None:
+    """Settings that change no number stay out of the id and of what is stored."""
+    assert resumed_trial(3).id == resumed_trial(0).id
+    assert "training" not in resumed_trial(3).model_dump()
+    (measured, *_) = train(resumed_trial(1), tiny_corpus(folder, resumed_trial(1).shape), log=no_log)
+    assert measured.training == {"zero_stage": 1}
