@@ -3,13 +3,17 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrladder.benchmark.commands.options import AsJson, finite
+from lrladder.benchmark.commands.options import AsJson, as_one, finite
 from lrladder.benchmark.errors import InputError
+
+if TYPE_CHECKING:
+    from lrladder.benchmark.recommend.tripwires import Band
 
 app = typer.Typer()
 
@@ -17,61 +21,73 @@ PAUSE = 30.0  # seconds between two readings of a log that is followed
 LEFT_A_BAND = 3  # exit code
 
 
-@app.command()
-def watch(
-    log: Annotated[Path, typer.Argument(help="The log of the run: JSONL, CSV, or a W&B export.")],
+@dataclass(frozen=True)
+class Options:
+    """The options of `lrladder watch`."""
+
+    log: Annotated[Path, typer.Argument(help="The log of the run: JSONL, CSV, or a W&B export.")]
     ladder: Annotated[
         Path,
         typer.Option(help="Whose logs say what to expect: a study's folder, or a table of runs with a column `log`."),
-    ],
-    n_active: Annotated[float, typer.Option(callback=finite, help="Active non-embedding parameters of the run.")],
-    tokens: Annotated[float, typer.Option(callback=finite, help="Tokens that the run will train on in all.")],
+    ]
+    n_active: Annotated[float, typer.Option(callback=finite, help="Active non-embedding parameters of the run.")]
+    tokens: Annotated[float, typer.Option(callback=finite, help="Tokens that the run will train on in all.")]
     batch_tokens: Annotated[
         float | None, typer.Option(callback=finite, help="Tokens of one step. Needed if the log counts steps.")
-    ] = None,
+    ] = None
     columns: Annotated[
         str | None, typer.Option(help="Names of the log's columns, as in loss=train/loss,tokens=consumed_tokens.")
-    ] = None,
+    ] = None
     ladder_columns: Annotated[
         str | None, typer.Option(help="Names of the ladder table's columns, as for `lrladder fit --columns`.")
-    ] = None,
+    ] = None
     arm: Annotated[
         str | None, typer.Option(help="Take only the study's runs under this parametrization, as in mup+power.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Read the log again until the run has ended.")] = False,
-    as_json: AsJson = False,
-) -> None:
+    ] = None
+    follow: Annotated[bool, typer.Option("--follow", help="Read the log again until the run has ended.")] = False
+    as_json: AsJson = False
+
+
+@app.command()
+@as_one(Options)
+def watch(options: Options) -> None:
     """Say in one line when the loss or the gradient norm of a run leaves the band that the ladder expects.
 
-    The bands stand at 1, 5 and 20% of the run and hold for 99% of healthy runs. Exit code 3: the run left a band.
+    The bands stand at 1, 5 and 20% of the run and are 99% intervals. Exit code 3: the run left a band.
     """
-    from lrladder.benchmark.own_runs.columns import parse_columns
-    from lrladder.benchmark.recommend.ladder_logs import ladder_of
     from lrladder.benchmark.recommend.run_log import read_run_log
-    from lrladder.benchmark.recommend.tripwires import bands_of, departures, described
+    from lrladder.benchmark.recommend.tripwires import departures, described
 
-    own = parse_log_columns(columns)
-    bands = bands_of(
-        ladder_of(ladder, columns=parse_columns(ladder_columns), arm=arm), n_active=n_active, tokens=tokens
-    )
-    if not bands:
-        raise InputError(
-            f"{ladder}: fewer than 3 logs have a row near 1, 5 or 20% of their run; take longer runs, or log more often"
-        )
-    if not as_json:
+    own, bands = parse_log_columns(options.columns), _bands(options)
+    if not options.as_json:
         print("\n".join(described(bands)))
 
     def said() -> tuple[list[str], bool]:
-        found = read_run_log(log, columns=own, batch_tokens=batch_tokens)
-        return list(departures(found, bands, tokens=tokens)), bool(found.tokens[-1] >= tokens * (1 - 1e-9))
+        found = read_run_log(options.log, columns=own, batch_tokens=options.batch_tokens)
+        ended = bool(found.tokens[-1] >= options.tokens * (1 - 1e-9))
+        return list(departures(found, bands, tokens=options.tokens)), ended or not options.follow
 
-    lines = follow_log(said, wait=lambda: time.sleep(PAUSE), say=_say(as_json)) if follow else _once(said, as_json)
-    if as_json:
+    say = _silent if options.as_json else _aloud
+    lines = follow_log(said, wait=lambda: time.sleep(PAUSE), say=say)
+    if options.as_json:
         print(json.dumps({"bands": [band.model_dump() for band in bands], "left": lines}))
     elif not lines:
         print("The run has left no band.")
     if lines:
         raise typer.Exit(LEFT_A_BAND)
+
+
+def _bands(options: Options) -> tuple["Band", ...]:
+    from lrladder.benchmark.own_runs.columns import parse_columns
+    from lrladder.benchmark.recommend.ladder_logs import ladder_of
+    from lrladder.benchmark.recommend.tripwires import bands_of
+
+    logs = ladder_of(options.ladder, columns=parse_columns(options.ladder_columns), arm=options.arm)
+    bands = bands_of(logs, n_active=options.n_active, tokens=options.tokens)
+    if not bands:
+        why = "fewer than 3 logs have a row near 1, 5 or 20% of their run; take longer runs, or log more often"
+        raise InputError(f"{options.ladder}: {why}")
+    return bands
 
 
 def parse_log_columns(text: str | None) -> dict[str, str]:
@@ -98,12 +114,9 @@ def follow_log(
         wait()
 
 
-def _once(said: Callable[[], tuple[list[str], bool]], as_json: bool) -> list[str]:
-    lines, _ = said()
-    for line in lines:
-        _say(as_json)(line)
-    return lines
+def _aloud(line: str) -> None:
+    print(line, flush=True)
 
 
-def _say(as_json: bool) -> Callable[[str], None]:
-    return (lambda line: None) if as_json else (lambda line: print(line, flush=True))
+def _silent(line: str) -> None:
+    pass

@@ -73,12 +73,8 @@ def recommend(
     far = require_reach(extrapolation, forced=force)
     sweep = next_sweep(law, target, math.inf if budget is None else budget)
     return Recommendation(
-        lr=found.lr,
-        lr_low=found.lr_low,
-        lr_high=found.lr_high,
-        loss=loss.loss if loss else None,
-        loss_low=loss.low if loss else None,
-        loss_high=loss.high if loss else None,
+        **found._asdict(),
+        **dict(zip(("loss", "loss_low", "loss_high"), loss or (None,) * 3, strict=True)),
         extrapolation=extrapolation,
         assumed=assumed,
         mistake=mistake_of(results.cells, found, target, None if loss is None else loss_law, tflops=tflops),
@@ -89,14 +85,19 @@ def recommend(
             *far,
             *odd,
             *said(assumed),
-            *law.flags_by(target.batch_tokens),
-            *law.flags_at(target.active, target.tokens, n_total=target.n_params, batch_tokens=target.batch_tokens),
+            *_of_law(law, target),
             *far_flags(extrapolation),
             *too_short(sweep, points),
             *([] if loss_law is None else [f"no loss is predicted: {flag}" for flag in loss_law.flags]),
             *results.flags,
         ),
     )
+
+
+def _of_law(law: Law, target: Target) -> tuple[str, ...]:
+    """What weakens the law, and its answer at the target."""
+    place = {"n_total": target.n_params, "batch_tokens": target.batch_tokens}
+    return law.flags_by(target.batch_tokens) + law.flags_at(target.active, target.tokens, **place)
 
 
 def _best_batch(results: FitResults, target: Target) -> float | None:

@@ -37,13 +37,14 @@ def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
 
 
 def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
-    """The best LR of the base at its longest horizon, at the price of all runs that were searched there."""
+    """The best LR of the base at its longest horizon, at the price of all runs that were searched to that horizon."""
     base, oracle = analysis.base_rung(results), target.oracle.get(KEPT_UNDER)
     own = [c for c in results.curves if (c.rung, c.parametrization) == (base, KEPT_UNDER) and c.lr_best is not None]
     longest = max(own, key=lambda curve: curve.horizon, default=None)
     if oracle is None or longest is None or longest.lr_best is None:
         return
-    runs = {m.trial_id: m.flops for m in results.measurements if (m.rung, m.parametrization) == (base, KEPT_UNDER)}
+    cell = base, KEPT_UNDER, longest.horizon
+    runs = {m.trial_id: m.flops for m in results.measurements if (m.rung, m.parametrization, m.horizon) == cell}
     regret = _regret(results, target, oracle, longest.lr_best)
     yield Baseline(KEEP, KEPT_UNDER, longest.lr_best, regret, math.fsum(runs.values()))
 

@@ -103,19 +103,11 @@ def regret_against_cost(results: RegretResults) -> str | None:
 
 
 def _panel(axes: Axes, found: Sequence[Point], marker_of: dict[str, str], colors: dict[str, str]) -> None:
-    edge = frontier(found)
+    edge, place = frontier(found), _places(found)
     if edge:
-        x = [p.cost for p in edge] + [max(p.cost for p in found) * 1.5]
-        axes.step(
-            x,
-            [1e3 * p.regret for p in edge] + [1e3 * edge[-1].regret],
-            where="post",
-            color=MUTED,
-            lw=1.0,
-            ls="--",
-            zorder=1,
-        )
-    seen: list[float] = []
+        x = [place[p] for p in edge] + [1.5 * max(place.values())]
+        y = [1e3 * p.regret for p in (*edge, edge[-1])]
+        axes.step(x, y, where="post", color=MUTED, lw=1.0, ls="--", zorder=1)
     for p in found:
         look: dict[str, Any] = {"ms": 6, "elinewidth": 1.0, "capsize": 2.5, "zorder": 3}
         bars = None
@@ -125,11 +117,18 @@ def _panel(axes: Axes, found: Sequence[Point], marker_of: dict[str, str], colors
             look |= {"fmt": marker_of[p.name], "color": colors[p.name]}
         else:
             look |= {"fmt": BASELINE_MARKERS[p.name], "color": INK, "mfc": PAPER, "ms": 8 if p.name == SWEEP else 6}
-        alike = sum(abs(math.log10(p.cost / cost)) < DODGE for cost in seen)  # stand side by side
-        seen.append(p.cost)
-        axes.errorbar([p.cost * 10 ** (DODGE * alike)], [1e3 * p.regret], yerr=bars, **look)
+        axes.errorbar([place[p]], [1e3 * p.regret], yerr=bars, **look)
     axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
-    _cost_axis(axes, min(p.cost for p in found), max(p.cost for p in found))
+    _cost_axis(axes, min(place.values()), max(place.values()))
+
+
+def _places(found: Sequence[Point]) -> dict[Point, float]:
+    """The cost of each, but those that cost the same stand side by side."""
+    places: dict[Point, float] = {}
+    for p in found:
+        alike = sum(abs(math.log10(p.cost / other.cost)) < DODGE for other in places)
+        places[p] = p.cost * 10 ** (DODGE * alike)
+    return places
 
 
 def _cost_axis(axes: Axes, low: float, high: float) -> None:

@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import (
     BESIDE,
     INK,
+    MUTED,
     WIDTH,
     colors_of,
     label_colors,
@@ -66,20 +67,23 @@ def stability(results: RegretResults) -> str | None:
 
 
 def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: dict[str, str]) -> None:
-    sns.lineplot(
-        here,
-        x="log2_lr",
-        y="value",
-        hue="parametrization",
-        palette=colors,
-        marker="o",
-        markersize=4,
-        markeredgewidth=0,
-        linewidth=1.1,
-        legend=False,
-        ax=axes,
-        **BAND,
-    )
+    if here.empty:
+        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    else:
+        sns.lineplot(
+            here,
+            x="log2_lr",
+            y="value",
+            hue="parametrization",
+            palette=colors,
+            marker="o",
+            markersize=4,
+            markeredgewidth=0,
+            linewidth=1.1,
+            legend=False,
+            ax=axes,
+            **BAND,
+        )
     axes.set(xlabel="", ylabel="", xlim=span)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     power_axis(axes, *span)

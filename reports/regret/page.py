@@ -31,6 +31,7 @@ from lrladder.reports.regret.answer import answer
 from lrladder.reports.regret.baselines import baselines
 from lrladder.reports.regret.few import few
 from lrladder.reports.regret.few import sentence as few_sentence
+from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
 from lrladder.reports.regret.sensitivity import sensitivities
 
 SECTIONS = (
@@ -61,10 +62,8 @@ ORACLE_STATUS = {
 def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
     figures_, sentences_ = _figures(results), _sentences(results)
-    own = health.at_own_lr(results)
     sections = _sections(results, figures_, sentences_)
     trials = analysis.measurements(few(results)).astype(object).to_dict("records")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         environment()
         .get_template("index.html.j2")
@@ -83,12 +82,7 @@ def render(results: RegretResults) -> str:
             trials=trials,
             left_out=few_sentence(results),
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
-            own=list(zip(results.targets, own, strict=True)),
-            differing=[health.differing(spreads) for spreads in own],
-            alike=[health.alike(spreads) for spreads in own],
-            metrics=health.STABILITY,
-            sensitivities=sensitivities(results),
-            balances=health.balances(results),
+            **_stability(results),
             schedules=_schedules(results),
             config=_pretty(results.config),
             corpus=_pretty(results.corpus),
@@ -97,9 +91,22 @@ def render(results: RegretResults) -> str:
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             classes=_classes(results),
-            script=Markup(script),
+            script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
+
+
+def _stability(results: RegretResults) -> dict[str, object]:
+    """What the section of stability shows beside its figures."""
+    own = health.at_own_lr(results)
+    return {
+        "own": list(zip(results.targets, own, strict=True)),
+        "differing": [health.differing(spreads) for spreads in own],
+        "alike": [health.alike(spreads) for spreads in own],
+        "metrics": health.STABILITY,
+        "sensitivities": sensitivities(results),
+        "balances": health.balances(results),
+    }
 
 
 def _sections(results: RegretResults, drawn: Mapping[str, object], said: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -155,6 +162,8 @@ def _sentences(results: RegretResults) -> dict[str, object]:
         "features": sentences.features(results),
         "modules": list(sentences.modules(results)),
         "ablation": sentences.ablation(results),
+        "goals_alone": GOALS_ALONE,
+        "goal_lrs": [[kind_lrs(answer) for answer in goal.answers] for goal in results.goals],
     }
 
 

@@ -235,7 +235,7 @@ def test_oddities_of_a_target_are_said() -> None:
     [
         (
             "near_horizons.csv",
-            "a target needs 5 cells of its family at 0.25 of its FLOPs or less; the nearest, N 50000000",
+            "a target needs 5 cells of its family at 0.25 of its FLOPs or less; N 50000000",
         ),
         ("blowup.csv", "none of 1 cells has a fitted minimum to score against (1 bracketed)"),
     ],

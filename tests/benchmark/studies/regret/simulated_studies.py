@@ -1,8 +1,8 @@
 """Simulated regret studies on arrays: how often the rule of decision names and misses the wrong ones.
 
 `python -m tests.benchmark.studies.regret.simulated_studies` prints the table of docs/decision.md with 1,000 studies a
-cell. A study has two targets, over which its noise is pooled, two parametrizations with a sweep of 4 LRs at factor 2
-each, and entries 0.3 octaves from the best LR, whose true losses differ by what is planted.
+cell. A study has two targets, over which its noise is pooled, two or four parametrizations with a sweep of 4 LRs at
+factor 2 each, and entries 0.3 octaves from the best LR, whose true losses differ by what is planted.
 """
 
 import sys
@@ -51,15 +51,23 @@ class Rates(NamedTuple):
     covered: float
 
 
-def sample(pattern: str, entries: int, seeds: int, sweep_seeds: int, studies: int, rng: np.random.Generator) -> Sampled:
+def sample(
+    pattern: str,
+    entries: int,
+    seeds: int,
+    sweep_seeds: int,
+    studies: int,
+    rng: np.random.Generator,
+    n_groups: int = GROUPS,
+) -> Sampled:
     shape = (studies, TARGETS)
-    groups = np.arange(entries) % GROUPS
+    groups = np.arange(entries) % n_groups
     off = OFF * rng.choice([-1.0, 1.0], (*shape, entries))
-    grid = rng.uniform(-0.5, 0.5, (*shape, GROUPS, 1)) + np.arange(LRS) - (LRS - 1) / 2
+    grid = rng.uniform(-0.5, 0.5, (*shape, n_groups, 1)) + np.arange(LRS) - (LRS - 1) / 2
     where = np.concatenate([off, grid.reshape(*shape, -1)], axis=-1)  # octaves from the best LR, of every run
-    which = np.concatenate([groups, np.repeat(np.arange(GROUPS), LRS)])
+    which = np.concatenate([groups, np.repeat(np.arange(n_groups), LRS)])
     noise = _noise(pattern, where, which, seeds, rng) + 5 * rng.standard_normal((*shape, 1, seeds))
-    swept = noise[:, :, entries:, :sweep_seeds].reshape(*shape, GROUPS, LRS, sweep_seeds)
+    swept = noise[:, :, entries:, :sweep_seeds].reshape(*shape, n_groups, LRS, sweep_seeds)
     curve = swept.mean(-1) + BOWL * grid**2
     nearest = np.abs(grid - _vertex(grid, curve)).argmin(-1)[..., None, None]
     near = np.take_along_axis(swept, nearest, axis=3)[:, :, :, 0]
@@ -75,7 +83,7 @@ def _noise(pattern: str, where: Array, which: NDArray[np.int64], seeds: int, rng
     if pattern == "prop":
         return plain * (0.4 + 1.2 * np.abs(where))[..., None]
     if pattern == "inter":
-        return plain + rng.standard_normal((*where.shape[:2], GROUPS, seeds))[:, :, which]
+        return plain + rng.standard_normal((*where.shape[:2], which.max() + 1, seeds))[:, :, which]
     if pattern == "cpu":
         distance = where[..., :, None] - where[..., None, :]
         covariance = np.exp(-((distance / LENGTH) ** 2) / 2) + 1e-9 * np.eye(where.shape[-1])
@@ -97,7 +105,7 @@ def estimate(drawn: Sampled) -> Estimates:
     """With the project's own sums of squares, for all studies at once."""
     studies, _, entries, seeds = drawn.entries.shape
     runs = [Run(str(drawn.groups[j]), j, s) for j in range(entries) for s in range(seeds)]
-    runs += [Run(str(g), "swept", s) for g in range(GROUPS) for s in range(drawn.near.shape[-1])]
+    runs += [Run(str(g), "swept", s) for g in range(drawn.near.shape[2]) for s in range(drawn.near.shape[-1])]
     losses = np.concatenate([a.reshape(studies, TARGETS, -1) for a in (drawn.entries, drawn.near)], axis=-1)
     sums = squares(runs, losses)
     dof, dof_interaction = TARGETS * sums.dof, TARGETS * sums.interaction_dof
@@ -141,9 +149,11 @@ def planted(entries: int, unit: float) -> dict[str, tuple[Array, int]]:
     }
 
 
-def rates(pattern: str, entries: int, seeds: int, sweep_seeds: int, studies: int, seed: int = 0) -> Rates:
+def rates(
+    pattern: str, entries: int, seeds: int, sweep_seeds: int, studies: int, seed: int = 0, n_groups: int = GROUPS
+) -> Rates:
     rng = np.random.default_rng([seed, list(UNITS).index(pattern), entries, seeds, sweep_seeds])
-    drawn = sample(pattern, entries, seeds, sweep_seeds, studies, rng)
+    drawn = sample(pattern, entries, seeds, sweep_seeds, studies, rng, n_groups)
     found = estimate(drawn)
     means, false, power = drawn.entries.mean(-1), [], 0.0
     for truth, (above, tied) in planted(entries, UNITS[pattern]).items():
@@ -171,10 +181,9 @@ def _coverage(means: Array, groups: NDArray[np.int64], seeds: int, found: Estima
 if __name__ == "__main__":
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     print(f"{studies} studies a cell: false claims / best found at 3 sds / 90% intervals that cover, %")
-    for seeds, sweep_seeds in ((2, 2), (3, 2), (3, 3), (4, 2), (4, 4)):
-        for entries in (2, 4, 6, 8):
-            cells = {p: rates(p, entries, seeds, sweep_seeds, studies) for p in UNITS}
-            row = "  ".join(
-                f"{p} {100 * r.false:.1f}/{100 * r.found:.1f}/{100 * r.covered:.1f}" for p, r in cells.items()
-            )
-            print(f"seeds {seeds}, sweep {sweep_seeds}, entries {entries}:  {row}", flush=True)
+    shapes = [(n, *seeds, GROUPS) for seeds in ((2, 2), (3, 2), (3, 3), (4, 2), (4, 4)) for n in (2, 4, 6, 8)]
+    for entries, seeds, sweep_seeds, n_groups in [*shapes, (8, 3, 2, 4)]:
+        cells = {p: rates(p, entries, seeds, sweep_seeds, studies, n_groups=n_groups) for p in UNITS}
+        row = "  ".join(f"{p} {100 * r.false:.1f}/{100 * r.found:.1f}/{100 * r.covered:.1f}" for p, r in cells.items())
+        shape = f"seeds {seeds}, sweep {sweep_seeds}, entries {entries}, parametrizations {n_groups}"
+        print(f"{shape}:  {row}", flush=True)
