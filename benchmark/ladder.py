@@ -1,10 +1,12 @@
 """The ladder: model sizes shared by all paradigms, with their horizons and batch."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import Part
 
 
 class Base(BaseModel):
@@ -18,23 +20,30 @@ class Base(BaseModel):
 
 
 class Rung(NamedTuple):
-    """One model size. Paradigms may search on a rung whose `part` is proxy; targets are held out.
+    """One model size. Paradigms may search on a rung whose `part` is proxy; targets are held out; no goal is trained.
 
     `continued`: longer horizons. Runs to the longest of `horizons` continue to them at the LR chosen for that one.
     """
 
     name: str
-    part: Literal["proxy", "target"]
+    part: Part
     shape: ModelShape
     batch_tokens: int
     horizons: tuple[int, ...]
     weight_decay: float | None = None  # replaces that of the study
     continued: tuple[int, ...] = ()
+    warmup_tokens: int | None = None  # replaces that of the study's schedules
 
     @property
     def read(self) -> tuple[int, ...]:
         """All horizons at which runs are evaluated."""
         return (*self.horizons, *self.continued)
+
+    def schedule(self, of_study: ScheduleConfig) -> ScheduleConfig:
+        """The study's, with the rung's own warm-up."""
+        if self.warmup_tokens is None:
+            return of_study
+        return of_study.model_copy(update={"warmup_tokens": self.warmup_tokens})
 
     @property
     def n_total(self) -> int:
@@ -59,6 +68,10 @@ class Ladder(tuple[Rung, ...]):
     @property
     def targets(self) -> tuple[Rung, ...]:
         return tuple(rung for rung in self if rung.part == "target")
+
+    @property
+    def goals(self) -> tuple[Rung, ...]:
+        return tuple(rung for rung in self if rung.part == "goal")
 
     def rung(self, name: str) -> Rung:
         return next(rung for rung in self if rung.name == name)

@@ -1,33 +1,43 @@
-"""Causal self-attention with RoPE and QK-norm."""
+"""Causal self-attention with RoPE: grouped queries, and norms of queries and keys in each head or over all of them."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrladder.models.architecture import OWN_NORM_EPS
 from lrladder.models.parameters import linear, parameter
 from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
-
-ROPE_BASE = 10_000.0  # RoFormer, arXiv 2104.09864
-NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite and is far below the mean square of any activation
 
 
 class RMSNorm(nn.Module):
     """x / rms(x) * gain over the last dimension."""
 
-    def __init__(self, width: int, *, in_block: bool = True) -> None:
+    def __init__(self, width: int, eps: float = OWN_NORM_EPS, *, in_block: bool = True) -> None:
         super().__init__()
+        self.eps = eps
         self.gain = parameter(width, tag=Tag(Role.NORM, 1, width, in_block=in_block))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.gain.to(x.dtype), NORM_EPS)
+        return F.rms_norm(x, (x.shape[-1],), self.gain.to(x.dtype), self.eps)
 
 
-def rope_table(seq_len: int, head_size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+class AllHeadsNorm(RMSNorm):
+    """RMSNorm over all heads together of [batch, heads, seq, head_size], as in OLMoE (arXiv 2409.02060)."""
+
+    def forward(self, x_bhsd: Tensor) -> Tensor:
+        return super().forward(x_bhsd.transpose(1, 2).flatten(2)).view_as(x_bhsd.transpose(1, 2)).transpose(1, 2)
+
+
+def rope_table(seq_len: int, head_size: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines, each [seq_len, head_size / 2], fp32."""
-    frequency = ROPE_BASE ** (-torch.arange(0, head_size, 2, device=device, dtype=torch.float32) / head_size)
+    frequency = theta ** (-torch.arange(0, head_size, 2, device=device, dtype=torch.float32) / head_size)
     angle = torch.arange(seq_len, device=device, dtype=torch.float32)[:, None] * frequency
     return angle.cos(), angle.sin()
+
+
+def rope_of(shape: ModelShape, seq_len: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    return rope_table(seq_len, shape.head_size, shape.architecture.rope_theta, device)
 
 
 def rotate(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
@@ -38,19 +48,30 @@ def rotate(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
+    """`qkv` holds the rows of queries, then of keys, then of values; each group of queries shares one key and value."""
+
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()
-        width = shape.width
-        self.num_heads, self.head_size = shape.num_heads, shape.head_size
-        self.qkv = parameter(3 * width, width, tag=Tag(Role.ATTENTION, width, 3 * width))
-        self.out = parameter(width, width, tag=Tag(Role.ATTENTION, width, width, writes_residual=True))
-        self.q_norm, self.k_norm = RMSNorm(shape.head_size), RMSNorm(shape.head_size)
+        width, all_heads, kv = shape.width, shape.attention_width, shape.kv_width
+        self.head_size, self.heads = shape.head_size, (shape.num_heads, shape.num_kv_heads, shape.num_kv_heads)
+        rows = all_heads + 2 * kv
+        self.qkv = parameter(rows, width, tag=Tag(Role.ATTENTION, width, rows))
+        self.out = parameter(width, all_heads, tag=Tag(Role.ATTENTION, all_heads, width, writes_residual=True))
+        self.q_norm, self.k_norm = (_qk_norm(shape, size) for size in shape.qk_norm_sizes)
 
     def forward(self, x_bsd: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
-        batch, seq, width = x_bsd.shape
-        qkv = linear(x_bsd, self.qkv).view(batch, seq, 3, self.num_heads, self.head_size)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        batch, seq, _ = x_bsd.shape
+        qkv = linear(x_bsd, self.qkv).view(batch, seq, sum(self.heads), self.head_size)
+        q, k, v = (part.transpose(1, 2) for part in qkv.split(self.heads, dim=2))
         q, k = rotate(self.q_norm(q), *rope), rotate(self.k_norm(k), *rope)
         # the default scale is 1/sqrt(head_size); it is constant, because a ladder has one head size
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return linear(mixed.transpose(1, 2).reshape(batch, seq, width), self.out)
+        grouped = self.heads[0] != self.heads[1]
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
+        return linear(mixed.transpose(1, 2).flatten(2), self.out)
+
+
+def _qk_norm(shape: ModelShape, size: int) -> nn.Module:
+    kind, eps = shape.architecture.qk_norm, shape.architecture.norm_eps
+    if kind == "none":
+        return nn.Identity()
+    return RMSNorm(size, eps) if kind == "head" else AllHeadsNorm(size, eps)

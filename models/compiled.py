@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrladder.models.attention import rope_table
+from lrladder.models.attention import rope_of
 from lrladder.models.moe import RouterStats, load_balance_of
 from lrladder.models.transformer import Output, Transformer, next_token_loss
 
@@ -90,7 +90,7 @@ def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
     tokens = torch.randint(shape.vocab_size, (batch, shape.seq_len), generator=generator).to(device)
     x = F.embedding(tokens, model.embedding.detach()).to(model.dtype).requires_grad_()
     weight = torch.randn(x.shape, generator=generator).to(x)
-    y, *found = block(x, *rope_table(shape.seq_len, shape.head_size, device), model.branch_multiplier)
+    y, *found = block(x, *rope_of(shape, shape.seq_len, device), model.branch_multiplier)
     stats = RouterStats(*found)
     balance = load_balance_of(stats.load_e.detach()[None], stats.probability_e[None])
     of_block = (y * weight).sum() + balance + stats.router_z

@@ -85,12 +85,13 @@ class Coordinate(NamedTuple):
 def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
     """The shape made `factor` times larger along one axis. Head size and the share of active experts stay."""
     names: dict[Axis, tuple[str, ...]] = {
-        "width": ("width", "expert_width", "shared_width"),
+        "width": ("width", "expert_width", "shared_width", "heads", "kv_heads"),
         "depth": ("depth",),
         "experts": ("num_experts", "top_k"),
         "expert_width": ("expert_width", "shared_width"),
     }
-    return shape.model_copy(update={name: factor * getattr(shape, name) for name in names[axis]})
+    sizes = {name: getattr(shape, name) for name in names[axis]}
+    return shape.model_copy(update={name: factor * size for name, size in sizes.items() if size is not None})
 
 
 def trace(built: Built, tokens: Tensor, settings: Settings, *, steps: int) -> list[Coordinate]:
@@ -204,7 +205,7 @@ def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple
     """
     x_td = x_bsd.flatten(0, 1)
     logits_te = x_td.new_zeros(len(x_td), 1) if moe.router is None else F.linear(x_td.float(), moe.router)
-    routing = route(logits_te, moe.top_k)
+    routing = route(logits_te, moe.top_k, renormalise=moe.renormalise)
     rows_e = [(routing.expert_tk == expert).any(-1) for expert in range(moe.num_experts)]
 
     def put_out(up: Tensor) -> Tensor:

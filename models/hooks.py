@@ -49,6 +49,7 @@ def attention_logits(attention: Mapping[str, Call]) -> Tensor:
     """q.k / sqrt(head_size), [B, heads, pairs], of the pairs that the causal mask allows, from an attention's calls."""
     rope = attention[""].args[1]
     q, k = (rotate(attention[name].output, *rope) for name in ("q_norm", "k_norm"))
+    k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # each group of queries shares one key
     logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()
     return logits[..., seen]

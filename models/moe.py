@@ -37,17 +37,18 @@ def load_balance_of(load_le: Tensor, probability_le: Tensor) -> Tensor:
 
 
 class Routing(NamedTuple):
-    """Weights [T, k], which sum to 1 over k, and expert indexes [T, k]."""
+    """Weights [T, k] and expert indexes [T, k]."""
 
     weight_tk: Tensor
     expert_tk: Tensor
     stats: RouterStats
 
 
-def route(logits_te: Tensor, top_k: int) -> Routing:
+def route(logits_te: Tensor, top_k: int, *, renormalise: bool = True) -> Routing:
     """Choose top-k experts by logits [T, E]; weights are an fp32 softmax over the chosen logits.
 
-    This equals a softmax over all experts, renormalised over the chosen ones.
+    This equals a softmax over all experts, renormalised over the chosen ones; without `renormalise` they stay as they
+    are there, and sum to less than 1.
     """
     logits_te = logits_te.float()
     expert_tk = logits_te.detach().topk(top_k, dim=-1).indices
@@ -60,7 +61,9 @@ def route(logits_te: Tensor, top_k: int) -> Routing:
         router_z=logits_te.logsumexp(-1).square().mean(),  # ST-MoE, arXiv 2202.08906 eq. 5
         load_e=load_e,
     )
-    return Routing(logits_tk.softmax(-1), expert_tk, stats)
+    rest = logits_tk - logits_te.logsumexp(-1, keepdim=True)
+    weight_tk = logits_tk.softmax(-1) if renormalise else rest.exp()
+    return Routing(weight_tk, expert_tk, stats)
 
 
 class MoE(nn.Module):
@@ -70,6 +73,7 @@ class MoE(nn.Module):
         super().__init__()
         d, h, num_experts = shape.width, shape.expert_width, shape.num_experts
         self.top_k, self.num_experts, self.backend = shape.top_k, num_experts, backend
+        self.renormalise = shape.architecture.renormalise
         self.up = parameter(num_experts, 2 * h, d, tag=Tag(Role.EXPERT_UP, d, 2 * h))
         self.down = parameter(num_experts, d, h, tag=Tag(Role.EXPERT_DOWN, h, d, writes_residual=True))
         self.router = parameter(num_experts, d, tag=Tag(Role.ROUTER, d, num_experts)) if num_experts > 1 else None
@@ -89,6 +93,6 @@ class MoE(nn.Module):
             one = x_td.new_ones(1, dtype=torch.float32)
             y_td = linear(swiglu(linear(x_td, self.up[0])), self.down[0])
             return y_td, RouterStats(one, x_td.new_zeros((), dtype=torch.float32), one)
-        routing = route(linear(x_td.float(), self.router), self.top_k)
+        routing = route(linear(x_td.float(), self.router), self.top_k, renormalise=self.renormalise)
         up, down = self.up.to(x_td.dtype), self.down.to(x_td.dtype)
         return self.backend(x_td, routing.expert_tk, routing.weight_tk, up, down), routing.stats

@@ -28,6 +28,8 @@ def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
     mup needs a base and a delta model for this. Both live on the meta device and take no memory.
     """
     widths = {"width": base.width, "expert_width": base.expert_width, "shared_width": base.shared_width}
+    if model.shape.heads or base.heads:
+        widths |= {"heads": base.num_heads, "kv_heads": base.num_kv_heads}
     # mup takes every size that differs between base and delta for a width, so all other sizes are the model's own
     twice = {name: 2 * size for name, size in widths.items()}
     with torch.device("meta"):

@@ -1,19 +1,32 @@
 """The shape of a model: its sizes, parameter counts and training FLOPs. This file does not import torch."""
 
+import math
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lrladder.models.architecture import OWN, Architecture
 
 MAX_SIZE = 2**24  # assumption: some hundred times the widest published model and context
 Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
 Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: some thirty times the deepest published model
 
 
+def nearest_divisor(number: int, wanted: float) -> int:
+    """The divisor of `number` that is nearest to `wanted` in ratio."""
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    divisors = {*small, *(number // divisor for divisor in small)}
+    return min(sorted(divisors), key=lambda divisor: abs(math.log(divisor / wanted)))
+
+
 class ModelShape(BaseModel):
     """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
     `expert_width` is the hidden width of one routed expert; `shared_width` is the hidden width of the shared expert
-    (0: there is none). Parameter counts leave out token embedding and LM head, as Step Law does (arXiv 2503.04715).
+    (0: there is none; several are one of their joint width). There are width / head_size heads unless `heads` is given,
+    and as many of keys and values unless `kv_heads` is (grouped queries). A dump leaves out what is as in our own
+    ladders, so that ids of trials stay as they were. Parameter counts leave out token embedding and LM head, as Step
+    Law does (arXiv 2503.04715).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -27,13 +40,18 @@ class ModelShape(BaseModel):
     expert_width: Size
     shared_width: Annotated[int, Field(le=MAX_SIZE)] = 0
     seq_len: Size
+    heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
+    kv_heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
+    architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.width % self.head_size:
+        if self.heads is None and self.width % self.head_size:
             raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
             raise ValueError(f"head_size {self.head_size} is odd; RoPE needs an even one")
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"heads {self.num_heads} is not a multiple of kv_heads {self.num_kv_heads}; change one")
         if self.top_k > self.num_experts:
             raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}; lower top_k")
         if self.shared_width < 0:
@@ -42,13 +60,33 @@ class ModelShape(BaseModel):
 
     @property
     def num_heads(self) -> int:
-        return self.width // self.head_size
+        return self.heads or self.width // self.head_size
+
+    @property
+    def num_kv_heads(self) -> int:
+        return self.kv_heads or self.num_heads
+
+    @property
+    def attention_width(self) -> int:
+        """Of all heads of queries together; the width of the model unless `heads` is given."""
+        return self.width if self.heads is None else self.heads * self.head_size
+
+    @property
+    def kv_width(self) -> int:
+        """Of all heads of keys, and of values."""
+        return self.attention_width if self.kv_heads is None else self.kv_heads * self.head_size
+
+    @property
+    def qk_norm_sizes(self) -> tuple[int, int]:
+        """Gains of the norms of queries and of keys in one block."""
+        own = {"head": (self.head_size, self.head_size), "full": (self.attention_width, self.kv_width), "none": (0, 0)}
+        return own[self.architecture.qk_norm]
 
     def _n_block(self, experts: int) -> int:
-        attention = 4 * self.width**2
+        attention = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
         feed_forward = 3 * self.width * (experts * self.expert_width + self.shared_width)
         router = self.width * self.num_experts if self.num_experts > 1 else 0
-        norms = 2 * self.width + 2 * self.head_size  # pre-attention, pre-MoE, and the q and k norms
+        norms = 2 * self.width + sum(self.qk_norm_sizes)  # pre-attention, pre-MoE, and the q and k norms
         return attention + feed_forward + router + norms
 
     @property
@@ -71,8 +109,8 @@ class ModelShape(BaseModel):
         """Training FLOPs (forward + backward) per token.
 
         Each active non-embedding parameter and each parameter of the LM head costs 6. The embedding look-up is free.
-        Causal attention adds 6 * depth * seq_len * width. The factor is 12 in PaLM (arXiv 2204.02311 appendix B); the
-        causal mask halves it.
+        Causal attention adds 6 * depth * seq_len * attention width. The factor is 12 in PaLM (arXiv 2204.02311
+        appendix B); the causal mask halves it.
         """
         head = self.vocab_size * self.width
-        return 6 * (self.n_active + head) + 6 * self.depth * self.seq_len * self.width
+        return 6 * (self.n_active + head) + 6 * self.depth * self.seq_len * self.attention_width

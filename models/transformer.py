@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrladder.models.attention import Attention, RMSNorm, rope_table
+from lrladder.models.attention import Attention, RMSNorm, rope_of
 from lrladder.models.experts import BACKENDS
 from lrladder.models.moe import MoE, load_balance_of
 from lrladder.models.parameters import linear, parameter
@@ -58,8 +58,9 @@ def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
 class Block(nn.Module):
     def __init__(self, shape: ModelShape, backend: str) -> None:
         super().__init__()
-        self.attention_norm, self.attention = RMSNorm(shape.width), Attention(shape)
-        self.moe_norm, self.moe = RMSNorm(shape.width), MoE(shape, BACKENDS[backend])
+        eps = shape.architecture.norm_eps
+        self.attention_norm, self.attention = RMSNorm(shape.width, eps), Attention(shape)
+        self.moe_norm, self.moe = RMSNorm(shape.width, eps), MoE(shape, BACKENDS[backend])
 
     def forward(self, x_bsd: Tensor, cos: Tensor, sin: Tensor, multiplier: float) -> tuple[Tensor, ...]:
         """The residual stream, then the fields of RouterStats: recomputation needs tensors that are not nested."""
@@ -86,13 +87,13 @@ class Transformer(nn.Module):
         self.loss_of: Callable[[Output, Tensor], Tensor] = next_token_loss
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
-        self.norm = RMSNorm(width, in_block=False)
+        self.norm = RMSNorm(width, shape.architecture.norm_eps, in_block=False)
         self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
     def forward(self, tokens_bs: Tensor, targets_bs: Tensor | None = None) -> Output | Losses:
         """The output for `tokens_bs`, or what a training step needs if the targets are given too."""
         x = F.embedding(tokens_bs, self.embedding).to(self.dtype)
-        rope = rope_table(tokens_bs.shape[1], self.shape.head_size, x.device)
+        rope = rope_of(self.shape, tokens_bs.shape[1], x.device)
         stats = []
         for block in self.blocks:
             x, *of_block = self.call_block(block, x, *rope, self.branch_multiplier)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request, Rung
+from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request, Rung, largest_aim
 from lrladder.paradigms.paradigm import NoProposal
 
 ROUNDING = 1e-6  # in ratio: what a search counts and what a lab charges may differ in the order of sums
@@ -17,7 +17,7 @@ class Refused(NoProposal):
 class Limits(NamedTuple):
     """What an entry may ask for."""
 
-    budget: float | None = None  # runs of the largest target at its longest horizon; None: no limit
+    budget: float | None = None  # runs of the largest target or goal at its longest horizon; None: no limit
     searches_targets: bool = False
     scored_seeds: Collection[int] = ()  # which no search at a target may use
 
@@ -42,8 +42,8 @@ class EntryLab:
         self._lab = lab
         self._rungs = {rung.name: rung for rung in ladder}
         self._asked: set[Request] = set()
-        targets = [rung for rung in ladder if rung.part == "target"]
-        run = max((rung.flops_per_token * max(rung.horizons) for rung in targets), default=0)
+        aim = largest_aim(ladder)
+        run = aim.flops_per_token * max(aim.horizons) if aim else 0
         self.budget_flops = math.inf if limits.budget is None else limits.budget * run
 
     def measure(self, requests: Sequence[Request], *, payer: str = "") -> list[list[Measurement]]:
@@ -99,7 +99,9 @@ class EntryLab:
         rung = self._rungs.get(request.rung)
         if rung is None:
             raise Refused(f"asked for {request.rung}, which is no rung; there are {', '.join(self._rungs)}")
-        if rung.part != "target":
+        if rung.part == "goal":
+            raise Refused(f"asked for a run at the goal {rung.name}, which is never trained")
+        if rung.part == "proxy":
             return
         if not self.limits.searches_targets:
             raise Refused(f"asked for a run at the target {rung.name}, which its class does not declare to search")

@@ -1,24 +1,25 @@
 """What a paradigm sees: rungs, requests, and a lab that measures them. Plain Python, no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
+Part = Literal["proxy", "target", "goal"]  # of the ladder; the `Rung` says what each means
 ParametrizationName = str  # "sp" is standard parametrization, "mup" has muTransfer's rules
 
 
 class Rung(Protocol):
     """One model size of the ladder. Parameter counts are non-embedding; horizons and batch are in tokens.
 
-    A paradigm may search a proxy; a target is held out.
+    A paradigm may search a proxy; a target is held out and trained to score; a goal is answered for and never trained.
     """
 
     @property
     def name(self) -> str: ...
     @property
-    def part(self) -> Literal["proxy", "target"]: ...
+    def part(self) -> Part: ...
     @property
     def n_total(self) -> int: ...
     @property
@@ -29,6 +30,18 @@ class Rung(Protocol):
     def horizons(self) -> tuple[int, ...]: ...
     @property
     def flops_per_token(self) -> int: ...
+
+
+AnyRung = TypeVar("AnyRung", bound=Rung)
+
+
+def largest_aim(ladder: Sequence[AnyRung]) -> AnyRung | None:
+    """The target or goal whose one run, at its longest horizon, costs most; None in a ladder of proxies alone.
+
+    Budgets are counted in this run, and a search that looks ahead looks here.
+    """
+    aims = [rung for rung in ladder if rung.part != "proxy"]
+    return max(aims, key=lambda rung: rung.flops_per_token * max(rung.horizons), default=None)
 
 
 class Request(NamedTuple):

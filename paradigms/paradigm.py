@@ -55,7 +55,7 @@ class Terms(NamedTuple):
 
     name: str = ""  # of the entry
     base: str = ""  # the rung from which the rules of its parametrization count
-    budget: float | None = None  # runs of the largest target; None: no limit
+    budget: float | None = None  # runs of the largest target or goal; None: no limit
     horizon_rule: HorizonRule = "none"  # by which its parametrization or schedule carries an LR to another horizon
     is_replay: bool = False  # whether its lab has only runs that were made before, each at an LR of its own
 
@@ -73,7 +73,7 @@ class Paradigm(ABC):
 
     @abstractmethod
     def search(self, lab: "EntryLab", ladder: Sequence[Rung]) -> None:
-        """Ask for runs. The ladder holds the targets too, whose losses no search sees. Raises NoProposal."""
+        """Ask for runs. The ladder holds targets and goals too, whose losses no search sees. Raises NoProposal."""
 
     @abstractmethod
     def propose(self, rung: Rung, horizon: int) -> Proposal:

@@ -48,13 +48,13 @@ class Effective(Frozen):
 
 
 def effective(config: RegretConfig, *, rung: str | None = None, lr: float = 1.0) -> tuple[Effective, ...]:
-    """The values for the proxy and each target, or for one rung. Raises InputError for an invalid rung or LR."""
+    """For the proxy and each target and goal, or for one rung. Raises InputError for an invalid rung or LR."""
     if not 0 < lr < math.inf:
         raise InputError(f"--lr {lr}: give a finite number above 0")
     if rung is not None and rung not in {known.name for known in config.rungs}:
         raise InputError(f"--rung {rung}: not in {config.name}; there are {', '.join(r.name for r in config.rungs)}")
     proxy = config.base_rung_of("mup")
-    wanted = [r for r in config.rungs if (r.name == rung if rung else r.part == "target" or r.name == proxy)]
+    wanted = [r for r in config.rungs if (r.name == rung if rung else r.part != "proxy" or r.name == proxy)]
     return tuple(_of_rung(config, found, lr) for found in wanted)
 
 

@@ -12,7 +12,10 @@ from lrladder.benchmark.recommend.reach import CHECKED
 
 app = typer.Typer()
 
-SIZES = ("width", "depth", "head_size", "num_experts", "top_k", "expert_width", "shared_width", "vocab_size", "seq_len")
+SIZES = (
+    *("width", "depth", "head_size", "heads", "kv_heads", "num_experts", "top_k", "expert_width", "shared_width"),
+    *("vocab_size", "seq_len"),
+)
 OWN = "your own model: sizes that you leave out are those of the study's models"
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
 
@@ -32,6 +35,8 @@ class Options:
     width: Size = None
     depth: Size = None
     head_size: Size = None
+    heads: Size = None
+    kv_heads: Size = None
     num_experts: Size = None
     top_k: Size = None
     expert_width: Size = None
@@ -72,6 +77,14 @@ class Options:
         typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
     ] = "text"
     as_json: AsJson = False
+    multipliers: Annotated[
+        bool,
+        typer.Option(
+            "--multipliers",
+            help="Leave the multipliers of outputs apart, for a model that has them. Default: they are folded into "
+            "initial std, LR, weight decay and eps.",
+        ),
+    ] = False
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -129,7 +142,8 @@ def _by_study(options: Options) -> str:
         )
     n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
     wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
-    return text(advise(load_results(folder, REGRET), wanted), "json" if options.as_json else options.form)
+    advice = advise(load_results(folder, REGRET), wanted)
+    return text(advice if options.multipliers else advice.fold(), "json" if options.as_json else options.form)
 
 
 def _whole(name: str, count: float | None) -> int | None:

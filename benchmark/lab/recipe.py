@@ -17,6 +17,23 @@ class Setting(Frozen):
     init_std: float | None
     forward: float
 
+    def folded(self) -> "Setting":
+        """The same training with no multiplier c: weights c times as large at c times the LR.
+
+        AdamW's update does not change with the size of gradients, which are then 1/c, if eps is 1/c too. A step's decay
+        is lr * weight_decay, so that the decay is 1/c.
+        """
+        c = self.forward
+        return self.model_copy(
+            update={
+                "lr": self.lr * c,
+                "weight_decay": self.weight_decay / c,
+                "eps": self.eps / c,
+                "init_std": None if self.init_std is None else self.init_std * c,
+                "forward": 1.0,
+            }
+        )
+
 
 class Recipe(Frozen):
     """The recipe of one run. `lr` is the study's LR; the rules multiply it to give the LRs of the settings."""
@@ -36,3 +53,11 @@ class Recipe(Frozen):
     tau_ema: float | None  # part of the run over which AdamW averages attention matrices; None without decay
     settings: tuple[Setting, ...]
     schedule: str = ""  # in words; empty in results of an older version
+
+    @property
+    def has_multipliers(self) -> bool:
+        return any(setting.forward != 1 for setting in self.settings)
+
+    def folded(self) -> "Recipe":
+        """For a trainer whose model has no multipliers; only clipping by the global norm sees other gradients."""
+        return self.model_copy(update={"settings": tuple(setting.folded() for setting in self.settings)})

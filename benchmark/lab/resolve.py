@@ -42,7 +42,7 @@ def resolve(
     """
     rung = setup.rungs.rung(request.rung)
     base = setup.base_of(rung, request.parametrization)
-    rules, schedule = _rules(request, setup, rung, base), _schedule(request, setup)
+    rules, schedule = _rules(request, setup, rung, base), rung.schedule(_schedule(request, setup))
     _require_average(schedule, setup.training_of(rung))
     parts = _parts(rung, request.horizons, shared=schedule.has_trunk and not rules.by_tokens)
     in_use = {part: STANDARD if _is_base(rules, rung, part, base) else rules for part in parts}
@@ -127,7 +127,7 @@ def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[i
 
 def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
     """Sizes that no rule depends on (experts, vocabulary) may differ from the base."""
-    names = ("width", "depth", "expert_width", "shared_width")
+    names = ("width", "depth", "expert_width", "shared_width", "attention_width")
     same_shape = all(getattr(rung.shape, name) == getattr(base.shape, name) for name in names)
     return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))
 

@@ -56,8 +56,7 @@ def recommend(
 ) -> Recommendation:
     """The recommendation. Raises InputError for a target that is invalid or too far, or if there is no minimum.
 
-    `tflops`, which one GPU sustains, turns the cost of a mistake into GPU-hours. `budget` is the most that the next
-    sweep may cost, in target runs.
+    One GPU sustains `tflops`, which prices a mistake. The next sweep may cost `budget` target runs at most.
     """
     points = law_points(results.cells)
     if not points:
@@ -88,7 +87,7 @@ def recommend(
             *_of_law(law, target),
             *far_flags(extrapolation),
             *too_short(sweep, points),
-            *([] if loss_law is None else [f"no loss is predicted: {flag}" for flag in loss_law.flags]),
+            *(f"no loss is predicted: {flag}" for flag in (loss_law.flags if loss_law else ())),
             *results.flags,
         ),
     )

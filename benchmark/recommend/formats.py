@@ -12,6 +12,11 @@ from lrladder.benchmark.recommend.study import Advice
 SCHEMA = "lrladder.recipe/1"
 Format = Literal["text", "torch", "deepspeed", "json"]
 
+FOLDED = (
+    "The study's multipliers of outputs are folded into these values, for a model without any: initial std and LR times"
+    " c, weight decay and eps over c. Training is the same but for the clip, whose global norm sees other gradients. "
+    "--multipliers prints them apart."
+)
 NOTE = (
     "LR, weight decay and eps differ by role, which a DeepSpeed config cannot say: pass the groups of "
     "`lrladder recommend ... --format torch` as model_parameters of deepspeed.initialize; they override the defaults. "
@@ -99,6 +104,7 @@ def _table(advice: Advice) -> str:
         names = ("set", "LR", "weight decay", "eps", "init std", "forward")
         head = [_row(names), *(_row([row[0], *map(_short, row[1:])]) for row in rows)]
         betas = f"AdamW betas {advice.recipe.beta1:g}, {advice.recipe.beta2:g}; clip {advice.recipe.grad_clip:g}"
+        head += [FOLDED] if advice.folded else []
         head += [f"{betas}; {advice.recipe.schedule}", "--format torch prints this to paste, with the schedule"]
     return "\n".join([*head, summary(advice), *(f"weak: {flag}" for flag in advice.flags)])
 
@@ -115,7 +121,8 @@ def _torch(advice: Advice, recipe: Recipe) -> str:
     assert advice.schedule is not None  # as where there is a recipe
     assert advice.reference is not None
     weak = (f"weak: {flag}" for flag in advice.flags)
-    lines = (summary(advice), _ratios(recipe), f"schedule: {recipe.schedule}", *weak)
+    folded = (FOLDED,) if advice.folded else ()
+    lines = (summary(advice), *folded, _ratios(recipe), f"schedule: {recipe.schedule}", *weak)
     return _TORCH.format(
         header="\n".join(f"# {' '.join(line.split())}" for line in lines),
         beta1=recipe.beta1,
@@ -148,6 +155,7 @@ def _deepspeed(advice: Advice, recipe: Recipe) -> str:
         "lrladder": {
             "note": NOTE,
             "summary": summary(advice),
+            **({"folded": FOLDED} if advice.folded else {}),
             "flags": list(advice.flags),
             "lr_ratios": recipe.lr_ratios,
             "schedule": recipe.schedule,

@@ -22,10 +22,17 @@ from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.making import completed, make_paradigm
 from lrladder.benchmark.studies.regret.planned_search import role_search_of
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
+from lrladder.benchmark.studies.regret.results import (
+    CurveResult,
+    GoalAnswer,
+    GoalResult,
+    ParadigmResult,
+    RegretResults,
+    TargetResult,
+)
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
-from lrladder.models.shape import ModelShape
+from lrladder.models.shape import ModelShape, nearest_divisor
 from lrladder.paradigms.lab import ParametrizationName, Rung
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
 from lrladder.paradigms.mutransfer.roles import RoleLrsFound
@@ -41,7 +48,8 @@ class Wanted(NamedTuple):
     """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
 
     Missing sizes are those of the ladder; expert widths keep their ratio to the width. If `tokens` or `batch_tokens` is
-    None, that of the rung is used; a model of the user's own has none. `force` answers at any distance.
+    None, that of the rung is used; a model of the user's own has none. Without a model the study's only goal is meant.
+    `force` answers at any distance.
     """
 
     entry: str | None = None
@@ -79,6 +87,15 @@ class Advice(BaseModel):
     recipe: Recipe | None
     schedule: ScheduleConfig | None
     reference: Reference | None  # where a Power schedule has the LRs as they are
+    folded: bool = False  # whether the multipliers of the model's outputs are folded into the other values
+
+    def fold(self) -> "Advice":
+        """For a trainer whose model has no multipliers. Unchanged where there are none to fold."""
+        if self.recipe is None or not self.recipe.has_multipliers:
+            return self
+        recipe = self.recipe.folded()
+        lrs = {setting.kind: setting.lr for setting in recipe.settings}
+        return self.model_copy(update={"recipe": recipe, "lrs": lrs, "folded": True})
 
 
 class _Bare(NamedTuple):
@@ -169,6 +186,8 @@ def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: 
     if isinstance(rung, _Bare):
         return Choice(_entry(config, None, "fitting"), f"only its law needs no more than a count of parameters{said}")
     nobody = "no target of the study has a winner, or a cheapest that is not worse"
+    if not config.rungs.targets:
+        nobody = "the study has goals alone: nothing was trained to compare its entries at"
     return own or Choice(_entry(config, None, "mutransfer"), nobody)
 
 
@@ -205,6 +224,8 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
     """The requested model, with its batch and its single horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
+    if not given and len(config.rungs.goals) == 1:
+        return _named_rung(config, config.rungs.goals[0].name, wanted)
     if len(given) != 1:
         what = " and ".join(given) + " exclude each other" if given else "no model named"
         raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
@@ -250,6 +271,7 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
         **config.base.shape.model_dump(),
         "expert_width": max(1, round(ladder.expert_ratio * width)),
         "shared_width": round(ladder.shared_ratio * width),
+        **_heads(config.base.shape, width),
         **sizes,
     }
     has_shared = bool(config.base.shape.shared_width)
@@ -262,6 +284,14 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
         first = error.errors()[0]
         key = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"])
         raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
+
+
+def _heads(base: ModelShape, width: int) -> dict[str, int]:
+    """In the proportions of the base, where its heads are given."""
+    if base.heads is None:
+        return {}
+    heads = max(1, round(base.heads * width / base.width))
+    return {"heads": heads, "kv_heads": nearest_divisor(heads, base.num_kv_heads * width / base.width)}
 
 
 def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
@@ -282,18 +312,28 @@ def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung
 
 def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
     """The proposal that an entry made in the study. Nothing else is known of a user's class, which is not imported."""
-    for target in results.targets:
+    aims = _aims(results)
+    for target in aims:
         same = (target.rung, target.batch_tokens, (target.tokens,)) == (rung.name, rung.batch_tokens, rung.horizons)
-        for found in target.paradigms if same else ():
+        for found in _answers(target) if same else ():
             if found.name == name:
                 keys = set(Proposal.model_fields) & set(type(found).model_fields)
                 return Proposal(
                     paradigm=name, rung=target.rung, horizon=target.tokens, **found.model_dump(include=keys)
                 )
-    places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in results.targets) or "none yet"
+    places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in aims) or "none yet"
     raise InputError(
-        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers only for its study's targets: {places}"
+        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers only for its study's targets and goals: "
+        f"{places}"
     )
+
+
+def _aims(results: RegretResults) -> tuple[TargetResult | GoalResult, ...]:
+    return (*results.targets, *results.goals)
+
+
+def _answers(aim: TargetResult | GoalResult) -> tuple[ParadigmResult, ...] | tuple[GoalAnswer, ...]:
+    return aim.paradigms if isinstance(aim, TargetResult) else aim.answers
 
 
 def _curves(results: RegretResults, config: RegretConfig, name: str) -> dict[Cell, Curve]:
@@ -310,7 +350,7 @@ def _curve(found: CurveResult) -> Curve:
 
 def _role_lrs(results: RegretResults, name: str) -> tuple[tuple[str, float], ...]:
     """The LR multipliers that the search of the entry accepted. All its proposals have the same ones."""
-    found = [p.role_lrs for target in results.targets for p in target.paradigms if p.name == name]
+    found = [p.role_lrs for aim in _aims(results) for p in _answers(aim) if p.name == name]
     if not found:
         raise InputError(
             f"{results.preset}: no proposal with its LR multipliers yet; `lrladder status` says what is missing"

@@ -99,5 +99,5 @@ class StudyConfig(Strict, ABC):
 
     @property
     def longest_horizon(self) -> int:
-        """The longest horizon of all rungs, in tokens."""
-        return max(max(rung.read) for rung in self.rungs)
+        """The longest horizon of all rungs that are trained, in tokens."""
+        return max(max(rung.read) for rung in self.rungs if rung.part != "goal")

@@ -30,6 +30,8 @@ def extend(folder: Path, tokens: int) -> Extension:
     config = load_stored_study(folder)
     if not isinstance(config, RegretConfig) or config.simulated is not None:
         raise InputError(f"{folder}: only a benchmark that was trained can be continued; give the folder of one")
+    if not config.rungs.targets:
+        raise InputError(f"{folder}: the study has goals alone, so it has no target run to continue")
     longer = continued(config, tokens)
     change = partial(_supersede, folder, config.digest, longer.digest) if longer != config else None
     return Extension(longer, change)

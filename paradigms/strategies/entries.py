@@ -1,11 +1,11 @@
 """Makes strategies, which choose an LR for one aim, into paradigms, which choose it for every target and horizon."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.fitting import Fitting
-from lrladder.paradigms.lab import Rung
+from lrladder.paradigms.lab import Part, Rung, largest_aim
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.published import LAWS
 from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings, PublishedSettings
@@ -21,7 +21,6 @@ from lrladder.paradigms.strategies.search import (
     LawSearch,
     SearchFactor,
     Strategy,
-    run_flops,
 )
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
@@ -33,7 +32,7 @@ class AtHorizon(NamedTuple):
     """A rung with a single horizon: one of its own, or another."""
 
     name: str
-    part: Literal["proxy", "target"]
+    part: Part
     n_total: int
     n_active: int
     batch_tokens: int
@@ -47,7 +46,7 @@ class AtHorizon(NamedTuple):
 
 
 class StrategyEntry(Paradigm):
-    """A strategy that searches all proxies for the largest target, and then proposes an LR for any target."""
+    """A strategy that searches all proxies for the largest target or goal, and then proposes an LR for any."""
 
     def __init__(
         self,
@@ -98,7 +97,8 @@ class StrategyEntry(Paradigm):
         )
 
     def _start(self, ladder: Sequence[Rung]) -> Strategy:
-        aim = max((rung for rung in ladder if rung.part == "target"), key=run_flops)
+        aim = largest_aim(ladder)
+        assert aim is not None  # a config has a target or a goal
         grid = GridSpec(self.settings.lr_guess, self.settings.factor, self.settings.seeds)
         self._strategy = self._make(grid, aim, self.terms.budget)
         return self._strategy

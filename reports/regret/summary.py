@@ -6,6 +6,7 @@ from rich.table import Table
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import paradigm_name
 from lrladder.reports.formats import short
+from lrladder.reports.regret.goals import GOALS_ALONE, is_unscored, show_goals
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
 
@@ -15,8 +16,8 @@ def held(results: RegretResults) -> Held:
     return Held(
         "benchmark",
         results.preset,
-        ", ".join(dict.fromkeys(rung.name for rung in results.rungs if rung.part == "target")),
-        in_a_line(winners, "no target has been scored"),
+        ", ".join(dict.fromkeys(rung.name for rung in results.rungs if rung.part != "proxy")),
+        in_a_line(winners, "goals alone, so no verdict" if is_unscored(results) else "no target has been scored"),
         results.complete,
         results.lab == "simulated",
     )
@@ -38,9 +39,14 @@ def show(results: RegretResults, console: Console) -> None:
                 interval(found.regret, found.regret_low, found.regret_high),
                 f"{found.cost_fraction:.2f}",
             )
-    console.print(table)
+    if results.targets or not results.goals:
+        console.print(table)
+    if is_unscored(results):
+        console.print(GOALS_ALONE, highlight=False, markup=False)
     for target in results.targets:
         console.print(f"{_place(target.rung, target.tokens)}: {target.conclusion}", highlight=False, markup=False)
+    if results.goals:
+        show_goals(results, console)
     show_counts(results.trials, console)
 
 

@@ -108,7 +108,7 @@ def test_dense_block_has_no_router_and_no_router_losses() -> None:
 
 
 def test_rope_keeps_lengths_and_depends_on_distance_only() -> None:
-    cos_sin = rope_table(12, 8, torch.device("cpu"))
+    cos_sin = rope_table(12, 8, 10_000.0, torch.device("cpu"))
     q, k = torch.randn(2, 1, 1, 1, 8, generator=torch.Generator().manual_seed(3)).expand(2, 1, 1, 12, 8)
     rotated_q, rotated_k = rotate(q, *cos_sin), rotate(k, *cos_sin)
     torch.testing.assert_close(rotated_q.norm(dim=-1), q.norm(dim=-1))

@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.goals import Answer, goal_results, unanswered
 from lrladder.benchmark.studies.regret.learning import learning_curves
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import (
@@ -55,6 +56,7 @@ def assemble(
     found: Found,
     *,
     proposals: Sequence[Proposal] = (),
+    answers: Sequence[Answer] = (),
     reasons: Mapping[str, str] | None = None,
     payers: Mapping[str, float] | None = None,
     searched: Mapping[str, Searched] | None = None,
@@ -63,7 +65,10 @@ def assemble(
     payers, ladder, measurements = payers or {}, config.rungs, found.measurements
     noises = target_noises(config, measurements, proposals)
     near = noises.base
-    missing = tuple(_missing(config, measurements, proposals, reasons or {}))
+    missing = (
+        *_missing(config, measurements, proposals, reasons or {}),
+        *unanswered(config, answers, reasons or {}),
+    )
     entries = tuple(_entries(config, searched or {}, reasons or {}))
     return RegretResults(
         **found.common(config, missing),
@@ -74,6 +79,7 @@ def assemble(
         seed_interaction_df=near.interaction_dof,
         rungs=tuple(_rung(rung) for rung in ladder),
         targets=tuple(_targets(config, measurements, proposals, noises, payers)),
+        goals=tuple(goal_results(config, answers, payers)),
         curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noises.curves)),
         law=next((entry.law for entry in entries if entry.law is not None and entry.searched == "sp"), None),
         entries=entries,

@@ -68,19 +68,19 @@ class RegretConfig(StudyConfig):
         self._check_entries()
         for rung in self.rungs:
             for label in self.arms:
-                self._check_rung(rung, self.schedule_of(label))
+                self._check_rung(rung, rung.schedule(self.schedule_of(label)))
         self._check_distinct()
         return self
 
     def _check_parts(self) -> None:
-        proxies, targets = self.rungs.proxies, self.rungs.targets
-        if not proxies or not targets:
-            raise ValueError("ladder.rungs: at least one proxy and one target are needed; add what is missing")
+        proxies, aims = self.rungs.proxies, (*self.rungs.targets, *self.rungs.goals)
+        if not proxies or not aims:
+            raise ValueError("ladder.rungs: at least one proxy and one target or goal are needed; add what is missing")
         largest = max(proxies, key=lambda rung: rung.n_active)
-        for rung in targets:
+        for rung in aims:
             if rung.n_active <= largest.n_active:
                 raise ValueError(
-                    f"target {rung.name} (n_active {rung.n_active:,}) is not larger than "
+                    f"{rung.part} {rung.name} (n_active {rung.n_active:,}) is not larger than "
                     f"proxy {largest.name} ({largest.n_active:,}); make it larger, or make it a proxy"
                 )
         given = {
@@ -154,14 +154,14 @@ class RegretConfig(StudyConfig):
             if schedule.decay_start(horizon, rung.batch_tokens) <= schedule.warmup_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} ends its stable phase before "
-                    f"schedule.warmup_tokens {schedule.warmup_tokens} is over; lengthen the horizon or lower it"
+                    f"warmup_tokens {schedule.warmup_tokens} is over; lengthen the horizon or lower it"
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(
                     f"{where}: horizon {horizon} is not a multiple of batch_tokens {rung.batch_tokens}; change one"
                 )
             schedule.require_decay(horizon, rung.batch_tokens, where=where)
-        if rung.continued and (rung.part == "proxy" or min(rung.continued) <= max(rung.horizons)):
+        if rung.continued and (rung.part != "target" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(
                 f"{where}: continued lists horizons beyond the longest one of a target; correct or remove it"
             )
@@ -266,13 +266,16 @@ class RegretConfig(StudyConfig):
             head_size=ladder.head_size,
             num_experts=ladder.num_experts,
             top_k=ladder.top_k,
-            expert_width=max(1, round(ladder.expert_ratio * rung.width)),
+            expert_width=rung.expert_width or max(1, round(ladder.expert_ratio * rung.width)),
             shared_width=round(ladder.shared_ratio * rung.width),
             seq_len=ladder.seq_len,
+            heads=rung.heads,
+            kv_heads=rung.kv_heads,
+            architecture=ladder.architecture,
         )
         batch = rung.batch_tokens or ladder.batch_tokens
         horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
-        return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued)
+        return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued, warmup_tokens=rung.warmup_tokens)
 
 
 _OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}

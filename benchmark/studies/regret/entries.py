@@ -34,7 +34,7 @@ class EntryConfig(Strict):
     search_schedule: str | None = None  # of its search; None: the same
     # How its search reads a horizon: after a decay branch, or without one, from an average of the trunk's weights.
     read: Read = Field("decay", exclude_if=lambda read: read == "decay")
-    budget: PositiveFloat | None = None  # of its search, in runs of the largest target; None: no limit
+    budget: PositiveFloat | None = None  # of its search, in runs of the largest target or goal; None: no limit
     settings: SerializeAsAny[Settings]
 
     @model_validator(mode="before")

@@ -1,23 +1,30 @@
 """Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from lrladder.benchmark.config.parts import Seed, Strict
 from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base
+from lrladder.models.architecture import OWN, Architecture
+from lrladder.paradigms.lab import Part
 from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    part: Literal["proxy", "target"]
+    part: Part  # a goal is never trained: the study only answers for it
     width: PositiveInt
     depth: PositiveInt
     horizons: tuple[PositiveInt, ...] = Field(min_length=1)
     continued: tuple[PositiveInt, ...] = ()  # longer ones, to which a target's runs are continued at their own LR
     batch_tokens: PositiveInt | None = None
+    # None: as many as fit the width, and the ladder's ratio; left out of a dump, so that digests stay as they were
+    heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    kv_heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    expert_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    warmup_tokens: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)  # None: the schedule's
 
 
 class LadderConfig(Strict):
@@ -30,6 +37,7 @@ class LadderConfig(Strict):
     shared_ratio: float = Field(0.0, ge=0, le=64)  # shared expert width / width; 0 is no shared expert
     seq_len: PositiveInt = 128
     batch_tokens: PositiveInt = 2048
+    architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
     rungs: tuple[RungConfig, ...] = Field(min_length=1, max_length=256)
 
 

@@ -9,7 +9,7 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.making import horizon_rule
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.paradigms.lab import Request
+from lrladder.paradigms.lab import Request, largest_aim
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.settings import (
     FittingSettings,
@@ -64,8 +64,9 @@ def _opened(config: RegretConfig, name: str, entry: EntryConfig, settings: Fitti
 
 def _within_budget(config: RegretConfig, entry: EntryConfig, found: Iterator[Sweep]) -> Iterator[Sweep]:
     """The first LRs are certain as long as the budget lasts."""
-    aim = max(float(rung.flops_per_token * max(rung.horizons)) for rung in config.rungs.targets)
-    left = float("inf") if entry.budget is None else entry.budget * aim
+    aim = largest_aim(config.rungs)
+    assert aim is not None  # a config has a target or a goal
+    left = float("inf") if entry.budget is None else entry.budget * aim.flops_per_token * max(aim.horizons)
     for sweep in found:
         run = Request(sweep.rung.name, sweep.parametrization, 1.0, sweep.seeds[0], sweep.horizons)
         left -= OPENING * planned_flops(run, config)

@@ -6,6 +6,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.planner import Sweep, extensions
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import ORACLE, EntryConfig
+from lrladder.benchmark.studies.regret.goal_notes import goal_notes
 from lrladder.benchmark.studies.regret.making import horizon_rule
 from lrladder.benchmark.studies.regret.planned_search import planned_search, role_search_of
 from lrladder.benchmark.studies.regret.recipes import label_of
@@ -27,9 +28,10 @@ def notes(config: RegretConfig) -> tuple[str, ...]:
     found: tuple[str, ...] = NOTES if config.simulated is None else (SIMULATED_NOTE, *NOTES)
     for name, entry in config.entries.items():
         if entry.paradigm not in registry.SHIPPED:
-            most = "has no budget" if entry.budget is None else f"may cost {entry.budget:g} runs of the largest target"
+            aim = "target or goal" if config.rungs.goals else "target"
+            most = "has no budget" if entry.budget is None else f"may cost {entry.budget:g} runs of the largest {aim}"
             found += (f"the search of {name} is not in the plan, because {entry.paradigm} decides it; it {most}",)
-    return found
+    return (*found, *goal_notes(config))
 
 
 def sweeps(config: RegretConfig) -> Iterator[Sweep]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.studies.results import StudyResults
-from lrladder.paradigms.lab import ParametrizationName
+from lrladder.paradigms.lab import ParametrizationName, Part
 from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.results/2"
@@ -169,6 +169,36 @@ class TargetResult(Frozen):
     differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
 
 
+class GoalAnswer(Frozen):
+    """One entry's LR for a goal, with its 90% interval. Nothing was trained there, so it has no score."""
+
+    name: str
+    parametrization: ParametrizationName
+    lr: float
+    lr_low: float | None
+    lr_high: float | None
+    extrapolation: float  # FLOPs of a run at the goal / FLOPs of the largest searched run
+    cost_flops: float  # its whole search
+    cost_fraction: float  # search FLOPs / FLOPs of one run at this goal and horizon
+    flags: tuple[str, ...] = ()
+    horizon_exponent: float | None = None
+    role_lrs: tuple[tuple[str, float], ...] = ()
+    recipe: Recipe  # with the LR of each kind of parameter
+
+
+class GoalResult(Frozen):
+    """A model that the study answers for and never trains."""
+
+    rung: str
+    n_active: int
+    n_total: int
+    tokens: int
+    batch_tokens: int
+    run_flops: float  # one run at this goal and horizon
+    answers: tuple[GoalAnswer, ...]
+    silent: tuple[str, ...] = ()  # entries that cannot answer here, with their reasons
+
+
 class EntryResult(Frozen):
     """One way of choosing an LR, as it competed, and what its search found."""
 
@@ -176,7 +206,7 @@ class EntryResult(Frozen):
     paradigm: str  # a shipped one, or package.module:Class
     parametrization: ParametrizationName  # of its proposals, with their schedule
     searched: ParametrizationName  # of its search
-    budget: float | None = None  # runs of the largest target that its search might cost; None: no limit
+    budget: float | None = None  # runs of the largest target or goal that its search might cost; None: no limit
     searches_targets: bool | None = None  # whether its search ran the targets themselves; None: not known
     reason: str = ""  # why it proposed nothing
     law: LawResult | None = None  # what it fitted
@@ -185,7 +215,7 @@ class EntryResult(Frozen):
 
 class RungResult(Frozen):
     name: str
-    part: Literal["proxy", "target"]
+    part: Part
     width: int
     depth: int
     num_experts: int
@@ -208,6 +238,7 @@ class RegretResults(StudyResults):
     seed_interaction_df: int = 0
     rungs: tuple[RungResult, ...]
     targets: tuple[TargetResult, ...]
+    goals: tuple[GoalResult, ...] = ()  # empty in results of an older version
     curves: tuple[CurveResult, ...]
     law: LawResult | None  # of the first entry that fitted one under `sp`
     entries: tuple[EntryResult, ...] = ()  # in the order of the config; empty in results of an older version

@@ -9,6 +9,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import Searched, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED
+from lrladder.benchmark.studies.regret.goals import Answer
 from lrladder.benchmark.studies.regret.making import completed, default_exponent, entry_lab, make_paradigm
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.results import Found
@@ -28,6 +29,7 @@ class RegretStudy:
         self.lab = lab
         self.paradigms = {name: make_paradigm(config, name) for name in config.entries}
         self.proposals: list[Proposal] = []
+        self.answers: list[Answer] = []  # for goals
         self.reasons: dict[str, str] = {}  # why an entry proposed nothing
         self._on_stage = on_stage
 
@@ -54,6 +56,7 @@ class RegretStudy:
             self.config,
             found,
             proposals=self.proposals,
+            answers=self.answers,
             reasons=self.reasons,
             payers={payer: cost for payer in payers if (cost := self.lab.cost_flops(payer))},
             searched={name: Searched.of(paradigm) for name, paradigm in self.paradigms.items()},
@@ -73,6 +76,17 @@ class RegretStudy:
             self.reasons[name] = f"{type(error).__name__}: {error}"
         else:
             self.proposals += made
+            self.answers += self._answered(name, paradigm)
+
+    def _answered(self, name: str, paradigm: Paradigm) -> Iterator[Answer]:
+        """For every goal and horizon. An entry that cannot answer for one says why, and stays in the study."""
+        for rung in self.config.rungs.goals:
+            for horizon in rung.horizons:
+                try:
+                    made = completed(self.config, name, paradigm, paradigm.propose(rung, horizon))
+                    yield Answer(name, rung.name, horizon, made)
+                except NoProposal as error:
+                    yield Answer(name, rung.name, horizon, reason=str(error))
 
     def _proposed(self, name: str, paradigm: Paradigm) -> Iterator[Proposal]:
         """For every target and horizon, under the entry's own name and arm."""

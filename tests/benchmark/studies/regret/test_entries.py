@@ -165,7 +165,7 @@ def test_recommend_gives_each_entrys_own_answer_from_what_is_stored() -> None:
             assert advise(results, Wanted(p.name, target.rung)).lr == pytest.approx(p.lr)
     for name in ("factor", "economy", "other_proxy", "ratio"):
         assert advise(results, Wanted(name, sizes={"width": 64, "depth": 4}, tokens=10**6, batch_tokens=2048)).lr > 0
-    with pytest.raises(InputError, match=r"tpe .* answers only for its study's targets"):
+    with pytest.raises(InputError, match=r"tpe .* answers only for its study's targets and goals"):
         advise(results, Wanted("tpe", sizes={"width": 64, "depth": 4}, tokens=10**6, batch_tokens=2048))
     with pytest.raises(InputError, match="--entry econmy is not in the study; did you mean 'economy'"):
         advise(results, Wanted("econmy", "t96x3"))

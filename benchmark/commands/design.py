@@ -1,0 +1,61 @@
+"""The command `design`: from a model's config.json to the YAML of a study that answers for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lrladder.benchmark.commands.options import as_one, finite
+from lrladder.benchmark.errors import ExitCode
+
+app = typer.Typer()
+
+OCTAVE = 1.0  # half of the interval that is called none: the LR is then known to a factor of 2 to either side
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `lrladder design`."""
+
+    config: Annotated[Path, typer.Option(help="The config.json of your model, as on the Hugging Face hub.")]
+    tokens: Annotated[float, typer.Option(callback=finite, help="Tokens that your model will be trained on.")]
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one step of that run.")]
+    budget: Annotated[float, typer.Option(callback=finite, help="The most the study may cost, in runs of your model.")]
+    gpu: Annotated[Literal["a100", "h100", "h200", "b200"] | None, typer.Option(help="Give times on this GPU.")] = None
+    gpus: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1
+    memory: Annotated[float, typer.Option(callback=finite, help="GiB for the largest proxy's training state.")] = 80.0
+    seq_len: Annotated[int | None, typer.Option(min=2, help="Tokens of a sequence. Default: the model's.")] = None
+    validation: Annotated[
+        bool, typer.Option("--validation/--no-validation", help="Spend a quarter of the budget on a validation target.")
+    ] = True
+    name: Annotated[str, typer.Option(help="The name of the study.")] = "design"
+    studies: Annotated[int, typer.Option(min=1, help="Number of studies that are simulated for the interval.")] = 200
+
+
+@app.command()
+@as_one(Options)
+def design(options: Options) -> None:
+    """Lay out a study for your own model: small models in its proportions, within a budget.
+
+    The YAML goes to stdout and runs as it is. What it costs, how far it extrapolates and how sure it will be goes to
+    stderr. Exit code 3: the budget buys no interval below an octave to either side.
+    """
+    from lrladder.benchmark.design.layout import Goal, lay_out
+    from lrladder.benchmark.design.public_config import read_public
+    from lrladder.benchmark.design.simulation import expected
+    from lrladder.benchmark.design.study_text import lr_guess, lr_spread, study_of, study_text
+    from lrladder.benchmark.design.words import words
+
+    public = read_public(options.config, seq_len=options.seq_len)
+    tokens, batch = round(options.tokens), round(options.batch_tokens)
+    goal = Goal(public.shape, tokens, batch, options.budget, options.memory * 2**30, options.validation)
+    layout = lay_out(goal)
+    study = study_of(layout, public, name=options.name)
+    found = expected(study, guess=lr_guess(layout), spread=lr_spread(layout), studies=options.studies)
+    print(study_text(layout, public, name=options.name), end="")
+    for line in words(layout, public, found, gpu=options.gpu, gpus=options.gpus):
+        typer.echo(line, err=True)
+    if found.half_width >= OCTAVE:
+        typer.echo("the budget buys no interval below an octave to either side", err=True)
+        raise typer.Exit(ExitCode.FAILED_TRIALS)

@@ -1,0 +1,161 @@
+"""Chooses a ladder for a goal and a budget: sizes, horizons and batches whose law would be surest there."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lrladder.benchmark.design.precision import At, predictive_sd
+from lrladder.benchmark.design.proportions import Proxy, trainable
+from lrladder.benchmark.errors import InputError
+from lrladder.models.shape import ModelShape
+
+VALIDATION = 0.25  # share of the budget for one validation target
+TRANSFER = 0.15  # share for muTransfer's search of one proxy
+RUNS_PER_CELL = 4.5  # of Fitting's search: three LRs, those that close the bracket, and one that confirms it; simulated
+TRANSFER_RUNS = 14  # five LRs with two seeds, and two extensions
+TARGET_RUNS = 26  # two proposals with three seeds; two sweeps of three LRs and two half steps, with two seeds
+HORIZON_RATIO = 4  # between the two horizons of a size
+BATCH_RATIO = 4  # of the pair of batches
+LEAST_STEPS = 2000  # of any run; assumption
+LEAST_TOKENS = 5  # per active parameter of the target: a quarter of Chinchilla's, arXiv 2203.15556; assumption
+SLOPES = (0.0, 0.5, 1.0)  # tried: horizons go like N to this power
+SIZES = (4, 3)  # numbers of proxies that are tried
+
+
+class Goal(NamedTuple):
+    """The user's model and run. `budget`: the most that the study may cost, in runs of the goal."""
+
+    shape: ModelShape
+    tokens: int
+    batch_tokens: int
+    budget: float
+    memory_bytes: float
+    validate: bool = True
+
+    @property
+    def flops(self) -> float:
+        """Of one run."""
+        return float(self.shape.flops_per_token * self.tokens)
+
+    @property
+    def at(self) -> At:
+        return At(self.shape.n_active, self.tokens, self.batch_tokens)
+
+
+class PlannedRung(NamedTuple):
+    name: str
+    proxy: Proxy
+    batch_tokens: int
+    horizons: tuple[int, ...]
+
+    @property
+    def flops(self) -> float:
+        """Of one run to each horizon."""
+        return float(self.proxy.shape.flops_per_token * sum(self.horizons))
+
+    @property
+    def cells(self) -> list[At]:
+        return [At(self.proxy.shape.n_active, horizon, self.batch_tokens) for horizon in self.horizons]
+
+
+class Layout(NamedTuple):
+    """A ladder. The second rung of `proxies` is the first one at another batch; `base` is muTransfer's."""
+
+    goal: Goal
+    proxies: tuple[PlannedRung, ...]
+    base: str
+    target: PlannedRung | None
+    sd: float  # of ln lr* at the goal, estimated
+
+    @property
+    def largest(self) -> PlannedRung:
+        return max(self.proxies, key=lambda rung: rung.proxy.shape.n_active)
+
+
+def lay_out(goal: Goal) -> Layout:
+    """The ladder with the surest answer at the goal. Raises InputError where nothing can be trained for the budget."""
+    known = trainable(goal.shape, memory_bytes=goal.memory_bytes, wanted=min(SIZES) + goal.validate)
+    target = _target(goal, known) if goal.validate else None
+    proxies = [proxy for proxy in known if target is None or proxy.shape.n_active < target.proxy.shape.n_active]
+    money = (1 - TRANSFER - (VALIDATION if target else 0.0)) * goal.budget * goal.flops
+    found = list(_ladders(goal, proxies, money))
+    if not found:
+        raise InputError(
+            f"design: no ladder of {min(SIZES)} proxies: {len(known)} sizes fit into the memory, {len(proxies)} of "
+            f"them below a validation target; raise --memory, or --budget where runs would have under {LEAST_STEPS:,} "
+            "steps, or say --no-validation"
+        )
+    best = min(found, key=lambda rungs: predictive_sd(_cells(rungs), goal.at))
+    return Layout(goal, best, _base(goal, best), target, predictive_sd(_cells(best), goal.at))
+
+
+def _cells(rungs: Sequence[PlannedRung]) -> list[At]:
+    return [cell for rung in rungs for cell in rung.cells]
+
+
+def _ladders(goal: Goal, proxies: Sequence[Proxy], money: float) -> Iterator[tuple[PlannedRung, ...]]:
+    for count in SIZES:
+        for sizes in itertools.combinations(proxies, count):
+            for slope in SLOPES:
+                rungs = _spend(goal, sizes, slope, money)
+                if rungs is not None:
+                    yield rungs
+
+
+def _spend(goal: Goal, sizes: Sequence[Proxy], slope: float, money: float) -> tuple[PlannedRung, ...] | None:
+    """All the money on horizons that go like N^slope; None where a run would be too short."""
+    shares = [proxy.shape.n_active**slope for proxy in sizes]
+    ends = [proxy.shape.flops_per_token * share for proxy, share in zip(sizes, shares, strict=True)]
+    price = RUNS_PER_CELL * (sum(ends) * (1 + 1 / HORIZON_RATIO) + ends[0])  # the last: the other batch
+    rungs = []
+    for i, (proxy, share) in enumerate(zip(sizes, shares, strict=True)):
+        tokens = min(share * money / price, goal.tokens)
+        rung = _rung(goal, proxy, tokens)
+        if rung is None:
+            return None
+        rungs.append(rung)
+        if i == 0 and (other := _other_batch(rung)) is not None:
+            rungs.append(other)
+    return tuple(rungs)
+
+
+def _rung(goal: Goal, proxy: Proxy, tokens: float, *, horizons: int = 2) -> PlannedRung | None:
+    """With the batch by the square root of tokens; None where its shortest run has too few steps of one sequence."""
+    seq, ratio = goal.shape.seq_len, HORIZON_RATIO if horizons == 2 else 1
+    wanted = goal.batch_tokens * math.sqrt(tokens / goal.tokens)
+    batch = seq * max(1, int(min(wanted, tokens / ratio / LEAST_STEPS) / seq))
+    steps = int(tokens / ratio / batch)
+    if steps < LEAST_STEPS:
+        return None
+    ends = (steps * batch, ratio * steps * batch) if horizons == 2 else (steps * batch,)
+    return PlannedRung(f"p{proxy.shape.width}x{proxy.shape.depth}", proxy, batch, ends)
+
+
+def _other_batch(rung: PlannedRung) -> PlannedRung | None:
+    """The same model and longest horizon at a fraction of the batch."""
+    seq = rung.proxy.shape.seq_len
+    batch = seq * max(1, rung.batch_tokens // BATCH_RATIO // seq)
+    if batch == rung.batch_tokens:
+        return None
+    end = rung.horizons[-1] // batch * batch
+    return PlannedRung(f"{rung.name}-small-batch", rung.proxy, batch, (end,))
+
+
+def _target(goal: Goal, known: Sequence[Proxy]) -> PlannedRung | None:
+    """The largest model whose validation its share of the budget pays for; None for none."""
+    for proxy in reversed(known[min(SIZES) :]):
+        tokens = VALIDATION * goal.budget * goal.flops / TARGET_RUNS / proxy.shape.flops_per_token
+        tokens = min(tokens, goal.tokens)
+        rung = _rung(goal, proxy, tokens, horizons=1) if tokens >= LEAST_TOKENS * proxy.shape.n_active else None
+        if rung is not None:
+            return rung._replace(name=f"t{proxy.shape.width}x{proxy.shape.depth}")
+    return None
+
+
+def _base(goal: Goal, rungs: Sequence[PlannedRung]) -> str:
+    """The largest proxy that muTransfer's share pays for, else the smallest; not the one at another batch."""
+    money = TRANSFER * goal.budget * goal.flops
+    own = [rung for rung in rungs if len(rung.horizons) > 1]
+    paid = [rung for rung in own if TRANSFER_RUNS * rung.proxy.shape.flops_per_token * rung.horizons[-1] <= money]
+    return (paid or own[:1])[-1].name

@@ -1,0 +1,94 @@
+"""Smaller models in the proportions of a large one, and what gives way where they cannot all be kept.
+
+They are kept in this order: head size; experts and top-k; expert width over width; attention width over width; depth
+over width; heads over heads of keys and values. Exact ones exist at multiples of width / heads of keys and values.
+"""
+
+import math
+from typing import NamedTuple
+
+from lrladder.models.shape import ModelShape, nearest_divisor
+
+LEAST_EXPERT_WIDTH = 64  # below it the grouped GEMM is mostly launch; assumption
+EXPERT_MULTIPLE = 16  # of expert widths, as the kernels' tiles want it; assumption
+MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; a law is in parameters without the head
+BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and AdamW's two moments
+LEAST_DEPTH = 3  # assumption: a law over depths should not lean on models of one or two blocks
+ROUNDED = 0.01  # assumption: a proportion that is off by less is kept
+WIDTHS = 16  # that are tried, evenly spread; assumption
+
+
+class Proxy(NamedTuple):
+    """A model in the target's proportions; `gave_way`: what is not as in the target, in words."""
+
+    shape: ModelShape
+    gave_way: tuple[str, ...] = ()
+
+    @property
+    def head_share(self) -> float:
+        """Of the FLOPs of a token."""
+        return 6 * self.shape.vocab_size * self.shape.width / self.shape.flops_per_token
+
+    @property
+    def state_bytes(self) -> float:
+        """Of parameters, gradients and moments, without activations."""
+        return BYTES_PER_PARAMETER * (self.shape.n_total + self.shape.n_embedding)
+
+
+def scaled(target: ModelShape, width: int, depth: int) -> Proxy:
+    """The target at another width and depth."""
+    ratio = width / target.width
+    heads = max(1, round(target.num_heads * ratio))
+    kv_heads = nearest_divisor(heads, target.num_kv_heads * ratio)
+    expert = EXPERT_MULTIPLE * round(target.expert_width * ratio / EXPERT_MULTIPLE)
+    sizes = {"width": width, "depth": depth, "heads": heads, "kv_heads": kv_heads, "expert_width": max(1, expert)}
+    shape = target.model_copy(update=sizes)
+    return Proxy(shape, tuple(_gave_way(target, shape)))
+
+
+def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
+    ratios = {
+        "expert width / width": (shape.expert_width / shape.width, target.expert_width / target.width),
+        "attention width / width": (shape.attention_width / shape.width, target.attention_width / target.width),
+        "queries per key": (shape.num_heads / shape.num_kv_heads, target.num_heads / target.num_kv_heads),
+    }
+    found = [
+        f"{name} {now:.3g} (target {wanted:.3g})"
+        for name, (now, wanted) in ratios.items()
+        if abs(math.log(now / wanted)) > ROUNDED
+    ]
+    wanted_depth = _depth(target, shape.width)
+    if shape.depth != wanted_depth:
+        found.append(f"depth {shape.depth} (in proportion {wanted_depth})")
+    return found
+
+
+def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[Proxy]:
+    """Smaller models that can be trained, ascending in active parameters: with as few compromises as give `wanted`.
+
+    First the exact ones, then other depths at their widths, then other widths.
+    """
+    least = target.width // math.gcd(target.width, target.num_kv_heads)
+    step = least * max(1, target.width // (WIDTHS * least))
+    exact = [(width, _depth(target, width)) for width in range(step, target.width, step)]
+    deeper = [(width, depth) for width, in_proportion in exact for depth in (in_proportion // 2, 2 * in_proportion)]
+    unit = max(target.width // target.num_heads, target.width // (2 * WIDTHS))
+    broken = [(width, _depth(target, width)) for width in range(unit, target.width // 2 + 1, unit)]
+    found: dict[tuple[int, int], Proxy] = {}
+    for tier in (exact, deeper, broken):
+        if len(found) >= wanted:
+            break
+        for width, depth in tier:
+            proxy = scaled(target, width, depth)
+            if LEAST_DEPTH <= depth <= target.depth and (width, depth) not in found and _fits(proxy, memory_bytes):
+                found[width, depth] = proxy
+    return sorted(found.values(), key=lambda proxy: proxy.shape.n_active)
+
+
+def _depth(target: ModelShape, width: int) -> int:
+    return max(LEAST_DEPTH, round(target.depth * width / target.width))
+
+
+def _fits(proxy: Proxy, memory_bytes: float) -> bool:
+    wide = proxy.shape.expert_width >= LEAST_EXPERT_WIDTH
+    return wide and proxy.head_share <= MOST_HEAD_SHARE and proxy.state_bytes <= memory_bytes

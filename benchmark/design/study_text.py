@@ -1,0 +1,118 @@
+"""A layout as the YAML of a study, which runs as it is."""
+
+import math
+from typing import Any
+
+import yaml
+
+from lrladder.benchmark.design.layout import TRANSFER, VALIDATION, Goal, Layout, PlannedRung
+from lrladder.benchmark.design.public_config import Public
+from lrladder.benchmark.studies.regret.config import RegretConfig, parse_config
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.published import LAWS
+
+WARMUP = 0.005  # share of a rung's longest horizon; assumption
+# Of preset cpu: that they serve other ladders is an assumption, which `lrladder tune-recipe` can test.
+EMBEDDING_LR, EMBEDDING_STD = 45.25, 2.828
+HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default it is the sources of Python, with a
+# vocabulary of the goal's size. Text: corpus.text; token ids of the goal's tokenizer: corpus.train_tokens, val_tokens.
+"""
+
+
+def study_of(layout: Layout, public: Public, *, name: str) -> RegretConfig:
+    """What the text says when it is read, so that what is printed runs. Raises InputError."""
+    return parse_config(study_text(layout, public, name=name), source="design")
+
+
+def study_text(layout: Layout, public: Public, *, name: str) -> str:
+    return HEAD + yaml.safe_dump(_data(layout, public, name), sort_keys=False, width=120)
+
+
+def lr_guess(layout: Layout) -> float:
+    """By the published laws, at muTransfer's proxy: their geometric mean."""
+    return math.exp(sum(_published(layout)) / len(_published(layout)))
+
+
+def lr_spread(layout: Layout) -> float:
+    """Standard deviation of the published laws there, ln lr."""
+    logs = _published(layout)
+    return math.sqrt(sum((log - math.log(lr_guess(layout))) ** 2 for log in logs) / (len(logs) - 1))
+
+
+def _published(layout: Layout) -> list[float]:
+    base = next(rung for rung in layout.proxies if rung.name == layout.base)
+    shape = base.proxy.shape
+    return [law.ln_lr(shape.n_active, shape.n_total, base.horizons[-1]) for law in LAWS if not law.needs]
+
+
+def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
+    goal, shape = layout.goal, layout.goal.shape
+    optimizer = {"embedding_std": EMBEDDING_STD}
+    if public.aux_loss_coef is not None:
+        optimizer["aux_loss_coef"] = public.aux_loss_coef
+    return {
+        "name": name,
+        "corpus": {"vocab_size": shape.vocab_size},
+        "ladder": {
+            "head_size": shape.head_size,
+            "num_experts": shape.num_experts,
+            "top_k": shape.top_k,
+            "expert_ratio": shape.expert_width / shape.width,
+            "seq_len": shape.seq_len,
+            "architecture": shape.architecture.model_dump(),
+            "rungs": [*_rungs(layout), _goal_rung(layout)],
+        },
+        "schedule": {"warmup_tokens": _warmup(goal.tokens, _whole_batch(goal))},  # of the goal; each rung has its own
+        "optimizer": optimizer,
+        "recipe": {"embedding_lr": EMBEDDING_LR},
+        "base": layout.base,
+        "entries": _entries(layout),
+    }
+
+
+def _entries(layout: Layout) -> dict[str, dict[str, Any]]:
+    """Budgets are in runs of the goal."""
+    guess = {"lr_guess": float(f"{lr_guess(layout):.2g}")}
+    budget = layout.goal.budget
+    search = (1 - TRANSFER - (VALIDATION if layout.target else 0.0)) * budget
+    fitting = {"paradigm": "fitting", "strategy": "search_factor", "parametrization": "sp"}
+    transfer = {"paradigm": "mutransfer", "parametrization": "mup"}
+    return {
+        "fitting": {**fitting, "budget": float(f"{search:.3g}"), **guess},
+        "mutransfer": {**transfer, "budget": float(f"{TRANSFER * budget:.3g}"), **guess, "points": 5, "seeds": [0, 1]},
+    }
+
+
+def _rungs(layout: Layout) -> list[dict[str, Any]]:
+    rungs = [_rung(rung, "proxy") for rung in layout.proxies]
+    return [*rungs, _rung(layout.target, "target")] if layout.target else rungs
+
+
+def _rung(rung: PlannedRung, part: str) -> dict[str, Any]:
+    return _sizes(rung.name, part, rung.proxy.shape) | {
+        "batch_tokens": rung.batch_tokens,
+        "warmup_tokens": _warmup(max(rung.horizons), rung.batch_tokens),
+        "horizons": list(rung.horizons),
+    }
+
+
+def _warmup(tokens: int, batch: int) -> int:
+    """In whole steps."""
+    return batch * max(1, round(WARMUP * tokens / batch))
+
+
+def _whole_batch(goal: Goal) -> int:
+    """In whole sequences."""
+    return goal.shape.seq_len * max(1, round(goal.batch_tokens / goal.shape.seq_len))
+
+
+def _goal_rung(layout: Layout) -> dict[str, Any]:
+    goal = layout.goal
+    batch = _whole_batch(goal)
+    tokens = max(1, round(goal.tokens / batch)) * batch
+    return _sizes("model", "goal", goal.shape) | {"batch_tokens": batch, "horizons": [tokens]}
+
+
+def _sizes(name: str, part: str, shape: ModelShape) -> dict[str, Any]:
+    kept = {key: getattr(shape, key) for key in ("width", "depth", "heads", "kv_heads", "expert_width")}
+    return {"name": name, "part": part, **kept}

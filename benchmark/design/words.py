@@ -1,0 +1,98 @@
+"""What a design says of itself, in ten lines on stderr: cost, extrapolation, interval, and what was left out."""
+
+from collections.abc import Iterator
+
+from lrladder.benchmark.design.layout import TARGET_RUNS, TRANSFER, VALIDATION, Layout, PlannedRung
+from lrladder.benchmark.design.proportions import BYTES_PER_PARAMETER
+from lrladder.benchmark.design.public_config import Public
+from lrladder.benchmark.design.simulation import Expected
+from lrladder.paradigms.extrapolation import CHECKED
+from lrladder.paradigms.laws.design import PRIORS, Column
+from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
+
+MFU = 0.4  # share of the peak that training sustains; assumption
+# Dense bf16 peak, FLOP/s, from NVIDIA's data sheets
+PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
+
+
+def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
+    goal, shape = layout.goal, layout.goal.shape
+    counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
+    run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"
+    yield f"goal: {public.model_type}, {counts}, {run}: {goal.flops:.2e} FLOPs{_days(goal.flops, gpu, gpus)}"
+    sizes = (f"{rung.name} ({rung.proxy.shape.n_active / 1e6:.3g}M, {_ends(rung)})" for rung in layout.proxies)
+    yield f"proxies (active parameters, tokens): {', '.join(sizes)}; muTransfer searches {layout.base}"
+    yield _target_words(layout)
+    price = f"{goal.budget:.3g} runs of the goal{_days(goal.budget * goal.flops, gpu, gpus)}"
+    yield f"cost: at most {price}; Fitting's search took {found.cost:.2g} in the median of the simulated studies"
+    yield f"extrapolation to the goal: {_factors(layout)}"
+    yield _interval(found)
+    yield _laws()
+    gave = dict.fromkeys(f"{rung.name}: {way}" for rung in _all(layout) for way in rung.proxy.gave_way)
+    yield f"what gave way in proportion: {'; '.join(gave) or 'nothing'}"
+    yield f"left out: {'; '.join(public.left_out) or 'nothing'}{_aux(public)}"
+    mfu = f"; {MFU:.0%} of the peak of {gpu}" if gpu else ""
+    yield (
+        f"assumed: {BYTES_PER_PARAMETER} bytes a parameter must fit, activations not counted; "
+        f"the base recipe of preset cpu; batches by the square root of tokens{mfu}"
+    )
+
+
+def _interval(found: Expected) -> str:
+    return (
+        f"interval: {found.half_width:.2f} octaves to either side in the median of {found.studies} simulated studies "
+        f"of Fitting (80% of them {found.low:.2f} to {found.high:.2f}); {found.answered} answered, and "
+        f"{found.covered:.0%} of their 90% intervals held the truth; muTransfer's interval is not simulated"
+    )
+
+
+def _laws() -> str:
+    names: tuple[Column, ...] = ("size", "tokens", "batch")
+    priors = ", ".join(f"{PRIORS[k].mean:g} +- {PRIORS[k].sd:g} of {n}" for k, n in zip(names, "NDB", strict=True))
+    return (
+        f"simulated laws: exponents from the priors of `lrladder fit` ({priors}); minima miss them by sd {OWN_SD:g} "
+        f"each and {SIZE_SD:g} by size (ln lr); noise and curvature as in Step Law's runs"
+    )
+
+
+def _aux(public: Public) -> str:
+    if public.aux_loss_coef is None:
+        return ""
+    return f"; router_aux_loss_coef stands as optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
+
+
+def _all(layout: Layout) -> tuple[PlannedRung, ...]:
+    return (*layout.proxies, *((layout.target,) if layout.target else ()))
+
+
+def _ends(rung: PlannedRung) -> str:
+    return " and ".join(f"{horizon / 1e9:.3g}B" for horizon in rung.horizons)
+
+
+def _target_words(layout: Layout) -> str:
+    target = layout.target
+    if target is None:
+        why = "none was asked for" if not layout.goal.validate else "its share of the budget pays for none"
+        return f"validation target: none ({why}), so the study has no regret and no verdict"
+    active = target.proxy.shape.n_active / 1e6
+    return (
+        f"validation target: {target.name} ({active:.3g}M active) on {_ends(target)} tokens, "
+        f"about {TARGET_RUNS} runs for {VALIDATION:.0%} of the budget; muTransfer's search gets {TRANSFER:.0%}"
+    )
+
+
+def _factors(layout: Layout) -> str:
+    largest, goal = layout.largest, layout.goal
+    longest = max(max(rung.horizons) for rung in layout.proxies)
+    run = max(rung.proxy.shape.flops_per_token * max(rung.horizons) for rung in layout.proxies)
+    n = goal.shape.n_active / largest.proxy.shape.n_active
+    batch = goal.batch_tokens / max(rung.batch_tokens for rung in layout.proxies)
+    flops = goal.flops / run
+    far = f"; no interval was checked beyond {CHECKED:g}x, so `recommend` asks for --force" if flops > CHECKED else ""
+    return f"{n:.3g}x in N, {goal.tokens / longest:.3g}x in D, {batch:.3g}x in batch, {flops:.3g}x in FLOPs{far}"
+
+
+def _days(flops: float, gpu: str | None, gpus: int) -> str:
+    if gpu is None:
+        return ""
+    return f", {flops / (PEAK[gpu] * MFU * gpus) / 86400:.3g} days on {gpus} {gpu}"

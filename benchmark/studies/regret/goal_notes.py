@@ -1,0 +1,60 @@
+"""What `plan` says of goals: the run that none of them gets, the price of each search, and LRs by role in ratios."""
+
+from collections.abc import Iterator
+
+from lrladder.benchmark.lab.resolve import planned_flops
+from lrladder.benchmark.ladder import Rung
+from lrladder.benchmark.studies.planner import Sweep
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.making import default_exponent
+from lrladder.benchmark.studies.regret.planned_search import planned_search
+from lrladder.benchmark.studies.regret.recipes import label_of
+from lrladder.paradigms.lab import Request
+from lrladder.paradigms.paradigm import Proposal
+
+GOALS_ALONE = (
+    "this study has goals alone and no target: nothing is trained to score its answers, "
+    "so it has no regret and no verdict"
+)
+
+
+def goal_notes(config: RegretConfig) -> Iterator[str]:
+    """Nothing for a study without goals. LRs are not known before the search, but their ratios are."""
+    prices = {name: _search_flops(config, name) for name in config.entries} if config.rungs.goals else {}
+    for rung in config.rungs.goals:
+        tokens = max(rung.horizons)
+        run = rung.flops_per_token * tokens
+        shares = ", ".join(f"{name} {price / run:.2g}" for name, price in prices.items())
+        yield (
+            f"goal {rung.name}: {rung.n_active:,} active parameters, never trained; one run to {tokens:,} tokens would "
+            f"cost {run:.2e} FLOPs, and the search of each entry costs, in such runs, {shares}"
+        )
+        for label in dict.fromkeys(label_of(entry.arm) for entry in config.entries.values()):
+            ratios = _ratios(config, rung, label)
+            yield f"goal {rung.name} under {label}: the LRs to set will be the study's LR times {ratios}"
+    if not config.rungs.targets:
+        yield GOALS_ALONE
+
+
+def _search_flops(config: RegretConfig, name: str) -> float:
+    """As planned, without extensions."""
+    return sum(
+        len(sweep.seeds) * sum(not extension for _, extension in sweep.lrs) * _run_flops(config, sweep)
+        for sweep in planned_search(config, name)
+    )
+
+
+def _run_flops(config: RegretConfig, sweep: Sweep) -> float:
+    request = Request(sweep.rung.name, sweep.parametrization, 1.0, sweep.seeds[0], sweep.horizons)
+    return planned_flops(request, config)
+
+
+def _ratios(config: RegretConfig, rung: Rung, label: str) -> str:
+    from lrladder.benchmark.training.recipe import proposal_recipe  # torch: only where there is a goal
+
+    horizon, exponent = max(rung.horizons), default_exponent(config, label)
+    unit = Proposal(
+        parametrization=label, rung=rung.name, horizon=horizon, lr=1.0, extrapolation=1.0, horizon_exponent=exponent
+    )
+    settings = proposal_recipe(config, unit).folded().settings
+    return ", ".join(f"{setting.kind} {setting.lr:.3g}" for setting in settings)

@@ -1,0 +1,29 @@
+"""What the blocks of a model compute, beside its sizes. This file does not import torch.
+
+The defaults are those of our own ladders. Other values are those of models that people train; docs/own-model.md lists
+which public model has which.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+OWN_NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite and is far below the mean square of any activation
+OWN_ROPE_THETA = 10_000.0  # RoFormer, arXiv 2104.09864
+
+
+class Architecture(BaseModel):
+    """`qk_norm`: RMSNorm of queries and keys, in each head, over the full width of all heads, or none.
+
+    `renormalise`: whether the weights of the chosen experts sum to 1. Otherwise each is its probability among all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    qk_norm: Literal["head", "full", "none"] = "head"
+    norm_eps: float = Field(OWN_NORM_EPS, gt=0, lt=1)
+    rope_theta: float = Field(OWN_ROPE_THETA, gt=1)
+    renormalise: bool = True
+
+
+OWN = Architecture()

@@ -1,0 +1,57 @@
+"""The answers for goals: the LR of each kind of parameter with its interval, and what the search costs."""
+
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from lrladder.benchmark.studies.regret.results import GoalAnswer, RegretResults
+
+GOALS_ALONE = (
+    "This study has goals alone and no target: nothing was trained to score its answers, "
+    "so it has no regret and no verdict."
+)
+
+
+class KindLr(NamedTuple):
+    """LR of a kind of parameter, for a model without multipliers; the interval is that of the one LR, in its ratio."""
+
+    kind: str
+    lr: float
+    low: float | None
+    high: float | None
+
+
+def kind_lrs(answer: GoalAnswer) -> list[KindLr]:
+    low, high = ((end / answer.lr if end is not None else None) for end in (answer.lr_low, answer.lr_high))
+    return [
+        KindLr(s.kind, s.lr, None if low is None else s.lr * low, None if high is None else s.lr * high)
+        for s in answer.recipe.folded().settings
+    ]
+
+
+def is_unscored(results: RegretResults) -> bool:
+    """Whether the study has goals and no target."""
+    return bool(results.goals) and not results.targets
+
+
+def show_goals(results: RegretResults, console: Console) -> None:
+    """One row for each goal and entry; the LRs by kind of parameter stand below."""
+    table = Table(title=f"{results.preset}: goals, which are never trained [90% interval]")
+    for column in ("goal", "tokens", "entry", "study's LR", "search cost, goal runs", "FLOPs beyond the search"):
+        table.add_column(column, justify="left" if column in ("goal", "entry") else "right")
+    for goal in results.goals:
+        for a in goal.answers:
+            cost, far = f"{a.cost_fraction:.3g}", f"{a.extrapolation:.3g}x"
+            table.add_row(goal.rung, f"{goal.tokens:,}", a.name, _lr(a.lr, a.lr_low, a.lr_high), cost, far)
+    console.print(table)
+    for goal in results.goals:
+        for a in goal.answers:
+            lrs = ", ".join(f"{k.kind} {_lr(k.lr, k.low, k.high)}" for k in kind_lrs(a))
+            console.print(f"{goal.rung}, {a.name}: {lrs}", highlight=False, markup=False)
+        for reason in goal.silent:
+            console.print(f"{goal.rung}: no answer of {reason}", highlight=False, markup=False)
+
+
+def _lr(lr: float, low: float | None, high: float | None) -> str:
+    return f"{lr:.3g}" if low is None or high is None else f"{lr:.3g} [{low:.3g}, {high:.3g}]"

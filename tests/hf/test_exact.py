@@ -1,0 +1,81 @@
+"""Ours is the transformers library's model for every public architecture that is held: logits and all gradients."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lrladder.benchmark.design.public_config import FAMILIES, read_public
+from lrladder.models.experts import BACKENDS
+from lrladder.models.transformer import Transformer, next_token_loss
+from tests.hf.peers import give, gradients, ours_of, peer_of, transformers
+
+TRANSFORMERS = transformers()
+
+TINY = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_experts_per_tok": 2,
+    "vocab_size": 97,
+    "max_position_embeddings": 64,
+    "eos_token_id": 1,
+    "bos_token_id": 0,
+    "pad_token_id": 0,
+}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "mixtral": {"num_key_value_heads": 2, "intermediate_size": 24, "num_local_experts": 6, "rope_theta": 1e6},
+    "qwen3_moe": {
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "moe_intermediate_size": 24,
+        "num_experts": 6,
+        "norm_topk_prob": True,
+        "rope_theta": 1e6,
+    },
+    "olmoe": {"num_key_value_heads": 4, "intermediate_size": 24, "num_experts": 6, "rms_norm_eps": 1e-5},
+}
+CONFIGS["qwen3_moe, not renormalised"] = CONFIGS["qwen3_moe"] | {"norm_topk_prob": False}
+CONFIGS["olmoe, grouped queries"] = CONFIGS["olmoe"] | {"num_key_value_heads": 2}
+TOKENS = torch.randint(0, 97, (2, 17), generator=torch.Generator().manual_seed(3))
+
+
+def pair(name: str, folder: Path) -> tuple[Transformer, Any]:
+    """Ours, read from a config.json, and theirs."""
+    kind = name.split(",")[0]
+    data = {**TINY, **CONFIGS[name], "model_type": kind}
+    (folder / "config.json").write_text(json.dumps(data))
+    model = ours_of(read_public(folder / "config.json").shape)
+    return model, peer_of(TRANSFORMERS.CONFIG_MAPPING[kind].from_dict(data))
+
+
+def test_every_family_is_here() -> None:
+    assert set(FAMILIES) == {name.split(",")[0] for name in CONFIGS}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_logits_and_every_gradient_are_theirs(name: str, tmp_path: Path) -> None:
+    model, peer = pair(name, tmp_path)
+    give(model, peer)
+    output = model(TOKENS[:, :-1])
+    next_token_loss(output, TOKENS[:, 1:]).backward()
+    logits = peer(input_ids=TOKENS[:, :-1], use_cache=False).logits
+    F.cross_entropy(logits.flatten(0, 1), TOKENS[:, 1:].flatten()).backward()
+    assert (output.logits - logits).norm() < 1e-5 * logits.norm()
+    for param, (ours, theirs) in gradients(model, peer).items():
+        assert (ours - theirs).norm() < 1e-5 * theirs.norm(), param
+    counted = model.shape.n_total + model.shape.n_embedding
+    assert counted == sum(param.numel() for param in peer.parameters())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_kernel_computes_it(name: str, tmp_path: Path) -> None:
+    model, _ = pair(name, tmp_path)
+    expected = model(TOKENS).logits
+    other = Transformer(model.shape, backend="grouped")
+    other.load_state_dict(model.state_dict())
+    assert "grouped" in BACKENDS
+    assert torch.allclose(other(TOKENS).logits, expected, rtol=1e-4, atol=1e-5)

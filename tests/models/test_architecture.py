@@ -1,0 +1,88 @@
+"""Heads, head sizes and norms beside our own: what is new changes nothing that was there."""
+
+import pytest
+import torch
+
+from lrladder.models.architecture import OWN, Architecture
+from lrladder.models.attention import AllHeadsNorm
+from lrladder.models.moe import route
+from lrladder.models.parametrization import rule_table
+from lrladder.models.rules import MUTRANSFER, Rule
+from lrladder.models.shape import ModelShape, nearest_divisor
+from lrladder.models.transformer import Transformer
+from tests.benchmark.trials import tiny_trial
+from tests.models.shapes import moe_shape
+
+
+def given_heads(shape: ModelShape) -> ModelShape:
+    """The same model, with its heads spelt out."""
+    return ModelShape(**shape.model_dump(), heads=shape.num_heads, kv_heads=shape.num_heads)
+
+
+def table(shape: ModelShape, base: ModelShape) -> dict[str, Rule]:
+    with torch.device("meta"):
+        model = Transformer(shape)
+    return rule_table(MUTRANSFER, model, base, embedding_std=1.0)
+
+
+def test_ids_of_trials_are_those_of_before() -> None:
+    """A golden id; and a dump that has no new field, from which ids are made."""
+    assert tiny_trial().id == "8259ce035e44759a"
+    assert set(moe_shape().model_dump()) == set(moe_shape().model_fields_set) | {"shared_width"}
+    own = moe_shape().model_copy(update={"architecture": Architecture()})
+    assert own.model_dump() == moe_shape().model_dump()
+    other = ModelShape(**moe_shape().model_dump(), architecture=Architecture(qk_norm="none"))
+    assert ModelShape.model_validate(other.model_dump()) == other != moe_shape()
+
+
+def test_heads_spelt_out_are_the_same_model() -> None:
+    shape, base = moe_shape(width=64), moe_shape()
+    spelt = given_heads(shape)
+    assert (spelt.n_active, spelt.flops_per_token) == (shape.n_active, shape.flops_per_token)
+    assert table(spelt, given_heads(base)) == table(shape, base)
+    assert table(spelt, base) == table(shape, base)
+
+
+def test_the_width_that_attention_reads_is_that_of_its_heads() -> None:
+    """At twice the width and four times the heads: the rule of `out` goes by its own fan-in, 4; that of qkv by 2."""
+    base = ModelShape(**moe_shape().model_dump(), heads=2, kv_heads=1)
+    rules = table(ModelShape(**moe_shape(width=64, expert_width=64).model_dump(), heads=8, kv_heads=2), base)
+    assert rules["blocks.0.attention.out"].lr == pytest.approx(1 / 4)
+    assert rules["blocks.0.attention.qkv"].lr == pytest.approx(1 / 2)
+    assert rules["blocks.0.attention.out"].init_std == pytest.approx((8 * 8) ** -0.5 * 4**-0.5)
+
+
+@pytest.mark.parametrize("qk_norm", ["head", "full", "none"])
+def test_counts_are_those_of_the_tensors(qk_norm: str) -> None:
+    sizes = moe_shape(shared_width=16).model_dump()
+    shape = ModelShape(**sizes, heads=6, kv_heads=3, architecture=Architecture(qk_norm=qk_norm))  # type: ignore[arg-type]
+    with torch.device("meta"):
+        model = Transformer(shape)
+    assert sum(param.numel() for param in model.parameters()) == shape.n_total + shape.n_embedding
+
+
+def test_a_norm_over_all_heads_sees_them_together() -> None:
+    norm = AllHeadsNorm(6)
+    torch.nn.init.ones_(norm.gain)
+    x_bhsd = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
+    out = norm(x_bhsd)
+    torch.testing.assert_close(out.square().mean((1, 3)), torch.ones(2, 5), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(out / x_bhsd, (out / x_bhsd)[:, :1, :, :1].expand_as(out))
+
+
+def test_weights_that_are_not_renormalised_are_probabilities_among_all_experts() -> None:
+    logits = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    routing = route(logits, 2, renormalise=False)
+    torch.testing.assert_close(routing.weight_tk, logits.softmax(-1).gather(1, routing.expert_tk))
+    torch.testing.assert_close(routing.weight_tk / routing.weight_tk.sum(-1, keepdim=True), route(logits, 2).weight_tk)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 3), (2, 4)])
+def test_groups_of_queries_must_be_even(heads: int, kv_heads: int) -> None:
+    with pytest.raises(ValueError, match="not a multiple of kv_heads"):
+        ModelShape(**moe_shape().model_dump(), heads=heads, kv_heads=kv_heads)
+
+
+def test_the_nearest_divisor() -> None:
+    assert [nearest_divisor(12, wanted) for wanted in (0.3, 1.2, 2.6, 4.5, 100)] == [1, 1, 3, 4, 12]
+    assert OWN.qk_norm == "head"
