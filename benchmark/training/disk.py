@@ -5,15 +5,15 @@ from lrladder.benchmark.lab.trial import Trial
 SLOTS = 2  # files of a run, of which the newest whole one is used; benchmark.training.sealed
 MAX_TRUNK = 256 * 2**20  # bytes of a trunk kept for longer horizons; assumption: larger ones are not worth the space
 SOURCE = (
-    "per parameter, every expert and the embeddings counted, 12 bytes: weight and two AdamW moments, in fp32; twice "
-    "during a decay, for the trunk it branched from"
+    "per parameter, every expert and the embeddings counted, 12 bytes: weight and two AdamW moments, in fp32; 4 more "
+    "for an average of the weights; twice during a decay, for the trunk it branched from"
 )
 
 
 def state_bytes(trial: Trial) -> float:
-    """Weights and moments of one run, as a checkpoint holds them once."""
+    """Weights, moments and average of one run, as a checkpoint holds them once."""
     parameters = trial.shape.n_total + trial.shape.n_embedding
-    return 12.0 * parameters
+    return (16.0 if trial.schedule.read == "ema" else 12.0) * parameters
 
 
 def checkpoint_bytes(trial: Trial) -> float:

@@ -146,7 +146,7 @@ def test_the_12b_ladder_runs_through_the_whole_protocol_and_says_that_nothing_wa
         fitting = next(paradigm for paradigm in target.paradigms if paradigm.name == "fitting")
         assert abs(math.log(fitting.lr / law.lr(target.n_active, target.tokens, "sp"))) < 0.4
     page = (tmp_path / "report" / "index.html").read_text()
-    assert page.index("SIMULATED: losses come from a known law") < page.index(">Conclusion</h2>")
+    assert page.index("SIMULATED: losses come from a known law") < page.index(">What to set</h2>")
     assert "SIMULATED" in capsys.readouterr().out
 
 
