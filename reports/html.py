@@ -58,8 +58,10 @@ def write_page(text: str, folder: Path) -> Path:
     page = folder / "index.html"
     require_new_or_own(page, "page", _is_own)
     text, files = _data_beside(text) if len(text) > MAX_PAGE else (text, {})
+    before = page.read_bytes() if files and page.exists() else b""
     for name, data in files.items():
-        require_new_or_own(folder / name, "data", partial(_has_same_columns, data))
+        if f'href="{name}"'.encode() not in before:  # otherwise of our own page, of whatever version
+            require_new_or_own(folder / name, "data", partial(_has_same_columns, data))
     try:
         for name, data in files.items():
             write_bytes(folder / name, data)

@@ -1,7 +1,6 @@
 """The LR that a fitted law recommends for a model and horizon, its weaknesses, and the value of one more sweep."""
 
 import json
-import math
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,10 +53,9 @@ def recommend(
     tflops: float | None = None,
     budget: float | None = None,
 ) -> Recommendation:
-    """The recommendation. Raises InputError for a target that is invalid or too far, or if there is no minimum.
+    """The recommendation. One GPU sustains `tflops`. The next sweep may cost `budget` target runs at most.
 
-    `tflops`, which one GPU sustains, turns the cost of a mistake into GPU-hours. `budget` is the most that the next
-    sweep may cost, in target runs.
+    Raises InputError for a target that is invalid or too far, or if there is no minimum.
     """
     points = law_points(results.cells)
     if not points:
@@ -69,9 +67,9 @@ def recommend(
     loss_law = fit_loss_law(loss_points(results.cells))
     # if the cells do not determine the law, it fits them exactly, and its interval says nothing
     loss = loss_law.predict(target.active, target.tokens) if loss_law and not loss_law.flags else None
-    extrapolation = target.flops / max(FLOPS_PER_PARAMETER * point.n_active * point.tokens for point in points)
+    extrapolation = target.flops / max(point.n_active * point.tokens for point in points) / FLOPS_PER_PARAMETER
     far = require_reach(extrapolation, forced=force)
-    sweep = next_sweep(law, target, math.inf if budget is None else budget)
+    sweep = next_sweep(law, target, budget)
     return Recommendation(
         **found._asdict(),
         **dict(zip(("loss", "loss_low", "loss_high"), loss or (None,) * 3, strict=True)),
@@ -82,13 +80,9 @@ def recommend(
         settings=results.settings,
         next_sweep=sweep,
         flags=(
-            *far,
-            *odd,
-            *said(assumed),
-            *_of_law(law, target),
-            *far_flags(extrapolation),
+            *(*far, *odd, *said(assumed), *_of_law(law, target), *far_flags(extrapolation)),
             *too_short(sweep, points),
-            *([] if loss_law is None else [f"no loss is predicted: {flag}" for flag in loss_law.flags]),
+            *(f"no loss is predicted: {flag}" for flag in (loss_law.flags if loss_law else ())),
             *results.flags,
         ),
     )

@@ -39,14 +39,14 @@ def _half(regression: Regression, target: Target) -> float:
     return (high - low) / 2 / math.log(2)
 
 
-def next_sweep(law: Law, target: Target, budget: float) -> NextSweep:
+def next_sweep(law: Law, target: Target, budget: float | None) -> NextSweep:
     """The sweep within `budget` target runs that narrows the interval at the target most per FLOP.
 
     If none of the usual cells is cheap enough, it is the smallest size at the horizon that the budget buys.
     """
     before = _half(law.answering(target.batch_tokens), target)
     sd = sorted(point.sd for point in law.points)[len(law.points) // 2]
-    share = min(budget, SWEEP_LRS * CHEAP)
+    share = SWEEP_LRS * CHEAP if budget is None else min(budget, SWEEP_LRS * CHEAP)
     places = [place for place in _candidates(law, target) if _cost(place, target) <= share * (1 + 1e-9)]
     found = [_priced(law, target, place, sd, before) for place in places or [_cheapest(law, target, share)]]
     return max(found, key=lambda sweep: (sweep.octaves_before - sweep.octaves_after) / sweep.cost_fraction)

@@ -68,6 +68,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ema": {"schedule": ScheduleConfig(warmup_tokens=128, read="ema"), "horizons": (10 * BATCH, 24 * BATCH)},
     "ema zero2": {
         "schedule": ScheduleConfig(warmup_tokens=128, read="ema"),
+        "horizons": (10 * BATCH, 24 * BATCH),
         "training": TrainingSettings(zero_stage=2),
     },
     "cosine": {"schedule": ScheduleConfig(warmup_tokens=128, kind="cosine"), "horizons": (24 * BATCH,)},

@@ -59,6 +59,10 @@ def test_the_data_of_a_large_page_are_files_beside_it(tmp_path: Path, monkeypatc
         written = write_page(text, tmp_path).read_text()
         assert written == '<title>LR Ladder</title><a download="own.csv" href="own.csv">own</a>'
         assert list(csv.reader((tmp_path / "own.csv").open())) == [["a", "b"], ["1", "2"]]
+    (tmp_path / "own.csv").write_text("columns,of,an,older,version")  # to which our page links
+    write_page(text, tmp_path)
+    assert (tmp_path / "own.csv").read_bytes() == table.encode()
+    (tmp_path / "index.html").unlink()
     (tmp_path / "own.csv").write_text("something else")
     with pytest.raises(InputError, match="not written by this command"):
         write_page(text, tmp_path)
