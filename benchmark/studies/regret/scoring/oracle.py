@@ -18,6 +18,7 @@ from lrladder.paradigms.sweep.noise import Noise
 from lrladder.paradigms.sweep.slopes import minimum_slopes
 
 STEP = 1e-7  # nats, of the slopes of an oracle's minimum
+LEAST_LRS = 3  # of a sweep: a best one with one on either side
 
 
 class Oracle(NamedTuple):
@@ -90,6 +91,8 @@ def find_oracle(
     seeds = set(config.validation.sweep_seeds)
     means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
     sweep = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    if len(sweep) < LEAST_LRS:  # not swept yet: a proposal on the grid is no best of anything
+        sweep = {}
     spread = noise.sd / math.sqrt(len(seeds)) if noise.sd else None
     curve = _fit(sweep, spread)
     finished = {lr: loss for lr, loss in sweep.items() if loss is not None}

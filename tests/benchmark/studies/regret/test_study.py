@@ -383,3 +383,21 @@ def test_a_refined_sweep_without_its_last_step_is_missing_it() -> None:
     plain = run_on(CONFIG, simulate(noise_sd=0.0))
     missing = assemble(config, Found(plain.measurements)).missing
     assert sum("its last step to be measured" in line for line in missing) == 3 * len(plain.targets)
+
+
+def test_a_proposal_on_the_grid_is_no_sweep() -> None:
+    lab = Interrupted(CONFIG.rungs, LAW)
+    lab.stop_at = "oracle-sp"
+    study = Started(with_validation(snap_proposals=True), lab)
+    rungs = study.config.rungs.targets
+    on_grid = study.config.oracle_guess("sp") / 2
+    study._search = lambda name: study.proposals.extend(  # type: ignore[method-assign]
+        _proposal("fitting", "sp", rung, 262144, on_grid) for rung in rungs if name == "fitting"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        study.run()
+    for target in study.found().targets:
+        (fitting,) = target.paradigms
+        assert fitting.loss is not None
+        assert (fitting.regret, fitting.lr_regret) == (None, None)
+        assert (target.oracle["sp"].loss, target.oracle["sp"].n_lrs) == (None, 0)
