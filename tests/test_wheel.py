@@ -37,4 +37,4 @@ def test_an_installed_wheel_plans_beside_foreign_packages_of_our_folders_names(t
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(site))
-    assert "t128x4" in done.stdout
+    assert "t64x3" in done.stdout

@@ -68,4 +68,4 @@ class Found:
 
 def in_order(measured: Iterable[Measurement]) -> list[Measurement]:
     """By place: sums must not depend on which trial ended first."""
-    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed))
+    return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.role_lrs))

@@ -152,16 +152,19 @@ def test_second_run_trains_nothing(smoke: Path, cache: Path) -> None:
 
 
 def test_the_store_alone_tells_what_was_measured(smoke: Path, tmp_path: Path) -> None:
-    """At the base, trials of two parametrizations are one model: no run counts twice."""
+    """At the base all parametrizations are one model: there each has every run, once. Elsewhere nothing differs."""
     shutil.copytree(smoke, tmp_path / "killed", ignore=shutil.ignore_patterns("trunks"))
     (tmp_path / "killed" / "results.json").unlink()
     whole, killed = load_results(smoke, REGRET), load_results(tmp_path / "killed", REGRET)
 
-    def places(results: RegretResults) -> list[tuple[str, str, int, float, int, float | None]]:
-        return [(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.loss) for m in results.measurements]
+    def places(results: RegretResults) -> list[tuple[object, ...]]:
+        return [(m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.role_lrs, m.loss) for m in results.measurements]
 
-    assert places(killed) == places(whole)
-    assert [(c.n, c.lr_best) for c in killed.curves] == [(c.n, c.lr_best) for c in whole.curves]
+    base = whole.config["base"]
+    assert len(set(places(killed))) == len(places(killed)) and set(places(killed)) >= set(places(whole))
+    assert [place for place in places(killed) if place[0] != base] == [p for p in places(whole) if p[0] != base]
+    curves = [[(c.n, c.lr_best) for c in found.curves if c.rung != base] for found in (killed, whole)]
+    assert curves[0] == curves[1]
 
 
 def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cache: Path, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_out_that_is_a_file_and_backend_that_cannot_run(tmp_path: Path, refused:
 @pytest.mark.parametrize(
     ("tokens", "says"),
     [
-        (100, "horizon 100 ends its stable phase before schedule.warmup_tokens 4096"),
+        (100, "horizon 100 ends its stable phase before warmup_tokens 4096"),
         (32768, "continued lists horizons beyond the longest one of a target"),
         (40000, "horizon 40000 is not a multiple of batch_tokens 1024"),
         (10**9 // 1024 * 1024, "corpus too short for horizon"),

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrladder.benchmark import cli
-from lrladder.benchmark.commands import laws, machine, recommend, studies
+from lrladder.benchmark.commands import design, laws, machine, recommend, studies, watch
 from lrladder.benchmark.config.text import preset_names, read_preset
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab import loggers
@@ -176,7 +176,7 @@ def test_logs(data: st.DataObject, tmp_path: Path) -> None:
 
 COMMANDS = {
     name or command.callback.__name__.replace("_", "-"): command
-    for part in (studies, recommend, laws, machine)
+    for part in (studies, recommend, laws, machine, design, watch)
     for command in part.app.registered_commands
     if command.callback is not None
     for name in [command.name]

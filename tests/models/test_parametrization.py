@@ -174,4 +174,4 @@ def test_a_parameter_without_role_is_an_error() -> None:
 
 def test_torchvision_is_never_imported() -> None:
     """mup brings a torchvision built for CUDA, which does not load beside a CPU torch."""
-    assert "torchvision" not in sys.modules
+    assert sys.modules.get("torchvision") is None  # None where transformers, which would import it, is a peer

@@ -148,6 +148,6 @@ def test_ready_tokens_are_measured_and_flagged(tmp_path: Path) -> None:
     corpus = prepare(config, seq_len=SEQ_LEN, cache=tmp_path / "cache")
     assert corpus.manifest["overlap"]["shared"] == pytest.approx(137 / 2937)
     assert corpus.manifest["overlap"]["flagged"] and corpus.manifest["overlap"]["dropped_files"] == 0
-    assert sentence(corpus.manifest).startswith("4.66% of the 2,937 runs of 64 tokens in the validation text")
+    assert sentence(corpus.manifest).startswith("4.66% of the 2,937 sequences of 64 tokens in the validation text")
     assert "above 0.5%" in sentence(corpus.manifest)
     assert "older version" in sentence({})

@@ -122,7 +122,7 @@ def test_an_interrupted_study_reports_what_it_has_and_hostile_names_are_escaped(
 def test_the_page_shows_what_the_results_say() -> None:
     results = study(noise_sd=0.003)
     page = render(results)
-    assert page.count("<svg") == 3 * len(CONFIG.families)
+    assert page.count("<figure") == 3 * len(CONFIG.families)
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert SchedulesResults.from_json(results.to_json()) == SchedulesResults.from_json(
         json.dumps(json.loads(results.to_json()))
