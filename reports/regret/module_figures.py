@@ -37,7 +37,7 @@ def role_effects(results: RegretResults) -> str | None:
             axes.axvline(0, color=MUTED, lw=0.9, zorder=1)
             axes.set_yticks(range(len(roles)), [role.replace("_", " ") for role in roles])
             axes.set_title(plain(place[0]), loc="left", color=INK, weight="bold")
-        columns[0].invert_yaxis()
+        columns[0].set_ylim(len(roles) - 0.5, -0.5)
         figure.supxlabel("change of the loss, millinats", fontsize=8.5, y=0.06 / height)
         handles = [
             Line2D([], [], marker=marker, ls="", ms=5, color=color, label=label)

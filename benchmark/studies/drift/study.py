@@ -236,9 +236,9 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
     parts = [_words(variant) for variant in variants]
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:
-        return "; ".join(parts) + "."
+        return ". ".join(parts) + "."
     findings = [f"{variant.name} {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on]
-    return f"{'; '.join(parts)}. With a limit of ±{within:g} octaves per doubling: {'; '.join(findings)}."
+    return f"{'. '.join(parts)}. With a limit of ±{within:g} octaves per doubling: {'; '.join(findings)}."
 
 
 def _words(variant: VariantResult) -> str:
