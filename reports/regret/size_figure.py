@@ -44,21 +44,22 @@ def loss_over_size(results: RegretResults) -> str | None:
 
 
 def minima(results: RegretResults) -> pd.DataFrame:
-    """Fitted minima of the proxies at their longest horizon: rung, n_active, parametrization, loss."""
+    """Fitted minima of the proxies at their longest horizon: rung, n_active, parametrization, tokens, loss."""
     rungs = {rung.name: rung for rung in results.rungs if rung.part == "proxy"}
     rows = [
-        (c.rung, rungs[c.rung].n_active, c.parametrization, c.minimum)
+        (c.rung, rungs[c.rung].n_active, c.parametrization, c.horizon, c.minimum)
         for c in results.curves
         if c.rung in rungs and c.minimum is not None and c.horizon == max(rungs[c.rung].horizons)
     ]
-    return pd.DataFrame(rows, columns=["rung", "n_active", "parametrization", "loss"]).sort_values("n_active")
+    return pd.DataFrame(rows, columns=["rung", "n_active", "parametrization", "tokens", "loss"]).sort_values("n_active")
 
 
 def _whole(axes: Axes, results: RegretResults, frame: pd.DataFrame) -> None:
     for name, color in label_colors(results).items():
         own = minima(results)
         own = own[own["parametrization"] == name]
-        axes.plot(own["n_active"], own["loss"], "D-", ms=5, mfc=PAPER, mec=color, color=color, lw=0.9)
+        for _, alike in own.groupby("tokens"):  # longer training lowers the loss too, so a line joins one horizon
+            axes.plot(alike["n_active"], alike["loss"], "D-", ms=5, mfc=PAPER, mec=color, color=color, lw=0.9)
     for name, color in colors_of(results).items():
         own = frame[frame["name"] == name].sort_values(["n_active", "tokens"])
         axes.plot(own["n_active"], own["loss"], "o", ms=5, color=color, mew=0, alpha=0.9, zorder=3)
