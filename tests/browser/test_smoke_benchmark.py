@@ -62,6 +62,7 @@ def _numbers(out: Path) -> dict[str, Any]:
     results.pop("payer_seconds")
     for measurement in results["measurements"]:
         measurement.pop("seconds")
+        measurement.pop("setup_seconds", None)  # absent where nothing was set up
         measurement.pop("trained_tokens")
     results["measurements"].sort(key=lambda m: (m["trial_id"], m["horizon"]))
     return {key: value for key, value in results.items() if key != "environment"}
