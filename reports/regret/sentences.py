@@ -18,8 +18,9 @@ def cost(results: RegretResults) -> str:
     edge = frontier(points(results, target)) if target else []
     if not target or not edge:
         return "No proposal has an LR regret yet."
-    n = next(p.n_seeds for p in target.paradigms if p.name == edge[0].name)
     parts = [f"{paradigm_name(p.name)} {_regret(p)} for {p.cost:.3g} target runs" for p in edge]
+    arms = {p.name: p.parametrization for p in target.paradigms}
+    n = min(target.oracle[arms[p.name]].n_seeds for p in edge)  # an LR regret is read over the seeds of the sweep
     return (
         f"On the frontier at the largest target, {_place(target)}: LR regret of {'; '.join(parts)} "
         f"(millinats, n = {n} seeds each)."

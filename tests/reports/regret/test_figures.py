@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lrladder.benchmark.studies.regret.results import CurveResult, LawResult
-from lrladder.reports.regret import analysis, learning_figure, sensitivity
+from lrladder.reports.regret import analysis, learning_figure, sensitivity, sentences
 from lrladder.reports.regret.baselines import KEEP, SWEEP, baselines
 from lrladder.reports.regret.bowls import _is_fitted
 from lrladder.reports.regret.frontier import Point, frontier, points
@@ -84,3 +84,14 @@ def test_sensitivity_covers_the_same_octaves_about_each_best_lr() -> None:
         here = [s for s in found if s.rung == rung]
         assert len({s.octaves for s in here}) == 1 and len(here) > 1
         assert all(sensitivity.LEAST <= s.octaves <= sensitivity.MOST and s.spread.least > 0 for s in here)
+
+
+def test_the_sentence_of_the_frontier_counts_the_seeds_of_the_sweep() -> None:
+    """An entry may have more seeds than the sweep; its LR regret rests on those of both."""
+    results = build_results()
+    targets = tuple(
+        t.model_copy(update={"paradigms": tuple(p.model_copy(update={"n_seeds": 3}) for p in t.paradigms)})
+        for t in results.targets
+    )
+    assert {o.n_seeds for t in targets for o in t.oracle.values()} == {2}
+    assert "n = 2 seeds each" in sentences.cost(results.model_copy(update={"targets": targets}))
