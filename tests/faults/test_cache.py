@@ -142,4 +142,5 @@ def test_compiled_code_of_a_shared_folder_is_not_run(tmp_path: Path, monkeypatch
 
 def test_a_private_folder_may_be_read_by_others(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    make_private(tmp_path)
+    make_private(tmp_path)  # refuses nothing
+    assert tmp_path.stat().st_mode & 0o022 == 0  # and lets nobody else write
