@@ -151,6 +151,23 @@ class DifferenceResult(Frozen):
     high: float | None
 
 
+class NextRunsResult(Frozen):
+    """More seeds of entries that are not told apart, the best first, with which 80% of studies would name it.
+
+    The losses are taken to differ as they were measured.
+    """
+
+    entries: tuple[str, ...]
+    seeds: int | None  # of each; None: more runs than anybody would train
+
+
+class SaidResult(Frozen):
+    """A sentence of a conclusion. Names of entries, parametrizations and schedules stand in backticks."""
+
+    about: Literal["choice", "minimum", "winner", "next", "note"]
+    text: str
+
+
 class TargetResult(Frozen):
     rung: str
     n_active: int
@@ -167,6 +184,8 @@ class TargetResult(Frozen):
     cheapest: str | None = None  # where nobody wins: the cheapest search of those that are not measurably worse
     smallest_difference: float | None = None  # nats that this study would have found in 80%
     differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
+    said: tuple[SaidResult, ...] = ()  # `conclusion`, sentence by sentence
+    next_runs: tuple[NextRunsResult, ...] = ()  # where nobody wins: what would decide, for all that are tied first
 
 
 class GoalAnswer(Frozen):

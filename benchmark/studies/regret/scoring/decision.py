@@ -1,7 +1,8 @@
 """Who is measurably better, from means and half widths alone. The rule, its source and its limits: docs/decision.md."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +61,13 @@ def behind_level(rank: int) -> float:
     return 1 - (1 - WINNER_LEVEL) / (rank * (rank - 1) / 2)
 
 
+class Rival(NamedTuple):
+    """How far a rival truly lies behind the best, in sds of their difference, and that sd's degrees of freedom."""
+
+    difference: float
+    dof: float
+
+
 def smallest_difference(noise: Noise, rivals: int) -> float | None:
     """Nats by which one must be better than all `rivals`, tied among themselves, to be named in FOUND_SHARE of studies.
 
@@ -71,25 +79,29 @@ def smallest_difference(noise: Noise, rivals: int) -> float | None:
         return None
     if noise.sd == 0:
         return 0.0
-    quantile = float(stats.t.ppf((1 + WINNER_LEVEL) / 2, noise.dof))
 
     def short_by(difference: float) -> float:
-        return found_share(difference, quantile, noise.dof, rivals) - FOUND_SHARE
+        return found_share([Rival(difference, noise.dof)] * rivals) - FOUND_SHARE
 
-    high = 2 * quantile + 4.0
+    high = 8.0
     while short_by(high) < 0:
         high *= 2
     return noise.sd * float(optimize.brentq(short_by, 0.0, high, rtol=1e-4))
 
 
-def found_share(difference: float, quantile: float, dof: float, rivals: int) -> float:
-    """Probability that the best is lower than every rival by `quantile` estimated sds; both in sds of a difference.
+def found_share(rivals: Sequence[Rival]) -> float:
+    """Probability that the best is named winner over all of `rivals`.
 
-    Each mean scatters by 1 / sqrt(2) of that sd on its own: the best's scatter is common to all of its differences.
+    Each mean scatters by 1 / sqrt(2) of the sd of a difference on its own: the best's scatter is common to all of its
+    differences, and so is the error of the estimated noise.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     shares = (np.arange(NODES) + 0.5) / NODES
-    estimated = np.ones(1) if math.isinf(dof) else np.sqrt(stats.chi2.ppf(shares, dof) / dof)
-    margin = math.sqrt(2) * (difference - quantile * estimated[:, None]) - nodes
-    beaten = stats.norm.cdf(margin) ** rivals @ weights / math.sqrt(2 * math.pi)
-    return float(beaten.mean())
+    beaten = np.ones((NODES, NODES))  # by estimated noise, and by the best's own scatter
+    for rival, n_alike in Counter(rivals).items():
+        exact = math.isinf(rival.dof)
+        estimated = np.ones(NODES) if exact else np.sqrt(stats.chi2.ppf(shares, rival.dof) / rival.dof)
+        bar = stats.t.ppf((1 + WINNER_LEVEL) / 2, rival.dof) * estimated
+        margin = math.sqrt(2) * (rival.difference - bar[:, None]) - nodes
+        beaten *= stats.norm.cdf(margin) ** n_alike
+    return float((beaten @ weights).mean() / math.sqrt(2 * math.pi))
