@@ -47,13 +47,7 @@ SHADES = {"viridis": (0.36, 0.59), "flare": (0.26, 0.59), "crest": (0.31, 0.65)}
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
 _SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
-PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP", "mup+power": "μP, Power"}
-PARADIGM_NAMES = {
-    "fitting": "Fitting",
-    "mutransfer": "muTransfer",
-    "mutransfer+power": "muTransfer + Power",
-    "mutransfer+modules": "muTransfer + modules",
-}
+PARAMETRIZATION_NAMES = {"sp": "sp (standard)", "mup": "mup (μP)"}
 _OWN_COLORS = {
     "fitting": BLUE,
     "mutransfer": ORANGE,
@@ -94,12 +88,8 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def paradigm_name(name: str) -> str:
-    return PARADIGM_NAMES.get(name, name)
-
-
 def parametrization_name(label: str) -> str:
-    """Of a parametrization with its schedule."""
+    """Of a parametrization with its schedule, in figures and tables."""
     return PARAMETRIZATION_NAMES.get(label, label)
 
 

@@ -19,7 +19,6 @@ from lrladder.reports.drawing import (
     PAPER,
     WIDTH,
     paradigm_colors,
-    paradigm_name,
     style,
     to_svg,
 )
@@ -87,7 +86,7 @@ def _size_axis(axes: Axes, sizes: list[float]) -> None:
 
 
 def _legend(names: list[str], colors: dict[str, str], markers: dict[str, str]) -> list[Line2D]:
-    found = [Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=paradigm_name(name)) for name in names]
+    found = [Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=name) for name in names]
     for label, marker in markers.items():
         text = label if len(label) <= 30 else "…" + label[-29:]
         found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc=PAPER, mec=INK, label=text))

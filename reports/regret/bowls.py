@@ -19,7 +19,6 @@ from lrladder.reports.drawing import (
     WIDTH,
     colors_of,
     label_colors,
-    paradigm_name,
     parametrization_name,
     plain,
     power_axis,
@@ -222,6 +221,6 @@ def _panel_legend(results: RegretResults) -> list[Line2D]:
     handles.append(Line2D([], [], marker="^", ls="", ms=5, color=INK, mew=0, label="above the panel"))
     colors = colors_of(results)
     for name in dict.fromkeys(p.name for t in results.targets for p in t.paradigms):
-        label = f"{paradigm_name(name)} proposal"
+        label = f"{name} proposal"
         handles.append(Line2D([], [], marker="|", ms=6, mew=1.6, lw=2.2, color=colors[name], label=label))
     return handles

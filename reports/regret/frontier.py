@@ -17,7 +17,6 @@ from lrladder.reports.drawing import (
     PAPER,
     WIDTH,
     colors_of,
-    paradigm_name,
     parametrization_name,
     plain,
     style,
@@ -52,7 +51,7 @@ def points(results: RegretResults, target: TargetResult) -> list[Point]:
         if p.lr_regret is not None and p.cost_fraction > 0
     ]
     return entries + [
-        Point(b.name, b.parametrization, False, b.cost_flops / target.run_flops, b.lr_regret)
+        Point(b.name, b.parametrization, False, b.cost_flops / target.run_flops, b.lr_regret, b.low, b.high)
         for b in baselines(results, target)
         if b.lr_regret is not None and b.cost_flops > 0 and target.run_flops > 0
     ]
@@ -143,7 +142,7 @@ def _legend(results: RegretResults, marker_of: dict[str, str], kinds: Sequence[P
     colors, arms = colors_of(results), {p.name: p.parametrization for t in results.targets for p in t.paradigms}
     handles = []
     for name, marker in marker_of.items():
-        label = f"{paradigm_name(name)} · {parametrization_name(arms[name])}"
+        label = f"{name} · {parametrization_name(arms[name])}"
         handles.append(Line2D([], [], marker=marker, ls="", ms=5.5, color=colors[name], label=label))
     for name in dict.fromkeys(p.name for p in kinds):
         marker, size = BASELINE_MARKERS[name], 7 if name == SWEEP else 5

@@ -17,7 +17,6 @@ from lrladder.reports.drawing import (
     WIDTH,
     colors_of,
     label_colors,
-    paradigm_name,
     parametrization_name,
     plain,
     power_axis,
@@ -148,7 +147,7 @@ def _entry_legend(results: RegretResults) -> list[Line2D]:
     """The entries at the target."""
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
-    return [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
+    return [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=n) for n in names]
 
 
 def largest_target(results: RegretResults) -> tuple[str, int] | None:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.benchmark.studies.regret.results import LawResult, RegretResults, RungResult
-from lrladder.reports.drawing import BESIDE, INK, PAPER, WIDTH, paradigm_name, plain, power_axis, shades, style, to_svg
+from lrladder.reports.drawing import BESIDE, INK, PAPER, WIDTH, plain, power_axis, shades, style, to_svg
 from lrladder.reports.formats import positive, short
 from lrladder.reports.regret import analysis
 
@@ -38,7 +38,7 @@ def law_with_points(results: RegretResults) -> str | None:
         figure.subplots_adjust(left, 0.48 / height, 0.99, 1 - 0.28 / height, wspace=0.06, hspace=0.2)
         for axes, entry in zip(grid.flat, entries, strict=False):
             _panel(axes, points[points["entry"] == entry], laws.get(entry), results.rungs, color_of)
-            axes.set_title(plain(paradigm_name(entry)), loc="left", color=INK, weight="bold")
+            axes.set_title(plain(entry), loc="left", color=INK, weight="bold")
         for axes in list(grid.flat)[len(entries) :]:
             axes.set_visible(False)
         _size_axis(grid[0, 0], points)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.reports.drawing import INK, MUTED, WIDTH, colors_of, paradigm_name, plain, style, to_svg
+from lrladder.reports.drawing import INK, MUTED, WIDTH, colors_of, plain, style, to_svg
 from lrladder.reports.formats import short, signed
 from lrladder.reports.regret.answer import chosen
 from lrladder.reports.regret.health_figures import BAND
@@ -75,7 +75,7 @@ def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResu
     sns.lineplot(late, x="tokens", y="loss", ax=row[1], **look)
     sns.lineplot(apart, x="tokens", y="difference", ax=row[0], **look)
     row[0].axhline(0, color=MUTED, lw=0.9, zorder=1)
-    name = paradigm_name(references(results)[rung])
+    name = references(results)[rung]
     row[0].set_title(plain(f"{rung}, minus {name}'s"), loc="left", color=INK, weight="bold")
     row[1].set_title(plain(rung), loc="left", color=INK, weight="bold")
     row[0].set_ylabel("difference (millinats/token)")
@@ -89,7 +89,7 @@ def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResu
 def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
     colors = colors_of(results)
     return [
-        Line2D([], [], lw=1.6, color=colors[name], label=paradigm_name(name))
+        Line2D([], [], lw=1.6, color=colors[name], label=name)
         for name in dict.fromkeys(frame["entry"])
         if name in colors
     ]
@@ -107,10 +107,10 @@ def sentence(results: RegretResults) -> str:
     for name in dict.fromkeys(here["entry"]):
         means = here[here["entry"] == name].groupby("seed")["difference"].mean()
         if name != own and len(means):
-            parts.append(f"{paradigm_name(name)} {signed(1e3 * fmean(means), 1)}")
+            parts.append(f"`{name}` {signed(1e3 * fmean(means), 1)}")
     if not parts or own is None:
         return ""
     return (
-        f"Over the second half of training at {rung} the training losses lie above {paradigm_name(own)}'s by "
+        f"Over the second half of training at {rung} the training losses lie above `{own}`'s by "
         f"{', '.join(parts)} millinats (means over n = {here['seed'].nunique()} seeds)."
     )

@@ -16,7 +16,6 @@ from lrladder.reports.drawing import (
     WIDTH,
     colors_of,
     label_colors,
-    paradigm_name,
     parametrization_name,
     plain,
     style,
@@ -100,7 +99,7 @@ def _apart(axes: Axes, targets: list[TargetResult], results: RegretResults) -> N
 
 def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
     colors, names = colors_of(results), list(dict.fromkeys(frame["name"]))
-    handles = [Line2D([], [], marker="o", ls="", ms=5, mew=0, color=colors[n], label=paradigm_name(n)) for n in names]
+    handles = [Line2D([], [], marker="o", ls="", ms=5, mew=0, color=colors[n], label=n) for n in names]
     found = set(minima(results)["parametrization"])
     return handles + [
         Line2D(

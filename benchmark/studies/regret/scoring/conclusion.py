@@ -60,7 +60,7 @@ def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
 
 
 def _about(topic: words.Topic, sentences: Iterator[str] | Sequence[str]) -> Iterator[SaidResult]:
-    return (SaidResult(about=topic, text=f"{sentence}.") for sentence in sentences)
+    return (SaidResult(about=topic, text=f"{text}.") for text in sentences)
 
 
 def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | None:
@@ -96,7 +96,7 @@ def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, width
     if contest.decision.winner is not None:
         return best.name, f"`{best.name}` wins: {lead}"
     why = "the seed noise can explain the lead" if contest.decision.noise_known else "the seed noise is unknown"
-    return None, f"Nobody wins, because {why}. The loss of `{best.name}` is the lowest: {lead}"
+    return None, f"Nobody wins, because {why}: {lead}"
 
 
 def _consequences(contest: Contest | None, cheapest: str | None, smallest: float | None) -> Iterator[str]:
@@ -105,9 +105,9 @@ def _consequences(contest: Contest | None, cheapest: str | None, smallest: float
         return
     best = contest.order[0]
     price = f"its search cost as much as {contest.entries[cheapest].cost_fraction:.3g} training runs at the target"
-    yield f"The cheapest entry that is not measurably worse than the best is `{cheapest}`: {price}"
-    if others := [name for name in contest.names(contest.decision.tied) if name != cheapest]:
-        yield f"Not measurably worse either: {words.names(others)}"
+    others = [name for name in contest.names(contest.decision.tied) if name != cheapest]
+    either = f". Not measurably worse either: {words.names(others)}" if others else ""
+    yield f"The cheapest entry that is not measurably worse than the best is `{cheapest}`: {price}{either}"
     if worse := contest.names(contest.decision.behind):
         gaps = [f"`{name}` by {words.milli((contest.entries[name].loss or 0) - (best.loss or 0))}" for name in worse]
         yield f"Measurably worse than `{best.name}`: {', '.join(gaps)} millinats, n = {best.n_seeds} seeds"
@@ -134,12 +134,13 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
         contest = _contest(own, widths)
         if contest is None:
             continue
+        told = ""
         if len(contest.distinct) > 1 and contest.decision.noise_known:
             chooser = contest.decision.winner
-            told = f"`{chooser}` chooses the LR best" if chooser else "the runs do not tell who chooses the LR best"
-            yield f"Under `{name}` {told}"
+            who = f"`{chooser}` chooses the LR best" if chooser else "the runs do not tell who chooses the LR best"
+            told = f"Under `{name}` {who}. "
         found = [f"`{p.name}` {words.interval(p.lr_regret or 0, p.lr_regret_low, p.lr_regret_high)}" for p in own]
-        yield f"LR regret under `{name}`{meaning}: {', '.join(found)} millinats, n = {oracle.n_seeds} seeds"
+        yield f"{told}LR regret under `{name}`{meaning}: {', '.join(found)} millinats, n = {oracle.n_seeds} seeds"
         meaning = ""
 
 

@@ -32,27 +32,27 @@ def lead(best: ParadigmResult, other: ParadigmResult, half: float | None) -> str
     """By how much the loss of the best is lower, with its 90% interval."""
     gap = (other.loss or 0.0) - (best.loss or 0.0)
     ends = "" if half is None else f"{milli(gap - half)}, {milli(gap + half)}; "
-    return f"it is {milli(gap)} millinats lower than that of `{other.name}` [{ends}n = {best.n_seeds} seeds]"
+    much = f"{milli(gap)} millinats lower than that of `{other.name}` [{ends}n = {best.n_seeds} seeds]"
+    return f"the loss of `{best.name}` is {much}"
 
 
 def of_next_runs(runs: Sequence[NextRunsResult], entries: Mapping[str, ParadigmResult]) -> Iterator[str]:
     """What would decide, or that it would take too many runs."""
     for found in runs:
         best, *others = found.entries
-        gaps = [f"`{name}` {milli((entries[name].loss or 0) - (entries[best].loss or 0))}" for name in others]
-        measured = f"by which the others' losses are higher as measured ({', '.join(gaps)} millinats)"
-        if len(others) == 1:
-            measured = f"as measured ({gaps[0]} millinats higher)"
+        gaps = ", ".join(milli((entries[name].loss or 0.0) - (entries[best].loss or 0.0)) for name in others)
+        whose = "its loss is" if len(others) == 1 else "their losses are"
         if found.seeds is None:
             yield (
-                f"To tell `{best}` from {names(others)} would take more than {MOST_RUNS} runs at this target, if the "
-                f"true differences are those {measured}"
+                f"To tell `{best}` from {names(others)} would take more than {MOST_RUNS} runs at this target, because "
+                f"{whose} only {gaps} millinats higher"
             )
             continue
         more = f"{found.seeds} more seed{'' if found.seeds == 1 else 's'} of each of {names(found.entries)}"
+        whose = f"the loss of `{others[0]}` is" if len(others) == 1 else f"the losses of {names(others)} are"
         yield (
-            f"What would decide next: {more}, {found.seeds * len(found.entries)} runs at this target. If the true "
-            f"differences are those {measured}, then 80% of such studies name `{best}`"
+            f"What would decide: {more}, {found.seeds * len(found.entries)} runs at this target. If {whose} truly "
+            f"{gaps} millinats higher, as measured, then 80% of such studies name `{best}`"
         )
 
 

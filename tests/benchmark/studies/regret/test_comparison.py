@@ -137,7 +137,7 @@ def test_an_lr_twice_too_high_costs_what_the_curve_says_and_loses() -> None:
     assert sp.startswith("LR regret under sp (loss above the lowest of its own sweep): fitting 24.0 [16.")
     assert mup.startswith("LR regret under mup: mutransfer \N{MINUS SIGN}1.5 [")
     assert minimum.startswith("The sweeps at the target find the lowest loss under mup: sp \N{MINUS SIGN} mup = 9.4 [")
-    assert outcome.startswith("mutransfer wins: it is 3")
+    assert outcome.startswith("mutransfer wins: the loss of mutransfer is 3")
     assert outcome.endswith("; n = 2 seeds].")
 
 

@@ -69,7 +69,7 @@ def judged(
 def test_the_one_that_beats_all_wins_and_nobody_else_is_called_anything() -> None:
     found = judged({"a": Entry(20), "b": Entry(0), "c": Entry(14)})
     assert (found.winner, found.behind, found.cheapest) == ("b", (), None)
-    assert "b wins: it is 14.0 millinats lower than that of c [" in found.conclusion
+    assert "b wins: the loss of b is 14.0 millinats lower than that of c [" in found.conclusion
     assert found.next_runs == ()
 
 
@@ -132,7 +132,7 @@ def test_a_minimum_that_is_measurably_higher_is_said_where_two_others_are_level(
 def test_an_unknown_noise_names_nobody_and_recommends_nobody() -> None:
     found = judged({"a": Entry(0), "b": Entry(90)}, near=Components(None, 0, 0.0, 0))
     assert (found.winner, found.behind, found.cheapest, found.smallest_difference) == (None, (), None, None)
-    assert "Nobody wins, because the seed noise is unknown. The loss of a is the lowest: it is 90.0" in found.conclusion
+    assert "Nobody wins, because the seed noise is unknown: the loss of a is 90.0 millinats lower" in found.conclusion
     assert found.next_runs == ()
 
 
