@@ -46,7 +46,8 @@ BESIDE = 0.68  # of that width, for a figure that has its caption at its right
 SHADES = {"viridis": (0.36, 0.59), "flare": (0.26, 0.59), "crest": (0.31, 0.65)}
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
-_SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
+SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h", "<", ">")
 PARAMETRIZATION_NAMES = {"sp": "sp (standard)", "mup": "mup (μP)"}
 _OWN_COLORS = {
     "fitting": BLUE,
@@ -98,6 +99,11 @@ def colors_of(results: RegretResults) -> dict[str, str]:
     return paradigm_colors([p.name for target in results.targets for p in target.paradigms])
 
 
+def markers_of(results: RegretResults) -> dict[str, str]:
+    """One marker per entry, everywhere, for those who cannot tell the colours apart."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(colors_of(results))}
+
+
 def labels_of(results: RegretResults) -> list[str]:
     """Parametrizations, with their schedules, under which LRs were swept: `sp` and `mup` first."""
     found = [name for target in results.targets for name in target.oracle]
@@ -115,7 +121,7 @@ def label_colors(results: RegretResults) -> dict[str, str]:
 def paradigm_colors(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in their order; after eight they come again."""
     given = {name: _OWN_COLORS[name] for name in names if name in _OWN_COLORS}
-    free = [PALETTE[color] for color in _SERIES if PALETTE[color] not in given.values()] or [INK]
+    free = [PALETTE[color] for color in SERIES if PALETTE[color] not in given.values()] or [INK]
     others = [name for name in dict.fromkeys(names) if name not in given]
     found = given | {name: free[i % len(free)] for i, name in enumerate(others)}
     return {name: found[name] for name in names}

@@ -10,7 +10,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.reports.compare.side_by_side import Study, frame
 from lrladder.reports.drawing import (
@@ -22,7 +21,7 @@ from lrladder.reports.drawing import (
     style,
     to_svg,
 )
-from lrladder.reports.formats import short
+from lrladder.reports.panels import size_axis
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
 MARGIN = 1.5  # beyond the smallest and largest size, a factor
@@ -51,7 +50,7 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
             points, x="x", y="y", hue="name", style="study", palette=colors, markers=markers, ax=axes, **look
         )
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
-        _size_axis(axes, sorted(set(points["n_active"])))
+        size_axis(axes, points["n_active"], margin=MARGIN)
         axes.set(xlabel="active non-embedding parameters", ylabel="regret (millinats/token)")
         label = "Regret against active parameters, by study and paradigm"
         return to_svg(figure, "regrets", label, _legend(names, colors, markers))
@@ -70,19 +69,6 @@ def _intervals(axes: Axes, points: pd.DataFrame, colors: dict[str, str]) -> None
     for row in known.to_dict("records"):
         ends = (1000 * row["regret_low"], 1000 * row["regret_high"])
         axes.vlines(row["x"], *ends, color=colors[row["name"]], lw=1.0, zorder=2)
-
-
-def _size_axis(axes: Axes, sizes: list[float]) -> None:
-    axes.set_xscale("log")
-    kept: list[float] = []
-    for size in sizes:
-        if not kept or size / kept[-1] > (sizes[-1] * 2 / sizes[0]) ** 0.08:  # room for its label
-            kept.append(size)
-    axes.set_xticks(kept)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(sizes[0] / MARGIN, sizes[-1] * MARGIN)
 
 
 def _legend(names: list[str], colors: dict[str, str], markers: dict[str, str]) -> list[Line2D]:

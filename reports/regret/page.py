@@ -73,6 +73,7 @@ def render(results: RegretResults) -> str:
             answers=answers(results),
             meanings=meanings(results),
             baselines={(t.rung, t.tokens): baselines(results, t) for t in results.targets},
+            proposal_seeds=" to ".join(str(n) for n in _proposal_seeds(results)),
             hours=results.payer_seconds,
             searched={e.name: sum(c.n for c in e.curves) for e in results.entries},
             fitted={(c.rung, c.horizon, c.parametrization): c.n for c in results.curves},
@@ -98,6 +99,12 @@ def render(results: RegretResults) -> str:
             script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
+
+
+def _proposal_seeds(results: RegretResults) -> list[int]:
+    """Least and most seeds of a proposal with a loss; one number where they are the same."""
+    found = {p.n_seeds for target in results.targets for p in target.paradigms if p.loss is not None}
+    return sorted({min(found), max(found)}) if found else []
 
 
 def _stability(results: RegretResults) -> dict[str, object]:

@@ -53,9 +53,7 @@ def law(results: RegretResults) -> str:
     for name, found in analysis.laws(results).items():
         interval = "" if found.u_low is None else f" [{fixed(-(found.u_high or 0.0))}, {fixed(-found.u_low)}]"
         size = {"active": "N", "total": "N", "flops": "N D"}[found.size]
-        parts.append(
-            f"{size} to the power {fixed(-found.u)}{interval} for `{name}` (n = {found.n_points} minima)"
-        )
+        parts.append(f"{size} to the power {fixed(-found.u)}{interval} for `{name}` (n = {found.n_points} minima)")
     return f"The best learning rate goes like {'; '.join(parts)}." if parts else "No law was fitted."
 
 
@@ -70,14 +68,12 @@ def transfer(results: RegretResults) -> str:
             own = at_base[at_base["parametrization"] == name]
             first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
-            parts.append(
-                f"{fixed(last['octaves'])} ± {fixed(half)} octaves under `{name}` to {last['rung']}"
-            )
+            parts.append(f"{fixed(last['octaves'])} ± {fixed(half)} octaves under `{name}` to {last['rung']}")
     if not parts:
         return "No rung beyond the base has a sweep with its minimum inside."
     return (
-        f"From the base, {base}, the best learning rate moves by {', by '.join(parts)}. Depth may grow with width "
-        "along the ladder, and horizons may be longer."
+        f"From the base, {base}, the best learning rate moves by {', by '.join(parts)}; ± holds 90% intervals. Depth "
+        "may grow with width along the ladder, and horizons may be longer."
     )
 
 

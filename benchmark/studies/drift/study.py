@@ -12,6 +12,7 @@ from lrladder.benchmark.studies.drift.config import (
     base_value,
     parametrization_name,
 )
+from lrladder.benchmark.studies.drift.decay import decay_result
 from lrladder.benchmark.studies.drift.drift import Drift, Optimum, Scatter, fit_drift, pooled_scatter
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.results import (
@@ -101,12 +102,15 @@ def _axis(config: DriftConfig, axis: AxisConfig, measurements: Sequence[Measurem
         variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
     )
     expected, source = EXPECTED[axis.axis]
+    decay = decay_result(variants, axis.decay_fractions, config.schedule.decay_fraction, scatter)
+    ruled = [variant for variant in variants if variant.name not in axis.decay_fractions]
     return AxisResult(
         axis=axis.axis,
         expected=expected,
         expected_source=source,
         variants=variants,
-        sentence=_sentence(variants, config.holds_within),
+        sentence=_sentence(ruled, config.holds_within),
+        decay=decay,
     )
 
 

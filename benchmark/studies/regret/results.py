@@ -162,7 +162,7 @@ class NextRunsResult(Frozen):
 
 
 class SaidResult(Frozen):
-    """A point of a conclusion, of one sentence or a few. Names of entries, parametrizations and schedules stand in backticks."""
+    """A point of a conclusion, of one sentence or a few. Names of entries and parametrizations stand in backticks."""
 
     about: Literal["choice", "minimum", "winner", "next", "note"]
     text: str

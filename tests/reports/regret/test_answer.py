@@ -12,7 +12,6 @@ from lrladder.reports.regret.page import render
 from tests.reports.regret.studies import simulated
 from tests.reports.synthetic import build_results, empty_results
 
-
 NEXT = "What would decide: 3 more seeds."
 
 

@@ -112,7 +112,8 @@ def _consequences(contest: Contest | None, cheapest: str | None, smallest: float
         gaps = [f"`{name}` by {words.milli((contest.entries[name].loss or 0) - (best.loss or 0))}" for name in worse]
         yield f"Measurably worse than `{best.name}`: {', '.join(gaps)} millinats, n = {best.n_seeds} seeds"
     if smallest is not None:
-        yield f"A lead of {words.milli(smallest)} millinats over all others would have been found in 80% of such studies"
+        lead = f"{words.milli(smallest)} millinats"
+        yield f"A lead of {lead} over all others would have been found in 80% of such studies"
 
 
 def _cheapest(contest: Contest) -> str:
