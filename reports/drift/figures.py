@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
     values = sorted({point.value for variant in axis.variants for point in variant.points})
     looks = {value: Look(color, MARKERS[i % len(MARKERS)]) for i, (value, color) in enumerate(_shaded(values))}
     with style():
-        look = {"wspace": 0.3, "hspace": 0.42, "left": 0.055 if columns > 2 else 0.08}
+        look: dict[str, Any] = {"wspace": 0.3, "hspace": 0.42, "left": 0.055 if columns > 2 else 0.08}
         width = WIDTH if columns > 2 else WIDTH * BESIDE
         ylabel = "above the value's best (nats/token)"
         figure, panels = panel_grid(n_panels, row=2.7, xlabel="", ylabel=ylabel, width=width, **look)

@@ -41,7 +41,7 @@ def curves(results: FitResults) -> str | None:
     models = models_of(results)
     if not models:
         return None
-    look = {"xlabel": "peak learning rate", "ylabel": "loss above its minimum (nats)"}
+    look: dict[str, Any] = {"xlabel": "peak learning rate", "ylabel": "loss above its minimum (nats)"}
     with style():
         figure, panels = panel_grid(len(models), row=2.4, head=0.42, wspace=0.27, hspace=0.45, **look)
         for axes, model in zip(panels, models, strict=True):

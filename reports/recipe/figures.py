@@ -1,6 +1,7 @@
 """The figure of a tuned recipe, as inline SVG: one panel an ingredient, loss against its value in octaves."""
 
 import math
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -31,7 +32,7 @@ def panels(results: TuningResults) -> str | None:
     if not drawn:
         return None
     with style():
-        look = {"xlabel": "", "ylabel": "above the best (millinats)", "columns": COLUMNS}
+        look: dict[str, Any] = {"xlabel": "", "ylabel": "above the best (millinats)", "columns": COLUMNS}
         figure, grid = panel_grid(len(drawn), row=2.4, wspace=0.2, hspace=0.4, **look)
         for panel, one in zip(grid, drawn, strict=True):
             _panel(panel, one, results.noise)

@@ -40,7 +40,7 @@ def loss_against_lr(results: RegretResults) -> str | None:
     frame = analysis.measurements(few(results))
     span = _lr_span(results, frame)
     points: Points = {}
-    look = {"xlabel": "peak learning rate", "ylabel": "loss (nats/token)"}
+    look: dict[str, Any] = {"xlabel": "peak learning rate", "ylabel": "loss (nats/token)"}
     with style():
         figure, panels = panel_grid(len(pairs), row=2.3, head=0.42, wspace=0.27, hspace=0.36, sharex=True, **look)
         for axes, pair in zip(panels, pairs, strict=True):

@@ -80,9 +80,10 @@ def regret_against_cost(results: RegretResults) -> str | None:
         return None
     names = list(dict.fromkeys(p.name for _, found in shown for p in found if p.is_entry))
     marker_of = {name: marker for name, marker in markers_of(results).items() if name in names}
-    look = {"xlabel": "search cost, in training runs at the target", "ylabel": "LR regret (millinats/token)"}
+    look: dict[str, Any] = {"columns": COLUMNS, "ylabel": "LR regret (millinats/token)"}
+    look |= {"xlabel": "search cost, in training runs at the target"}
     with style():
-        figure, panels = panel_grid(len(shown), columns=COLUMNS, row=2.7, wspace=0.14, hspace=0.45, **look)
+        figure, panels = panel_grid(len(shown), row=2.7, wspace=0.14, hspace=0.45, **look)
         for axes, (target, found) in zip(panels, shown, strict=True):
             _panel(axes, found, marker_of, colors_of(results))
             panel_title(axes, f"{target.rung}, {short(target.tokens)} tokens")

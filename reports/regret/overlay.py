@@ -1,7 +1,7 @@
 """The LR curves of all rungs in one panel for each parametrization, as inline SVG."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def curves_of_all_rungs(results: RegretResults) -> str | None:
         rung: Look(color, MARKERS[i % len(MARKERS)], STROKES[i % len(STROKES)])
         for i, (rung, color) in enumerate(zip(rungs, colors, strict=True))
     }
-    look = {"xlabel": "peak learning rate", "ylabel": "above the rung's minimum\n(millinats/token)"}
+    look: dict[str, Any] = {"xlabel": "peak learning rate", "ylabel": "above the rung's minimum\n(millinats/token)"}
     with style():
         figure, panels = panel_grid(
             len(labels), row=2.4, left=0.06, wspace=0.06, hspace=0.2, sharex=True, sharey=True, **look

@@ -68,7 +68,8 @@ def transfer(results: RegretResults) -> str:
             own = at_base[at_base["parametrization"] == name]
             first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
-            parts.append(f"{fixed(last['octaves'])} ± {fixed(half)} octaves under `{name}` to {last['rung']}")
+            runs = f"n = {first['n']} and {last['n']} runs"
+            parts.append(f"{fixed(last['octaves'])} ± {fixed(half)} octaves under `{name}` to {last['rung']} ({runs})")
     if not parts:
         return "No rung beyond the base has a sweep with its minimum inside."
     return (

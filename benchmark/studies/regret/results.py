@@ -1,11 +1,12 @@
 """results.json: everything the report needs, and the contract for scripts. Documented in docs/results.md."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
+from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import ParametrizationName, Part
 from lrladder.paradigms.sweep.status import Status
@@ -168,13 +169,29 @@ class SaidResult(Frozen):
     text: str
 
 
-class TargetResult(Frozen):
+class PlaceResult(Frozen):
+    """A model of the ladder at one of its horizons."""
+
     rung: str
     n_active: int
     n_total: int
     tokens: int
     batch_tokens: int
     run_flops: float  # one run at this rung and horizon
+
+    @staticmethod
+    def fields_of(rung: Rung, horizon: int) -> dict[str, Any]:
+        return {
+            "rung": rung.name,
+            "n_active": rung.n_active,
+            "n_total": rung.n_total,
+            "tokens": horizon,
+            "batch_tokens": rung.batch_tokens,
+            "run_flops": float(rung.flops_per_token * horizon),
+        }
+
+
+class TargetResult(PlaceResult):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no winner outside the seed noise
@@ -205,15 +222,9 @@ class GoalAnswer(Frozen):
     recipe: Recipe  # with the LR of each kind of parameter
 
 
-class GoalResult(Frozen):
+class GoalResult(PlaceResult):
     """A model that the study answers for and never trains."""
 
-    rung: str
-    n_active: int
-    n_total: int
-    tokens: int
-    batch_tokens: int
-    run_flops: float  # one run at this goal and horizon
     answers: tuple[GoalAnswer, ...]
     silent: tuple[str, ...] = ()  # entries that cannot answer here, with their reasons
 
