@@ -1,7 +1,7 @@
 """What figures of several panels share: their grid, their titles, and sizes of models on an axis."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,9 +12,9 @@ from lrladder.reports.drawing import INK, MUTED, WIDTH, plain
 from lrladder.reports.formats import short
 
 COLUMNS = 4
-LONGEST_TITLE = 36  # characters above a panel that is a quarter of the page wide
+LETTER = 0.07  # inches, of the width of a panel, that a letter of its title takes
 FOOT = 0.5  # inches below the lowest row, for its ticks and the label of all x-axes
-TICK_ROOM = 0.08  # of a logarithmic axis, between two labels
+TICK = 0.42  # inches, that the label of a size takes
 STROKES = ("-", "--", "-.", ":")  # of lines that are told apart by more than their shade
 
 
@@ -52,17 +52,20 @@ def panel_grid(
 
 def panel_title(axes: Axes, text: str, note: str = "") -> None:
     """What a panel shows, above its left edge, and a note below that; a long name is cut."""
-    name = text if len(text) <= LONGEST_TITLE else text[: LONGEST_TITLE - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    room = int(_inches(axes) / LETTER)
+    name = text if len(text) <= room else text[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"
     axes.set_title(plain(name), loc="left", color=INK, weight="bold", pad=16 if note else None)
     if note:
         place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
         axes.annotate(note, (0, 1), (0, 5), color=MUTED, fontsize=8, **place)
 
 
-def size_axis(axes: Axes, sizes: Iterable[float], *, margin: float = 1.3) -> None:
+def size_axis(
+    axes: Axes, sizes: Iterable[float], *, margin: float = 1.3, named: Callable[[float], str] = short
+) -> None:
     """Ticks at the ladder's own sizes where they are far enough apart to read; `margin` is a factor at both ends."""
     known = sorted(set(sizes))
-    room = TICK_ROOM * math.log(known[-1] / known[0] * margin**2)
+    room = TICK / _inches(axes) * math.log(known[-1] / known[0] * margin**2)
     kept: list[float] = []
     for size in known:
         if not kept or math.log(size / kept[-1]) > room:
@@ -71,5 +74,12 @@ def size_axis(axes: Axes, sizes: Iterable[float], *, margin: float = 1.3) -> Non
     axes.set_xlim(known[0] / margin, known[-1] * margin)
     axes.xaxis.set_major_locator(FixedLocator(kept))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: named(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _inches(axes: Axes) -> float:
+    """Width of a panel."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return float(axes.get_position().width * figure.get_figwidth())

@@ -138,7 +138,7 @@ def _bowls(
     panel.set_ylim(min(-0.06 * top, panel.get_ylim()[0]), 1.12 * top)  # triangles stand above `top`
     power_axis(panel, *span)
     panel.yaxis.set_major_locator(MaxNLocator(4))
-    panel.set_xlabel("learning rate of the study (before the rules)")
+    panel.set_xlabel("LR of the study, before the rules")
     n = sum(point.n for point in variant.points)
     panel_title(panel, f"{variant.name}, n = {n} runs")
 
@@ -176,7 +176,7 @@ def _optima(panel: Axes, axis: AxisResult) -> None:
     The slope of a line is the drift.
     """
     for i, variant in enumerate(axis.variants):
-        _line(panel, variant, colour(axis, variant), shift=0.04 * (i - (len(axis.variants) - 1) / 2))
+        _line(panel, variant, colour(axis, variant), shift=0.06 * (i - (len(axis.variants) - 1) / 2))
     ratios = sorted({math.log2(point.ratio) for variant in axis.variants for point in variant.points})
     ends = np.array([ratios[0], ratios[-1]])
     panel.plot(ends, axis.expected * ends, ls="--", lw=1, color=MUTED)

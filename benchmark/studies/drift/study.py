@@ -12,7 +12,7 @@ from lrladder.benchmark.studies.drift.config import (
     base_value,
     parametrization_name,
 )
-from lrladder.benchmark.studies.drift.decay import decay_result
+from lrladder.benchmark.studies.drift.decay import MINUS, decay_result
 from lrladder.benchmark.studies.drift.drift import Drift, Optimum, Scatter, fit_drift, pooled_scatter
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.results import (
@@ -248,6 +248,6 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
 def _words(variant: VariantResult) -> str:
     if variant.drift is None:
         return f"With the rules {variant.name} fewer than two sweeps have their minimum inside"
-    interval = f"[{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
-    moved = f"the best LR moves by {variant.drift:+.2f} {interval} octaves per doubling"
+    value = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]".replace("-", MINUS)
+    moved = f"the best LR moves by {value} octaves per doubling"
     return f"With the rules {variant.name} {moved} (n = {variant.n_optima} minima)"
