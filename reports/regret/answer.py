@@ -142,7 +142,7 @@ def _why(target: TargetResult, winner: ParadigmResult, second: ParadigmResult) -
         low = _minimum(target, winner) < _minimum(target, second)
         gain = f"the gain is {names[0]}'s" if low else "the runs do not tell where the gain comes from"
         return f"Neither way's LR is measurably worse than its own sweep's best; {gain}."
-    lost = [f"`{p.name}`'s LR loses {_regret(p)} against the best LR of its own sweep" for p in worse]
+    lost = [f"`{p.name}`'s LR loses {_regret(target, p)} against the best LR of its own sweep" for p in worse]
     return f"{'; '.join(lost)} (nats)."
 
 
@@ -151,8 +151,9 @@ def _minimum(target: TargetResult, entry: ParadigmResult) -> float:
     return float("inf") if oracle is None or oracle.loss is None else oracle.loss
 
 
-def _regret(p: ParadigmResult) -> str:
-    return f"{fixed(p.lr_regret, 3)} [{fixed(p.lr_regret_low, 3)}, {fixed(p.lr_regret_high, 3)}]"
+def _regret(target: TargetResult, p: ParadigmResult) -> str:
+    n = f"{target.oracle[p.parametrization].n_seeds} seeds"
+    return f"{fixed(p.lr_regret, 3)} [{fixed(p.lr_regret_low, 3)}, {fixed(p.lr_regret_high, 3)}; {n}]"
 
 
 def _of_tie(target: TargetResult, entry: ParadigmResult) -> Iterator[str]:

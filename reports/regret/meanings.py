@@ -51,7 +51,8 @@ def _of_parametrization(results: RegretResults, name: str) -> str:
     if name in BUILT_IN:
         return BUILT_IN[name]
     rules = _mapping(results.config, "parametrizations").get(name, {}).get("rules")
-    on = [key if value is True else f"{key} {value}" for key, value in dict(rules or {}).items() if value not in _OFF]
+    known = rules.items() if isinstance(rules, dict) else ()
+    on = [str(key) if value is True else f"{key} {value}" for key, value in known if value not in _OFF]
     return f"standard parametrization with the rules {', '.join(on)}" if on else ""
 
 

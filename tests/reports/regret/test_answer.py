@@ -39,7 +39,7 @@ def test_a_winner_is_said_with_its_lead_and_whose_it_is() -> None:
     assert found.entry is not None and found.entry.name == "mutransfer"
     assert "0.036 nats lower than with `fitting`'s [0.023, 0.049; 2 seeds]" in found.sentences[0]
     lost = answer(build_results(), won(lr_regret=0.027, lr_regret_low=0.022, lr_regret_high=0.033))
-    assert "`fitting`'s LR loses 0.027 [0.022, 0.033]" in lost.sentences[1]
+    assert "`fitting`'s LR loses 0.027 [0.022, 0.033; 2 seeds]" in lost.sentences[1]
 
 
 def test_a_gain_is_the_parametrizations_only_where_no_lr_is_measurably_worse() -> None:
