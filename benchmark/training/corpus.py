@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrladder.benchmark.config.parts import CorpusConfig
+from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_private
 from lrladder.benchmark.training.entry import PARTS, Verified, digest_of, manifest_of, verify

@@ -13,7 +13,7 @@ import numpy as np
 import tokenizers
 from tokenizers import Tokenizer
 
-from lrladder.benchmark.config.parts import CorpusConfig
+from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training import overlap
 from lrladder.benchmark.training.encoding import END_OF_TEXT, encode, train_bpe
@@ -43,15 +43,15 @@ class TextFiles:
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TextFiles":
-        named = named(expand(config.text, "corpus.text")) if config.text else _python_sources(config.packages)
-        sized = [(name, path, size) for name, path in named if (size := stat_of(path).st_size)]
+        found = named(expand(config.text, "corpus.text")) if config.text else _python_sources(config.packages)
+        sized = [(name, path, size) for name, path in found if (size := stat_of(path).st_size)]
         sized.sort(key=lambda file: stable_hash("sample", file[0]))
         totals = np.cumsum([size for *_, size in sized], dtype=np.int64)
         files = tuple(
             (name, path) for (name, path, _), total in zip(sized, totals, strict=True) if total <= config.max_bytes
         )
         if not sized:
-            raise InputError(f"corpus: all of the {len(named)} files are empty; give files with text")
+            raise InputError(f"corpus: all of the {len(found)} files are empty; give files with text")
         if len(sized) < 2:
             raise InputError(
                 f"{sized[0][1]}: the only file with text; validation is split off by file, so give at least 2 files"
@@ -61,7 +61,7 @@ class TextFiles:
                 f"corpus.max_bytes {config.max_bytes:,} holds fewer than 2 files; raise it, or split files"
             )
         settings = [config.vocab_size, config.val_fraction, tokenizers.__version__, bool(config.text)]
-        return cls(config, files, len(named), entry_key("text", settings, files))
+        return cls(config, files, len(found), entry_key("text", settings, files))
 
     def build(self, folder: Path, show: Show = silent) -> dict[str, Any]:
         """Write train.bin, val.bin and tokenizer.json. Returns the manifest."""

@@ -1,4 +1,4 @@
-"""Readers: the documents of one source in a fixed order, from any place on. Records are read by pyarrow and datasets."""
+"""Readers: the documents of one source in a fixed order, from any place on. pyarrow reads the records."""
 
 import io
 import itertools

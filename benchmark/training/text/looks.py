@@ -130,7 +130,7 @@ def require_ids(path: Path, dtype: str) -> None:
     look = magic_of(head, least=4)  # ids may begin with any two bytes
     if look:
         raise InputError(f"{path}: looks like {look.what}, not like token ids; {look.remedy}")
-    if head and not re.search(rb"[^\t\n\r\x20-\x7e]", head):
+    if len(head) >= 2 * FEW and not re.search(rb"[^\t\n\r\x20-\x7e]", head):
         raise InputError(f"{path}: looks like text, not like token ids; name it in corpus.text")
     item = np.dtype(dtype).itemsize
     ids = np.frombuffer(head, dtype, len(head) // item)

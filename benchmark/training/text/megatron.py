@@ -1,8 +1,9 @@
 """Megatron's token files: `NAME.bin` holds ids, `NAME.idx` their type and the borders of documents.
 
 The layout is that of megatron/core/datasets/indexed_dataset.py (Megatron-LM): 9 bytes of magic, version as uint64, the
-code of the type as uint8, the counts of sequences and documents as uint64, together 34 bytes. Then come the lengths of
-sequences (int32), their places in bytes (int64) and the sequences at which documents begin (int64, one more at the end).
+code of the type as uint8, the counts of sequences and documents as uint64, together 34 bytes. Three arrays follow: the
+lengths of sequences (int32), their places in bytes (int64), and the sequences at which documents begin (int64), one
+more than there are documents.
 """
 
 import struct

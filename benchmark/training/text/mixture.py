@@ -60,7 +60,7 @@ class Mixture:
         kinds = {isinstance(source.reader, TokenDocuments) for source in sources}
         if len(kinds) == 2 and not config.tokenizer:
             raise InputError(
-                "corpus.sources: some are text and some are token ids; name in corpus.tokenizer the one that made the ids"
+                "corpus.sources: some are text and some token ids; name in corpus.tokenizer what made the ids"
             )
         return cls(config, tuple(sources), OwnTokenizer.open(config) if config.tokenizer else None)
 

@@ -57,10 +57,12 @@ class Spool:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         state = self._restored()
         most = min(self.limit, self.reader.num_bytes or self.limit)
-        while not state.ended:
-            for batch, state in self._batches(state):
-                self._write(batch, state)
-                show(Progress(self.name, state.num_bytes, most, state.tokens))
+        if state.ended:
+            return state
+        for batch, after in self._batches(state):
+            self._write(batch, after)
+            show(Progress(self.name, after.num_bytes, most, after.tokens))
+            state = after
         return state
 
     @property

@@ -15,7 +15,7 @@ from lrladder.benchmark.training.text.extras import library
 from lrladder.benchmark.training.text.looks import head_of, magic_of
 
 # Names of the end of a document: GPT-2 and OLMo, Llama 3, Llama 2 and Mistral, DeepSeek, Gemma, Qwen
-ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<｜end▁of▁sentence｜>", "<eos>", "<|im_end|>")
+ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<eos>", "<|im_end|>")
 SETTINGS_FILE = "tokenizer_config.json"  # beside tokenizer.json; its eos_token names the end
 
 
