@@ -93,9 +93,9 @@ def test_a_saved_dataset_is_read_from_any_place(splits: bool, tmp_path: Path) ->
     assert [document.content for document in reader.read(Place())] == TEXTS
     assert [document.content for document in reader.read(Place(0, 20))] == TEXTS[20:]
     if splits:
-        with pytest.raises(InputError, match="no split half; set corpus.split to train or test"):
+        with pytest.raises(InputError, match=r"no split half; set corpus.split to train or test"):
             list(open_dataset(config.model_copy(update={"split": "half"})).read(Place()))
-    with pytest.raises(InputError, match="no field body; it has text, id: set corpus.column"):
+    with pytest.raises(InputError, match=r"no field body; it has text, id: set corpus.column"):
         list(open_dataset(config.model_copy(update={"column": "body"})).read(Place()))
 
 

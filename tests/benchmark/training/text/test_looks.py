@@ -15,8 +15,7 @@ from tests.benchmark.training.text.written import json_lines, megatron, own_toke
 
 def refused(**keys: object) -> str:
     with pytest.raises(InputError) as caught:
-        source = source_of(CorpusConfig(**keys))
-        source.build(Path("/nowhere"))
+        source_of(CorpusConfig(**keys))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -104,7 +103,5 @@ def test_keys_that_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_missing_is_named_with_its_extra() -> None:
-    with pytest.raises(
-        InputError, match=r"a.parquet: needs the library nowhere, which is not installed: .*'.\[data\]'"
-    ):
+    with pytest.raises(InputError, match=r"a.parquet: needs the library nowhere, which .*'.\[data\]'"):
         library("nowhere.there", "data", "a.parquet")

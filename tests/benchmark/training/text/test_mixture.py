@@ -157,7 +157,7 @@ def test_bytes_beyond_the_limit_are_left_out_and_said(config: CorpusConfig, tmp_
     corpus = _prepare(short, tmp_path)
     assert corpus.manifest["bytes"]["read"] <= 20_000
     assert any("corpus.max_bytes leaves out" in sentence for sentence in sentences(corpus.manifest))
-    with pytest.raises(InputError, match="fewer than 2 documents, .*raise corpus.max_bytes"):
+    with pytest.raises(InputError, match=r"fewer than 2 documents, .*raise corpus.max_bytes"):
         _prepare(config.model_copy(update={"max_bytes": 1000}), tmp_path)
 
 

@@ -58,14 +58,14 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     whole = index.read_bytes()
     assert len(whole) == 34 + 12 * len(DOCUMENTS) + 8 * (len(DOCUMENTS) + 1)
     index.write_bytes(whole[:-3])
-    with pytest.raises(InputError, match="is cut off at .* bytes; copy it again"):
+    with pytest.raises(InputError, match=r"is cut off at .* bytes; copy it again"):
         read_index(ids, index)
     index.write_bytes(whole[:17] + b"\x07" + whole[18:])  # floats
     with pytest.raises(InputError, match="type 7 hold no token ids"):
         read_index(ids, index)
     index.write_bytes(whole)
     ids.write_bytes(ids.read_bytes()[:-4])
-    with pytest.raises(InputError, match="is not the index of ids.bin"):
+    with pytest.raises(InputError, match=r"is not the index of ids.bin"):
         read_index(ids, index)
     index.write_bytes(b"other")
     assert pair_of(ids) is None
@@ -73,7 +73,7 @@ def test_an_index_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path) -> None:
     megatron(tmp_path / "ids", [*DOCUMENTS, [5000, 1]])
-    with pytest.raises(InputError, match="token id 5000 is not below corpus.vocab_size 320; raise vocab_size"):
+    with pytest.raises(InputError, match=r"token id 5000 is not below corpus.vocab_size 320; raise vocab_size"):
         _prepare(tmp_path, train_tokens=(f"{tmp_path}/ids",))
 
 
@@ -96,9 +96,9 @@ def test_the_end_of_a_document_is_what_the_tokenizer_says(tmp_path: Path) -> Non
     assert own.tokenizer.id_to_token(own.end) == "Ġbeta"
     named = OwnTokenizer.open(config.model_copy(update={"end_token": "Ġgamma"}))
     assert named.end != own.end and named.digest != own.digest
-    with pytest.raises(InputError, match="has no token 'nothing'; name one of its tokens in corpus.end_token"):
+    with pytest.raises(InputError, match=r"has no token 'nothing'; name one of its tokens in corpus.end_token"):
         OwnTokenizer.open(config.model_copy(update={"end_token": "nothing"}))
-    with pytest.raises(InputError, match="vocab_size 310 is below the 320 ids of .*; set vocab_size: 320"):
+    with pytest.raises(InputError, match=r"vocab_size 310 is below the 320 ids of .*; set vocab_size: 320"):
         OwnTokenizer.open(config.model_copy(update={"vocab_size": 310}))
 
 
