@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from lrladder.benchmark.training.text.documents import Document, Place, Reader, 
 from lrladder.benchmark.training.text.extras import library
 from lrladder.benchmark.training.text.looks import is_saved, of_folder
 
+OFFLINE = ("1", "on", "yes", "true")  # values of HF_HUB_OFFLINE (huggingface_hub/constants.py)
 TIMEOUT = 20.0  # seconds for the hub to say which commit a name stands for
 
 
@@ -106,7 +108,9 @@ def _documents(rows: Any, start: Place, config: SourceKeys) -> Iterator[Document
 
 def _commit(config: SourceKeys) -> str:
     """The commit that the name and revision stand for now, so that a later one is another corpus."""
-    if os.environ.get("HF_HUB_OFFLINE") or os.environ.get("HF_DATASETS_OFFLINE"):
+    if re.fullmatch("[0-9a-f]{40}", config.revision):
+        return config.revision  # so that what was prepared is found without a network
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in OFFLINE:
         raise InputError(_unreachable(config, "HF_HUB_OFFLINE is set"))
     library("datasets", "data", f"corpus.dataset: {config.dataset}, a name on the Hugging Face hub")
     hub = library("huggingface_hub", "data", f"corpus.dataset: {config.dataset}")
@@ -126,7 +130,8 @@ def _commit(config: SourceKeys) -> str:
 def _unreachable(config: SourceKeys, reason: str) -> str:
     return (
         f"corpus.dataset: {config.dataset} is no folder here, and the Hugging Face hub cannot be reached ({reason}); "
-        "where there is a network, save it with datasets' save_to_disk, or prepare it with `lrladder prepare --out`"
+        "where there is a network, save it with datasets' save_to_disk or `lrladder prepare --out`. If it was prepared "
+        "here, set corpus.revision to the commit that `lrladder prepare` printed"
     )
 
 

@@ -84,9 +84,9 @@ class TextDocuments:
             yield _whole(path) if path.suffix in COMPRESSED else read_text(path)
             return
         pyarrow = library("pyarrow", "data", f"{path}: {kind}")
-        batches = {"jsonl": _json_lines, "parquet": _parquet, "arrow": _arrow}[kind](path, self.config.column)
+        batches = {"jsonl": _json_lines, "parquet": _parquet, "arrow": _arrow}[kind]
         try:
-            for batch in batches:
+            for batch in batches(path, self.config.column):
                 yield from batch.column(self.config.column).to_pylist()
         except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
             if isinstance(error, InputError):

@@ -14,7 +14,5 @@ def library(name: str, extra: str, wanted: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        remedy = f"pip install -c constraints.txt -e '.[{extra}]'"
-        raise InputError(
-            f"{wanted}: needs the library {name.partition('.')[0]}, not installed here: {remedy}"
-        ) from error
+        missing = f"needs the library {name.partition('.')[0]}, which is not installed"
+        raise InputError(f"{wanted}: {missing}: pip install -c constraints.txt -e '.[{extra}]'") from error

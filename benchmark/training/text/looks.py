@@ -92,8 +92,8 @@ def _no_text(path: Path, head: bytes) -> Look | None:
         return look
     if path.suffix in TABLES:
         return Look("a table", f"write its text as JSON lines or Parquet, {AS_IT_STANDS}")
-    if head.lstrip()[:1] == b"{":
-        return _json(head)
+    if head.lstrip()[:1] == b"{" and (look := _json(head)):
+        return look
     if path.suffix == ".json":
         return Look(
             "one JSON document", f"write one object a line, `jq -c '.[]'` does, and name it .jsonl, {AS_IT_STANDS}"
@@ -108,7 +108,7 @@ def magic_of(head: bytes, least: int = 1) -> Look | None:
 
 def _json(head: bytes) -> Look | None:
     """Records or a tokenizer where plain text was expected."""
-    if re.search(rb'"model"\s*:\s*\{', head) and b'"added_tokens"' in head:
+    if b'"truncation"' in head and b'"added_tokens"' in head:
         return Look("a tokenizer", "name it in corpus.tokenizer")
     first = head.lstrip().split(b"\n", 1)[0]
     try:

@@ -19,7 +19,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training.encoding import BPE_SAMPLE, END_OF_TEXT, parallel, train_bpe
 from lrladder.benchmark.training.files import FORMAT, expand, hash_bytes, stable_hash
 from lrladder.benchmark.training.text.assembly import Part, assemble
-from lrladder.benchmark.training.text.datasets import open_dataset
+from lrladder.benchmark.training.text.datasets import Hub, open_dataset
 from lrladder.benchmark.training.text.documents import Place, Reader, TextDocuments
 from lrladder.benchmark.training.text.progress import Show
 from lrladder.benchmark.training.text.spool import Spool
@@ -105,6 +105,8 @@ class Mixture:
             parts.append(Part.of(filled, source.weight, state))
         found = assemble(parts, folder, dtype, self.config.val_fraction)
         head = {"source": _described(self.sources), "vocab_size": self.config.vocab_size, "dtype": dtype}
+        if commits := {one.name: one.reader.commit for one in self.sources if isinstance(one.reader, Hub)}:
+            head["commits"] = commits
         if tokenizer:
             tokenizer.tokenizer.save(str(folder / TOKENIZER))
             head["tokenizer_size"] = tokenizer.size

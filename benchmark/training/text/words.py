@@ -11,6 +11,8 @@ def sentences(manifest: Mapping[str, Any]) -> Iterator[str]:
     documents, tokens = manifest["documents"], manifest["tokens"]
     said = f"{tokens['train']:,} tokens to train on and {tokens['val']:,} for validation, from {documents['read']:,}"
     yield f"{said} documents{_less(documents)}."
+    for name, commit in manifest.get("commits", {}).items():
+        yield f"{name}: read at revision {commit}; set that to find these tokens without a network."
     for source in manifest["mixture"]:
         if len(manifest["mixture"]) > 1:
             share = f"weight {source['weight']:.1%}, {source['share']:.2%} of the training tokens"

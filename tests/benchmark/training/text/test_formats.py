@@ -118,6 +118,9 @@ def test_a_dataset_of_the_hub_is_streamed_at_its_commit(monkeypatch: pytest.Monk
     assert [document.content for document in reader.read(Place(0, 3))] == TEXTS[3:]
     assert asked == {"name": "team/web", "subset": "small", "split": "train", "revision": "c0ffee", "streaming": True}
     assert "c0ffee" in reader.listing
+    pinned = SourceConfig(dataset="team/web", revision="0" * 40, weight=1)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "0" * 40 in open_dataset(pinned).listing  # without asking
 
 
 def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

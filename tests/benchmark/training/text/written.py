@@ -61,7 +61,7 @@ def megatron(path: Path, documents: Sequence[Sequence[int]], dtype: str = "<i4")
 def own_tokenizer(folder: Path, **settings: object) -> Tokenizer:
     """A tokenizer.json in `folder`, and a tokenizer_config.json with the settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_bpe(TEXTS, 320)
+    tokenizer = train_bpe([*TEXTS, " ".join(f"word{index}s" for index in range(300))], 320)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return tokenizer
