@@ -184,6 +184,7 @@ class TokenFiles:
 def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str) -> list[int]:
     """Write the ids of the texts, with the end marker after each. Returns offsets [len(texts) + 1] in tokens."""
     end = tokenizer.token_to_id(END_OF_TEXT)
+    assert end is not None
     offsets = [0]
     with path.open("wb") as out:
         for text in texts:

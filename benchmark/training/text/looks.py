@@ -23,6 +23,7 @@ KINDS: dict[str, Format] = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+BINARY: dict[bytes, Format] = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 INDEX = b"MMIDIDX\x00\x00"  # first bytes of Megatron's .idx (megatron/core/datasets/indexed_dataset.py)
 LLM_C = struct.pack("<i", 20240520)  # first bytes of llm.c's and modded-nanogpt's token files (llm.c, dev/data)
 AS_IT_STANDS = "or set corpus.format: text to train on it as it stands"
@@ -37,8 +38,8 @@ class Look(NamedTuple):
 
 PICKLE = Look("a pickle", "save its text as JSON lines; pickles are never read, since they can run code")
 MAGIC = {
-    b"PAR1": Look("Parquet", "name it in corpus.text, with .parquet at its end"),
-    b"ARROW1": Look("an Arrow file", "name it in corpus.text, with .arrow at its end"),
+    b"PAR1": Look("Parquet", "name it in corpus.text"),
+    b"ARROW1": Look("an Arrow file", "name it in corpus.text"),
     INDEX: Look("the index of Megatron tokens", "name it in corpus.train_tokens"),
     LLM_C: Look(
         "tokens of llm.c with a header of 1,024 bytes",
@@ -57,7 +58,7 @@ MAGIC = {
     b"\xff\xfe": Look("UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`"),
     b"\xfe\xff": Look("UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`"),
 }
-TABLES = {".csv": ",", ".tsv": "tabs"}
+TABLES = (".csv", ".tsv")
 
 
 def head_of(path: Path) -> bytes:
@@ -79,9 +80,9 @@ def kind_of(path: Path, given: Format) -> Format:
     if name != path:
         return "text"
     head = head_of(path)
-    for magic, kind in ((b"PAR1", "parquet"), (b"ARROW1", "arrow")):
+    for magic, binary in BINARY.items():
         if head.startswith(magic):
-            return kind
+            return binary
     if look := _no_text(path, head):
         raise InputError(f"{path}: looks like {look.what}; {look.remedy}")
     return "text"
@@ -95,9 +96,8 @@ def _no_text(path: Path, head: bytes) -> Look | None:
     if head.lstrip()[:1] == b"{" and (look := _json(head)):
         return look
     if path.suffix == ".json":
-        return Look(
-            "one JSON document", f"write one object a line, `jq -c '.[]'` does, and name it .jsonl, {AS_IT_STANDS}"
-        )
+        remedy = f"write one object a line, as `jq -c '.[]'` does, and name it .jsonl, {AS_IT_STANDS}"
+        return Look("one JSON document", remedy)
     return None
 
 

@@ -50,14 +50,15 @@ class OwnTokenizer:
     @classmethod
     def of(cls, tokenizer: Tokenizer, end: str) -> "OwnTokenizer":
         """`end`: the token's text, or "" for one of ENDS."""
-        known = [name for name in ([end] if end else ENDS) if tokenizer.token_to_id(name) is not None]
+        ids = [tokenizer.token_to_id(name) for name in ([end] if end else ENDS)]
+        known = [token for token in ids if token is not None]
         if not known:
             missing = f"has no token {end!r}" if end else "does not say which token ends a document"
             raise InputError(f"corpus.tokenizer: it {missing}; name one of its tokens in corpus.end_token")
         tokenizer.encode_special_tokens = True
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        return cls(tokenizer, tokenizer.token_to_id(known[0]))
+        return cls(tokenizer, known[0])
 
 
 def _found(name: str) -> tuple[Tokenizer, str]:
