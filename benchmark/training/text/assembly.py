@@ -48,14 +48,7 @@ def assemble(parts: Sequence[Part], folder: Path, dtype: str, val_fraction: floa
     lengths = np.concatenate(train)
     weights = np.array([part.weight for part in parts]) / sum(part.weight for part in parts)
     choose = partial(within_weights, owners=owners, lengths=lengths, hashes=hashes, weights=weights)
-    not_dropped: list[int] = []
-
-    def chosen(kept: list[int]) -> list[int]:
-        not_dropped.extend(kept)
-        return choose(kept)
-
-    offsets = [_offsets(lengths), _offsets(np.concatenate(val))]
-    kept, shared = overlap.drop(folder, dtype, *offsets, set(), choose=chosen)
+    kept, shared = overlap.drop(folder, dtype, _offsets(lengths), _offsets(np.concatenate(val)), set(), choose)
     trained = np.bincount(owners[kept], lengths[kept], len(parts)).astype(np.int64)
     held = np.array([part.sum() for part in val])
     return {
@@ -64,8 +57,8 @@ def assemble(parts: Sequence[Part], folder: Path, dtype: str, val_fraction: floa
             "empty": sum(part.state.empty for part in parts),
             "train": len(kept),
             "val": sum(map(len, val)),
-            "dropped": len(lengths) - len(not_dropped),
-            "left_out": len(not_dropped) - len(kept),  # to keep the weights
+            "dropped": shared["dropped_files"],
+            "left_out": len(lengths) - shared["dropped_files"] - len(kept),  # to keep the weights
         },
         "bytes": {"read": sum(part.state.num_bytes for part in parts)},
         "tokens": {"train": int(trained.sum()), "val": int(held.sum())},

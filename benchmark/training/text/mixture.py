@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +51,7 @@ class Mixture:
     @classmethod
     def find(cls, config: CorpusConfig) -> "Mixture":
         """Raises InputError for sources that are not there, or that do not go together."""
-        given = config.sources or {"": config}
+        given: Mapping[str, SourceKeys] = config.sources or {"": config}
         total = sum(getattr(source, "weight", 1.0) for source in given.values())
         sources = []
         for name, source in sorted(given.items()):
