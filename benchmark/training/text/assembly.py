@@ -108,6 +108,11 @@ def within_weights(
     """
     index = np.array(kept, np.int64)
     there = np.bincount(owners[index], lengths[index], len(weights))
+    if not there.all():
+        raise InputError(
+            "corpus.sources: all training documents of one source repeat validation text of another; "
+            "leave one of the two out"
+        )
     scarcest = int(np.argmin(there / weights))
     stay = owners[index] == scarcest
     for source in set(range(len(weights))) - {scarcest}:

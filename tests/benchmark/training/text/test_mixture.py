@@ -110,6 +110,12 @@ def test_the_scarcest_source_stays_whole() -> None:
     assert kept == sorted(kept) and kept[2:5] == [29, 30, 31]  # smallest hashes
 
 
+def test_a_source_of_which_nothing_stays_is_refused() -> None:
+    ones = np.ones(3, np.int64)
+    with pytest.raises(InputError, match="all training documents of one source repeat validation text"):
+        within_weights([0, 1], owners=np.array([0, 0, 1]), lengths=ones, hashes=ones, weights=np.array([0.5, 0.5]))
+
+
 class Killed(Exception):
     pass
 
