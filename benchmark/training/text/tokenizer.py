@@ -16,6 +16,7 @@ from lrladder.benchmark.training.text.looks import head_of, magic_of
 
 # Names of the end of a document: GPT-2 and OLMo, Llama 3, Llama 2 and Mistral, DeepSeek, Gemma, Qwen
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<eos>", "<|im_end|>")
+TIMEOUT = 20.0  # seconds for the hub to say that it has a name
 SETTINGS_FILE = "tokenizer_config.json"  # beside tokenizer.json; its eos_token names the end
 
 
@@ -103,12 +104,20 @@ def _end_beside(path: Path) -> str:
 
 
 def _of_transformers(name: str) -> tuple[Tokenizer, str]:
-    transformers = library("transformers", "hf", f"corpus.tokenizer: {name}, which is no file here")
+    transformers = library("transformers", "hf", f"corpus.tokenizer: {name} as a tokenizer of transformers")
+    load = transformers.AutoTokenizer.from_pretrained
     try:
-        found = transformers.AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:  # many kinds: no network, no such name, files that are missing
-        where = "where there is a network, save it with save_pretrained and give that folder"
-        raise InputError(f"corpus.tokenizer: transformers cannot load {name} ({why(error)}); {where}") from error
+        found = load(name, local_files_only=True, trust_remote_code=False)
+    except Exception as here:  # many kinds: no such name, files that are missing
+        try:
+            if Path(name).expanduser().is_dir():
+                raise
+            hub = library("huggingface_hub", "hf", f"corpus.tokenizer: {name}")
+            hub.HfApi().model_info(name, timeout=TIMEOUT)  # tells within seconds what the loader tells after a minute
+            found = load(name, trust_remote_code=False)
+        except Exception as error:
+            where = "where there is a network, save it with save_pretrained and give that folder"
+            raise InputError(f"corpus.tokenizer: transformers cannot load {name} ({why(error)}); {where}") from here
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise InputError(f"corpus.tokenizer: {name} has no fast tokenizer; convert it to a tokenizer.json")
