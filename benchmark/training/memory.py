@@ -16,8 +16,8 @@ SOURCE = (
     "36 bytes per parameter, with all experts and embeddings: weight, gradient, two AdamW moments, two copies of the "
     "weight for metrics (at the start and before the observed step), and in a decay the trunk's weight and moments. In "
     "bf16 the rounded weight takes 2 bytes more. Activations of the whole batch take 4 bytes each in fp32 and 2 in "
-    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares the plan with "
-    "measurements, none of them on a GPU. docs/devices.md says what several devices and micro batches change"
+    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares the plan "
+    "with measurements, none of them on a GPU. docs/devices.md says what several devices and micro batches change"
 )
 
 
