@@ -65,9 +65,7 @@ def schedule(
     tokens: Annotated[float, typer.Option(callback=finite, help="Training tokens of the run.")],
     batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one training step.")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="Peak LR; power takes --a instead.")] = None,
-    warmup_tokens: Annotated[
-        float | None, typer.Option(callback=finite, help="Tokens of the warm-up. Default: 1% of the run.")
-    ] = None,
+    warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="Default: 1% of the run.")] = None,
     decay_fraction: Annotated[float, typer.Option(help="wsd, power: share of the run that decays.")] = DECAY_FRACTION,
     decay: Annotated[DecayShape, typer.Option(help="wsd, power: shape of the decay.")] = "linear",
     decay_to: Annotated[float, typer.Option(help="LR at the end, as a share of the LR before the decay.")] = 0.0,
