@@ -27,8 +27,8 @@ class Metric(NamedTuple):
 
 
 _SPIKE = (
-    "A spike begins at a step that lies more than 5 robust standard deviations above the median of the steps before it. "
-    "These are a quarter of the run, but at least 32 and at most 64 steps."
+    "A spike begins at a step that lies more than 5 robust standard deviations above the median of the steps before "
+    "it. These are a quarter of the run, but at least 32 and at most 64 steps."
 )
 _STEADY = "1 means that AdamW has reached its steady state, up to a factor from momentum."
 _UPDATE = f"RMS of one step's change over RMS of the weights, divided by the steady state sqrt(2 LR decay). {_STEADY}"
