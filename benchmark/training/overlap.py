@@ -214,12 +214,12 @@ def sentence(corpus: Mapping[str, Any]) -> str:
     if not (known := corpus.get("overlap")):
         return "not known: the corpus is of an older version"
     said = f"{known['shared']:.2%} of the {known['validation_runs']:,} sequences of {known['run_tokens']} tokens"
-    said = f"{said} in the validation text stand in training too"
+    said = f"{said} in the validation text are also in the training text"
     if known["dropped_files"]:
         noun = "document" if "documents" in corpus else "file"
         files = f"1 {noun} was" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} {noun}s were"
-        said = f"{said}; before {files} dropped from training ({known['dropped_share']:.1%} of its tokens)"
-        said = f"{said} it was {known['shared_before']:.2%}"
+        said = f"{said}. This share was {known['shared_before']:.2%} before {files} dropped from training"
+        said = f"{said} ({known['dropped_share']:.1%} of its tokens)"
     if known["flagged"]:
         said = f"{said}. That is above {MOST_SHARED:.1%}, so validation losses partly measure text learnt by heart"
     return said
