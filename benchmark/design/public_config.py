@@ -127,13 +127,13 @@ def read_public(path: Path, *, seq_len: int | None = None) -> Public:
     if family is None:
         by_class = (BY_CLASS[str(kind)],) if str(kind) in BY_CLASS else ()
         named = "; ".join((*by_class, *_foreign(data)))
-        told = f"; the model has nothing for {named}" if named else ""
-        raise InputError(f"{path}: model_type {kind!r} is not held, only {', '.join(sorted(FAMILIES))}{told}")
+        told = f"; LR Ladder's model lacks {named}" if named else ""
+        raise InputError(f"{path}: model_type {kind!r} is not supported, only {', '.join(sorted(FAMILIES))} are{told}")
     config = _theirs(path, data, str(kind))
     length = seq_len or _pretraining_length(config)
     faults = [*_unknown(data, family), *_not_fixed(config, length)]
     if faults:
-        raise InputError(f"{path}: the model has nothing for {'; '.join(faults)}")
+        raise InputError(f"{path}: LR Ladder's model lacks {'; '.join(faults)}")
     try:
         shape = _shape(config, family, length)
     except ValidationError as error:

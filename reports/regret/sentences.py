@@ -69,7 +69,7 @@ def transfer(results: RegretResults) -> str:
             first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
             runs = f"n = {first['n']} and {last['n']} runs"
-            parts.append(f"{fixed(last['octaves'])} ± {fixed(half)} octaves under `{name}` to {last['rung']} ({runs})")
+            parts.append(f"{fixed(last['octaves'])} ± {fixed(half)} octaves to {last['rung']} under `{name}` ({runs})")
     if not parts:
         return "No rung beyond the base has a sweep with its minimum inside."
     return (
