@@ -116,8 +116,8 @@ def test_a_copy_of_every_text_leaves_no_validation_text_in_training(tmp_path: Pa
     assert known["dropped_share"] == known["dropped_tokens"] / (known["dropped_tokens"] + len(twice.train))
     said = sentence(twice.manifest)
     assert (
-        f"before {known['dropped_files']} files were dropped from training (" in said
-        and f"it was {known['shared_before']:.2%}" in said
+        f"This share was {known['shared_before']:.2%} before {known['dropped_files']} files were dropped from training ("
+        in said
         and "That is above" not in said
     )
 
