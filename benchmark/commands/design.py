@@ -11,7 +11,7 @@ from lrladder.benchmark.errors import ExitCode
 
 app = typer.Typer()
 
-OCTAVE = 1.0  # half of the interval that is called none: the LR is then known to a factor of 2 to either side
+OCTAVE = 1.0  # a half width, from which an interval is too wide to be of use: a factor of 2 to either side; assumption
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def design(options: Options) -> None:
     """Lay out a study for your own model: small models in its proportions, within a budget.
 
     The YAML goes to stdout and runs as it is. What it costs, how far it extrapolates and how sure it will be goes to
-    stderr. Exit code 3: the budget buys no interval below an octave to either side.
+    stderr. Exit code 3: the expected interval is an octave (a factor of 2) or more to either side.
     """
     from lrladder.benchmark.design.layout import Goal, lay_out
     from lrladder.benchmark.design.public_config import read_public
@@ -57,5 +57,5 @@ def design(options: Options) -> None:
     for line in words(layout, public, found, gpu=options.gpu, gpus=options.gpus):
         typer.echo(line, err=True)
     if found.half_width >= OCTAVE:
-        typer.echo("the budget buys no interval below an octave to either side", err=True)
+        typer.echo("the expected interval is an octave or more to either side; raise --budget", err=True)
         raise typer.Exit(ExitCode.FAILED_TRIALS)

@@ -1,4 +1,4 @@
-"""What a design says of itself, in ten lines on stderr: cost, extrapolation, interval, and what was left out."""
+"""Explains a design in ten lines: its models, cost, extrapolation, expected interval, compromises and assumptions."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,13 @@ from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
-MFU = 0.4  # share of the peak that training sustains; assumption
-# Dense bf16 peak, FLOP/s, from NVIDIA's data sheets
+MFU = 0.4  # share of the peak FLOP/s that training sustains; assumption
+# Peak FLOP/s in bf16 without sparsity, from NVIDIA's data sheets.
 PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
 
 
 def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
+    """The lines. With a `gpu`, a key of PEAK, costs are also given in days on `gpus` of them."""
     goal, shape = layout.goal, layout.goal.shape
     counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
     run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"
@@ -24,25 +25,25 @@ def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, g
     yield f"proxies (active parameters, tokens): {', '.join(sizes)}; muTransfer searches {layout.base}"
     yield _target_words(layout)
     price = f"{goal.budget:.3g} runs of the goal{_days(goal.budget * goal.flops, gpu, gpus)}"
-    yield f"cost: at most {price}; Fitting's search took {found.cost:.2g} in the median of the simulated studies"
+    yield f"cost: at most {price}; Fitting's search cost {found.cost:.2g} in the median of the simulated studies"
     yield f"extrapolation to the goal: {_factors(layout)}"
     yield _interval(found)
     yield _laws()
     gave = dict.fromkeys(f"{rung.name}: {way}" for rung in _all(layout) for way in rung.proxy.gave_way)
-    yield f"what gave way in proportion: {'; '.join(gave) or 'nothing'}"
-    yield f"left out: {'; '.join(public.left_out) or 'nothing'}{_aux(public)}"
+    yield f"proportions that could not be kept: {'; '.join(gave) or 'none'}"
+    yield f"in config.json, but not in the study: {'; '.join(public.left_out) or 'nothing'}{_aux(public)}"
     mfu = f"; {MFU:.0%} of the peak of {gpu}" if gpu else ""
     yield (
-        f"assumed: {BYTES_PER_PARAMETER} bytes a parameter must fit, activations not counted; "
-        f"the base recipe of preset cpu; batches by the square root of tokens{mfu}"
+        f"assumed: training fits if {BYTES_PER_PARAMETER} bytes per parameter do (activations are not counted); "
+        f"the base recipe of preset cpu; batches in proportion to the square root of tokens{mfu}"
     )
 
 
 def _interval(found: Expected) -> str:
     return (
         f"interval: {found.half_width:.2f} octaves to either side in the median of {found.studies} simulated studies "
-        f"of Fitting (80% of them {found.low:.2f} to {found.high:.2f}); {found.answered} answered, and "
-        f"{found.covered:.0%} of their 90% intervals held the truth; muTransfer's interval is not simulated"
+        f"of Fitting (80% of them {found.low:.2f} to {found.high:.2f}); {found.answered} gave an LR, and "
+        f"{found.covered:.0%} of their 90% intervals held the true best LR; muTransfer's interval is not simulated"
     )
 
 
@@ -50,15 +51,15 @@ def _laws() -> str:
     names: tuple[Column, ...] = ("size", "tokens", "batch")
     priors = ", ".join(f"{PRIORS[k].mean:g} +- {PRIORS[k].sd:g} of {n}" for k, n in zip(names, "NDB", strict=True))
     return (
-        f"simulated laws: exponents from the priors of `lrladder fit` ({priors}); minima miss them by sd {OWN_SD:g} "
-        f"each and {SIZE_SD:g} by size (ln lr); noise and curvature as in Step Law's runs"
+        f"simulated laws: exponents from the priors of `lrladder fit` ({priors}); errors in ln lr with sd {OWN_SD:g} "
+        f"of each minimum and {SIZE_SD:g} of each size; noise and curvature as in Step Law's runs"
     )
 
 
 def _aux(public: Public) -> str:
     if public.aux_loss_coef is None:
         return ""
-    return f"; router_aux_loss_coef stands as optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
+    return f"; its router_aux_loss_coef is optimizer.aux_loss_coef {public.aux_loss_coef:.3g} in units of our loss"
 
 
 def _all(layout: Layout) -> tuple[PlannedRung, ...]:

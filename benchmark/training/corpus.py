@@ -38,10 +38,15 @@ class Corpus:
     def batch(self, *, step: int, batch_tokens: int, seq_len: int, seed: int) -> Ids:
         """Rows [batch_tokens / seq_len, seq_len + 1] of a step. Without any state, a resumed run gets the same data."""
         if step < 0 or batch_tokens <= 0 or batch_tokens % seq_len:
-            raise ValueError(f"step {step}, batch_tokens {batch_tokens}: not whole windows of {seq_len} tokens")
+            raise ValueError(
+                f"step {step}, batch_tokens {batch_tokens}: a batch must be whole windows of {seq_len} tokens"
+            )
         windows = _count_windows(len(self.train), seq_len)
         if not windows:
-            raise InputError(f"corpus has {len(self.train)} train tokens, seq_len {seq_len} needs more; give more text")
+            raise InputError(
+                f"corpus: there are {len(self.train)} training tokens, which is less than one window of seq_len "
+                f"{seq_len}; give more text"
+            )
         rows = batch_tokens // seq_len
         places = (divmod(place, windows) for place in range(step * rows, (step + 1) * rows))
         starts = np.array([_permutation(seed, epoch, windows)[index] for epoch, index in places]) * seq_len
@@ -53,7 +58,7 @@ class Corpus:
         there = _count_windows(len(self.train), seq_len) * seq_len
         if tokens > there:
             raise InputError(
-                f"corpus too short for horizon {tokens:,}: {tokens:,} tokens needed, {there:,} there; "
+                f"corpus too short for horizon {tokens:,}: it has {there:,} training tokens; "
                 "give more text (or raise corpus.max_bytes) or shorten horizons"
             )
 
@@ -61,9 +66,10 @@ class Corpus:
 def prepare(
     config: CorpusConfig, *, seq_len: int, cache: Path, say: Callable[[str], None] = lambda sentence: None
 ) -> Corpus:
-    """Open the cache entry for this config and its files. Build it first if it is missing, or damaged, which is said.
+    """Open the cache entry for this config and its files. Build it first if it is missing or damaged.
 
-    All tokens are read once and compared with their digest. Raises InputError where others can write to the cache.
+    All tokens are read once and compared with their digest. `say` is told about a damaged entry. Raises InputError for
+    bad input, and if other users can write to the cache.
     """
     ready = bool(config.train_tokens or config.val_tokens)
     if config.packages and (ready or config.text):
@@ -79,11 +85,13 @@ def prepare(
     make_private(cache)
     if (verified := verify(entry, source.places, config.vocab_size)) is None:
         if entry.exists():
-            say(f"{entry} does not hold the tokens that were written to it; it is built again.")
+            say(f"{entry} does not hold the tokens that were written to it, so it is built again.")
         _build(source, entry)
         verified = verify(entry, source.places, config.vocab_size)
     if verified is None:
-        raise InputError(f"{entry}: the corpus changed while it was read; leave its files alone and run again")
+        raise InputError(
+            f"{entry}: the corpus changed while it was read; run again, and do not change its files meanwhile"
+        )
     return load(verified, seq_len, config.val_documents)
 
 
@@ -91,7 +99,7 @@ def load(verified: Verified, seq_len: int, val_documents: int) -> Corpus:
     """Open an entry that was verified. Raises InputError if it has changed since, or is too short for validation."""
     entry = verified.entry
     if (manifest := still_whole(verified)) is None:
-        raise InputError(f"{entry}: the corpus has changed since it was checked; run again, and it is checked again")
+        raise InputError(f"{entry}: the corpus has changed since it was checked; run again to check it again")
     dtype = np.dtype(manifest["dtype"])
     train, val = (np.memmap(entry / manifest["paths"][part], dtype=dtype, mode="r") for part in PARTS)
     starts = _spread(manifest["val_offsets"], seq_len, val_documents)
@@ -99,11 +107,14 @@ def load(verified: Verified, seq_len: int, val_documents: int) -> Corpus:
 
 
 def _spread(offsets: list[int], seq_len: int, count: int) -> Ids:
-    """Starts of `count` windows, each in another document, spread evenly; with too few documents, several in each."""
+    """Starts [count] of validation windows, spread evenly over the documents that begin at `offsets`.
+
+    Each is in another document. If there are too few documents, some have several.
+    """
     room = np.array([_count_windows(end - begin, seq_len) for begin, end in itertools.pairwise(offsets)])
     if room.sum() < count:
         raise InputError(
-            f"corpus: validation holds {room.sum()} windows of {seq_len + 1} tokens, {count} are needed; "
+            f"corpus: the validation text has {room.sum()} windows of {seq_len + 1} tokens, but {count} are needed; "
             "give more text, raise corpus.val_fraction, or lower corpus.val_documents or seq_len"
         )
     taken = np.zeros_like(room)
@@ -139,7 +150,7 @@ def _permutation(seed: int, epoch: int, windows: int) -> Ids:
 
 
 def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
-    """Build in a private folder, then rename it, so that two processes at once end with one complete entry."""
+    """Build the entry in a private folder and then rename that, so that two processes at once give one whole entry."""
     building = entry.parent / f".building-{entry.name}-{uuid.uuid4().hex[:8]}"
     try:
         building.mkdir(mode=0o700)

@@ -22,23 +22,26 @@ from lrladder.benchmark.training import overlap
 
 END_OF_TEXT = "<|endoftext|>"
 FORMAT = 2  # of a cache entry; raise it if the same input would give other tokens or another manifest
-BPE_SAMPLE = 8_000_000  # characters for training the BPE; more would change few merges of a small vocabulary
-PIECE = 1_000_000  # characters encoded at once, to limit memory; each cut of a longer file costs a token
-CHUNK = 1 << 22  # tokens of a token file checked at once
+BPE_SAMPLE = (
+    8_000_000  # characters for training the BPE; assumption: more would change few merges of a small vocabulary
+)
+PIECE = 1_000_000  # characters encoded at once, to limit memory; each cut in a longer file may split a token
+CHUNK = 1 << 22  # tokens of a token file that are checked at once, to limit memory
 
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Text files as (name, path), ordered by the hash of the name, so that any prefix is a random sample."""
+    """Text files to train on. They are ordered by the hash of their names, so that any prefix is a random sample."""
 
     config: CorpusConfig
-    files: tuple[tuple[str, Path], ...]
-    found: int
-    key: str
+    files: tuple[tuple[str, Path], ...]  # (name, path) of those that are used
+    found: int  # number of all files, before corpus.max_bytes is applied
+    key: str  # name of the cache entry
     places: ClassVar[dict[str, str]] = {part: f"{part}.bin" for part in ("train", "val")}  # in the entry
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TextFiles":
+        """The files that the config names, up to max_bytes. Raises InputError."""
         named = _named(_expand(config.text, "corpus.text")) if config.text else _python_sources(config.packages)
         sized = [(name, path, size) for name, path in named if (size := _stat(path).st_size)]
         sized.sort(key=lambda file: stable_hash("sample", file[0]))
@@ -54,7 +57,7 @@ class TextFiles:
             )
         if len(files) < 2:
             raise InputError(
-                f"corpus.max_bytes {config.max_bytes:,} holds fewer than 2 files; raise it, or split files"
+                f"corpus.max_bytes {config.max_bytes:,} has room for fewer than 2 files; raise it, or split files"
             )
         settings = [config.vocab_size, config.val_fraction, tokenizers.__version__, bool(config.text)]
         return cls(config, files, len(named), _key("text", settings, files))
@@ -112,14 +115,15 @@ class TextFiles:
 
 @dataclass(frozen=True)
 class TokenFiles:
-    """Token files. A single file is used in place; several files of a part are joined in the cache."""
+    """Ready files of token ids. A single file is used in place; several files of a part are joined in the cache."""
 
     config: CorpusConfig
-    parts: dict[str, list[Path]]
-    key: str
+    parts: dict[str, list[Path]]  # files of train and val
+    key: str  # name of the cache entry
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TokenFiles":
+        """The files that the config names. Raises InputError."""
         train = _expand(config.train_tokens, "corpus.train_tokens")
         val = _expand(config.val_tokens, "corpus.val_tokens")
         if shared := sorted(set(train) & set(val)):
@@ -161,7 +165,7 @@ class TokenFiles:
             for path in files:
                 size = _stat(path).st_size
                 if not size or size % np.dtype(dtype).itemsize:
-                    raise InputError(f"{path}: {size} bytes are no whole number of {dtype} ids; check token_dtype")
+                    raise InputError(f"{path}: {size} bytes are not a whole number of {dtype} ids; check token_dtype")
                 for chunk in _chunks(path, dtype):
                     if (top := int(chunk.max())) >= self.config.vocab_size:
                         raise InputError(
@@ -257,7 +261,9 @@ def _expand(patterns: Iterable[str], key: str) -> list[Path]:
         except (RuntimeError, ValueError) as error:  # ~ of nobody; a NUL
             raise InputError(f"{pattern!r}: {error}; correct {key}") from error
         if is_folder:
-            raise InputError(f"{pattern}: a folder; {key} takes files or globs such as {pattern.rstrip('/')}/**/*.txt")
+            raise InputError(
+                f"{pattern}: this is a folder; {key} takes files or globs such as {pattern.rstrip('/')}/**/*.txt"
+            )
         matches = [place] if place.exists() else [Path(p) for p in glob.glob(str(place), recursive=True)]
         files = {path.resolve() for path in matches if path.is_file()}
         if not files:
@@ -307,5 +313,5 @@ def _sha256(path: Path) -> str:
 
 
 def stable_hash(purpose: str, text: str) -> str:
-    """Hex sha256, independent for each purpose. File names need not be UTF-8."""
+    """SHA-256 of a text in hex. Each purpose has hashes of its own. `text` may be a file name that is not UTF-8."""
     return hashlib.sha256(f"{purpose}\0{text}".encode(errors="surrogateescape")).hexdigest()
