@@ -1,4 +1,4 @@
-"""What a design says of itself, in ten lines on stderr: cost, extrapolation, interval, and what was left out."""
+"""Explains a design in ten lines: its models, cost, extrapolation, expected interval, compromises and assumptions."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,13 @@ from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
-MFU = 0.4  # share of the peak that training sustains; assumption
-# Dense bf16 peak, FLOP/s, from NVIDIA's data sheets
+MFU = 0.4  # share of the peak FLOP/s that training sustains; assumption
+# Peak FLOP/s in bf16 without sparsity, from NVIDIA's data sheets.
 PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
 
 
 def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
+    """The lines. With a `gpu`, a key of PEAK, costs are also given in days on `gpus` of them."""
     goal, shape = layout.goal, layout.goal.shape
     counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
     run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"

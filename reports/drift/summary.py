@@ -1,4 +1,4 @@
-"""A drift study in a line, and as a table on the terminal."""
+"""Shows a drift study in a line, and as a table on the terminal."""
 
 from collections.abc import Sequence
 

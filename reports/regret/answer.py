@@ -1,4 +1,4 @@
-"""What to do about one target: the LRs to set, who chose them, how sure one is, and what would decide."""
+"""The answer for one target on the first screen: LRs to set, who chose them, how sure that is, what would decide."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -10,6 +10,8 @@ from lrladder.reports.regret.meanings import introduced, meanings
 
 
 class RoleLr(NamedTuple):
+    """A peak LR, and the roles that have it, in words."""
+
     roles: str
     lr: float
 
@@ -37,6 +39,7 @@ def answers(results: RegretResults) -> list[Answer]:
 
 
 def answer(results: RegretResults, target: TargetResult) -> Answer:
+    """The answer for one target of a study."""
     entry = chosen(target)
     if entry is None:
         return Answer(target, None, ("No proposal finished all its seeds here, so there are no LRs to set yet.",))
@@ -76,7 +79,7 @@ def _of_others(target: TargetResult, entry: ParadigmResult) -> Iterator[Fact]:
 
 
 def chosen(target: TargetResult) -> ParadigmResult | None:
-    """The winner, else the cheapest entry that is not measurably worse, else the one of the lowest loss."""
+    """The winner, or else the cheapest entry that is not measurably worse, or else the entry with the lowest loss."""
     done = [p for p in target.paradigms if p.loss is not None]
     named = next((p for p in done if p.name in (target.winner, target.cheapest)), None)
     return named or min(done, key=lambda p: p.loss or 0.0, default=None)
@@ -184,7 +187,7 @@ def _named(names: Iterable[str]) -> str:
 
 
 def margin_words(space: Margin) -> str:
-    """How far up divergence begins."""
+    """How many octaves above the chosen LR runs begin to diverge, in words."""
     what = "diverged or had a spike of the loss" if space.spikes_judged else "diverged"
     if space.unstable is None:
         return f"no run {what} up to an LR {fixed(space.octaves, 1)} octaves higher, the highest that was run"

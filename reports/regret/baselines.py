@@ -1,4 +1,7 @@
-"""What needs no way of choosing: sweeping the target itself, and keeping the LR of the proxy. From stored results."""
+"""Two baselines that every entry should beat: to sweep the LR of the target itself, and to keep the LR of the proxy.
+
+They are computed from stored results.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +38,7 @@ class Baseline(NamedTuple):
 
 
 def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
-    """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base kept."""
+    """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base."""
     found = [
         Baseline(SWEEP, label, oracle.lr, 0.0, oracle.cost_flops, oracle.n_seeds)
         for label, oracle in target.oracle.items()
@@ -45,7 +48,7 @@ def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
 
 
 def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
-    """The best LR of the base at its longest horizon, at the price of all runs that were searched to that horizon."""
+    """The best LR of the base at its longest horizon. Its cost is that of all runs of the base to this horizon."""
     base, oracle = analysis.base_rung(results), target.oracle.get(KEPT_UNDER)
     own = [c for c in results.curves if (c.rung, c.parametrization) == (base, KEPT_UNDER) and c.lr_best is not None]
     longest = max(own, key=lambda curve: curve.horizon, default=None)

@@ -1,4 +1,4 @@
-"""The laws that entries fitted, as inline SVG: best LR against size, a panel for each entry with a law."""
+"""The figure of the laws that entries fitted, as inline SVG: best LR against size, a panel for each entry."""
 
 import math
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def _panel(
 def _line(
     law: LawResult, points: pd.DataFrame, rungs: Sequence[RungResult], horizon: int
 ) -> tuple[list[float], list[float]]:
-    """log2 of the law's LR over sizes, each with the total size and the batch of the rung that is nearest to it."""
+    """Sizes, and log2 of the LR of the law at each. Batch and share of active parameters are the nearest rung's."""
     sizes = np.geomspace(points["n_active"].min() / 1.25, points["n_active"].max() * 1.25, 60)
     found = []
     for size in sizes:

@@ -1,4 +1,4 @@
-"""The LR curves of all rungs in one panel for each parametrization, as inline SVG."""
+"""The figure of the loss curves of all rungs in one panel for each parametrization, as inline SVG."""
 
 import math
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class Look(NamedTuple):
 
 
 def curves_of_all_rungs(results: RegretResults) -> str | None:
-    """Loss above each rung's minimum against LR, a shade a rung; None without two curves of a parametrization."""
+    """Loss above the minimum of each rung against LR, a shade per rung; None if no parametrization has two curves."""
     curves = _drawn(results)
     labels = [label for label in labels_of(results) if sum(c.parametrization == label for c in curves) > 1]
     if not labels:
@@ -60,7 +60,7 @@ def curves_of_all_rungs(results: RegretResults) -> str | None:
 
 
 def _drawn(results: RegretResults) -> list[CurveResult]:
-    """With a fitted minimum, at each rung's longest horizon."""
+    """The curves with a fitted minimum at the longest horizon of each rung."""
     longest = {rung.name: max(rung.horizons, default=0) for rung in results.rungs}
     return [
         c

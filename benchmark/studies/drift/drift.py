@@ -50,8 +50,8 @@ def fit_drift(
 ) -> Drift | None:
     """The drift; None for fewer than two axis values. The interval contains the sds of the optima, raised to `scatter`.
 
-    Three points say little about their scatter, so a study passes the scatter of all its lines. The default is the
-    scatter of this line.
+    Its interval comes from the sds of the optima, or from `scatter` if the optima scatter more than that. Three points
+    say little about their scatter, so a study passes the scatter of all its lines. The default is that of this line.
     """
     line = _line(optima, sd_floor)
     if line is None:

@@ -12,7 +12,7 @@ from lrladder.paradigms.level import LEVEL
 
 
 class Judgement(NamedTuple):
-    """Fields of a target's result, which says what they are."""
+    """The fields of the same names in `TargetResult`, where each is explained."""
 
     winner: str | None
     behind: tuple[str, ...]
@@ -24,14 +24,17 @@ class Judgement(NamedTuple):
 
 
 class Contest(NamedTuple):
-    """Entries that finished all seeds; those of the same runs are one competitor, named as the first of them."""
+    """The entries that finished all seeds, and the decision between them.
+
+    Entries with the same runs are one competitor, which has the name of the first of them.
+    """
 
     entries: dict[str, ParadigmResult]
-    distinct: dict[str, ParadigmResult]
+    distinct: dict[str, ParadigmResult]  # one entry for each competitor
     decision: Decision
 
     def names(self, competitors: Sequence[str]) -> list[str]:
-        """Of all entries that have the runs of one of `competitors`, in the order of the study."""
+        """The names of all entries that share their runs with one of `competitors`, in the order of the study."""
         return [e.name for e in self.entries.values() if any(e.same_as(self.entries[name]) for name in competitors)]
 
     @property
@@ -41,7 +44,7 @@ class Contest(NamedTuple):
 
 
 def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Judgement:
-    """The decision among all entries, and the sentences."""
+    """Decides between the entries at one target, and writes the sentences of the conclusion."""
     contest = _contest(paradigms, widths)
     winner, outcome = _outcome(paradigms, contest, widths)
     known = contest is not None and contest.decision.noise_known and len(contest.distinct) > 1
@@ -64,7 +67,7 @@ def _about(topic: words.Topic, sentences: Iterator[str] | Sequence[str]) -> Iter
 
 
 def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | None:
-    """Among those that finished; None where none did."""
+    """The contest between those that finished; None if none did."""
     entries = {p.name: p for p in paradigms if p.loss is not None}
     distinct: dict[str, ParadigmResult] = {}
     for entry in entries.values():
@@ -100,7 +103,7 @@ def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, width
 
 
 def _consequences(contest: Contest | None, cheapest: str | None, smallest: float | None) -> Iterator[str]:
-    """What to make of it where nobody wins: whom to take, who is as good, who is not."""
+    """Sentences for a target where nobody wins: which entry to take, which are as good, and which are worse."""
     if contest is None or cheapest is None:
         return
     best = contest.order[0]
@@ -146,7 +149,7 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
 
 
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
-    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep has no fitted one."""
+    """Which arm has the lowest minimum, among those whose sweep has a fitted one. Nothing if fewer than two have."""
     losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
     if len(losses) < 2:
         return
@@ -186,7 +189,7 @@ def _notes(
 
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:
-    """The parametrization whose minimum is measurably lower than every other's."""
+    """The arm whose minimum is measurably lower than that of every other arm; None if there is none."""
     losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
     return decide(losses, widths.minima).winner if losses else None
 
