@@ -4,7 +4,7 @@ The defaults are those of our own ladders. Other values are those of models that
 which public model has which.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,10 +12,18 @@ OWN_NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite and is far below the mea
 OWN_ROPE_THETA = 10_000.0  # RoFormer, arXiv 2104.09864
 
 
+def _later(default: Any, **limits: Any) -> Any:
+    """A field that came later. A dump leaves out its default, so that ids of trials stay as they were."""
+    return Field(default, exclude_if=lambda value: bool(value == default), **limits)
+
+
 class Architecture(BaseModel):
     """`qk_norm`: RMSNorm of queries and keys, in each head, over the full width of all heads, or none.
 
-    `renormalise`: whether the weights of the chosen experts sum to 1. Otherwise each is its probability among all.
+    `renormalise`: whether the weights of the chosen experts sum to 1 before `routed_scale` multiplies them. Otherwise
+    each is its probability among all. `rotary_fraction` is the first part of each head that RoPE turns; `rope_pairs`
+    says whether it turns each entry with the one half the part further on, or neighbours. `qkv_bias`: queries, keys
+    and values have a bias.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -24,6 +32,10 @@ class Architecture(BaseModel):
     norm_eps: float = Field(OWN_NORM_EPS, gt=0, lt=1)
     rope_theta: float = Field(OWN_ROPE_THETA, gt=1)
     renormalise: bool = True
+    qkv_bias: bool = _later(False)
+    rotary_fraction: float = _later(1.0, gt=0, le=1)
+    rope_pairs: Literal["halves", "neighbours"] = _later("halves")
+    routed_scale: float = _later(1.0, gt=0)
 
 
 OWN = Architecture()

@@ -32,7 +32,7 @@ from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import Built, param_groups
 from lrladder.models.shape import ModelShape
 from lrladder.models.slope import Slope
-from lrladder.models.transformer import Block, Transformer, next_token_loss
+from lrladder.models.transformer import Block, Transformer, blocks_of, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
@@ -157,12 +157,13 @@ class Recorder:
         embedding = F.embedding(self._tokens, model.embedding)
         sizes = {"embedding": [embedding]}
         updates = {"embedding": [embedding - F.embedding(self._tokens, start["embedding"])]}
-        for i, block in enumerate(model.blocks):
-            assert isinstance(block, Block)
+        for i, block in enumerate(blocks_of(model)):
             attention, moe = inside(f"blocks.{i}.attention", calls), calls[f"blocks.{i}.moe"]
-            now = _roles(attention, moe, block.moe.router)
-            before = _roles(*_at_weights(block, inside(f"blocks.{i}", start), attention[""].args, moe.args))
+            now = _roles(block, attention, moe, block.moe.router)
+            before = _roles(block, *_at_weights(block, inside(f"blocks.{i}", start), attention[""].args, moe.args))
             now_and_up, learnt = _expert_parts(block.moe, inside(f"blocks.{i}.moe", start), moe.args[0])
+            if (bias := block.attention.qkv_bias) is not None:
+                learnt["bias"] = bias - start[f"blocks.{i}.attention.qkv_bias"]
             for role, value in (now | now_and_up).items():
                 sizes.setdefault(role, []).append(value)
             for role, value in ({role: value - before[role] for role, value in now.items()} | learnt).items():
@@ -176,9 +177,9 @@ class Recorder:
         return sizes, updates
 
 
-def _roles(attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
+def _roles(block: Block, attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
     """Outputs of a block's modules by role, from the calls of its attention and its MoE."""
-    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(attention)}
+    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(block.attention, attention)}
     if router is not None:
         outputs["router_logits"] = F.linear(moe.args[0].float(), router.float())
     return outputs | {"experts": moe.output[0]}
@@ -205,7 +206,7 @@ def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple
     """
     x_td = x_bsd.flatten(0, 1)
     logits_te = x_td.new_zeros(len(x_td), 1) if moe.router is None else F.linear(x_td.float(), moe.router)
-    routing = route(logits_te, moe.top_k, renormalise=moe.renormalise)
+    routing = route(logits_te, moe.top_k, moe.architecture)
     rows_e = [(routing.expert_tk == expert).any(-1) for expert in range(moe.num_experts)]
 
     def put_out(up: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lrladder.models.architecture import OWN, Architecture
 from lrladder.models.experts.permuted import ExpertBackend, chosen
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.parameters import linear, parameter
@@ -44,11 +45,11 @@ class Routing(NamedTuple):
     stats: RouterStats
 
 
-def route(logits_te: Tensor, top_k: int, *, renormalise: bool = True) -> Routing:
+def route(logits_te: Tensor, top_k: int, architecture: Architecture = OWN) -> Routing:
     """Choose top-k experts by logits [T, E]; weights are an fp32 softmax over the chosen logits.
 
     This equals a softmax over all experts, renormalised over the chosen ones; without `renormalise` they stay as they
-    are there, and sum to less than 1.
+    are there, and sum to less than 1. A `routed_scale` multiplies them.
     """
     logits_te = logits_te.float()
     expert_tk = logits_te.detach().topk(top_k, dim=-1).indices
@@ -62,7 +63,9 @@ def route(logits_te: Tensor, top_k: int, *, renormalise: bool = True) -> Routing
         load_e=load_e,
     )
     rest = logits_tk - logits_te.logsumexp(-1, keepdim=True)
-    weight_tk = logits_tk.softmax(-1) if renormalise else rest.exp()
+    weight_tk = logits_tk.softmax(-1) if architecture.renormalise else rest.exp()
+    if architecture.routed_scale != 1:
+        weight_tk = weight_tk * architecture.routed_scale
     return Routing(weight_tk, expert_tk, stats)
 
 
@@ -73,7 +76,7 @@ class MoE(nn.Module):
         super().__init__()
         d, h, num_experts = shape.width, shape.expert_width, shape.num_experts
         self.top_k, self.num_experts, self.backend = shape.top_k, num_experts, backend
-        self.renormalise = shape.architecture.renormalise
+        self.architecture = shape.architecture
         self.up = parameter(num_experts, 2 * h, d, tag=Tag(Role.EXPERT_UP, d, 2 * h))
         self.down = parameter(num_experts, d, h, tag=Tag(Role.EXPERT_DOWN, h, d, writes_residual=True))
         self.router = parameter(num_experts, d, tag=Tag(Role.ROUTER, d, num_experts)) if num_experts > 1 else None
@@ -93,6 +96,6 @@ class MoE(nn.Module):
             one = x_td.new_ones(1, dtype=torch.float32)
             y_td = linear(swiglu(linear(x_td, self.up[0])), self.down[0])
             return y_td, RouterStats(one, x_td.new_zeros((), dtype=torch.float32), one)
-        routing = route(linear(x_td.float(), self.router), self.top_k, renormalise=self.renormalise)
+        routing = route(linear(x_td.float(), self.router), self.top_k, self.architecture)
         up, down = self.up.to(x_td.dtype), self.down.to(x_td.dtype)
         return self.backend(x_td, routing.expert_tk, routing.weight_tk, up, down), routing.stats

@@ -14,7 +14,7 @@ from lrladder.models.experts.reference import swiglu
 from lrladder.models.hooks import Call, attention_logits, calls_of, inside
 from lrladder.models.parameters import linear, tag_of
 from lrladder.models.roles import Role
-from lrladder.models.transformer import Block, Transformer
+from lrladder.models.transformer import Block, Transformer, blocks_of
 
 Metrics = dict[str, float]
 
@@ -31,10 +31,13 @@ class Observation(NamedTuple):
 def observe(model: Transformer, tokens_bs: Tensor) -> Observation:
     """Activation RMS by depth, largest attention logit, mean log Z, and the router's entropies and z loss."""
     calls = calls_of(model, (tokens_bs,))
-    blocks = range(len(model.blocks))
-    features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in blocks] + [calls["norm"].args[0]]
+    blocks = blocks_of(model)
+    features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in range(len(blocks))] + [calls["norm"].args[0]]
     metrics = {f"activation_rms/{depth}": rms(feature) for depth, feature in enumerate(features)}
-    largest = [attention_logits(inside(f"blocks.{i}.attention", calls)).abs().amax() for i in blocks]
+    largest = [
+        attention_logits(block.attention, inside(f"blocks.{i}.attention", calls)).abs().amax()
+        for i, block in enumerate(blocks)
+    ]
     metrics["attention_logit_max"] = torch.stack(largest).max().item()
     metrics["log_z"] = calls[""].output.logits.float().logsumexp(-1).mean().item()
     return Observation(features, metrics | _router(model, calls), calls)
@@ -46,12 +49,12 @@ def _router(model: Transformer, calls: Mapping[str, Call]) -> Metrics:
     Entropies are divided by log(experts), so that 1 is even: the mean entropy of a token's softmax, and the entropy of
     the softmax averaged over the batch.
     """
-    found = [value for i, block in enumerate(model.blocks) if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
+    places = enumerate(blocks_of(model))
+    found = [value for i, block in places if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
     return {name: math.fsum(value[name] for value in found) / len(found) for name in found[0]} if found else {}
 
 
-def _block_router(block: torch.nn.Module, moe: Call) -> Metrics:
-    assert isinstance(block, Block)
+def _block_router(block: Block, moe: Call) -> Metrics:
     router = block.moe.router
     if router is None:
         return {}
@@ -100,8 +103,7 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
         return name, linear(x, weight - start[name]), linear(x, weight)
 
     yield of("head", calls["norm"].output)
-    for i, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
+    for i, block in enumerate(blocks_of(model)):
         yield of(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
         x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)
         if block.moe.router is not None:

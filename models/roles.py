@@ -12,6 +12,7 @@ class Role(StrEnum):
     EXPERT_DOWN = "expert_down"
     SHARED_UP = "shared_up"
     SHARED_DOWN = "shared_down"
+    BIAS = "bias"  # of queries, keys and values
     NORM = "norm"
     HEAD = "head"
 

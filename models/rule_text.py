@@ -32,6 +32,7 @@ ROWS = (
     _Row("embedding", Role.EMBEDDING, None, "m_N", in_block=False),
     _Row("attention q, k, v", Role.ATTENTION, "m_N", "m_N"),
     _Row("attention out", Role.ATTENTION, "m_N", "m_N", writes_residual=True),
+    _Row("bias of q, k, v", Role.BIAS, None, "m_N"),
     _Row("router", Role.ROUTER, "m_N"),
     _Row("expert gate and up", Role.EXPERT_UP, "m_N", "m_h"),
     _Row("expert down, `mf`", Role.EXPERT_DOWN, "m_h", "m_N", writes_residual=True),
@@ -77,7 +78,7 @@ def _rule(row: _Row, *, doubled: Axis | None = None, depth: DepthRule = "complet
     m[None] = 1  # a fan that does not grow
     tag = Tag(row.role, BASE_FAN * m[row.fan_in], BASE_FAN * m[row.fan_out], row.writes_residual, row.in_block)
     rules = MUTRANSFER.model_copy(update={"experts": row.experts, "depth": depth})
-    ratios = Ratios(m[row.fan_in], m[row.fan_out], m["m_L"])
+    ratios = Ratios(m[row.fan_in], m[row.fan_out], m["m_L"], m["m_N"])
     return rule(rules, tag, ratios, depth=BASE_DEPTH * m["m_L"], embedding_std=1.0)
 
 

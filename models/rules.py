@@ -72,7 +72,10 @@ MUTRANSFER = Rules(
 
 
 class Rule(NamedTuple):
-    """One parameter's init std (None: it starts at ones), forward multiplier, and multipliers of lr, decay and eps."""
+    """One parameter's init std (None: it starts at ones), forward multiplier, and multipliers of lr, decay and eps.
+
+    An init std of 0 means that it starts at zeros.
+    """
 
     init_std: float | None
     forward: float
@@ -130,6 +133,8 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
             return Rule(embedding_std, 1.0, ratios.width if rules.embedding else 1.0, 0.0, 1.0), 1 / m_out
         case Role.NORM:
             return Rule(None, 1.0, ratios.width if rules.norm else 1.0, 0.0, 1.0), 1.0
+        case Role.BIAS:
+            return Rule(0.0, 1.0, 1.0, 0.0, 1.0), 1 / ratios.width
         case Role.HEAD:
             m = m_in if rules.width else 1.0
             return Rule(std * m**0.5, 1 / m, 1.0, 0.0, 1.0), 1 / m_in

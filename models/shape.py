@@ -50,6 +50,11 @@ class ModelShape(BaseModel):
             raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
             raise ValueError(f"head_size {self.head_size} is odd; RoPE needs an even one")
+        if self.rotary_size % 2 or not self.rotary_size:
+            raise ValueError(
+                f"rotary_fraction {self.architecture.rotary_fraction:g} gives RoPE {self.rotary_size} of head_size "
+                f"{self.head_size}; RoPE needs an even number"
+            )
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"heads {self.num_heads} is not a multiple of kv_heads {self.num_kv_heads}; change one")
         if self.top_k > self.num_experts:
@@ -77,6 +82,11 @@ class ModelShape(BaseModel):
         return self.attention_width if self.kv_heads is None else self.kv_heads * self.head_size
 
     @property
+    def rotary_size(self) -> int:
+        """Entries of each head that RoPE turns, rounded down as in the transformers library."""
+        return int(self.head_size * self.architecture.rotary_fraction)
+
+    @property
     def qk_norm_sizes(self) -> tuple[int, int]:
         """Gains of the norms of queries and of keys in one block."""
         own = {"head": (self.head_size, self.head_size), "full": (self.attention_width, self.kv_width), "none": (0, 0)}
@@ -84,6 +94,7 @@ class ModelShape(BaseModel):
 
     def _n_block(self, experts: int) -> int:
         attention = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
+        attention += self.attention_width + 2 * self.kv_width if self.architecture.qkv_bias else 0
         feed_forward = 3 * self.width * (experts * self.expert_width + self.shared_width)
         router = self.width * self.num_experts if self.num_experts > 1 else 0
         norms = 2 * self.width + sum(self.qk_norm_sizes)  # pre-attention, pre-MoE, and the q and k norms

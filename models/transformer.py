@@ -105,6 +105,11 @@ class Transformer(nn.Module):
         return Losses(self.loss_of(output, targets_bs), probability, output.router_z, output.load)
 
 
+def blocks_of(model: Transformer) -> list[Block]:
+    """Its blocks, by their type."""
+    return [block for block in model.blocks if isinstance(block, Block)]
+
+
 def _call(block: nn.Module, *args: object) -> tuple[Tensor, ...]:
     found: tuple[Tensor, ...] = block(*args)
     return found
