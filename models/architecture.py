@@ -4,9 +4,9 @@ The defaults are those of our own ladders. Other values are those of models that
 which public model has which.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 OWN_NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite and is far below the mean square of any activation
 OWN_ROPE_THETA = 10_000.0  # RoFormer, arXiv 2104.09864
@@ -24,6 +24,10 @@ class Architecture(BaseModel):
     each is its probability among all. `rotary_fraction` is the first part of each head that RoPE turns; `rope_pairs`
     says whether it turns each entry with the one half the part further on, or neighbours. `qkv_bias`: queries, keys
     and values have a bias.
+
+    Experts have a softmax or a sigmoid as their `score`. With `expert_bias` the top k are those of score plus bias; the
+    bias balances the experts' loads (arXiv 2408.15664) and is in no weight. With `num_groups` the top k come from the
+    `top_groups` groups whose two best experts have the largest sum (arXiv 2412.19437).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -36,6 +40,18 @@ class Architecture(BaseModel):
     rotary_fraction: float = _later(1.0, gt=0, le=1)
     rope_pairs: Literal["halves", "neighbours"] = _later("halves")
     routed_scale: float = _later(1.0, gt=0)
+    score: Literal["softmax", "sigmoid"] = _later("softmax")
+    expert_bias: bool = _later(False)
+    num_groups: int = _later(1, ge=1)
+    top_groups: int = _later(1, ge=1)
+
+    @model_validator(mode="after")
+    def _groups(self) -> Self:
+        if self.top_groups > self.num_groups:
+            raise ValueError(f"top_groups {self.top_groups} is more than num_groups {self.num_groups}; lower it")
+        if self.num_groups > 1 and self.score != "sigmoid":
+            raise ValueError("num_groups: only experts with score sigmoid are chosen by groups; give 1 or that score")
+        return self
 
 
 OWN = Architecture()

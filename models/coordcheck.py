@@ -205,8 +205,7 @@ def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple
     on the hidden units that the first weights of up give.
     """
     x_td = x_bsd.flatten(0, 1)
-    logits_te = x_td.new_zeros(len(x_td), 1) if moe.router is None else F.linear(x_td.float(), moe.router)
-    routing = route(logits_te, moe.top_k, moe.architecture)
+    routing = route(x_td.new_zeros(len(x_td), 1), 1) if moe.router is None else moe.routing(x_td)
     rows_e = [(routing.expert_tk == expert).any(-1) for expert in range(moe.num_experts)]
 
     def put_out(up: Tensor) -> Tensor:

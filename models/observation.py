@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.hooks import Call, attention_logits, calls_of, inside
+from lrladder.models.moe import log_scores
 from lrladder.models.parameters import linear, tag_of
 from lrladder.models.roles import Role
 from lrladder.models.transformer import Block, Transformer, blocks_of
@@ -47,7 +48,7 @@ def _router(model: Transformer, calls: Mapping[str, Call]) -> Metrics:
     """Mean over blocks of the router metrics.
 
     Entropies are divided by log(experts), so that 1 is even: the mean entropy of a token's softmax, and the entropy of
-    the softmax averaged over the batch.
+    the softmax averaged over the batch. Sigmoid scores count as shares of their sum.
     """
     places = enumerate(blocks_of(model))
     found = [value for i, block in places if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
@@ -58,7 +59,8 @@ def _block_router(block: Block, moe: Call) -> Metrics:
     router = block.moe.router
     if router is None:
         return {}
-    log_p = linear(moe.args[0].float(), router).flatten(0, -2).log_softmax(-1)
+    logits = linear(moe.args[0].float(), router).flatten(0, -2)
+    log_p = log_scores(logits, block.moe.architecture).log_softmax(-1)
     mean_p = log_p.exp().mean(0)
     most = math.log(len(router))
     return {
@@ -132,7 +134,7 @@ def _rows_of_experts(block: Block, x_td: Tensor) -> list[Tensor]:
     moe = block.moe
     if moe.router is None:
         return [x_td]
-    chosen = linear(x_td.float(), moe.router).topk(moe.top_k, dim=-1).indices
+    chosen = moe.routing(x_td).expert_tk
     return [x_td[(chosen == expert).any(-1)] for expert in range(moe.num_experts)]
 
 

@@ -59,9 +59,26 @@ class ModelShape(BaseModel):
             raise ValueError(f"heads {self.num_heads} is not a multiple of kv_heads {self.num_kv_heads}; change one")
         if self.top_k > self.num_experts:
             raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}; lower top_k")
+        self._require_groups()
         if self.shared_width < 0:
             raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for none")
         return self
+
+    def _require_groups(self) -> None:
+        """Groups of experts are equal, of at least two, and those that a token uses hold its top k."""
+        asked = self.architecture
+        if asked.num_groups == 1:
+            return
+        size, left = divmod(self.num_experts, asked.num_groups)
+        if left or size < 2:
+            raise ValueError(
+                f"num_groups {asked.num_groups}: {self.num_experts} experts make no equal groups of two or more"
+            )
+        if self.top_k > size * asked.top_groups:
+            raise ValueError(
+                f"top_k {self.top_k} is more than the {size * asked.top_groups} experts of top_groups "
+                f"{asked.top_groups}; change one of them"
+            )
 
     @property
     def num_heads(self) -> int:

@@ -110,6 +110,11 @@ def blocks_of(model: Transformer) -> list[Block]:
     return [block for block in model.blocks if isinstance(block, Block)]
 
 
+def routed_blocks(model: Transformer) -> list[Block]:
+    """Those that have a router."""
+    return [block for block in blocks_of(model) if block.moe.router is not None]
+
+
 def _call(block: nn.Module, *args: object) -> tuple[Tensor, ...]:
     found: tuple[Tensor, ...] = block(*args)
     return found
