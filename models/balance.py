@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lrladder.models.transformer import Transformer, routed_blocks
+from lrladder.models.transformer import Transformer, routed_moes
 
 
 @torch.no_grad()
@@ -16,6 +16,6 @@ def balance(model: Transformer, load_le: Tensor, *, rate: float, assignments: in
     """
     counts_le = (load_le.double() * assignments).round()
     change_le = rate * (counts_le.mean(-1, keepdim=True) - counts_le).sign()
-    biases = [block.moe.expert_bias for block in routed_blocks(model)]
-    for bias_e, change_e in zip(biases, change_le, strict=True):
-        bias_e.add_(change_e)
+    for moe, change_e in zip(routed_moes(model), change_le, strict=True):
+        assert moe.expert_bias is not None
+        moe.expert_bias.add_(change_e)

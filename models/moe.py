@@ -108,11 +108,28 @@ def _in_top_groups(score_te: Tensor, architecture: Architecture) -> Tensor:
     return score_tgm.masked_fill(~is_best_tg[..., None], -math.inf).flatten(-2)
 
 
+class Dense(nn.Module):
+    """The SwiGLU of a dense block in a model with experts. It has no router, and so no statistics of one."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        assert shape.dense_width is not None
+        d, f = shape.width, shape.dense_width
+        self.router = None
+        self.dense_up = parameter(2 * f, d, tag=Tag(Role.DENSE_UP, d, 2 * f))
+        self.dense_down = parameter(d, f, tag=Tag(Role.DENSE_DOWN, f, d, writes_residual=True))
+
+    def forward(self, x_bsd: Tensor) -> tuple[Tensor, tuple[()]]:
+        return linear(swiglu(linear(x_bsd, self.dense_up)), self.dense_down), ()
+
+
 class MoE(nn.Module):
-    """Routed experts and an optional shared expert. With one routed expert there is no router (a dense block).
+    """Routed experts and an optional shared expert. With one routed expert there is no router (a dense model).
 
     `expert_bias` [E] is a buffer: no gradient moves it, but `models.balance` after each step.
     """
+
+    expert_bias: Tensor | None
 
     def __init__(self, shape: ModelShape, backend: ExpertBackend) -> None:
         super().__init__()

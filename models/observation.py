@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.hooks import Call, attention_logits, calls_of, inside
-from lrladder.models.moe import log_scores
+from lrladder.models.moe import Dense, MoE, log_scores
 from lrladder.models.parameters import linear, tag_of
 from lrladder.models.roles import Role
 from lrladder.models.transformer import Block, Transformer, blocks_of
@@ -56,8 +56,7 @@ def _router(model: Transformer, calls: Mapping[str, Call]) -> Metrics:
 
 
 def _block_router(block: Block, moe: Call) -> Metrics:
-    router = block.moe.router
-    if router is None:
+    if isinstance(block.moe, Dense) or (router := block.moe.router) is None:
         return {}
     logits = linear(moe.args[0].float(), router).flatten(0, -2)
     log_p = log_scores(logits, block.moe.architecture).log_softmax(-1)
@@ -108,19 +107,22 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
     for i, block in enumerate(blocks_of(model)):
         yield of(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
         x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)
+        if isinstance(block.moe, Dense):
+            yield of(f"blocks.{i}.moe.dense_up", x_td)
+            yield of(f"blocks.{i}.moe.dense_down", swiglu(linear(x_td, block.moe.dense_up)))
+            continue
         if block.moe.router is not None:
             yield of(f"blocks.{i}.moe.router", x_td)
-        yield from _expert_outputs(block, f"blocks.{i}.moe", start, x_td)
+        yield from _expert_outputs(block.moe, f"blocks.{i}.moe", start, x_td)
 
 
 def _expert_outputs(
-    block: Block, place: str, start: Mapping[str, Tensor], x_td: Tensor
+    moe: MoE, place: str, start: Mapping[str, Tensor], x_td: Tensor
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """(name, dW x, W x) for the experts' two matrices, on the tokens that the router now sends to each expert."""
-    moe = block.moe
     found: dict[str, list[tuple[Tensor, Tensor]]] = {Role.EXPERT_UP: [], Role.EXPERT_DOWN: []}
     up_change, down_change = moe.up - start[f"{place}.up"], moe.down - start[f"{place}.down"]
-    for expert, x in enumerate(_rows_of_experts(block, x_td)):
+    for expert, x in enumerate(_rows_of_experts(moe, x_td)):
         up = linear(x, moe.up[expert])
         hidden = swiglu(up)
         found[Role.EXPERT_UP].append((linear(x, up_change[expert]), up))
@@ -130,8 +132,7 @@ def _expert_outputs(
         yield name, torch.cat(changed), torch.cat(output)
 
 
-def _rows_of_experts(block: Block, x_td: Tensor) -> list[Tensor]:
-    moe = block.moe
+def _rows_of_experts(moe: MoE, x_td: Tensor) -> list[Tensor]:
     if moe.router is None:
         return [x_td]
     chosen = moe.routing(x_td).expert_tk

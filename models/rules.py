@@ -29,7 +29,7 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: bool = False  # init and LR of attention and expert up; multiplier of the head
+    width: bool = False  # init and LR of attention, expert up and dense blocks; multiplier of the head
     router: bool = False
     experts: Literal["none", "mf", "fi"] = "none"  # LR of expert and shared down by own fan-in; init
     depth: Literal["none", "depth_mup", "completep"] = "none"
@@ -143,6 +143,10 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
             return Rule(std * m**-0.5, 1.0, 1 / m, 0.0, 1.0), 1.0
         case Role.ATTENTION:
             return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_in
+        case Role.DENSE_UP:
+            return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_in
+        case Role.DENSE_DOWN:
+            return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_out
         case Role.EXPERT_UP | Role.SHARED_UP:
             return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_out
         case Role.EXPERT_DOWN | Role.SHARED_DOWN:

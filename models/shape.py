@@ -23,7 +23,8 @@ class ModelShape(BaseModel):
     """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
     `expert_width` is the hidden width of one routed expert; `shared_width` is the hidden width of the shared expert
-    (0: there is none; several are one of their joint width). There are width / head_size heads unless `heads` is given,
+    (0: there is none; several are one of their joint width). The first `dense_blocks` blocks have a dense SwiGLU of
+    `dense_width` instead of experts. There are width / head_size heads unless `heads` is given,
     and as many of keys and values unless `kv_heads` is (grouped queries). A dump leaves out what is as in our own
     ladders, so that ids of trials stay as they were. Parameter counts leave out token embedding and LM head, as Step
     Law does (arXiv 2503.04715).
@@ -42,6 +43,8 @@ class ModelShape(BaseModel):
     seq_len: Size
     heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
     kv_heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
+    dense_blocks: Size | None = Field(None, exclude_if=lambda blocks: blocks is None)
+    dense_width: Size | None = Field(None, exclude_if=lambda width: width is None)
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
 
     @model_validator(mode="after")
@@ -60,6 +63,7 @@ class ModelShape(BaseModel):
         if self.top_k > self.num_experts:
             raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}; lower top_k")
         self._require_groups()
+        self._require_experts_after_dense_blocks()
         if self.shared_width < 0:
             raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for none")
         return self
@@ -79,6 +83,19 @@ class ModelShape(BaseModel):
                 f"top_k {self.top_k} is more than the {size * asked.top_groups} experts of top_groups "
                 f"{asked.top_groups}; change one of them"
             )
+
+    def _require_experts_after_dense_blocks(self) -> None:
+        if (self.dense_blocks is None) != (self.dense_width is None):
+            raise ValueError("dense_blocks and dense_width go together; give both or neither")
+        if self.num_dense >= self.depth:
+            raise ValueError(f"dense_blocks {self.num_dense} leaves no block of {self.depth} with experts; give fewer")
+        if self.dense_blocks and self.num_experts == 1:
+            raise ValueError("dense_blocks: with num_experts 1 all blocks are dense; leave it and dense_width out")
+
+    @property
+    def num_dense(self) -> int:
+        """Dense blocks before those with experts."""
+        return self.dense_blocks or 0
 
     @property
     def num_heads(self) -> int:
@@ -109,23 +126,33 @@ class ModelShape(BaseModel):
         own = {"head": (self.head_size, self.head_size), "full": (self.attention_width, self.kv_width), "none": (0, 0)}
         return own[self.architecture.qk_norm]
 
-    def _n_block(self, experts: int) -> int:
+    def _n_blocks(self, experts: int) -> int:
+        """Parameters of all blocks, with so many experts in each that has any."""
+        routed = self.depth - self.num_dense
+        dense = 3 * self.width * (self.dense_width or 0)
+        return self.depth * self._n_rest + self.num_dense * dense + routed * self._n_moe(experts)
+
+    def _n_moe(self, experts: int) -> int:
+        router = self.width * self.num_experts if self.num_experts > 1 else 0
+        return 3 * self.width * (experts * self.expert_width + self.shared_width) + router
+
+    @property
+    def _n_rest(self) -> int:
+        """Attention and norms of one block."""
         attention = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
         attention += self.attention_width + 2 * self.kv_width if self.architecture.qkv_bias else 0
-        feed_forward = 3 * self.width * (experts * self.expert_width + self.shared_width)
-        router = self.width * self.num_experts if self.num_experts > 1 else 0
         norms = 2 * self.width + sum(self.qk_norm_sizes)  # pre-attention, pre-MoE, and the q and k norms
-        return attention + feed_forward + router + norms
+        return attention + norms
 
     @property
     def n_total(self) -> int:
         """Non-embedding parameters, with all experts."""
-        return self.depth * self._n_block(self.num_experts) + self.width
+        return self._n_blocks(self.num_experts) + self.width
 
     @property
     def n_active(self) -> int:
         """Non-embedding parameters that one token uses: of the routed experts, only top_k in each block."""
-        return self.depth * self._n_block(self.top_k) + self.width
+        return self._n_blocks(self.top_k) + self.width
 
     @property
     def n_embedding(self) -> int:

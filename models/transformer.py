@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lrladder.models.attention import Attention, RMSNorm, rope_of
 from lrladder.models.experts import BACKENDS
-from lrladder.models.moe import MoE, load_balance_of
+from lrladder.models.moe import Dense, MoE, load_balance_of
 from lrladder.models.parameters import linear, parameter
 from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
@@ -18,7 +18,8 @@ from lrladder.models.shape import ModelShape
 class Output(NamedTuple):
     """`features` [B, S, d] enter the head [V, d]. Auxiliary losses are sums over blocks, before their coefficients.
 
-    `probability` and `load` [L, E] are each expert's mean probability and share of the assignments in each block.
+    `probability` and `load` [L, E] are each expert's mean probability and share of the assignments in each of the L
+    blocks that have experts.
     """
 
     features: Tensor
@@ -56,14 +57,20 @@ def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    def __init__(self, shape: ModelShape, backend: str) -> None:
+    """Attention, and `moe`: experts, or a dense SwiGLU."""
+
+    def __init__(self, shape: ModelShape, backend: str, *, dense: bool = False) -> None:
         super().__init__()
         eps = shape.architecture.norm_eps
+        feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend])
         self.attention_norm, self.attention = RMSNorm(shape.width, eps), Attention(shape)
-        self.moe_norm, self.moe = RMSNorm(shape.width, eps), MoE(shape, BACKENDS[backend])
+        self.moe_norm, self.moe = RMSNorm(shape.width, eps), feed_forward
 
     def forward(self, x_bsd: Tensor, cos: Tensor, sin: Tensor, multiplier: float) -> tuple[Tensor, ...]:
-        """The residual stream, then the fields of RouterStats: recomputation needs tensors that are not nested."""
+        """The residual stream, then the fields of RouterStats: recomputation needs tensors that are not nested.
+
+        A dense block has no RouterStats.
+        """
         x_bsd = torch.add(x_bsd, self.attention(self.attention_norm(x_bsd), (cos, sin)), alpha=multiplier)
         update, stats = self.moe(self.moe_norm(x_bsd))
         return (torch.add(x_bsd, update, alpha=multiplier), *stats)
@@ -86,7 +93,7 @@ class Transformer(nn.Module):
         self.call_block: Callable[..., tuple[Tensor, ...]] = _call
         self.loss_of: Callable[[Output, Tensor], Tensor] = next_token_loss
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
-        self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
+        self.blocks = nn.ModuleList(Block(shape, backend, dense=i < shape.num_dense) for i in range(shape.depth))
         self.norm = RMSNorm(width, shape.architecture.norm_eps, in_block=False)
         self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
@@ -97,7 +104,8 @@ class Transformer(nn.Module):
         stats = []
         for block in self.blocks:
             x, *of_block = self.call_block(block, x, *rope, self.branch_multiplier)
-            stats.append(of_block)
+            if of_block:
+                stats.append(of_block)
         probability, z, load = (torch.stack(column) for column in zip(*stats, strict=True))
         output = Output(self.norm(x) * self.head_multiplier, self.head, probability, z.sum(), load.detach())
         if targets_bs is None:
@@ -110,9 +118,10 @@ def blocks_of(model: Transformer) -> list[Block]:
     return [block for block in model.blocks if isinstance(block, Block)]
 
 
-def routed_blocks(model: Transformer) -> list[Block]:
-    """Those that have a router."""
-    return [block for block in blocks_of(model) if block.moe.router is not None]
+def routed_moes(model: Transformer) -> list[MoE]:
+    """Of the blocks that have a router, in order."""
+    moes = [block.moe for block in blocks_of(model) if isinstance(block.moe, MoE)]
+    return [moe for moe in moes if moe.router is not None]
 
 
 def _call(block: nn.Module, *args: object) -> tuple[Tensor, ...]:

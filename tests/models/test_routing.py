@@ -12,7 +12,7 @@ from lrladder.models.architecture import Architecture
 from lrladder.models.balance import balance
 from lrladder.models.moe import route
 from lrladder.models.shape import ModelShape
-from lrladder.models.transformer import Transformer, routed_blocks
+from lrladder.models.transformer import Transformer, routed_moes
 from tests.models.shapes import dense_shape, moe_shape
 
 BIASED = Architecture(score="sigmoid", expert_bias=True)
@@ -74,24 +74,23 @@ def updated_expert_bias(tokens_per_expert: Tensor, expert_bias: Tensor, rate: fl
 @given(counts=st.lists(st.integers(0, 5), min_size=8, max_size=8).filter(lambda counts: sum(counts[:4]) > 0))
 def test_the_update_is_megatrons_to_the_bit(counts: list[int]) -> None:
     """Also where some experts have exactly the mean; shares are rounded as those of a batch in parts are."""
-    with torch.device("cpu"):
-        model = Transformer(_with(BIASED), backend="reference")
+    model = Transformer(_with(BIASED), backend="reference")
     counts[4:] = reversed(counts[:4])
     count_le = torch.tensor(counts).view(2, 4)
     expected = torch.full((2, 4), 0.3)
-    for block in routed_blocks(model):
-        block.moe.expert_bias.fill_(0.3)
+    for moe in routed_moes(model):
+        moe.expert_bias.fill_(0.3)
     share_le = sum(count_le.float() / count_le[0].sum() for _ in range(3)) / 3
     for _ in range(2):
         balance(model, share_le, rate=0.001, assignments=int(count_le[0].sum()))
         expected = updated_expert_bias(count_le, expected, 0.001)
-    assert torch.equal(torch.stack([block.moe.expert_bias for block in routed_blocks(model)]), expected)
+    assert torch.equal(torch.stack([moe.expert_bias for moe in routed_moes(model)]), expected)
 
 
 def test_a_bias_makes_loads_even() -> None:
     """A router that prefers two of four experts; after the updates every expert has about a quarter."""
     model = Transformer(_with(BIASED), backend="reference")
-    moe = routed_blocks(model)[0].moe
+    moe = routed_moes(model)[0]
     logits_te = drawn(400, 4) + torch.tensor([2.0, 2.0, 0, 0])
     loads = []
     for _ in range(400):
@@ -126,7 +125,7 @@ def test_top_k_must_fit_the_groups_that_a_token_uses() -> None:
 def test_a_dense_model_has_no_bias() -> None:
     model = Transformer(ModelShape(**dense_shape().model_dump(), architecture=BIASED))
     assert not list(model.buffers())
-    assert not routed_blocks(model)
+    assert not routed_moes(model)
 
 
 def _with(architecture: Architecture) -> ModelShape:
