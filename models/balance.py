@@ -15,7 +15,7 @@ def balance(model: Transformer, load_le: Tensor, *, rate: float, assignments: in
     exactly the mean load keeps its bias.
     """
     counts_le = (load_le.double() * assignments).round()
-    change_le = rate * (counts_le.mean(-1, keepdim=True) - counts_le).sign()
+    change_le = (counts_le.mean(-1, keepdim=True) - counts_le).sign().float() * rate
     for moe, change_e in zip(routed_moes(model), change_le, strict=True):
         assert moe.expert_bias is not None
         moe.expert_bias.add_(change_e)

@@ -86,7 +86,7 @@ def read_public(path: Path, *, seq_len: int | None = None) -> Public:
         raise InputError(f"{path}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise InputError(f"{path}: a size is missing or no usable number ({error}); correct it") from error
-    return Public(str(kind), shape, _aux_loss(config, shape), tuple(_left_out(data, config, shape)))
+    return Public(str(kind), shape, _aux_loss(data, config, shape), tuple(_left_out(data, config, shape)))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -144,14 +144,15 @@ def _shape(config: Any, family: Family, seq_len: int) -> ModelShape:
     )
 
 
-def _aux_loss(config: Any, shape: ModelShape) -> float | None:
+def _aux_loss(data: Mapping[str, Any], config: Any, shape: ModelShape) -> float | None:
     """Theirs counts each choice of a token and pools the blocks; ours is a share of the choices, summed over blocks.
 
-    Where the file has none and a bias balances the experts, there is none: an assumption, as files do not say it.
+    Where a bias balances the experts and the file has none, there is none, whatever the class's default: an assumption.
     """
-    given = getattr(config, "router_aux_loss_coef", None)
+    biased = shape.architecture.expert_bias
+    given = data.get("router_aux_loss_coef") if biased else getattr(config, "router_aux_loss_coef", None)
     if given is None:
-        return 0.0 if shape.architecture.expert_bias else None
+        return 0.0 if biased else None
     return float(given) * shape.top_k / (shape.depth - shape.num_dense)
 
 

@@ -7,13 +7,13 @@ import torch
 
 from lrladder.models.architecture import OWN, Architecture
 from lrladder.models.attention import AllHeadsNorm, Attention, rope_of, rope_table, rotate
-from lrladder.models.moe import route
+from lrladder.models.moe import Dense, MoE, route
 from lrladder.models.parametrization import build, rule_table
 from lrladder.models.rules import MUTRANSFER, Rule
 from lrladder.models.shape import ModelShape, nearest_divisor
 from lrladder.models.transformer import Transformer
 from tests.benchmark.trials import tiny_trial
-from tests.models.shapes import moe_shape
+from tests.models.shapes import moe_shape, public_shape
 
 
 def given_heads(shape: ModelShape) -> ModelShape:
@@ -53,6 +53,40 @@ def test_the_width_that_attention_reads_is_that_of_its_heads() -> None:
     assert rules["blocks.0.attention.out"].lr == pytest.approx(1 / 4)
     assert rules["blocks.0.attention.qkv"].lr == pytest.approx(1 / 2)
     assert rules["blocks.0.attention.out"].init_std == pytest.approx((8 * 8) ** -0.5 * 4**-0.5)
+
+
+def test_counts_of_a_model_with_dense_blocks_are_those_of_the_tensors() -> None:
+    shape = public_shape(depth=5, dense_blocks=2, dense_width=40)
+    with torch.device("meta"):
+        model = Transformer(shape)
+    assert sum(param.numel() for param in model.parameters()) == shape.n_total + shape.n_embedding
+    idle = 3 * 3 * shape.width * shape.expert_width * (shape.num_experts - shape.top_k)
+    assert shape.n_active == shape.n_total - idle
+    assert [type(block.moe) for block in model.blocks] == [Dense, Dense, MoE, MoE, MoE]
+    assert {"dense_blocks", "dense_width"} <= set(shape.model_dump())
+
+
+def test_a_dense_block_is_a_swiglu_and_has_no_load() -> None:
+    model = build(MUTRANSFER, public_shape(), public_shape(), backend="reference", embedding_std=1.0, seed=0).model
+    dense, x_bsd = model.blocks[0].moe, torch.randn(2, 3, 32, generator=torch.Generator().manual_seed(0))
+    gate, up = (x_bsd @ dense.dense_up.T).chunk(2, -1)
+    torch.testing.assert_close(dense(x_bsd)[0], (torch.nn.functional.silu(gate) * up) @ dense.dense_down.T)
+    output = model(torch.arange(6).view(2, 3))
+    assert output.load.shape == output.probability.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"dense_blocks": 2}, "leaves no block of 2"),
+        ({"dense_width": None}, "go together"),
+        ({"num_experts": 1, "top_k": 1}, "all blocks are dense"),
+    ],
+)
+def test_dense_blocks_must_fit(change: dict[str, Any], named: str) -> None:
+    sizes = {**moe_shape().model_dump(), "dense_blocks": 1, "dense_width": 48} | change
+    with pytest.raises(ValueError, match=named):
+        ModelShape(**sizes)
 
 
 @pytest.mark.parametrize("of", [*({"qk_norm": norm} for norm in ("head", "full", "none")), {"qkv_bias": True}])

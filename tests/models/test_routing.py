@@ -81,7 +81,7 @@ def test_the_update_is_megatrons_to_the_bit(counts: list[int]) -> None:
     for moe in routed_moes(model):
         moe.expert_bias.fill_(0.3)
     share_le = sum(count_le.float() / count_le[0].sum() for _ in range(3)) / 3
-    for _ in range(2):
+    for _ in range(100):
         balance(model, share_le, rate=0.001, assignments=int(count_le[0].sum()))
         expected = updated_expert_bias(count_le, expected, 0.001)
     assert torch.equal(torch.stack([moe.expert_bias for moe in routed_moes(model)]), expected)
