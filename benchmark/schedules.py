@@ -96,10 +96,9 @@ class ScheduleConfig(BaseModel):
         warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
         if self.read == "ema":
             return f"{self.kind} without its decay: {warm}; evaluated through an average of the weights"
-        last = (
-            f"{self.decay} decay to {self.decay_to:g} times that over the last {self.decay_fraction:.0%} of {horizon:,}"
-        )
-        edges = "; at step k of K decay steps (K + 1 - k) / (K + 1) of the decay is still to come"
+        end = f"{self.decay_to:g} times that" if self.decay_to else "0"
+        last = f"{self.decay} decay to {end} over the last {self.decay_fraction:.0%} of {horizon:,} tokens"
+        edges = "; at step k of K decay steps the fraction (K + 1 - k) / (K + 1) of the decay is still to come"
         match self.kind:
             case "constant":
                 return f"constant: {warm}, then constant"
@@ -110,7 +109,7 @@ class ScheduleConfig(BaseModel):
             case "power":
                 law = f"(B / {at.batch_tokens:,}) (n / {at.tokens:,})^{self.exponent:g}"
                 law = f"min({self.cap:g}, {law}) after n tokens, with B tokens per batch"
-                edges = "; at step k of K decay steps (K + 1 - k) / K of the decay is still to come"
+                edges = "; at step k of K decay steps the fraction (K + 1 - k) / K of the decay is still to come"
                 return f"Power: {warm}, then every LR times {law}, then {last}{edges}"
 
     def decay_start(self, horizon: int, batch_tokens: int) -> int:

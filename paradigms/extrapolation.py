@@ -16,4 +16,4 @@ def unchecked(extrapolation: float) -> str | None:
 
 def far_flags(extrapolation: float) -> tuple[str, ...]:
     """A warning in words if `extrapolation`, target FLOPs / largest searched FLOPs, is over FAR; else nothing."""
-    return (f"extrapolates {extrapolation:.0f}x in FLOPs (over {FAR:g}x)",) if extrapolation > FAR else ()
+    return (f"extrapolates by {extrapolation:,.1f}x in FLOPs, which is over {FAR:g}x",) if extrapolation > FAR else ()

@@ -93,7 +93,7 @@ def draw(
 def _anchor(law: PowerLaw, tokens: int, batch_tokens: int) -> tuple[Reference, float]:
     """Where the law's LR is no longer capped, and that LR. Raises InputError for a law without one."""
     if not -2 <= law.b < 0:  # as a config's
-        raise InputError(f"--b {law.b:g}: the exponent of tokens is from -2 to below 0")
+        raise InputError(f"--b {law.b:g}: give an exponent of at least -2 and below 0")
     try:
         at = Reference(batch_tokens, max(tokens, math.ceil(law.binds_until(batch_tokens))))
         lr = law.at(at.tokens, batch_tokens)

@@ -20,7 +20,7 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
 AllowImport = Annotated[
-    bool, typer.Option("--allow-import", help="Let entries import classes of your own from the working directory.")
+    bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]
 
 LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float

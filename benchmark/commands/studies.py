@@ -80,12 +80,12 @@ def run(
     allow_import: AllowImport = False,
     log: Annotated[
         list[str] | None,
-        typer.Option(help="Copy the logs of the runs to `tensorboard` or `wandb` as well. May be given twice."),
+        typer.Option(help="Also copy the logs of the runs to `tensorboard` or `wandb`. May be given twice."),
     ] = None,
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile/--no-compile", help="Use torch.compile for runs that are long enough to save time by it."
+            "--compile/--no-compile", help="Use torch.compile for runs that are long enough for it to save time."
         ),
     ] = True,
 ) -> None:
@@ -132,7 +132,8 @@ def tune_recipe(
     preset: Preset,
     out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Most runs that the search may train. The final comparison trains more.")
+        int | None,
+        typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),
     ] = None,
     workers: Workers = None,
 ) -> None:
@@ -213,7 +214,7 @@ def report(
     folder: Folder,
     pdf: Annotated[
         bool,
-        typer.Option("--pdf", help="Print the report to report/report.pdf as well. This needs Chromium or Chrome."),
+        typer.Option("--pdf", help="Also print the report to report/report.pdf. This needs Chromium or Chrome."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write OUT/index.html instead of report/index.html.")] = None,
 ) -> None:

@@ -46,7 +46,9 @@ def _check_size(text: str, source: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             size = sizes.get(str(event.anchor), 0)
             if size is None:
-                raise InputError(f"{source}: *{event.anchor} stands inside of what it names; write it out")
+                raise InputError(
+                    f"{source}: the alias *{event.anchor} is part of the value that it names; write the value out"
+                )
             count += size
         elif isinstance(event, yaml.ScalarEvent):
             count += 1

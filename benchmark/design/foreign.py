@@ -1,11 +1,11 @@
-"""What public models have that no architecture here holds, and what stands in for it."""
+"""What public models have that our model lacks, and what stands in for it."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 LATENT, LINEAR, INDEXER, SINKS = "latent attention", "linear attention", "sparse indexer", "attention sinks"
-# Fields of models that are not held, and what they stand for; a value that switches them off is not named.
+# Fields of models that we do not have, and what they mean. A refusal names them, unless the value switches them off.
 FOREIGN = {
     "kv_lora_rank": LATENT,
     "q_lora_rank": LATENT,
@@ -21,7 +21,7 @@ FOREIGN = {
     "tie_word_embeddings": "tied head",
 }
 OFF: tuple[object, ...] = (None, False, 0, "", [])
-# What a class does whatever its file says, as read in transformers 5.23.
+# What a model_type always does, whatever its file says; read in the code of transformers 5.23.
 BY_CLASS = {
     "deepseek_v2": LATENT,
     "gpt_oss": f"{SINKS}, biases of the experts",
@@ -39,12 +39,12 @@ STANDS_IN = {
 
 
 def named(kind: str, data: Mapping[str, Any]) -> str:
-    """What a model_type that is not held has and ours has not, and what stands in; empty where nothing is known."""
+    """What an unsupported model_type has and ours lacks, and what stands in; empty where nothing is known."""
     found = [*([BY_CLASS[kind]] if kind in BY_CLASS else []), *_fields(data)]
     if not found:
         return ""
     stands_in = next((f"; {text}" for what, text in STANDS_IN.items() if what in " ".join(found)), "")
-    return f"; the model has nothing for {'; '.join(found)}{stands_in}"
+    return f"; LR Ladder's model also lacks {'; '.join(found)}{stands_in}"
 
 
 def _fields(data: Mapping[str, Any]) -> Iterator[str]:

@@ -73,13 +73,13 @@ def read_public(path: Path, *, seq_len: int | None = None) -> Public:
     kind = data.get("model_type")
     family = FAMILIES.get(str(kind))
     if family is None:
-        told = named(str(kind), data)
-        raise InputError(f"{path}: model_type {kind!r} is not held, only {', '.join(sorted(FAMILIES))}{told}")
+        told, known = named(str(kind), data), ", ".join(sorted(FAMILIES))
+        raise InputError(f"{path}: model_type {kind!r} is not supported, only {known} are{told}")
     config = _theirs(path, data, str(kind))
     length = seq_len or _pretraining_length(config)
     faults = [*_unknown(data, family), *_not_fixed(config, family, length)]
     if faults:
-        raise InputError(f"{path}: the model has nothing for {'; '.join(faults)}")
+        raise InputError(f"{path}: LR Ladder's model lacks {'; '.join(faults)}")
     try:
         shape = _shape(config, family, length)
     except ValidationError as error:

@@ -22,7 +22,7 @@ def ladder_of(source: Path, *, columns: Mapping[str, str] | None = None, arm: st
     """The logs of a study's folder, under one of its `arm`s, or of a table with a column `log`. Raises InputError."""
     found = list(of_study(source, arm=arm) if source.is_dir() else of_table(source, columns=columns))
     if not found:
-        raise InputError(f"{source}: no log of a finished run near the best LR of its model; a band needs some")
+        raise InputError(f"{source}: no log of a finished run near the best LR of its model; give runs that have logs")
     return found
 
 

@@ -55,7 +55,7 @@ def next_sweep(law: Law, target: Target, budget: float | None) -> NextSweep:
 def too_short(sweep: NextSweep, points: Sequence[LawPoint]) -> Iterator[str]:
     shortest = min(point.tokens for point in points)
     if sweep.tokens < shortest * SHORT:
-        yield f"the budget buys a next sweep of {sweep.tokens:.3g} tokens, far below all searched: raise --budget"
+        yield f"the budget buys a next sweep of {sweep.tokens:.3g} tokens, far below all horizons: raise --budget"
 
 
 def _cost(place: LawPoint, target: Target) -> float:

@@ -51,7 +51,9 @@ def read_run_log(path: Path, *, columns: Mapping[str, str] | None = None, batch_
     found = pd.DataFrame({"tokens": _tokens(path, table, places, batch_tokens), "loss": loss, "grad_norm": grad})
     found = found[logged & found["tokens"].notna()].drop_duplicates("tokens", keep="last").sort_values("tokens")
     if found.empty:
-        raise InputError(f"{path}: no row with tokens and a loss yet; wait for the first, or name them by --columns")
+        raise InputError(
+            f"{path}: no row with tokens and a loss yet; wait for the first one, or name the columns with --columns"
+        )
     return RunLog(*(found[name].to_numpy(dtype=float) for name in ("tokens", "loss", "grad_norm")))
 
 

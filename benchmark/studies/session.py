@@ -32,6 +32,8 @@ from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, micro_batch_of
+from lrladder.benchmark.training.text.progress import shown
+from lrladder.benchmark.training.text.words import sentences
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
@@ -120,11 +122,7 @@ def open_session(
     with lock(out):
         for name in INNER:
             require_inner(out / name)
-        console.print(
-            "Preparing the corpus. This takes half a minute, or two with corpus.packages, and is done once ..."
-        )
-        corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder(), say=console.print)
-        console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
+        corpus = _prepared(study, console)
         corpus.require(study.longest_horizon)
         if change is not None:
             change()
@@ -133,6 +131,17 @@ def open_session(
             console.print(f"store.sqlite lacked or differed in {store.mended} trials; they were taken from trials/.")
         write_config(study, out)
         yield Session(study, out, corpus, store, workers or default_workers(), console)
+
+
+def _prepared(study: StudyConfig, console: Console) -> Corpus:
+    """The corpus, from the cache if it is there. What it holds is said."""
+    console.print("Preparing the corpus. This takes half a minute, or two with corpus.packages, and is done once ...")
+    with shown(console) as show:
+        cache, seq_len = cache_folder(), study.base.shape.seq_len
+        corpus = prepare(study.corpus, seq_len=seq_len, cache=cache, say=console.print, show=show)
+    for sentence in (*sentences(corpus.manifest), f"Corpus: {overlap.sentence(corpus.manifest)}."):
+        console.print(sentence, soft_wrap=True)
+    return corpus
 
 
 def write_config(study: StudyConfig, out: Path) -> None:

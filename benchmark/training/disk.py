@@ -5,8 +5,8 @@ from lrladder.benchmark.lab.trial import Trial
 SLOTS = 2  # files of a run, of which the newest whole one is used; benchmark.training.sealed
 MAX_TRUNK = 256 * 2**20  # bytes of a trunk kept for longer horizons; assumption: larger ones are not worth the space
 SOURCE = (
-    "per parameter, every expert and the embeddings counted, 12 bytes: weight and two AdamW moments, in fp32; 4 more "
-    "for an average of the weights; twice during a decay, for the trunk it branched from"
+    "12 bytes per parameter, with all experts and embeddings: weight and two AdamW moments in fp32, and 4 bytes more "
+    "if the weights are averaged. A checkpoint during a decay also holds the trunk, so it takes twice as much"
 )
 
 

@@ -14,11 +14,10 @@ BUCKET = 50_000_000  # most values that ZeRO sums over the ranks at a time; Deep
 GATHERED = 1_000_000_000  # values that ZeRO 3 holds gathered at a time, DeepSpeed's default
 SOURCE = (
     "36 bytes per parameter, with all experts and embeddings: weight, gradient, two AdamW moments, two copies of the "
-    "weight for metrics (at the start and before a step), and the trunk's copy of weight and moments. In bf16 there "
-    "are 2 bytes more, for the rounded weight. Activations of the whole batch are kept, at 4 bytes in fp32 and 2 in "
-    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares this with "
-    "the growth of a process in fp32 and with the live tensors in bf16; it was not measured on a GPU. "
-    "docs/devices.md says what several devices and micro batches change"
+    "weight for metrics (at the start and before the observed step), and in a decay the trunk's weight and moments. In "
+    "bf16 the rounded weight takes 2 bytes more. Activations of the whole batch take 4 bytes each in fp32 and 2 in "
+    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares the plan "
+    "with measurements, none of them on a GPU. docs/devices.md says what several devices and micro batches change"
 )
 
 

@@ -65,7 +65,7 @@ def fit_batch_law(points: Sequence[BatchPoint], *, level: float = LEVEL) -> Batc
     flags = (
         ()
         if identified
-        else (f"the runs do not determine w: all horizons lie within {MIN_SPAN:g}x; {PRIOR_W} is assumed",)
+        else (f"the runs do not determine w (of D^w): all horizons lie within {MIN_SPAN:g}x; {PRIOR_W} is assumed",)
     )
     low, high = (w - half, w + half) if identified else (None, None)
     return BatchLaw(math.exp(level_ - w * center), w, low, high, len(points), flags)

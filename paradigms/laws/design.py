@@ -17,10 +17,10 @@ OPTIMUM_SD = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by 
 MAX_CORRELATION = 0.99  # of a log column with the others; assumption: beyond it exponents are not told apart
 LEANING = 0.7  # assumption: with over this part of its prior's sd left, an exponent is half the prior's
 WORDS: dict[Column, tuple[str, str]] = {
-    "size": ("u", "size"),
-    "tokens": ("v", "horizon"),
-    "batch": ("w", "batch size"),
-    "sparsity": ("s", "sparsity"),
+    "size": ("u (minus the exponent of size)", "size"),
+    "tokens": ("v (minus the exponent of tokens)", "horizon"),
+    "batch": ("w (the exponent of the batch)", "batch size"),
+    "sparsity": ("s (the exponent of active over total parameters)", "sparsity"),
 }
 
 
@@ -156,7 +156,8 @@ class Design:
                 if name in ("batch", "sparsity"):
                     continue  # one value is no weakness; it is said where another is asked for
                 counted = f"{n} {noun}{'s' * (n > 1)} within {MIN_SPAN:g}x"
-                flags.append(f"the runs do not determine {symbol} ({counted}): assumed {-prior.mean:g} +- {prior.sd:g}")
+                assumed = f"assumed {-prior.mean:g} +- {prior.sd:g}"
+                flags.append(f"the runs do not determine {symbol}, as they have {counted}: {assumed}")
             elif self.entangled[i]:
                 flags.append(f"{symbol} cannot be told from the other exponents, so it relies on its prior")
             elif sds[i] > LEANING * prior.sd:

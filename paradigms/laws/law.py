@@ -247,7 +247,7 @@ def _thin(points: Sequence[LawPoint], regression: Regression, models: int) -> tu
     constants = 1 + sum(regression.design.identified)
     if len(points) <= constants:
         flags.append(
-            f"{len(points)} minima for {constants} constants: how far minima scatter about the law is not measured"
+            f"{len(points)} minima determine {constants} constants, so their scatter about the law is not measured"
         )
     return tuple(flags)
 

@@ -203,8 +203,8 @@ def _resampled(form: Form, x: Array, z: Array, y: Array, start: Array, rng: np.r
 
 def _flags(n: Array, d: Array, count: int) -> Iterator[str]:
     if np.ptp(n) < math.log(MIN_SPAN):
-        yield f"the cells do not determine alpha: all sizes lie within {MIN_SPAN:g}x"
+        yield f"the cells do not determine alpha (minus the exponent of N): all sizes lie within {MIN_SPAN:g}x"
     if np.ptp(d) < math.log(MIN_SPAN):
-        yield f"the cells do not determine beta: all horizons lie within {MIN_SPAN:g}x"
+        yield f"the cells do not determine beta (minus the exponent of D): all horizons lie within {MIN_SPAN:g}x"
     if count < MIN_CELLS:
-        yield f"only {count} cells for {FORMS['power'].n_constants} constants"
+        yield f"only {count} cells determine {FORMS['power'].n_constants} constants"

@@ -103,7 +103,7 @@ class MuTransfer(Paradigm):
         drift = drift_half_width(octaves, proxy, rung, tokens=answer.tokens)
         low, high = widen(answer.lr, answer.low, answer.high, drift)
         extrapolation = rung.flops_per_token * horizon / (proxy.flops_per_token * max(proxy.horizons))
-        drift_flag = f"the interval assumes a drift of {octaves:g} octaves per doubling (90%)"
+        drift_flag = f"the interval assumes that the best LR drifts by at most {octaves:g} octaves per doubling (90%)"
         return Proposal(
             rung=rung.name,
             horizon=horizon,

@@ -288,9 +288,9 @@ def _interval(
     b = 4 * (fit.coef[1] * fit.coef[2] - q2 * fit.cov[1, 2])
     c = fit.coef[1] ** 2 - q2 * fit.cov[1, 1]
     if a <= 0:  # the curvature is not told from zero: any LR could be best
-        return *swept, ("the fit does not bound the best LR, so the interval ends at the LRs tried",)
+        return *swept, ("the fit does not bound the best LR, so the interval ends at the lowest and highest LR tried",)
     root = math.sqrt(max(b * b - 4 * a * c, 0.0))
     low, high = min((-b - root) / (2 * a), fit.vertex), max((-b + root) / (2 * a), fit.vertex)
     if low >= swept[0] and high <= swept[1]:
         return low, high, ()
-    return max(low, swept[0]), min(high, swept[1]), ("the interval ends at the LRs tried",)
+    return max(low, swept[0]), min(high, swept[1]), ("the interval ends at the lowest or the highest LR tried",)

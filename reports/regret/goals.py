@@ -9,7 +9,7 @@ from lrladder.benchmark.studies.regret.results import GoalAnswer, RegretResults
 
 GOALS_ALONE = (
     "This study has goals alone and no target: nothing was trained to score its answers, "
-    "so it has no regret and no verdict."
+    "so it has no regret and no conclusion."
 )
 
 

@@ -27,8 +27,8 @@ class Metric(NamedTuple):
 
 
 _SPIKE = (
-    "A spike is a step that lies above the median of the steps before it by 5 robust standard deviations; these steps "
-    "are a quarter of the run, but 32 to 64."
+    "A spike begins at a step that lies more than 5 robust standard deviations above the median of the steps before "
+    "it. These are a quarter of the run, but at least 32 and at most 64 steps."
 )
 _STEADY = "1 means that AdamW has reached its steady state, up to a factor from momentum."
 _UPDATE = f"RMS of one step's change over RMS of the weights, divided by the steady state sqrt(2 LR decay). {_STEADY}"
@@ -37,10 +37,25 @@ _WEIGHT = f"RMS of the weights, divided by the steady state sqrt(LR / (2 decay))
 # of one run; a key `a~b` is the ratio of two. Definitions with sources: docs/stability.md
 STABILITY = (
     Metric("loss_spikes", "loss spikes", 1, f"Number of spikes of the training loss. {_SPIKE}"),
-    Metric("loss_spike_area", "area of loss spikes, nats x steps", 2, "Sum over all loss spikes of loss minus median."),
-    Metric("loss_spike_steps", "steps in loss spikes", 1, "Steps until the loss was back under the limit, summed."),
+    Metric(
+        "loss_spike_area",
+        "area of loss spikes, nats x steps",
+        2,
+        "Loss minus the median of the steps before the spike, added up over all spikes.",
+    ),
+    Metric(
+        "loss_spike_steps",
+        "steps in loss spikes",
+        1,
+        "Number of steps until the loss is back under the limit, over all spikes.",
+    ),
     Metric("grad_spikes", "gradient spikes", 1, f"Number of spikes of the gradient norm. {_SPIKE}"),
-    Metric("grad_spike_steps", "steps in gradient spikes", 1, "Steps until the gradient norm was back, summed."),
+    Metric(
+        "grad_spike_steps",
+        "steps in gradient spikes",
+        1,
+        "Number of steps until the gradient norm is back under the limit, over all spikes.",
+    ),
     Metric(
         "attention_logit_max",
         "largest attention logit",
@@ -48,12 +63,17 @@ STABILITY = (
         "Largest absolute value of q·k / sqrt(head size) in any layer, head and position.",
     ),
     Metric("log_z", "log Z, nats", 2, "Mean log-sum-exp of the output logits."),
-    Metric("dead_experts", "dead experts, share", 2, "Share of experts with under 10% of the mean load, worst block."),
+    Metric(
+        "dead_experts",
+        "dead experts, share",
+        2,
+        "Share of experts with under 10% of the mean load, in the worst block.",
+    ),
     Metric(
         "max_violation_train",
         "expert overload (MaxVio)",
         2,
-        "Load of the busiest expert over the mean load, minus 1, over the last steps of training, worst block.",
+        "Load of the busiest expert over the mean load, minus 1, over the last steps of training, in the worst block.",
     ),
     Metric(
         "max_load",

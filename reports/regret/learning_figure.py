@@ -111,6 +111,6 @@ def sentence(results: RegretResults) -> str:
     if not parts or own is None:
         return ""
     return (
-        f"Over the second half of training at {rung} the training losses lie above {paradigm_name(own)}'s by "
+        f"Training loss minus that of {paradigm_name(own)} over the second half of training at {rung}: "
         f"{', '.join(parts)} millinats (means over n = {here['seed'].nunique()} seeds)."
     )

@@ -71,7 +71,7 @@ def transfer(results: RegretResults) -> str:
             first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
             parts.append(
-                f"{fixed(last['octaves'])} ± {fixed(half)} octaves under {parametrization_name(name)} to {last['rung']}"
+                f"{fixed(last['octaves'])} ± {fixed(half)} octaves to {last['rung']} under {parametrization_name(name)}"
             )
     if not parts:
         return "No rung beyond the base has a sweep with its minimum inside."

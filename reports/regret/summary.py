@@ -17,7 +17,7 @@ def held(results: RegretResults) -> Held:
         "benchmark",
         results.preset,
         ", ".join(dict.fromkeys(rung.name for rung in results.rungs if rung.part != "proxy")),
-        in_a_line(winners, "goals alone, so no verdict" if is_unscored(results) else "no target has been scored"),
+        in_a_line(winners, "goals alone, so no conclusion" if is_unscored(results) else "no target has been scored"),
         results.complete,
         results.lab == "simulated",
     )

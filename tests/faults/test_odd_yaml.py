@@ -46,7 +46,7 @@ def _refuse(text: str, tmp_path: Path, refused: Refusals) -> str:
         ("name: " + "[" * 5000 + "]" * 5000, "nested more than 32 levels"),
         ("name: " + "{a: " * 5000 + "}" * 5000, "nested more than 32 levels"),
         ("- " * 5000, "nested more than 32 levels"),
-        ("name: &x [*x]", "*x stands inside of what it names"),
+        ("name: &x [*x]", "the alias *x is part of the value that it names"),
         ("name: a\nname: b", "name is there twice"),
         ("? [1, 2]\n: 3", "unhashable key"),
         ("name: !!python/object/apply:os.system [x]", "python/object"),

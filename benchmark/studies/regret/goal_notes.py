@@ -14,7 +14,7 @@ from lrladder.paradigms.paradigm import Proposal
 
 GOALS_ALONE = (
     "this study has goals alone and no target: nothing is trained to score its answers, "
-    "so it has no regret and no verdict"
+    "so it has no regret and no conclusion"
 )
 
 
