@@ -1,4 +1,4 @@
-"""What the blocks of a model compute, beside its sizes. This file does not import torch.
+"""The choices in the blocks of a model that are not sizes, such as norms and RoPE. This file does not import torch.
 
 The defaults are those of our own ladders. Other values are those of models that people train; docs/own-model.md lists
 which public model has which.
@@ -18,14 +18,15 @@ def _later(default: Any, **limits: Any) -> Any:
 
 
 class Architecture(BaseModel):
-    """`qk_norm`: RMSNorm of queries and keys, in each head, over the full width of all heads, or none.
+    """What the blocks of a model compute.
 
-    `renormalise`: whether the weights of the chosen experts sum to 1 before `routed_scale` multiplies them. Otherwise
-    each is its probability among all. `rotary_fraction` is the first part of each head that RoPE turns; `rope_pairs`
-    says whether it turns each entry with the one half the part further on, or neighbours. `qkv_bias`: queries, keys
-    and values have a bias.
+    `qk_norm` is the RMSNorm of queries and keys: in each head, over the full width of all heads, or none. With
+    `renormalise` the weights of the chosen experts sum to 1, before `routed_scale` multiplies them; without it, each is
+    its score among all experts. RoPE turns the first `rotary_fraction` of each head. `rope_pairs` says what it turns
+    together: entries of the first and of the second half, or neighbours. With `qkv_bias` queries, keys and values have
+    a bias.
 
-    Experts have a softmax or a sigmoid as their `score`. With `expert_bias` the top k are those of score plus bias; the
+    The `score` of an expert is a softmax or a sigmoid. With `expert_bias` the top k are those of score plus bias; the
     bias balances the experts' loads (arXiv 2408.15664) and is in no weight. With `num_groups` the top k come from the
     `top_groups` groups whose two best experts have the largest sum (arXiv 2412.19437).
     """

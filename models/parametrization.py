@@ -1,4 +1,4 @@
-"""Applies the rule table of `models.rules` to a model: width ratios (by mup), initialisation and optimizer groups."""
+"""Applies the rule table of models/rules.py to a model: ratios to the base (by mup), init, optimizer groups."""
 
 import math
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
     if model.shape.dense_width:
         assert base.dense_width is not None, "the config refuses a ladder where some models alone have dense blocks"
         widths["dense_width"] = base.dense_width
-    # mup takes every size that differs between base and delta for a width, so all other sizes are the model's own
+    # mup treats every size that differs between base and delta as a width, so all other sizes are the model's own
     twice = {name: 2 * size for name, size in widths.items()}
     with torch.device("meta"):
         base_model = Transformer(model.shape.model_copy(update=widths))

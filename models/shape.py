@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lrladder.models.architecture import OWN, Architecture
 
-MAX_SIZE = 2**24  # assumption: some hundred times the widest published model and context
+MAX_SIZE = 2**24  # assumption: about a hundred times the widest published model and longest context
 Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
-Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: some thirty times the deepest published model
+Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: about thirty times the deepest published model
 
 
 def nearest_divisor(number: int, wanted: float) -> int:
@@ -22,12 +22,12 @@ def nearest_divisor(number: int, wanted: float) -> int:
 class ModelShape(BaseModel):
     """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
-    `expert_width` is the hidden width of one routed expert; `shared_width` is the hidden width of the shared expert
-    (0: there is none; several are one of their joint width). The first `dense_blocks` blocks have a dense SwiGLU of
-    `dense_width` instead of experts. There are width / head_size heads unless `heads` is given,
-    and as many of keys and values unless `kv_heads` is (grouped queries). A dump leaves out what is as in our own
-    ladders, so that ids of trials stay as they were. Parameter counts leave out token embedding and LM head, as Step
-    Law does (arXiv 2503.04715).
+    `expert_width` is the hidden width of one routed expert. `shared_width` is that of the shared expert; 0 means that
+    there is none, and several shared experts are one expert of their joint width. The first `dense_blocks` blocks have
+    a dense SwiGLU of `dense_width` instead of experts. There are width / head_size heads unless `heads` is given, and
+    as many key-value heads unless `kv_heads` is given (grouped queries). A dump leaves out fields with their default,
+    so that the ids of older trials do not change. Parameter counts leave out token embedding and LM head, as Step Law
+    does (arXiv 2503.04715).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -52,7 +52,7 @@ class ModelShape(BaseModel):
         if self.heads is None and self.width % self.head_size:
             raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
-            raise ValueError(f"head_size {self.head_size} is odd; RoPE needs an even one")
+            raise ValueError(f"head_size {self.head_size} is odd, but RoPE needs an even one; change it")
         if self.rotary_size % 2 or not self.rotary_size:
             raise ValueError(
                 f"rotary_fraction {self.architecture.rotary_fraction:g} gives RoPE {self.rotary_size} of head_size "
@@ -65,7 +65,7 @@ class ModelShape(BaseModel):
         self._require_groups()
         self._require_experts_after_dense_blocks()
         if self.shared_width < 0:
-            raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for none")
+            raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for no shared expert")
         return self
 
     def _require_groups(self) -> None:
@@ -99,20 +99,22 @@ class ModelShape(BaseModel):
 
     @property
     def num_heads(self) -> int:
+        """Number of heads of queries."""
         return self.heads or self.width // self.head_size
 
     @property
     def num_kv_heads(self) -> int:
+        """Number of heads of keys, and of values."""
         return self.kv_heads or self.num_heads
 
     @property
     def attention_width(self) -> int:
-        """Of all heads of queries together; the width of the model unless `heads` is given."""
+        """Width of all heads of queries together. It is the width of the model unless `heads` is given."""
         return self.width if self.heads is None else self.heads * self.head_size
 
     @property
     def kv_width(self) -> int:
-        """Of all heads of keys, and of values."""
+        """Width of all heads of keys together, and of all heads of values."""
         return self.attention_width if self.kv_heads is None else self.kv_heads * self.head_size
 
     @property
@@ -122,7 +124,7 @@ class ModelShape(BaseModel):
 
     @property
     def qk_norm_sizes(self) -> tuple[int, int]:
-        """Gains of the norms of queries and of keys in one block."""
+        """Number of gains of the norm of queries, and of the norm of keys, in one block."""
         own = {"head": (self.head_size, self.head_size), "full": (self.attention_width, self.kv_width), "none": (0, 0)}
         return own[self.architecture.qk_norm]
 

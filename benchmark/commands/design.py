@@ -11,7 +11,7 @@ from lrladder.benchmark.errors import ExitCode
 
 app = typer.Typer()
 
-OCTAVE = 1.0  # half of the interval that is called none: the LR is then known to a factor of 2 to either side
+OCTAVE = 1.0  # a half width, from which an interval is too wide to be of use: a factor of 2 to either side; assumption
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]
 
-LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float
+LARGEST = 1e30  # of any number; assumption: above all sensible ones, while products of several still fit a float
 Options = TypeVar("Options")
 
 

@@ -63,12 +63,12 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
 
     if name is None:
         if count > 1:
-            raise InputError("--gpus says how many, and --gpu which kind; give --gpu too")
+            raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
         return None
     if name not in GPUS:
-        raise InputError(f"--gpu: {name!r} is not known{suggest(name, list(GPUS))}")
+        raise InputError(f"--gpu: {name!r} is unknown{suggest(name, list(GPUS))}")
     if tflops is not None or workers is not None:
-        raise InputError("--gpu: the time is then that of these GPUs, so leave out --tflops and --workers")
+        raise InputError("--gpu plans the time on these GPUs; leave out --tflops and --workers")
     return Gpus(GPUS[name], count)
 
 
@@ -162,7 +162,7 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     if results is not None:
         page = PAGES[results.schema_]
         page.show(results, console)
-        if page.write is not None and not ended.stopped:  # without room for results there is none for a page
+        if page.write is not None and not ended.stopped:  # if the results could not be written, a page could not either
             console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
     if ended.saved_tokens:
         console.print(

@@ -103,7 +103,10 @@ def parse_log_columns(text: str | None) -> dict[str, str]:
 def follow_log(
     said: Callable[[], tuple[list[str], bool]], *, wait: Callable[[], None], say: Callable[[str], None]
 ) -> list[str]:
-    """All lines; each is said once, when it first appears. Ends with the run."""
+    """Ask `said` for all lines so far, and `say` each new one, until the run has ended. Returns all lines.
+
+    `said` also returns whether the run has ended. `wait` pauses between two readings.
+    """
     told: list[str] = []
     while True:
         lines, ended = said()

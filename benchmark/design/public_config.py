@@ -1,7 +1,7 @@
-"""Reads a Hugging Face config.json as a shape of ours, or refuses it in one line that names what it cannot hold.
+"""Translates the config.json of a model on Hugging Face to a ModelShape, or names what our model cannot represent.
 
-The file goes through the config class of the transformers library, so defaults and renamed keys are theirs. Nothing is
-dropped without a word: a field is either held, or without effect on training, or said in `left_out`, or a refusal.
+The file is read by the config class of the transformers library, so defaults and renamed keys are right. No field is
+ignored silently: it is translated, or has no effect on training, or is named in `left_out`, or the file is refused.
 """
 
 import json
@@ -19,15 +19,15 @@ from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 
-PRETRAINING_LENGTH = 4096  # assumption, where the file names no other: the usual length of pre-training
+PRETRAINING_LENGTH = 4096  # tokens of a sequence, unless the file names another length; assumption: the usual one
 
 
 class Public(NamedTuple):
-    """A model that someone trains. `left_out`: what of its file stands nowhere in the study, in words."""
+    """A model from a config.json. `left_out`: what the file says that the study does not represent, in words."""
 
     model_type: str
     shape: ModelShape
-    aux_loss_coef: float | None  # per block, in our units
+    aux_loss_coef: float | None  # of our load-balancing loss, converted; None if the file has no coefficient
     left_out: tuple[str, ...]
 
 
@@ -45,7 +45,7 @@ LEFT_OUT = frozenset(
         *("use_mtp", "num_mtp_modules", "mtp_transformer_layers", "moe_layer_end_index"),
     }
 )
-# Of files and of generation, not of training.
+# Keys about files and text generation, without effect on training.
 BOOKKEEPING = frozenset(
     {
         *("architectures", "auto_map", "bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype"),
@@ -53,7 +53,7 @@ BOOKKEEPING = frozenset(
         *("pretraining_tp", "quantization_config"),
     }
 )
-# What these must be, as our model has nothing for any other value.
+# Keys that our model has no counterpart for, with the values at which they have no effect.
 FIXED: Mapping[str, tuple[object, ...]] = {
     "hidden_act": ("silu",),
     "attention_bias": (False, None),
@@ -68,7 +68,10 @@ FIXED: Mapping[str, tuple[object, ...]] = {
 
 
 def read_public(path: Path, *, seq_len: int | None = None) -> Public:
-    """Raises InputError, one line."""
+    """The model that a config.json describes, with sequences of `seq_len` tokens; default: those of its pre-training.
+
+    Raises InputError, which names everything that our model cannot represent.
+    """
     data = _json(path)
     kind = data.get("model_type")
     family = FAMILIES.get(str(kind))
@@ -85,7 +88,7 @@ def read_public(path: Path, *, seq_len: int | None = None) -> Public:
     except ValidationError as error:
         raise InputError(f"{path}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise InputError(f"{path}: a size is missing or no usable number ({error}); correct it") from error
+        raise InputError(f"{path}: a size is missing or is not a valid number ({error}); correct it") from error
     return Public(str(kind), shape, _aux_loss(data, config, shape), tuple(_left_out(data, config, shape)))
 
 
@@ -95,11 +98,12 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); give a model's config.json") from error
     if not isinstance(data, dict) or "model_type" not in data:
-        raise InputError(f"{path}: no model_type in it; give the config.json of a model on the Hugging Face hub")
+        raise InputError(f"{path}: it has no model_type; give the config.json of a model on the Hugging Face hub")
     return data
 
 
 def _theirs(path: Path, data: dict[str, Any], kind: str) -> Any:
+    """The config as an object of transformers' own class."""
     sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]  # mup's: a CUDA build that breaks on import
     try:
         from transformers import CONFIG_MAPPING
@@ -115,7 +119,7 @@ def _theirs(path: Path, data: dict[str, Any], kind: str) -> Any:
 
 
 def _pretraining_length(config: Any) -> int:
-    """That of pre-training, before a later phase stretches RoPE."""
+    """Tokens of a sequence in pre-training, before a later phase extends the context by scaling RoPE."""
     longest = int(config.max_position_embeddings)
     return int(rope_of(config).get("original_max_position_embeddings") or min(longest, PRETRAINING_LENGTH))
 
@@ -145,9 +149,11 @@ def _shape(config: Any, family: Family, seq_len: int) -> ModelShape:
 
 
 def _aux_loss(data: Mapping[str, Any], config: Any, shape: ModelShape) -> float | None:
-    """Theirs counts each choice of a token and pools the blocks; ours is a share of the choices, summed over blocks.
+    """The file's coefficient in units of our loss.
 
-    Where a bias balances the experts and the file has none, there is none, whatever the class's default: an assumption.
+    Their loss counts every choice of a token and pools all blocks. Ours uses shares of the choices and sums over
+    blocks. With equal loads in all blocks both penalties are then equal. Where a bias balances the experts and the file
+    has no coefficient, there is no such loss, whatever the class's default: an assumption.
     """
     biased = shape.architecture.expert_bias
     given = data.get("router_aux_loss_coef") if biased else getattr(config, "router_aux_loss_coef", None)

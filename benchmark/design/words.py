@@ -1,4 +1,4 @@
-"""What a design says of itself, in ten lines on stderr: cost, extrapolation, interval, and what was left out."""
+"""Explains a design in ten lines: its models, cost, extrapolation, expected interval, compromises and assumptions."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,13 @@ from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
-MFU = 0.4  # share of the peak that training sustains; assumption
-# Dense bf16 peak, FLOP/s, from NVIDIA's data sheets
+MFU = 0.4  # share of the peak FLOP/s that training sustains; assumption
+# Peak FLOP/s in bf16 without sparsity, from NVIDIA's data sheets.
 PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
 
 
 def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
+    """The lines. With a `gpu`, a key of PEAK, costs are also given in days on `gpus` of them."""
     goal, shape = layout.goal, layout.goal.shape
     counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
     run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"
@@ -58,7 +59,7 @@ def _laws() -> str:
 def _aux(public: Public) -> str:
     if public.aux_loss_coef is None:
         return ""
-    if not public.aux_loss_coef:
+    if not public.aux_loss_coef and public.shape.architecture.expert_bias:
         return "; no balance loss (optimizer.aux_loss_coef 0): a bias of step optimizer.bias_rate balances the experts"
     return f"; router_aux_loss_coef became optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
 

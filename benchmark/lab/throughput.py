@@ -1,4 +1,4 @@
-"""How long a run is expected to take on one worker, before any run has been timed."""
+"""The speed that is expected of one worker on a CPU, before any run has been timed."""
 
 import math
 

@@ -22,22 +22,26 @@ SOURCE = (
 
 
 class Memory(NamedTuple):
-    """Bytes on one device. `weights` has ZeRO's own copies; `observed` what the watch and a decay's trunk keep."""
+    """Peak bytes on one device, by part."""
 
-    weights: float
+    weights: float  # with the copies that ZeRO makes of them
     gradients: float
     moments: float
-    observed: float
-    buffers: float  # of ZeRO: buckets, and what stage 3 has gathered
+    observed: float  # copies that the watch makes, and the trunk that is kept during a decay
+    buffers: float  # of ZeRO: buckets for sums over ranks, and the values that stage 3 has gathered
     activations: float
 
     @property
     def total(self) -> float:
+        """Bytes of all parts."""
         return sum(self)
 
 
 def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = None) -> Memory:
-    """Peak memory on each device; SOURCE says what is counted. `compiled` None: as a worker would decide."""
+    """Peak memory on each device with `micro_batch` sequences in a pass. SOURCE says what is counted.
+
+    If `compiled` is None, the trial is taken to be compiled if a worker would compile it.
+    """
     shape, training = trial.shape, trial.training
     stage, size = training.zero_stage, float(shape.n_total + shape.n_embedding)
     part = size / training.devices
@@ -47,7 +51,7 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
     moments = 8 * (part * on_device if stage else size)
     held = part if stage == 3 else size
     aliased = stage == 3 and training.offload == "none"  # stage 3 updates its parts of the weights in place
-    averaged = 8 * size if trial.schedule.read == "ema" else 0.0  # of the weights, and the snapshot of it
+    averaged = 8 * size if trial.schedule.read == "ema" else 0.0  # the average of the weights, and a copy of it
     return Memory(
         weights=4 * held + (0.0 if aliased else 4 * updated) + copies,
         gradients=4 * (part if stage >= 2 else size),
@@ -59,12 +63,13 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
 
 
 def _buffers(stage: int, size: float, block: float) -> float:
-    """A bucket; at stage 3 also what is gathered, and a block's weights and gradients while they are sent."""
+    """Bytes of a bucket; at stage 3 also of the gathered values, and of a block's weights and gradients in transit."""
     gathered = 4.0 * min(GATHERED, size) + 8.0 * block
     return (4.0 * min(BUCKET, size) if stage else 0.0) + (gathered if stage == 3 else 0.0)
 
 
 def device_bytes(trial: Trial, micro_batch: int) -> float:
+    """Peak memory in bytes of each device with `micro_batch` sequences in a pass."""
     return device_memory(trial, micro_batch).total
 
 
@@ -94,9 +99,9 @@ def share_of_batch(trial: Trial) -> int:
 
 
 def micro_batch_of(trial: Trial, room_bytes: float | None) -> int:
-    """Sequences that a device takes at a time: as the settings say, or as many as its memory has room for.
+    """Sequences that a device takes at a time: as the settings say, or for `auto` as many as its memory has room for.
 
-    Without a limit (None), which is so on a CPU, `auto` is the whole share. It is 1 where not even one has room.
+    If `room_bytes` is None, as on a CPU, `auto` is the whole share. If not even one has room, it is 1.
     """
     given, share = trial.training.micro_batch, share_of_batch(trial)
     if given != "auto":
@@ -108,14 +113,14 @@ def micro_batch_of(trial: Trial, room_bytes: float | None) -> int:
 
 
 def divisors(number: int) -> list[int]:
-    """In ascending order."""
+    """All divisors of a number, in ascending order."""
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
 def passes(trial: Trial, micro_batch: int) -> int:
-    """Work of a step in forward passes: the forward, twice that for the backward, and what is computed again.
+    """The work of a step, in forward passes: 1 for the forward, 2 for the backward, and 1 if blocks are recomputed.
 
-    Several micro batches need a forward pass more, which counts the loads of the whole batch.
+    With several micro batches there is one more, which counts the expert loads of the whole batch.
     """
     counted = micro_batch < share_of_batch(trial) and trial.aux_loss_sequences is None and trial.shape.num_experts > 1
     return 3 + (trial.training.recompute == "blocks") + counted

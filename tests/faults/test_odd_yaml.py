@@ -47,7 +47,7 @@ def _refuse(text: str, tmp_path: Path, refused: Refusals) -> str:
         ("name: " + "{a: " * 5000 + "}" * 5000, "nested more than 32 levels"),
         ("- " * 5000, "nested more than 32 levels"),
         ("name: &x [*x]", "the alias *x is part of the value that it names"),
-        ("name: a\nname: b", "name is there twice"),
+        ("name: a\nname: b", "name is given twice"),
         ("? [1, 2]\n: 3", "unhashable key"),
         ("name: !!python/object/apply:os.system [x]", "python/object"),
         ("name: \x01", "special characters are not allowed"),
