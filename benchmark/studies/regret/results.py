@@ -11,6 +11,7 @@ from lrladder.paradigms.lab import ParametrizationName, Part
 from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.results/2"
+LabName = Literal["trained", "simulated", "external", "mixed"]  # mixed: the runs of some parts are trained elsewhere
 
 
 class CurveResult(Frozen):
@@ -231,7 +232,7 @@ class RungResult(Frozen):
 
 class RegretResults(StudyResults):
     schema_: str = SCHEMA
-    lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
+    lab: LabName = "trained"  # where the losses come from
     seed_noise: float | None  # standard deviation of the loss over seeds at one LR, nats: of runs near the best LR
     seed_noise_df: int
     seed_interaction: float | None = None  # of a seed's effect under one parametrization about its effect in all, nats
