@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -167,6 +168,8 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         console.print(
             f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"
         )
+    for line in _wanted(ended, out):
+        console.print(line, soft_wrap=True, highlight=False)
     kept = (
         "Everything that was measured is kept"
         if results is not None
@@ -180,6 +183,15 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         console.print(f"Interrupted. {kept}. The same command continues the study.", soft_wrap=True)
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
+
+
+def _wanted(ended: "Ended[Any]", out: Path) -> Iterator[str]:
+    """What to do about runs that the user's own trainer is asked for."""
+    if ended.wanted:
+        from lrladder.benchmark.commands.external import next_steps
+        from lrladder.benchmark.external.verbs import Asked
+
+        yield from next_steps(Asked.of(ended), out)
 
 
 @app.command()

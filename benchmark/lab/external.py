@@ -6,6 +6,7 @@ what is stored: paradigms depend on nothing but results, so they ask for the sam
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 from lrladder.benchmark.config.lab import LabConfig
@@ -30,9 +31,10 @@ class Waiting(BaseException):
 
 @dataclass
 class Wanted:
-    """A reading that has no result, and the payers that want it."""
+    """A reading that has no result, and the payers that want it. `parametrization`: the name by which one asked."""
 
     reading: Reading
+    parametrization: str
     payers: list[str] = field(default_factory=list)
 
 
@@ -85,18 +87,20 @@ class ExternalLab(TrainedLab):
         rungs = {key: labels[key][0].rung for key in distinct}
         theirs = [trial for key, trial in distinct.items() if self._is_theirs(rungs[key])]
         missing = {trial.id: trial for trial in theirs if not self._is_there(trial, rungs[trial.id])}
-        self._ask([reading for trial in missing.values() for reading in self._unread(trial, rungs[trial.id])], payer)
+        self._ask({key: self._unread(trial, rungs[key]) for key, trial in missing.items()}, labels, payer)
         found = super()._obtain((trial for key, trial in distinct.items() if key not in missing), labels, payer)
         if missing:
             raise Waiting
         return found
 
-    def _ask(self, readings: Sequence[Reading], payer: str) -> None:
-        self._register.ask(readings)
-        for reading in readings:
-            wanted = self.wanted.setdefault(reading.name, Wanted(reading))
-            if payer not in wanted.payers:
-                wanted.payers.append(payer)
+    def _ask(self, unread: Mapping[str, list[Reading]], labels: Mapping[str, list[Label]], payer: str) -> None:
+        """`unread` and `labels` are by the id of the trial."""
+        self._register.ask(chain.from_iterable(unread.values()))
+        for key, readings in unread.items():
+            for reading in readings:
+                known = self.wanted.setdefault(reading.name, Wanted(reading, labels[key][0].parametrization))
+                if payer not in known.payers:
+                    known.payers.append(payer)
 
     def _unread(self, trial: Trial, rung: str) -> list[Reading]:
         return [reading for reading in _readings(trial, rung) if not _is_read(self._register.told(reading.name))]

@@ -24,7 +24,7 @@ from lrladder.benchmark.lab.training_losses import training_losses
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
-from lrladder.benchmark.studies.kinds import kind_of, load_stored_study, plan_of
+from lrladder.benchmark.studies.kinds import kind_of, plan_of
 from lrladder.benchmark.studies.planner import works_of
 from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, open_stored, write_config
@@ -64,12 +64,13 @@ def run_study(
         return _train(kind, config, session)
 
 
-def run_stored(folder: Path, tell: Callable[[Register], None] = lambda register: None) -> Ended[Any]:
+def run_stored(
+    config: StudyConfig, folder: Path, tell: Callable[[Register], None] = lambda register: None
+) -> Ended[Any]:
     """Go on with a study whose runs are trained elsewhere, as far as what is stored allows. Nothing is trained.
 
     `tell` is called first, under the lock, and may add to what was told. Raises InputError.
     """
-    config = load_stored_study(folder)
     if config.lab == HERE:
         raise InputError(
             f"{folder}: this study trains all of its runs itself; `lrladder run` continues it. For your own trainer a "

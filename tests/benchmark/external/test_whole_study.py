@@ -1,0 +1,117 @@
+"""A whole study by `ask` and `tell` alone is the study that a trainer of our own would have made."""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lrladder.benchmark.external.verbs import ask, tell
+from lrladder.benchmark.lab.external import TRAINER, ExternalLab
+from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.progress import Progress
+from lrladder.benchmark.lab.register import Register
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.trained import TrainedLab
+from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.lab.workers import Outcome
+from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.runner import run_on
+from lrladder.benchmark.studies.session import write_config
+from lrladder.benchmark.studies.stored import load_results
+from tests.benchmark.external.studies import begin, config_of, law, row_of
+
+NOT_OF_RUNS = {"corpus", "corpus_digest", "environment", "payer_seconds", "lab"}
+
+
+class _Law:
+    """An executor that answers at once."""
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        for trial in trials:
+            yield trial, [self._measured(trial, horizon) for horizon in trial.horizons]
+
+    def _measured(self, trial: Trial, horizon: int) -> TrialMeasurement:
+        loss = law(trial.shape.n_active, trial.lr, horizon, trial.seed)
+        verdict, message = ("finished", "") if loss is not None else ("diverged", "its loss is nan")
+        return TrialMeasurement.of(trial, horizon, verdict=verdict, loss=loss, training=TRAINER, message=message)
+
+
+def directly(config: RegretConfig, folder: Path) -> dict[str, Any]:
+    store = Store.open(folder, config_digest=config.digest, corpus_digest=config.lab.digest)
+    progress = Progress(Console(quiet=True))
+    return of_runs(run_on(config, TrainedLab(config, config.lab.digest, store, _Law(), progress, precision="fp32")))
+
+
+def of_runs(results: Any) -> dict[str, Any]:
+    """What follows from the runs alone, with measurements in one order."""
+    data: dict[str, Any] = json.loads(results.to_json())
+    data = {key: value for key, value in data.items() if key not in NOT_OF_RUNS}
+    data["trials"].pop("trained_now")
+    data["measurements"].sort(key=lambda m: json.dumps(m, sort_keys=True))
+    return data
+
+
+def test_ask_and_tell_give_the_study_that_the_law_gives(tmp_path: Path) -> None:
+    config, folder = config_of(), tmp_path / "study"
+    rng, rounds = random.Random(0), 0
+    jobs: Sequence[Any] = begin(folder, config)
+    assert {"fitting", "mutransfer"} <= {payer for job in jobs for payer in job.wanted_by}
+    while jobs:
+        rows = [row_of(job) for job in jobs]
+        rng.shuffle(rows)
+        if not rounds:  # some now, one of them failed at first; the others later
+            first, rows = rows[:7], rows[5:]
+            tell(folder, [{**first[0], "status": "crashed"}, *first[1:]])
+            rows.append(first[0])
+        jobs = tell(folder, rows).asked.jobs
+        assert [job.name for job in ask(folder)] == [job.name for job in jobs]
+        rounds += 1
+    (tmp_path / "direct").mkdir()
+    results = load_results(folder, REGRET)
+    assert results.complete
+    assert results.lab == "external"
+    assert results.corpus["source"] == "trained elsewhere, on: our corpus v3"
+    assert not results.environment
+    assert all(m.expert_gemm is None and m.training == TRAINER for m in results.measurements)
+    assert of_runs(results) == directly(config, tmp_path / "direct")
+    assert any(m.verdict == "diverged" for m in results.measurements)
+    names = (folder / "told.jsonl").read_text().splitlines()
+    results_told = [json.loads(line)["name"] for line in names if json.loads(line)["verdict"] != "failed"]
+    assert len(results_told) == len(set(results_told))
+
+
+def _mixed(tmp_path: Path, *, trains: bool) -> Path:
+    """A study whose proxies were trained here, or not yet, and whose targets are trained elsewhere."""
+    config = config_of("mutransfer", lab={"kind": "external", "data": "theirs", "parts": ["target"]})
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    write_config(config, folder)
+    store = Store.open(folder, config_digest=config.digest, corpus_digest="ours")
+    if trains:
+        quiet, register = Progress(Console(quiet=True)), Register(folder)
+        lab = ExternalLab(config, "ours", store, _Law(), quiet, precision="fp32", lab=config.lab, register=register)
+        REGRET.start(config, lab, on_stage=lambda stage: None).run()
+    return folder
+
+
+def test_proxies_here_and_targets_elsewhere(tmp_path: Path) -> None:
+    folder = _mixed(tmp_path, trains=True)
+    jobs = ask(folder)
+    assert {job.rung for job in jobs} == {"t32x2", "t48x4"}
+    while jobs:
+        jobs = list(tell(folder, [row_of(job) for job in jobs]).asked.jobs)
+    results = load_results(folder, REGRET)
+    assert results.complete
+    assert results.lab == "mixed"
+    elsewhere = {m.rung for m in results.measurements if m.training == TRAINER}
+    assert elsewhere == {"t32x2", "t48x4"} < {m.rung for m in results.measurements} | {"p16x2"}
+
+
+def test_what_is_trained_here_comes_first(tmp_path: Path) -> None:
+    taken = tell(_mixed(tmp_path, trains=False), [])
+    assert taken.asked.jobs == ()
+    assert taken.asked.open_here == 3
