@@ -122,9 +122,9 @@ def loss_groups(studies: Sequence[Study]) -> list[list[str]]:
 
 
 def _scale(study: Study) -> tuple[object, ...]:
-    """What a loss is read on. A simulated study, or one of unknown text, has a scale of its own."""
+    """What a loss is read on. One that is simulated, trained elsewhere or of unknown text is alone."""
     results = study.results
-    if results.lab == "simulated" or not results.corpus_digest:
+    if results.lab != "trained" or not results.corpus_digest:
         return (study.label,)
     config = flat(results.config)
     documents, window = config.get("corpus.val_documents"), config.get("ladder.seq_len")
@@ -142,7 +142,8 @@ def loss_sentence(studies: Sequence[Study]) -> str:
     return (
         "Losses are NOT comparable between "
         + " | ".join(", ".join(group) for group in groups)
-        + ", because validation text, vocabulary or window differ, or the losses are simulated. "
+        + ", because validation text, vocabulary or window differ, or the losses are simulated or of runs that were "
+        "trained elsewhere. "
         "Each regret is against the oracle of its own study."
     )
 
