@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
@@ -102,9 +103,10 @@ def run(
     study = load_study(preset)
     _require_own(study, allow_import)
     if log:
-        if kind_of(study).simulated_lab(study) is not None:
+        if kind_of(study).simulated_lab(study) is not None or not study.trained_here:
+            how = "trained elsewhere" if study.lab != HERE else "simulated"
             raise InputError(
-                f"--log: {preset} is simulated, so no run is trained whose log could be copied; leave --log out"
+                f"--log: {preset} is {how}, so no run is trained here whose log could be copied; leave --log out"
             )
         loggers.choose(log)
     if not compiled:

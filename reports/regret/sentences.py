@@ -268,8 +268,8 @@ def trained_elsewhere(results: RegretResults) -> str:
     parts = " and ".join({"proxy": "proxies", "target": "targets"}[part] for part in lab.parts)
     return (
         f"The runs at the {parts} were trained elsewhere, by a trainer of the user's own, on a text that the config "
-        f"calls “{lab.data}”. LR Ladder was told their losses and nothing else, so this page says nothing of their machine, "
-        "of text that training and validation share, or of their stability."
+        f"calls “{lab.data}”. LR Ladder was told their losses and nothing else, so this page says nothing of their "
+        "machine, of text that training and validation share, or of their stability."
     )
 
 
