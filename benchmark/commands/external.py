@@ -81,21 +81,26 @@ def tell(
 
     answers = Answers.of_file(losses, parse_columns(columns, COLUMNS))
     taken = take(folder, answers, replace=replace, ignore_unknown=ignore_unknown, from_here=allow_import)
-    make_console().print(f"{'; '.join(_counts(taken)) or 'No rows'}.", soft_wrap=True)
+    make_console().print(f"{'; '.join(_counts(taken))}.", soft_wrap=True, highlight=False)
     raise typer.Exit(_say(taken.asked, folder, None))
 
 
 def _counts(taken: "Taken") -> Iterator[str]:
     """What came of the rows."""
-    yield f"{taken.finished + taken.diverged:,} results taken in, {taken.diverged:,} of them of runs that diverged"
+    yield f"{_number(taken.finished + taken.diverged, 'result')} taken in"
     said = {
-        "results replace earlier ones, which stay in told.jsonl": taken.replaced,
+        "of them of runs that diverged": taken.diverged,
+        "of them in the place of earlier ones, which stay in told.jsonl": taken.replaced,
         "runs failed and are asked for again": taken.failed,
-        "were known": taken.known,
-        "have no loss yet": taken.not_over,
+        "rows were known": taken.known,
+        "rows have no loss yet": taken.not_over,
         "rows were never asked for and are left out": taken.ignored,
     }
     yield from (f"{count:,} {what}" for what, count in said.items() if count)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _say(asked: "Asked", folder: Path, out: Path | None) -> ExitCode:
@@ -111,10 +116,16 @@ def next_steps(asked: "Asked", folder: Path, out: Path | None = None) -> Iterato
     if asked.jobs:
         payers = Counter(payer for job in asked.jobs for payer in job.wanted_by)
         wanted = ", ".join(f"{payer} ({count})" for payer, count in payers.items())
-        yield f"{len(asked.jobs):,} runs are wanted from your trainer, by {wanted}."
+        yield f"Wanted from your trainer: {_number(len(asked.jobs), 'run')}, by {wanted}."
         yield f"They are in {out}." if out else f"Write them with: lrladder ask {folder} --out jobs.csv"
         yield f"Tell their losses with: lrladder tell {folder} losses.csv"
     if asked.open_here:
-        yield f"{asked.open_here:,} runs are trained here first: lrladder run {folder / 'config.yaml'} --out {folder}"
-    if not (asked.jobs or asked.open_here):
-        yield f"No run is wanted: every entry has what it needs. The report: lrladder report {folder}"
+        number = _number(asked.open_here, "run")
+        yield f"To be trained here first: {number}, by lrladder run {folder / 'config.yaml'} --out {folder}"
+    if asked.jobs or asked.open_here:
+        return
+    if asked.missing:
+        yield f"No run is wanted. What is missing all the same: {'; '.join(asked.missing)}."
+    else:
+        yield "No run is wanted: every entry has what it needs."
+    yield f"The report: lrladder report {folder}"

@@ -22,11 +22,14 @@ NAMED = 3  # unknown runs that a message names
 
 
 class Asked(NamedTuple):
-    """`jobs` for the user's own trainer; `open_here`: number of runs that `lrladder run` has to train first."""
+    """`jobs` for the user's own trainer; `open_here`: number of runs that `lrladder run` has to train first.
+
+    `missing` has what results.json misses, in words; nothing when the study is complete.
+    """
 
     jobs: tuple[Job, ...]
     open_here: int
-    complete: bool
+    missing: tuple[str, ...]
 
     @classmethod
     def of(cls, ended: Ended[Any]) -> "Asked":
@@ -35,8 +38,8 @@ class Asked(NamedTuple):
             raise InputError(f"stopped: {ended.stopped}; what was told is kept: make room, and repeat the command")
         if ended.interrupted:
             raise KeyboardInterrupt
-        complete = ended.results is not None and ended.results.complete
-        return cls(tuple(map(Job.of, ended.wanted)), ended.open_here, complete)
+        missing = ended.results.missing if ended.results is not None else ()
+        return cls(tuple(map(Job.of, ended.wanted)), ended.open_here, missing)
 
 
 class Taken(NamedTuple):

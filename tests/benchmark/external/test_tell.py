@@ -15,7 +15,7 @@ from lrladder.benchmark.cli import app
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.external.answers import COLUMNS, Answers
 from lrladder.benchmark.external.verbs import ask, tell
-from lrladder.benchmark.lab.store import read_trials
+from lrladder.benchmark.lab.store import Store, read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.own_runs.columns import parse_columns
 from lrladder.benchmark.studies.regret.kind import REGRET
@@ -31,6 +31,12 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def rows(begun: Path) -> list[dict[str, object]]:
+    """What a trainer tells of all runs that the study wants first."""
+    return [row_of(job) for job in ask(begun)]
+
+
 @pytest.fixture
 def study(begun: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(begun, tmp_path / "study"))
@@ -39,10 +45,6 @@ def study(begun: Path, tmp_path: Path) -> Path:
 def told(folder: Path) -> list[dict[str, Any]]:
     path = folder / "told.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def rows_of(folder: Path) -> list[dict[str, object]]:
-    return [row_of(job) for job in ask(folder)]
 
 
 BAD: dict[str, tuple[dict[str, object], str]] = {
@@ -56,21 +58,23 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
-def test_one_bad_row_and_nothing_is_taken_in(study: Path, change: Mapping[str, object], message: str) -> None:
-    good = rows_of(study)[:3]
+def test_one_bad_row_and_nothing_is_taken_in(
+    study: Path, rows: list[dict[str, object]], change: Mapping[str, object], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        tell(study, [*good[:2], {**good[2], **change}])
+        tell(study, [*rows[:2], {**rows[2], **change}])
     assert told(study) == []
 
 
-def test_unknown_rows_can_be_left_out_whatever_they_say(study: Path) -> None:
-    good = rows_of(study)[0]
-    taken = tell(study, [{"name": "baseline", "loss": "n/a", "status": "odd"}, good], ignore_unknown=True)
+def test_unknown_rows_can_be_left_out_whatever_they_say(study: Path, rows: list[dict[str, object]]) -> None:
+    taken = tell(study, [{"name": "baseline", "loss": "n/a", "status": "odd"}, rows[0]], ignore_unknown=True)
     assert (taken.ignored, taken.finished) == (1, 1)
 
 
-def test_repeating_changes_nothing_and_another_value_is_refused_with_both(study: Path) -> None:
-    rows = rows_of(study)[:2]
+def test_repeating_changes_nothing_and_another_value_is_refused_with_both(
+    study: Path, rows: list[dict[str, object]]
+) -> None:
+    rows = rows[:2]
     assert tell(study, rows).finished == 2
     before = told(study)
     assert tell(study, rows).known == 2
@@ -82,8 +86,7 @@ def test_repeating_changes_nothing_and_another_value_is_refused_with_both(study:
         tell(study, [{**rows[0], "loss": 1.25}, {**rows[0], "loss": 1.5}], replace=True)
 
 
-def test_a_replaced_value_is_used_and_the_old_one_stays_on_record(study: Path) -> None:
-    rows = rows_of(study)
+def test_a_replaced_value_is_used_and_the_old_one_stays_on_record(study: Path, rows: list[dict[str, object]]) -> None:
     tell(study, rows)
     old = load_results(study, REGRET)
     taken = tell(study, [{**rows[0], "loss": 9.75}], replace=True)
@@ -94,8 +97,7 @@ def test_a_replaced_value_is_used_and_the_old_one_stays_on_record(study: Path) -
     assert losses == {m.loss for _, found in read_trials(study) for m in found}
 
 
-def test_failed_runs_are_asked_again_and_never_take_a_result_back(study: Path) -> None:
-    rows = rows_of(study)
+def test_failed_runs_are_asked_again_and_never_take_a_result_back(study: Path, rows: list[dict[str, object]]) -> None:
     taken = tell(study, [{**rows[0], "status": "FAILED", "message": "node down"}, *rows[1:3]])
     assert (taken.failed, taken.finished) == (1, 2)
     assert rows[0]["name"] in {job.name for job in taken.asked.jobs}
@@ -104,8 +106,7 @@ def test_failed_runs_are_asked_again_and_never_take_a_result_back(study: Path) -
     assert {row["name"] for row in rows[:3]}.isdisjoint(job.name for job in ask(study))
 
 
-def test_runs_that_are_not_over_are_no_results(study: Path) -> None:
-    rows = rows_of(study)
+def test_runs_that_are_not_over_are_no_results(study: Path, rows: list[dict[str, object]]) -> None:
     over = [{**rows[0], "loss": ""}, {**rows[1], "status": "running"}, {**rows[2], "loss": None}]
     taken = tell(study, over)
     assert (taken.not_over, taken.finished, taken.diverged) == (3, 0, 0)
@@ -166,9 +167,8 @@ class Killed(BaseException):
 
 
 def kill_at(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
-    """Raise at the nth write that is to last: of a file, or of a trial's log."""
+    """Raise at the nth write that is to last: of a file, of a trial's log, or to the store."""
     count = iter(range(10_000))
-    replace, finish = os.replace, TrialLog.finish
 
     def killed(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any) -> Any:
@@ -178,8 +178,8 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
 
         return wrapped
 
-    monkeypatch.setattr(os, "replace", killed(replace))
-    monkeypatch.setattr(TrialLog, "finish", killed(finish))
+    for owner, name in ((os, "replace"), (TrialLog, "finish"), (Store, "replace")):
+        monkeypatch.setattr(owner, name, killed(getattr(owner, name)))
 
 
 def state(folder: Path) -> dict[str, object]:
@@ -191,25 +191,27 @@ def state(folder: Path) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("nth", range(6))
+@pytest.fixture(scope="module")
+def clean(begun: Path, rows: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The state after the first rows were told, without a kill."""
+    folder = Path(shutil.copytree(begun, tmp_path_factory.mktemp("clean") / "study"))
+    tell(folder, rows)
+    return state(folder)
+
+
+@pytest.mark.parametrize("nth", range(9))
 def test_killed_at_any_write_and_repeated_is_as_if_nothing_had_been(
-    study: Path, tmp_path: Path, nth: int, monkeypatch: pytest.MonkeyPatch
+    study: Path, rows: list[dict[str, object]], clean: dict[str, object], nth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clean = Path(shutil.copytree(study, tmp_path / "clean"))
-    rows = rows_of(study)
-    tell(clean, rows)
     with monkeypatch.context() as patch:
         kill_at(patch, nth)
         with pytest.raises(Killed):
             tell(study, rows)
-    if nth % 2:
-        ask(study)
     tell(study, rows)
-    assert state(study) == state(clean)
+    assert state(study) == clean
 
 
-def test_a_changed_line_of_the_register_is_refused(study: Path) -> None:
-    rows = rows_of(study)
+def test_a_changed_line_of_the_register_is_refused(study: Path, rows: list[dict[str, object]]) -> None:
     tell(study, rows[:1])
     path = study / "told.jsonl"
     path.write_text(path.read_text().replace(str(rows[0]["loss"]), "2.25"))
@@ -222,13 +224,13 @@ def test_the_commands_say_what_to_do_next(study: Path, tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.csv"
     asked = run(app, ["ask", str(study), "--out", str(jobs), "--template", "train {name}"])
     assert asked.exit_code == 0, asked.output
-    assert "3 runs are wanted from your trainer, by mutransfer (3)" in asked.output
+    assert "Wanted from your trainer: 3 runs, by mutransfer (3)" in asked.output
     table = pd.read_csv(jobs)
     assert list(table["command"]) == [f"train {name}" for name in table["name"]]
     table.assign(loss=[2.5, 2.25, float("nan")], status=["finished", "finished", "diverged"]).to_csv(jobs, index=False)
     done = run(app, ["tell", str(study), str(jobs)])
     assert done.exit_code == 0, done.output
-    assert "3 results taken in, 1 of them of runs that diverged" in done.output
+    assert "3 results taken in; 1 of them of runs that diverged" in done.output
     assert "lrladder ask" in done.output
     status = run(app, ["status", str(study)])
     assert "2 finished, 1 diverged" in status.output
