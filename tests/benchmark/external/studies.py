@@ -20,7 +20,7 @@ ENTRIES = {
     "mutransfer+power": {**TRANSFER, "schedule": "power", "search_schedule": "default"},
 }
 DATA = "our corpus v3"
-DIVERGES_ABOVE = 0.5
+DIVERGES_ABOVE = 0.08
 
 
 def config_of(*entries: str, **changes: Any) -> RegretConfig:
