@@ -9,7 +9,7 @@ import typer
 
 from lrladder.benchmark.commands.options import AllowImport, Folder
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.errors import ExitCode
+from lrladder.benchmark.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from lrladder.benchmark.external.verbs import Asked, Taken
@@ -42,6 +42,8 @@ def ask(
     from lrladder.benchmark.external import formats
     from lrladder.benchmark.external.verbs import look
 
+    if out is None and (template is not None or form != "csv"):
+        raise InputError("--out: name the file that the runs are written to")
     launch = formats.read_template(template)
     asked = look(folder, from_here=allow_import)
     if out is not None:

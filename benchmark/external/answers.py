@@ -15,6 +15,7 @@ from lrladder.benchmark.own_runs.files import flat, read_text
 from lrladder.benchmark.own_runs.numerals import numbers
 from lrladder.benchmark.own_runs.status import DIVERGED, EMPTY, FINISHED
 from lrladder.benchmark.own_runs.table import DIVERGED as NO_NUMBER
+from lrladder.benchmark.reading import printable
 
 COLUMNS = ("name", "loss", "status", "seconds", "message")
 NEEDED = ("name", "loss")
@@ -115,7 +116,7 @@ def _answers(source: str, table: pd.DataFrame, columns: Mapping[str, str]) -> An
         raise InputError(f"{source}: {_missing(missing, names)}")
     blank = [""] * len(table)
     cells = [list(table.iloc[:, places[ours]]) if ours in places else blank for ours in COLUMNS]
-    rows = (Row(int(place), *found) for place, *found in zip(table.index, *cells, strict=True))
+    rows = (Row(int(place), *map(printable, found)) for place, *found in zip(table.index, *cells, strict=True))
     return Answers(source, tuple(rows))
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from typer.testing import CliRunner
 
+from lrladder.benchmark.cli import app
+from lrladder.benchmark.external.jobs import Job
 from lrladder.benchmark.external.verbs import ask, tell
 from lrladder.benchmark.lab.external import TRAINER, ExternalLab
 from lrladder.benchmark.lab.measurement import TrialMeasurement
@@ -63,7 +66,7 @@ def of_runs(results: RegretResults) -> dict[str, Any]:
 def test_ask_and_tell_give_the_study_that_the_law_gives(tmp_path: Path) -> None:
     config, folder = config_of("fitting", "mutransfer+power"), tmp_path / "study"
     rng, rounds = random.Random(0), 0
-    jobs: Sequence[Any] = begin(folder, config)
+    jobs: Sequence[Job] = begin(folder, config)
     assert {"fitting", "mutransfer+power"} == {payer for job in jobs for payer in job.wanted_by}
     while jobs:
         rows = [row_of(job) for job in jobs]
@@ -87,6 +90,20 @@ def test_ask_and_tell_give_the_study_that_the_law_gives(tmp_path: Path) -> None:
     names = (folder / "told.jsonl").read_text().splitlines()
     results_told = [json.loads(line)["name"] for line in names if json.loads(line)["verdict"] != "failed"]
     assert len(results_told) == len(set(results_told))
+
+
+def test_a_longer_horizon_asks_for_the_new_readings_alone(tmp_path: Path) -> None:
+    folder, known = tmp_path / "study", dict[str, str]()
+    jobs: Sequence[Job] = begin(folder, config_of("mutransfer"))
+    while jobs:
+        known |= {job.name: job.trunk for job in jobs}
+        jobs = tell(folder, [row_of(job) for job in jobs]).asked.jobs
+    assert CliRunner().invoke(app, ["extend", str(folder), "--tokens", "65536"]).exit_code == 0
+    longer = ask(folder)
+    assert {job.tokens for job in longer} == {65536}
+    assert {job.trunk for job in longer} <= set(known.values())
+    assert tell(folder, [row_of(job) for job in longer]).asked.jobs == ()
+    assert load_results(folder, REGRET).complete
 
 
 def _mixed(tmp_path: Path, *, trains: bool) -> Path:
