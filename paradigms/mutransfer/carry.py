@@ -92,6 +92,7 @@ def _fitted(curves: Curves, base: int) -> Carry:
 
 CARRIES: dict[HorizonRule, Callable[[Curves, int], Carry]] = {
     "none": lambda curves, base: Nearest(curves),
+    "wsd": lambda curves, base: ByRule(curves),
     "sde": lambda curves, base: ByRule(curves),
     "power": lambda curves, base: ByRule(curves),
     "fitted": _fitted,

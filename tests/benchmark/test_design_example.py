@@ -92,7 +92,7 @@ def test_the_rules(text: str, trial: Trial) -> None:
     assert f"ratio is 3 / 2 = {depth:g}" in text
     assert f"1 / {width:g} = {1 / width:g}" in text
     assert HORIZON / trial.base.tokens == 3
-    assert f"sqrt(batch ratio / token ratio) = sqrt(1 / 3) = {token_rule_of(trial).lr:.4g}" in text
+    assert f"token ratio^-0.3509 = 3^-0.3509 = {token_rule_of(trial).lr:.4g}" in text
 
 
 def test_the_groups_and_the_step(text: str, trial: Trial) -> None:

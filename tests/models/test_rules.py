@@ -149,7 +149,7 @@ def test_a_rule_of_one_role_is_refused_beside_the_width_rule(switch: str) -> Non
         Rules.model_validate({"width": True, switch: True})
 
 
-HORIZONS = st.sampled_from(["none", "sde", "power", "fitted"])
+HORIZONS = st.sampled_from(["none", "wsd", "sde", "power", "fitted"])
 DECAYS = st.sampled_from(["none", "tau", "power_lines"])
 
 
@@ -203,9 +203,18 @@ def test_token_rules_compose_along_batch_tokens_and_size(
 @given(m_batch=RATIO, m_tokens=RATIO)
 def test_the_sde_rule(m_batch: float, m_tokens: float) -> None:
     s = math.sqrt(m_batch / m_tokens)
-    got = token_rule(MUTRANSFER.model_copy(update={"betas": True}), m_batch=m_batch, m_tokens=m_tokens)
+    rules = MUTRANSFER.model_copy(update={"horizon": "sde"})
+    got = token_rule(rules.model_copy(update={"betas": True}), m_batch=m_batch, m_tokens=m_tokens)
     assert got == pytest.approx((s, s, 1 / s, s * s))
-    assert token_rule(MUTRANSFER, m_batch=m_batch, m_tokens=m_tokens) == pytest.approx((s, s, 1, 1))
+    assert token_rule(rules, m_batch=m_batch, m_tokens=m_tokens) == pytest.approx((s, s, 1, 1))
+
+
+@given(m_batch=RATIO, m_tokens=RATIO)
+def test_the_default_follows_the_exponent_of_moe_models_under_wsd(m_batch: float, m_tokens: float) -> None:
+    """lr ~ D^-0.3509, arXiv 2601.05049 eq. 6, and the square root of the batch."""
+    got = token_rule(MUTRANSFER, m_batch=m_batch, m_tokens=m_tokens)
+    lr = m_batch**0.5 * m_tokens**-0.3509
+    assert got == pytest.approx((lr, m_batch / m_tokens / lr, 1, 1))
 
 
 @given(m_batch=RATIO, m_tokens=RATIO, m_size=RATIO)

@@ -16,6 +16,7 @@ from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 
 AxisName = Literal["width", "depth", "experts", "expert_width", "weight_decay", "horizon", "batch"]
+PAYER = "axes"  # of all runs
 OFF = "off"  # the variant without the rule of the axis; every axis has it
 
 
@@ -42,7 +43,7 @@ class AxisConfig(Strict):
                 f"variants: {OFF!r} is missing; add it, as all others are compared with the axis without its rule"
             )
         if any(rules.horizon == "fitted" for rules in self.variants.values()):
-            raise ValueError("variants: horizon: fitted takes its exponent from a search; use sde or power here")
+            raise ValueError("variants: horizon: fitted takes its exponent from a search; use wsd, sde or power here")
         return self
 
 

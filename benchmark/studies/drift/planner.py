@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lrladder.benchmark.lab.resolve import resolve
-from lrladder.benchmark.studies.drift.config import DriftConfig, parametrization_name
+from lrladder.benchmark.studies.drift.config import PAYER, DriftConfig, parametrization_name
 from lrladder.benchmark.studies.planner import Sweep, search_sweep
 from lrladder.paradigms.lab import Request
 
@@ -18,7 +18,7 @@ def sweeps(config: DriftConfig) -> Iterator[Sweep]:
                 horizons = tuple(h for h in rung.horizons if not _ids(config, rung.name, name, h) <= known)
                 known |= {key for horizon in rung.horizons for key in _ids(config, rung.name, name, horizon)}
                 if horizons:
-                    yield search_sweep(axis.axis, rung._replace(horizons=horizons), name, config.search)
+                    yield search_sweep(PAYER, rung._replace(horizons=horizons), name, config.search)
 
 
 def _ids(config: DriftConfig, rung: str, parametrization: str, horizon: int) -> set[str]:

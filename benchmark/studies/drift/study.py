@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.drift.config import (
     OFF,
+    PAYER,
     AxisConfig,
     AxisName,
     DriftConfig,
@@ -44,7 +45,6 @@ EXPECTED: dict[AxisName, tuple[float, str]] = {
 }
 
 
-PAYER = "axes"
 _AGAINST = {
     "less": "moves less than off",
     "more": "moves more than off",

@@ -3,15 +3,18 @@
 import heapq
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.lab.time_left import Foreseen, Stage, TimeLeft, Work
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.planner import works_of
+from lrladder.benchmark.studies.runner import run_on
+from lrladder.paradigms.lab import Measurement, Request
 from tests.paths import ROOT
 
 TIMES = ROOT / "tests" / "fixtures" / "times"
@@ -120,3 +123,23 @@ def test_a_plan_of_any_kind_has_the_work_of_all_its_stages(preset: str) -> None:
     plan = plan_of(study)
     works = list(works_of(study, plan))
     assert math.fsum(work.seconds for work in works) == pytest.approx(plan.planned.worker_seconds)
+
+
+class Stages(SimulatedLab):
+    """Notes who asked and for which parametrization."""
+
+    asked: set[Stage]
+
+    def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        self.asked |= {(payer, request.parametrization) for request in requests}
+        return super().measure(requests, payer=payer)
+
+
+@pytest.mark.parametrize("preset", ["smoke", "axes", "power"])
+def test_a_study_comes_to_every_stage_of_its_plan(preset: str) -> None:
+    """Else the work of that stage would be left to the end."""
+    study = load_study(preset)
+    lab = Stages(study.rungs, TrueLaw(k=0.03, u=0.0, v=0.0))
+    lab.asked = set()
+    run_on(study, lab)
+    assert {work.stage for work in works_of(study, plan_of(study))} <= lab.asked

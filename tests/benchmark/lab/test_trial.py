@@ -32,7 +32,7 @@ def test_horizons_share_a_trunk_unless_a_rule_depends_on_them() -> None:
     assert [trial.horizons for trial in _resolve(BASE.name, "mup", *BASE.horizons, config=off)] == [BASE.horizons]
 
 
-@pytest.mark.parametrize("horizon", ["none", "sde", "power", "fitted"])
+@pytest.mark.parametrize("horizon", ["none", "wsd", "sde", "power", "fitted"])
 def test_at_the_base_both_parametrizations_are_one_trial(horizon: str) -> None:
     config = _with(horizon=horizon)
     longest = max(BASE.horizons)
@@ -45,13 +45,13 @@ def test_away_from_the_base_they_are_not() -> None:
     short, longest = BASE.horizons
     (shorter,) = _resolve(BASE.name, "mup", short)
     assert shorter.rules != STANDARD
-    assert token_rule_of(shorter).lr == pytest.approx((longest / short) ** 0.5)
+    assert token_rule_of(shorter).lr == pytest.approx((longest / short) ** 0.3509)
     assert _resolve(TARGET.name, "sp", longest) != _resolve(TARGET.name, "mup", longest)
 
 
 def test_an_exponent_is_kept_only_where_a_rule_reads_it() -> None:
-    (sde,) = _resolve(TARGET.name, "mup", 16384, horizon_exponent=-0.3)
-    assert sde.horizon_exponent is None
+    (known,) = _resolve(TARGET.name, "mup", 16384, horizon_exponent=-0.3)
+    assert known.horizon_exponent is None
     (fitted,) = _resolve(TARGET.name, "mup", 16384, config=_with(horizon="fitted"), horizon_exponent=-0.3)
     assert token_rule_of(fitted).lr == pytest.approx(0.5**-0.3)
 

@@ -188,7 +188,7 @@ def test_tau_ema_is_what_the_groups_say_and_is_logged(corpus: Corpus) -> None:
 
 def test_token_rules_reach_the_optimizer() -> None:
     """Twice the horizon: LR and decay by sqrt(1/2), eps by sqrt(2), 1 - beta by 1/2; roles are left to the table."""
-    rules = MUTRANSFER.model_copy(update={"betas": True})
+    rules = MUTRANSFER.model_copy(update={"betas": True, "horizon": "sde"})
     held = {}
     for steps in (20, 40):
         engine = build_engine(tiny_trial(rules=rules, horizons=(steps * BATCH,)))

@@ -69,7 +69,7 @@ def test_without_a_rule_the_nearest_horizon_is_carried_over(ladder, spec):
     assert longer.lr_low < same.lr_low < longer.lr < same.lr_high < longer.lr_high
 
 
-@pytest.mark.parametrize("rule", ["sde", "power"])
+@pytest.mark.parametrize("rule", ["wsd", "sde", "power"])
 def test_a_rule_of_known_exponent_needs_the_base_horizon_only(ladder, spec, rule):
     free, ruled = SimulatedLab(ladder, LAW), SimulatedLab(ladder, LAW)
     transfer(spec, "p0").search(free, ladder)
@@ -187,8 +187,9 @@ def test_a_widened_interval_holds_the_old_one(lr, below, above, half):
 
 
 def test_searched_horizons():
-    assert [searched_horizons(rule, (1, 4, 2)) for rule in ("none", "sde", "power", "fitted")] == [
+    assert [searched_horizons(rule, (1, 4, 2)) for rule in ("none", "wsd", "sde", "power", "fitted")] == [
         (1, 4, 2),
+        (4,),
         (4,),
         (4,),
         (1, 4, 2),
