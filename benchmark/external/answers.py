@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,9 @@ class Answers(NamedTuple):
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, object]]) -> "Answers":
         """Rows with the keys of COLUMNS, of which name and loss are needed. Raises InputError."""
-        table = pd.DataFrame.from_records([flat(row) for row in rows]).fillna("")
+        given = [dict(row) for row in rows]
+        keys = list(dict.fromkeys(chain.from_iterable(given)))  # with those whose values are all None
+        table = pd.DataFrame.from_records([flat(row) for row in given], columns=keys).fillna("")
         table.index = pd.RangeIndex(1, len(table) + 1)
         return _answers("rows", table, {}) if len(table) else cls("rows", ())
 
@@ -112,7 +115,9 @@ def _number(text: str) -> float:
 def _answers(source: str, table: pd.DataFrame, columns: Mapping[str, str]) -> Answers:
     names = [str(name) for name in table.columns]
     places = dict(_places(source, names, columns))
-    if missing := [ours for ours in NEEDED if ours not in places]:
+    missing = [ours for ours in NEEDED if ours not in places]
+    is_all_failed = missing == ["loss"] and "status" in places and not guesses(names, missing, OTHER_NAMES)
+    if missing and not is_all_failed:
         raise InputError(f"{source}: {_missing(missing, names)}")
     blank = [""] * len(table)
     cells = [list(table.iloc[:, places[ours]]) if ours in places else blank for ours in COLUMNS]

@@ -15,6 +15,7 @@ from lrladder.benchmark.cli import app
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.external.answers import COLUMNS, Answers
 from lrladder.benchmark.external.verbs import ask, tell
+from lrladder.benchmark.lab.register import Told
 from lrladder.benchmark.lab.store import Store, read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.own_runs.columns import parse_columns
@@ -160,6 +161,14 @@ def test_a_missing_column_is_suggested(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("run_name,val/loss,other\na,2.5,1\n")
     with pytest.raises(InputError, match="add --columns 'name=run_name,loss=val/loss'"):
         Answers.of_file(tmp_path / "a.csv", {})
+
+
+def test_a_table_of_failures_needs_no_losses(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"name": "a", "loss": null, "status": "failed"}\n')
+    of_file = Answers.of_file(tmp_path / "a.jsonl", {})
+    of_rows = Answers.of_rows([{"name": "a", "loss": None, "status": "failed"}])
+    assert of_file.rows == of_rows.rows
+    assert of_file.told(of_file.rows[0]) == Told("a", "failed", message="failed")
 
 
 class Killed(BaseException):
