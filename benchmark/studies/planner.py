@@ -144,10 +144,10 @@ def plan_sweeps(
 
 
 def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
-    """What a plan foresees without extensions, to say how much time is left."""
+    """What a plan foresees here, without extensions, to say how much time is left."""
+    widths = {rung.name: rung.shape.width for rung in study.trained_here}
     for trial in plan.trials:
-        if not trial.extension:
-            width = study.rungs.rung(trial.rung).shape.width
+        if not trial.extension and (width := widths.get(trial.rung)) is not None:
             yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds * trial.devices)
 
 
