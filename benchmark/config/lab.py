@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from lrladder.benchmark.config.parts import Strict
+from lrladder.benchmark.config.strict import Strict
 
 TrainedPart = Literal["proxy", "target"]  # no goal is trained
 ALL_PARTS: tuple[TrainedPart, ...] = ("proxy", "target")

@@ -1,41 +1,15 @@
 """Parts of a config that several kinds of study share. Every constant here is a default, with its source."""
 
-from typing import Literal
+from pydantic import Field, PositiveFloat
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-)
-
+from lrladder.benchmark.config.corpus import CorpusConfig
+from lrladder.benchmark.config.strict import Strict
 from lrladder.models.roles import Role
 from lrladder.paradigms.published import POWER_D
 from lrladder.paradigms.settings import SearchSettings as SearchConfig
 from lrladder.paradigms.settings import Seed
 
 __all__ = ["CorpusConfig", "OptimizerConfig", "PowerConfig", "SearchConfig", "Seed", "Strict"]
-
-
-class Strict(BaseModel):
-    """A part of a config: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CorpusConfig(Strict):
-    """Text to train on: sources of the running Python, text files or globs, or ready token files."""
-
-    packages: bool = False  # also sources of installed packages: about ten times the text, different on each machine
-    text: tuple[str, ...] = ()  # paths or globs of UTF-8 text, used instead of the sources
-    train_tokens: tuple[str, ...] = ()  # .bin files of little-endian token ids
-    val_tokens: tuple[str, ...] = ()
-    token_dtype: Literal["uint16", "uint32"] = "uint16"
-    vocab_size: int = Field(1024, ge=300)  # 256 bytes and the merges of the BPE
-    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # share of the files
-    max_bytes: PositiveInt = 64_000_000
-    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from another file if there are enough
 
 
 class OptimizerConfig(Strict):

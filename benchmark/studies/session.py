@@ -40,6 +40,8 @@ from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, micro_batch_of
+from lrladder.benchmark.training.text.progress import shown
+from lrladder.benchmark.training.text.words import sentences
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
@@ -156,7 +158,7 @@ def open_session(
     with lock(out):
         for name in INNER:
             require_inner(out / name)
-        corpus = _corpus(study, console) if study.trained_here else None
+        corpus = _prepared(study, console) if study.trained_here else None
         if change is not None:
             change()
         digest = study.lab.digest if corpus is None else corpus.digest
@@ -179,10 +181,14 @@ def _require_trainer(study: StudyConfig, workers: int) -> None:
     _require_devices(study, workers)
 
 
-def _corpus(study: StudyConfig, console: Console) -> Corpus:
+def _prepared(study: StudyConfig, console: Console) -> Corpus:
+    """The corpus, from the cache if it is there. What it holds is said. Raises InputError if it is too short."""
     console.print("Preparing the corpus. This takes half a minute, or two with corpus.packages, and is done once ...")
-    corpus = prepare(study.corpus, seq_len=study.base.shape.seq_len, cache=cache_folder(), say=console.print)
-    console.print(f"Corpus: {overlap.sentence(corpus.manifest)}.", soft_wrap=True)
+    with shown(console) as show:
+        cache, seq_len = cache_folder(), study.base.shape.seq_len
+        corpus = prepare(study.corpus, seq_len=seq_len, cache=cache, say=console.print, show=show)
+    for sentence in (*sentences(corpus.manifest), f"Corpus: {overlap.sentence(corpus.manifest)}."):
+        console.print(sentence, soft_wrap=True)
     corpus.require(max(max(rung.read) for rung in study.trained_here))
     return corpus
 

@@ -14,11 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrladder.benchmark.config.parts import CorpusConfig
+from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_private
-from lrladder.benchmark.training.entry import PARTS, Verified, digest_of, still_whole, verify
-from lrladder.benchmark.training.sources import FORMAT, TextFiles, TokenFiles
+from lrladder.benchmark.training.entry import PARTS, Verified, digest_of, manifest_of, verify
+from lrladder.benchmark.training.files import FORMAT
+from lrladder.benchmark.training.prepared import open_prepared
+from lrladder.benchmark.training.text.choice import Source, by_weight, source_of
+from lrladder.benchmark.training.text.mixture import Mixture
+from lrladder.benchmark.training.text.progress import Show, silent
+from lrladder.benchmark.training.text.words import scarce
 
 Ids = npt.NDArray[np.int64]
 
@@ -44,8 +49,16 @@ class Corpus:
             raise InputError(f"corpus has {len(self.train)} train tokens, seq_len {seq_len} needs more; give more text")
         rows = batch_tokens // seq_len
         places = (divmod(place, windows) for place in range(step * rows, (step + 1) * rows))
-        starts = np.array([_permutation(seed, epoch, windows)[index] for epoch, index in places]) * seq_len
+        counts = self._windows_of_sources(windows, seq_len)
+        starts = np.array([_permutation(seed, epoch, counts)[index] for epoch, index in places]) * seq_len
         return _gather(self.train, starts, seq_len)
+
+    def _windows_of_sources(self, windows: int, seq_len: int) -> tuple[int, ...]:
+        """Windows that begin in each source; all in one, unless the corpus is a mixture."""
+        if "parts" not in self.manifest:
+            return (windows,)
+        firsts = -(-np.array(self.manifest["parts"]["train_offsets"]) // seq_len)  # the first window of each source
+        return tuple(np.diff(np.minimum(firsts, windows)).tolist())
 
     def require(self, tokens: int) -> None:
         """Raise InputError unless one epoch has `tokens` tokens, so that no text is trained on twice."""
@@ -54,52 +67,66 @@ class Corpus:
         if tokens > there:
             raise InputError(
                 f"corpus too short for horizon {tokens:,}: {tokens:,} tokens needed, {there:,} there; "
-                "give more text (or raise corpus.max_bytes) or shorten horizons"
+                f"{scarce(self.manifest)} or shorten horizons"
             )
 
 
 def prepare(
-    config: CorpusConfig, *, seq_len: int, cache: Path, say: Callable[[str], None] = lambda sentence: None
+    config: CorpusConfig,
+    *,
+    seq_len: int,
+    cache: Path,
+    say: Callable[[str], None] = lambda sentence: None,
+    show: Show = silent,
 ) -> Corpus:
     """Open the cache entry for this config and its files. Build it first if it is missing, or damaged, which is said.
 
     All tokens are read once and compared with their digest. Raises InputError where others can write to the cache.
     """
-    ready = bool(config.train_tokens or config.val_tokens)
-    if config.packages and (ready or config.text):
-        raise InputError(
-            "corpus: packages adds text to Python's own sources, but the config names files instead; keep one of them"
-        )
-    if ready and config.text:
-        raise InputError("corpus: text and token files are both given; keep one of them")
-    if ready and not (config.train_tokens and config.val_tokens):
-        raise InputError("corpus: train_tokens and val_tokens go together; give the missing one")
-    source = TokenFiles.find(config) if ready else TextFiles.find(config)
+    return load(verified_entry(config, cache=cache, say=say, show=show), seq_len, config.val_documents)
+
+
+def verified_entry(config: CorpusConfig, *, cache: Path, say: Callable[[str], None], show: Show = silent) -> Verified:
+    """The entry of `prepare`, before its windows are chosen."""
+    if config.prepared:
+        return open_prepared(config)
+    source = source_of(config)
     entry = cache / source.key
     make_private(cache)
     if (verified := verify(entry, source.places, config.vocab_size)) is None:
-        if entry.exists():
-            say(f"{entry} does not hold the tokens that were written to it; it is built again.")
-        _build(source, entry)
-        verified = verify(entry, source.places, config.vocab_size)
-    if verified is None:
+        with source.alone(cache, say) if isinstance(source, Mixture) else contextlib.nullcontext():
+            verified = verify(entry, source.places, config.vocab_size) or _built(source, entry, say, show)
+    return verified
+
+
+def _built(source: Source, entry: Path, say: Callable[[str], None], show: Show) -> Verified:
+    if entry.exists():
+        say(f"{entry} does not hold the tokens that were written to it; it is built again.")
+    _build(source, entry, show)
+    if (verified := verify(entry, source.places, source.config.vocab_size)) is None:
         raise InputError(f"{entry}: the corpus changed while it was read; leave its files alone and run again")
-    return load(verified, seq_len, config.val_documents)
+    return verified
 
 
 def load(verified: Verified, seq_len: int, val_documents: int) -> Corpus:
     """Open an entry that was verified. Raises InputError if it has changed since, or is too short for validation."""
     entry = verified.entry
-    if (manifest := still_whole(verified)) is None:
-        raise InputError(f"{entry}: the corpus has changed since it was checked; run again, and it is checked again")
+    manifest = manifest_of(verified)
     dtype = np.dtype(manifest["dtype"])
     train, val = (np.memmap(entry / manifest["paths"][part], dtype=dtype, mode="r") for part in PARTS)
-    starts = _spread(manifest["val_offsets"], seq_len, val_documents)
+    weights = manifest["parts"]["weights"] if "parts" in manifest else None
+    starts = _spread(manifest["val_offsets"], seq_len, val_documents, weights)
     return Corpus(entry, manifest["digest"], manifest, train, val, _gather(val, starts, seq_len), verified)
 
 
-def _spread(offsets: list[int], seq_len: int, count: int) -> Ids:
-    """Starts of `count` windows, each in another document, spread evenly; with too few documents, several in each."""
+def _spread(offsets: list[int], seq_len: int, count: int, weights: list[float] | None = None) -> Ids:
+    """Starts of `count` windows, each in another document, spread evenly; with too few documents, several in each.
+
+    With `weights` the offsets are borders of sources, and each source has its share of the windows.
+    """
+    if weights is not None:
+        spans = zip(itertools.pairwise(offsets), by_weight(weights, count), strict=True)
+        return np.concatenate([begin + _spread([0, end - begin], seq_len, n) for (begin, end), n in spans if n])
     room = np.array([_count_windows(end - begin, seq_len) for begin, end in itertools.pairwise(offsets)])
     if room.sum() < count:
         raise InputError(
@@ -131,19 +158,33 @@ def _gather(tokens: npt.NDArray[Any], starts: Ids, seq_len: int) -> Ids:
 
 
 @functools.lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, windows: int) -> Ids:
-    bits = np.random.PCG64([seed % 2**64, epoch])  # numpy accepts no negative seed
-    order: Ids = np.random.Generator(bits).permutation(windows)
+def _permutation(seed: int, epoch: int, counts: tuple[int, ...]) -> Ids:
+    """An order of all windows. With several sources any prefix has their shares, to about one window of each."""
+    seeds = [seed % 2**64, epoch]  # numpy accepts no negative seed
+    orders = [
+        np.random.Generator(np.random.PCG64([*seeds, source] if source else seeds)).permutation(count)
+        for source, count in enumerate(counts)
+    ]
+    order: Ids = orders[0] if len(orders) == 1 else _interleaved(orders, seeds)
     order.flags.writeable = False  # all callers share the array
     return order
 
 
-def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
+def _interleaved(orders: list[Ids], seeds: list[int]) -> Ids:
+    """The orders of several sources as one. Window j of n comes at (j + u) / n of the way, u random for each source."""
+    shifts = np.random.Generator(np.random.PCG64([*seeds, len(orders)])).random(len(orders))
+    ways = np.concatenate([(np.arange(len(one)) + u) / len(one) for one, u in zip(orders, shifts, strict=True)])
+    firsts = np.cumsum([0, *map(len, orders)])
+    shifted = np.concatenate([one + first for one, first in zip(orders, firsts, strict=False)])
+    return np.asarray(shifted[np.argsort(ways, kind="stable")], np.int64)
+
+
+def _build(source: Source, entry: Path, show: Show = silent) -> None:
     """Build in a private folder, then rename it, so that two processes at once end with one complete entry."""
     building = entry.parent / f".building-{entry.name}-{uuid.uuid4().hex[:8]}"
     try:
         building.mkdir(mode=0o700)
-        manifest = source.build(building)
+        manifest = source.build(building, show)
         manifest |= {"format": FORMAT, "digest": digest_of(manifest)}
         (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _publish(building, entry, source)
@@ -154,7 +195,7 @@ def _build(source: TextFiles | TokenFiles, entry: Path) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _publish(building: Path, entry: Path, source: TextFiles | TokenFiles) -> None:
+def _publish(building: Path, entry: Path, source: Source) -> None:
     """Rename the folder to the entry. The first process wins, because a rename onto an existing entry fails."""
     with contextlib.suppress(OSError):
         building.rename(entry)

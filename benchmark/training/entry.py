@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.reading import RESULTS_BYTES, open_for_reading, parse_json, read_text
-from lrladder.benchmark.training.sources import CHUNK, FORMAT, stable_hash
+from lrladder.benchmark.training.files import CHUNK, FORMAT, stable_hash
 
 PARTS = ("train", "val")
 DTYPES = ("<u2", "<u4")
@@ -38,6 +39,8 @@ class Verified(NamedTuple):
 def digest_of(manifest: Mapping[str, Any]) -> str:
     """Of all that determines batches: equal tokens have equal digests, wherever they come from."""
     matters = [manifest[name] for name in ("dtype", "vocab_size", "sha256", "val_offsets")]
+    if "parts" in manifest:  # a mixture: which tokens are of which source, and the weights
+        matters.append(manifest["parts"])
     return stable_hash("digest", json.dumps(matters, sort_keys=True))[:16]
 
 
@@ -51,6 +54,7 @@ def read_manifest(entry: Path, places: Mapping[str, str]) -> dict[str, Any] | No
         for part in PARTS:
             whole = whole and (entry / places[part]).stat().st_size == manifest["tokens"][part] * item > 0
         whole = whole and _are_offsets(manifest["val_offsets"], manifest["tokens"]["val"])
+        whole = whole and ("parts" not in manifest or _are_parts(manifest))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if whole else None
@@ -59,6 +63,13 @@ def read_manifest(entry: Path, places: Mapping[str, str]) -> dict[str, Any] | No
 def _are_offsets(offsets: list[int], tokens: int) -> bool:
     rising = all(a < b for a, b in itertools.pairwise(offsets))
     return rising and offsets[0] == 0 and offsets[-1] == tokens
+
+
+def _are_parts(manifest: Mapping[str, Any]) -> bool:
+    weights, offsets = manifest["parts"]["weights"], manifest["parts"]["train_offsets"]
+    fit = len(weights) == len(offsets) - 1 == len(manifest["val_offsets"]) - 1
+    fit = fit and all(isinstance(weight, float) and 0 < weight <= 1 for weight in weights)
+    return fit and _are_offsets(offsets, manifest["tokens"]["train"])
 
 
 def verify(entry: Path, places: Mapping[str, str], vocab_size: int) -> Verified | None:
@@ -90,6 +101,15 @@ def _verified(entry: Path, place: str, manifest: Mapping[str, Any], expected: st
 
 def _stamp(place: str, found: os.stat_result) -> Stamp:
     return Stamp(place, found.st_size, found.st_ctime_ns, found.st_ino)
+
+
+def manifest_of(verified: Verified) -> dict[str, Any]:
+    """Raises InputError if the entry has changed since it was verified."""
+    if (manifest := still_whole(verified)) is None:
+        raise InputError(
+            f"{verified.entry}: the corpus has changed since it was checked; run again, and it is checked again"
+        )
+    return manifest
 
 
 def still_whole(verified: Verified) -> dict[str, Any] | None:

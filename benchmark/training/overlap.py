@@ -5,7 +5,7 @@ is on their share, and numpy reads about 10 million tokens per second. Runs are 
 runs in training and 1e7 in validation, 5e-4 pairs are expected to match by chance.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,11 +166,17 @@ def shared(train: Tokens, val: Tokens) -> float:
 
 
 def drop(
-    folder: Path, dtype: str, train_offsets: list[int], val_offsets: list[int], copies: set[int]
+    folder: Path,
+    dtype: str,
+    train_offsets: list[int],
+    val_offsets: list[int],
+    copies: set[int],
+    choose: Callable[[list[int]], list[int]] = list,
 ) -> tuple[list[int], dict[str, Any]]:
     """Remove files that repeat validation text, and always `copies`, from train.bin. Returns the others and a record.
 
-    Files are compared as tokens. The tokenizer was therefore trained on all of them before.
+    Of the others only those stay that `choose` returns. Files are compared as tokens. The tokenizer was therefore
+    trained on all of them before.
     """
     train, val = (np.memmap(folder / f"{part}.bin", dtype=dtype, mode="r") for part in ("train", "val"))
     grams = grams_of(val, val_offsets)
@@ -178,11 +184,12 @@ def drop(
     kept = [index for index in range(len(train_offsets) - 1) if index not in dropped]
     if not kept:
         raise InputError("corpus: every training file repeats validation text; give files that differ from one another")
+    tokens = sum(train_offsets[index + 1] - train_offsets[index] for index in dropped)
+    kept = choose(kept)
     before, path = shared(train, val), folder / "kept.bin"
     with path.open("wb") as out:
         for index in kept:
             out.write(train[train_offsets[index] : train_offsets[index + 1]].data)
-    tokens = len(train) - path.stat().st_size // train.itemsize
     path.replace(folder / "train.bin")
     found: dict[str, Any] = {"shared_before": before, "dropped_files": len(dropped), "dropped_tokens": tokens}
     found["dropped_share"] = tokens / len(train)
@@ -209,7 +216,8 @@ def sentence(corpus: Mapping[str, Any]) -> str:
     said = f"{known['shared']:.2%} of the {known['validation_runs']:,} sequences of {known['run_tokens']} tokens"
     said = f"{said} in the validation text stand in training too"
     if known["dropped_files"]:
-        files = "1 file was" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} files were"
+        noun = "document" if "documents" in corpus else "file"
+        files = f"1 {noun} was" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} {noun}s were"
         said = f"{said}; before {files} dropped from training ({known['dropped_share']:.1%} of its tokens)"
         said = f"{said} it was {known['shared_before']:.2%}"
     if known["flagged"]:

@@ -1,30 +1,34 @@
 """Sources of tokens: text files with a byte-level BPE trained on them, or token files."""
 
-import glob
 import hashlib
-import json
 import os
 import platform
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import tokenizers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
-from lrladder.benchmark.config.parts import CorpusConfig
+from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training import overlap
-
-END_OF_TEXT = "<|endoftext|>"
-FORMAT = 2  # of a cache entry; raise it if the same input would give other tokens or another manifest
-BPE_SAMPLE = 8_000_000  # characters for training the BPE; more would change few merges of a small vocabulary
-PIECE = 1_000_000  # characters encoded at once, to limit memory; each cut of a longer file costs a token
-CHUNK = 1 << 22  # tokens of a token file checked at once
+from lrladder.benchmark.training.encoding import END_OF_TEXT, encode, train_bpe
+from lrladder.benchmark.training.files import (
+    chunks,
+    entry_key,
+    expand,
+    named,
+    read_text,
+    sha256_of,
+    stable_hash,
+    stat_of,
+)
+from lrladder.benchmark.training.text.looks import require_ids
+from lrladder.benchmark.training.text.progress import Show, silent
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,15 @@ class TextFiles:
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TextFiles":
-        named = _named(_expand(config.text, "corpus.text")) if config.text else _python_sources(config.packages)
-        sized = [(name, path, size) for name, path in named if (size := _stat(path).st_size)]
+        found = named(expand(config.text, "corpus.text")) if config.text else _python_sources(config.packages)
+        sized = [(name, path, size) for name, path in found if (size := stat_of(path).st_size)]
         sized.sort(key=lambda file: stable_hash("sample", file[0]))
         totals = np.cumsum([size for *_, size in sized], dtype=np.int64)
         files = tuple(
             (name, path) for (name, path, _), total in zip(sized, totals, strict=True) if total <= config.max_bytes
         )
         if not sized:
-            raise InputError(f"corpus: all of the {len(named)} files are empty; give files with text")
+            raise InputError(f"corpus: all of the {len(found)} files are empty; give files with text")
         if len(sized) < 2:
             raise InputError(
                 f"{sized[0][1]}: the only file with text; validation is split off by file, so give at least 2 files"
@@ -57,13 +61,13 @@ class TextFiles:
                 f"corpus.max_bytes {config.max_bytes:,} holds fewer than 2 files; raise it, or split files"
             )
         settings = [config.vocab_size, config.val_fraction, tokenizers.__version__, bool(config.text)]
-        return cls(config, files, len(named), _key("text", settings, files))
+        return cls(config, files, len(found), entry_key("text", settings, files))
 
-    def build(self, folder: Path) -> dict[str, Any]:
+    def build(self, folder: Path, show: Show = silent) -> dict[str, Any]:
         """Write train.bin, val.bin and tokenizer.json. Returns the manifest."""
         texts = dict(self._read())
         train, val = _split(list(texts), self.config.val_fraction)
-        tokenizer = _train_tokenizer([texts[name] for name in train], self.config.vocab_size)
+        tokenizer = train_bpe((texts[name] for name in train), self.config.vocab_size)
         tokenizer.save(str(folder / "tokenizer.json"))
         dtype = "<u2" if self.config.vocab_size <= 65536 else "<u4"
         val_offsets = _write_tokens(tokenizer, [texts[name] for name in val], folder / "val.bin", dtype)
@@ -84,7 +88,7 @@ class TextFiles:
             "vocab_size": self.config.vocab_size,
             "dtype": dtype,
             "paths": dict(self.places),
-            "sha256": {part: _sha256(folder / f"{part}.bin") for part in parts},
+            "sha256": {part: sha256_of(folder / f"{part}.bin") for part in parts},
             "overlap": shared,
             "val_offsets": val_offsets,
         }
@@ -98,7 +102,7 @@ class TextFiles:
         seen: set[str] = set()
         for name, path in self.files:
             try:
-                text = _read_text(path)
+                text = read_text(path)
             except InputError:
                 if self.config.text:  # only files of the library are skipped, not those of the user
                     raise
@@ -120,27 +124,29 @@ class TokenFiles:
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TokenFiles":
-        train = _expand(config.train_tokens, "corpus.train_tokens")
-        val = _expand(config.val_tokens, "corpus.val_tokens")
+        train = expand(config.train_tokens, "corpus.train_tokens")
+        val = expand(config.val_tokens, "corpus.val_tokens")
         if shared := sorted(set(train) & set(val)):
             raise InputError(
                 f"{shared[0]}: in both train_tokens and val_tokens; validation must be held out, so remove it from one"
             )
         files = [(part, path) for part, paths in (("train", train), ("val", val)) for path in paths]
-        return cls(config, {"train": train, "val": val}, _key("tokens", [config.token_dtype, config.vocab_size], files))
+        return cls(
+            config, {"train": train, "val": val}, entry_key("tokens", [config.token_dtype, config.vocab_size], files)
+        )
 
     @property
     def places(self) -> dict[str, str]:
         """Where the tokens of each part are, relative to the entry."""
         return {part: str(files[0]) if len(files) == 1 else f"{part}.bin" for part, files in self.parts.items()}
 
-    def build(self, folder: Path) -> dict[str, Any]:
+    def build(self, folder: Path, show: Show = silent) -> dict[str, Any]:
         """Check all ids, and join parts that have several files. Returns the manifest."""
         dtype = {"uint16": "<u2", "uint32": "<u4"}[self.config.token_dtype]
         paths, hashes = self.places, {}
         for part, files in self.parts.items():
             hashes[part] = self._check(files, dtype, None if len(files) == 1 else folder / f"{part}.bin")
-        sizes = {part: sum(_stat(path).st_size for path in files) for part, files in self.parts.items()}
+        sizes = {part: sum(stat_of(path).st_size for path in files) for part, files in self.parts.items()}
         tokens = {part: size // np.dtype(dtype).itemsize for part, size in sizes.items()}
         return {
             "source": "tokens",
@@ -159,10 +165,11 @@ class TokenFiles:
         digest = hashlib.sha256()
         with open(joined or os.devnull, "wb") as out:
             for path in files:
-                size = _stat(path).st_size
+                require_ids(path, dtype)
+                size = stat_of(path).st_size
                 if not size or size % np.dtype(dtype).itemsize:
                     raise InputError(f"{path}: {size} bytes are no whole number of {dtype} ids; check token_dtype")
-                for chunk in _chunks(path, dtype):
+                for chunk in chunks(path, dtype):
                     if (top := int(chunk.max())) >= self.config.vocab_size:
                         raise InputError(
                             f"{path}: token id {top} is not below corpus.vocab_size {self.config.vocab_size}; "
@@ -174,39 +181,14 @@ class TokenFiles:
         return digest.hexdigest()
 
 
-def _train_tokenizer(texts: list[str], vocab_size: int) -> Tokenizer:
-    # If this is unset, the library warns at every later fork. Workers never tokenize.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_sample(texts), trainer)
-    tokenizer.encode_special_tokens = True  # a marker inside a text is text, not the end of a document
-    return tokenizer
-
-
-def _sample(texts: Iterable[str]) -> Iterator[str]:
-    left = BPE_SAMPLE  # texts are in hash order, so the first ones are a random sample
-    for text in texts:
-        if left > 0:
-            yield text[:left]
-            left -= len(text)
-
-
 def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str) -> list[int]:
     """Write the ids of the texts, with the end marker after each. Returns offsets [len(texts) + 1] in tokens."""
     end = tokenizer.token_to_id(END_OF_TEXT)
+    assert end is not None
     offsets = [0]
     with path.open("wb") as out:
         for text in texts:
-            pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
-            ids = [token for coded in tokenizer.encode_batch_fast(pieces) for token in coded.ids] + [end]
+            (ids,) = encode(tokenizer, end, [text])
             out.write(np.array(ids, dtype=dtype).data)
             offsets.append(offsets[-1] + len(ids))
     return offsets
@@ -240,72 +222,3 @@ def _python_sources(packages: bool) -> list[tuple[str, Path]]:
             if path.is_file():
                 named[f"packages/{path.relative_to(folder).as_posix()}"] = path
     return sorted(named.items())
-
-
-def _named(paths: list[Path]) -> list[tuple[str, Path]]:
-    root = os.path.commonpath([path.parent for path in paths])  # moving the folder must not change the split
-    return [(path.relative_to(root).as_posix(), path) for path in paths]
-
-
-def _expand(patterns: Iterable[str], key: str) -> list[Path]:
-    """Absolute paths of all files that match the patterns, sorted, each once."""
-    found: set[Path] = set()
-    for pattern in patterns:
-        try:
-            place = Path(pattern).expanduser()
-            is_folder = place.is_dir()
-        except (RuntimeError, ValueError) as error:  # ~ of nobody; a NUL
-            raise InputError(f"{pattern!r}: {error}; correct {key}") from error
-        if is_folder:
-            raise InputError(f"{pattern}: a folder; {key} takes files or globs such as {pattern.rstrip('/')}/**/*.txt")
-        matches = [place] if place.exists() else [Path(p) for p in glob.glob(str(place), recursive=True)]
-        files = {path.resolve() for path in matches if path.is_file()}
-        if not files:
-            what = "matches no file" if glob.has_magic(pattern) else "no such file"
-            raise InputError(f"{pattern}: {what}; correct {key}")
-        found |= files
-    return sorted(found)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; convert it or leave it out") from error
-    if "\0" in text:
-        raise InputError(f"{path}: has NUL bytes, so it is binary; leave it out of corpus.text")
-    return text
-
-
-def _stat(path: Path) -> os.stat_result:
-    try:
-        return path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
-
-
-def _chunks(path: Path, dtype: str) -> Iterator[npt.NDArray[Any]]:
-    try:
-        with path.open("rb") as file:
-            while (chunk := np.fromfile(file, dtype=dtype, count=CHUNK)).size:
-                yield chunk
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
-
-
-def _key(kind: str, settings: list[Any], files: Iterable[tuple[str, Path]]) -> str:
-    """Name of the cache entry. It depends on sizes and times, not on content, so that reuse reads no file."""
-    listed = [(name, str(path), (stat := _stat(path)).st_size, stat.st_mtime_ns) for name, path in files]
-    return stable_hash(kind, json.dumps([FORMAT, settings, listed]))[:20]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stable_hash(purpose: str, text: str) -> str:
-    """Hex sha256, independent for each purpose. File names need not be UTF-8."""
-    return hashlib.sha256(f"{purpose}\0{text}".encode(errors="surrogateescape")).hexdigest()

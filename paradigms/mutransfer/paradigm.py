@@ -91,7 +91,7 @@ class MuTransfer(Paradigm):
         assert lr is not None
         seeds, exponent = self.settings.seeds, self.horizon_exponent
         at = [Request(self.proxy, TRANSFERRED, lr, seed, (base,), exponent) for seed in seeds]
-        noise = pooled_noise(self.curves.values()).or_assumed
+        noise = pooled_noise(self.curves.values())
         self.roles = search_roles(lab, at, spec, noise, payer=self.name)
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:

@@ -207,11 +207,11 @@ def test_rules_reach_the_users_own_model(results: RegretResults) -> None:
     advice = advise(results, Wanted(sizes=sizes, tokens=4 * base.tokens, batch_tokens=BATCH))
     assert advice.recipe is not None
     settings = {setting.kind: setting for setting in advice.recipe.settings}
-    assert advice.recipe.token_factor == pytest.approx(0.5)
+    assert advice.recipe.token_factor == pytest.approx(by_tokens := 4**-0.3509)
     ratios = advice.recipe.lr_ratios
-    assert settings["head"].lr == pytest.approx(0.5 * ratios["head"] * advice.lr)
-    assert settings["expert_up"].lr == pytest.approx(0.25 * advice.lr)
-    assert settings["router"].lr == pytest.approx(0.25 * ratios["router"] * advice.lr)
+    assert settings["head"].lr == pytest.approx(by_tokens * ratios["head"] * advice.lr)
+    assert settings["expert_up"].lr == pytest.approx(by_tokens / 2 * advice.lr)
+    assert settings["router"].lr == pytest.approx(by_tokens / 2 * ratios["router"] * advice.lr)
     assert settings["head"].forward == pytest.approx(0.5)
     assert advice.recipe.tau_ema == pytest.approx(base.batch_tokens / (advice.lr * 0.1 * base.tokens))
 

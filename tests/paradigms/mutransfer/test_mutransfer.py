@@ -1,6 +1,7 @@
 """muTransfer on a lab whose law is known: which horizons it searches, what it carries over, and how sure it is."""
 
 import math
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
 from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, fit_exponent
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.mutransfer.paradigm import MuTransfer
-from lrladder.paradigms.mutransfer.roles import least_gain
+from lrladder.paradigms.mutransfer.roles import least_gain, search_roles, with_scatter
 from lrladder.paradigms.paradigm import NoProposal, Terms
 from lrladder.paradigms.settings import MuTransferSettings, RoleSearchSettings
 from lrladder.paradigms.sweep.curve import Curve
@@ -271,3 +272,30 @@ def test_the_gain_that_counts_grows_with_noise_and_tries():
     assert least_gain(Noise(0.01, 20), candidates=16, seeds=2) > one
     assert least_gain(Noise(0.01, 20), candidates=2, seeds=8) == pytest.approx(one / 2)
     assert least_gain(Noise(0.01, 3), candidates=2, seeds=2) > one
+
+
+def test_the_noise_of_the_role_search_learns_from_its_own_runs():
+    """The scatter has the noise's variance, whatever the sets and seeds add; few curves no longer make it blind."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        table = rng.normal(0, 0.01, (9, 2)) + rng.normal(4, 0.5, (9, 1)) + rng.normal(0, 0.3, (1, 2))
+        noise = with_scatter(Noise(0.01, 1), table.tolist())
+        assert noise.dof == 1 + 8
+        found.append(noise.sd**2)
+    assert fmean(found) == pytest.approx(1e-4, rel=0.1)
+    assert with_scatter(Noise(None, 0), [[4.0, 4.2]]) == Noise(None, 0)  # one set
+    assert with_scatter(Noise(0.01, 3), [[4.0], [4.1]]) == Noise(0.01, 3)  # one seed
+    assert with_scatter(Noise(None, 0), [[4.0, 4.2], [4.1, 4.1]]) == (pytest.approx(0.1), 1)
+
+
+def test_a_multiplier_that_helps_is_found_though_the_curve_knows_little_of_the_noise(ladder):
+    """The gain is five times the noise. By the curve's single degree of freedom it would have to be 38 times."""
+    spec = RoleSearchSettings(roles=("router", "expert_down", "head"), max_trials=100)
+    at = [Request("p0", "mup", 0.01, seed, (BASE,)) for seed in (0, 1)]
+    accepted = 0
+    for seed in range(40):
+        lab = Ruled(ladder, LAW, noise_sd=0.003, seed=seed)
+        lab.gains = {"head": 0.015}
+        accepted += "head" in dict(search_roles(lab, at, spec, Noise(0.003, 1), payer="me").role_lrs)
+    assert accepted >= 20

@@ -1,0 +1,1 @@
+"""Text and tokens in the formats that teams keep them in."""
