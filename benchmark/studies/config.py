@@ -115,5 +115,5 @@ class StudyConfig(Strict, ABC):
 
     @property
     def longest_horizon(self) -> int:
-        """The longest horizon of all rungs that are trained, in tokens."""
-        return max(max(rung.read) for rung in self.rungs if rung.part != "goal")
+        """The longest horizon of all rungs that are trained here, in tokens; 0 where all are trained elsewhere."""
+        return max((max(rung.read) for rung in self.trained_here), default=0)

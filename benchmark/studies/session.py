@@ -189,7 +189,7 @@ def _prepared(study: StudyConfig, console: Console) -> Corpus:
         corpus = prepare(study.corpus, seq_len=seq_len, cache=cache, say=console.print, show=show)
     for sentence in (*sentences(corpus.manifest), f"Corpus: {overlap.sentence(corpus.manifest)}."):
         console.print(sentence, soft_wrap=True)
-    corpus.require(max(max(rung.read) for rung in study.trained_here))
+    corpus.require(study.longest_horizon)
     return corpus
 
 

@@ -45,3 +45,4 @@ def test_the_key_changes_the_digest_and_is_written_only_where_it_is_given() -> N
     assert theirs.lab.digest != others.lab.digest
     assert [rung.name for rung in ours.trained_here] == ["p16x1", "p16x2", "p24x2", "t32x2", "t48x4"]
     assert theirs.trained_here == ()
+    assert (ours.longest_horizon, theirs.longest_horizon) == (32768, 0)
