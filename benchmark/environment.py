@@ -1,4 +1,4 @@
-"""The versions and hardware that a study ran on, for results.json. Imports no framework."""
+"""What this machine has (versions, cores, GPUs), and settings of the process for training. Imports no framework."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-PER_GPU = 4  # assumption, unmeasured: small models leave a GPU mostly idle, and several processes hide launch times
+PER_GPU = 4  # workers; assumption, unmeasured: small models leave a GPU mostly idle while kernels are launched
 DRIVER_SIGNS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg")  # bare metal, some containers, WSL
 PACKAGES = ("torch", "deepspeed", "mup", "numpy", "pandas", "seaborn")
 
@@ -98,7 +98,7 @@ def train_alone() -> None:
 def keep_freed_memory() -> None:
     """Make glibc keep freed memory for the next tensor. Without glibc this has no effect.
 
-    Otherwise the kernel must provide and clear new pages. On a CPU this takes a tenth of a small model's step.
+    Otherwise the operating system must provide and clear new pages: a tenth of a small model's step on a CPU.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

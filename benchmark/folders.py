@@ -14,11 +14,11 @@ from typing import IO, NoReturn
 from lrladder.benchmark.errors import InputError
 
 ANOTHER_CACHE = "name another folder in LRLADDER_CACHE"
-HEAD_BYTES = 4096  # of a file, in which its kind shows
+HEAD_BYTES = 4096  # the beginning of a file, by which its kind is recognised
 
 
 def make_folder(out: Path) -> None:
-    """Make a folder that can be written to. Raises InputError where that cannot be."""
+    """Make a folder, unless it exists, and check that it can be written to. Raises InputError if it cannot."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / _temporary_name()
@@ -29,7 +29,7 @@ def make_folder(out: Path) -> None:
 
 
 def make_inner(folder: Path) -> None:
-    """Make a folder inside a study's. Raises InputError where a link or a file of that name stands instead."""
+    """Make a folder inside the folder of a study. Raises InputError if there is a link or a file of that name."""
     with suppress(FileExistsError):
         folder.mkdir(exist_ok=True)
     require_inner(folder)
@@ -50,9 +50,9 @@ def make_private(folder: Path) -> None:
 
 
 def require_inner(folder: Path) -> None:
-    """Raise InputError where a link or a file stands in the place of a study's inner folder; it may be absent."""
+    """Raise InputError if a folder inside the folder of a study is really a link or a file. It may be absent."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder} is a link or a file, where a folder of the study must be; remove it")
+        raise InputError(f"{folder} is a link or a file, but must be a folder of the study; remove it")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -61,14 +61,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """As `write_text`. If `path` is a link, the link is replaced and not followed."""
+    """Like `write_text`, for bytes. If `path` is a link, the link itself is replaced and not followed."""
     with replace(path) as file:
         file.write(data)
 
 
 @contextmanager
 def replace(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which replaces `path` at the end, atomically. After an error `path` is as it was."""
+    """A context with a temporary file to write to, which replaces `path` atomically at its end.
+
+    After an error `path` is as it was.
+    """
     temporary = path.with_name(_temporary_name())
     file = temporary.open("xb")  # x: fails on whatever is there, so nothing is written through a link
     try:
@@ -102,7 +105,7 @@ def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool])
     if not stat.S_ISREG(kind):
         raise InputError(f"{where}: is a link or a device; name a file")
     if not is_own(_head(path)):
-        raise InputError(f"{where}: is there and was not written by this command; move it, or name another file")
+        raise InputError(f"{where}: exists and was not written by this command; move it, or name another file")
 
 
 def _head(path: Path) -> bytes:
@@ -122,9 +125,9 @@ def write_result(path: Path, text: str, option: str) -> None:
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """A descriptor of a plain file, created if missing. Raises InputError for a link, a device or a pipe."""
+    """A file descriptor of a plain file, created if missing. Raises InputError for a link, a device or a pipe."""
     try:
-        # O_NONBLOCK: a pipe would be waited for
+        # O_NONBLOCK: without it, opening a pipe would wait for its other end
         descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if path.is_symlink():
@@ -137,7 +140,7 @@ def open_plain(path: Path, flags: int) -> int:
 
 
 def require_plain(path: Path) -> None:
-    """Raise InputError for a link, a device or a folder at `path`; for files that a library opens by name."""
+    """Raise InputError for a link, a device or a folder at `path`. For files that a library opens by their name."""
     try:
         kind = path.lstat().st_mode
     except FileNotFoundError:
@@ -151,7 +154,7 @@ def _refuse_link(path: Path) -> NoReturn:
 
 
 def reason(error: Exception) -> str:
-    """Why the system refused, without the path."""
+    """The system's reason for an error, without the path."""
     return (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
 
 

@@ -20,9 +20,11 @@ class Base(BaseModel):
 
 
 class Rung(NamedTuple):
-    """One model size. Paradigms may search on a rung whose `part` is proxy; targets are held out; no goal is trained.
+    """One model size of the ladder, with its batch and horizons in tokens.
 
-    `continued`: longer horizons. Runs to the longest of `horizons` continue to them at the LR chosen for that one.
+    `part` is proxy, target or goal. Paradigms may search only on proxies. Targets are held out for scoring. Goals are
+    not trained at all. `continued` are horizons beyond the longest of `horizons`: a run to that one continues to them,
+    at the LR that was chosen for it.
     """
 
     name: str
@@ -36,25 +38,28 @@ class Rung(NamedTuple):
 
     @property
     def read(self) -> tuple[int, ...]:
-        """All horizons at which runs are evaluated."""
+        """All horizons at which runs of this rung are read, that is, evaluated."""
         return (*self.horizons, *self.continued)
 
     def schedule(self, of_study: ScheduleConfig) -> ScheduleConfig:
-        """The study's, with the rung's own warm-up."""
+        """The schedule of the study, but with the warm-up of this rung if it has its own."""
         if self.warmup_tokens is None:
             return of_study
         return of_study.model_copy(update={"warmup_tokens": self.warmup_tokens})
 
     @property
     def n_total(self) -> int:
+        """Non-embedding parameters, with all experts."""
         return self.shape.n_total
 
     @property
     def n_active(self) -> int:
+        """Non-embedding parameters that one token uses."""
         return self.shape.n_active
 
     @property
     def flops_per_token(self) -> int:
+        """FLOPs of training on one token."""
         return self.shape.flops_per_token
 
 
@@ -74,4 +79,5 @@ class Ladder(tuple[Rung, ...]):
         return tuple(rung for rung in self if rung.part == "goal")
 
     def rung(self, name: str) -> Rung:
+        """The rung with this name. Raises StopIteration if there is none."""
         return next(rung for rung in self if rung.name == name)

@@ -1,4 +1,4 @@
-"""Reads files that others may have written. Only plain files are read, and only up to a size limit."""
+"""Reads files from untrusted sources. Only plain files are read, and only up to a size limit."""
 
 import json
 import os
@@ -15,23 +15,23 @@ from pydantic import ValidationError
 from lrladder.benchmark.errors import InputError
 
 CONFIG_BYTES = 256 * 2**10  # assumption: the largest preset takes 2 KiB
-RESULTS_BYTES = 128 * 2**20  # 100,000 readings at 1 KB, as the presets' take
-LOG_BYTES = 64 * 2**20  # of one trial: 100,000 rows of 600 bytes
-HEAD_BYTES = 4096
-MAX_WHY = 200  # characters
+RESULTS_BYTES = 128 * 2**20  # assumption: 100,000 readings of 1 KB each, as those of the presets
+LOG_BYTES = 64 * 2**20  # assumption: the log of one trial, with 100,000 rows of 600 bytes
+HEAD_BYTES = 4096  # the beginning of a file, by which its kind is recognised
+MAX_WHY = 200  # characters of a reason in an error message; assumption
 MAX_INT = 2**63  # what fits 64 bits
-# C0 but for tab and line feed, DEL, C1, and marks that turn the direction of text: a terminal obeys them
+# Characters that a terminal obeys: C0 except tab and line feed, DEL, C1, and marks that change the direction of text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ESCAPED = re.compile(r"\\u(?:00[01789]|20[26])|\\[bfr]", re.IGNORECASE)  # how JSON may write them
 
 
 class TooLarge(ValueError):
-    """A file is larger than a file of its kind needs to be."""
+    """The file is larger than any file of its kind should be."""
 
 
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[BufferedReader]:
-    """A plain file. Raises OSError, or ValueError for a pipe or a device."""
+    """A context with an open plain file. Raises OSError, or ValueError for a pipe or a device."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a plain file")
@@ -43,7 +43,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     with open_for_reading(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise TooLarge(f"larger than {_size(limit)}, more than such a file can need")
+        raise TooLarge(f"larger than {_size(limit)}, the most that is read of such a file")
     return data
 
 
@@ -52,7 +52,7 @@ def _size(limit: int) -> str:
 
 
 def read_text(path: Path, limit: int) -> str:
-    """As `read_bytes`, for UTF-8 text."""
+    """Like `read_bytes`, for UTF-8 text."""
     return read_bytes(path, limit).decode("utf-8")
 
 
@@ -96,7 +96,7 @@ def printable(text: str) -> str:
 
 
 def why(error: Exception) -> str:
-    """One short line on what was wrong with a file."""
+    """What an error says was wrong with a file, in one short line."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:MAX_WHY]
@@ -107,10 +107,10 @@ def why(error: Exception) -> str:
 
 @contextmanager
 def understood(place: Path) -> Iterator[None]:
-    """Turn any exception about well-formed results with senseless values into InputError.
+    """A context that turns any exception into InputError, for code that uses results from the file `place`.
 
-    A file of somebody else may hold any values. It is not known beforehand what each value would break, and one bad
-    file must not prevent the use of others.
+    A file of someone else may be well-formed and hold senseless values. Which code such a value breaks is not known
+    beforehand, and one bad file must not prevent the use of others.
     """
     try:
         yield

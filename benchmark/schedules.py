@@ -1,9 +1,9 @@
 """Learning-rate schedules: pure functions of tokens consumed.
 
-Step k of K decay steps has (K + 1 - k) / (K + 1) of the way left. So the first step is below the peak, and the last one
-is above the end: no step repeats the peak, and none has an LR of 0. Only Power keeps the definition of its source.
-arXiv 2408.13359 eq. 8 decays from f = 1 at n = N - N_decay, where n is the number of tokens before the step, so the
-first decay step still has the stable LR.
+At step k of K decay steps, (K + 1 - k) / (K + 1) of the decay is still to come. So the first decay step is below the
+peak, and the last one is above the end: no step repeats the peak, and none has an LR of 0. Only Power keeps the
+definition of its source: arXiv 2408.13359 eq. 8 decays from f = 1 at n = N - N_decay, where n is the number of tokens
+before the step, so the first decay step still has the stable LR.
 
 A schedule is a factor on the LR of a trial. For WSD and constant the factor is 1 in the stable phase. Power's LR at n
 tokens is min(lr_max, a * batch * n^b), arXiv 2408.13359 eq. 7. Its factor is 1 at a reference batch and token count.
@@ -33,9 +33,11 @@ class Reference(NamedTuple):
 
 
 class ScheduleConfig(BaseModel):
-    """Warm-up is linear. Then wsd and power decay over the last fraction of each horizon, linear and cosine over all.
+    """The kind of a schedule, its warm-up and its decay.
 
-    Before the decay, constant, wsd and power do not depend on the horizon. So all horizons can share one trunk.
+    Warm-up is linear. Then wsd and power decay over the last `decay_fraction` of each horizon, and linear and cosine
+    over all that is left of it. Before the decay, constant, wsd and power do not depend on the horizon, so all horizons
+    can share one trunk.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -47,8 +49,8 @@ class ScheduleConfig(BaseModel):
     decay_to: float = Field(0.0, ge=0, lt=1)  # share of the LR before the decay; arXiv 2502.15938: zero is best
     exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_D
     cap: float = Field(4.0, ge=1)  # lr_max / LR of the trial; in the paper 1.1 to 6.4 at batch 1,024, 32B to 1T tokens
-    # `ema`: no decay; an average of the weights is evaluated, arXiv 2608.20061. The default is left out of what is
-    # written, so that the ids of trials that are read after a decay stay what they were.
+    # ema: no decay; an average of the weights is evaluated instead, arXiv 2608.20061. The default is not written, so
+    # that trials that are read after a decay keep the ids that they had before this key existed.
     read: Read = Field("decay", exclude_if=lambda read: read == "decay")
 
     @model_validator(mode="after")
@@ -63,6 +65,7 @@ class ScheduleConfig(BaseModel):
 
     @property
     def has_trunk(self) -> bool:
+        """Whether the LR before the decay is the same for all horizons, so that their runs can share one trunk."""
         return self.kind in ("constant", "wsd", "power")
 
     @property
@@ -96,10 +99,9 @@ class ScheduleConfig(BaseModel):
         warm = f"linear warm-up over {self.warmup_tokens:,} tokens"
         if self.read == "ema":
             return f"{self.kind} without its decay: {warm}; evaluated through an average of the weights"
-        last = (
-            f"{self.decay} decay to {self.decay_to:g} times that over the last {self.decay_fraction:.0%} of {horizon:,}"
-        )
-        edges = "; at step k of K decay steps (K + 1 - k) / (K + 1) of the decay is still to come"
+        end = f"{self.decay_to:g} times that" if self.decay_to else "0"
+        last = f"{self.decay} decay to {end} over the last {self.decay_fraction:.0%} of {horizon:,} tokens"
+        edges = "; at step k of K decay steps the fraction (K + 1 - k) / (K + 1) of the decay is still to come"
         match self.kind:
             case "constant":
                 return f"constant: {warm}, then constant"
@@ -110,11 +112,11 @@ class ScheduleConfig(BaseModel):
             case "power":
                 law = f"(B / {at.batch_tokens:,}) (n / {at.tokens:,})^{self.exponent:g}"
                 law = f"min({self.cap:g}, {law}) after n tokens, with B tokens per batch"
-                edges = "; at step k of K decay steps (K + 1 - k) / K of the decay is still to come"
+                edges = "; at step k of K decay steps the fraction (K + 1 - k) / K of the decay is still to come"
                 return f"Power: {warm}, then every LR times {law}, then {last}{edges}"
 
     def decay_start(self, horizon: int, batch_tokens: int) -> int:
-        """Tokens, in whole steps, after which the decay to `horizon` begins. Without a separate decay: the horizon."""
+        """Tokens, in whole steps, after which the decay to `horizon` begins; the horizon if there is no branch."""
         if self.kind not in ("wsd", "power") or self.read == "ema":
             return horizon
         stable = 1 - Fraction(repr(self.decay_fraction))  # exact: 1 - 0.8 in floats is below 0.2, a step too early
@@ -127,7 +129,7 @@ class ScheduleConfig(BaseModel):
         return self.decay_start(horizon, batch_tokens)
 
     def require_decay(self, horizon: int, batch_tokens: int, *, where: str) -> None:
-        """Raise ValueError, with the remedy, if the decay is shorter than one batch."""
+        """Raise ValueError, with a remedy, if the decay to `horizon` is shorter than one batch."""
         if self.kind in ("wsd", "power"):
             there, what = horizon * Fraction(repr(self.decay_fraction)), f"{self.decay_fraction:g} of it"
             remedy = "raise decay_fraction"

@@ -1,4 +1,4 @@
-"""Converts documents of older versions to this version. Pure functions from dicts of JSON or YAML to new dicts.
+"""Converts configs and results of older versions to this version: pure functions from dicts to new dicts.
 
 Only commands that show a folder use it. Commands that train do not: benchmark.lab.older refuses older folders.
 """
@@ -23,7 +23,7 @@ OLD_VALIDATION = {"seeds": [0, 1], "oracle_points": 4, "oracle_refine": False, "
 
 
 def config(data: Mapping[str, Any]) -> Data:
-    """The config of a study, or the specification of a trial, with the new names of renamed keys."""
+    """The config of a study, or the specification of a trial, with keys that were renamed or replaced since."""
     found = dict(data)
     for old, new in RENAMED_KEYS.items():
         (part, key), (new_part, new_key) = old.split("."), new.split(".")
@@ -39,7 +39,7 @@ def config(data: Mapping[str, Any]) -> Data:
 
 
 def replaced_paradigms(data: Mapping[str, Any]) -> str:
-    """What to write in place of a config's `paradigms`: YAML in one line, each key in quotes."""
+    """For an error message: what to write instead of the key `paradigms`, as YAML in one line, each key in quotes."""
     given = data["paradigms"]
     found = _entries(given) if isinstance(given, dict) else {"entries": {}}
     return ", ".join(f"'{_flow({key: value})[1:-1]}'" for key, value in found.items())
@@ -50,14 +50,14 @@ def _flow(value: Any) -> str:
 
 
 def _with_entries(data: Data) -> Data:
-    """Up to store version 4 there were four contestants, whose settings `paradigms` had; Power was not swept."""
+    """Replaces `paradigms`, which up to store version 4 held the settings of the four entries; Power had no oracle."""
     given = data["paradigms"]
     found = {key: value for key, value in data.items() if key != "paradigms"} | _entries(given)
     return _with_validation({**found, "validation": {"oracles": ["sp", "mup"], **_mapping(data.get("validation"))}})
 
 
 def _with_validation(data: Data) -> Data:
-    """A study of entries that says nothing of `snap_proposals` was scored by the defaults of its time."""
+    """Adds the defaults of its time to a study with entries that does not set `snap_proposals`."""
     given = _mapping(data.get("validation"))
     if "entries" not in data or "snap_proposals" in given:
         return data
@@ -66,7 +66,7 @@ def _with_validation(data: Data) -> Data:
 
 
 def _entries(paradigms: Data) -> Data:
-    """The keys that say what `paradigms` said. A part that is no mapping is left for the config to refuse."""
+    """The keys that replace `paradigms`. A part that is not a mapping is kept, so that the config check refuses it."""
     fitting, transfer = (_mapping(paradigms.get(name)) for name in ("fitting", "mutransfer"))
     rules = transfer.pop("rules", None)
     mutransfer = {"paradigm": "mutransfer", "parametrization": "mup", **transfer}
@@ -123,6 +123,7 @@ def schema(name: str) -> str:
 
 
 def is_older(name: str) -> bool:
+    """Whether `results` converts this schema to a newer one."""
     return name in _STEPS
 
 
@@ -164,6 +165,8 @@ def _renamed(data: Mapping[str, Any], old: str, new: str) -> Data:
 
 
 class _Step(NamedTuple):
+    """The schema that follows another one, and how its data is converted."""
+
     to: str
     change: Callable[[Data], Data]
 

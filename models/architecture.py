@@ -1,4 +1,4 @@
-"""What the blocks of a model compute, beside its sizes. This file does not import torch.
+"""The choices in the blocks of a model that are not sizes, such as norms and RoPE. This file does not import torch.
 
 The defaults are those of our own ladders. Other values are those of models that people train; docs/own-model.md lists
 which public model has which.
@@ -13,9 +13,10 @@ OWN_ROPE_THETA = 10_000.0  # RoFormer, arXiv 2104.09864
 
 
 class Architecture(BaseModel):
-    """`qk_norm`: RMSNorm of queries and keys, in each head, over the full width of all heads, or none.
+    """What the blocks of a model compute.
 
-    `renormalise`: whether the weights of the chosen experts sum to 1. Otherwise each is its probability among all.
+    `qk_norm` is the RMSNorm of queries and keys: in each head, over the full width of all heads, or none. With
+    `renormalise` the weights of the chosen experts sum to 1; without it, each is its probability among all experts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

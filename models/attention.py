@@ -37,6 +37,7 @@ def rope_table(seq_len: int, head_size: int, theta: float, device: torch.device)
 
 
 def rope_of(shape: ModelShape, seq_len: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The `rope_table` of a model."""
     return rope_table(seq_len, shape.head_size, shape.architecture.rope_theta, device)
 
 
@@ -48,7 +49,10 @@ def rotate(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """`qkv` holds the rows of queries, then of keys, then of values; each group of queries shares one key and value."""
+    """Causal self-attention. `qkv` has the rows of queries, then of keys, then of values.
+
+    With fewer key-value heads than heads, each group of queries shares one key and one value.
+    """
 
     def __init__(self, shape: ModelShape) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ MAX_DIFFERENCE = {torch.float32: 1e-3, torch.bfloat16: 0.25}
 
 
 def compiler_missing() -> str | None:
-    """Why nothing can be compiled here, in one sentence; None where torch finds what it needs."""
+    """Why nothing can be compiled on this machine, in one sentence; None if torch can compile."""
     if not torch.cuda.is_available() and shutil.which(os.environ.get("CXX", "g++")) is None:
         return "torch.compile needs a C++ compiler and there is no g++; training runs uncompiled"
     try:

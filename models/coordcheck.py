@@ -36,7 +36,7 @@ from lrladder.models.transformer import Block, Transformer, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
-BAND = 0.1  # ours: a slope within +-BAND holds; over 8 times the size it is a factor of 1.23
+BAND = 0.1  # a slope within +-BAND holds, which over 8 times the size is a factor of 1.23; our choice
 
 INIT_SLOPE = -0.5  # slope of a mean of independent terms
 # Relative to the base, readouts start at std 1 / width (models/rules.py): the router by its init, the head by its
@@ -75,6 +75,8 @@ class Settings(NamedTuple):
 
 
 class Coordinate(NamedTuple):
+    """One coordinate of one role after one step."""
+
     step: int
     role: str
     quantity: Quantity
@@ -135,7 +137,7 @@ def _decay(step: int, model: Transformer, optimizer: torch.optim.Optimizer) -> l
 
 
 class Recorder:
-    """Copies a model's present weights; `record` takes coordinates on tokens [B, S], with updates against the copy."""
+    """Measures the coordinates of a model on tokens [B, S]. Updates are relative to the weights when it was made."""
 
     def __init__(self, model: Transformer, tokens_bs: Tensor) -> None:
         self._model, self._tokens = model, tokens_bs
@@ -143,7 +145,7 @@ class Recorder:
 
     @torch.no_grad()
     def record(self, step: int) -> list[Coordinate]:
-        """Sizes, and after step 0 also updates."""
+        """The sizes now, and after step 0 also the updates."""
         sizes, updates = self._activations()
         found = [_coordinate(step, role, "size", values) for role, values in sizes.items()]
         if step:
@@ -189,7 +191,7 @@ def _at_weights(
 ) -> tuple[dict[str, Call], Call, Tensor | None]:
     """Arguments for `_roles`: the same inputs with other weights.
 
-    The experts keep the present router, because what the router has learnt is no update of theirs.
+    The experts keep the present router, because what the router has learnt is not an update of the experts.
     """
     moe = inside("moe", weights)
     router = moe.pop("router", None)
@@ -229,10 +231,7 @@ def _coordinate(step: int, role: str, quantity: Quantity, values: Sequence[Tenso
 
 
 def passes(axis: Axis, role: str, quantity: Quantity, step: int, fit: Slope) -> bool:
-    """Whether the slope is in its band, or is not measurably outside.
-
-    The latter needs an interval that reaches into the band and is no wider than +-BAND.
-    """
+    """Whether the slope is in its band, or its interval reaches into the band and is no wider than +-BAND."""
     low, high = band(axis, role, quantity, step)
     return low <= fit.slope <= high or (fit.high - fit.slope <= BAND and fit.low <= high and fit.high >= low)
 
@@ -248,9 +247,13 @@ def band(axis: Axis, role: str, quantity: Quantity, step: int) -> tuple[float, f
 
 
 def has_transient(axis: Axis, role: str, quantity: Quantity, step: int) -> bool:
+    """Whether the coordinate may fall with size at step 0, because of the random initial weights."""
     return step == 0 and quantity == "size" and (axis, role) in TRANSIENTS
 
 
 def is_judged(axis: Axis, role: str, quantity: Quantity, step: int) -> bool:
-    """False for sizes with a transient after step 0: they still contain the init, so their update is judged instead."""
+    """Whether the slope of a coordinate is judged.
+
+    Sizes that have a transient at step 0 are not judged later: they still contain the init. Their update is judged.
+    """
     return step == 0 or quantity != "size" or (axis, role) not in TRANSIENTS

@@ -1,4 +1,4 @@
-"""Inputs and outputs of each module in one forward pass of a model."""
+"""Records the inputs and outputs of each module in one forward pass of a model."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 
 class Call(NamedTuple):
+    """The arguments and the output of one module."""
+
     args: tuple[Any, ...]
     output: Any
 

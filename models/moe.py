@@ -13,7 +13,7 @@ from lrladder.models.shape import ModelShape
 
 
 class RouterStats(NamedTuple):
-    """What the auxiliary losses of a router are made of, over the tokens of one pass.
+    """What the auxiliary losses of a router are computed from, over the tokens of one pass.
 
     `probability_e` [E] is each expert's mean probability, `load_e` [E] its share of the assignments; both sum to 1.
     `router_z` is the z loss before its coefficient. Ranks and micro batches share one `load_e` (`load_balance_of`).
@@ -28,7 +28,7 @@ def load_balance_of(load_le: Tensor, probability_le: Tensor) -> Tensor:
     """The load-balance loss before its coefficient, summed over blocks, from [L, E] each (arXiv 2101.03961 eq. 4).
 
     Only the probabilities have a gradient, and the loss is linear in them. So the mean of this loss over parts of a
-    batch is the loss of the whole batch, to the gradient, if every part is given the loads of the whole batch.
+    batch has the value and gradient of the loss of the whole batch, if every part gets the loads of the whole batch.
     """
     num_experts = load_le.shape[-1]
     if num_experts == 1:
@@ -37,7 +37,7 @@ def load_balance_of(load_le: Tensor, probability_le: Tensor) -> Tensor:
 
 
 class Routing(NamedTuple):
-    """Weights [T, k] and expert indexes [T, k]."""
+    """The chosen experts of each token: their weights [T, k] and indices [T, k]."""
 
     weight_tk: Tensor
     expert_tk: Tensor
@@ -45,16 +45,16 @@ class Routing(NamedTuple):
 
 
 def route(logits_te: Tensor, top_k: int, *, renormalise: bool = True) -> Routing:
-    """Choose top-k experts by logits [T, E]; weights are an fp32 softmax over the chosen logits.
+    """Choose the top-k experts of each token by logits [T, E]. Weights are an fp32 softmax over the chosen logits.
 
-    This equals a softmax over all experts, renormalised over the chosen ones; without `renormalise` they stay as they
-    are there, and sum to less than 1.
+    This equals a softmax over all experts that is renormalised over the chosen ones. Without `renormalise` the weights
+    are those of the softmax over all experts, and sum to less than 1.
     """
     logits_te = logits_te.float()
     expert_tk = logits_te.detach().topk(top_k, dim=-1).indices
     num_experts = logits_te.shape[-1]
     is_chosen_tke = chosen(expert_tk, num_experts)
-    logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # its backward has no scatter: see `Taken`
+    logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # no scatter in its backward; see `Taken`
     load_e = is_chosen_tke.sum((0, 1)).float() / expert_tk.numel()
     stats = RouterStats(
         probability_e=logits_te.softmax(-1).mean(0),

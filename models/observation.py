@@ -1,4 +1,4 @@
-"""Health metrics from one forward pass on a fixed probe batch, and how far training has changed the features.
+"""Computes health metrics from one forward pass on a fixed probe batch, and how far training has changed features.
 
 docs/stability.md has the formulas. Norms are over tokens and channels. A metric of several blocks is their mean.
 """
@@ -20,9 +20,9 @@ Metrics = dict[str, float]
 
 
 class Observation(NamedTuple):
-    """`features` are the residual streams [B, S, d] that enter block 0, block 1, ... and, last, the final norm."""
+    """One forward pass on the probe batch."""
 
-    features: list[Tensor]
+    features: list[Tensor]  # residual streams [B, S, d] that enter block 0, block 1, ... and, last, the final norm
     metrics: Metrics
     calls: dict[str, Call]
 
@@ -135,6 +135,7 @@ def _rows_of_experts(block: Block, x_td: Tensor) -> list[Tensor]:
 
 
 def rms(value: Tensor) -> float:
+    """Root mean square over all entries."""
     return value.float().square().mean().sqrt().item()
 
 

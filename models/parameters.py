@@ -20,6 +20,7 @@ def linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def tag_of(param: nn.Parameter, name: str) -> Tag:
+    """The tag of a parameter. Raises ValueError if it has none."""
     tag = getattr(param, "tag", None)
     if not isinstance(tag, Tag):
         raise ValueError(f"parameter {name} has no role; make it with models.parameters.parameter")

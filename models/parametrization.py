@@ -1,4 +1,4 @@
-"""Applies the rule table of `models.rules` to a model: width ratios (by mup), initialisation and optimizer groups."""
+"""Applies the rule table of models/rules.py to a model: ratios to the base (by mup), init, optimizer groups."""
 
 import math
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
     widths = {"width": base.width, "expert_width": base.expert_width, "shared_width": base.shared_width}
     if model.shape.heads or base.heads:
         widths |= {"heads": base.num_heads, "kv_heads": base.num_kv_heads}
-    # mup takes every size that differs between base and delta for a width, so all other sizes are the model's own
+    # mup treats every size that differs between base and delta as a width, so all other sizes are the model's own
     twice = {name: 2 * size for name, size in widths.items()}
     with torch.device("meta"):
         base_model = Transformer(model.shape.model_copy(update=widths))

@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 
 class Role(StrEnum):
+    """What a parameter is for."""
+
     EMBEDDING = "embedding"
     ATTENTION = "attention"
     ROUTER = "router"
-    EXPERT_UP = "expert_up"  # gate and up
+    EXPERT_UP = "expert_up"  # both matrices of SwiGLU that read the input, gate and up
     EXPERT_DOWN = "expert_down"
     SHARED_UP = "shared_up"
     SHARED_DOWN = "shared_down"

@@ -1,4 +1,4 @@
-"""The rule table of docs/theory.md, computed from `models.rules`, so that text and code cannot disagree.
+"""Prints the rule table of docs/theory.md from the code of models/rules.py, so that text and code cannot disagree.
 
 `python -c "from lrladder.models.rule_text import table; print(table())"` prints it.
 """

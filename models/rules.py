@@ -29,17 +29,17 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: bool = False  # init and LR of attention and expert up; multiplier of the head
-    router: bool = False
-    experts: Literal["none", "mf", "fi"] = "none"  # LR of expert and shared down by own fan-in; init
-    depth: Literal["none", "depth_mup", "completep"] = "none"
-    weight_decay: Literal["standard", "sqrt", "independent"] = "standard"  # decay x 1, sqrt(m) or m; m divides the LR
-    eps: bool = False
+    width: bool = False  # LR of attention and expert up; init and multiplier of the head
+    router: bool = False  # init and LR of the router
+    experts: Literal["none", "mf", "fi"] = "none"  # LR of expert and shared down by their fan-in; "mf" also their init
+    depth: Literal["none", "depth_mup", "completep"] = "none"  # multiplier of what blocks add; LR
+    weight_decay: Literal["standard", "sqrt", "independent"] = "standard"  # times 1, sqrt(m) or m if the LR is over m
+    eps: bool = False  # AdamW's eps by width and depth
     horizon: Literal["none", "wsd", "sde", "power", "fitted"] = "none"  # LR by tokens and batch
     betas: bool = False  # Adam's betas and eps by tokens and batch
-    decay_horizon: Literal["none", "tau", "power_lines"] = "none"  # decay by tokens and batch
-    embedding: bool = False  # LR of the embedding times m_N, all else as it is
-    norm: bool = False  # LR of the norms times m_N, all else as it is
+    decay_horizon: Literal["none", "tau", "power_lines"] = "none"  # weight decay by tokens and batch
+    embedding: bool = False  # LR of the embedding times the width ratio, and nothing else
+    norm: bool = False  # LR of the norms times the width ratio, and nothing else
 
     @model_validator(mode="after")
     def _once(self) -> Self:
@@ -83,7 +83,7 @@ class Rule(NamedTuple):
 
 
 class Ratios(NamedTuple):
-    """Ratios to the base: a parameter's fan-in and fan-out (1 if these are no widths), the model's depth and width."""
+    """Ratios to the base: of a parameter's fan-in and fan-out (1 if they are not widths), and of depth and width."""
 
     fan_in: float = 1.0
     fan_out: float = 1.0
@@ -92,7 +92,7 @@ class Ratios(NamedTuple):
 
 
 class TokenRule(NamedTuple):
-    """Multipliers for a batch and a token horizon: of every LR, of every decay, of every eps, and of 1 - beta."""
+    """Multipliers for a batch and a token horizon: of all LRs, of all weight decays, of all eps, and of 1 - beta."""
 
     lr: float = 1.0
     weight_decay: float = 1.0

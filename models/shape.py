@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lrladder.models.architecture import OWN, Architecture
 
-MAX_SIZE = 2**24  # assumption: some hundred times the widest published model and context
+MAX_SIZE = 2**24  # assumption: about a hundred times the widest published model and longest context
 Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
-Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: some thirty times the deepest published model
+Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: about thirty times the deepest published model
 
 
 def nearest_divisor(number: int, wanted: float) -> int:
@@ -22,11 +22,11 @@ def nearest_divisor(number: int, wanted: float) -> int:
 class ModelShape(BaseModel):
     """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
-    `expert_width` is the hidden width of one routed expert; `shared_width` is the hidden width of the shared expert
-    (0: there is none; several are one of their joint width). There are width / head_size heads unless `heads` is given,
-    and as many of keys and values unless `kv_heads` is (grouped queries). A dump leaves out what is as in our own
-    ladders, so that ids of trials stay as they were. Parameter counts leave out token embedding and LM head, as Step
-    Law does (arXiv 2503.04715).
+    `expert_width` is the hidden width of one routed expert. `shared_width` is that of the shared expert; 0 means that
+    there is none, and several shared experts are one expert of their joint width. There are width / head_size heads
+    unless `heads` is given, and as many key-value heads unless `kv_heads` is given (grouped queries). A dump leaves out
+    fields with their default, so that the ids of older trials do not change. Parameter counts leave out token embedding
+    and LM head, as Step Law does (arXiv 2503.04715).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -49,36 +49,38 @@ class ModelShape(BaseModel):
         if self.heads is None and self.width % self.head_size:
             raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
-            raise ValueError(f"head_size {self.head_size} is odd; RoPE needs an even one")
+            raise ValueError(f"head_size {self.head_size} is odd, but RoPE needs an even one; change it")
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"heads {self.num_heads} is not a multiple of kv_heads {self.num_kv_heads}; change one")
         if self.top_k > self.num_experts:
             raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}; lower top_k")
         if self.shared_width < 0:
-            raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for none")
+            raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for no shared expert")
         return self
 
     @property
     def num_heads(self) -> int:
+        """Number of heads of queries."""
         return self.heads or self.width // self.head_size
 
     @property
     def num_kv_heads(self) -> int:
+        """Number of heads of keys, and of values."""
         return self.kv_heads or self.num_heads
 
     @property
     def attention_width(self) -> int:
-        """Of all heads of queries together; the width of the model unless `heads` is given."""
+        """Width of all heads of queries together. It is the width of the model unless `heads` is given."""
         return self.width if self.heads is None else self.heads * self.head_size
 
     @property
     def kv_width(self) -> int:
-        """Of all heads of keys, and of values."""
+        """Width of all heads of keys together, and of all heads of values."""
         return self.attention_width if self.kv_heads is None else self.kv_heads * self.head_size
 
     @property
     def qk_norm_sizes(self) -> tuple[int, int]:
-        """Gains of the norms of queries and of keys in one block."""
+        """Number of gains of the norm of queries, and of the norm of keys, in one block."""
         own = {"head": (self.head_size, self.head_size), "full": (self.attention_width, self.kv_width), "none": (0, 0)}
         return own[self.architecture.qk_norm]
 

@@ -1,4 +1,4 @@
-"""The slope of a quantity against size on logarithmic axes. Needs no torch, so pages can use it."""
+"""Fits the slope of a quantity against size on logarithmic axes. It needs no torch, so that pages can use it."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.9
+CONFIDENCE = 0.9  # level of the interval; as of all reported intervals
 
 
 class Slope(NamedTuple):

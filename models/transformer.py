@@ -16,32 +16,29 @@ from lrladder.models.shape import ModelShape
 
 
 class Output(NamedTuple):
-    """`features` [B, S, d] enter the head [V, d]. Auxiliary losses are sums over blocks, before their coefficients.
+    """The output of a forward pass. Logits are only computed when they are asked for."""
 
-    `probability` and `load` [L, E] are each expert's mean probability and share of the assignments in each block.
-    """
-
-    features: Tensor
-    head: Tensor
-    probability: Tensor
-    router_z: Tensor
-    load: Tensor
+    features: Tensor  # [B, S, d], the input of the head
+    head: Tensor  # [V, d]
+    probability: Tensor  # [L, E], mean probability of each expert in each block
+    router_z: Tensor  # sum of the z losses of all blocks, before their coefficient
+    load: Tensor  # [L, E], share of the assignments of each expert in each block
 
     @property
     def load_balance(self) -> Tensor:
-        """The load-balance loss of this pass alone; a batch in several parts needs `load_balance_of`."""
+        """The load-balance loss of this pass alone, summed over blocks. A batch in parts needs `load_balance_of`."""
         return load_balance_of(self.load, self.probability)
 
     @property
     def logits(self) -> Tensor:
-        """[B, S, V]"""
+        """Logits [B, S, V]."""
         return linear(self.features, self.head)
 
 
 class Losses(NamedTuple):
     """What a training step needs of a pass: the loss in nats per token, and the fields of `Output` for the router.
 
-    The loss is formed inside the model, because ZeRO 3 holds the head only there.
+    The loss is computed inside the model, because only there does ZeRO 3 gather the head.
     """
 
     loss: Tensor
@@ -51,11 +48,13 @@ class Losses(NamedTuple):
 
 
 def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
-    """Mean cross-entropy in nats, computed in fp32."""
+    """Mean cross-entropy in nats per token of targets [B, S], computed in fp32."""
     return F.cross_entropy(output.logits.float().flatten(0, 1), targets_bs.flatten())
 
 
 class Block(nn.Module):
+    """One block: attention and MoE, each after a norm, and each added to the residual stream."""
+
     def __init__(self, shape: ModelShape, backend: str) -> None:
         super().__init__()
         eps = shape.architecture.norm_eps
@@ -63,7 +62,10 @@ class Block(nn.Module):
         self.moe_norm, self.moe = RMSNorm(shape.width, eps), MoE(shape, BACKENDS[backend])
 
     def forward(self, x_bsd: Tensor, cos: Tensor, sin: Tensor, multiplier: float) -> tuple[Tensor, ...]:
-        """The residual stream, then the fields of RouterStats: recomputation needs tensors that are not nested."""
+        """The residual stream [B, S, d], and then the fields of RouterStats.
+
+        They are not nested, because the recomputation of activations needs plain tensors.
+        """
         x_bsd = torch.add(x_bsd, self.attention(self.attention_norm(x_bsd), (cos, sin)), alpha=multiplier)
         update, stats = self.moe(self.moe_norm(x_bsd))
         return (torch.add(x_bsd, update, alpha=multiplier), *stats)

@@ -1,4 +1,4 @@
-"""A lab as one entry of a study sees it: its own payer and parametrization, its book of charges, and its limits."""
+"""A lab as one entry of a study sees it: with its payer, parametrization, budget and limits."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request, Rung, largest_aim
 from lrladder.paradigms.paradigm import NoProposal
 
-ROUNDING = 1e-6  # in ratio: what a search counts and what a lab charges may differ in the order of sums
+ROUNDING = 1e-6  # of a budget: costs that a search and a lab add up in another order may differ by this much
 
 
 class Refused(NoProposal):
@@ -18,15 +18,18 @@ class Limits(NamedTuple):
     """What an entry may ask for."""
 
     budget: float | None = None  # runs of the largest target or goal at its longest horizon; None: no limit
-    searches_targets: bool = False
-    scored_seeds: Collection[int] = ()  # which no search at a target may use
+    searches_targets: bool = False  # whether it may ask for runs at targets
+    scored_seeds: Collection[int] = ()  # seeds that it may not use at targets, because they are used for scoring
 
 
 NO_LIMITS = Limits()
 
 
 class EntryLab:
-    """Implements `paradigms.lab.Lab`. Whatever is asked, runs are of `parametrization` and paid for by `payer`."""
+    """A `paradigms.lab.Lab` for one entry.
+
+    All runs are of `parametrization` and are charged to `payer`, whatever a request says.
+    """
 
     def __init__(
         self,
@@ -53,8 +56,8 @@ class EntryLab:
             self._check(request)
         if not self.affords(requests):
             raise Refused(
-                f"its budget of {self.limits.budget:g} target runs is spent: {self.spent:.3g} FLOPs of "
-                f"{self.budget_flops:.3g}, and {self._price(own):.3g} more were asked for"
+                f"its budget of {self.limits.budget:g} target runs is spent: it has used {self.spent:.3g} of "
+                f"{self.budget_flops:.3g} FLOPs and asks for {self._price(own):.3g} more"
             )
         self._asked.update(own)
         for request in own:
@@ -63,28 +66,30 @@ class EntryLab:
         return self._lab.measure(own, payer=self.payer)
 
     def losses(self, rung: Rung, lrs: Sequence[float], horizon: int, *, seed: int = 0) -> list[float | None]:
-        """The loss at each LR, nats; None where a run diverged or failed."""
+        """The loss (nats) of one run at each LR; None for a run that diverged or failed. Raises Refused."""
         requests = [Request(rung.name, self.parametrization, lr, seed, (horizon,)) for lr in lrs]
         return [run[0].loss for run in self.measure(requests)]
 
     def affords(self, requests: Sequence[Request]) -> bool:
-        """Whether the budget has room for those of the runs that have not been asked for."""
+        """Whether the budget pays for these runs. Runs that were asked for before cost nothing."""
         price = self._price([self._own(request) for request in requests])
         return self.spent + price <= self.budget_flops * (1 + ROUNDING)
 
     @property
     def spent(self) -> float:
-        """FLOPs."""
+        """FLOPs charged to the entry so far."""
         return self._lab.cost_flops(self.payer)
 
     def cost_flops(self, payer: str = "") -> float:
+        """As `spent`."""
         return self.spent
 
     def flops(self, request: Request) -> float:
+        """Planned FLOPs of a run."""
         return self._lab.flops(self._own(request))
 
     def lrs(self, rung: str) -> tuple[float, ...] | None:
-        """The only LRs that a rung can be run at; None where every one can."""
+        """The LRs that a rung can be run at, as in a replay; None if any LR can be run."""
         fixed = getattr(self._lab, "lrs", None)
         return None if fixed is None else fixed(rung)
 
@@ -98,12 +103,18 @@ class EntryLab:
     def _check(self, request: Request) -> None:
         rung = self._rungs.get(request.rung)
         if rung is None:
-            raise Refused(f"asked for {request.rung}, which is no rung; there are {', '.join(self._rungs)}")
+            raise Refused(
+                f"asked for a run at {request.rung}, which is not a rung; the rungs are {', '.join(self._rungs)}"
+            )
         if rung.part == "goal":
             raise Refused(f"asked for a run at the goal {rung.name}, which is never trained")
         if rung.part == "proxy":
             return
         if not self.limits.searches_targets:
-            raise Refused(f"asked for a run at the target {rung.name}, which its class does not declare to search")
+            raise Refused(
+                f"asked for a run at the target {rung.name}; only a class with searches_targets = True may do that"
+            )
         if request.seed in self.limits.scored_seeds:
-            raise Refused(f"asked for seed {request.seed} at the target {rung.name}, which is scored with it")
+            raise Refused(
+                f"asked for a run with seed {request.seed} at the target {rung.name}; it is kept for scoring there"
+            )

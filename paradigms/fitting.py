@@ -1,4 +1,7 @@
-"""Fitting, the full grid: find the best LR of every proxy cell, fit a law to them, extrapolate it. arXiv 2601.05049."""
+"""Fitting with the full grid: find the best LR of every proxy cell, fit a law to these, and extrapolate the law.
+
+The method is that of arXiv 2601.05049.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,11 +14,14 @@ from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import SearchSpec
 
-STANDARD: ParametrizationName = "sp"  # where the lab knows no other
+STANDARD: ParametrizationName = "sp"  # asked for in every request; an EntryLab replaces it by that of the entry
 
 
 class Fitting(Paradigm):
-    """The law of the proxies' interior minima. `curves` and `law` are kept for reports."""
+    """A law fitted to the best LRs of all proxy cells whose sweep brackets the minimum.
+
+    `curves` and `law` are kept for reports.
+    """
 
     def __init__(self, settings: SearchSpec, terms: Terms) -> None:
         super().__init__(settings, terms)
@@ -27,7 +33,7 @@ class Fitting(Paradigm):
         self._batches: set[int] = set()
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
-        """Search all proxies at all their horizons. Raises NoProposal when no cell has an interior minimum."""
+        """Search all proxies at all their horizons. Raises NoProposal if no cell has a bracketed minimum."""
         proxies = [rung for rung in ladder if rung.part == "proxy"]
         curves = search_brackets(
             lab,
@@ -39,7 +45,7 @@ class Fitting(Paradigm):
         self.learn(proxies, curves)
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
-        """Fit the law to curves of the proxies, new or stored. Raises NoProposal without an interior minimum."""
+        """Fit the law to curves of the proxies, new or stored. Raises NoProposal if no minimum is bracketed."""
         self.curves = dict(curves)
         proxies = {rung.name: rung for rung in ladder if rung.part == "proxy"}
         points = [
@@ -49,7 +55,7 @@ class Fitting(Paradigm):
         ]
         left_out = [f"{name} at {h:,} tokens: {c.status}" for (name, h), c in self.curves.items() if c.lr_best is None]
         if not points:
-            raise NoProposal(f"{self.name}: no cell has an interior minimum ({'; '.join(left_out) or 'no proxies'})")
+            raise NoProposal(f"{self.name}: no cell has a bracketed minimum ({'; '.join(left_out) or 'no proxies'})")
         self.law = fit_law(points)
         cut = sum(1 for curve in self.curves.values() if curve.flags)
         self._flags = (

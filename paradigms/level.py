@@ -1,3 +1,3 @@
 """The level of all reported intervals."""
 
-LEVEL = 0.9  # coverage that every interval is built for; ours
+LEVEL = 0.9  # coverage for which every reported interval is built; our choice

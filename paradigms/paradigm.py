@@ -1,4 +1,4 @@
-"""What a way of choosing an LR is: one class, with one search for all targets and a proposal for each."""
+"""The interface of a paradigm, a way to choose the LR: one search on proxies, and then a proposal for each target."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 class NoProposal(ValueError):
-    """The search gave nothing to propose from. The message says which cells failed and why."""
+    """The paradigm has no LR to propose. The message says why."""
 
 
 class Proposal(BaseModel):
-    """The answer for one rung and horizon. The interval is 90%, None without one; `flags` says what weakens it.
+    """The LR that a paradigm chooses for one rung and horizon, before the rules are applied.
 
-    The study fills in `paradigm`, which is the entry's name, and the parametrization.
+    The interval is 90%; its ends are None if the paradigm gives none. `flags` are texts that say what weakens the
+    proposal. The study fills in `paradigm`, the name of the entry, and `parametrization`, the label of its arm.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,14 +35,14 @@ class Proposal(BaseModel):
     lr: float
     lr_low: float | None = None
     lr_high: float | None = None
-    extrapolation: float  # target FLOPs / largest searched FLOPs
+    extrapolation: float  # FLOPs of a run at the rung and horizon / FLOPs of the largest searched run
     flags: tuple[str, ...] = ()
     horizon_exponent: float | None = None  # as in Request
     role_lrs: tuple[tuple[str, float], ...] = ()  # as in Request
-    lr_proposed: float | None = None  # before `lr`, which is trained, was put on a lattice; None where it was not
+    lr_proposed: float | None = None  # the LR before it was moved to the lattice; None if it was not moved
 
     def continued_to(self, horizon: int) -> Self:
-        """Of the same run at a later horizon, for which its LR was not chosen."""
+        """The proposal for the same run at a later horizon, for which its LR was not chosen."""
         changes = {
             "horizon": horizon,
             "extrapolation": self.extrapolation * horizon / self.horizon,
@@ -51,37 +52,46 @@ class Proposal(BaseModel):
 
 
 class Terms(NamedTuple):
-    """What the study sets for an entry, beside the settings of its paradigm."""
+    """What the study tells an entry, apart from the settings of its paradigm."""
 
     name: str = ""  # of the entry
-    base: str = ""  # the rung from which the rules of its parametrization count
+    base: str = ""  # the name of the base rung of its parametrization
     budget: float | None = None  # runs of the largest target or goal; None: no limit
-    horizon_rule: HorizonRule = "none"  # by which its parametrization or schedule carries an LR to another horizon
-    is_replay: bool = False  # whether its lab has only runs that were made before, each at an LR of its own
+    horizon_rule: HorizonRule = "none"  # how its parametrization or schedule carries an LR to another horizon
+    is_replay: bool = False  # whether the lab has only runs that were made before, at fixed LRs
 
 
 class Paradigm(ABC):
-    """One entry. `settings` is an instance of `Settings`, or what the config says where there is no such class."""
+    """A way to choose the LR, as one entry uses it.
+
+    `settings` is an instance of the class's `Settings`. If it has none, it is an object with the keys of the config.
+    """
 
     Settings: ClassVar[type[BaseModel] | None] = None
     searches_targets: ClassVar[bool] = False  # whether its search runs the targets themselves; the report says so
 
     def __init__(self, settings: Any, terms: Terms) -> None:
         self.settings, self.terms = settings, terms
-        self.law: Law | None = None  # what it fitted, for reports
-        self.curves: Mapping[tuple[str, int], Curve] = {}  # by rung and horizon, what it learned from; for reports
+        self.law: Law | None = None  # the law that it fitted, for reports
+        self.curves: Mapping[tuple[str, int], Curve] = {}  # loss against LR by rung and horizon, for reports
 
     @abstractmethod
     def search(self, lab: "EntryLab", ladder: Sequence[Rung]) -> None:
-        """Ask for runs. The ladder holds targets and goals too, whose losses no search sees. Raises NoProposal."""
+        """Ask the lab for runs. The ladder also has targets and goals, whose losses a search may not see.
+
+        Raises NoProposal.
+        """
 
     @abstractmethod
     def propose(self, rung: Rung, horizon: int) -> Proposal:
-        """Answer without any further run. Raises NoProposal."""
+        """The proposal for a rung and horizon (tokens), without any further run. Raises NoProposal."""
 
     def learn(self, ladder: Sequence[Rung], curves: "Mapping[tuple[str, int], Curve]") -> None:
-        """Take the curves of an earlier search in place of one. Raises NoProposal where these are not all it takes."""
-        raise NoProposal(f"{self.terms.name}: what it found is not stored, only what it proposed")
+        """Learn from the curves of an earlier search in place of a search.
+
+        Raises NoProposal if these curves are not enough, as for a class of the user's own.
+        """
+        raise NoProposal(f"{self.terms.name}: only its proposals are stored, not what its search found")
 
 
 MakeParadigm = Callable[[Any, Terms], Paradigm]

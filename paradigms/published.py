@@ -1,8 +1,8 @@
-"""Published numbers about the best LR, batch and loss. Each stands here once, with its source.
+"""Published numbers about the best LR, batch and loss, each with its source.
 
 Exponents are signed: lr* = K N^_N D^_D B^_B. N counts parameters without embeddings, D is training tokens, B is tokens
-per batch, C = 6 N D is training FLOPs and A = N_active / N_total is sparsity. docs/theory.md says how sure each source
-is.
+per batch, C = 6 N D is training FLOPs and A = N_active / N_total is sparsity. docs/theory.md says how certain each
+source is.
 """
 
 import math
@@ -45,14 +45,14 @@ CHINCHILLA_D_SCALE, CHINCHILLA_D_POWER = 410.7, 0.28
 
 
 class PublishedLaw(NamedTuple):
-    """lr* = k N^n D^d. `convention` says what N and D are; `needs` names an input that a table of runs lacks."""
+    """lr* = k N^n D^d. `convention` says what N and D are. `needs` names an input that tables of runs lack."""
 
     name: str
     source: str
     k: float
     n: float
     d: float
-    total: bool  # N is all parameters, not the active ones
+    total: bool  # whether N counts all parameters, and not only the active ones
     convention: str
     needs: str = ""
 
@@ -88,7 +88,7 @@ LAWS = (
         FITTING_N,
         FITTING_D,
         False,
-        "N in millions and active: a conjecture, the source seen gives no units; WSD",
+        "N in millions and active, which is a conjecture, because the source gives no units; WSD",
     ),
     PublishedLaw(
         "joint_moe",

@@ -1,9 +1,9 @@
-"""Every paradigm by its name, for studies, simulations and replays: its settings at once, its class when it runs.
+"""The registry of all paradigms by name, for studies, simulations and replays.
 
-Naming one imports nothing heavy.
+The settings of a paradigm are known at once; its class is imported when it runs, because that takes time.
 
 A paradigm of the user's own is written as `package.module:Class`, or has a name in the entry-point group
-`lrladder.paradigms` of an installed package, which is resolved to that at once.
+`lrladder.paradigms` of an installed package.
 """
 
 import importlib
@@ -31,7 +31,7 @@ GROUP = "lrladder.paradigms"
 
 
 class Shipped(NamedTuple):
-    """`make` is the path of a class, or of a function, that takes settings and terms."""
+    """A paradigm that comes with LR Ladder. `make` is the path of a class or function that takes settings and terms."""
 
     settings: type[Settings]
     make: str
@@ -51,15 +51,15 @@ SHIPPED = {
 
 
 class Named(NamedTuple):
-    """A paradigm with some of its settings, under one name. In a study the settings may stand beside the name."""
+    """A name for a paradigm with some of its settings."""
 
     paradigm: str
     settings: Mapping[str, Any]
-    has_budget: bool = False  # whether it asks for less where its budget is smaller
+    has_budget: bool = False  # whether it adapts its search to its budget
 
 
-TRIALS = (3, 5)  # of tuning at the target
-# What `replay` scores. Their other settings have defaults, but for the guess, which runs at LRs of their own need not.
+TRIALS = (3, 5)  # numbers of trials of the tuners at the target that `replay` scores
+# The names that `replay` scores. Apart from lr_guess, which a replay does not need, all settings have defaults.
 NAMED: Mapping[str, Named] = {
     "fitting": Named("fitting", {}),
     **{name: Named("fitting", {"strategy": name}, has_budget=True) for name in ("search_factor", "economy", "active")},
@@ -73,7 +73,7 @@ NAMED: Mapping[str, Named] = {
 
 
 def resolved(name: str) -> Named:
-    """What a name stands for: a shipped paradigm, or `package.module:Class`. Raises ValueError for an unknown name."""
+    """The paradigm and settings that a name stands for. Raises ValueError for an unknown name."""
     if name in NAMED:
         return NAMED[name]
     if name in SHIPPED or _is_path(name):
@@ -82,7 +82,7 @@ def resolved(name: str) -> Named:
         if found.name == name:
             return Named(found.value, {}, has_budget=True)
     known = ", ".join(dict.fromkeys((*SHIPPED, *NAMED)))
-    raise ValueError(f"paradigm {name!r} is unknown; known: {known}, or give package.module:Class of your own")
+    raise ValueError(f"paradigm {name!r} is unknown; give one of {known}, or package.module:Class of your own")
 
 
 def _is_path(name: str) -> bool:
@@ -91,17 +91,19 @@ def _is_path(name: str) -> bool:
 
 
 def settings_model(name: str) -> type[Settings]:
+    """The class of the settings of a paradigm."""
     return SHIPPED[name].settings if name in SHIPPED else AnySettings
 
 
 def searches_targets(name: str) -> bool | None:
-    """None for a class of the user's own, which is not imported to know it."""
+    """Whether the search of a paradigm runs targets; None for a class of the user's own, which is not imported here."""
     return SHIPPED[name].searches_targets if name in SHIPPED else None
 
 
 def load(name: str, *, from_here: bool = False) -> MakeParadigm:
-    """What makes a paradigm. Raises ValueError, one line, for a class that cannot be had or is no paradigm.
+    """The class or function that makes a paradigm.
 
+    Raises ValueError with one line for a class that cannot be imported or is not a paradigm.
     A class of the user's own is imported from installed packages or, with `from_here`, from the working directory.
     """
     if name in SHIPPED:
@@ -109,7 +111,7 @@ def load(name: str, *, from_here: bool = False) -> MakeParadigm:
     _require_installed(name.partition(".")[0].partition(":")[0], from_here)
     found = _attribute(name)
     if not (isinstance(found, type) and issubclass(found, Paradigm)):
-        raise ValueError(f"{name} is no subclass of lrladder.paradigms.paradigm.Paradigm")
+        raise ValueError(f"{name} is not a subclass of lrladder.paradigms.paradigm.Paradigm")
     return found
 
 
@@ -125,7 +127,10 @@ def _attribute(path: str) -> MakeParadigm:
 
 
 def _require_installed(package: str, from_here: bool) -> None:
-    """Refuse a package that only the working directory has, unless that is allowed; then it is looked for there."""
+    """Raise ValueError for a package that is not installed.
+
+    With `from_here` a package in the working directory is allowed, and the directory is added to the path.
+    """
     if package in sys.modules:
         return
     here = Path.cwd()

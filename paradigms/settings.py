@@ -1,4 +1,7 @@
-"""The settings of each paradigm that comes with LR Ladder. Light: a study is read without what its searches need."""
+"""The settings of each paradigm that comes with LR Ladder.
+
+This module imports nothing heavy, so that a config can be read quickly.
+"""
 
 from typing import Annotated, Literal
 
@@ -13,19 +16,19 @@ assert set(LawName.__args__) == {law.name for law in LAWS}  # type: ignore[attr-
 
 
 class Settings(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Settings of a paradigm. They cannot be changed, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AnySettings(Settings):
-    """Of a class of the user's own, as they were written: the class reads them when the study runs."""
+    """Settings of a class of the user's own, as the config has them. The class checks them when the study runs."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class GridSettings(Settings):
-    """A geometric grid of LRs around a guess."""
+    """A geometric grid of LRs around a guess. The defaults here and below are assumptions."""
 
     lr_guess: float = Field(ge=1e-8, le=100)
     factor: float = Field(2.0, ge=1.05, le=100)
@@ -33,7 +36,7 @@ class GridSettings(Settings):
 
 
 class SearchSettings(Settings):
-    """How LRs are looked for: a geometric grid around a guess, extended by `factor` until the minimum is interior."""
+    """A search for the LR on a geometric grid around a guess, which is extended until it brackets the minimum."""
 
     lr_guess: float = Field(ge=1e-8, le=100)
     factor: float = Field(2.0, ge=1.05, le=100)
@@ -43,51 +46,57 @@ class SearchSettings(Settings):
 
 
 class FittingSettings(SearchSettings):
-    """`points` and `max_extensions` are of `full`; other strategies ask for three LRs and as many as it takes."""
+    """The settings of Fitting. Only the strategy `full` uses `points` and `max_extensions`.
+
+    The other strategies start a cell with three LRs and add LRs until its minimum is bracketed.
+    """
 
     strategy: Literal["full", "search_factor", "economy", "active"] = "full"
 
 
 class RoleSearchSettings(Settings):
-    """LR multipliers of whole roles, each tried at `factor` and its inverse on the proxy at its best LR.
+    """The search for LR multipliers of whole roles, which tries `factor` and its inverse for each on the proxy.
 
-    With `ablate` each is tried alone at every target too, at the LR that is proposed there.
+    With `ablate` each multiplier is also tried alone at every target, at the LR that is proposed there.
     """
 
     roles: tuple[str, ...] = Field(min_length=1)
     factor: float = Field(2.0, ge=1.05, le=100)
-    max_trials: PositiveInt  # runs, seeds counted
+    max_trials: PositiveInt  # most runs of the search; each seed is a run
     ablate: bool = True
 
 
 class MuTransferSettings(SearchSettings):
-    """The search on the proxy."""
+    """The settings of muTransfer: the search on the proxy, and the width of its intervals."""
 
     proxy: str | None = None  # the rung that is searched; None: the base of the parametrization
-    drift_octaves: float = Field(DRIFT_OCTAVES, ge=0, le=10)  # of the best LR per doubling of width, batch, tokens; 90%
+    # Half width of the 90% interval of the drift: octaves of the best LR per doubling of width, batch and tokens.
+    drift_octaves: float = Field(DRIFT_OCTAVES, ge=0, le=10)
     role_search: RoleSearchSettings | None = None
 
 
 class ConstantSettings(GridSettings):
-    by: Literal["median", "best"] = "median"  # of the cells' best LRs, or of the loss summed over the cells
+    """One LR for all models: the median of the cells' best LRs, or the best one by the sum of the cells' losses."""
+
+    by: Literal["median", "best"] = "median"
 
 
 class PublishedSettings(SearchSettings):
-    """A law's exponents, with a prefactor from the proxy's own best LR, from the minima of all cells, or as published.
+    """A published law. `prefactor` says where its factor k comes from.
 
-    The last asks for no run.
+    `proxy`: the best LR of the proxy; `cells`: the best LRs of all cells; `published`: the publication, without a run.
     """
 
     law: LawName
     prefactor: Literal["proxy", "cells", "published"] = Field("proxy", exclude_if=lambda given: given == "proxy")
-    proxy: str | None = None  # the rung whose own best LR the law is multiplied onto; None: the base
+    proxy: str | None = None  # the rung whose best LR gives the factor; None: the base
 
 
 class TuningSettings(Settings):
-    """Tuning at the target itself, among the LRs lr_guess * factor**k of a fixed number of points."""
+    """Tuning at the target itself, on a grid of `points` LRs lr_guess * factor**k."""
 
     lr_guess: float = Field(ge=1e-8, le=100)
     factor: float = Field(2.0, ge=1.05, le=100)
     points: int = Field(8, ge=3, le=64)
     trials: PositiveInt = 3  # runs at each target
-    seed: Seed = 1000  # none of the validation's, so that no run is tuned on what it is scored on
+    seed: Seed = 1000  # not a seed of the validation, so that nothing is tuned on the runs with which it is scored

@@ -1,4 +1,7 @@
-"""What all figures share: style, axes in powers of two, and SVG that can be inlined and is the same every time."""
+"""What all figures share: the style, axes in powers of two, and the conversion to SVG that can be put into a page.
+
+The same results give the same SVG, to the last byte.
+"""
 
 import html
 import io
@@ -39,9 +42,9 @@ PALETTE = {
     "axis": "#9aa1ab",
     "paper": "#ffffff",
 }
-WIDTH = 12.25  # inches, of a figure as wide as the page
-LEAST = 0.7  # of its full width: a figure is not drawn smaller, where its 8-point labels have 7.5 pixels; it scrolls
-BESIDE = 0.68  # of that width, for a figure that has its caption at its right
+WIDTH = 12.25  # inches; width of a figure that is as wide as the page
+LEAST = 0.7  # share of its width below which a figure scrolls instead: its 8-point labels then have 7.5 pixels
+BESIDE = 0.68  # share of WIDTH for a figure that has its caption at its right
 # Parts of palettes whose contrast with white and with dark paper is at least 3, as WCAG 2.2, 1.4.11 asks of graphics
 SHADES = {"viridis": (0.36, 0.59), "flare": (0.26, 0.59), "crest": (0.31, 0.65)}
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
@@ -62,7 +65,7 @@ _OWN_COLORS = {
     "sp": BLUE,
     "mup": ORANGE,
     "mup+power": GREEN,
-}  # of these names wherever they stand; others get what is left
+}  # these names have these colours in every figure; other names get the colours that are left
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lr-ladder",
@@ -90,26 +93,27 @@ _NAMED = {color: name for name, color in PALETTE.items()}
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib must not read as mathematics."""
+    """The text escaped so that matplotlib does not read it as mathematics."""
     return text.replace("$", r"\$")
 
 
 def paradigm_name(name: str) -> str:
+    """How figures and pages write the name of an entry."""
     return PARADIGM_NAMES.get(name, name)
 
 
 def parametrization_name(label: str) -> str:
-    """Of a parametrization with its schedule."""
+    """How figures and pages write the label of an arm."""
     return PARAMETRIZATION_NAMES.get(label, label)
 
 
 def colors_of(results: RegretResults) -> dict[str, str]:
-    """One colour per entry, everywhere."""
+    """The colour of each entry, which is the same in all figures of a study."""
     return paradigm_colors([p.name for target in results.targets for p in target.paradigms])
 
 
 def labels_of(results: RegretResults) -> list[str]:
-    """Parametrizations, with their schedules, under which LRs were swept: `sp` and `mup` first."""
+    """The labels of all arms of a study, `sp` and `mup` first."""
     found = [name for target in results.targets for name in target.oracle]
     found += [curve.parametrization for curve in results.curves]
     found += [entry.parametrization for entry in results.entries]
@@ -118,12 +122,12 @@ def labels_of(results: RegretResults) -> list[str]:
 
 
 def label_colors(results: RegretResults) -> dict[str, str]:
-    """One colour per parametrization with its schedule."""
+    """The colour of each arm, by its label."""
     return paradigm_colors(labels_of(results))
 
 
 def paradigm_colors(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each name, in their order; after eight they come again."""
+    """A colour for each name. There are eight colours; with more names some have the same."""
     given = {name: _OWN_COLORS[name] for name in names if name in _OWN_COLORS}
     free = [PALETTE[color] for color in _SERIES if PALETTE[color] not in given.values()] or [INK]
     others = [name for name in dict.fromkeys(names) if name not in given]
@@ -132,13 +136,13 @@ def paradigm_colors(names: Sequence[str]) -> dict[str, str]:
 
 
 def css_class(color: str) -> str:
-    """What the page calls text of a colour."""
+    """The CSS class that gives text this colour."""
     return f"c-{_NAMED[color]}"
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Shared look of every figure; restores matplotlib's settings afterwards."""
+    """A context in which figures have our style. matplotlib's settings are restored afterwards."""
     with sns.axes_style("whitegrid"), matplotlib.rc_context(_RC):
         yield
 
@@ -162,7 +166,7 @@ def power_axis(axes: Axes, low: float, high: float, *, vertical: bool = False, t
 
 
 def shades(n: int, palette: str = "viridis") -> list[str]:
-    """Colours from light to dark, or from dark to light, that can be told from white paper and from dark paper."""
+    """`n` colours of a palette in order of lightness, all visible on white and on dark paper."""
     cmap = sns.color_palette(palette, as_cmap=True)
     low, high = SHADES[palette]
     return [to_hex(cmap(low + (high - low) * i / max(1, n - 1))) for i in range(n)]
@@ -180,10 +184,10 @@ def points_up_to(
 
 
 def to_svg(figure: Figure, name: str, label: str, handles: Sequence[Any] = ()) -> str:
-    """Return the figure as SVG to be put into a page, after the legend of `handles` as HTML.
+    """The legend of `handles` as HTML, followed by the figure as SVG, to be put into a page.
 
-    It has no prolog and no metadata. Its ids begin with `name`, and its colours are the page's, by name. The page
-    scales it, down to `--least` (style.css). `label` describes it to screen readers.
+    The SVG has no prolog and no metadata. Its ids begin with `name`, and its colours are the CSS variables of the page.
+    The page scales it, but not below `--least` (style.css). `label` describes it to screen readers.
     """
     text = io.StringIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}

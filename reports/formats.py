@@ -1,4 +1,4 @@
-"""How the report writes numbers. A missing or non-finite number is an en dash, never `nan` or `None`."""
+"""How reports write numbers. A missing or non-finite number is an en dash, never `nan` or `None`."""
 
 import math
 
@@ -12,7 +12,7 @@ def _known(value: float | None) -> bool:
 
 
 def positive(value: float | None) -> bool:
-    """A number that has a place on a logarithmic axis."""
+    """Whether a number can be drawn on a logarithmic axis: it is finite and positive."""
     return value is not None and math.isfinite(value) and value > 0
 
 
@@ -21,7 +21,7 @@ def _minus(text: str) -> str:
 
 
 def lr(value: float | None) -> str:
-    """Three significant digits, plain where that stays short."""
+    """A learning rate with three significant digits, without an exponent from 1e-4 to 1000."""
     if value is None or not _known(value) or value <= 0:
         return MISSING
     if 1e-4 <= value < 1000:
@@ -31,7 +31,7 @@ def lr(value: float | None) -> str:
 
 
 def exponent(value: float | None) -> str:
-    """The power of two of a learning rate, two decimals."""
+    """log2 of a learning rate with two decimals."""
     if value is None or not _known(value) or value <= 0:
         return MISSING
     return fixed(math.log2(value), 2)
@@ -46,21 +46,23 @@ def fixed(value: float | None, digits: int = 2) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """Fixed decimals with a sign, also of what is above zero."""
+    """Fixed decimals with a sign, which is + for zero and above."""
     text = fixed(value, digits)
     return text if text == MISSING or text.startswith("\u2212") else f"+{text}"
 
 
 def loss(value: float | None) -> str:
+    """A loss in nats with four decimals."""
     return fixed(value, 4)
 
 
 def millinats(value: float | None) -> str:
+    """A difference given in nats, written in millinats with one decimal."""
     return MISSING if value is None else fixed(1000 * value, 1)
 
 
 def flops(value: float | None) -> str:
-    """Scientific with one decimal: 1.2e12."""
+    """Scientific notation with one decimal, such as 1.2e12."""
     if value is None or not _known(value):
         return MISSING
     if value == 0:
@@ -78,13 +80,14 @@ def factor(value: float | None) -> str:
 
 
 def count(value: int | float | None) -> str:
+    """A whole number with a narrow space between thousands."""
     if value is None or not _known(value):
         return MISSING
     return _minus(f"{int(value):,}".replace(",", THIN))
 
 
 def hours(seconds: float | None) -> str:
-    """Wall time in the unit that reads best."""
+    """A time given in seconds, written in hours, minutes or seconds, whichever is at least 1."""
     if seconds is None or not _known(seconds):
         return MISSING
     for limit, unit in ((3600.0, "h"), (60.0, "min"), (1.0, "s")):

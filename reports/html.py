@@ -1,4 +1,4 @@
-"""What all pages share: templates, number formats, downloads, and how a page is written."""
+"""What all pages share: templates, number formats as filters, CSV downloads, and writing a page to a folder."""
 
 import base64
 import csv
@@ -23,7 +23,7 @@ POLICY = (
     *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
     *("base-uri 'none'", "form-action 'none'"),
 )
-MAX_PAGE = 2_000_000  # characters with which a page embeds its data
+MAX_PAGE = 2_000_000  # characters up to which a page embeds its data; assumption: browsers open it at once
 _EMBEDDED = re.compile(r'download="(?P<name>[\w-]+\.csv)" href="data:text/csv;charset=utf-8;base64,(?P<data>[\w+/=]*)"')
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -47,20 +47,22 @@ _FILTERS = {
 
 
 def write_page(text: str, folder: Path) -> Path:
-    """Write folder/index.html; a reader sees the old page or the new one, never half of one.
+    """Write folder/index.html. A reader sees the old page or the new one, never half of one.
 
-    The data of a page that would be larger than MAX_PAGE are written as files beside it. Raises InputError for a page
-    there that is not ours, and where the system refuses.
+    If the page is larger than MAX_PAGE, its data are written as files beside it. Raises InputError if there is a page
+    that is not ours, or if the system refuses.
     """
     if folder.is_symlink():
-        raise InputError(f"{folder} is a link; a page is not written through it: remove it")
+        raise InputError(
+            f"{folder} is a link, and a page is not written through a link; remove it or name another folder"
+        )
     make_folder(folder)
     page = folder / "index.html"
     require_new_or_own(page, "page", _is_own)
     text, files = _data_beside(text) if len(text) > MAX_PAGE else (text, {})
     before = page.read_bytes() if files and page.exists() else b""
     for name, data in files.items():
-        if f'href="{name}"'.encode() not in before:  # otherwise of our own page, of whatever version
+        if f'href="{name}"'.encode() not in before:  # otherwise the file belongs to our own page
             require_new_or_own(folder / name, "data", partial(_has_same_columns, data))
     try:
         for name, data in files.items():
@@ -91,7 +93,7 @@ def _has_same_columns(data: bytes, head: bytes) -> bool:
 
 
 def environment() -> Environment:
-    """Templates of all pages: escaped, strict about missing names, with our number formats as filters."""
+    """The templates of all pages. They escape values, refuse missing names, and have our number formats as filters."""
     loader = FileSystemLoader(TEMPLATES)
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(_FILTERS)
@@ -100,9 +102,9 @@ def environment() -> Environment:
 
 
 def policy(script: str | None = None) -> Markup:
-    """The tag that has a browser run nothing but our own script, load nothing and send nothing, whatever a page holds.
+    """A tag by which the browser runs nothing but `script`, loads nothing and sends nothing, whatever the page holds.
 
-    Styles are inline: drawings have them on each of their shapes. With nothing to load they can only change looks.
+    Inline styles are allowed, because drawings have them. As nothing can be loaded, they can only change the look.
     """
     parts = [*POLICY, *([] if script is None else [f"script-src 'sha256-{_sha256(script)}'"])]
     return Markup('<meta http-equiv="Content-Security-Policy" content="{}">').format(Markup("; ".join(parts)))
@@ -113,12 +115,12 @@ def _sha256(script: str) -> str:
 
 
 def data_uri(text: str) -> str:
-    """A CSV as a link that downloads it."""
+    """The address of a link that downloads the text as CSV."""
     return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """CSV with a header, safe to open in a spreadsheet."""
+    """CSV with a header. No field is run as a formula when it is opened in a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(frame.columns)
@@ -128,7 +130,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def safe_field(value: object) -> object:
-    """Text that a spreadsheet would run as a formula is quoted; numbers are left as they are."""
+    """A field for CSV: text that a spreadsheet would run as a formula is quoted, and numbers stay as they are."""
     if isinstance(value, str):
         return "'" + value if value.startswith(_FORMULA) else value
     return "" if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)) else value

@@ -1,4 +1,4 @@
-"""Legends as HTML above a figure: they wrap on a narrow screen, and stay in view while the figure scrolls sideways."""
+"""Writes the legend of a figure as HTML: it wraps on narrow screens and stays in view while the figure scrolls."""
 
 import html
 from collections.abc import Iterable
@@ -18,7 +18,10 @@ _LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "
 
 
 def legend(handles: Iterable[Any]) -> str:
-    """A list of samples with their labels. Handles are lines, or what `errorbar` returned; none give no list."""
+    """An HTML list of line samples with their labels; empty without handles.
+
+    A handle is a line, or what matplotlib's `errorbar` returned.
+    """
     items = "".join(_item(handle) for handle in handles)
     return f'<ul class="legend">{items}</ul>' if items else ""
 

@@ -1,4 +1,4 @@
-"""Pages written where users may keep pages of their own: one is only replaced by the command that made it."""
+"""Writes a page to a folder of the user. An index.html there is only replaced if the same command has written it."""
 
 from pathlib import Path
 
@@ -10,11 +10,12 @@ MARK = '<meta name="generator" content="lrladder {}">'
 
 
 def mark(command: str) -> str:
+    """The meta tag by which a page that `lrladder COMMAND` wrote is recognised."""
     return MARK.format(command)
 
 
 def require_own(folder: Path, command: str) -> None:
-    """Raise InputError if folder/index.html is there and this command did not write it."""
+    """Raise InputError if there is a folder/index.html that this command did not write."""
     page = folder / "index.html"
     try:
         if page.is_file() and mark(command).encode() not in _head(page):
@@ -29,7 +30,7 @@ def _head(page: Path) -> bytes:
 
 
 def write_own(text: str, folder: Path, command: str) -> Path:
-    """Write folder/index.html. Raises InputError for a page of someone else's, which is left alone."""
+    """Write folder/index.html. Raises InputError, and changes nothing, if another page is there."""
     require_own(folder, command)
     assert mark(command) in text[:HEAD_BYTES]
     return write_page(text, folder)

@@ -27,7 +27,7 @@ from lrladder.reports.results_page import Held, ResultsPage
 from lrladder.reports.schedules import page as schedules
 from lrladder.reports.schedules import summary as schedules_summary
 
-FILES = ("results.json", "replay.json", "store.sqlite")  # one of them makes a folder ours
+FILES = ("results.json", "replay.json", "store.sqlite")  # a folder with one of these has results of ours
 PAGES: dict[str, ResultsPage[Any]] = {
     REGRET.schema: ResultsPage(
         partial(load_results, kind=REGRET), regret.write, regret_summary.held, regret_summary.show
@@ -45,7 +45,7 @@ PAGES: dict[str, ResultsPage[Any]] = {
 
 
 def page_of(folder: Path) -> ResultsPage[Any]:
-    """Raises InputError with one line for a folder that holds nothing of ours."""
+    """The page for the results in a folder. Raises InputError if there are none, or of a schema that is not known."""
     if not any((folder / name).is_file() for name in FILES):
         raise InputError(
             f"{folder} holds no results; give a folder that `lrladder run`, `fit` or `replay` wrote with --out"
@@ -66,14 +66,17 @@ def _schema(folder: Path) -> str:
 
 
 def held(folder: Path) -> Held:
-    """Raises InputError with one line for a folder that holds nothing of ours, or something damaged."""
+    """The results in a folder in one line. Raises InputError if there are none, or they are damaged."""
     page = page_of(folder)
     with understood(folder):
         return page.held(page.load(folder))
 
 
 def rewrite(folder: Path, out: Path | None = None) -> Path:
-    """Write the report of a folder again from what is stored, into `out` if given; returns it. Raises InputError."""
+    """Write the report of a folder again from its stored results. Returns its path. Raises InputError.
+
+    It goes to `out`, or else to the folder `report` inside.
+    """
     page = page_of(folder)
     if page.write is None:
         raise InputError(f"{folder} holds a replay, which has no page; open its table replay.csv instead")

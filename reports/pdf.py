@@ -1,4 +1,4 @@
-"""A page as PDF, printed by the headless Chromium of the machine."""
+"""Prints a page as PDF, with the Chromium that is installed on the machine."""
 
 import os
 import shutil
@@ -11,17 +11,17 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import reason, write_bytes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TIMEOUT = 120.0  # seconds; a report takes two
+TIMEOUT = 120.0  # seconds; a report takes two seconds
 _FLAGS = ("--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-pdf-header-footer")
 
 
 def find_browser() -> str | None:
-    """The browser's path, or None where there is none."""
+    """The path of the browser; None if there is none."""
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
 def require_browser() -> str:
-    """Raises InputError where there is none."""
+    """The path of the browser. Raises InputError if there is none."""
     browser = find_browser()
     if browser is None:
         raise InputError(
@@ -31,7 +31,7 @@ def require_browser() -> str:
 
 
 def print_page(page: Path, browser: str, *, timeout: float = TIMEOUT) -> Path:
-    """Write the PDF beside a page, under its folder's name. Raises InputError where the browser does not manage."""
+    """Write the PDF of a page beside it, named like its folder. Returns its path. Raises InputError on failure."""
     target = page.parent / f"{page.parent.name}.pdf"
     with tempfile.TemporaryDirectory(prefix="lrladder-pdf-", ignore_cleanup_errors=True) as scratch:
         printed = Path(scratch, "page.pdf")
@@ -49,7 +49,7 @@ def print_page(page: Path, browser: str, *, timeout: float = TIMEOUT) -> Path:
 
 
 def _run(command: list[str], timeout: float) -> str:
-    """The last line that the browser said. It is stopped with its children when its time is up."""
+    """Run the browser; returns the last line that it wrote to stderr. It is killed with its children at `timeout`."""
     try:
         process = subprocess.Popen(
             command,

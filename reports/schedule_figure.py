@@ -1,4 +1,4 @@
-"""A schedule, drawn."""
+"""Draws the LR of a schedule against tokens, as an SVG file."""
 
 from pathlib import Path
 
@@ -13,18 +13,18 @@ LABEL = "Learning rate against tokens, "
 
 
 def require_own(path: Path) -> None:
-    """Raise InputError unless the drawing can be written there: a new file, or one that was drawn here before."""
+    """Raise InputError unless `path` is a new file or an earlier drawing of ours."""
     head = f'<svg role="img" aria-label="{LABEL}'.encode()
     require_new_or_own(path, "--out", lambda there: head in there)
 
 
 def write(curve: Curve, path: Path) -> None:
-    """Raises InputError where the system refuses."""
+    """Write the drawing to a file. Raises InputError if the system refuses."""
     write_result(path, figure(curve), "--out")
 
 
 def figure(curve: Curve) -> str:
-    """LR against tokens as an SVG file."""
+    """LR against tokens as the text of an SVG file."""
     with style():
         drawn = Figure(figsize=(7.0, 3.0))
         axes = drawn.subplots()

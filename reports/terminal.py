@@ -1,4 +1,4 @@
-"""What the tables on the terminal share."""
+"""Lines and numbers that all tables on the terminal share."""
 
 from rich.console import Console
 
@@ -6,6 +6,7 @@ from lrladder.benchmark.studies.counts import TrialCounts
 
 
 def show_counts(counts: TrialCounts, console: Console) -> None:
+    """Print how many runs finished, diverged and failed."""
     console.print(
         f"{counts.finished} training runs finished, {counts.diverged} diverged, {counts.failed} failed; "
         f"{counts.trained_now} trained now"
@@ -13,7 +14,7 @@ def show_counts(counts: TrialCounts, console: Console) -> None:
 
 
 def interval(value: float | None, low: float | None, high: float | None) -> str:
-    """Nats as millinats, with the interval where there is one."""
+    """A number given in nats, written in millinats, with its interval if there is one."""
     if value is None:
         return "-"
     within = "" if low is None or high is None else f" [{1e3 * low:.1f}, {1e3 * high:.1f}]"

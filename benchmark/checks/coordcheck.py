@@ -36,7 +36,7 @@ FACTORS = (1, 2, 4, 8)
 # Few tokens, of few kinds: the rules assume a width far above the number of directions in the data. With more
 # directions than width, an update is nearly random for each token and shrinks like width^-1/2, docs/coordcheck.md.
 SEQUENCES, LENGTH, KINDS = 4, 16, 4
-LR_FRACTION = 1 / 8  # of the LR guess, as early in warm-up; at the guess itself, 4 steps memorize the batch
+LR_FRACTION = 1 / 8  # of the LR guess, as early in warm-up; at the guess itself, 4 steps memorise the batch; assumption
 MAX_PARAMETERS = 200_000_000  # of the largest model: 4 GB for fp32 weights, a copy, gradients and Adam's state
 
 Builder = Callable[[ModelShape, int], Built]  # (shape, seed) -> an initialised model with its rules
@@ -73,11 +73,15 @@ class Arm(NamedTuple):
 
     @property
     def outcome(self) -> str:
+        """pass or fail: fail if any check failed."""
         return "fail" if any(check.outcome == "fail" for check in self.checks) else "pass"
 
 
 class Result(NamedTuple):
-    """`ours`: the muTransfer rules of the study. `same`: the axes on which they equal standard parametrization."""
+    """The check of a study. `ours` is for its muTransfer rules, `standard` for standard parametrization.
+
+    `same`: the axes along which the two set equal values. There they are measured once.
+    """
 
     preset: str
     base: ModelShape
@@ -169,6 +173,7 @@ def probe_settings(config: RegretConfig) -> Settings:
 
 
 def axes_of(base: ModelShape) -> tuple[Axis, ...]:
+    """The axes along which this model can grow."""
     return ("width", "depth", "experts", "expert_width") if base.num_experts > 1 else ("width", "depth", "expert_width")
 
 

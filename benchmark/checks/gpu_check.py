@@ -21,17 +21,19 @@ from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 
 PRESET = "gpu"
 RUNGS = 3  # the first rungs of the preset; the third is the target
-SHORTER = 8  # horizons are divided by this: the question is whether the rungs train, not which LR is best
-END_SECONDS = 60  # for a study to save its runs and write its report when it is stopped
+SHORTER = 8  # horizons are divided by this, as it is only tested whether the rungs train; assumption
+END_SECONDS = 60  # time in which a stopped study must save its runs and write its report; assumption
 CHECKOUT = Path(__file__).parents[3]
 LRLADDER = (sys.executable, "-c", "from lrladder.benchmark.cli import main; main()")
 
 
 class Step(NamedTuple):
+    """A command that the check runs."""
+
     name: str
     command: Sequence[str]
-    found: Callable[[Path], str]  # the result as one line, from the folder of the check, after success
-    resumable: bool = False  # whether a stopped step continues
+    found: Callable[[Path], str]  # after success: the result as one line, from the folder of the check
+    resumable: bool = False  # whether the command, when run again, continues where it was stopped
 
 
 def gpu_check(out: Path, console: Console, *, minutes: float) -> bool:
@@ -104,8 +106,8 @@ def _run(step: Step, out: Path, *, seconds: float) -> dict[str, Any]:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             _end(process)
-            then = "it goes on there" if step.resumable else "it begins again"
-            return {"ok": False, "seconds": time.monotonic() - began, "found": f"time is up; {then} next time"}
+            then = "continues there" if step.resumable else "starts again"
+            return {"ok": False, "seconds": time.monotonic() - began, "found": f"time is up; the next call {then}"}
         except BaseException:  # Ctrl-C
             _end(process)
             raise
@@ -139,6 +141,8 @@ def _table(todo: Sequence[Step], state: dict[str, Any]) -> Table:
 
 
 def _study(name: str) -> Callable[[Path], str]:
+    """The result of a study in the folder `name`: its numbers of trials."""
+
     def found(out: Path) -> str:
         trials = json.loads((out / name / "results.json").read_text(encoding="utf-8"))["trials"]
         return f"{trials['finished']} trials finished, {trials['diverged']} diverged, {trials['failed']} failed"

@@ -1,4 +1,4 @@
-"""The values that the muTransfer rules of a study give each parameter, before anything is trained."""
+"""The values (init, LR, weight decay, eps) that a study's muTransfer rules set for each parameter of its models."""
 
 import math
 import re
@@ -19,7 +19,7 @@ from lrladder.paradigms.lab import Request
 
 
 class Parameter(Frozen):
-    """The values of one parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
+    """The values of one parameter tensor. `init_std` is None if it starts at ones. `forward` multiplies its output."""
 
     name: str
     role: str
@@ -52,7 +52,8 @@ def effective(config: RegretConfig, *, rung: str | None = None, lr: float = 1.0)
     if not 0 < lr < math.inf:
         raise InputError(f"--lr {lr}: give a finite number above 0")
     if rung is not None and rung not in {known.name for known in config.rungs}:
-        raise InputError(f"--rung {rung}: not in {config.name}; there are {', '.join(r.name for r in config.rungs)}")
+        names = ", ".join(known.name for known in config.rungs)
+        raise InputError(f"--rung {rung}: {config.name} has no such rung; use one of {names}")
     proxy = config.base_rung_of("mup")
     wanted = [r for r in config.rungs if (r.name == rung if rung else r.part != "proxy" or r.name == proxy)]
     return tuple(_of_rung(config, found, lr) for found in wanted)

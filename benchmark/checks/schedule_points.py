@@ -1,4 +1,4 @@
-"""The points of a schedule, for printing and drawing."""
+"""Computes the LR along a run under a schedule, for `lrladder schedule`, and prints it."""
 
 import math
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
 from lrladder.paradigms.published import POWER_SEQ_LEN
 
-MAX_TOKENS = 2**53  # beyond it a float holds no single token
+MAX_TOKENS = 2**53  # larger whole numbers are not exact in a float
 
 
 class Point(NamedTuple):
@@ -30,6 +30,7 @@ class PowerLaw(NamedTuple):
     lr_max: float
 
     def at(self, tokens: float, batch_tokens: int) -> float:
+        """The LR after `tokens`."""
         batch = batch_tokens / POWER_SEQ_LEN
         return power_lr(tokens, batch=batch, a=self.a, b=self.b, lr_max=self.lr_max)
 
@@ -39,7 +40,7 @@ class PowerLaw(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """One run: its schedule, the LR that the schedule multiplies, the reference point of power, and the points."""
+    """The LR along one run: the schedule multiplies `lr`. `at` is where the power law equals `lr`."""
 
     schedule: ScheduleConfig
     tokens: int
@@ -49,6 +50,7 @@ class Curve(NamedTuple):
     points: tuple[Point, ...]
 
     def to_dict(self) -> dict[str, object]:
+        """The output of `--json`."""
         settings = self.schedule.model_dump()
         given = {"tokens": self.tokens, "batch_tokens": self.batch_tokens, "lr": self.lr, "lr_at": self.at._asdict()}
         return {**settings, **given, "points": [point._asdict() for point in self.points]}
@@ -64,7 +66,10 @@ def draw(
     points: int = 200,
     **settings: object,
 ) -> Curve:
-    """About `points` steps of a run, including the first step of each phase. Raises InputError for invalid values."""
+    """The LR at about `points` steps of a run, including the first step of each phase.
+
+    `law` takes the place of `lr` for the kind power. Raises InputError for invalid values.
+    """
     if not 0 < batch_tokens <= tokens:
         raise InputError(f"--batch-tokens {batch_tokens:,}: give at least 1 and at most --tokens {tokens:,}")
     if tokens > MAX_TOKENS:
@@ -91,9 +96,12 @@ def draw(
 
 
 def _anchor(law: PowerLaw, tokens: int, batch_tokens: int) -> tuple[Reference, float]:
-    """Where the law's LR is no longer capped, and that LR. Raises InputError for a law without one."""
-    if not -2 <= law.b < 0:  # as a config's
-        raise InputError(f"--b {law.b:g}: the exponent of tokens is from -2 to below 0")
+    """The end of the run, or the later point up to which lr_max limits the LR, and the law's LR there.
+
+    Raises InputError if that is not a finite LR above 0.
+    """
+    if not -2 <= law.b < 0:  # as in ScheduleConfig
+        raise InputError(f"--b {law.b:g}: give an exponent of at least -2 and below 0")
     try:
         at = Reference(batch_tokens, max(tokens, math.ceil(law.binds_until(batch_tokens))))
         lr = law.at(at.tokens, batch_tokens)

@@ -1,4 +1,4 @@
-"""Checks that a folder of packages is sufficient for an installation without network."""
+"""Checks that a wheelhouse, a folder of downloaded packages, is sufficient for an installation without network."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ SOURCES = ("megablocks", "grouped_gemm")  # source archives, compiled on the GPU
 
 
 def missing(folder: Path) -> list[str]:
-    """Requirements (name and version) that have no file. Raises InputError for a folder that is no wheelhouse."""
+    """Requirements (name and version) that have no file. Raises InputError for a folder that is not a wheelhouse."""
     wanted = folder / "requirements.txt"
     if not wanted.is_file():
         raise InputError(f"--wheelhouse: {wanted} does not exist; `make wheelhouse` writes it")

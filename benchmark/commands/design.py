@@ -11,7 +11,7 @@ from lrladder.benchmark.errors import ExitCode
 
 app = typer.Typer()
 
-OCTAVE = 1.0  # half of the interval that is called none: the LR is then known to a factor of 2 to either side
+OCTAVE = 1.0  # a half width, from which an interval is too wide to be of use: a factor of 2 to either side; assumption
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,18 @@ class Options:
 
     config: Annotated[Path, typer.Option(help="The config.json of your model, as on the Hugging Face hub.")]
     tokens: Annotated[float, typer.Option(callback=finite, help="Tokens that your model will be trained on.")]
-    batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one step of that run.")]
-    budget: Annotated[float, typer.Option(callback=finite, help="The most the study may cost, in runs of your model.")]
-    gpu: Annotated[Literal["a100", "h100", "h200", "b200"] | None, typer.Option(help="Give times on this GPU.")] = None
-    gpus: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1
-    memory: Annotated[float, typer.Option(callback=finite, help="GiB for the largest proxy's training state.")] = 80.0
-    seq_len: Annotated[int | None, typer.Option(min=2, help="Tokens of a sequence. Default: the model's.")] = None
+    batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one training step of your model.")]
+    budget: Annotated[
+        float, typer.Option(callback=finite, help="The most that the study may cost, in runs of your model.")
+    ]
+    gpu: Annotated[
+        Literal["a100", "h100", "h200", "b200"] | None, typer.Option(help="Print times on this kind of GPU.")
+    ] = None
+    gpus: Annotated[int, typer.Option(min=1, help="Number of these GPUs.")] = 1
+    memory: Annotated[
+        float, typer.Option(callback=finite, help="GiB that weights, gradients and moments may take.")
+    ] = 80.0
+    seq_len: Annotated[int | None, typer.Option(min=2, help="Tokens of a sequence. Default: your model's.")] = None
     validation: Annotated[
         bool, typer.Option("--validation/--no-validation", help="Spend a quarter of the budget on a validation target.")
     ] = True
@@ -38,8 +44,8 @@ class Options:
 def design(options: Options) -> None:
     """Lay out a study for your own model: small models in its proportions, within a budget.
 
-    The YAML goes to stdout and runs as it is. What it costs, how far it extrapolates and how sure it will be goes to
-    stderr. Exit code 3: the budget buys no interval below an octave to either side.
+    The YAML goes to stdout and can be run as it is. Its cost, its extrapolation and the interval to expect go to
+    stderr. Exit code 3 means that the interval to expect reaches an octave or more to either side.
     """
     from lrladder.benchmark.design.layout import Goal, lay_out
     from lrladder.benchmark.design.public_config import read_public
@@ -57,5 +63,5 @@ def design(options: Options) -> None:
     for line in words(layout, public, found, gpu=options.gpu, gpus=options.gpus):
         typer.echo(line, err=True)
     if found.half_width >= OCTAVE:
-        typer.echo("the budget buys no interval below an octave to either side", err=True)
+        typer.echo("the interval to expect reaches an octave or more to either side; raise --budget", err=True)
         raise typer.Exit(ExitCode.FAILED_TRIALS)

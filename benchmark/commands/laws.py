@@ -15,8 +15,8 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 
 app = typer.Typer()
 
-BUDGET = "Fit only the runs that a search within this budget asks for. It is counted in runs of the largest model."
-PROTOCOL = "Where a model was run at several batches, use its best one, the nearest to a law, or the most common one."
+BUDGET = "Fit only the runs that a search within this budget asks for. The budget is in runs of the largest model."
+PROTOCOL = "The batch to use where a model has several: its best, the nearest to a fitted rule, or the most common."
 Columns = Annotated[
     str | None,
     typer.Option(
@@ -28,8 +28,8 @@ Strategies = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy",
-        help="Score only this strategy, beside fitting. May be given several times. A class of your own is written as "
-        "package.module:Class,key=value, with its settings.",
+        help="Score this strategy and fitting, and no others. May be given several times. Write a class of your own "
+        "and its settings as package.module:Class,key=value.",
     ),
 ]
 
@@ -66,9 +66,9 @@ def schedule(
     batch_tokens: Annotated[float, typer.Option(callback=finite, help="Tokens of one training step.")],
     lr: Annotated[float | None, typer.Option(callback=finite, help="Peak LR; power takes --a instead.")] = None,
     warmup_tokens: Annotated[float | None, typer.Option(callback=finite, help="Default: 1% of the run.")] = None,
-    decay_fraction: Annotated[float, typer.Option(help="wsd, power: decaying part of the run.")] = DECAY_FRACTION,
+    decay_fraction: Annotated[float, typer.Option(help="wsd, power: share of the run that decays.")] = DECAY_FRACTION,
     decay: Annotated[DecayShape, typer.Option(help="wsd, power: shape of the decay.")] = "linear",
-    decay_to: Annotated[float, typer.Option(help="LR at the end, over the LR before the decay.")] = 0.0,
+    decay_to: Annotated[float, typer.Option(help="LR at the end, as a share of the LR before the decay.")] = 0.0,
     a: Annotated[float, typer.Option(callback=finite, help="power: the factor a of the law.")] = POWER_A,
     b: Annotated[float, typer.Option(help="power: the exponent b of the law.")] = POWER_D,
     lr_max: Annotated[float, typer.Option(callback=finite, help="power: the LR never exceeds this.")] = POWER_LR_MAX,
@@ -150,7 +150,7 @@ def replay(
     budgets: Annotated[
         str | None,
         typer.Option(
-            help="Most that a search may cost, in runs of the target, for example 0.05,0.1,1. Each is scored."
+            help="Budgets to score, for example 0.05,0.1,1: the most that a search may cost, in runs of the target."
         ),
     ] = None,
     allow_import: AllowImport = False,

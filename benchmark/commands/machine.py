@@ -22,9 +22,11 @@ def doctor(
     rung: Annotated[str | None, typer.Option(help="With --parametrization: only this model of the study.")] = None,
     lr: Annotated[
         float | None,
-        typer.Option(help="With --parametrization: the LR before the rules. At 1 the table has multipliers."),
+        typer.Option(help="With --parametrization: the LR before the rules. With 1 the table shows the multipliers."),
     ] = None,
-    wheelhouse: Annotated[Path | None, typer.Option(help="Check that this `make wheelhouse` is complete.")] = None,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="Check that this folder of `make wheelhouse` has every package.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what this machine has and which expert backend runs here, or what a study's rules set for each parameter."""

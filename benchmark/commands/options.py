@@ -20,10 +20,10 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
 AllowImport = Annotated[
-    bool, typer.Option("--allow-import", help="Let entries import classes of your own from the working directory.")
+    bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]
 
-LARGEST = 1e30  # assumption: no count, rate or FLOP/s of ours is beyond; products of several still fit a float
+LARGEST = 1e30  # of any number; assumption: above all sensible ones, while products of several still fit a float
 Options = TypeVar("Options")
 
 

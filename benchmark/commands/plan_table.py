@@ -42,8 +42,8 @@ def render(plan: Plan, console: Console) -> None:
         console.print(_placements(plan))
     console.print(f"memory of all workers together: {plan.peak_memory_bytes / 2**30:.2f} GiB; {plan.memory_source}")
     console.print(
-        f"disk for checkpoints: up to {plan.disk_bytes / 2**30:.2f} GiB, two of each running trial and the trunks "
-        f"that runs of the targets keep; {plan.disk_source}"
+        f"disk for checkpoints: up to {plan.disk_bytes / 2**30:.2f} GiB, for two checkpoints of each running trial and "
+        f"the trunks that runs of the targets keep; {plan.disk_source}"
     )
     console.print(f"time: {plan.throughput_source}")
     for note in plan.notes:

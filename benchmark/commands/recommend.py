@@ -39,20 +39,26 @@ class Options:
     kv_heads: Size = None
     num_experts: Size = None
     top_k: Size = None
-    expert_width: Size = None
-    shared_width: Annotated[int | None, typer.Option(min=0, rich_help_panel=OWN)] = None
+    expert_width: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=OWN, help="Hidden width of one expert.")
+    ] = None
+    shared_width: Annotated[
+        int | None, typer.Option(min=0, rich_help_panel=OWN, help="Hidden width of the shared expert; 0 for none.")
+    ] = None
     vocab_size: Size = None
     seq_len: Size = None
-    n_active: Annotated[float | None, typer.Option(callback=finite, help="Active non-embedding parameters.")] = None
+    n_active: Annotated[
+        float | None, typer.Option(callback=finite, help="Active non-embedding parameters of your model.")
+    ] = None
     tokens: Annotated[
         float | None,
         typer.Option(
-            callback=finite, help="Training tokens. With --rung the default is the most that the study trained it on."
+            callback=finite, help="Training tokens. With --rung the default is the longest horizon of that model."
         ),
     ] = None
     batch_tokens: Annotated[
         float | None,
-        typer.Option(callback=finite, help="Tokens of one training step. A model of the study has its own number."),
+        typer.Option(callback=finite, help="Tokens of one training step. With --rung the study knows this number."),
     ] = None
     entry: Annotated[
         str | None, typer.Option(help="The name of the entry whose LR to print. Default: the study's choice.")
@@ -65,12 +71,13 @@ class Options:
     tflops: Annotated[
         float | None,
         typer.Option(
-            callback=finite, help="For a fit: TFLOP/s that one GPU sustains, to price a mistake in GPU-hours."
+            callback=finite,
+            help="For a fit: TFLOP/s that one GPU sustains, to give the cost of a wrong LR in GPU-hours.",
         ),
     ] = None
     budget: Annotated[
         float | None,
-        typer.Option(callback=finite, help="For a fit: the most that its next sweep may cost, in runs of the model."),
+        typer.Option(callback=finite, help="For a fit: the most that the next sweep may cost, in runs of your model."),
     ] = None
     form: Annotated[
         Literal["text", "torch", "deepspeed", "json"],
@@ -81,8 +88,8 @@ class Options:
         bool,
         typer.Option(
             "--multipliers",
-            help="Leave the multipliers of outputs apart, for a model that has them. Default: they are folded into "
-            "initial std, LR, weight decay and eps.",
+            help="Print the multipliers of outputs separately, for a trainer that has them. By default they are folded "
+            "into initial std, LR, weight decay and eps.",
         ),
     ] = False
 

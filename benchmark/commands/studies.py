@@ -65,12 +65,12 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
 
     if name is None:
         if count > 1:
-            raise InputError("--gpus says how many, and --gpu which kind; give --gpu too")
+            raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
         return None
     if name not in GPUS:
-        raise InputError(f"--gpu: {name!r} is not known{suggest(name, list(GPUS))}")
+        raise InputError(f"--gpu: {name!r} is unknown{suggest(name, list(GPUS))}")
     if tflops is not None or workers is not None:
-        raise InputError("--gpu: the time is then that of these GPUs, so leave out --tflops and --workers")
+        raise InputError("--gpu plans the time on these GPUs; leave out --tflops and --workers")
     return Gpus(GPUS[name], count)
 
 
@@ -82,12 +82,12 @@ def run(
     allow_import: AllowImport = False,
     log: Annotated[
         list[str] | None,
-        typer.Option(help="Copy the logs of the runs to `tensorboard` or `wandb` as well. May be given twice."),
+        typer.Option(help="Also copy the logs of the runs to `tensorboard` or `wandb`. May be given twice."),
     ] = None,
     compiled: Annotated[
         bool,
         typer.Option(
-            "--compile/--no-compile", help="Use torch.compile for runs that are long enough to save time by it."
+            "--compile/--no-compile", help="Use torch.compile for runs that are long enough for it to save time."
         ),
     ] = True,
 ) -> None:
@@ -135,7 +135,8 @@ def tune_recipe(
     preset: Preset,
     out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
     budget: Annotated[
-        int | None, typer.Option(min=1, help="Most runs that the search may train. The final comparison trains more.")
+        int | None,
+        typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),
     ] = None,
     workers: Workers = None,
 ) -> None:
@@ -164,7 +165,7 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     if results is not None:
         page = PAGES[results.schema_]
         page.show(results, console)
-        if page.write is not None and not ended.stopped:  # without room for results there is none for a page
+        if page.write is not None and not ended.stopped:  # if the results could not be written, a page could not either
             console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
     if ended.saved_tokens:
         console.print(
@@ -227,7 +228,7 @@ def report(
     folder: Folder,
     pdf: Annotated[
         bool,
-        typer.Option("--pdf", help="Print the report to report/report.pdf as well. This needs Chromium or Chrome."),
+        typer.Option("--pdf", help="Also print the report to report/report.pdf. This needs Chromium or Chrome."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write OUT/index.html instead of report/index.html.")] = None,
 ) -> None:

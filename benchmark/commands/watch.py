@@ -28,7 +28,7 @@ class Options:
     log: Annotated[Path, typer.Argument(help="The log of the run: JSONL, CSV, or a W&B export.")]
     ladder: Annotated[
         Path,
-        typer.Option(help="Whose logs say what to expect: a study's folder, or a table of runs with a column `log`."),
+        typer.Option(help="Runs that say what to expect: a study's folder, or a table of runs with a column `log`."),
     ]
     n_active: Annotated[float, typer.Option(callback=finite, help="Active non-embedding parameters of the run.")]
     tokens: Annotated[float, typer.Option(callback=finite, help="Tokens that the run will train on in all.")]
@@ -36,13 +36,14 @@ class Options:
         float | None, typer.Option(callback=finite, help="Tokens of one step. Needed if the log counts steps.")
     ] = None
     columns: Annotated[
-        str | None, typer.Option(help="Names of the log's columns, as in loss=train/loss,tokens=consumed_tokens.")
+        str | None, typer.Option(help="Names of the columns of the log, as in loss=train/loss,tokens=consumed_tokens.")
     ] = None
     ladder_columns: Annotated[
-        str | None, typer.Option(help="Names of the ladder table's columns, as for `lrladder fit --columns`.")
+        str | None, typer.Option(help="Names of the columns of the table of --ladder, as for `lrladder fit --columns`.")
     ] = None
     arm: Annotated[
-        str | None, typer.Option(help="Take only the study's runs under this parametrization, as in mup+power.")
+        str | None,
+        typer.Option(help="Use only the study's runs under this parametrization and schedule, as in mup+power."),
     ] = None
     follow: Annotated[bool, typer.Option("--follow", help="Read the log again until the run has ended.")] = False
     as_json: AsJson = False
@@ -51,9 +52,9 @@ class Options:
 @app.command()
 @as_one(Options)
 def watch(options: Options) -> None:
-    """Say in one line when the loss or the gradient norm of a run leaves the band that the ladder expects.
+    """Print one line when the loss or the gradient norm of a run leaves the band that smaller runs predict.
 
-    The bands stand at 1, 5 and 20% of the run and are 99% intervals. Exit code 3: the run left a band.
+    The bands are 99% intervals at 1, 5 and 20% of the run. Exit code 3 means that the run left a band.
     """
     from lrladder.benchmark.recommend.run_log import read_run_log
     from lrladder.benchmark.recommend.tripwires import departures, described
@@ -102,7 +103,10 @@ def parse_log_columns(text: str | None) -> dict[str, str]:
 def follow_log(
     said: Callable[[], tuple[list[str], bool]], *, wait: Callable[[], None], say: Callable[[str], None]
 ) -> list[str]:
-    """All lines; each is said once, when it first appears. Ends with the run."""
+    """Ask `said` for all lines so far, and `say` each new one, until the run has ended. Returns all lines.
+
+    `said` also returns whether the run has ended. `wait` pauses between two readings.
+    """
     told: list[str] = []
     while True:
         lines, ended = said()

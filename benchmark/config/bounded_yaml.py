@@ -1,4 +1,4 @@
-"""Reads YAML that others may have written. Depth, size and length are limited before anything is built."""
+"""Reads YAML from untrusted sources. Depth, number of values and length are limited before any object is built."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,17 +8,17 @@ import yaml
 from lrladder.benchmark.errors import InputError
 
 MAX_DEPTH = 32  # assumption: the deepest preset nests 6 levels
-MAX_NODES = 20_000  # assumption: the longest preset has 300; every alias counts as all that it stands for
-MAX_SCALAR = 64  # characters of a number or date
+MAX_NODES = 20_000  # assumption: the longest preset has 300; an alias counts as all values that it stands for
+MAX_SCALAR = 64  # characters of a number or date; assumption: no sensible one is longer
 MAX_INT = 2**63  # what fits 64 bits; products of several still fit a float
 _MERGE = "tag:yaml.org,2002:merge"
-# what yaml raises for values that its tags cannot be made of
+# What yaml raises for a value that cannot be converted to the type of its tag.
 _FAULTS = (yaml.YAMLError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 _LONG = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"})  # kinds of scalar that may be long
 
 
 def load(text: str, *, source: str) -> Any:
-    """The one document in `text`. Raises InputError with one line that names the key."""
+    """The only document in `text`, None if it is empty. Raises InputError with one line that names the key."""
     try:
         _check_size(text, source)
         loader = yaml.SafeLoader(text)
@@ -39,14 +39,16 @@ def load(text: str, *, source: str) -> Any:
 
 def _check_size(text: str, source: str) -> None:
     """Refuse a document that is too large or too deep, from its parse events, before anything is built."""
-    sizes: dict[str, int | None] = {}  # of what an anchor names; None while it is not complete
+    sizes: dict[str, int | None] = {}  # number of values in each anchor; None until its end is reached
     open_anchors: list[tuple[str | None, int]] = []
     count = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             size = sizes.get(str(event.anchor), 0)
             if size is None:
-                raise InputError(f"{source}: *{event.anchor} stands inside of what it names; write it out")
+                raise InputError(
+                    f"{source}: the alias *{event.anchor} is part of the value that it names; write the value out"
+                )
             count += size
         elif isinstance(event, yaml.ScalarEvent):
             count += 1
@@ -87,7 +89,7 @@ def _walk(root: yaml.Node, source: str) -> Iterator[tuple[str, yaml.ScalarNode]]
                 where = _join(path, name)
                 if isinstance(key, yaml.ScalarNode):
                     if key.value in known and name != "<<":
-                        raise InputError(f"{source}: {where} is there twice; keep one")
+                        raise InputError(f"{source}: {where} is given twice; keep one")
                     known.add(key.value)
                 waiting += [(where, key), (where, inner)]
 

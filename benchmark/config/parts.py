@@ -1,4 +1,4 @@
-"""Parts of a config that several kinds of study share. Every constant here is a default, with its source."""
+"""Parts of a config that several kinds of study share, with the sources of their defaults."""
 
 from pydantic import Field, PositiveFloat
 
@@ -26,12 +26,13 @@ class OptimizerConfig(Strict):
 
 
 class RecipeConfig(Strict):
-    """LRs of four roles over that of the matrices, at the base. Rules and multipliers of roles come on top.
+    """The LRs of four roles at the base, each divided by the LR of the matrices.
 
-    At the base all parametrizations are one function, so one recipe serves them all.
+    The rules of a parametrization and the LR multipliers of a role search multiply these LRs. At the base all
+    parametrizations compute the same function, so one recipe serves all of them.
     """
 
-    # None of these roles has decay, and eps is in units of gradients: a ratio moves neither.
+    # These ratios change no weight decay, as none of these roles has any, and no eps, which is in units of gradients.
     embedding_lr: PositiveFloat = 1.0
     norm_lr: PositiveFloat = 1.0
     head_lr: PositiveFloat = 1.0
@@ -39,7 +40,7 @@ class RecipeConfig(Strict):
 
     @property
     def role_lrs(self) -> dict[str, float]:
-        """By role; a role that is not there has the LR of the matrices."""
+        """The ratio of each of the four roles. All other roles have the LR of the matrices."""
         return {
             Role.EMBEDDING: self.embedding_lr,
             Role.NORM: self.norm_lr,
@@ -49,7 +50,7 @@ class RecipeConfig(Strict):
 
 
 class PowerConfig(Strict):
-    """The Power schedule. The best LR under another schedule sets its amplitude; nothing else is tuned."""
+    """The Power schedule. Only its amplitude is tuned: by the best LR under another schedule."""
 
     exponent: float = Field(POWER_D, ge=-2, le=0)  # of tokens
     cap: float = Field(4.0, ge=1)  # of the LR, as a multiple of that best LR; see ScheduleConfig

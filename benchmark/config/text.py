@@ -1,4 +1,4 @@
-"""Reads, checks and digests configs: presets and YAML files. An error is one line that names the key."""
+"""Reads configs from presets and YAML files, checks them, and hashes them. An error is one line that names the key."""
 
 import difflib
 import hashlib
@@ -22,21 +22,25 @@ Config = TypeVar("Config", bound=BaseModel)
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
+    """A hash of a config in 16 hex digits. It does not depend on the order of keys."""
     text = json.dumps(config, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def preset_names() -> list[str]:
+    """The names of the presets that come with the package, sorted."""
     folder = resources.files("lrladder.benchmark") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def read_preset(preset: str) -> str:
+    """The YAML text of a preset, or of a file that ends in .yaml or .yml. Raises InputError for anything else."""
     if preset in preset_names():
         return (resources.files("lrladder.benchmark") / "presets" / f"{preset}.yaml").read_text()
     path = Path(preset)
     if path.suffix not in {".yaml", ".yml"}:
-        raise InputError(f"preset {preset!r} is unknown{suggest(preset, preset_names())}; a file must end in .yaml")
+        known = suggest(preset, preset_names())
+        raise InputError(f"preset {preset!r} is unknown{known}; the name of a file must end in .yaml")
     try:
         return read_text(path, CONFIG_BYTES)
     except (OSError, ValueError) as error:
@@ -44,6 +48,7 @@ def read_preset(preset: str) -> str:
 
 
 def parse_yaml(text: str, *, source: str) -> dict[str, Any]:
+    """The mapping in a YAML text, whose origin errors call `source`. Raises InputError if there is no mapping."""
     data = bounded_yaml.load(text, source=source)
     if not isinstance(data, dict):
         held = "is empty" if data is None else f"holds a {type(data).__name__}"
@@ -60,7 +65,7 @@ def validate(model: type[Config], data: dict[str, Any], *, source: str) -> Confi
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first fault; an unknown key before a missing one, which it may have been meant for."""
+    """One fault, in words: an unknown key first and a missing key last, as the unknown one may be meant for it."""
     faults = sorted(error.errors(), key=lambda fault: _ORDER.get(fault["type"], 1))
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
@@ -78,7 +83,7 @@ _ORDER = {"extra_forbidden": 0, "missing": 2}
 
 
 def _remedy(kind: str, given: object) -> str | None:
-    """What to write instead, for the commonest slips; None where the library's words do."""
+    """What to write instead, for the most common mistakes; None if pydantic's own message is clear enough."""
     if kind in ("tuple_type", "list_type", "set_type", "frozen_set_type") and isinstance(given, str | int | float):
         return f"must be a list; write [{json.dumps(given)}]"
     if kind.startswith(("int_", "float_")) and isinstance(given, str):
@@ -91,7 +96,7 @@ def _remedy(kind: str, given: object) -> str | None:
 
 
 def _meant(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
-    """A near key of the whole config, or those of the section where the unknown one stands."""
+    """The end of a message about an unknown key: the most similar known key, else all keys of its section."""
     close = difflib.get_close_matches(str(loc[-1]), _own_keys(model, loc[:-1]) or _known_keys(model), n=1)
     close = close or difflib.get_close_matches(str(loc[-1]), _known_keys(model), n=1)
     if close:
@@ -102,7 +107,7 @@ def _meant(loc: tuple[int | str, ...], model: type[BaseModel]) -> str:
 
 
 def _own_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section at `loc`; none where that cannot be followed."""
+    """The keys of the section at `loc`; empty if its type is not one model."""
     for part in loc:
         if isinstance(part, int):
             continue
@@ -115,6 +120,7 @@ def _own_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a model and of all models inside it."""
     keys: list[str] = []
     for name, field in model.model_fields.items():
         keys.append(field.alias or name)
@@ -124,13 +130,13 @@ def _known_keys(model: type[BaseModel]) -> list[str]:
 
 
 def _models(annotation: object) -> list[type[BaseModel]]:
-    """The models that a field's type is or is made of."""
+    """All models that occur in the type of a field."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
 def suggest(word: str, known: list[str]) -> str:
-    """The end of a message that refuses a word: the known word that is most like it, else all known words."""
+    """The end of a message about an unknown word: the most similar known word, else all known words."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(set(known)))}"

@@ -1,4 +1,4 @@
-"""How a trial is trained: devices, ZeRO stage, micro batches. This changes no number of a trial beyond rounding."""
+"""How a trial is trained: devices, ZeRO stage, micro batches. Only `aux_loss_over` changes results beyond rounding."""
 
 from typing import Any, Literal, Self
 
@@ -10,13 +10,13 @@ MicroBatch = PositiveInt | Literal["auto"]
 
 
 class TrainingSettings(Strict):
-    """The settings of one rung. They are in no trial id, except where the balance loss depends on the micro batch."""
+    """The settings of one rung. No trial id contains them, except if the balance loss depends on the micro batch."""
 
-    devices: PositiveInt = 1  # of one machine, for one trial; its batch is shared among them
+    devices: PositiveInt = 1  # GPUs of one machine among which the batch of a trial is divided
     zero_stage: Literal[0, 1, 2, 3] = 0  # what DeepSpeed splits over the devices: 1 moments, 2 gradients, 3 weights
     micro_batch: MicroBatch = "auto"  # sequences per device in one pass; auto: as many as the memory allows
-    recompute: Literal["none", "blocks"] = "none"  # activations of a block, again in the backward pass
-    offload: Literal["none", "cpu"] = "none"  # where weights in fp32 and moments are updated
+    recompute: Literal["none", "blocks"] = "none"  # blocks: compute activations again in the backward pass
+    offload: Literal["none", "cpu"] = "none"  # cpu: fp32 weights and moments are kept and updated there
     aux_loss_over: Literal["batch", "micro_batch"] = "batch"  # the tokens whose expert loads the balance loss uses
 
     @model_validator(mode="after")
@@ -29,7 +29,7 @@ class TrainingSettings(Strict):
 
     @property
     def aux_loss_sequences(self) -> int | None:
-        """Sequences whose loads one balance loss uses; None for the whole batch. This is part of a trial's id."""
+        """Number of sequences whose loads one balance loss uses; None for the whole batch. Part of a trial's id."""
         if self.aux_loss_over == "batch":
             return None
         assert self.micro_batch != "auto"
@@ -37,7 +37,7 @@ class TrainingSettings(Strict):
 
 
 class TrainingChange(Strict):
-    """Settings that one rung has instead of those of the study."""
+    """The settings in which one rung differs from the study. None: as in the study."""
 
     devices: PositiveInt | None = None
     zero_stage: Literal[0, 1, 2, 3] | None = None
@@ -48,7 +48,7 @@ class TrainingChange(Strict):
 
 
 class TrainingConfig(TrainingSettings):
-    """The settings of all rungs, and by the name of a rung what differs there."""
+    """The settings of a study, and the differences of single rungs, by the name of the rung."""
 
     rungs: dict[str, TrainingChange] = Field(default_factory=dict)
 

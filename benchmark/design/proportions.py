@@ -1,7 +1,7 @@
-"""Smaller models in the proportions of a large one, and what gives way where they cannot all be kept.
+"""Makes smaller models with the proportions of a large one, and says which proportions could not be kept.
 
-They are kept in this order: head size; experts and top-k; expert width over width; attention width over width; depth
-over width; heads over heads of keys and values. Exact ones exist at multiples of width / heads of keys and values.
+The most important comes first: head size; number of experts and top-k; expert width / width; attention width / width;
+depth / width; query heads per key-value head. All can be kept at multiples of width / number of key-value heads.
 """
 
 import math
@@ -11,32 +11,32 @@ from lrladder.models.shape import ModelShape, nearest_divisor
 
 LEAST_EXPERT_WIDTH = 64  # below it the grouped GEMM is mostly launch; assumption
 EXPERT_MULTIPLE = 16  # of expert widths, as the kernels' tiles want it; assumption
-MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; a law is in parameters without the head
+MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; assumption: laws count parameters without the head
 BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and AdamW's two moments
-LEAST_DEPTH = 3  # assumption: a law over depths should not lean on models of one or two blocks
-ROUNDED = 0.01  # assumption: a proportion that is off by less is kept
-WIDTHS = 16  # that are tried, evenly spread; assumption
+LEAST_DEPTH = 3  # blocks; assumption: a law should not depend on models of one or two blocks
+ROUNDED = 0.01  # assumption: a proportion that is off by less than this, in ln, counts as kept
+WIDTHS = 16  # number of widths that are tried, evenly spread; assumption
 
 
 class Proxy(NamedTuple):
-    """A model in the target's proportions; `gave_way`: what is not as in the target, in words."""
+    """A smaller model in the proportions of the large one. `gave_way`: the proportions that differ, in words."""
 
     shape: ModelShape
     gave_way: tuple[str, ...] = ()
 
     @property
     def head_share(self) -> float:
-        """Of the FLOPs of a token."""
+        """The head's share of the FLOPs of a token."""
         return 6 * self.shape.vocab_size * self.shape.width / self.shape.flops_per_token
 
     @property
     def state_bytes(self) -> float:
-        """Of parameters, gradients and moments, without activations."""
+        """Bytes of parameters, gradients and AdamW's moments, without activations."""
         return BYTES_PER_PARAMETER * (self.shape.n_total + self.shape.n_embedding)
 
 
 def scaled(target: ModelShape, width: int, depth: int) -> Proxy:
-    """The target at another width and depth."""
+    """The model that has this width and depth, and otherwise the proportions of `target` as nearly as it can."""
     ratio = width / target.width
     heads = max(1, round(target.num_heads * ratio))
     kv_heads = nearest_divisor(heads, target.num_kv_heads * ratio)
@@ -64,9 +64,10 @@ def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
 
 
 def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[Proxy]:
-    """Smaller models that can be trained, ascending in active parameters: with as few compromises as give `wanted`.
+    """At least `wanted` smaller models that fit into `memory_bytes`, if there are so many; by active parameters.
 
-    First the exact ones, then other depths at their widths, then other widths.
+    Models with all proportions come first. If there are too few, others are added: first half and twice the depth at
+    the same widths, then widths at which other proportions give way.
     """
     least = target.width // math.gcd(target.width, target.num_kv_heads)
     step = least * max(1, target.width // (WIDTHS * least))

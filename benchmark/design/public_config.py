@@ -1,7 +1,7 @@
-"""Reads a Hugging Face config.json as a shape of ours, or refuses it in one line that names what it cannot hold.
+"""Translates the config.json of a model on Hugging Face to a ModelShape, or names what our model cannot represent.
 
-The file goes through the config class of the transformers library, so defaults and renamed keys are theirs. Nothing is
-dropped without a word: a field is either held, or without effect on training, or said in `left_out`, or a refusal.
+The file is read by the config class of the transformers library, so defaults and renamed keys are right. No field is
+ignored silently: it is translated, or has no effect on training, or is named in `left_out`, or the file is refused.
 """
 
 import json
@@ -17,20 +17,24 @@ from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 
-PRETRAINING_LENGTH = 4096  # assumption, where the file names no other: the usual length of pre-training
+PRETRAINING_LENGTH = 4096  # tokens of a sequence, unless the file names another length; assumption: the usual one
 
 
 class Public(NamedTuple):
-    """A model that someone trains. `left_out`: what of its file stands nowhere in the study, in words."""
+    """A model from a config.json. `left_out`: what the file says that the study does not represent, in words."""
 
     model_type: str
     shape: ModelShape
-    aux_loss_coef: float | None  # per block, in our units
+    aux_loss_coef: float | None  # of our load-balancing loss, converted; None if the file has no coefficient
     left_out: tuple[str, ...]
 
 
 class _Family(NamedTuple):
-    """What one model_type calls our fields, and its keys that have no effect on a model without dense blocks."""
+    """How a model_type is translated.
+
+    `experts` and `expert_width` are its names for these fields. `architecture` makes fields of our Architecture from a
+    config. `unused` are keys that have no effect, or that `architecture` reads.
+    """
 
     experts: str
     expert_width: str
@@ -60,7 +64,7 @@ HELD = frozenset(
         *("max_position_embeddings", "router_aux_loss_coef"),
     }
 )
-# Of files and of generation, not of training.
+# Keys about files and text generation, without effect on training.
 BOOKKEEPING = frozenset(
     {
         *("architectures", "auto_map", "bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype"),
@@ -68,7 +72,7 @@ BOOKKEEPING = frozenset(
         "pretraining_tp",
     }
 )
-# What these must be, as our model has nothing for any other value.
+# Keys that our model has no counterpart for, with the values at which they have no effect.
 FIXED: Mapping[str, tuple[object, ...]] = {
     "hidden_act": ("silu",),
     "attention_bias": (False, None),
@@ -80,7 +84,7 @@ FIXED: Mapping[str, tuple[object, ...]] = {
     "tie_word_embeddings": (False, None),
     "use_sliding_window": (False, None),
 }
-# Fields of models that are not held, and what they stand for; a value that switches them off is not named.
+# Fields of models that we do not have, and what they mean. A refusal names them, unless the value switches them off.
 FOREIGN = {
     "kv_lora_rank": "latent attention",
     "q_lora_rank": "latent attention",
@@ -107,7 +111,7 @@ FOREIGN = {
 }
 OFF: tuple[object, ...] = (None, False, 0, "", [], "softmax")
 ONE_IS_OFF = frozenset({"n_group", "topk_group", "partial_rotary_factor", "routed_scaling_factor"})
-# What a class does whatever its file says, as read in transformers 5.23.
+# What a model_type always does, whatever its file says; read in the code of transformers 5.23.
 BY_CLASS = {
     "dots1": "a sigmoid router with bias correction",
     "ernie4_5_moe": "a bias correction of the router, RoPE on interleaved pairs",
@@ -120,26 +124,30 @@ BY_CLASS = {
 
 
 def read_public(path: Path, *, seq_len: int | None = None) -> Public:
-    """Raises InputError, one line."""
+    """The model that a config.json describes, with sequences of `seq_len` tokens; default: those of its pre-training.
+
+    Raises InputError, which names everything that our model cannot represent.
+    """
     data = _json(path)
     kind = data.get("model_type")
     family = FAMILIES.get(str(kind))
     if family is None:
         by_class = (BY_CLASS[str(kind)],) if str(kind) in BY_CLASS else ()
         named = "; ".join((*by_class, *_foreign(data)))
-        told = f"; the model has nothing for {named}" if named else ""
-        raise InputError(f"{path}: model_type {kind!r} is not held, only {', '.join(sorted(FAMILIES))}{told}")
+        told = f"; LR Ladder's model also lacks {named}" if named else ""
+        known = ", ".join(sorted(FAMILIES))
+        raise InputError(f"{path}: model_type {kind!r} is not supported, only {known} are{told}")
     config = _theirs(path, data, str(kind))
     length = seq_len or _pretraining_length(config)
     faults = [*_unknown(data, family), *_not_fixed(config, length)]
     if faults:
-        raise InputError(f"{path}: the model has nothing for {'; '.join(faults)}")
+        raise InputError(f"{path}: LR Ladder's model lacks {'; '.join(faults)}")
     try:
         shape = _shape(config, family, length)
     except ValidationError as error:
         raise InputError(f"{path}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise InputError(f"{path}: a size is missing or no usable number ({error}); correct it") from error
+        raise InputError(f"{path}: a size is missing or is not a valid number ({error}); correct it") from error
     return Public(str(kind), shape, _aux_loss(config, shape), tuple(_left_out(data, config, shape)))
 
 
@@ -149,11 +157,12 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); give a model's config.json") from error
     if not isinstance(data, dict) or "model_type" not in data:
-        raise InputError(f"{path}: no model_type in it; give the config.json of a model on the Hugging Face hub")
+        raise InputError(f"{path}: it has no model_type; give the config.json of a model on the Hugging Face hub")
     return data
 
 
 def _theirs(path: Path, data: dict[str, Any], kind: str) -> Any:
+    """The config as an object of transformers' own class."""
     sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]  # mup's: a CUDA build that breaks on import
     try:
         from transformers import CONFIG_MAPPING
@@ -173,7 +182,7 @@ def _rope(config: Any) -> dict[str, Any]:
 
 
 def _pretraining_length(config: Any) -> int:
-    """That of pre-training, before a later phase stretches RoPE."""
+    """Tokens of a sequence in pre-training, before a later phase extends the context by scaling RoPE."""
     longest = int(config.max_position_embeddings)
     return int(_rope(config).get("original_max_position_embeddings") or min(longest, PRETRAINING_LENGTH))
 
@@ -202,7 +211,11 @@ def _shape(config: Any, family: _Family, seq_len: int) -> ModelShape:
 
 
 def _aux_loss(config: Any, shape: ModelShape) -> float | None:
-    """Theirs counts each choice of a token and pools the blocks; ours is a share of the choices, summed over blocks."""
+    """The file's coefficient in units of our loss.
+
+    Their loss counts every choice of a token and pools all blocks. Ours uses shares of the choices and sums over
+    blocks. With equal loads in all blocks both penalties are then equal.
+    """
     given = getattr(config, "router_aux_loss_coef", None)
     return None if given is None else float(given) * shape.top_k / shape.depth
 

@@ -1,7 +1,8 @@
-"""What interval to expect at the goal: the study's own search of Fitting, on laws that are drawn from the fit's priors.
+"""Predicts how wide Fitting's interval at the goal will be: simulates the study's search on many random laws.
 
-It repeats what it is told: a power law from which sizes and single minima miss by as much as in published sweeps, and
-noise. So it says what these runs can tell of such a law, and not that the law of the user's models is one.
+A law is a power law with exponents drawn from the priors of `lrladder fit`. Sizes and single minima deviate from it as
+in published sweeps, and losses are noisy. So the result is what the study can find out if such a law holds. It is no
+evidence that one holds for the user's models.
 """
 
 import math
@@ -20,24 +21,27 @@ from lrladder.paradigms.laws.design import PRIORS
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 from lrladder.paradigms.paradigm import NoProposal
 
-STUDIES = 200
-ENTRY = "fitting"
+STUDIES = 200  # assumption: a share of answers then has a standard error of at most 4%
+ENTRY = "fitting"  # the entry of a designed study (study_text.py) whose search is simulated
 
 
 class Expected(NamedTuple):
-    """Of simulated studies that answered. Widths are half of the 90% interval, in octaves."""
+    """The outcome of the simulated studies; all but `studies` and `answered` is over those that gave an LR.
+
+    Half widths are half of the 90% interval, in octaves. They are infinite if no study gave an LR.
+    """
 
     studies: int
-    answered: int
+    answered: int  # studies that gave an LR
     half_width: float  # median
-    low: float  # of the half width, 10% and 90% of studies
-    high: float
-    covered: float  # share whose interval holds the truth
-    cost: float  # median of the search, in runs of the goal
+    low: float  # 10% quantile of the half width
+    high: float  # 90% quantile of the half width
+    covered: float  # share of the intervals that hold the true best LR
+    cost: float  # median cost of the search, in runs of the goal
 
 
 class Scattered(TrueLaw):
-    """A law that single minima miss by OWN_SD, and all minima of one size together by SIZE_SD (laws/posterior.py)."""
+    """A power law with errors in ln lr: one of each minimum (sd OWN_SD), and one of each model size (sd SIZE_SD)."""
 
     seed: int
 
@@ -48,7 +52,11 @@ class Scattered(TrueLaw):
 
 
 def expected(config: RegretConfig, *, guess: float, spread: float, studies: int = STUDIES, seed: int = 0) -> Expected:
-    """`spread`: of ln lr* about the guess at the base, as published laws scatter."""
+    """Simulate `studies` searches of the entry `fitting`, each on another random law.
+
+    `guess` and `spread` are the mean, as an LR, and the standard deviation of ln lr* at the base and its longest
+    horizon.
+    """
     rng = np.random.default_rng(seed)
     (goal,) = config.rungs.goals
     horizon = max(goal.horizons)

@@ -1,4 +1,4 @@
-"""A layout as the YAML of a study, which runs as it is."""
+"""Writes a layout as the YAML of a study, which `lrladder run` accepts without changes."""
 
 import math
 from typing import Any
@@ -11,8 +11,8 @@ from lrladder.benchmark.studies.regret.config import RegretConfig, parse_config
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.published import LAWS
 
-WARMUP = 0.005  # share of a rung's longest horizon; assumption
-# Of preset cpu: that they serve other ladders is an assumption, which `lrladder tune-recipe` can test.
+WARMUP = 0.005  # warm-up as a share of a rung's longest horizon; assumption
+# Tuned for preset cpu. Assumption: they also suit other ladders, which `lrladder tune-recipe` can test.
 EMBEDDING_LR, EMBEDDING_STD = 45.25, 2.828
 HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default it is the sources of Python, with a
 # vocabulary of the goal's size. Text: corpus.text; token ids of the goal's tokenizer: corpus.train_tokens, val_tokens.
@@ -20,26 +20,28 @@ HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default i
 
 
 def study_of(layout: Layout, public: Public, *, name: str) -> RegretConfig:
-    """What the text says when it is read, so that what is printed runs. Raises InputError."""
+    """The config that `study_text` gives when it is read. Raises InputError if it is not valid."""
     return parse_config(study_text(layout, public, name=name), source="design")
 
 
 def study_text(layout: Layout, public: Public, *, name: str) -> str:
+    """The study as YAML, with a comment that says what the user has to fill in."""
     return HEAD + yaml.safe_dump(_data(layout, public, name), sort_keys=False, width=120)
 
 
 def lr_guess(layout: Layout) -> float:
-    """By the published laws, at muTransfer's proxy: their geometric mean."""
+    """Where searches start: the geometric mean of the published laws at muTransfer's proxy and its longest horizon."""
     return math.exp(sum(_published(layout)) / len(_published(layout)))
 
 
 def lr_spread(layout: Layout) -> float:
-    """Standard deviation of the published laws there, ln lr."""
+    """Standard deviation of ln lr among the published laws at the same point."""
     logs = _published(layout)
     return math.sqrt(sum((log - math.log(lr_guess(layout))) ** 2 for log in logs) / (len(logs) - 1))
 
 
 def _published(layout: Layout) -> list[float]:
+    """ln lr by each published law that needs only the size and the tokens."""
     base = next(rung for rung in layout.proxies if rung.name == layout.base)
     shape = base.proxy.shape
     return [law.ln_lr(shape.n_active, shape.n_total, base.horizons[-1]) for law in LAWS if not law.needs]
@@ -71,7 +73,7 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
 
 
 def _entries(layout: Layout) -> dict[str, dict[str, Any]]:
-    """Budgets are in runs of the goal."""
+    """The entries `fitting` and `mutransfer`. Their budgets are in runs of the goal."""
     guess = {"lr_guess": float(f"{lr_guess(layout):.2g}")}
     budget = layout.goal.budget
     search = (1 - TRANSFER - (VALIDATION if layout.target else 0.0)) * budget
@@ -97,12 +99,12 @@ def _rung(rung: PlannedRung, part: str) -> dict[str, Any]:
 
 
 def _warmup(tokens: int, batch: int) -> int:
-    """In whole steps."""
+    """Tokens of the warm-up, in whole steps."""
     return batch * max(1, round(WARMUP * tokens / batch))
 
 
 def _whole_batch(goal: Goal) -> int:
-    """In whole sequences."""
+    """The goal's batch in tokens, rounded to whole sequences."""
     return goal.shape.seq_len * max(1, round(goal.batch_tokens / goal.shape.seq_len))
 
 

@@ -1,4 +1,4 @@
-"""What a design says of itself, in ten lines on stderr: cost, extrapolation, interval, and what was left out."""
+"""Explains a design in ten lines: its models, cost, extrapolation, expected interval, compromises and assumptions."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,13 @@ from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
-MFU = 0.4  # share of the peak that training sustains; assumption
-# Dense bf16 peak, FLOP/s, from NVIDIA's data sheets
+MFU = 0.4  # share of the peak FLOP/s that training sustains; assumption
+# Peak FLOP/s in bf16 without sparsity, from NVIDIA's data sheets.
 PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
 
 
 def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
+    """The lines. With a `gpu`, a key of PEAK, costs are also given in days on `gpus` of them."""
     goal, shape = layout.goal, layout.goal.shape
     counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
     run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"
@@ -24,17 +25,17 @@ def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, g
     yield f"proxies (active parameters, tokens): {', '.join(sizes)}; muTransfer searches {layout.base}"
     yield _target_words(layout)
     price = f"{goal.budget:.3g} runs of the goal{_days(goal.budget * goal.flops, gpu, gpus)}"
-    yield f"cost: at most {price}; Fitting's search took {found.cost:.2g} in the median of the simulated studies"
+    yield f"cost: at most {price}; in the median of the simulated studies Fitting's search took {found.cost:.2g} runs"
     yield f"extrapolation to the goal: {_factors(layout)}"
     yield _interval(found)
     yield _laws()
     gave = dict.fromkeys(f"{rung.name}: {way}" for rung in _all(layout) for way in rung.proxy.gave_way)
-    yield f"what gave way in proportion: {'; '.join(gave) or 'nothing'}"
+    yield f"proportions that were given up: {'; '.join(gave) or 'nothing'}"
     yield f"left out: {'; '.join(public.left_out) or 'nothing'}{_aux(public)}"
     mfu = f"; {MFU:.0%} of the peak of {gpu}" if gpu else ""
     yield (
-        f"assumed: {BYTES_PER_PARAMETER} bytes a parameter must fit, activations not counted; "
-        f"the base recipe of preset cpu; batches by the square root of tokens{mfu}"
+        f"assumed: a model fits if {BYTES_PER_PARAMETER} bytes a parameter do, without activations; "
+        f"the base recipe of preset cpu; batches grow with the square root of tokens{mfu}"
     )
 
 
@@ -42,7 +43,7 @@ def _interval(found: Expected) -> str:
     return (
         f"interval: {found.half_width:.2f} octaves to either side in the median of {found.studies} simulated studies "
         f"of Fitting (80% of them {found.low:.2f} to {found.high:.2f}); {found.answered} answered, and "
-        f"{found.covered:.0%} of their 90% intervals held the truth; muTransfer's interval is not simulated"
+        f"{found.covered:.0%} of their 90% intervals contained the true best LR; muTransfer's interval is not simulated"
     )
 
 
@@ -50,15 +51,15 @@ def _laws() -> str:
     names: tuple[Column, ...] = ("size", "tokens", "batch")
     priors = ", ".join(f"{PRIORS[k].mean:g} +- {PRIORS[k].sd:g} of {n}" for k, n in zip(names, "NDB", strict=True))
     return (
-        f"simulated laws: exponents from the priors of `lrladder fit` ({priors}); minima miss them by sd {OWN_SD:g} "
-        f"each and {SIZE_SD:g} by size (ln lr); noise and curvature as in Step Law's runs"
+        f"simulated laws: exponents are drawn from the priors of `lrladder fit` ({priors}); best LRs scatter about the "
+        f"law by an sd of {OWN_SD:g} each and {SIZE_SD:g} by size (ln lr); noise and curvature are Step Law's"
     )
 
 
 def _aux(public: Public) -> str:
     if public.aux_loss_coef is None:
         return ""
-    return f"; router_aux_loss_coef stands as optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
+    return f"; router_aux_loss_coef became optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
 
 
 def _all(layout: Layout) -> tuple[PlannedRung, ...]:
@@ -72,8 +73,8 @@ def _ends(rung: PlannedRung) -> str:
 def _target_words(layout: Layout) -> str:
     target = layout.target
     if target is None:
-        why = "none was asked for" if not layout.goal.validate else "its share of the budget pays for none"
-        return f"validation target: none ({why}), so the study has no regret and no verdict"
+        why = "none was asked for" if not layout.goal.validate else "its share of the budget is too small for one"
+        return f"validation target: none ({why}), so the study has no regret and no conclusion"
     active = target.proxy.shape.n_active / 1e6
     return (
         f"validation target: {target.name} ({active:.3g}M active) on {_ends(target)} tokens, "

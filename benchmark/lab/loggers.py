@@ -24,9 +24,17 @@ LEFT_OUT = ("step", "tokens")  # columns of a row that are its position, not a v
 class Logger(Protocol):
     """A copy of one trial's log."""
 
-    def row(self, values: Mapping[str, float], tokens: int) -> None: ...
-    def finish(self, measurements: Sequence[TrialMeasurement]) -> None: ...
-    def close(self) -> None: ...
+    def row(self, values: Mapping[str, float], tokens: int) -> None:
+        """Write the named values at a number of tokens."""
+        ...
+
+    def finish(self, measurements: Sequence[TrialMeasurement]) -> None:
+        """Write the results of the trial."""
+        ...
+
+    def close(self) -> None:
+        """Close the files, also if the trial failed."""
+        ...
 
 
 def choose(names: Sequence[str]) -> None:
@@ -35,7 +43,10 @@ def choose(names: Sequence[str]) -> None:
 
 
 def chosen() -> tuple[str, ...]:
-    """Raises InputError for an unknown name, or if the package of a logger is not installed."""
+    """The names of the loggers for this process.
+
+    Raises InputError for an unknown name, or if the package of a logger is not installed.
+    """
     names = tuple(dict.fromkeys(name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()))
     for name in names:
         if name not in NAMES:

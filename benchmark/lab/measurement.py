@@ -17,6 +17,7 @@ class Label(NamedTuple):
 
     @classmethod
     def of(cls, request: Request) -> Self:
+        """The label of the runs that a request asks for."""
         return cls(request.rung, request.parametrization)
 
     def __str__(self) -> str:
@@ -48,6 +49,7 @@ class TrialMeasurement(Measured):
         return {name: value for name, value in data.items() if (name, value) not in _BLANKS}
 
     def labelled(self, label: Label) -> Measurement:
+        """The measurement with the rung and the parametrization that this study calls it by."""
         return Measurement(**dict(self), **label._asdict())
 
 

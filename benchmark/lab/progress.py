@@ -13,7 +13,7 @@ from lrladder.benchmark.lab.trial import Trial
 
 
 class Progress:
-    """Counts the trials of this process, and says how long the others will take. `planned`: what the plan foresees."""
+    """Counts the trials of this process, and says how long the others will take. `planned` is the work of the plan."""
 
     def __init__(self, console: Console, *, planned: Iterable[Work] = (), workers: int = 1) -> None:
         self._console = console
@@ -33,6 +33,7 @@ class Progress:
         self._bar.stop()
 
     def stage(self, name: str) -> None:
+        """Show the name of the stage that begins."""
         self._bar.update(self._task, description=name)
         if not self._console.is_terminal:
             self.say(f"-- {name}")
@@ -43,10 +44,11 @@ class Progress:
         self._time_left.ask(_foreseen(trials), stored=False)
 
     def skip(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
-        """Note trials that the store has, among them those that this process trained for another stage."""
+        """Note trials that are stored already, among them those that this process trained for another stage."""
         self._time_left.ask(_foreseen(trials), stored=True)
 
     def done(self, trial: Trial, label: str, measurements: Sequence[TrialMeasurement]) -> None:
+        """Note a trial that has ended, and print its results in a line."""
         self._num_done += 1
         first = measurements[0]
         share, seconds = first.trained_tokens / trial.tokens, first.seconds - first.setup_seconds

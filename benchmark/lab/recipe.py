@@ -6,7 +6,10 @@ from lrladder.benchmark.documents import Frozen
 
 
 class Setting(Frozen):
-    """The settings of one kind of parameter. `init_std` None: starts at ones; `forward` multiplies what it computes."""
+    """The settings of one kind of parameter.
+
+    An `init_std` of None means that the parameter starts at ones. `forward` multiplies the output of its layer.
+    """
 
     role: str  # models.roles.Role
     kind: str  # the role, or a part of it with its own values, such as attention_out
@@ -18,10 +21,10 @@ class Setting(Frozen):
     forward: float
 
     def folded(self) -> "Setting":
-        """The same training with no multiplier c: weights c times as large at c times the LR.
+        """Settings that give the same training without the multiplier c = `forward`.
 
-        AdamW's update does not change with the size of gradients, which are then 1/c, if eps is 1/c too. A step's decay
-        is lr * weight_decay, so that the decay is 1/c.
+        The weights and the LR are c times as large. Gradients are then 1/c as large, which does not change AdamW's
+        update if eps is 1/c as large too. A step decays by lr * weight_decay, so the weight decay is 1/c as large.
         """
         c = self.forward
         return self.model_copy(
@@ -50,14 +53,18 @@ class Recipe(Frozen):
     beta1: float
     beta2: float
     grad_clip: float
-    tau_ema: float | None  # part of the run over which AdamW averages attention matrices; None without decay
+    tau_ema: float | None  # part of the run over which AdamW averages attention matrices; None without weight decay
     settings: tuple[Setting, ...]
     schedule: str = ""  # in words; empty in results of an older version
 
     @property
     def has_multipliers(self) -> bool:
+        """Whether the output of some layer is multiplied by a factor other than 1."""
         return any(setting.forward != 1 for setting in self.settings)
 
     def folded(self) -> "Recipe":
-        """For a trainer whose model has no multipliers; only clipping by the global norm sees other gradients."""
+        """The recipe for a model without multipliers.
+
+        It trains as before, except that clipping by the global norm sees gradients of other sizes.
+        """
         return self.model_copy(update={"settings": tuple(setting.folded() for setting in self.settings)})

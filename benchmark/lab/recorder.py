@@ -13,6 +13,7 @@ class Recorder:
         self._seen: dict[tuple[str, str, str, int], Measurement] = {}
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
+        """As `Lab.measure`, and records what the lab returns."""
         measured = self._lab.measure(requests, payer=payer)
         for trial in measured:
             self._seen.update({(m.rung, m.parametrization, m.trial_id, m.horizon): m for m in trial})

@@ -73,9 +73,12 @@ def resolve(
 
 
 def _require_average(schedule: ScheduleConfig, training: TrainingSettings) -> None:
-    """Raises InputError where a reading needs an average of weights that no rank has."""
+    """Raises InputError if the weights are to be averaged and no rank has all of them."""
     if schedule.read == "ema" and training.zero_stage == 3:
-        raise InputError("training.zero_stage: at 3 no rank has the weights that `read: ema` averages; give 2 or less")
+        raise InputError(
+            "training.zero_stage: at stage 3 no rank has the whole weights, which `read: ema` averages; "
+            "set zero_stage to 2 or less"
+        )
 
 
 def planned_flops(request: Request, setup: Setup) -> float:
@@ -85,10 +88,10 @@ def planned_flops(request: Request, setup: Setup) -> float:
 
 
 def _rules(request: Request, setup: Setup, rung: Rung, base: Base) -> Rules:
-    """Without what a fitted horizon rule does not do at the base's batch, so that horizons can share a trunk.
+    """The rules of a request. Rules that would do nothing are off, so that horizons can share a trunk.
 
-    In the search for the exponent, where it is None, no rule by tokens is on: decay and betas are the base's. At an
-    exponent of 0 the horizon rule itself does nothing.
+    This matters for a fitted horizon rule at the batch of the base. A request without an exponent belongs to the search
+    for it, in which every rule that depends on tokens is off. At an exponent of 0 the horizon rule does nothing.
     """
     rules = setup.rules_of(request.parametrization)
     if rules.horizon != "fitted" or rung.batch_tokens != base.batch_tokens:
@@ -99,7 +102,7 @@ def _rules(request: Request, setup: Setup, rung: Rung, base: Base) -> Rules:
 
 
 def _exponent(request: Request, rules: Rules) -> float | None:
-    """Of a trial: only the rules that need one have it; a search at another batch than the base's has 0."""
+    """The horizon exponent of a trial; None if the rules need none. A search at another batch than the base's has 0."""
     match rules.horizon:
         case "fitted":
             return request.horizon_exponent or 0.0
@@ -126,7 +129,7 @@ def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[i
 
 
 def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
-    """Sizes that no rule depends on (experts, vocabulary) may differ from the base."""
+    """Whether every rule multiplies by 1 here. Sizes that no rule depends on (experts, vocabulary) may differ."""
     names = ("width", "depth", "expert_width", "shared_width", "attention_width")
     same_shape = all(getattr(rung.shape, name) == getattr(base.shape, name) for name in names)
     return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))

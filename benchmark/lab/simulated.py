@@ -44,7 +44,7 @@ class TrueLaw(_Truth):
         batch_tokens: int = 1,
         activation: float = 1.0,
     ) -> float:
-        """The best LR."""
+        """The best LR of a model with `n_active` parameters, a share `activation` of which is active, at `tokens`."""
         level = self.k * batch_tokens**self.w * activation**self.s
         if parametrization == "sp":
             return float(level * n_active**-self.u * tokens**-self.v)
@@ -64,12 +64,12 @@ class TrueLaw(_Truth):
 
 
 class Bowl(_Truth):
-    """Loss around lr*, in nats: curvature (ln lr - ln lr*)^2 plus noise. Defaults: Step Law, dense models."""
+    """The loss around lr*, in nats: curvature (ln lr - ln lr*)^2 plus noise. Defaults: Step Law's dense models."""
 
     curvature: PositiveFloat = published.STEP_LAW_CURVATURE
     steeper: PositiveFloat = 1.0  # factor on the curvature above lr*
     plateau: PositiveFloat | None = None  # nats; limit of the rise, as if nothing were learnt; None: no limit
-    diverge_above: PositiveFloat | None = None  # factor on lr*
+    diverge_above: PositiveFloat | None = None  # runs above this factor times lr* diverge; None: no run does
     noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE  # nats; own noise of each run at each horizon
     common_sd: NonNegativeFloat = 0.0  # nats; effect of a seed at a rung and horizon, the same for all LRs
 
@@ -80,13 +80,13 @@ class Bowl(_Truth):
 
 
 class SimulatedLab:
-    """Loss = floor(N, D) + bowl; diverged above `diverge_above` times lr*. `bowl` takes the fields of Bowl.
+    """A lab whose losses are `loss_floor` + a bowl around the best LR of a law. `bowl` takes the fields of Bowl.
 
     The noise depends only on the run and the horizon, so a repeated request gives the same loss. A payer is charged
     once for each distinct run. `flops` gives the cost of a run; a study passes `resolve.planned_flops`. The default is
     the cost under WSD, where horizons share a trunk. With a fixed `grid`, as for published runs, other LRs are refused.
-    `parametrizations` gives the law's name of what requests call otherwise, because its schedule or reading differs.
-    The law knows neither, so a run has the same best LR under each of them.
+    `parametrizations` maps the label of an arm to its parametrization. The law does not depend on the schedule or the
+    reading, so the best LR is the same under all arms of a parametrization.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Stores measurements in SQLite. The append-only jsonl logs of trials are the truth and mend the database."""
+"""Stores measurements in SQLite. The database can be mended and rebuilt from the append-only jsonl logs of trials."""
 
 import fcntl
 import hashlib
@@ -40,7 +40,7 @@ Found = TypeVar("Found")
 
 
 class Store:
-    """The results of one study: trials that `finished` or `diverged`. Failed trials are only in the logs.
+    """The stored results of one study: its trials that finished or diverged. Failed trials are only in the logs.
 
     Every row has a digest. A damaged row counts as missing. `mended` is the number of trials taken from logs.
     """
@@ -132,7 +132,7 @@ class Store:
             summaries.put(self._db, trial, measurements)
 
     def _mend(self) -> None:
-        """Store every trial with a complete log that says more than the rows here, or something else."""
+        """Store every trial whose complete log has something that the rows here lack or contradict."""
         stored = _stored(self._db)
         for key, state in _complete_logs(self.folder):
             there = stored.get(key)
@@ -146,11 +146,12 @@ class Store:
                     summaries.put(self._db, stored[key].trial, stored[key].measurements)
 
     def close(self) -> None:
+        """Close the database."""
         self._db.close()
 
 
 class _Stored(NamedTuple):
-    """A trial whose rows are whole; `sealed` where each of them has a digest, as older versions wrote none."""
+    """A trial whose rows are whole. `sealed` says whether all of them have a digest; older versions wrote none."""
 
     trial: Trial
     measurements: list[TrialMeasurement]
@@ -159,17 +160,17 @@ class _Stored(NamedTuple):
 
 def _connect(address: str, *, uri: bool = False) -> sqlite3.Connection:
     db = sqlite3.connect(address, uri=uri)
-    db.text_factory = lambda data: data.decode("utf-8", errors="replace")  # of a damaged row; its digest tells
+    db.text_factory = lambda data: data.decode("utf-8", errors="replace")  # the digest finds a damaged row later
     return db
 
 
 def _to_json(measurement: TrialMeasurement) -> str:
-    """With NaN as NaN, which pydantic would write as null and then not read."""
+    """JSON in which NaN stays NaN. pydantic would write null, which it could not read again."""
     return json.dumps(measurement.model_dump(mode="json"))
 
 
 def _texts(measurements: Iterable[TrialMeasurement]) -> list[str]:
-    """To compare by: no NaN equals another."""
+    """Texts by which measurements can be compared even if they have NaN, which does not equal itself."""
     return [_to_json(m) for m in measurements]
 
 
@@ -179,7 +180,10 @@ def _digest(trial_id: str, horizon: int, data: str) -> str:
 
 @contextmanager
 def _decoded() -> Iterator[None]:
-    """Raise sqlite3.DatabaseError where a damaged schema puts bytes that are no text into SQLite's own message."""
+    """Raise sqlite3.DatabaseError in place of UnicodeDecodeError.
+
+    A damaged schema can put bytes that are not text into SQLite's own error message.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
@@ -188,7 +192,7 @@ def _decoded() -> Iterator[None]:
 
 @_decoded()
 def _stored(db: sqlite3.Connection, trial_id: str | None = None) -> dict[str, _Stored]:
-    """Trials with all of their rows whole, or the one asked for, by id. Raises sqlite3.Error."""
+    """Trials whose rows are all whole, by id, or only the one with `trial_id`. Raises sqlite3.Error."""
     has_digests = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'digests'").fetchone() is not None
     one, asked = ("", ()) if trial_id is None else (" WHERE m.trial_id = ?", (trial_id,))
     rows = db.execute((ROWS if has_digests else OLDER_ROWS) + one + " ORDER BY m.trial_id, m.horizon", asked)
@@ -200,11 +204,10 @@ def _stored(db: sqlite3.Connection, trial_id: str | None = None) -> dict[str, _S
 
 
 def _whole(trial_id: str, spec: str, rows: list[tuple[int, str, str | None]]) -> _Stored | None:
-    """None where any part of a trial is missing or damaged."""
+    """The trial with these rows; None if any part of it is missing or damaged."""
     try:
-        if (
-            hashlib.sha256(spec.encode()).hexdigest()[:16] != trial_id
-        ):  # AttributeError: a flipped bit makes it a number
+        # encode raises AttributeError if a flipped bit has made the text a number
+        if hashlib.sha256(spec.encode()).hexdigest()[:16] != trial_id:
             return None
         if any(digest not in (None, _digest(trial_id, horizon, data)) for horizon, data, digest in rows):
             return None
@@ -230,14 +233,14 @@ def _refusing(folder: Path) -> Iterator[None]:
         ) from error
     except sqlite3.Error as error:
         raise InputError(
-            f"{path} is not a readable store ({error}); move it aside and run again: it is rebuilt from trials/"
+            f"{path} is not a readable store ({error}); move it aside and run again, and it is rebuilt from trials/"
         ) from error
 
 
 def read_trials(folder: Path) -> list[tuple[Trial, list[TrialMeasurement]]]:
-    """Every trial of a study with what it gave, in the order of their ids, by the logs and the store.
+    """Every trial of a study with its measurements, in the order of their ids, from the logs and the store.
 
-    Nothing is written, so a folder may be read-only. Raises InputError where a damaged store is all that is there.
+    Nothing is written, so a folder may be read-only. Raises InputError if there are no logs and the store is damaged.
     """
     logs = dict(_complete_logs(folder))
     stored: dict[str, _Stored] = {}
@@ -255,23 +258,26 @@ def read_trials(folder: Path) -> list[tuple[Trial, list[TrialMeasurement]]]:
 
 
 def _complete_logs(folder: Path) -> Iterator[tuple[str, LogState]]:
-    """By the id that a trial had when it was logged."""
+    """The logs with measurements, each with the id that its trial had when it was logged."""
     states = ((path.stem, read_state(path)) for path in sorted((folder / "trials").glob("*.jsonl")))
     return ((key, state) for key, state in states if state is not None and state.measurements)
 
 
 def read_summaries(folder: Path) -> summaries.Summaries | None:
-    """None where there is no store. Raises sqlite3.Error, or ValueError, for a damaged one."""
+    """The summaries in the store of a folder; None if there is no store.
+
+    Raises sqlite3.Error or ValueError for a damaged store.
+    """
     return _read(folder, summaries.read)
 
 
 def _read_store(folder: Path) -> dict[str, _Stored]:
-    """Raises sqlite3.Error."""
+    """The whole trials in the store of a folder; empty if there is no store. Raises sqlite3.Error."""
     return _read(folder, _stored) or {}
 
 
 def _read(folder: Path, query: Callable[[sqlite3.Connection], Found]) -> Found | None:
-    """The answer of a store that is not written to; None where there is no store. Raises sqlite3.Error."""
+    """The answer to a query of a store, which is not written to; None if there is no store. Raises sqlite3.Error."""
     path = folder / "store.sqlite"
     require_plain(path)
     if not path.exists():
@@ -287,7 +293,7 @@ def _read(folder: Path, query: Callable[[sqlite3.Connection], Found]) -> Found |
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Lock a study folder. Raises InputError if another process holds the lock, which ends with that process."""
+    """Lock a study folder. Raises InputError if another process holds the lock. A lock ends with its process."""
     with os.fdopen(open_plain(folder / ".lock", os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""One short row per reading in the store, from which `status` reads 100,000 trials in a second.
+"""One short row in the store for each reading, so that `lrladder status` can read 100,000 trials in a second.
 
-The rows repeat what the measurements say, without their metrics. Nothing is scored from them.
+The rows repeat the measurements without their metrics. Nothing is scored from them.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS summaries (
 
 
 class Reading(NamedTuple):
-    """A reading without its metrics. Trials of one `sweep` differ in LR and seed alone."""
+    """A reading without its metrics. Trials of one `sweep` differ only in LR and seed."""
 
     trial_id: str
     sweep: str
@@ -31,11 +31,11 @@ class Reading(NamedTuple):
 
 
 class Summaries(NamedTuple):
-    """All of a store. `trials` has one trial of each sweep."""
+    """All summaries of a store."""
 
     stored: frozenset[str]  # ids of all stored trials
-    readings: list[Reading]  # none of a trial that an older version stored
-    trials: Mapping[str, Trial]
+    readings: list[Reading]  # without those of trials that an older version stored
+    trials: Mapping[str, Trial]  # one trial of each sweep
 
 
 def put(db: sqlite3.Connection, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
@@ -47,7 +47,7 @@ def put(db: sqlite3.Connection, trial: Trial, measurements: Iterable[TrialMeasur
 
 
 def sweep_of(trial: Trial) -> str:
-    """What trials that differ in LR and seed alone have in common."""
+    """Hash of the specification without LR and seed, so that the trials of one LR sweep have the same."""
     return hashlib.sha256(trial.model_dump_json(exclude={"lr", "seed"}).encode()).hexdigest()[:16]
 
 
@@ -58,7 +58,7 @@ def missing(db: sqlite3.Connection) -> frozenset[str]:
 
 
 def read(db: sqlite3.Connection) -> Summaries:
-    """Raises sqlite3.Error, or ValueError for a damaged specification."""
+    """All summaries. Raises sqlite3.Error, or ValueError for a damaged specification."""
     stored = frozenset(trial_id for (trial_id,) in db.execute("SELECT id FROM trials"))
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summaries'").fetchone() is None:
         return Summaries(stored, [], {})

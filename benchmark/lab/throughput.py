@@ -1,4 +1,4 @@
-"""How long a run is expected to take on one worker, before any run has been timed."""
+"""The speed that is expected of one worker on a CPU, before any run has been timed."""
 
 import math
 
@@ -7,9 +7,9 @@ import numpy as np
 from lrladder.models.shape import ModelShape
 
 SOURCE = (
-    "measured on one core of an AMD EPYC at fp32, compiled, evaluation included, MoE of 8 experts top-2, vocabulary "
-    "1,024: width 32 (2 layers) 51k tokens/s, 64 (3 layers) 27k, 128 (4 layers) 9k; effective FLOP/s interpolated over "
-    "width, constant outside"
+    "estimated from the speed of one core of an AMD EPYC, in fp32, compiled, with evaluation, for MoE models of 8 "
+    "experts, top-2 and a vocabulary of 1,024: 51k tokens/s at width 32 (2 layers), 27k at 64 (3 layers) and 9k at 128 "
+    "(4 layers). FLOP/s are interpolated over width, and are those of the nearest measured width outside"
 )
 _MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
 

@@ -1,4 +1,4 @@
-"""How long a study still takes: what its plan foresees, corrected by what its finished runs took."""
+"""Estimates how long a study still takes: from its plan, corrected by the times that its finished runs took."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from lrladder.benchmark.lab.throughput import cpu_flops_per_second
 from lrladder.benchmark.lab.trial import Trial
 
-Stage = tuple[str, str]  # payer and parametrization; a plan has them in the order in which a study comes to them
+Stage = tuple[str, str]  # payer and parametrization; a plan lists stages in the order in which a study runs them
 Seconds = dict[int, float]  # of one worker, by the width of the models
 
 
@@ -32,13 +32,13 @@ class Work(NamedTuple):
 
 
 class TimeLeft:
-    """Foresees the time to the end of a study from its first finished run on.
+    """Estimates the time to the end of a study, as soon as one run has finished.
 
     The plan's cost model says how runs of different models compare. Finished runs say how fast this machine is: those
-    of one width for that width, and all of them for a width of which none has finished. The time before the first step
-    of a run is left out, because it is mostly compilation, which comes once for each model and not with each run. Runs
-    that the plan did not foresee, because a sweep is extended, are added when they are asked for. Foreseen runs that
-    are stored, or that a stage turns out not to need, are taken away.
+    of a width for this width, and all runs for a width of which none has finished. The time before the first step of a
+    run is left out, because it is mostly compilation, which is needed once per model and not once per run. Runs that
+    extend a sweep are not in the plan; they are added when they are asked for. Planned runs that are stored already,
+    or that a stage turns out not to need, are subtracted.
     """
 
     def __init__(self, planned: Iterable[Work], *, workers: int) -> None:
@@ -49,9 +49,9 @@ class TimeLeft:
         self._asked: dict[Stage, dict[str, Foreseen]] = {}
         self._open: dict[str, Foreseen] = {}
         self._finished: dict[str, Foreseen] = {}
-        self._timed: Seconds = defaultdict(float)  # of what was trained, as foreseen
-        self._real: Seconds = defaultdict(float)  # of the same, as it was
-        self._at = 0  # place in the plan of the stage that was asked for last
+        self._timed: Seconds = defaultdict(float)  # foreseen seconds of what was trained
+        self._real: Seconds = defaultdict(float)  # seconds that it really took
+        self._at = 0  # place in the plan of the stage whose runs were asked for last
 
     def ask(self, runs: Iterable[tuple[Stage, Foreseen]], *, stored: bool) -> None:
         """Note runs that the lab is asked for. Those that are not stored are trained next."""
@@ -76,7 +76,7 @@ class TimeLeft:
 
     @property
     def todo(self) -> float:
-        """Foreseen seconds of all others, on one worker."""
+        """Foreseen seconds of all runs that have not ended, on one worker."""
         return sum(self._todo().values())
 
     @property
@@ -89,13 +89,13 @@ class TimeLeft:
         return max(total / self._workers, longest)
 
     def _pace(self, width: int) -> float:
-        """Real over foreseen seconds."""
+        """Real seconds / foreseen seconds of the runs of this width, or of all runs if none of this width has ended."""
         if self._timed[width]:
             return self._real[width] / self._timed[width]
         return sum(self._real.values()) / sum(self._timed.values())
 
     def _todo(self) -> Seconds:
-        """Of runs that were asked for, and of those that this stage and later ones will ask for."""
+        """Foreseen seconds by width: of runs that were asked for, and of those that are still to be asked for."""
         found = _by_width(self._open.values())
         for stage, planned in list(self._planned.items())[self._at :]:
             asked = _by_width(self._asked.get(stage, {}).values())

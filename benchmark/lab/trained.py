@@ -13,7 +13,11 @@ from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
 
 
 class Executor(Protocol):
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]: ...
+    """Trains trials, as `workers.LocalExecutor` does."""
+
+    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        """Train the trials, and yield each with its outcome when it ends."""
+        ...
 
 
 class TrainedLab:
@@ -106,7 +110,7 @@ class TrainedLab:
 
 def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
     """The labels of a stored trial: each rung and parametrization whose request resolves to this trial."""
-    exponents = {trial.horizon_exponent, trial.horizon_exponent or 0.0}  # one of None may have been asked for as 0
+    exponents = {trial.horizon_exponent, trial.horizon_exponent or 0.0}  # the request of a None may have had 0
     return [
         Label(rung.name, name)
         for rung in setup.rungs
@@ -116,7 +120,7 @@ def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[Parametriza
 
 
 def _ids(trial: Trial, setup: Setup, rung: str, name: ParametrizationName, exponent: float | None) -> set[str]:
-    """Ids of the trials of a request for what `trial` is."""
+    """Ids of the trials of a request for `trial` under this rung and parametrization."""
     request = Request(rung, name, trial.lr, trial.seed, trial.horizons, exponent, trial.role_lrs)
     parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
     return {part.id for part in parts}

@@ -1,4 +1,4 @@
-"""The training losses that the logs of a study hold."""
+"""Reads the training losses in the logs of a study."""
 
 import math
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
 
 
 def training_losses(folder: Path, trial_id: str) -> list[tuple[int, float]]:
-    """(tokens, training loss) at the logged steps of a trial on the way to its longest horizon; empty without a log.
+    """(tokens, training loss in nats) at the logged steps of a trial up to its longest horizon; empty without a log.
 
-    A run that goes back, to branch off for another horizon or to continue after a kill, logs these steps again: the
-    last row counts. What a trial took over from a stored trunk stands in the log of the trial that trained it.
+    A run that goes back, to another branch or after a kill, logs some steps again. Then the last row counts. Steps that
+    a trial took over from a stored trunk are in the log of the trial that trained the trunk, and are read from there.
     """
     spec, found = _log(folder / "trials" / f"{trial_id}.jsonl")
     if found and min(found) > 0:
@@ -24,7 +24,7 @@ def training_losses(folder: Path, trial_id: str) -> list[tuple[int, float]]:
 
 
 def _of_same_run(folder: Path, trial_id: str, spec: Any) -> Iterator[dict[int, float]]:
-    """The other logs of a run that differ in their horizons alone."""
+    """The losses in the logs of other trials that differ from this one only in their horizons."""
     for path in sorted((folder / "trials").glob("*.jsonl")):
         if path.stem != trial_id:
             other, rows = _log(path)

@@ -17,11 +17,11 @@ SPEC_VERSION = 4  # raised when the meaning of a specification changes, so that 
 
 
 class Trial(BaseModel):
-    """One resolved training run. `rules` compute its LRs, init and decay from `lr` and the ratios to `base`.
+    """One fully specified training run. `rules` compute its LRs, init and decay from `lr` and the ratios to `base`.
 
-    `rule_tokens`: the horizon that the rules by tokens use, None if no rule depends on tokens. Longer horizons of the
-    trial continue the run at the LR of this horizon. `training` changes no number beyond rounding, so it is neither in
-    the specification nor in the id. `aux_loss_sequences` is there only where it changes numbers.
+    `rule_tokens` is the horizon that rules depending on tokens use; None if there is no such rule. Longer horizons of
+    the trial continue the run at the LR of this horizon. `training` changes no number beyond rounding, so it is neither
+    in the specification nor in the id. `aux_loss_sequences` is in them only if it changes numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +38,7 @@ class Trial(BaseModel):
     rule_tokens: int | None
     batch_tokens: int
     optimizer: OptimizerConfig
-    recipe: RecipeConfig = RecipeConfig()  # what stored trials that do not say were trained with
+    recipe: RecipeConfig = RecipeConfig()  # stored trials without this field were trained with the default
     schedule: ScheduleConfig
     expert_backend: str
     precision: Literal["fp32", "bf16"]
@@ -49,7 +49,7 @@ class Trial(BaseModel):
 
     @field_serializer("optimizer")
     def _as_before(self, optimizer: OptimizerConfig) -> dict[str, Any]:
-        """With the ZeRO stage that every specification of version 4 has here, so that ids stay."""
+        """The optimizer with ZeRO stage 0, as every specification of version 4 has it, so that ids do not change."""
         return {**optimizer.model_dump(), "zero_stage": 0}
 
     @field_validator("optimizer", mode="before")
@@ -59,6 +59,7 @@ class Trial(BaseModel):
 
     @cached_property
     def id(self) -> str:
+        """Hash of the specification."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     @property
@@ -83,12 +84,12 @@ def branch_point(horizon: int, trial: Trial) -> int:
 
 
 def reference(trial: Trial) -> Reference:
-    """The batch and horizon of the base, where a power schedule has the LR of the trial."""
+    """The batch and horizon of the base. There the peak LR under a power schedule is the LR of the trial."""
     return Reference(trial.base.batch_tokens, trial.base.tokens)
 
 
 def role_lrs_of(trial: Trial) -> dict[str, float]:
-    """What multiplies the LR of whole roles beside the rules: the recipe's ratios and the trial's own multipliers."""
+    """The factor on the LR of each role, apart from the rules: the recipe's LR ratio times the trial's multiplier."""
     ratios, own = trial.recipe.role_lrs, dict(trial.role_lrs)
     return {role: ratios.get(role, 1.0) * own.get(role, 1.0) for role in {**ratios, **own}}
 

@@ -23,21 +23,24 @@ class TrialLog:
         descriptor = open_plain(folder / "trials" / f"{trial.id}.jsonl", os.O_RDWR | os.O_APPEND)
         self._file = os.fdopen(descriptor, "a", encoding="utf-8")
         if (size := os.fstat(descriptor).st_size) and os.pread(descriptor, 1, size - 1) != b"\n":
-            self._file.write("\n")  # a line that a kill tore must not tear the next
+            self._file.write("\n")  # ends a line that a kill cut off, so that the next one is whole
         self._trial = trial.model_dump(mode="json")
         self.write({"trial": self._trial})
 
     def write(self, row: dict[str, object]) -> None:
+        """Append a row, such as that of a training step."""
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 
     def finish(self, measurements: Iterable[TrialMeasurement]) -> None:
+        """Append the measurements with their digest, and close the log."""
         found = [m.model_dump(mode="json") for m in measurements]
         self.write({"measurements": found, "digest": _digest(self._trial, found)})
         os.fsync(self._file.fileno())  # the store is mended from it
         self._file.close()
 
     def fail(self, message: str) -> None:
+        """Append the fault that ended the trial, and close the log."""
         self.write({"fault": message})
         self._file.close()
 
@@ -59,10 +62,10 @@ def _digest(trial: object, measurements: object) -> str:
 
 
 def read_state(path: Path) -> LogState | None:
-    """None if there is no readable specification. A damaged line, or one torn by a kill, is skipped."""
+    """The content of a log; None if it has no readable specification. Damaged and cut-off lines are skipped."""
     try:
         lines = read_bytes(path, LOG_BYTES).decode("utf-8", errors="replace").split("\n")
-    except (OSError, ValueError):  # gone, no plain file, or larger than a log can be
+    except (OSError, ValueError):  # the file is gone, is not a plain file, or is larger than a log can be
         return None
     state: LogState | None = None
     spec: object = None  # as it was written
@@ -80,7 +83,7 @@ def read_state(path: Path) -> LogState | None:
 
 
 def _after(state: LogState, row: dict[str, Any], spec: object, trial_id: str) -> LogState:
-    """What a log says after one more row. Raises TypeError or ValueError for a row that says nothing."""
+    """The content of a log after one more row. Raises TypeError or ValueError for a row that cannot be used."""
     if "measurements" in row:
         found = tuple(TrialMeasurement.model_validate(upgrade.measurement(m)) for m in row["measurements"])
         is_sealed = "digest" in row

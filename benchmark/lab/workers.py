@@ -30,9 +30,9 @@ Start = Callable[[], Runner]  # called once in each worker; must be picklable
 Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of them at the same time
 
 ATTEMPTS = 2  # the machine may be the cause of a fault, so a failed trial is tried once more in a fresh worker
-LEAVE_SECONDS = 10.0  # to exit; assumption: ample for an idle worker
-SAVE_SECONDS = 25.0  # for a busy one to save its run; schedulers kill a job 30 s after SIGTERM
-SHARED = "LRLADDER_DEVICES"  # tells the ranks of a trial on several GPUs which they are
+LEAVE_SECONDS = 10.0  # for an idle worker to exit; assumption: it needs far less
+SAVE_SECONDS = 25.0  # for a busy worker to save its run; schedulers kill a job 30 s after SIGTERM
+SHARED = "LRLADDER_DEVICES"  # the GPUs of a trial on several GPUs, for its ranks
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -77,7 +77,7 @@ class _Worker:
         self.pipe.send((trial, attempt, held))
 
     def receive(self) -> Answer | None:
-        """The answer of the attempt that is waited for; None for a late one of another attempt, which is refused."""
+        """The answer to the current attempt; None for a late answer to an earlier attempt, which is ignored."""
         try:
             answer: Answer = self.pipe.recv()
         except (EOFError, OSError):
@@ -189,7 +189,7 @@ class LocalExecutor:
         look, began = min(LOOK_SECONDS, self._silence / LOOKS), time.monotonic()
         pipes = {worker.pipe: worker for worker in self._busy()}
         ready = [pipes[pipe] for pipe in wait(list(pipes), look) if isinstance(pipe, Connection)]
-        awake = min(look, time.monotonic() - began)  # the time in which this process was itself stopped is no silence
+        awake = min(look, time.monotonic() - began)  # time in which this process itself was stopped does not count
         found = [(worker, answer) for worker in ready if (answer := worker.receive()) is not None]
         for worker in self._busy():
             if worker not in ready and worker.pulse.is_lost(awake, self._silence):
@@ -214,6 +214,7 @@ class LocalExecutor:
         return trial, outcome
 
     def close(self) -> None:
+        """End all workers. Busy ones save their runs first."""
         workers = [worker for worker in self._workers if worker is not None]
         self._workers = [None] * len(self._workers)
         for worker in workers:

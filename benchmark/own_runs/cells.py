@@ -1,4 +1,4 @@
-"""The cells of a CSV: one LR sweep per model and horizon, at one batch size."""
+"""Groups the runs of a CSV into cells: one LR sweep per model and horizon, at one batch size."""
 
 import math
 from collections import Counter
@@ -51,6 +51,7 @@ class RunCell:
 
     @property
     def name(self) -> str:
+        """The cell in words: family, N, D and batch."""
         batch = "" if self.batch_tokens is None else f", batch {self.batch_tokens:.12g}"
         family = f"{self.family} " if self.family else ""
         active = "" if self.n_active == self.n_params else f" ({self.n_active:.12g} active)"
@@ -99,7 +100,7 @@ def choose_batch(found: Sequence[RunCell], protocol: Protocol) -> tuple[RunCell,
     if protocol == "best":
         return tuple(best)
     if any(cell.batch_tokens is None for cell in found):
-        raise InputError(f"--protocol {protocol} needs batch_tokens in every row; give them or take best")
+        raise InputError(f"--protocol {protocol} needs batch_tokens in every row; add them, or use --protocol best")
     if protocol == "fixed":
         common = Counter(cell.batch_tokens for cell in found)
         chosen = max(common, key=lambda batch: (common[batch], batch or 0.0))
@@ -119,7 +120,7 @@ def _rank(cell: RunCell) -> tuple[bool, float, float]:
 
 
 def _batch_rule(best: Sequence[RunCell]) -> tuple[float, float]:
-    """Slope and level of ln B against ln D by least squares; no slope where there is one horizon."""
+    """Slope and level of ln B against ln D by least squares. The slope is 0 if there is only one horizon."""
     x = np.log([cell.tokens for cell in best])
     y = np.log([cell.batch_tokens or 1.0 for cell in best])
     if np.ptp(x) == 0:

@@ -1,4 +1,4 @@
-"""Finds the columns of a table: by our names, by the user's `--columns`, with suggestions for missing ones."""
+"""Finds the columns of a table of runs, by our names or by the user's `--columns`, and suggests missing ones."""
 
 import difflib
 import re
@@ -13,10 +13,10 @@ from lrladder.benchmark.own_runs.settings import SETTINGS
 
 REQUIRED = ("n_params", "tokens", "lr", "loss")
 OPTIONAL = ("n_active", "batch_tokens", "family", "seed", "held_out", "status", "log", *SETTINGS)
-STATUS = ("status", "state")  # in any case: W&B writes State, MLflow status
+STATUS = ("status", "state")  # upper and lower case do not matter: W&B writes State, MLflow status
 
-# Names that others use, the likeliest first; matched at the end of a name as well, as in config.lr or val/loss. Those
-# of the more special columns come first, so that a batch in tokens is not taken for tokens.
+# Names that others use, the most likely first. A name also matches at the end of a longer one, as in config.lr or
+# val/loss. More special columns come first, so that a batch in tokens is not taken for tokens.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "batch_tokens": ("batch_tokens", "batch_size_tokens", "tokens_per_batch", "tokens_per_step", "batch"),
     "n_active": ("n_active", "active_params", "active_parameters", "activated_params", "params_active"),
@@ -44,7 +44,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 
 def parse_columns(text: str | None, known: Sequence[str] = (*REQUIRED, *OPTIONAL)) -> dict[str, str]:
-    """`lr=learning_rate,tokens=1e10` as a mapping of our name to theirs, or to a number. Raises InputError."""
+    """The mapping from our names to the user's, or to numbers, in a text such as `lr=learning_rate,tokens=1e10`.
+
+    Raises InputError.
+    """
     chosen: dict[str, str] = {}
     for part in (text or "").split(","):
         name, equals, theirs = (piece.strip() for piece in part.partition("="))
@@ -53,7 +56,7 @@ def parse_columns(text: str | None, known: Sequence[str] = (*REQUIRED, *OPTIONAL
         if not equals or not theirs:
             raise InputError(f"--columns {part.strip()!r}: write name=column, as in lr=learning_rate,loss=eval/loss")
         if name not in known:
-            raise InputError(f"--columns {name}: no such column; there are {', '.join(known)}")
+            raise InputError(f"--columns {name}: there is no such column; use one of {', '.join(known)}")
         if name in chosen:
             raise InputError(f"--columns {name}: given twice; keep one")
         chosen[name] = theirs
@@ -61,7 +64,10 @@ def parse_columns(text: str | None, known: Sequence[str] = (*REQUIRED, *OPTIONAL
 
 
 def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with our column names, "" in optional columns that it lacks; a flag on `chosen`. Raises InputError."""
+    """The table with our column names, and a flag about the columns in `chosen`.
+
+    Optional columns that the table does not have are added with "". Raises InputError.
+    """
     names = [str(name) for name in table.columns]
     places: dict[str, int] = {}
     fixed: dict[str, str] = {}
@@ -71,7 +77,7 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
         elif count(theirs) is not None:
             fixed[ours] = theirs
         else:
-            raise InputError(f"{path}: --columns {ours}={theirs}: no such column; {near_names(theirs, names)}")
+            raise InputError(f"{path}: --columns {ours}={theirs}: there is no such column; {near_names(theirs, names)}")
     for ours in (*REQUIRED, *OPTIONAL):
         if ours not in chosen and ours in names:
             places[ours] = only_place(path, names, ours)

@@ -1,4 +1,4 @@
-"""A table of runs from a file, as text: CSV with commas, tabs or semicolons, JSONL, JSON, or Parquet."""
+"""Reads a table of runs from a file as text: CSV with commas, tabs or semicolons, JSONL, JSON, or Parquet."""
 
 import csv
 import json
@@ -12,17 +12,18 @@ import pandas as pd
 
 from lrladder.benchmark.errors import InputError
 
-MAX_BYTES = 128 * 2**20  # refused unread beyond this; 1,000,000 rows take about 100 MiB
-MAX_ROWS = 1_000_000
+MAX_BYTES = 128 * 2**20  # a larger file is refused without reading it; 1,000,000 rows take about 100 MiB
+MAX_ROWS = 1_000_000  # assumption: a table of final losses has fewer
 SEPARATORS = (",", "\t", ";")
 NEEDED = "n_params, tokens, lr, loss"
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
 
 
 def read_text(path: Path, needed: str = NEEDED) -> pd.DataFrame:
-    """Stripped text by column, "" where a field is missing; the index is the row in the file. Raises InputError.
+    """The table as stripped text, with "" for a missing field. The index is the row in the file. Raises InputError.
 
-    Blank rows are dropped. A column name that appears twice stays twice. `needed`: columns that messages name.
+    Blank rows are dropped. If a column name appears twice, both columns are kept. `needed` are
+    the columns that messages name.
     """
     _check_file(path, needed)
     suffix = path.suffix.lower()
@@ -35,7 +36,7 @@ def read_text(path: Path, needed: str = NEEDED) -> pd.DataFrame:
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
     if table.empty:
-        raise InputError(f"{path}: no runs, only a header; give one row per run")
+        raise InputError(f"{path}: there are no runs, only a header; give one row per run")
     if len(table) > MAX_ROWS:
         raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row per run")
     return table
@@ -88,7 +89,9 @@ def _csv(path: Path, needed: str) -> pd.DataFrame:
     beyond = table.pop(str(width)) != ""
     if beyond.any():
         row = beyond.index[beyond][0]
-        raise InputError(f"{path}: row {row}: more than the {width} fields of the header; quote commas")
+        raise InputError(
+            f"{path}: row {row}: it has more than the {width} fields of the header; quote commas in fields"
+        )
     table.columns = pd.Index(names)
     return table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True) if separator == ";" else table
 

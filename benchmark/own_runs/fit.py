@@ -1,4 +1,4 @@
-"""The laws of best LR, loss and batch, fitted to a table of anyone's runs. Schema lrladder.fit/1."""
+"""Fits the laws of the best LR, of the loss and of the best batch to a table of anyone's runs."""
 
 import math
 from collections import Counter
@@ -24,13 +24,16 @@ from lrladder.paradigms.laws.horizon import fit_horizons, interval
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.laws.loss_law import LossPoint, fit_loss_law
 
-MIN_HORIZONS = 4  # of one LR, the last of which is predicted from the others
+MIN_HORIZONS = 4  # least horizons of an LR for a test that predicts the longest from the others; assumption
 
 
 def fit_runs(
     runs: Runs, *, source: str, digest: str, protocol: Protocol = "best", environment: Mapping[str, str] | None = None
 ) -> FitResults:
-    """Everything that can be fitted to a table. Held-out cells enter no law."""
+    """Fit everything that can be fitted to a table. Held-out cells are not used.
+
+    `source` and `digest` name the table in the results. `protocol` is that of `choose_batch`.
+    """
     every = [cell for cell in all_cells(runs) if not cell.held_out]
     chosen = choose_batch(every, protocol)
     taken = {id(cell) for cell in chosen}
@@ -90,7 +93,7 @@ def _cell(cell: RunCell, *, chosen: bool) -> FitCell:
 
 
 def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
-    """The chosen cells, each with the best LR of the law, so that a wrong size or horizon can be seen."""
+    """The cells, of which each chosen one also has the LR of the law, so that a wrong size or horizon can be seen."""
     free = [point._replace(batch_tokens=None) for point in law_points(cells)]
     if not free:
         return tuple(cells)
@@ -103,7 +106,7 @@ def _beside_law(cells: Sequence[FitCell]) -> tuple[FitCell, ...]:
 
 
 def law_points(cells: Sequence[FitCell], *, every_batch: bool = False) -> list[LawPoint]:
-    """The bracketed minima with their batches, of the chosen sweeps or of the sweeps at every batch."""
+    """The points of the law: the best LRs of the chosen sweeps, or of the sweeps at every batch, if bracketed."""
     return [
         LawPoint(
             n_active=cell.n_active,
@@ -119,6 +122,7 @@ def law_points(cells: Sequence[FitCell], *, every_batch: bool = False) -> list[L
 
 
 def loss_points(cells: Sequence[FitCell]) -> list[LossPoint]:
+    """The points of the law of the loss: the fitted minima of the chosen sweeps."""
     fitted = [cell for cell in cells if cell.chosen and cell.status == "interior"]
     return [LossPoint(cell.n_active, cell.tokens, cell.loss) for cell in fitted if cell.loss is not None]
 

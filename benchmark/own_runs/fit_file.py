@@ -1,4 +1,4 @@
-"""One fit in one folder: results.json and a report, made from one table."""
+"""Fits the table in a file, saves and loads the results, and puts the laws into words."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,10 +19,9 @@ from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 def fit_file(
     path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None, budget: float | None = None
 ) -> FitResults:
-    """Fit the table in a file, or with `budget` only the runs that a search within it asks for.
+    """Fit the table in a file, or with `budget` only the runs that a search within this budget asks for.
 
-    `columns` gives the names of columns that the file calls otherwise. Raises InputError for a file that cannot be
-    used.
+    `columns` maps our column names to those of the file. Raises InputError for a file that cannot be used.
     """
     runs = load_runs(path, columns)
     told = repr(sorted(columns.items())).encode() if columns else b""
@@ -38,12 +37,12 @@ def save(results: FitResults, out: Path) -> None:
     make_folder(out)
     path = out / "results.json"
     if path.exists() and not _is_same(path, results):
-        raise InputError(f"{out} holds results of something else; they are kept: choose another OUT")
+        raise InputError(f"{out} holds results of something else, which are kept; choose another OUT")
     write_text(path, results.to_json())
 
 
 def load_fit(folder: Path) -> FitResults:
-    """Results of `lrladder fit`. Raises InputError."""
+    """The results of `lrladder fit` in a folder. Raises InputError."""
     path = folder / "results.json"
     try:
         return FitResults.from_json(read_text(path, RESULTS_BYTES))

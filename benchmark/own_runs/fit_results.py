@@ -1,4 +1,4 @@
-"""What `lrladder fit` found, schema lrladder.fit/1. Documented in docs/fitting.md."""
+"""The results of `lrladder fit`, schema lrladder.fit/1. docs/fitting.md documents them."""
 
 import math
 from collections import Counter
@@ -39,7 +39,7 @@ class FittedLaw(Frozen):
     k: float
     exponents: dict[str, Range]
     n_points: int
-    left_out: tuple[float, ...]  # rms miss of ln lr* at each of the largest sizes by the law of the others
+    left_out: tuple[float, ...]  # RMS error in ln lr* at each of the largest sizes, of the law fitted without it
     flags: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ class FitCell(Frozen):
     lr_low: float | None
     lr_high: float | None
     sd_ln_lr: float | None
-    lr_law: float | None = None  # by the exponents of the first law, at the batch that it has; None where not chosen
+    lr_law: float | None = None  # the LR by the exponents of the first law, for its batch; None unless chosen
     loss: float | None
     curvature: float | None
     lrs: tuple[float, ...]
@@ -119,6 +119,8 @@ class HorizonResult(Frozen):
 
 
 class FitResults(Document):
+    """The whole of results.json of a fit."""
+
     schema_: str = SCHEMA
     source: str
     digest: str  # of the file
@@ -129,7 +131,7 @@ class FitResults(Document):
     loss_law: LossResult | None
     batch_law: BatchResult | None
     horizons: HorizonResult
-    settings: tuple[SettingResult, ...] = ()  # that vary within cells; the laws use each cell's best
+    settings: tuple[SettingResult, ...] = ()  # settings that vary within cells; the laws use the best one of each cell
     flags: tuple[str, ...]
     environment: dict[str, str]
 

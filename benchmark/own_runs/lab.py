@@ -10,12 +10,12 @@ from lrladder.paradigms.lab import Measurement, Request, Rung
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.swept import sweep
 
-RESOLUTION = 1e9  # counts that are not whole are told in units that make the smallest this large
+RESOLUTION = 1e9  # counts that are not whole are converted to a unit in which the smallest is this number
 
 
 @dataclass(frozen=True)
 class CellRung:
-    """One cell as a rung with a single horizon. Counts are whole; `batch_tokens` is None where it is not known."""
+    """One cell as a rung with a single horizon. Counts are whole. `batch_tokens` is None if it is not known."""
 
     name: str
     part: Literal["proxy", "target"]
@@ -54,7 +54,7 @@ def rungs_of(sources: Sequence[RunCell], target: RunCell) -> tuple[tuple[Rung, .
 
 
 def _whole(counts: Sequence[float]) -> dict[float, int]:
-    """The counts as whole numbers."""
+    """The counts as whole numbers, by count, in a common unit."""
     unit = 1.0 if all(count.is_integer() for count in counts) else min(counts) / RESOLUTION
     return {count: round(count / unit) for count in counts}
 

@@ -1,4 +1,4 @@
-"""Numbers as people write them: 1.5e9, 1,048,576, 350M, 1.3B, 2^-8."""
+"""Parses numbers as people write them: 1.5e9, 1,048,576, 350M, 1.3B, 2^-8."""
 
 import re
 from collections.abc import Callable

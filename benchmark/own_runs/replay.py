@@ -20,9 +20,9 @@ from lrladder.paradigms.strategies.fallback import from_few_runs
 from lrladder.paradigms.strategies.search import Choice, run_flops
 from lrladder.paradigms.sweep.swept import settle, sweep
 
-SOURCE_SHARE = 0.25  # of a target's FLOPs, the most that a source may take
-MIN_SOURCES = 5  # of a target that the table does not name
-ROUNDING = 1e-9  # of FLOPs: a source at exactly SOURCE_SHARE counts
+SOURCE_SHARE = 0.25  # most FLOPs of a source, as a share of those of the target; assumption
+MIN_SOURCES = 5  # least sources of a target, unless the table marks it as held out; assumption
+ROUNDING = 1e-9  # relative; with it a cell of exactly SOURCE_SHARE is a source
 
 SCHEMA = "lrladder.replay/1"
 
@@ -39,8 +39,8 @@ class StrategyScore(_Record):
     lr: float | None = None
     lr_low: float | None = None
     lr_high: float | None = None
-    regret_quadratic: float | None = None  # the target's fitted curve at lr, above its minimum
-    regret_interpolated: float | None = None  # the target's losses interpolated at lr, above the lowest
+    regret_quadratic: float | None = None  # fitted curve of the target at lr, minus its minimum
+    regret_interpolated: float | None = None  # losses of the target interpolated at lr, minus the lowest
     cost_fraction: float  # FLOPs of the runs asked for, in target runs
     covered: bool | None = None  # whether the 90% interval holds the target's own best LR
     flags: tuple[str, ...]
@@ -66,7 +66,7 @@ class TargetScore(_Record):
 
 
 class Replay(Document):
-    """All targets."""
+    """The scores of all strategies at all targets. `lrladder replay --out` writes it to replay.json."""
 
     schema_: str = SCHEMA
     protocol: Protocol
@@ -183,7 +183,7 @@ def _run(way: Way, task: Task) -> StrategyScore:
         lab = ReplayedLab(rungs, task.sources)
     try:
         if not rungs and not way.searches_targets:
-            raise NoProposal("no cell at a quarter of the target's FLOPs or less to search")
+            raise NoProposal("there is no cell to search that costs at most a quarter of the target's FLOPs")
         found = way.search(lab, (*rungs, aim)).propose(aim, max(aim.horizons))
         choice = Choice(found.lr, found.lr_low, found.lr_high, found.flags)
     except NoProposal as none:

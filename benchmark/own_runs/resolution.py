@@ -1,14 +1,14 @@
-"""How finely the losses of a table were written. Rounding to bf16 or two decimals makes equal losses."""
+"""Finds whether the losses of a table were rounded, as to bf16 or to two decimals, which can make losses equal."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-BF16_BITS = 7  # of the fraction of a bfloat16: steps of 1/64 for losses from 2 to 4, 1/128 from 1 to 2
-DECIMALS = (1, 2)  # with more, the step is below the noise of a loss
-MIN_LOSSES = 6  # assumption: fewer may all lie on such steps by chance
-CLOSE = 1e-3  # of a step; exports print about six digits
+BF16_BITS = 7  # bits of the fraction of a bfloat16: steps of 1/64 for losses from 2 to 4, and of 1/128 from 1 to 2
+DECIMALS = (1, 2)  # numbers of decimals that are looked for; with more, the step is below the noise of a loss
+MIN_LOSSES = 6  # assumption: fewer losses may all lie on such steps by chance
+CLOSE = 1e-3  # distance from a step that counts as on it, in steps; exports print about six digits
 
 
 def loss_step(losses: Array) -> tuple[float, str]:

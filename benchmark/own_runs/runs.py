@@ -1,4 +1,4 @@
-"""A checked table of anyone's training runs."""
+"""Loads a table of anyone's training runs, checks it, and says in flags how it was understood."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,15 +13,15 @@ from lrladder.benchmark.own_runs.settings import SETTINGS, Tried, choose_setting
 from lrladder.benchmark.own_runs.table import NO_SEED, read_frame
 
 CELL = ["family", "n_params", "n_active", "tokens"]
-# Of tokens: horizons of one model this close are one. Assumption: runs of one sweep end some steps apart, and over 2%
-# more tokens the reducible part of a loss falls by under 1% (exponent 0.28, arXiv 2203.15556).
+# Horizons of one model whose tokens differ by at most this share count as one. Assumption: runs of one sweep end some
+# steps apart, and over 2% more tokens the reducible part of a loss falls by under 1% (exponent 0.28, arXiv 2203.15556).
 SAME_HORIZON = 0.02
 RUN = [*CELL, "batch_tokens", "lr", "seed"]
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Checked runs, and in `flags` what was noticed about them.
+    """Checked runs. `flags` say what was noticed about them.
 
     `frame` has the columns family, n_params, n_active, tokens, batch_tokens (NaN if unknown), lr, loss (NaN for a
     diverged run), seed (-1 if unknown), held_out, log (the path of its log, "" without one), those of SETTINGS (NaN if
@@ -32,7 +32,7 @@ class Runs:
     frame: pd.DataFrame
     flags: tuple[str, ...] = ()
     loss_step: float = 0.0
-    tried: tuple[Tried, ...] = ()  # settings beside the LR that vary within cells
+    tried: tuple[Tried, ...] = ()  # other settings than the LR that vary within cells
 
 
 def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Runs:

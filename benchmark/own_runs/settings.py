@@ -1,4 +1,4 @@
-"""Settings beside the LR and the batch that a table may vary: the best of a cell is used, and what the others cost."""
+"""Settings other than LR and batch that a table may vary: chooses the best of each cell, and says what others cost."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -13,27 +13,28 @@ CELL = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 
 class Tried(NamedTuple):
-    """A setting in one cell: the lowest loss over LRs by its value."""
+    """A setting that varies in one cell: the lowest loss over all LRs, by the value of the setting."""
 
     name: str
     losses: dict[float, float]
 
     @property
     def best(self) -> float:
+        """The value with the lowest loss."""
         return min(self.losses, key=lambda value: self.losses[value])
 
 
 class SettingValue(Frozen):
-    """One value: the cells that have it, those where it is best, and the median of its loss above the best, nats."""
+    """One value of a setting that varies."""
 
     value: float
-    n_cells: int
-    n_best: int
-    above: float
+    n_cells: int  # cells that have it
+    n_best: int  # cells where it is best
+    above: float  # median over cells of its loss minus the lowest, nats
 
 
 class SettingResult(Frozen):
-    """A setting that varies within `n_cells` cells; `values` ascending. Each value has its own best LR."""
+    """A setting that varies within `n_cells` cells. Its values are ascending, and each is taken at its own best LR."""
 
     name: str
     n_cells: int
@@ -41,7 +42,7 @@ class SettingResult(Frozen):
 
 
 def choose_settings(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Tried, ...], tuple[str, ...]]:
-    """Of each cell the runs at the settings of its best run; what was tried; and what was left out, in words."""
+    """The runs with the settings of the best run of their cell, what was tried, and flags about the runs left out."""
     varied = [name for name in SETTINGS if frame[name].nunique(dropna=False) > 1]
     if not varied:
         return frame, (), ()
@@ -64,7 +65,7 @@ def _tried(cell: pd.DataFrame, varied: Sequence[str]) -> Iterator[Tried]:
 
 
 def _as_best(cell: pd.DataFrame, varied: Sequence[str]) -> pd.Series:
-    """Whether a run has the settings of the cell's lowest loss; all have, where every run diverged."""
+    """Whether each run has the settings of the run with the lowest loss of the cell. True for all if all diverged."""
     if cell["loss"].isna().all():
         return pd.Series(True, cell.index)
     best = cell[list(varied)].iloc[int(cell["loss"].argmin())]
@@ -73,7 +74,7 @@ def _as_best(cell: pd.DataFrame, varied: Sequence[str]) -> pd.Series:
 
 
 def results_of(tried: Sequence[Tried]) -> tuple[SettingResult, ...]:
-    """By setting, over cells."""
+    """The result of each setting that varies, over all cells."""
     return tuple(_result(name, [one for one in tried if one.name == name]) for name in SETTINGS if _has(tried, name))
 
 
@@ -92,7 +93,7 @@ def _result(name: str, cells: Sequence[Tried]) -> SettingResult:
 
 
 def words(found: SettingResult) -> str:
-    """In one line, the best value first."""
+    """The result of a setting in one line, the best value first."""
     order = sorted(found.values, key=lambda value: (-value.n_best, value.above))
     first, *others = order
     rest = ", ".join(f"{one.value:g}: {1e3 * one.above:.2g} millinats above" for one in others)

@@ -1,4 +1,4 @@
-"""Which runs count as results, which as diverged, and which are left out, by their status."""
+"""Sorts the runs of a table by their status: those that count as results, that diverged, and that are left out."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 FINISHED = ("finished", "completed", "complete", "success", "succeeded", "done", "ok")
 DIVERGED = ("diverged", "nan", "exploded")
-EMPTY = ("", "none", "null", "na", "n/a")  # a cell without a loss, beside one in which nan was logged
+EMPTY = ("", "none", "null", "na", "n/a")  # texts for a missing loss; nan is a loss that was logged
 SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 

@@ -65,7 +65,7 @@ class _Check:
     def positive(
         self, column: str, parse: Callable[[pd.Series], pd.Series], *, empty: pd.Series | None = None
     ) -> pd.Series:
-        """Positive finite numbers, and `empty` where the text is empty."""
+        """A column as positive, finite numbers. `empty` has the values for empty fields; None: they are refused."""
         text = self.text[column]
         found = parse(text)
         unset = text == "" if empty is not None else pd.Series(False, text.index)
@@ -87,16 +87,16 @@ class _Check:
         return found.where(np.isfinite(found))
 
     def seeds(self) -> pd.Series:
-        """Seeds, NO_SEED where the text is empty."""
+        """Seeds. An empty field is NO_SEED."""
         unset = self.text["seed"] == ""
         found = numbers(self.text["seed"])
         whole = (found >= 0) & (found < 2**63) & (found % 1 == 0)
-        why = "is not a whole number from 0; leave it empty where it is not known"
+        why = "is not a whole number from 0; leave it empty if it is not known"
         self._refuse("seed", ~whole & ~unset, why)
         return found.where(whole, NO_SEED).astype("int64")
 
     def setting(self, column: str) -> pd.Series:
-        """NaN where none is told; 0 is a value of a setting."""
+        """A setting as numbers from 0. An empty field is NaN."""
         unset = self.text[column] == ""
         found = counts(self.text[column])
         self._refuse(column, (found.isna() | (found < 0)) & ~unset, "is not a number from 0; leave it empty if unknown")
@@ -105,7 +105,7 @@ class _Check:
     def held_out(self) -> pd.Series:
         """Whether each run is one of a target."""
         values = self.text["held_out"].str.lower().map(TRUTHS)
-        self._refuse("held_out", values.isna(), "must be 0 or 1 (1 names a target)")
+        self._refuse("held_out", values.isna(), "must be 0, or 1 for a run of a target")
         return values == 1
 
     def _refuse(self, column: str, bad: pd.Series, why: str) -> None:

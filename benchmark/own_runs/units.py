@@ -7,17 +7,21 @@ import pandas as pd
 
 from lrladder.benchmark.errors import InputError
 
-UNIT_GAP = 1e4  # no ladder jumps this far between neighbouring sizes or horizons: two units in one column
-# Assumption: a ladder may jump this far between neighbours, but then the larger has the lower loss. A million to a
-# billion is 1,000, and sizes within each may close the gap to this.
+UNIT_GAP = 1e4  # ratio of neighbouring values from which they must be in two units; assumption: no ladder jumps so far
+# Ratio from which they may be in two units. Assumption: a ladder may jump so far, but then the larger model or horizon
+# has the lower loss. Million and billion differ by 1,000, which the sizes in between can reduce to this ratio.
 DOUBTFUL_GAP = 30.0
-BESIDE = {"n_params": "tokens", "n_active": "tokens", "tokens": "n_params"}  # what must not explain the lower loss
+BESIDE = {
+    "n_params": "tokens",
+    "n_active": "tokens",
+    "tokens": "n_params",
+}  # the column that could explain a lower loss
 
 
 def check_units(path: Path, frame: pd.DataFrame, column: str) -> None:
     """Raise InputError if a column seems to have two units.
 
-    It seems so if neighbouring values lie UNIT_GAP apart, or DOUBTFUL_GAP with lower losses at the smaller values.
+    This is so if neighbouring values differ by UNIT_GAP, or by DOUBTFUL_GAP with lower losses at the smaller values.
     """
     values = np.sort(frame[column].dropna().unique())
     gaps = values[1:] / values[:-1]
@@ -32,12 +36,12 @@ def check_units(path: Path, frame: pd.DataFrame, column: str) -> None:
         rows = [frame.loc[frame[column] == value, "row"].iloc[0] for value in (low, high)]
         raise InputError(
             f"{path}: row {rows[0]}: column {column}: {low:,.12g}, but {high:,.12g} in row {rows[1]}, {why}: "
-            "two units in one column? Write plain counts everywhere, or 350M and 1.3B"
+            "are there two units in this column? Write plain counts everywhere, or 350M and 1.3B"
         )
 
 
 def _smaller_is_better(frame: pd.DataFrame, column: str, beside: str, low: float) -> bool:
-    """Whether in some family a run at `low` or less has a lower loss than all above, with no more of `beside`."""
+    """Whether in some family a run at `low` or less has a lower loss than all runs above, with no more of `beside`."""
     for _, family in frame[frame["loss"].notna()].groupby("family"):
         small, large = family[family[column] <= low], family[family[column] > low]
         if len(large) and (small[small[beside] <= large[beside].max()]["loss"].min() < large["loss"].min()):

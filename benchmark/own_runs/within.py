@@ -1,4 +1,4 @@
-"""The runs of a table that a search would have asked for, with a budget in runs of the largest cell."""
+"""Selects the runs of a table that a search within a budget would have asked for."""
 
 from contextlib import suppress
 
@@ -14,7 +14,7 @@ from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.registry import NAMED
 from lrladder.paradigms.strategies.search import run_flops
 
-SEARCH = "economy"  # the one with a budget that fixes its cells beforehand; none was chosen by how it scored
+SEARCH = "economy"  # it was chosen because it fixes its cells beforehand, not by its scores
 
 
 def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
@@ -43,7 +43,7 @@ def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tupl
     rungs, aim = rungs_of(sources, target)
     lab = ReplayedLab(rungs, sources)
     way = Way(SEARCH, NAMED[SEARCH], budget)
-    with suppress(NoProposal):  # what it asked for is fitted all the same, and the fit says what it lacks
+    with suppress(NoProposal):  # the runs that it asked for are fitted anyway, and the fit gets flags
         way.search(lab, (*rungs, aim))
     by_name = {rung.name: cell for rung, cell in zip(rungs, sources, strict=True)}
     asked = [(by_name[name], lr) for name, lr in lab.asked(way.name)]

@@ -1,4 +1,4 @@
-"""The LRs at a target that follow from one tuned sweep with published exponents, which are assumptions."""
+"""Computes the LRs at a target from one tuned sweep and published exponents, which are assumptions."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class Assumed(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     source: str
-    convention: str
+    convention: str  # what N and D are in this law
     lr: float
 
 
@@ -27,7 +27,7 @@ def needs_exponents(law: Law) -> bool:
 
 
 def by_published(points: Sequence[LawPoint], target: Target) -> tuple[Assumed, ...]:
-    """One LR per published law, ascending, from the tuned sweep whose FLOPs are nearest to the target's."""
+    """One LR per published law, ascending, from the sweep whose FLOPs are nearest to those of the target."""
 
     def away(point: LawPoint) -> float:
         return abs(math.log(FLOPS_PER_PARAMETER * point.n_active * point.tokens / target.flops))
@@ -47,4 +47,4 @@ def said(assumed: Sequence[Assumed]) -> tuple[str, ...]:
     if not assumed:
         return ()
     spread = f"{assumed[0].lr:.3g} to {assumed[-1].lr:.3g}"
-    return (f"the exponents are assumptions, as the runs determine none; {len(assumed)} published laws give {spread}",)
+    return (f"the runs determine no exponent, so exponents are assumed; {len(assumed)} published laws give {spread}",)

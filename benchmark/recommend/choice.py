@@ -1,4 +1,4 @@
-"""The entry whose LR a study recommends if the user names none. It follows from the results at the targets."""
+"""Chooses the entry whose LR a study recommends if the user names none, from the results at the targets."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The LR that a fitted law recommends for a model and horizon, its weaknesses, and the value of one more sweep."""
+"""Recommends an LR for a model and horizon by a fitted law, with what weakens it and what one more sweep would add."""
 
 import json
 
@@ -23,7 +23,7 @@ from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 
 
 class Recommendation(BaseModel):
-    """LR and loss with 90% intervals. `extrapolation`: FLOPs of the target / FLOPs of the largest fitted cell."""
+    """The recommended LR and the expected loss (nats), with 90% intervals."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,15 +33,16 @@ class Recommendation(BaseModel):
     loss: float | None
     loss_low: float | None
     loss_high: float | None
-    extrapolation: float
-    assumed: tuple[Assumed, ...] = ()  # by published exponents, where the runs tell none
+    extrapolation: float  # FLOPs of the target / FLOPs of the largest fitted cell
+    assumed: tuple[Assumed, ...] = ()  # LRs by published exponents, if the runs determine none
     mistake: Mistake | None  # what it costs if the best LR is at an end of the interval
     best_batch: float | None  # tokens, by the law of the best batch
-    settings: tuple[SettingResult, ...]  # beside LR and batch, that the table varies
+    settings: tuple[SettingResult, ...]  # other settings than LR and batch that the table varies
     next_sweep: NextSweep
     flags: tuple[str, ...]
 
     def to_json(self) -> str:
+        """What `lrladder recommend --json` prints."""
         return json.dumps(self.model_dump(mode="json"), indent=2)
 
 

@@ -1,4 +1,4 @@
-"""Recipes as text: a table, Python for torch's parameter groups and schedule, a DeepSpeed config, or JSON."""
+"""Writes a recommendation as text: a table, Python for torch's parameter groups, a DeepSpeed config, or JSON."""
 
 import json
 from collections.abc import Sequence
@@ -90,8 +90,8 @@ def summary(advice: Advice) -> str:
 
 
 def _behind(advice: Advice) -> str:
-    """The one LR that the others follow from. It is to be set itself only if there are no others."""
-    lr = f"{advice.lr:.4g} [{advice.lr_low:.4g}, {advice.lr_high:.4g}] (90%)"
+    """The study's LR in words. With a recipe, the LRs to set are computed from it; else it is to be set itself."""
+    lr = f"{advice.lr:.4g}{_interval(advice)}"
     return f"the rules make the LRs of the table from one LR, {lr}" if advice.recipe else f"LR {lr}"
 
 
@@ -118,7 +118,7 @@ def _short(value: float | None) -> str:
 
 
 def _torch(advice: Advice, recipe: Recipe) -> str:
-    assert advice.schedule is not None  # as where there is a recipe
+    assert advice.schedule is not None  # an advice with a recipe has both
     assert advice.reference is not None
     weak = (f"weak: {flag}" for flag in advice.flags)
     folded = (FOLDED,) if advice.folded else ()

@@ -1,4 +1,4 @@
-"""The logs of a ladder's runs near their best LRs: of a study of ours, or of the runs that a table names."""
+"""Collects the logs of a ladder's runs near their best LRs, from a study of ours or from the runs in a table."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,21 +15,27 @@ from lrladder.benchmark.recommend.run_log import RunLog, read_run_log
 from lrladder.benchmark.recommend.tripwires import LadderLog
 from lrladder.benchmark.studies.kinds import kind_of, load_stored_study
 
-NEAR = 2.0  # runs within this ratio of the best LR of their model are taken; assumption
+NEAR = 2.0  # runs whose LR is within this ratio of the best LR of their model are used; assumption
 
 
 def ladder_of(source: Path, *, columns: Mapping[str, str] | None = None, arm: str | None = None) -> list[LadderLog]:
-    """The logs of a study's folder, under one of its `arm`s, or of a table with a column `log`. Raises InputError."""
+    """The logs in the folder of a study, or those that a table names in its column `log`. Raises InputError.
+
+    `arm` is the label of the only arm of the study whose runs are used; None: all runs are. `columns` is for a table.
+    """
     found = list(of_study(source, arm=arm) if source.is_dir() else of_table(source, columns=columns))
     if not found:
-        raise InputError(f"{source}: no log of a finished run near the best LR of its model; a band needs some")
+        raise InputError(
+            f"{source}: there is no log of a finished run near the best LR of its model, which a band needs; "
+            "name another source with --ladder"
+        )
     return found
 
 
 def of_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Iterable[LadderLog]:
-    """Of each model and horizon the run with the lowest loss, where the column `log` names its log.
+    """For each model and horizon the log of the run with the lowest loss, among the runs that name a log.
 
-    A path is taken from the folder of the table. Tokens of a step are those of `batch_tokens`.
+    A path in the column `log` is relative to the folder of the table. A step has the tokens in `batch_tokens`.
     """
     frame = load_runs(path, columns).frame
     named = frame[(frame["log"] != "") & frame["loss"].notna()]
@@ -43,7 +49,7 @@ def of_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Iterabl
 
 
 def of_study(folder: Path, *, arm: str | None) -> Iterable[LadderLog]:
-    """The finished trials near the best LR of each model, at their longest horizon."""
+    """The logs of finished trials near the best LR of their model, at their longest horizon."""
     config = load_stored_study(folder)
     kind = kind_of(config)
     found: list[tuple[Trial, float, Path]] = []
@@ -65,7 +71,7 @@ def of_study(folder: Path, *, arm: str | None) -> Iterable[LadderLog]:
 
 
 def _model(trial: Trial) -> str:
-    """All of a trial but its LR and seed."""
+    """What the trials of one LR sweep have in common: the specification without LR and seed."""
     return trial.model_dump_json(exclude={"lr", "seed"})
 
 

@@ -1,4 +1,4 @@
-"""What a wrong LR costs: the loss at both ends of the interval, what makes up for it, and how near runs blew up."""
+"""Computes what a wrong LR costs: loss at both ends of the interval, extra tokens, and how near runs blew up."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from lrladder.paradigms.laws.law import Prediction
 from lrladder.paradigms.laws.loss_law import LossLaw
 from lrladder.paradigms.sweep.swept import BLOWN_UP
 
-MOST = 10.0  # times the tokens of the run; beyond, more tokens are no remedy
+MOST = 10.0  # factor on the tokens of the run beyond which more tokens are not a remedy; assumption
 TERA, HOUR = 1e12, 3600.0
 
 
 class End(BaseModel):
-    """An LR, the loss above that of the best LR in nats, and what makes up for it; None where no law says it."""
+    """One end of the interval: its LR, what it costs in loss (nats), and what makes up for it; None if not known."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,20 +29,20 @@ class End(BaseModel):
 
 
 class Margin(BaseModel):
-    """How far above the best LR of a cell the first LR lies that diverged or blew up."""
+    """How far above the best LR of a cell the first LR is at which a run diverged or blew up, over all cells."""
 
     model_config = ConfigDict(frozen=True)
 
-    least: float | None  # octaves; None where no run diverged above a best LR
+    least: float | None  # octaves, the smallest of any cell; None if no run above a best LR diverged
     n_diverged: int  # cells with such an LR
     n_cells: int
-    reached: float  # octaves: the most that a finished run lies above the best LR of its cell
+    reached: float  # octaves by which the LR of a finished run is above the best LR of its cell, at most
 
 
 class Mistake(BaseModel):
-    """If the true best LR is at one end of the interval, the recommended LR costs what `low` and `high` say.
+    """What the recommended LR costs if the true best LR is at the `low` or the `high` end of the interval.
 
-    A bowl of the loss is a parabola in ln lr, so a miss costs as much as the same miss the other way round.
+    The loss is taken as a parabola in ln lr, so only the distance between the two LRs matters.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,7 +58,10 @@ class Mistake(BaseModel):
 def mistake_of(
     cells: Sequence[FitCell], found: Prediction, target: Target, law: LossLaw | None, *, tflops: float | None
 ) -> Mistake | None:
-    """None where no cell has a fitted curve. `tflops`: what one GPU sustains."""
+    """What a wrong LR costs at a target; None if no cell has a fitted curve.
+
+    `found` is the LR with its interval, `law` that of the loss, and `tflops` what one GPU sustains.
+    """
     curved = [cell.curvature for cell in cells if cell.chosen and cell.status == "interior" and cell.curvature]
     if not curved:
         return None
@@ -83,7 +86,10 @@ def _end(lr: float, best: float, curvature: float, target: Target, law: LossLaw 
 
 
 def extra_tokens(law: LossLaw, target: Target, rise: float) -> float | None:
-    """Tokens, as a share of the run's, that lower the loss at the best LR by `rise`; None where MOST do not."""
+    """The additional tokens, as a share of the run's, that lower the loss at the best LR by `rise` nats.
+
+    None if even MOST times the tokens do not.
+    """
 
     def gained(times: float) -> float:
         before, after = (law.predict(target.active, target.tokens * t).loss for t in (1.0, times))
@@ -99,7 +105,7 @@ def extra_tokens(law: LossLaw, target: Target, rise: float) -> float | None:
 
 
 def margin_of(cells: Sequence[FitCell]) -> Margin:
-    """Over the chosen cells with a best LR."""
+    """The margin over the chosen cells that have a best LR."""
     closed = [cell for cell in cells if cell.chosen and cell.lr_best is not None]
     first = [octaves for cell in closed if (octaves := _first_blow_up(cell)) is not None]
     reached = [math.log2(lr / cell.lr_best) for cell in closed for lr in _finished(cell) if cell.lr_best is not None]
@@ -116,7 +122,7 @@ def _first_blow_up(cell: FitCell) -> float | None:
 
 
 def _finished(cell: FitCell) -> set[float]:
-    """LRs whose every run finished without a blow-up."""
+    """The LRs at which every run finished and none blew up."""
     known = [loss for loss in cell.losses if loss is not None]
     limit = min(known, default=0.0) * (1 + BLOWN_UP)
     pairs = list(zip(cell.lrs, cell.losses, strict=True))
@@ -124,7 +130,7 @@ def _finished(cell: FitCell) -> set[float]:
 
 
 def words(found: Mistake, lr_high: float, lr: float) -> list[str]:
-    """For people."""
+    """The costs in words, one sentence per line."""
     lines = [
         f"if the best LR is in truth {end.lr:.4g}, this one costs {_price(end)}" for end in (found.low, found.high)
     ]

@@ -1,4 +1,4 @@
-"""The sweep to run next: the one that narrows the interval at the target most per FLOP, within a budget."""
+"""Chooses the sweep to run next: the one that narrows the interval at the target most per FLOP, within a budget."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ from lrladder.paradigms.laws.design import Place
 from lrladder.paradigms.laws.law import Law, LawPoint
 from lrladder.paradigms.laws.regression import Regression
 
-SWEEP_LRS = 3  # LRs of a sweep that brackets a minimum
-CHEAP = 0.25  # largest cost of one more cell, as a share of the target's FLOPs
-STEPS = (1.0, 2.0, 4.0)  # factors on the largest searched size where one more cell may lie
-SWEEP_FACTOR = 2.0  # between its LRs; as most public sweeps have it
-SHORT = 1 / 3  # of the shortest horizon searched, below which the law hardly holds; assumption
-MAX_SIZES = 6  # of the searched ones that one more cell may have; for speed
+SWEEP_LRS = 3  # LRs of a sweep: as many as can bracket a minimum
+CHEAP = 0.25  # largest cost of one run of the next cell, as a share of the target's FLOPs; assumption
+STEPS = (1.0, 2.0, 4.0)  # factors on the largest searched size that the next cell may have; assumption
+SWEEP_FACTOR = 2.0  # ratio of neighbouring LRs, as in most public sweeps
+SHORT = 1 / 3  # share of the shortest searched horizon below which the law hardly holds; assumption
+MAX_SIZES = 6  # searched sizes that are considered for the next cell, for speed
 
 
 class NextSweep(BaseModel):
@@ -27,7 +27,7 @@ class NextSweep(BaseModel):
     n_active: float
     tokens: float
     batch_tokens: float | None
-    lrs: tuple[float, ...]  # about the best that the law expects there
+    lrs: tuple[float, ...]  # around the best LR that the law expects there
     cost_fraction: float  # FLOPs of the sweep / FLOPs of the target run
     octaves_before: float  # half width of the interval of log2 lr, without the sweep
     octaves_after: float
@@ -42,7 +42,7 @@ def _half(regression: Regression, target: Target) -> float:
 def next_sweep(law: Law, target: Target, budget: float | None) -> NextSweep:
     """The sweep within `budget` target runs that narrows the interval at the target most per FLOP.
 
-    If none of the usual cells is cheap enough, it is the smallest size at the horizon that the budget buys.
+    If no candidate is cheap enough, it is the smallest size, at the longest horizon that the budget allows.
     """
     before = _half(law.answering(target.batch_tokens), target)
     sd = sorted(point.sd for point in law.points)[len(law.points) // 2]
@@ -53,13 +53,17 @@ def next_sweep(law: Law, target: Target, budget: float | None) -> NextSweep:
 
 
 def too_short(sweep: NextSweep, points: Sequence[LawPoint]) -> Iterator[str]:
+    """A flag if the sweep is far shorter than all searched horizons."""
     shortest = min(point.tokens for point in points)
     if sweep.tokens < shortest * SHORT:
-        yield f"the budget buys a next sweep of {sweep.tokens:.3g} tokens, far below all searched: raise --budget"
+        yield (
+            f"the budget only allows a next sweep of {sweep.tokens:.3g} tokens, far below all searched horizons; "
+            "raise --budget"
+        )
 
 
 def _cost(place: LawPoint, target: Target) -> float:
-    """Of a sweep, in target runs."""
+    """The cost of a sweep, in target runs."""
     return SWEEP_LRS * place.n_active * place.tokens / (target.active * target.tokens)
 
 
@@ -99,7 +103,7 @@ def _cheapest(law: Law, target: Target, share: float) -> LawPoint:
 
 
 def words(sweep: NextSweep) -> str:
-    """In one line."""
+    """The sweep in one line."""
     lrs = ", ".join(f"{lr:.3g}" for lr in sweep.lrs)
     return (
         f"next sweep: LRs {lrs} at N {sweep.n_params:.4g}, D {sweep.tokens:.4g}; it costs {sweep.cost_fraction:.2g} "

@@ -12,5 +12,5 @@ def require_reach(extrapolation: float, *, forced: bool) -> tuple[str, ...]:
     if told is None:
         return ()
     if not forced:
-        raise InputError(f"the model is too far: {told} {CHECKED:g}; search larger models first, or say --force")
+        raise InputError(f"the model is too far: {told} {CHECKED:g}; search larger models first, or give --force")
     return (f"forced: {told} {CHECKED:g}",)

@@ -1,4 +1,4 @@
-"""The log of one training run as others write it: JSONL, CSV or a W&B export, with loss and gradient norm by tokens."""
+"""Reads the log of one training run of anyone: JSONL, CSV or a W&B export, with loss and gradient norm by tokens."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from lrladder.benchmark.reading import LOG_BYTES, read_bytes, why
 
 Array = NDArray[np.float64]
 
-# Names that loggers use, the likeliest first; matched at the end of a name as well, as in train/loss
+# Names that loggers use, the most likely first. A name also matches at the end of a longer one, as in train/loss.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "tokens": ("tokens", "tokens_seen", "consumed_tokens", "num_tokens", "trained_tokens", "total_tokens"),
     "step": ("step", "global_step", "iteration", "iter"),
@@ -28,7 +28,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 
 
 class RunLog(NamedTuple):
-    """Rows by tokens, ascending. Losses are in nats; `grad_norm` [rows] is NaN where the log does not say it."""
+    """Rows by tokens, ascending. Losses are in nats. `grad_norm` [rows] is NaN if the log does not have it."""
 
     tokens: Array
     loss: Array
@@ -36,22 +36,28 @@ class RunLog(NamedTuple):
 
 
 def read_run_log(path: Path, *, columns: Mapping[str, str] | None = None, batch_tokens: float | None = None) -> RunLog:
-    """Read it. `columns` names its columns by ours; `batch_tokens` turns steps into tokens. Raises InputError.
+    """Read a log. `columns` maps our column names to those of the log. Raises InputError.
 
-    A row that is torn or has no loss is skipped. Of rows at one number of tokens the last counts, as after a resume.
+    `batch_tokens` are the tokens of a step, for a log that counts steps. Incomplete rows are skipped.
+    Of several rows at one number of tokens, as after a resume, the last counts.
     """
     table = _lines(path) if path.suffix.lower() in (".jsonl", ".ndjson", ".log") else read_table(path)
     names = [str(name) for name in table.columns]
     places = {**guesses(names, tuple(ALIASES), aliases=ALIASES), **_named(path, names, columns or {})}
     if "loss" not in places:
-        raise InputError(f"{path}: no column loss; name it, as --columns loss=train/loss ({', '.join(names)[:200]})")
+        raise InputError(
+            f"{path}: there is no column loss; name one of its columns ({', '.join(names)[:200]}), as in "
+            "--columns loss=train/loss"
+        )
     loss = numbers(_text(table, places["loss"]))
     logged = _text(table, places["loss"]) != ""
     grad = numbers(_text(table, places["grad_norm"])) if "grad_norm" in places else loss * np.nan
     found = pd.DataFrame({"tokens": _tokens(path, table, places, batch_tokens), "loss": loss, "grad_norm": grad})
     found = found[logged & found["tokens"].notna()].drop_duplicates("tokens", keep="last").sort_values("tokens")
     if found.empty:
-        raise InputError(f"{path}: no row with tokens and a loss yet; wait for the first, or name them by --columns")
+        raise InputError(
+            f"{path}: no row with tokens and a loss yet; wait for the first one, or name the columns with --columns"
+        )
     return RunLog(*(found[name].to_numpy(dtype=float) for name in ("tokens", "loss", "grad_norm")))
 
 
@@ -63,23 +69,27 @@ def _tokens(path: Path, table: pd.DataFrame, places: Mapping[str, str], batch_to
     if "tokens" in places:
         return numbers(_text(table, places["tokens"]))
     if "step" not in places:
-        raise InputError(f"{path}: no column tokens or step; name one, as --columns tokens=consumed_tokens")
+        raise InputError(f"{path}: there is no column tokens or step; name one, as in --columns tokens=consumed_tokens")
     if batch_tokens is None:
-        raise InputError(f"{path}: it counts steps ({places['step']}), so give the tokens of one as --batch-tokens")
+        raise InputError(
+            f"{path}: the log counts steps ({places['step']}); give the tokens of one step with --batch-tokens"
+        )
     return numbers(_text(table, places["step"])) * batch_tokens
 
 
 def _named(path: Path, names: list[str], columns: Mapping[str, str]) -> dict[str, str]:
     for ours, theirs in columns.items():
         if ours not in ALIASES:
-            raise InputError(f"--columns {ours}: a log has {', '.join(ALIASES)}")
+            raise InputError(f"--columns {ours}: a log has no such column; use one of {', '.join(ALIASES)}")
         if theirs not in names:
-            raise InputError(f"{path}: --columns {ours}={theirs}: no such column; there are {', '.join(names)[:200]}")
+            raise InputError(
+                f"{path}: --columns {ours}={theirs}: there is no such column; use one of {', '.join(names)[:200]}"
+            )
     return dict(columns)
 
 
 def _lines(path: Path) -> pd.DataFrame:
-    """One JSON object a line, as text by column; the last line may be half written."""
+    """A file with one JSON object per line, as a table of text. The last line may be half written."""
     try:
         text = read_bytes(path, LOG_BYTES).decode("utf-8", errors="replace")
     except (OSError, ValueError) as error:

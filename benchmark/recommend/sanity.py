@@ -7,9 +7,9 @@ from lrladder.benchmark.errors import InputError
 from lrladder.paradigms.laws.design import LawPoint
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 
-# Assumptions. Nobody asks for a model or horizon so far below all that were searched, or so far above: another unit.
-SMALLEST, LARGEST = 0.01, 1e4
-BELOW = 1 / 3  # of the smallest searched, from where on it is said
+# A target below SMALLEST times the smallest, or above LARGEST times the largest fitted count must be in another unit.
+SMALLEST, LARGEST = 0.01, 1e4  # assumptions
+BELOW = 1 / 3  # a target below this share of the smallest fitted count gets a flag; assumption
 
 
 class Target(NamedTuple):
@@ -22,18 +22,21 @@ class Target(NamedTuple):
 
     @property
     def active(self) -> float:
+        """Active parameters; for a dense model, all of them."""
         return self.n_active or self.n_params
 
     @property
     def flops(self) -> float:
+        """6 N_active D."""
         return FLOPS_PER_PARAMETER * self.active * self.tokens
 
 
 def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
-    """Flags for what is odd about a target. Raises InputError for a target that cannot be meant."""
+    """Flags for odd counts of a target. Raises InputError for counts that must be a mistake."""
     if target.active > target.n_params:
         raise InputError(
-            f"--n-active {target.active:g} is more than --n-params {target.n_params:g}, which counts all; correct one"
+            f"--n-active {target.active:g} is more than --n-params {target.n_params:g}, which counts all parameters; "
+            "correct one of them"
         )
     if target.batch_tokens is not None and target.batch_tokens > target.tokens:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A schedule as Python code to paste beside the parameter groups. It gives the factors of benchmark.schedules."""
+"""Writes a schedule as Python code, to be pasted beside the parameter groups. It equals benchmark/schedules.py."""
 
 from lrladder.benchmark.schedules import Reference, ScheduleConfig, Shape
 
@@ -37,7 +37,7 @@ _DECAYS: dict[Shape, str] = {
 
 
 def schedule_code(schedule: ScheduleConfig, *, tokens: int, batch_tokens: int, at: Reference) -> str:
-    """Constants and a function `factor(step)`, for torch.optim.lr_scheduler.LambdaLR. It needs `math`."""
+    """The code: constants and a `factor(step)` for torch.optim.lr_scheduler.LambdaLR. It needs `import math`."""
     start = schedule.fall_start(tokens, batch_tokens)
     edge = 0 if schedule.kind == "power" else batch_tokens  # as benchmark.schedules.factor has it
     falls = f"DECAY_START = {start!r}\nDECAY_TOKENS = {tokens - start + edge!r}\nDECAY_TO = {schedule.decay_to!r}\n"

@@ -1,4 +1,4 @@
-"""The LR and recipe that a finished study recommends, for a rung of its ladder or for a model of the user."""
+"""Recommends the LR and recipe of a finished study, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -41,15 +41,15 @@ from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
-LEARN_FROM_CURVES = ("fitting", "mutransfer", "published")  # paradigms whose answer the stored curves give
+LEARN_FROM_CURVES = ("fitting", "mutransfer", "published")  # paradigms that can answer again from stored curves
 
 
 class Wanted(NamedTuple):
-    """The request of the user: a rung by name, or model sizes by the field names of ModelShape, or only `n_active`.
+    """The request of the user. It names a rung, or model sizes by the field names of ModelShape, or only `n_active`.
 
-    Missing sizes are those of the ladder; expert widths keep their ratio to the width. If `tokens` or `batch_tokens` is
-    None, that of the rung is used; a model of the user's own has none. Without a model the study's only goal is meant.
-    `force` answers at any distance.
+    Missing sizes are those of the ladder, and expert widths keep their ratio to the width. If a rung is named and
+    `tokens` or `batch_tokens` is None, that of the rung is used. If no model is named, the only goal of the study is
+    meant. With `force` there is an answer at any distance.
     """
 
     entry: str | None = None
@@ -62,7 +62,7 @@ class Wanted(NamedTuple):
 
 
 class Advice(BaseModel):
-    """The answer. `lrs` are the LRs to set. `lr` is the one LR of the study that they follow from, with a 90% interval.
+    """The answer. `lrs` are the LRs to set. They are computed from `lr`, the study's LR, which has a 90% interval.
 
     If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty.
     """
@@ -71,7 +71,7 @@ class Advice(BaseModel):
 
     lrs: dict[str, float]  # peak, by kind of parameter as in the recipe
     paradigm: str  # the entry that answers
-    why: str  # it answers
+    why: str  # why this entry answers
     others: tuple[str, ...]  # entries that are not measurably worse in the study
     parametrization: ParametrizationName
     rung: str | None
@@ -80,17 +80,17 @@ class Advice(BaseModel):
     tokens: int
     batch_tokens: int
     lr: float
-    lr_low: float | None  # None for an entry that has no interval
+    lr_low: float | None  # None for an entry that gives no interval
     lr_high: float | None
     extrapolation: float  # FLOPs of the run / FLOPs of the largest searched run
     flags: tuple[str, ...]
     recipe: Recipe | None
     schedule: ScheduleConfig | None
-    reference: Reference | None  # where a Power schedule has the LRs as they are
+    reference: Reference | None  # batch and horizon at which the peak of a Power schedule is the given LRs
     folded: bool = False  # whether the multipliers of the model's outputs are folded into the other values
 
     def fold(self) -> "Advice":
-        """For a trainer whose model has no multipliers. Unchanged where there are none to fold."""
+        """The answer for a model without multipliers of outputs: they are folded into the other values."""
         if self.recipe is None or not self.recipe.has_multipliers:
             return self
         recipe = self.recipe.folded()
@@ -114,7 +114,7 @@ class _Bare(NamedTuple):
 
 
 class _Setup(NamedTuple):
-    """The setup of a study with the user's model as its only rung."""
+    """The setup of a study, but with the user's model as its only rung."""
 
     corpus: CorpusConfig
     study: RegretConfig
@@ -184,10 +184,10 @@ def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: 
         name = _entry(config, wanted.entry, "")
         return Choice(name, f"asked for{said if own and own.name != name else ''}")
     if isinstance(rung, _Bare):
-        return Choice(_entry(config, None, "fitting"), f"only its law needs no more than a count of parameters{said}")
+        return Choice(_entry(config, None, "fitting"), f"only its law needs nothing but the number of parameters{said}")
     nobody = "no target of the study has a winner, or a cheapest that is not worse"
     if not config.rungs.targets:
-        nobody = "the study has goals alone: nothing was trained to compare its entries at"
+        nobody = "the study has goals alone, so its entries cannot be compared"
     return own or Choice(_entry(config, None, "mutransfer"), nobody)
 
 
@@ -227,7 +227,7 @@ def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
     if not given and len(config.rungs.goals) == 1:
         return _named_rung(config, config.rungs.goals[0].name, wanted)
     if len(given) != 1:
-        what = " and ".join(given) + " exclude each other" if given else "no model named"
+        what = " and ".join(given) + " exclude each other" if given else "no model is named"
         raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
     if wanted.rung is None and wanted.tokens is None:
         raise InputError("--tokens is missing; give the number of tokens that the model will be trained on")
@@ -257,7 +257,7 @@ def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
 def _named_rung(config: RegretConfig, name: str, wanted: Wanted) -> LadderRung:
     if name not in {rung.name for rung in config.rungs}:
         known = ", ".join(rung.name for rung in config.rungs)
-        raise InputError(f"--rung {name!r} is not in the ladder; known: {known}")
+        raise InputError(f"--rung {name!r} is not in the ladder; use one of {known}")
     rung = config.rungs.rung(name)
     tokens = wanted.tokens or max(rung.horizons)
     return rung._replace(horizons=(tokens,), batch_tokens=wanted.batch_tokens or rung.batch_tokens)
@@ -287,7 +287,7 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
 
 
 def _heads(base: ModelShape, width: int) -> dict[str, int]:
-    """In the proportions of the base, where its heads are given."""
+    """The numbers of heads in the proportions of the base, if its heads are given."""
     if base.heads is None:
         return {}
     heads = max(1, round(base.heads * width / base.width))
@@ -295,7 +295,7 @@ def _heads(base: ModelShape, width: int) -> dict[str, int]:
 
 
 def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """The proposal of an entry from its stored curves, without any run; else the one that it made in the study."""
+    """The proposal of an entry: from its stored curves if these are enough, else the one that it made in the study."""
     (tokens,) = rung.horizons
     entry = config.entries[name]
     if entry.paradigm not in LEARN_FROM_CURVES:
@@ -337,7 +337,7 @@ def _answers(aim: TargetResult | GoalResult) -> tuple[ParadigmResult, ...] | tup
 
 
 def _curves(results: RegretResults, config: RegretConfig, name: str) -> dict[Cell, Curve]:
-    """The curves of the entry's search. In older results, all proxies' curves under its parametrization."""
+    """The curves of the entry's search. In older results these are the curves of all proxies under its arm."""
     own = next((entry.curves for entry in results.entries if entry.name == name), ())
     proxies, label = {rung.name for rung in config.rungs.proxies}, label_of(config.entries[name].searched)
     shared = [c for c in results.curves if c.rung in proxies and c.parametrization == label]
@@ -353,7 +353,7 @@ def _role_lrs(results: RegretResults, name: str) -> tuple[tuple[str, float], ...
     found = [p.role_lrs for aim in _aims(results) for p in _answers(aim) if p.name == name]
     if not found:
         raise InputError(
-            f"{results.preset}: no proposal with its LR multipliers yet; `lrladder status` says what is missing"
+            f"{results.preset}: {name} has no proposal with LR multipliers yet; `lrladder status` says what is missing"
         )
     return found[0]
 

@@ -18,25 +18,25 @@ from lrladder.benchmark.recommend.run_log import RunLog
 Array = NDArray[np.float64]
 Quantity = Literal["loss", "grad_norm"]
 
-SHARES = (0.01, 0.05, 0.2)  # of the run, in tokens
-AROUND = 1.25  # rows within this ratio of a share are its neighbourhood; their median counts
-BESIDE = 2.0  # a log without rows there is read between rows within this ratio on both sides; assumption
-LEVEL = 0.99  # a healthy run should hardly trip one of six wires; assumption
-MIN_LOGS = 3  # fewer tell no scatter
+SHARES = (0.01, 0.05, 0.2)  # shares of the tokens of a run at which there are bands; assumption
+AROUND = 1.25  # the value at a share is the median of the rows within this ratio of it; assumption
+BESIDE = 2.0  # without such rows it is interpolated between rows within this ratio on both sides; assumption
+LEVEL = 0.99  # of the bands, so that a healthy run rarely leaves one of six bands; assumption
+MIN_LOGS = 3  # with fewer logs there is no band; assumption
 
 
 class Prior(NamedTuple):
-    """Assumptions about a quantity's logarithm: sd of its slopes in ln N and ln D, and its scatter, worth `WORTH`."""
+    """The prior of the logarithm of a quantity."""
 
-    slope: float
-    scatter: float
+    slope: float  # sd of its slopes in ln N and ln D
+    scatter: float  # sd about the line, which counts as WORTH runs
 
 
-# Losses early in a run fall by under 20% per e-fold of size (Chinchilla's exponents, arXiv 2203.15556); gradient norms
-# fall as a power of width below 1. Scatter: 2% of a loss, a quarter of a gradient norm.
+# Assumptions. Losses early in a run fall by under 20% per e-fold of size (Chinchilla's exponents, arXiv 2203.15556),
+# and gradient norms fall with a power of the width below 1. The scatter is 2% of a loss and 25% of a gradient norm.
 PRIORS: dict[Quantity, Prior] = {"loss": Prior(0.2, 0.02), "grad_norm": Prior(0.5, 0.25)}
-WORTH = 3  # runs that the assumed scatter is worth
-WINDOW = 5  # rows of the watched run, whose median is compared: one spike is no drift
+WORTH = 3  # runs that the assumed scatter counts as; assumption
+WINDOW = 5  # rows of the watched run whose median is compared, so that a single spike is not reported; assumption
 
 
 class LadderLog(NamedTuple):
@@ -48,7 +48,7 @@ class LadderLog(NamedTuple):
 
 
 class Band(BaseModel):
-    """What a healthy run has at `share` of its tokens, from `n` runs of the ladder."""
+    """The range in which a quantity of a healthy run is at `share` of its tokens, from `n` runs of the ladder."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,7 +60,7 @@ class Band(BaseModel):
 
 
 def bands_of(ladder: Sequence[LadderLog], *, n_active: float, tokens: float) -> tuple[Band, ...]:
-    """The bands of a run; none for a quantity and share that fewer than MIN_LOGS logs tell."""
+    """The bands of a run. There is none for a quantity and share that fewer than MIN_LOGS logs have."""
     bands = []
     for quantity in PRIORS:
         for share in SHARES:
@@ -73,7 +73,7 @@ def bands_of(ladder: Sequence[LadderLog], *, n_active: float, tokens: float) -> 
 
 
 def _at(run: LadderLog, share: float, quantity: Quantity) -> float | None:
-    """Median about a share of the run, or between the rows on either side; None where the log has none near."""
+    """A quantity at a share of a run: the median of rows near it, else interpolated. None if no row is near enough."""
     values = getattr(run.log, quantity)
     known = np.isfinite(values) & (values > 0) & (run.log.tokens > 0)
     passed, values = run.log.tokens[known] / run.tokens, values[known]
@@ -87,7 +87,7 @@ def _at(run: LadderLog, share: float, quantity: Quantity) -> float | None:
 
 
 def _predicted(logs: Array, place: Array, prior: Prior) -> tuple[float, float]:
-    """Ends of the interval at ln N and ln D `place` of a value, from `logs` [runs, (N, D, value)]."""
+    """The ends of the band at `place` = (ln N, ln D), from `logs` [runs, 3] of (ln N, ln D, ln value)."""
     center = logs.mean(axis=0)
     x = np.column_stack([np.ones(len(logs)), logs[:, :2] - center[:2]])
     y = logs[:, 2] - center[2]
@@ -103,14 +103,14 @@ def _predicted(logs: Array, place: Array, prior: Prior) -> tuple[float, float]:
 
 
 def described(bands: Sequence[Band]) -> Iterator[str]:
-    """One line a quantity and share."""
+    """The bands in words, one line per quantity and share."""
     for band in bands:
         place = f"{band.quantity} at {100 * band.share:g}% of the run"
         yield f"{place}: {band.low:.4g} to {band.high:.4g}, from {band.n} runs of the ladder"
 
 
 def departures(log: RunLog, bands: Sequence[Band], *, tokens: float) -> Iterator[str]:
-    """A line each time that the run leaves a band. Before the first share nothing is expected of it."""
+    """A line for each time the run leaves a band. `tokens` is its horizon. Before the first share there is no band."""
     passed = log.tokens / tokens
     for quantity in PRIORS:
         own = sorted((band for band in bands if band.quantity == quantity), key=lambda band: band.share)
@@ -127,7 +127,7 @@ def _leaving(quantity: Quantity, bands: Sequence[Band], passed: Array, values: A
         value = float(values[i]) if not math.isfinite(values[i]) else float(np.median(recent[np.isfinite(recent)]))
         low, high = _ends(bands, float(passed[i]))
         if math.isnan(value) and quantity == "grad_norm":
-            continue  # the log does not say it
+            continue  # the log has no gradient norm
         now = low <= value <= high
         if inside and not now:
             side = "is no number" if math.isnan(value) else f"is {'above' if value > high else 'below'} its band"
@@ -139,7 +139,7 @@ def _leaving(quantity: Quantity, bands: Sequence[Band], passed: Array, values: A
 
 
 def _ends(bands: Sequence[Band], share: float) -> tuple[float, float]:
-    """Between shares by a line in logarithms. Beyond the last only its upper end holds: losses fall on."""
+    """The ends of the band at any share, interpolated in logarithms; only an upper end beyond the last share."""
     x = np.log([band.share for band in bands])
     high = math.exp(float(np.interp(math.log(share), x, np.log([band.high for band in bands]))))
     if share > bands[-1].share * (1 + 1e-9):

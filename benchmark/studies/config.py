@@ -17,7 +17,10 @@ from lrladder.paradigms.lab import ParametrizationName
 
 
 class StudyConfig(Strict, ABC):
-    """The config of a study, as the user writes it; a `benchmark.lab.resolve.Setup`. Each kind adds what it varies."""
+    """The config of a study, as the user writes it. Each kind of study adds its own keys.
+
+    It serves as the `Setup` of `benchmark/lab/resolve.py`, which turns requests into trials.
+    """
 
     can_be_external: ClassVar[bool] = False  # whether runs of this kind of study may be trained elsewhere
 
@@ -34,7 +37,10 @@ class StudyConfig(Strict, ABC):
     @classmethod
     def _decays(cls, schedule: ScheduleConfig) -> ScheduleConfig:
         if schedule.read != "decay":
-            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+            raise ValueError(
+                "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it "
+                "says how the search of the entry reads its runs"
+            )
         return schedule
 
     @field_validator("lab")
@@ -51,21 +57,27 @@ class StudyConfig(Strict, ABC):
 
     @property
     @abstractmethod
-    def rungs(self) -> Ladder: ...
+    def rungs(self) -> Ladder:
+        """All rungs of the study."""
 
     @abstractmethod
-    def rules_of(self, parametrization: ParametrizationName) -> Rules: ...
+    def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        """The rules of a parametrization."""
 
     def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
+        """The base of the rules for a trial at this rung and under this parametrization."""
         return self.base
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        """The schedule of trials under a parametrization."""
         return self.schedule
 
     def optimizer_of(self, parametrization: ParametrizationName) -> OptimizerConfig:
+        """The optimizer's settings at the base, for trials under a parametrization."""
         return self.optimizer
 
     def recipe_of(self, parametrization: ParametrizationName) -> RecipeConfig:
+        """The base recipe of trials under a parametrization."""
         return self.recipe
 
     def training_of(self, rung: Rung) -> TrainingSettings:
@@ -79,7 +91,7 @@ class StudyConfig(Strict, ABC):
         names = [rung.name for rung in self.rungs]
         for name in self.training.rungs:
             if name not in names:
-                raise ValueError(f"training.rungs: {name!r} is no rung{suggest(name, names)}")
+                raise ValueError(f"training.rungs: there is no rung {name!r}{suggest(name, names)}")
         for rung in self.rungs:
             self._check_batch(rung, self.training_of(rung))
         return self
@@ -89,20 +101,22 @@ class StudyConfig(Strict, ABC):
         micro = 1 if training.micro_batch == "auto" else training.micro_batch
         if sequences % (training.devices * micro):
             raise ValueError(
-                f"training: rung {rung.name} has {sequences} sequences in a batch, which {training.devices} devices "
-                f"with {micro} in each pass do not divide; change devices, micro_batch or batch_tokens"
+                f"training: a batch of rung {rung.name} has {sequences} sequences, which cannot be divided evenly "
+                f"among {training.devices} devices with {micro} in each pass; change devices, micro_batch or "
+                "batch_tokens"
             )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy without the cached rungs, which `update` may change."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("rungs", None)  # a property that each kind keeps, as making it takes time
+        copied.__dict__.pop("rungs", None)
         return copied
 
     @property
     def digest(self) -> str:
         """Hash of the resolved config without the name of the study, and without what changes no number."""
         data = self.model_dump(mode="json", exclude={"name", "training"})
-        data["optimizer"]["zero_stage"] = 0  # as it was in every config of store version 4, so that digests stay
+        data["optimizer"]["zero_stage"] = 0  # as in configs of store version 4, so that their digests stay the same
         sequences = {rung.name: self.training_of(rung).aux_loss_sequences for rung in self.rungs}
         if any(sequences.values()):
             data["aux_loss_sequences"] = sequences

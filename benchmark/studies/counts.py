@@ -7,7 +7,7 @@ from lrladder.benchmark.documents import Frozen
 
 
 class Ended(Protocol):
-    """A reading: its trial, and how it ended."""
+    """Anything that knows its trial and how the trial ended, such as a measurement or a reading."""
 
     @property
     def trial_id(self) -> str: ...
@@ -17,6 +17,8 @@ class Ended(Protocol):
 
 
 class TrialCounts(Frozen):
+    """Numbers of trials by verdict. `trained_now` counts those that this process trained."""
+
     finished: int = 0
     diverged: int = 0
     failed: int = 0

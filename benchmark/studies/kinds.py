@@ -34,7 +34,7 @@ def _study(data: dict[str, Any], *, source: str) -> StudyConfig:
     name = data.get("kind", REGRET.name)
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise InputError(f"{source}: kind: {name!r} is no kind of study{suggest(str(name), list(KINDS))}")
+        raise InputError(f"{source}: kind: there is no kind of study {name!r}{suggest(str(name), list(KINDS))}")
     config: StudyConfig = validate(
         kind.config_model, {key: value for key, value in data.items() if key != "kind"}, source=source
     )
@@ -42,6 +42,7 @@ def _study(data: dict[str, Any], *, source: str) -> StudyConfig:
 
 
 def kind_of(config: StudyConfig) -> AnyKind:
+    """The kind of study that a config is for."""
     return next(kind for kind in KINDS.values() if isinstance(config, kind.config_model))
 
 
@@ -53,9 +54,9 @@ def plan_of(
     flops_per_second: float | None = None,
     gpus: Gpus | None = None,
 ) -> Plan:
-    """The plan of a study, for GPUs that sustain `flops_per_second` in bf16, or for `gpus`; else for CPU cores in fp32.
+    """The plan of a study: for workers that sustain `flops_per_second` in bf16, for `gpus`, else for CPU cores in fp32.
 
-    With `gpus`, each run has all of them and the cheapest settings that fit.
+    With `gpus`, each run uses all of them, with the cheapest settings that fit.
     """
     kind = kind_of(config)
     notes, longest = kind.notes(config), config.longest_horizon

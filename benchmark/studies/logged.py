@@ -1,4 +1,4 @@
-"""What the trials of a folder gave so far: the store's summaries, and the logs of trials that the store lacks."""
+"""Reads the results so far of the trials in a folder: from its store, and from the logs of trials not in the store."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ NONE = Summaries(frozenset(), [], {})
 
 
 class Logged(NamedTuple):
-    """`logs` has, for each log that the store does not sum up, the time of its last change in ns, and its content."""
+    """All readings so far. `logs` has the logs of trials that are not in the store: last change in ns, and content."""
 
     summaries: Summaries
     logs: Mapping[Path, tuple[int, LogState]]
@@ -26,7 +26,7 @@ class Logged(NamedTuple):
 
     @property
     def trials(self) -> Iterator[tuple[Trial, Sequence[Reading]]]:
-        """Trials with their readings; those of one sweep of the store come with one and the same trial."""
+        """Trials with their readings. The readings of one sweep in the store come together, with one of its trials."""
         by_sweep: dict[str, list[Reading]] = {}
         for reading in self.summaries.readings:
             by_sweep.setdefault(reading.sweep, []).append(reading)
@@ -44,6 +44,7 @@ class LogReader:
         self._done: dict[Path, LogState] = {}
 
     def read(self) -> Logged:
+        """The state of the folder now. A store that cannot be read is reported in `differences`."""
         summaries, fault = self._summaries()
         summed_up = {reading.trial_id for reading in summaries.readings}
         folder = self._folder / "trials"
@@ -83,13 +84,13 @@ def _reading(state: LogState, place: int) -> Reading:
 
 
 def _differences(fault: str, unstored: int, unlogged: int) -> Iterator[str]:
-    """The counts alone are compared: reading all logs takes too long for a look."""
+    """Sentences about differences between store and logs. Only numbers are compared: reading all logs is too slow."""
     if fault:
         yield f"store.sqlite cannot be read ({fault}); the counts are from trials/"
     elif unstored:
         yield f"store.sqlite lacks {_trials(unstored)} whose logs are complete; the next `lrladder run` adds them"
     if unlogged:
-        yield f"trials/ lacks the logs of {_trials(unlogged)} in store.sqlite; what was measured is kept in the store"
+        yield f"trials/ lacks the logs of {_trials(unlogged)} in store.sqlite; their measurements are kept in the store"
 
 
 def _trials(count: int) -> str:

@@ -24,9 +24,9 @@ Purpose = Literal["search", "roles", "recipe", "validation", "oracle"]
 
 
 class PlannedTrials(Frozen):
-    """Runs that differ only in the seed. `lr` None: it is not known before the study runs.
+    """Planned runs that differ only in the seed. An `lr` of None is not known before the study runs.
 
-    An `extension` runs only if the best LR of a sweep is at an edge. It extends the sweep at that edge.
+    An `extension` is only run if a search needs it: above all if the best LR so far is at the end of a sweep.
     """
 
     payer: str
@@ -47,6 +47,7 @@ class PlannedTrials(Frozen):
 
     @property
     def runs(self) -> int:
+        """The number of runs."""
         return len(self.seeds)
 
 
@@ -68,6 +69,8 @@ class PlacedRung(Frozen):
 
 
 class Totals(Frozen):
+    """Sums over planned runs."""
+
     runs: int
     tokens: int
     flops: float
@@ -80,6 +83,8 @@ class Totals(Frozen):
 
 
 class Plan(Document):
+    """All planned runs of a study, with what they need. `lrladder plan --json` prints it."""
+
     schema_: str = SCHEMA
     name: str
     config_digest: str
@@ -88,7 +93,7 @@ class Plan(Document):
     planned: Totals  # if no sweep is extended
     maximum: Totals  # if every sweep is extended as often as the config allows
     peak_memory_bytes: float  # if every worker trains the largest run
-    disk_bytes: float  # of the checkpoints of that moment, and of what all runs keep
+    disk_bytes: float  # of the checkpoints at that moment, and of what all runs keep when they have ended
     throughput_source: str
     memory_source: str
     disk_source: str
@@ -97,11 +102,13 @@ class Plan(Document):
 
 
 class Sweep(NamedTuple):
+    """Planned runs at several LRs that have everything else in common but the seed."""
+
     payer: str
     purpose: Purpose
     rung: Rung
     parametrization: ParametrizationName
-    lrs: list[tuple[float | None, bool]]  # each LR, and whether it is an extension
+    lrs: list[tuple[float | None, bool]]  # each LR, None if it is not known yet, and whether it is an extension
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
     horizon_exponent: float | None = None  # as in Request
@@ -116,7 +123,10 @@ def plan_sweeps(
     flops_per_second: float | None = None,
     gpus: Gpus | None = None,
 ) -> Plan:
-    """The plan of a study of any kind, from its sweeps. With `gpus` each run takes all of them, as is cheapest."""
+    """The plan of a study of any kind, from its sweeps.
+
+    With `gpus`, each run uses all of them, with the cheapest settings that fit.
+    """
     found = list(sweeps)
     trials = tuple(
         _planned(study, sweep, lr, extension, flops_per_second, gpus) for sweep in found for lr, extension in sweep.lrs
@@ -144,7 +154,7 @@ def plan_sweeps(
 
 
 def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
-    """What a plan foresees here, without extensions, to say how much time is left."""
+    """The work of a plan here, without extensions, from which the display of progress estimates the time left."""
     widths = {rung.name: rung.shape.width for rung in study.trained_here}
     for trial in plan.trials:
         if not trial.extension and (width := widths.get(trial.rung)) is not None:
@@ -203,7 +213,7 @@ def _placed_rung(name: str, trial: Trial, gpus: Gpus) -> PlacedRung:
 
 
 class _Cost(NamedTuple):
-    """Of one run: bytes on each device, seconds of wall time, and the number of devices."""
+    """What one run needs: bytes on each device, seconds of wall time, and the number of devices."""
 
     memory_bytes: float
     seconds: float
@@ -211,12 +221,12 @@ class _Cost(NamedTuple):
 
 
 def _cost(trial: Trial, flops_per_second: float, gpus: Gpus | None) -> _Cost:
-    """A run that fits on the GPUs in no way is planned as the config says, and has no finite time."""
+    """The cost of one run. If no settings make it fit on the GPUs, it is that of the config, with an infinite time."""
     best = placement.cheapest(trial, *gpus) if gpus is not None else None
     if best is not None:
         return _Cost(best.memory.total, best.seconds, best.training.devices)
     micro_batch, count = memory.micro_batch_of(trial, None), trial.training.devices
-    again = memory.passes(trial, micro_batch) / 3  # flops are of three passes: the forward, and the backward
+    again = memory.passes(trial, micro_batch) / 3  # trial.flops counts 3 passes: a forward, and a backward that costs 2
     seconds = math.inf if gpus is not None else again * trial.flops / flops_per_second / count
     return _Cost(memory.memory_bytes(trial), seconds, count)
 

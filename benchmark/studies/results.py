@@ -13,7 +13,7 @@ from lrladder.paradigms.lab import Measurement
 SIMULATED = (
     "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
 )
-LAST = ("measurements", "config", "corpus", "environment")  # last in the file: long, and in every kind
+LAST = ("measurements", "config", "corpus", "environment")  # written last in the file, because they are long
 
 
 class StudyResults(Document):
@@ -31,6 +31,7 @@ class StudyResults(Document):
     environment: dict[str, str]  # versions and hardware
 
     def to_json(self) -> str:
+        """The content of results.json, with the long fields at the end."""
         data = json.loads(super().to_json())
         return json.dumps({**data, **{name: data.pop(name) for name in LAST}}, indent=2)
 
@@ -67,5 +68,5 @@ class Found:
 
 
 def in_order(measured: Iterable[Measurement]) -> list[Measurement]:
-    """By place: sums must not depend on which trial ended first."""
+    """The measurements in an order that does not depend on which trial ended first, so that sums do not either."""
     return sorted(measured, key=lambda m: (m.rung, m.parametrization, m.horizon, m.lr, m.seed, m.role_lrs))

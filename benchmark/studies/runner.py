@@ -109,7 +109,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
             study.run()
         except KeyboardInterrupt:
             interrupted = True
-        except (OSError, sqlite3.Error) as error:  # a full disk above all
+        except (OSError, sqlite3.Error) as error:  # most often a full disk
             stopped = f"{session.out}: {why(error)}"
     if (interrupted or stopped) and _is_complete(session.out, kind.results_model):
         return Ended(None, interrupted, stopped)

@@ -45,7 +45,7 @@ from lrladder.benchmark.training.text.words import sentences
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
-INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its own
+INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its folder
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,13 @@ def _require_devices(study: StudyConfig, workers: int) -> None:
     for rung in study.rungs:
         needed = study.training_of(rung).devices
         if gpus and needed > gpus:
-            raise InputError(f"training.devices: rung {rung.name} needs {needed} GPUs, and {gpus} are here; lower it")
+            raise InputError(
+                f"training.devices: rung {rung.name} needs {needed} GPUs, but this machine has {gpus}; lower devices"
+            )
         if not gpus and needed > workers:
             raise InputError(
-                f"training.devices: rung {rung.name} needs {needed} processes, and there are {workers} workers; "
-                f"lower it, or give --workers {needed}"
+                f"training.devices: rung {rung.name} needs {needed} processes, but there are {workers} workers; "
+                f"lower devices, or give --workers {needed}"
             )
 
 
@@ -164,7 +166,9 @@ def open_session(
         digest = study.lab.digest if corpus is None else corpus.digest
         store = Store.open(out, config_digest=study.digest, corpus_digest=digest)
         if store.mended:
-            console.print(f"store.sqlite lacked or differed in {store.mended} trials; they were taken from trials/.")
+            console.print(
+                f"{store.mended} trials were missing or different in store.sqlite; they were taken from trials/."
+            )
         write_config(study, out)
         facts = _elsewhere(study) if corpus is None else {**corpus.manifest, **_mixed(study)}
         machine = {} if corpus is None else environment(gpus=gpu_names())

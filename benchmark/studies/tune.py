@@ -1,4 +1,4 @@
-"""The study that tunes the recipe of another study's base."""
+"""Makes the config of the study that tunes the base recipe of another study."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,18 +17,21 @@ from lrladder.benchmark.studies.recipe.config import TuningConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
 
-N_SEARCH, N_FRESH = 2, 3
+N_SEARCH, N_FRESH = 2, 3  # seeds of the search and of the final comparison, as the defaults of TuningConfig
 
 
 class Known(NamedTuple):
-    """Of the other study: its first LR, and every seed that it searches or scores with."""
+    """What a tuning takes over from the other study: its first LR, and every seed with which it searches or scores."""
 
     lr_guess: float
     seeds: frozenset[int]
 
 
 def tuning_of(config: StudyConfig, *, budget: int | None = None) -> TuningConfig:
-    """Its base, corpus, optimizer and schedule as they are, on seeds that it uses for nothing. Raises InputError."""
+    """The config of the tuning of a study. It has the study's base, corpus, optimizer and schedule, and other seeds.
+
+    Raises InputError if the study trains nothing or is a tuning itself, or if its config gives no LR to start at.
+    """
     if config.lab != HERE:
         raise InputError(f"{config.name}: lab: a recipe is tuned by our own trainer, on our own text; remove lab")
     known = _known(config)
@@ -58,15 +61,17 @@ def _known(config: StudyConfig) -> Known:
         case DriftConfig() | SchedulesConfig():
             return Known(config.search.lr_guess, frozenset(config.search.seeds))
         case _:
-            raise InputError(f"{config.name}: tunes a recipe itself; `lrladder run` runs it")
+            raise InputError(f"{config.name}: this study tunes a recipe itself; run it with `lrladder run`")
 
 
 def _known_of(config: RegretConfig) -> Known:
-    """The LR that an entry's search begins at, and the seeds of all entries. A transfer searches the base itself."""
+    """The LR at which an entry's search begins, and all seeds. muTransfer comes first, because it searches the base."""
     entries = sorted(config.entries.values(), key=lambda entry: entry.paradigm != "mutransfer")
     guesses = [entry.guess for entry in entries if entry.guess is not None]
     if not guesses:
-        raise InputError(f"{config.name}: no entry has an lr_guess, from which the tuning would start; give one")
+        raise InputError(
+            f"{config.name}: no entry has an lr_guess, at which the tuning would start; add lr_guess to an entry"
+        )
     own = (getattr(entry.settings, "seeds", ()) for entry in entries)
     single = (getattr(entry.settings, "seed", None) for entry in entries)
     seeds = {*config.validation.seeds, *chain.from_iterable(own), *(seed for seed in single if seed is not None)}
@@ -74,7 +79,7 @@ def _known_of(config: RegretConfig) -> Known:
 
 
 def new_budget(folder: Path, config: TuningConfig) -> Callable[[], None] | None:
-    """What lets a folder go on with another budget; None where it holds nothing else of this study."""
+    """A function that assigns the folder to `config`, if it has the same tuning with another budget; else None."""
     path = folder / "config.yaml"
     if not (folder / "store.sqlite").exists() or not path.exists():
         return None

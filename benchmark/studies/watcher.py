@@ -22,7 +22,7 @@ from lrladder.benchmark.studies.logged import LogReader
 from lrladder.benchmark.studies.written import Written, read_written, simulated_measurements
 from lrladder.paradigms.lab import Measurement
 
-PID_BYTES = 64  # ample for a number
+PID_BYTES = 64  # most bytes that are read of a lock file; a process id is much shorter
 
 
 class Running(NamedTuple):
@@ -65,9 +65,11 @@ class Run(NamedTuple):
 
 
 class Snapshot(NamedTuple):
+    """The state of a study. `lrladder status --json` prints these fields."""
+
     preset: str
     planned: int | None  # number of trials; None before the study has written its config
-    at_most: int | None
+    at_most: int | None  # the same if every sweep is extended as often as the config allows
     finished: int
     diverged: int
     failed: int
@@ -78,7 +80,7 @@ class Snapshot(NamedTuple):
     missing: tuple[str, ...]  # from the results that were written last
     trained_now: int  # by the command that wrote these results
     ended: bool  # the study is not running, and its results are written
-    differences: tuple[str, ...] = ()  # between the store and the logs, in words; not told while the study runs
+    differences: tuple[str, ...] = ()  # between the store and the logs, in words; empty while the study runs
 
     def to_dict(self) -> dict[str, object]:
         """The content of `--json`."""
@@ -193,7 +195,7 @@ class Watcher:
         return self._places.get(m.rung, len(self._places)), m.parametrization
 
     def _swept(self, measured: Iterable[Run | Measurement]) -> list[Run | Measurement]:
-        """Of parametrizations that the study's plan has; a tuned recipe tries dozens of others at one LR each."""
+        """The measurements of parametrizations in the study's plan. A tuning tries dozens more, at one LR each."""
         known = kind_of(self._study).parametrizations(self._study) if self._study else None
         return [m for m in measured if known is None or m.parametrization in known]
 
@@ -246,7 +248,7 @@ def _running_since(folder: Path) -> int | None:
     """Start time in ns of the process that holds the folder; None if there is none. This does not take the lock."""
     try:
         pid = int(read_text(folder / ".lock", PID_BYTES))
-        if pid <= 0:  # kill would take it for a group
+        if pid <= 0:  # os.kill would take it for a group of processes
             return None
         os.kill(pid, 0)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""What `status` needs of a results.json, which may hold 100,000 measurements: its head, and the config behind them."""
+"""Reads what `lrladder status` needs of a results.json, without its measurements, of which there may be 100,000."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.benchmark.studies.kinds import KINDS
 from lrladder.paradigms.lab import Measurement
 
-HEAD_BYTES = 8 * 2**20  # assumption: what stands before the measurements of a study of 256 rungs takes 1 MiB
-TAIL_BYTES = 4 * CONFIG_BYTES  # config, corpus and environment stand behind the measurements
-MEASUREMENTS, CONFIG = '\n  "measurements": [', '\n  "config": {'  # as our own files have them
+HEAD_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the measurements begin
+TAIL_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the measurements
+MEASUREMENTS, CONFIG = '\n  "measurements": [', '\n  "config": {'  # as `StudyResults.to_json` writes these keys
 
 
 class Written(BaseModel):
@@ -44,12 +44,13 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
         return Written(), 0
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as that of a study ({why(error)}); `lrladder run` again writes it from the store"
+            f"{path} is not the results.json of a study ({why(error)}); run `lrladder run` again to write it from the "
+            "store"
         ) from error
 
 
 def _without_measurements(path: Path) -> dict[str, Any] | None:
-    """The document with an empty list in place of its measurements; None for one that is laid out otherwise."""
+    """The document with an empty list in place of its measurements; None if its layout is not the current one."""
     with open_for_reading(path) as file:
         head = file.read(HEAD_BYTES).decode("utf-8", errors="replace")
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))

@@ -29,7 +29,7 @@ class Accumulation:
         self._engine, self._ranks, self._trial, self._micro = engine, ranks, trial, micro_batch
 
     def backward(self, windows_bs: Tensor) -> Step:
-        """Accumulate the gradients of this rank's windows [B, S + 1] of a step. The optimizer step is left to do."""
+        """Accumulate the gradients of this rank's windows [B, S + 1] of a step. It does not step the optimizer."""
         parts = windows_bs.split(self._micro)
         has_router = self._trial.shape.num_experts > 1
         counts_first = len(parts) > 1 and has_router and self._trial.aux_loss_sequences is None
@@ -51,7 +51,7 @@ class Accumulation:
         return self._ranks.mean(torch.stack(loads).mean(0))
 
     def _pass(self, windows_bs: Tensor, load: Tensor | None) -> Step:
-        """One forward and backward pass. The loads are those of all ranks in this pass where `load` is None."""
+        """One forward and backward pass. If `load` is None, the loads are those of all ranks in this pass."""
         settings = self._trial.optimizer
         output = self._engine(windows_bs[:, :-1], windows_bs[:, 1:])
         load = self._ranks.mean(output.load) if load is None else load

@@ -16,7 +16,10 @@ NAME = "average"  # in the optimizer's state of each parameter
 
 @torch.no_grad()
 def add_step(engine: Any, step: int, exponent: float) -> None:
-    """Include the weights after `step` steps, which count from 1, with weight (n / N)^exponent; see ScheduleConfig."""
+    """Update the average with the weights after `step` steps, counted from 1.
+
+    The weights after n of N steps enter the average with weight (n / N)^exponent, as in ScheduleConfig.
+    """
     params, held = list(engine.module.parameters()), engine.basic_optimizer.state
     if step == 1:
         for param in params:

@@ -15,10 +15,10 @@ from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.sealed import Sealed
 from lrladder.benchmark.training.state import EngineState
 
-FORMAT = 4  # of a file; earlier ones have no digest, so that damage would go unnoticed, and the run starts again
-EVERY_SECONDS = 120.0  # between checkpoints; a kill loses no more than this
-SHARE = 0.05  # largest share of the time that is spent on writing them
-WORTH_SECONDS = 10.0  # of training since the last checkpoint that are worth saving when told to end
+FORMAT = 4  # of a file; a run with a file of an earlier format starts again, because these have no digest
+EVERY_SECONDS = 120.0  # between checkpoints; assumption: a loss of two minutes of training is acceptable
+SHARE = 0.05  # largest share of the time that is spent on writing checkpoints; assumption
+WORTH_SECONDS = 10.0  # when told to end, a run is saved if it trained this long since its last checkpoint; assumption
 STOP = threading.Event()  # set when the process is told to end; the run saves itself after the current step
 
 
@@ -83,13 +83,14 @@ def save(path: Path, stored: Stored, *, say: Say, alone: bool = False) -> None:
 
 
 def is_saved(path: Path, *, say: Say) -> bool:
+    """Whether there is a file of the run that `path` names, whole or damaged."""
     return _files(path, say).any()
 
 
 def load(path: Path, *, say: Say) -> Stored | None:
     """The newest whole file of the run that `path` names; None if there is none.
 
-    A damaged file is set aside, and that is said. Only tensors and plain values are loaded.
+    A damaged file is renamed, and `say` is told. Only tensors and plain values are loaded.
     """
     files = _files(path, say)
     for file in files.whole():
@@ -131,9 +132,11 @@ class Clock:
         self._next = self._last + every_seconds
 
     def due(self) -> bool:
+        """Whether the run should be saved now."""
         now = time.monotonic()
         return now >= self._next or (STOP.is_set() and now - self._last >= WORTH_SECONDS)
 
     def saved(self, seconds: float) -> None:
+        """To be called after each save, with the seconds that it took."""
         self._last = time.monotonic()
         self._next = self._last + max(self._every, seconds / SHARE)

@@ -36,7 +36,7 @@ def chosen() -> Choice:
         case "off":
             return "off"
         case other:
-            raise InputError(f"{VARIABLE}: {other!r} is not known; give auto or off")
+            raise InputError(f"{VARIABLE}: {other!r} is not a known choice; set it to auto or off")
 
 
 def prepare(cache: Path, device: str) -> bool:
@@ -54,6 +54,7 @@ def prepare(cache: Path, device: str) -> bool:
 
 
 def pays(trial: Trial, device: str) -> bool:
+    """Whether the trial trains long enough on this device for compilation to save time."""
     return trial.flops >= PAYS_FROM[device]
 
 

@@ -43,10 +43,15 @@ class Corpus:
     def batch(self, *, step: int, batch_tokens: int, seq_len: int, seed: int) -> Ids:
         """Rows [batch_tokens / seq_len, seq_len + 1] of a step. Without any state, a resumed run gets the same data."""
         if step < 0 or batch_tokens <= 0 or batch_tokens % seq_len:
-            raise ValueError(f"step {step}, batch_tokens {batch_tokens}: not whole windows of {seq_len} tokens")
+            raise ValueError(
+                f"step {step}, batch_tokens {batch_tokens}: a batch must be whole windows of {seq_len} tokens"
+            )
         windows = _count_windows(len(self.train), seq_len)
         if not windows:
-            raise InputError(f"corpus has {len(self.train)} train tokens, seq_len {seq_len} needs more; give more text")
+            raise InputError(
+                f"corpus: there are {len(self.train)} training tokens, which is less than one window of seq_len "
+                f"{seq_len}; give more text"
+            )
         rows = batch_tokens // seq_len
         places = (divmod(place, windows) for place in range(step * rows, (step + 1) * rows))
         counts = self._windows_of_sources(windows, seq_len)
@@ -79,9 +84,10 @@ def prepare(
     say: Callable[[str], None] = lambda sentence: None,
     show: Show = silent,
 ) -> Corpus:
-    """Open the cache entry for this config and its files. Build it first if it is missing, or damaged, which is said.
+    """Open the cache entry for this config and its files. Build it first if it is missing or damaged.
 
-    All tokens are read once and compared with their digest. Raises InputError where others can write to the cache.
+    All tokens are read once and compared with their digest. `say` is told about a damaged entry. Raises InputError for
+    bad input, and if other users can write to the cache.
     """
     return load(verified_entry(config, cache=cache, say=say, show=show), seq_len, config.val_documents)
 
@@ -120,9 +126,10 @@ def load(verified: Verified, seq_len: int, val_documents: int) -> Corpus:
 
 
 def _spread(offsets: list[int], seq_len: int, count: int, weights: list[float] | None = None) -> Ids:
-    """Starts of `count` windows, each in another document, spread evenly; with too few documents, several in each.
+    """Starts [count] of validation windows, spread evenly over the documents that begin at `offsets`.
 
-    With `weights` the offsets are borders of sources, and each source has its share of the windows.
+    Each is in another document. If there are too few documents, some have several. With `weights` the offsets are
+    borders of sources, and each source has its share of the windows.
     """
     if weights is not None:
         spans = zip(itertools.pairwise(offsets), by_weight(weights, count), strict=True)
@@ -130,7 +137,7 @@ def _spread(offsets: list[int], seq_len: int, count: int, weights: list[float] |
     room = np.array([_count_windows(end - begin, seq_len) for begin, end in itertools.pairwise(offsets)])
     if room.sum() < count:
         raise InputError(
-            f"corpus: validation holds {room.sum()} windows of {seq_len + 1} tokens, {count} are needed; "
+            f"corpus: the validation text has {room.sum()} windows of {seq_len + 1} tokens, but {count} are needed; "
             "give more text, raise corpus.val_fraction, or lower corpus.val_documents or seq_len"
         )
     taken = np.zeros_like(room)

@@ -2,26 +2,26 @@
 
 from lrladder.benchmark.lab.trial import Trial
 
-SLOTS = 2  # files of a run, of which the newest whole one is used; benchmark.training.sealed
+SLOTS = 2  # checkpoint files that are kept of a run; the newest whole one is used, see benchmark/training/sealed.py
 MAX_TRUNK = 256 * 2**20  # bytes of a trunk kept for longer horizons; assumption: larger ones are not worth the space
 SOURCE = (
-    "per parameter, every expert and the embeddings counted, 12 bytes: weight and two AdamW moments, in fp32; 4 more "
-    "for an average of the weights; twice during a decay, for the trunk it branched from"
+    "12 bytes per parameter, with all experts and embeddings: weight and two AdamW moments in fp32, and 4 bytes more "
+    "if the weights are averaged. A checkpoint during a decay also holds the trunk, so it takes twice as much"
 )
 
 
 def state_bytes(trial: Trial) -> float:
-    """Weights, moments and average of one run, as a checkpoint holds them once."""
+    """Bytes of the weights and moments of one run, and of the average of its weights if it has one."""
     parameters = trial.shape.n_total + trial.shape.n_embedding
     return (16.0 if trial.schedule.read == "ema" else 12.0) * parameters
 
 
 def checkpoint_bytes(trial: Trial) -> float:
-    """Both checkpoints of a running trial, in a decay, where they are largest."""
+    """Bytes of both checkpoints of a running trial during a decay, when they are largest."""
     return SLOTS * 2 * state_bytes(trial)
 
 
 def trunk_bytes(trial: Trial) -> float:
-    """What is kept of a finished run of a target, so that it can be extended."""
+    """Bytes of the trunk of a finished target run, which is kept so that the run can be extended; 0 if too large."""
     kept = state_bytes(trial) if trial.schedule.has_trunk else 0.0
     return kept if kept <= MAX_TRUNK else 0.0

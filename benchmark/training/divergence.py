@@ -17,12 +17,16 @@ class Diverged(Exception):
 
 
 class DivergenceRule:
-    """Diverged: a loss is not finite, or the mean of the last 16 exceeds ln(vocab), a uniform guess, by 1 nat."""
+    """A run has diverged if a loss is not finite, or if the mean of its last 16 losses exceeds ln(vocab) + 1 nat.
+
+    ln(vocab) is the loss of a uniform guess.
+    """
 
     def __init__(self, vocab_size: int) -> None:
         self.limit = math.log(vocab_size) + MARGIN
 
     def reason(self, losses: list[float]) -> str | None:
+        """Why a run with these losses (nats per token, one for each step) has diverged; None if it has not."""
         if not math.isfinite(losses[-1]):
             return "training loss is not finite"
         if len(losses) >= WINDOW and fmean(losses[-WINDOW:]) > self.limit:

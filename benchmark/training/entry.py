@@ -1,4 +1,4 @@
-"""An entry of the corpus cache: its manifest, and whether its files are the ones that the manifest describes."""
+"""Checks an entry of the corpus cache: whether its files are those that its manifest describes."""
 
 import hashlib
 import itertools
@@ -20,7 +20,7 @@ DTYPES = ("<u2", "<u4")
 
 
 class Stamp(NamedTuple):
-    """How a file looked when its content was checked; who writes to it changes that."""
+    """What the file system said about a file when its content was checked. Writing to the file changes this."""
 
     place: str  # relative to the entry; a single token file of the user is used in place
     size: int
@@ -37,7 +37,7 @@ class Verified(NamedTuple):
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
-    """Of all that determines batches: equal tokens have equal digests, wherever they come from."""
+    """Hash of everything that determines batches. Equal tokens have equal digests, wherever they come from."""
     matters = [manifest[name] for name in ("dtype", "vocab_size", "sha256", "val_offsets")]
     if "parts" in manifest:  # a mixture: which tokens are of which source, and the weights
         matters.append(manifest["parts"])
@@ -45,7 +45,10 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 
 
 def read_manifest(entry: Path, places: Mapping[str, str]) -> dict[str, Any] | None:
-    """The manifest of an entry whose files are at `places`, by part, relative to the entry; None if damaged."""
+    """The manifest of an entry; None if it is damaged or does not fit the files.
+
+    `places` has the path of the file of each part, relative to the entry.
+    """
     try:
         manifest: dict[str, Any] = parse_json(read_text(entry / "manifest.json", RESULTS_BYTES))
         whole = manifest["format"] == FORMAT and manifest["digest"] == digest_of(manifest)
@@ -73,7 +76,7 @@ def _are_parts(manifest: Mapping[str, Any]) -> bool:
 
 
 def verify(entry: Path, places: Mapping[str, str], vocab_size: int) -> Verified | None:
-    """Read all tokens once; None if they are not those of the manifest, or one is not in the vocabulary."""
+    """Read all tokens of an entry once. None if they differ from the manifest, or one is not in the vocabulary."""
     manifest = read_manifest(entry, places)
     if manifest is None or manifest["vocab_size"] != vocab_size:
         return None
@@ -85,7 +88,7 @@ def verify(entry: Path, places: Mapping[str, str], vocab_size: int) -> Verified 
 
 
 def _verified(entry: Path, place: str, manifest: Mapping[str, Any], expected: str) -> Stamp:
-    """Raises OSError or ValueError."""
+    """Read one file. Raises ValueError if its content is not the expected one, and OSError."""
     digest, dtype = hashlib.sha256(), np.dtype(manifest["dtype"])
     with open_for_reading(entry / place) as file:
         found = _stamp(place, os.fstat(file.fileno()))
@@ -113,7 +116,7 @@ def manifest_of(verified: Verified) -> dict[str, Any]:
 
 
 def still_whole(verified: Verified) -> dict[str, Any] | None:
-    """The manifest of an entry; None if it has changed. Files with another stamp are read once more."""
+    """The manifest of an entry; None if the entry has changed. If a stamp differs, the files are read once more."""
     entry = verified.entry
     places = {part: stamp.place for part, stamp in zip(PARTS, verified.stamps, strict=True)}
     manifest = read_manifest(entry, places)

@@ -20,11 +20,11 @@ from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.entry import Verified
 
-START_SECONDS = 300.0  # until all ranks must have connected; assumption: imports on a busy machine take a minute
-SILENT_SECONDS = 20.0  # after which a rank counts as frozen, so that the trial ends within 30 s
-LEAVE_SECONDS = 20.0  # for ranks to save their trial when told to; the worker has 25 s (benchmark.lab.workers)
-LOOK_SECONDS = 0.5  # between two looks at the clock while nothing comes
-CLOSE_SECONDS = 1  # for killed processes to be gone
+START_SECONDS = 300.0  # for all ranks to connect; assumption: imports take a minute on a busy machine
+SILENT_SECONDS = 20.0  # without a sign of life, after which a rank counts as frozen, so that the trial ends within 30 s
+LEAVE_SECONDS = 20.0  # for ranks to save their trial when told to end; the worker has 25 s (benchmark/lab/workers.py)
+LOOK_SECONDS = 0.5  # longest wait for a message; assumption
+CLOSE_SECONDS = 1  # for killed processes to disappear; assumption
 
 
 class Job(NamedTuple):
@@ -88,7 +88,7 @@ def _connected(listener: Listener, processes: Any, job: Job) -> dict[int, Connec
     pipes: dict[int, Connection] = {}
     until = time.monotonic() + START_SECONDS
     while len(pipes) < job.trial.training.devices:
-        beat()  # for as long as this process waits by the limits of this file
+        beat()  # this process is alive while it waits; START_SECONDS limits the wait
         with suppress(TimeoutError):
             pipe = listener.accept()
             pipes[pipe.recv()] = pipe
@@ -97,7 +97,8 @@ def _connected(listener: Listener, processes: Any, job: Job) -> dict[int, Connec
             if handler.proc.poll() is not None:
                 raise RankLost(f"rank {rank} died with exit code {handler.proc.returncode} at its start; see logs/")
         if time.monotonic() > until:
-            raise RankLost(f"{len(pipes)} of {job.trial.training.devices} ranks had started after {START_SECONDS:g} s")
+            count = job.trial.training.devices
+            raise RankLost(f"only {len(pipes)} of {count} ranks had started after {START_SECONDS:g} s")
     return pipes
 
 
@@ -120,7 +121,7 @@ def _watch(
             assert isinstance(pipe, Connection)
             rank = rank_of[pipe]
             heard[rank] = time.monotonic()
-            match _received(pipe, rank, len(pipes), leaving=leave_by is not None):
+            match _received(pipe, rank, len(pipes)):
                 case "alive", has_moved:
                     if has_moved:
                         beat()
@@ -137,7 +138,7 @@ def _watch(
     return measurements
 
 
-def _received(pipe: Connection, rank: int, count: int, *, leaving: bool) -> tuple[str, Any]:
+def _received(pipe: Connection, rank: int, count: int) -> tuple[str, Any]:
     """The next message of a rank. Raises RankLost if it died or failed."""
     try:
         kind, content = pipe.recv()

@@ -26,7 +26,7 @@ Log = Callable[[dict[str, object]], None]
 
 
 class Loop:
-    """The engine of one trial and its position. It knows no files, and not why it trains to a given position.
+    """The engine of one trial and its position in training. It reads and writes no files.
 
     `compiled` becomes False if the gradients of the compiled model differ from those of the uncompiled model.
     """
@@ -58,6 +58,7 @@ class Loop:
 
     @property
     def tokens(self) -> int:
+        """Tokens that have been trained on at this position."""
         return self.step * self.trial.batch_tokens
 
     @property
@@ -126,6 +127,7 @@ class Loop:
 
     @property
     def position(self) -> Position:
+        """The position now, without the tensors."""
         return Position(self.step, list(self.losses), self.watch.state)
 
     def place(self, position: Position) -> None:
@@ -134,13 +136,16 @@ class Loop:
         self.numbers.return_to(position.losses)
 
     def snapshot(self) -> Snapshot:
+        """The position with copies of this rank's tensors, to which `return_to` can return."""
         return Snapshot(self.position, copied_state(self.engine))
 
     def return_to(self, snapshot: Snapshot) -> None:
+        """Set the engine and the position back to a snapshot."""
         put_back(self.engine, snapshot.state)
         self.place(snapshot.position)
 
     def validate(self) -> Validation:
+        """The validation loss of the model as it is now. All ranks must call this."""
         windows = self.corpus.val_windows
         if self.engine.zero_optimization_stage() < 3:
             return validate(self.engine.module, windows)
@@ -159,4 +164,5 @@ class Loop:
         return found
 
     def restore(self, whole: EngineState) -> None:
+        """Set the engine to a whole state, which only the first rank needs to have. All ranks must call this."""
         restore(self.engine, whole, self.ranks)

@@ -14,31 +14,34 @@ BUCKET = 50_000_000  # most values that ZeRO sums over the ranks at a time; Deep
 GATHERED = 1_000_000_000  # values that ZeRO 3 holds gathered at a time, DeepSpeed's default
 SOURCE = (
     "36 bytes per parameter, with all experts and embeddings: weight, gradient, two AdamW moments, two copies of the "
-    "weight for metrics (at the start and before a step), and the trunk's copy of weight and moments. In bf16 there "
-    "are 2 bytes more, for the rounded weight. Activations of the whole batch are kept, at 4 bytes in fp32 and 2 in "
-    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares this with "
-    "the growth of a process in fp32 and with the live tensors in bf16; it was not measured on a GPU. "
-    "docs/devices.md says what several devices and micro batches change"
+    "weight for metrics (at the start and before the observed step), and in a decay the trunk's weight and moments. In "
+    "bf16 the rounded weight takes 2 bytes more. Activations of the whole batch take 4 bytes each in fp32 and 2 in "
+    "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares the plan "
+    "with measurements, none of them on a GPU. docs/devices.md says what several devices and micro batches change"
 )
 
 
 class Memory(NamedTuple):
-    """Bytes on one device. `weights` has ZeRO's own copies; `observed` what the watch and a decay's trunk keep."""
+    """Peak bytes on one device, by part."""
 
-    weights: float
+    weights: float  # with the copies that ZeRO makes of them
     gradients: float
     moments: float
-    observed: float
-    buffers: float  # of ZeRO: buckets, and what stage 3 has gathered
+    observed: float  # copies that the watch makes, and the trunk that is kept during a decay
+    buffers: float  # of ZeRO: buckets for sums over ranks, and the values that stage 3 has gathered
     activations: float
 
     @property
     def total(self) -> float:
+        """Bytes of all parts."""
         return sum(self)
 
 
 def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = None) -> Memory:
-    """Peak memory on each device; SOURCE says what is counted. `compiled` None: as a worker would decide."""
+    """Peak memory on each device with `micro_batch` sequences in a pass. SOURCE says what is counted.
+
+    If `compiled` is None, the trial is taken to be compiled if a worker would compile it.
+    """
     shape, training = trial.shape, trial.training
     stage, size = training.zero_stage, float(shape.n_total + shape.n_embedding)
     part = size / training.devices
@@ -48,7 +51,7 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
     moments = 8 * (part * on_device if stage else size)
     held = part if stage == 3 else size
     aliased = stage == 3 and training.offload == "none"  # stage 3 updates its parts of the weights in place
-    averaged = 8 * size if trial.schedule.read == "ema" else 0.0  # of the weights, and the snapshot of it
+    averaged = 8 * size if trial.schedule.read == "ema" else 0.0  # the average of the weights, and a copy of it
     return Memory(
         weights=4 * held + (0.0 if aliased else 4 * updated) + copies,
         gradients=4 * (part if stage >= 2 else size),
@@ -60,12 +63,13 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
 
 
 def _buffers(stage: int, size: float, block: float) -> float:
-    """A bucket; at stage 3 also what is gathered, and a block's weights and gradients while they are sent."""
+    """Bytes of a bucket; at stage 3 also of the gathered values, and of a block's weights and gradients in transit."""
     gathered = 4.0 * min(GATHERED, size) + 8.0 * block
     return (4.0 * min(BUCKET, size) if stage else 0.0) + (gathered if stage == 3 else 0.0)
 
 
 def device_bytes(trial: Trial, micro_batch: int) -> float:
+    """Peak memory in bytes of each device with `micro_batch` sequences in a pass."""
     return device_memory(trial, micro_batch).total
 
 
@@ -93,9 +97,9 @@ def share_of_batch(trial: Trial) -> int:
 
 
 def micro_batch_of(trial: Trial, room_bytes: float | None) -> int:
-    """Sequences that a device takes at a time: as the settings say, or as many as its memory has room for.
+    """Sequences that a device takes at a time: as the settings say, or for `auto` as many as its memory has room for.
 
-    Without a limit (None), which is so on a CPU, `auto` is the whole share. It is 1 where not even one has room.
+    If `room_bytes` is None, as on a CPU, `auto` is the whole share. If not even one has room, it is 1.
     """
     given, share = trial.training.micro_batch, share_of_batch(trial)
     if given != "auto":
@@ -107,14 +111,14 @@ def micro_batch_of(trial: Trial, room_bytes: float | None) -> int:
 
 
 def divisors(number: int) -> list[int]:
-    """In ascending order."""
+    """All divisors of a number, in ascending order."""
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
 def passes(trial: Trial, micro_batch: int) -> int:
-    """Work of a step in forward passes: the forward, twice that for the backward, and what is computed again.
+    """The work of a step, in forward passes: 1 for the forward, 2 for the backward, and 1 if blocks are recomputed.
 
-    Several micro batches need a forward pass more, which counts the loads of the whole batch.
+    With several micro batches there is one more, which counts the expert loads of the whole batch.
     """
     counted = micro_batch < share_of_batch(trial) and trial.aux_loss_sequences is None and trial.shape.num_experts > 1
     return 3 + (trial.training.recompute == "blocks") + counted

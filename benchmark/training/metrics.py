@@ -14,16 +14,16 @@ from lrladder.benchmark.training.ranks import Ranks
 
 
 class Validation(NamedTuple):
-    """Mean loss over fixed documents (nats per token), its standard error over documents, and the largest load."""
+    """The result of a validation on fixed documents."""
 
-    loss: float
-    loss_se: float
+    loss: float  # mean over documents, nats per token
+    loss_se: float  # its standard error over documents, nats per token
     max_violation: float  # max over experts of load / mean load - 1, worst block (arXiv 2408.15664)
 
 
 @torch.no_grad()
 def validate(model: Any, windows_ns: np.ndarray, *, batch: int = 32) -> Validation:
-    """Loss on windows [n, seq_len + 1], with one window per document."""
+    """Validate a model on windows [n, seq_len + 1], `batch` at a time. Each window counts as one document."""
     device = next(model.parameters()).device
     losses, loads = [], []
     for start in range(0, len(windows_ns), batch):

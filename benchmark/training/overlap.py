@@ -1,4 +1,4 @@
-"""Finds the text that training and validation share, and the training files to drop for it.
+"""Finds text that training and validation have in common, and drops the training files that repeat validation text.
 
 A run here is a sequence of GRAM tokens. All runs are compared, not a sketch of them as in MinHash, because the limit
 is on their share, and numpy reads about 10 million tokens per second. Runs are compared by hashes of 64 bits. With 1e9
@@ -16,12 +16,12 @@ from lrladder.benchmark.errors import InputError
 
 GRAM = 64  # tokens: about 150 characters, longer than an idiom and shorter than a table or a licence
 MOST_SHARED = 0.005  # share of the validation's runs; assumption: at most 0.5% of a loss then comes from known text
-AIM = 0.0025  # share where dropping stops; half of MOST_SHARED, as runs across two files are not compared
+AIM = 0.0025  # share at which dropping stops; half of MOST_SHARED, because runs across two files are not compared
 NEAR = 0.5  # share of the runs of one file in the other that makes them near-duplicates; assumption
 MOST_DROPPED = 0.5  # share of training tokens; assumption: if more, most files share a passage such as a licence
 CHUNK = 1 << 18  # tokens hashed at once; an array of 2 MB fits into caches
 MOST_GRAMS = 1 << 23  # distinct runs of the validation that are kept (64 MB); if there are more, a sample by hash
-_FACTOR = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: odd, without a pattern in its bits
+_FACTOR = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, an odd number without a pattern in its bits (as in splitmix64)
 
 Tokens = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -41,11 +41,11 @@ class Grams(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The validation runs in each training file: pairs of file and run [pairs], and the number of places [files]."""
+    """The validation runs that occur in training files. `files` and `grams` list each pair of file and run once."""
 
-    files: Ints
-    grams: Ints
-    places: Ints
+    files: Ints  # [pairs], index of the training file
+    grams: Ints  # [pairs], index of the run in `Grams`
+    places: Ints  # [files], number of places of each training file at which a validation run begins
 
 
 def hash_grams(tokens: Tokens) -> Hashes:
@@ -214,12 +214,12 @@ def sentence(corpus: Mapping[str, Any]) -> str:
     if not (known := corpus.get("overlap")):
         return "not known: the corpus is of an older version"
     said = f"{known['shared']:.2%} of the {known['validation_runs']:,} sequences of {known['run_tokens']} tokens"
-    said = f"{said} in the validation text stand in training too"
+    said = f"{said} in the validation text are also in the training text"
     if known["dropped_files"]:
         noun = "document" if "documents" in corpus else "file"
         files = f"1 {noun} was" if known["dropped_files"] == 1 else f"{known['dropped_files']:,} {noun}s were"
-        said = f"{said}; before {files} dropped from training ({known['dropped_share']:.1%} of its tokens)"
-        said = f"{said} it was {known['shared_before']:.2%}"
+        said = f"{said}. This share was {known['shared_before']:.2%} before {files} dropped from training"
+        said = f"{said} ({known['dropped_share']:.1%} of its tokens)"
     if known["flagged"]:
         said = f"{said}. That is above {MOST_SHARED:.1%}, so validation losses partly measure text learnt by heart"
     return said

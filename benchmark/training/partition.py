@@ -1,4 +1,4 @@
-"""Where ZeRO keeps what it updates: which part of each parameter this rank holds, and where.
+"""Finds the parts of each parameter that ZeRO keeps on this rank, and the tensors in which they lie.
 
 ZeRO 1 and 2 update one flat fp32 tensor per parameter group, of which each rank holds one part. ZeRO 3 updates flat
 tensors made of a part of each parameter. The names read here are those of DeepSpeed 0.19.
@@ -23,6 +23,7 @@ class Piece(NamedTuple):
 
     @property
     def held(self) -> Tensor:
+        """The values of this piece, which the optimizer updates."""
         return self.of(self.flat)
 
     def of(self, flat: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""On which devices, and with which settings, a trial can be trained: what fits, and how long it takes."""
+"""Plans on how many GPUs, and with which settings, a trial can be trained: what fits, and how long it takes."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -35,8 +35,10 @@ GPUS = {  # NVIDIA's data sheets: SXM boards, without sparsity
     "h200": Gpu(141e9, 989e12),
     "b200": Gpu(180e9, 2250e12),
 }
-SUSTAINED = 0.35  # assumption: of the peak, in model FLOPs, where one forward pass in four is computed again
-PASSES = 4  # forward passes of the step that SUSTAINED is about: forward, backward (2), and one again
+SUSTAINED = (
+    0.35  # assumption: share of the peak that is sustained, in model FLOPs, if the forward pass is computed twice
+)
+PASSES = 4  # work of such a step in forward passes: 1 for the forward, 2 for the backward, and 1 computed again
 SOURCE = (
     f"assumption: {SUSTAINED:.0%} of the peak in model FLOPs where one forward pass is computed again; 3/4 of that "
     "time without, 5/4 with two. Nothing was measured on several GPUs"
@@ -53,7 +55,7 @@ class Placement(NamedTuple):
 
     @property
     def needed_bytes(self) -> float:
-        """Of each device, with what the process itself needs."""
+        """Bytes that each device needs, with those of the process itself."""
         return self.memory.total + PROCESS_BYTES
 
 
@@ -90,5 +92,5 @@ def _placements(trial: Trial, gpu: Gpu, count: int) -> Iterator[Placement]:
 
 
 def seconds(trial: Trial, micro_batch: int, flops_per_second: float) -> float:
-    """Wall time on the trial's devices, each of which sustains `flops_per_second` in model FLOPs at PASSES."""
+    """Wall time of a trial on its devices, each of which sustains `flops_per_second` in steps of PASSES."""
     return trial.flops * passes(trial, micro_batch) / PASSES / (flops_per_second * trial.training.devices)

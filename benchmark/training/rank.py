@@ -13,7 +13,7 @@ from lrladder.benchmark.environment import keep_freed_memory
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.training.launch import Job
 
-SIGN_SECONDS = 2.0  # between two signs of life
+SIGN_SECONDS = 2.0  # between two signs of life; assumption: a tenth of launch.SILENT_SECONDS
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -27,14 +27,16 @@ class Line:
         heartbeat.use(self._steps)
 
     def send(self, kind: str, content: Any = None) -> None:
+        """Send a message; `launch` knows the kinds alive, row, measured, left and failed."""
         with self._lock:
             self._pipe.send((kind, content))
 
     def give_signs_of_life(self) -> None:
+        """Start a thread that sends signs of life until `close` is called."""
         threading.Thread(target=self._signs, daemon=True).start()
 
     def _signs(self) -> None:
-        """With whether training has moved since the last sign: a process can live and yet hang."""
+        """Each sign says whether training has moved since the last one, because a living process can hang."""
         seen = 0
         while not self._ended.wait(SIGN_SECONDS):
             now = self._steps.value
@@ -42,6 +44,7 @@ class Line:
             seen = now
 
     def close(self) -> None:
+        """End the signs of life."""
         self._ended.set()
 
 

@@ -33,12 +33,12 @@ from lrladder.benchmark.training.text.progress import Show, silent
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Text files as (name, path), ordered by the hash of the name, so that any prefix is a random sample."""
+    """Text files to train on. They are ordered by the hash of their names, so that any prefix is a random sample."""
 
     config: CorpusConfig
-    files: tuple[tuple[str, Path], ...]
-    found: int
-    key: str
+    files: tuple[tuple[str, Path], ...]  # (name, path) of those that are used
+    found: int  # number of all files, before corpus.max_bytes is applied
+    key: str  # name of the cache entry
     places: ClassVar[dict[str, str]] = {part: f"{part}.bin" for part in ("train", "val")}  # in the entry
 
     @classmethod
@@ -58,7 +58,7 @@ class TextFiles:
             )
         if len(files) < 2:
             raise InputError(
-                f"corpus.max_bytes {config.max_bytes:,} holds fewer than 2 files; raise it, or split files"
+                f"corpus.max_bytes {config.max_bytes:,} has room for fewer than 2 files; raise it, or split files"
             )
         settings = [config.vocab_size, config.val_fraction, tokenizers.__version__, bool(config.text)]
         return cls(config, files, len(found), entry_key("text", settings, files))
@@ -116,11 +116,11 @@ class TextFiles:
 
 @dataclass(frozen=True)
 class TokenFiles:
-    """Token files. A single file is used in place; several files of a part are joined in the cache."""
+    """Ready files of token ids. A single file is used in place; several files of a part are joined in the cache."""
 
     config: CorpusConfig
-    parts: dict[str, list[Path]]
-    key: str
+    parts: dict[str, list[Path]]  # files of train and val
+    key: str  # name of the cache entry
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TokenFiles":

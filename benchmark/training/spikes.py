@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-WINDOW = 64  # steps before the step that is judged, at most
-SHARE = 0.25  # of a short run: with the whole window only half of a run of 128 steps could be judged
-LEAST = 32  # steps; below, MADs scatter so much that calm runs of ours had a spike each (2026-11-28, preset cpu)
-MADS = 5 * 1.4826  # a spike exceeds the median of the window by 5 robust sds
+WINDOW = 64  # most steps before the judged step that it is compared with; assumption
+SHARE = 0.25  # the window of a short run is this share of its steps, so that most of them can be judged; assumption
+LEAST = (
+    32  # least steps of a window: with fewer, calm runs had a spike each, because MADs scatter (preset cpu, 2026-11)
+)
+MADS = 5 * 1.4826  # a spike exceeds the median of the window by 5 robust sds; an sd is 1.4826 MADs of normal values
 
 
 class Spikes(NamedTuple):
@@ -23,12 +25,12 @@ class Spikes(NamedTuple):
 
 
 def window(steps: int) -> int:
-    """The steps that a step is compared with, in a run of so many."""
+    """The number of steps before a step with which it is compared, in a run of `steps` steps."""
     return min(WINDOW, max(LEAST, round(SHARE * steps)))
 
 
 def find_spikes(values: Sequence[float]) -> Spikes:
-    """`values`: one value per step, in order."""
+    """The spikes among `values`, which has one finite value per step, in order."""
     number, area, steps = 0, 0.0, 0
     step = width = window(len(values))
     while step < len(values):

@@ -1,4 +1,4 @@
-"""The tensors that training changes: those of this rank, or the whole of them in the order of the model."""
+"""Copies, gathers and restores the tensors that training changes: those of one rank, or the whole of all ranks."""
 
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ def whole_state(engine: Any, ranks: Ranks) -> EngineState:
             whole.params.append(weight.cpu())
             whole.moments.append({name: value.cpu() for name, value in moments.items()})
             whole.moments[-1] |= {"step": steps[0].clone().cpu()} if steps else {}
-            kept = state.get(param, {})  # of whole parameters, as an average is
+            kept = state.get(param, {})  # what the state holds of whole parameters, such as the average of the weights
             whole.moments[-1] |= {name: value.clone() for name, value in kept.items()}
     return whole
 
@@ -113,7 +113,7 @@ def _tensors(engine: Any) -> list[Tensor]:
     params = list(engine.module.parameters())
     if engine.zero_optimization_stage() < 3:
         return [*params, *flat_tensors(engine)]
-    engine.optimizer.empty_partition_cache()  # what is gathered now would be older than what is put back
+    engine.optimizer.empty_partition_cache()  # gathered values would be older than those that are put back
     return [*(param.ds_tensor for param in params), *flat_tensors(engine)]
 
 

@@ -17,7 +17,7 @@ from lrladder.benchmark.training.run import Decay, Run
 from lrladder.models.compiled import uncompiled
 from lrladder.models.experts import gemm_of
 
-LOSSES_READ = 16  # last steps; their mean is the training loss of a reading
+LOSSES_READ = 16  # last steps, whose mean loss is the training loss of a reading; assumption
 
 
 def train(

@@ -14,10 +14,10 @@ from torch import Tensor
 from lrladder.benchmark.training.spikes import find_spikes
 from lrladder.models.observation import Metrics, feature_metrics, observe, rms_by_role
 
-EVERY = 16  # steps between probes
-PROBE_WINDOWS = 4  # validation windows in the probe batch, the same for all trials of a study
-LATELY = 0.1  # last part of the steps of a run, over which max_load is averaged (ours)
-DEAD = 0.1  # share of the mean load; an expert with less over EVERY steps counts as dead (ours)
+EVERY = 16  # steps between probes; assumption
+PROBE_WINDOWS = 4  # validation windows in the probe batch, the same for all trials of a study; assumption
+LATELY = 0.1  # share of the steps of a run, its last ones, over which max_load is averaged; our definition
+DEAD = 0.1  # of the mean load; an expert with less over EVERY steps counts as dead; our definition
 
 
 class Watch:
@@ -40,6 +40,7 @@ class Watch:
 
     @property
     def state(self) -> dict[str, Any]:
+        """A copy of what was observed so far, for checkpoints."""
         return copy.deepcopy(self._state)
 
     @state.setter

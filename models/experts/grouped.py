@@ -1,4 +1,4 @@
-"""torch's grouped GEMM: one launch for all experts, without host synchronisation on CUDA."""
+"""Experts on torch's grouped GEMM: one kernel launch for all experts, without waiting for the GPU."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from lrladder.models.experts.reference import swiglu
 
 
 def grouped_experts(x_rd: Tensor, rows_e: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
-    """The same function as `reference_experts`, by `torch.nn.functional.grouped_mm`. On CUDA that takes only bf16."""
+    """As `reference_experts`, on `torch.nn.functional.grouped_mm`. On CUDA this takes only bf16."""
     return product(swiglu(product(x_rd, up_e2hd, rows_e)), down_edh, rows_e)
 
 

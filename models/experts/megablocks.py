@@ -1,4 +1,4 @@
-"""MegaBlocks' kernels on our weights. MegaBlocks is no longer maintained, so only this file uses it.
+"""Experts on the kernels of MegaBlocks, with our weights. MegaBlocks is unmaintained, so only this file uses it.
 
 MegaBlocks sorts, counts, gathers and scatters. Its expert GEMM is that of grouped_gemm. torch's grouped_mm replaces it
 in two cases: from Hopper on, where it is one launch that reads nothing back to the host; and where grouped_gemm is not
@@ -33,7 +33,7 @@ def unavailable_reason() -> str | None:
 
 
 class TorchGemm:
-    """Stands in for grouped_gemm's `ops`, with torch's kernel; only the part that is used. On CUDA in bf16."""
+    """Replaces the `ops` of grouped_gemm by torch's kernel, as far as MegaBlocks uses them. For bf16 on CUDA."""
 
     @staticmethod
     def gmm(a: Tensor, b: Tensor, batch_sizes: Tensor, trans_b: bool = False) -> Tensor:
@@ -59,11 +59,12 @@ def _package() -> _Package:
 
 
 def gemm_name() -> str:
+    """The name of the GEMM that this backend uses on this machine."""
     return _package().gemm_name
 
 
 class _Sorted(NamedTuple):
-    """Rows of (token, choice) sorted by expert: what scatter needs to put them back; the GEMM and its row counts."""
+    """What belongs to the rows of (token, choice) sorted by expert: how to put them back, and the GEMM to use."""
 
     place_r: Tensor
     expert_r: Tensor

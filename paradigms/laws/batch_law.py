@@ -12,8 +12,8 @@ from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 
-PRIOR_W, PRIOR_SD = 0.5, 0.25  # weak; the published ones (published.py) lie within half an sd
-SD_FLOOR = 0.1  # of ln B*; assumption: batches are tried in steps of 2, and a parabola finds the place to a tenth
+PRIOR_W, PRIOR_SD = 0.5, 0.25  # weak prior of w; published exponents (published.py) are within half an sd of it
+SD_FLOOR = 0.1  # of ln B*; assumption: batches are tried in factors of 2, and a parabola finds the best to a tenth
 
 
 class BatchPoint(NamedTuple):
@@ -26,7 +26,7 @@ class BatchPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class BatchLaw:
-    """B* = k D^w in tokens; the interval is 90%, None where w is the prior's."""
+    """B* = k D^w in tokens. The interval of w is 90%; it is None if the runs do not determine w."""
 
     k: float
     w: float
@@ -41,7 +41,7 @@ class BatchLaw:
 
 
 def best_batch(minima: Mapping[float, float], *, noise: float | None = None) -> Curve:
-    """The batch with the lowest of `minima`, losses at their own best LR by batch: a parabola in ln batch."""
+    """A parabola in ln batch through `minima`, the loss of each batch at its best LR. `lr_best` is the best batch."""
     return fit_curve(list(minima), list(minima.values()), noise=noise)
 
 
@@ -65,7 +65,7 @@ def fit_batch_law(points: Sequence[BatchPoint], *, level: float = LEVEL) -> Batc
     flags = (
         ()
         if identified
-        else (f"the runs do not determine w: all horizons lie within {MIN_SPAN:g}x; {PRIOR_W} is assumed",)
+        else (f"the runs do not determine w (of D^w): all horizons lie within {MIN_SPAN:g}x; {PRIOR_W} is assumed",)
     )
     low, high = (w - half, w + half) if identified else (None, None)
     return BatchLaw(math.exp(level_ - w * center), w, low, high, len(points), flags)

@@ -1,4 +1,4 @@
-"""What a set of cells can say of lr* = k N^-u D^-v B^w A^s: columns, priors, and what is not identified."""
+"""The design of a fit of lr* = k N^-u D^-v B^w A^s: its columns and priors, and which exponents the cells determine."""
 
 import math
 from collections.abc import Sequence
@@ -15,50 +15,51 @@ Column = Literal["size", "tokens", "batch", "sparsity"]
 MIN_SPAN = 1.5  # assumption: a ratio of sizes or horizons below this does not identify an exponent
 OPTIMUM_SD = 0.05  # of ln lr*; assumption: even a noiseless parabola is off by about this much (0.04-0.12 octaves)
 MAX_CORRELATION = 0.99  # of a log column with the others; assumption: beyond it exponents are not told apart
-LEANING = 0.7  # assumption: with over this part of its prior's sd left, an exponent is half the prior's
+LEANING = 0.7  # sd of an exponent / sd of its prior, above which about half of the exponent comes from the prior
 WORDS: dict[Column, tuple[str, str]] = {
-    "size": ("u", "size"),
-    "tokens": ("v", "horizon"),
-    "batch": ("w", "batch size"),
-    "sparsity": ("s", "sparsity"),
+    "size": ("u (minus the exponent of size)", "size"),
+    "tokens": ("v (minus the exponent of tokens)", "horizon"),
+    "batch": ("w (the exponent of the batch)", "batch size"),
+    "sparsity": ("s (the exponent of active over total parameters)", "sparsity"),
 }
 
 
 class Slope(NamedTuple):
-    """A prior of a slope of ln lr*: normal, weak, and only of exponents, never of prefactors."""
+    """A weak normal prior of a slope of ln lr*. Exponents have one; the prefactor has none."""
 
     mean: float
     sd: float
 
 
-# Rounded means and spreads of the exponents in published.py, each of which lies within 2 sds. D's is at a given batch.
+# Rounded means and spreads of the exponents in published.py, all within 2 sds. That of D is at a given batch.
 PRIORS: dict[Column, Slope] = {
     "size": Slope(-0.45, 0.25),
     "tokens": Slope(-0.2, 0.2),
     "batch": Slope(0.5, 0.25),
     "sparsity": Slope(0.1, 0.2),
 }
-MOVING_BATCH_TOKENS = Slope(0.05, 0.2)  # of D where the batch moves with it: higher, as the best batch grows
-UNKNOWN_BATCH_TOKENS = Slope(-0.1, 0.3)  # of D where the batch may or may not move; assumption: between the two
-FLOPS = Slope(-0.15, 0.15)
+# For D if the law has no batch and the batch grows with D (the best LR then falls less); and if that is not known.
+MOVING_BATCH_TOKENS = Slope(0.05, 0.2)  # assumption
+UNKNOWN_BATCH_TOKENS = Slope(-0.1, 0.3)  # assumption: between the other two
+FLOPS = Slope(-0.15, 0.15)  # for C in place of N and D; assumption
 
 
 class Place(NamedTuple):
-    """Where a minimum is or is wanted; `n_total` is n_active unless given, `batch_tokens` may not be known."""
+    """A cell at which a best LR is known or wanted."""
 
     n_active: float
     tokens: float
-    n_total: float | None = None
-    batch_tokens: float | None = None
+    n_total: float | None = None  # None: as n_active
+    batch_tokens: float | None = None  # None: not known
 
     @property
     def model_key(self) -> tuple[float, ...]:
-        """The model."""
+        """What cells of one model have in common."""
         return (self.n_active, self.n_total or self.n_active)
 
     @property
     def trunk_key(self) -> tuple[float, ...]:
-        """The model and batch: runs of one trunk branch into several horizons."""
+        """What cells whose runs can share a trunk have in common: model and batch."""
         return (*self.model_key, self.batch_tokens or 0.0)
 
     def log(self, column: Column, size: Size) -> float:
@@ -77,9 +78,9 @@ class Place(NamedTuple):
 
 
 class LawPoint(NamedTuple):
-    """One interior minimum: active parameters, tokens, ln lr* and its standard deviation.
+    """The best LR of one cell: active parameters, tokens, ln lr* and its standard deviation.
 
-    `n_total` is None for a dense model, or where it is not known; `batch_tokens` (per step) where it is not known.
+    `n_total` is None for a dense model, or if it is not known. `batch_tokens` (per step) is None if it is not known.
     """
 
     n_active: float
@@ -97,14 +98,14 @@ class LawPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Design:
-    """Columns of a law of one size measure; `names[0]` is size. Logs are about their `center`."""
+    """The columns of a law with one measure of size."""
 
     size: Size
-    names: tuple[Column, ...]
-    center: Array  # [columns]
-    logs: Array  # [points, columns], about the center
-    identified: tuple[bool, ...]  # whether the column spans MIN_SPAN
-    entangled: tuple[bool, ...]  # whether the others predict the column
+    names: tuple[Column, ...]  # the first is size
+    center: Array  # [columns], mean log of each column
+    logs: Array  # [points, columns], logs minus their center
+    identified: tuple[bool, ...]  # whether the column spans at least MIN_SPAN
+    entangled: tuple[bool, ...]  # whether the other columns nearly determine this one
     batch_moves: bool  # whether the batch is known to vary
 
     @classmethod
@@ -130,15 +131,18 @@ class Design:
         )
 
     def fitted(self) -> Array:
-        """[points, 1 + columns]: ones and the columns; one not identified is zero, which leaves it to its prior."""
+        """The design matrix [points, 1 + columns], with ones in front.
+
+        A column that is not identified is zero, so that its exponent is that of its prior.
+        """
         return np.column_stack([np.ones(len(self.logs)), self.logs * np.array(self.identified)])
 
     def row(self, place: Place) -> Array:
-        """[1 + columns] of a place."""
+        """The row [1 + columns] of the design matrix for a cell."""
         return np.array([1.0, *[place.log(name, self.size) for name in self.names]]) - np.array([0.0, *self.center])
 
     def priors(self) -> tuple[Slope, ...]:
-        """Of each column."""
+        """The prior of each column."""
         named = dict(PRIORS)
         if "batch" not in self.names:
             named["tokens"] = MOVING_BATCH_TOKENS if self.batch_moves else UNKNOWN_BATCH_TOKENS
@@ -147,16 +151,17 @@ class Design:
         return tuple(named[name] for name in self.names)
 
     def flags(self, places: Sequence[Place], sds: Array) -> tuple[str, ...]:
-        """What the design does not identify, in words; `sds` [columns] of the fitted slopes."""
+        """What the design does not determine, in words. `sds` [columns] are those of the fitted slopes."""
         flags = []
         for i, (name, prior) in enumerate(zip(self.names, self.priors(), strict=True)):
             symbol, noun = WORDS[name]
             n = len({place.log(name, self.size) for place in places})
             if not self.identified[i]:
                 if name in ("batch", "sparsity"):
-                    continue  # one value is no weakness; it is said where another is asked for
+                    continue  # a single value is no weakness; a prediction for another value gets a flag
                 counted = f"{n} {noun}{'s' * (n > 1)} within {MIN_SPAN:g}x"
-                flags.append(f"the runs do not determine {symbol} ({counted}): assumed {-prior.mean:g} +- {prior.sd:g}")
+                assumed = f"assumed {-prior.mean:g} +- {prior.sd:g}"
+                flags.append(f"the runs do not determine {symbol}, as they have {counted}: {assumed}")
             elif self.entangled[i]:
                 flags.append(f"{symbol} cannot be told from the other exponents, so it relies on its prior")
             elif sds[i] > LEANING * prior.sd:
@@ -169,7 +174,7 @@ def _spans(logs: Sequence[float] | Array) -> bool:
 
 
 def _entangled(logs: Array, identified: Sequence[bool]) -> tuple[bool, ...]:
-    """Whether the other identified columns predict each by a correlation of MAX_CORRELATION."""
+    """For each column, whether its multiple correlation with the other identified ones is at least MAX_CORRELATION."""
     found = []
     for i in range(logs.shape[1]):
         others = logs[:, [j for j in range(logs.shape[1]) if j != i and identified[j]]]

@@ -18,13 +18,16 @@ from lrladder.paradigms.level import LEVEL
 Array = NDArray[np.float64]
 
 GAMMAS = (0.02, 3.0)  # assumption: published exponents of tokens lie between 0.1 and 0.6
-STARTS = np.linspace(math.log(GAMMAS[0]), math.log(GAMMAS[1]), 41)  # of ln gamma
-PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # near Chinchilla's (published.py), with others' 0.1 to 0.6: weak, on ln gamma
+STARTS = np.linspace(math.log(GAMMAS[0]), math.log(GAMMAS[1]), 41)  # values of ln gamma from which the search starts
+PRIOR_GAMMA, PRIOR_LOG_SD = 0.3, 0.7  # weak prior of ln gamma: near Chinchilla's (published.py), others are 0.1 to 0.6
 MAX_REACH = 4.0  # assumption: beyond this many times the longest horizon nothing is predicted
-MAX_SD = 0.25  # of the drop in loss over the horizons seen; assumption: a prediction less sure than this says nothing
-MISFIT = 0.08  # sd of a prediction as a part of the fall beyond the horizons seen; OpenEuroLLM sweeps, docs/fitting.md
-ROUNDS = 3  # of the size of residuals, which needs a fit, and the fit, which needs their size
-SOFT = 2.0  # residual sds beyond which a loss pulls less (soft l1)
+# Highest sd of a usable prediction, as a share of the drop in loss over the measured horizons; assumption.
+MAX_SD = 0.25
+# Sd of a prediction that is due to the form of the law, as a share of the predicted drop beyond the measured horizons;
+# from OpenEuroLLM's sweeps, docs/fitting.md.
+MISFIT = 0.08
+ROUNDS = 3  # rounds in which the size of the residuals and the fit, which need each other, are found; assumption
+SOFT = 2.0  # size of a residual, in sds, beyond which it counts less (soft l1); assumption
 
 
 class Predicted(NamedTuple):
@@ -36,14 +39,17 @@ class Predicted(NamedTuple):
 
 @dataclass(frozen=True)
 class HorizonLaw:
-    """One curve. `usable` says whether it may replace a measurement at all; `reaches` whether it may at some tokens."""
+    """A fitted curve of loss against tokens, in the unit of the losses.
+
+    `usable` says whether its predictions may replace measurements, and `reaches` whether one at some tokens may.
+    """
 
     floor: float
-    scale: float  # of the part that falls, at `center` tokens
+    scale: float  # of the falling part, at `center` tokens
     gamma: float
     center: float
-    noise: float
-    dof: int  # of all curves fitted together
+    noise: float  # sd of one loss
+    dof: int  # of all curves that were fitted together
     span: tuple[float, float]  # tokens of the shortest and the longest horizon
     drop: float  # fitted fall of the loss over the span
     covariance: Array  # of floor, scale, gamma
@@ -51,6 +57,7 @@ class HorizonLaw:
 
     @property
     def usable(self) -> bool:
+        """Whether nothing weakens the fit."""
         return not self.flags
 
     def predict(self, tokens: float) -> Predicted:
@@ -64,22 +71,23 @@ class HorizonLaw:
         return Predicted(self.floor + self.scale * falling, math.sqrt(max(variance, 0.0)))
 
     def reaches(self, tokens: float) -> bool:
-        """Whether a prediction at `tokens` is to be used: near enough to what was seen, and sure enough."""
+        """Whether a prediction at `tokens` is near enough to the measured horizons, and certain enough, to be used."""
         near = self.span[0] / MAX_REACH <= tokens <= self.span[1] * MAX_REACH
         return self.usable and near and self.predict(tokens).sd <= MAX_SD * self.drop
 
 
 def fit_horizon(tokens: Sequence[float], losses: Sequence[float], *, noise: float | None = None) -> HorizonLaw:
-    """One curve alone. Raises ValueError as `fit_horizons`."""
+    """Fit one curve alone. Raises ValueError as `fit_horizons` does."""
     return fit_horizons([(tokens, losses)], noise=noise)[0]
 
 
 def fit_horizons(
     curves: Sequence[tuple[Sequence[float], Sequence[float]]], *, noise: float | None = None
 ) -> tuple[HorizonLaw, ...]:
-    """Curves of one size, (tokens, losses) of each LR, with one gamma. `noise` is the sd of one loss, where known.
+    """Fit the curves of one size with one gamma. Each curve is (tokens, losses) of one LR.
 
-    Raises ValueError for curves of fewer than two horizons, or values that are not positive and finite.
+    `noise` is the sd of one loss, if it is known. Raises ValueError for a curve with fewer than two horizons, or for
+    values that are not positive and finite.
     """
     data = [_curve(tokens, losses) for tokens, losses in curves]
     center = math.exp(float(np.mean([np.log(x).mean() for x, _ in data])))
@@ -97,11 +105,11 @@ def fit_horizons(
 
 
 class _Curves(NamedTuple):
-    """All curves end to end; `ids` says whose a row is. Losses are relative to their curve's mean."""
+    """The points of all curves in one row."""
 
-    x: Array
-    y: Array
-    ids: NDArray[np.intp]
+    x: Array  # ln tokens, relative to their center
+    y: Array  # losses minus the mean loss of their curve
+    ids: NDArray[np.intp]  # index of the curve of each point
 
     @classmethod
     def of(cls, logs: Sequence[Array], values: Sequence[Array]) -> "_Curves":
@@ -109,7 +117,10 @@ class _Curves(NamedTuple):
         return cls(np.concatenate(logs), np.concatenate([y - y.mean() for y in values]), ids)
 
     def residuals(self, gamma: float) -> Array:
-        """After floor and scale of each curve by least squares, in closed form: this is evaluated very often."""
+        """Residuals [points] at a gamma, with the best floor and scale of each curve by least squares.
+
+        They are computed in closed form, because this is evaluated very often.
+        """
         falling = np.exp(-gamma * self.x)
         falling -= (self._sums(falling) / np.bincount(self.ids))[self.ids]
         scales = self._sums(falling * self.y) / self._sums(falling**2)
@@ -122,7 +133,7 @@ class _Curves(NamedTuple):
 def _curve(tokens: Sequence[float], losses: Sequence[float]) -> tuple[Array, Array]:
     x, y = np.array(tokens, dtype=float), np.array(losses, dtype=float)
     if x.shape != y.shape or len(set(x)) < 2:
-        raise ValueError(f"{len(x)} horizons and {len(y)} losses: a curve needs both at two horizons or more")
+        raise ValueError(f"{len(x)} horizons and {len(y)} losses: a curve needs a loss at each of two or more horizons")
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x > 0).all() and (y > 0).all()):
         raise ValueError("tokens and losses must be positive and finite")
     order = np.argsort(x)
@@ -137,7 +148,7 @@ def _linear(x: Array, y: Array, gamma: float) -> Array:
 
 
 def _best_gamma(curves: _Curves) -> float:
-    """Multi-start, by a robust loss with a weak prior of ln gamma, worth one residual of the fit itself."""
+    """The gamma of all curves, by a robust loss from many starts. The prior of ln gamma counts as one residual."""
     gamma = PRIOR_GAMMA
     for _ in range(ROUNDS):
         gamma = _robust_gamma(curves, _typical(curves.residuals(gamma)))
@@ -161,13 +172,13 @@ def _typical(residuals: Array) -> float:
 
 
 def _noise(residuals: Array, dof: int, noise: float | None) -> float:
-    """Sd of one loss; 0 where neither given nor measured, which a flag says."""
+    """Sd of one loss. It is 0 if it is neither given nor measured; then the curve gets a flag."""
     measured = math.sqrt(float((residuals**2).sum()) / dof) if dof > 0 else 0.0
     return max(measured, noise or 0.0)
 
 
 def _gamma_sd(curves: _Curves, gamma: float, sd: float) -> float:
-    """From the curvature of the profile of gamma, and its prior."""
+    """Sd of gamma, from the change of the residuals with ln gamma, and its prior."""
     information = PRIOR_LOG_SD**-2
     if sd > 0:
         step = 0.01
@@ -198,7 +209,9 @@ def _law(
 def _flags(floor: float, scale: float, gamma: float, dof: int, known_noise: bool, *, stats_ok: bool) -> list[str]:
     flags = []
     if dof < 1 and not known_noise:
-        flags.append("as many constants as losses: the noise is not measured, and such fits miss by tens of millinats")
+        flags.append(
+            "the fit has as many constants as losses, so its noise is not measured; such fits miss by tens of millinats"
+        )
     if scale <= 0 or not stats_ok:
         flags.append("the loss does not fall with tokens by more than its noise")
     if floor <= 0:
@@ -209,6 +222,6 @@ def _flags(floor: float, scale: float, gamma: float, dof: int, known_noise: bool
 
 
 def interval(predicted: Predicted, dof: int, *, level: float = LEVEL) -> tuple[float, float]:
-    """Prediction interval of a measurement."""
+    """The prediction interval of a measurement, in the unit of the losses."""
     half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * predicted.sd
     return predicted.loss - half, predicted.loss + half

@@ -1,7 +1,7 @@
-"""The law lr* = k N^-u D^-v B^w A^s of the minima of a study; arXiv 2601.05049 eq. 6 has N and D.
+"""Fits the law lr* = k N^-u D^-v B^w A^s to the best LRs of cells. arXiv 2601.05049 eq. 6 has it with N and D alone.
 
-N is active or total parameters, or C = N_active D takes the place of N and D; B, tokens per step, and sparsity
-A = N_active / N_total enter where they are known and vary. Exponents have weak priors (design.py), the prefactor none.
+N is active or total parameters, or C = N_active D takes the place of N and D. The batch B (tokens per step) and
+A = N_active / N_total enter if they are known and vary. Exponents have weak priors (design.py), the prefactor none.
 """
 
 import math
@@ -22,10 +22,10 @@ __all__ = ["Exponent", "Law", "LawPoint", "Prediction", "fit_law"]
 
 Array = NDArray[np.float64]
 
-MIN_CLUSTERS = 4  # sizes for a bootstrap over sizes; resampled designs of fewer are singular too often
-MAX_LEFT_OUT = 6  # assumption: leaving out this many of the largest sizes in turn says enough
-BEND_Z = 2.0  # a squared term this many sds from zero is a bend, p = 0.05
-OUTLIER_WEIGHT = 0.25  # assumption: a minimum of less Student weight than this, 4 sds off the law, is named
+MIN_CLUSTERS = 4  # least sizes for a bootstrap over sizes; with fewer, resampled designs are too often singular
+MAX_LEFT_OUT = 6  # how many of the largest sizes are left out in turn; assumption
+BEND_Z = 2.0  # a squared term that is this many sds from zero counts as a bend, p = 0.05
+OUTLIER_WEIGHT = 0.25  # Student weight below which a minimum, then 4 sds off the law, counts as an outlier; assumption
 
 
 class Prediction(NamedTuple):
@@ -37,7 +37,7 @@ class Prediction(NamedTuple):
 
 
 class Exponent(NamedTuple):
-    """An exponent and its 90% interval; low and high are None where the exponent is the prior's."""
+    """An exponent and its 90% interval. low and high are None if the exponent is that of the prior."""
 
     value: float
     low: float | None
@@ -46,15 +46,15 @@ class Exponent(NamedTuple):
 
 @dataclass(frozen=True)
 class Law:
-    """A fitted law, lr* = k N^-u D^-v B^w A^s; `flags` say what weakens it, and the others its form without a batch."""
+    """A fitted law, lr* = k N^-u D^-v B^w A^s, and a second form of it without the batch."""
 
     points: tuple[LawPoint, ...]
     regression: Regression
-    without_batch: Regression  # for cells whose batch is not given
+    without_batch: Regression  # the form for cells whose batch is not given
     exponents: Mapping[Column, Exponent]
-    flags: tuple[str, ...]
-    flags_without_batch: tuple[str, ...]
-    bootstrap: str  # of exponents: "sizes", or "none" where too few sizes leave them to the posterior
+    flags: tuple[str, ...]  # what weakens the law, in words
+    flags_without_batch: tuple[str, ...]  # what weakens the form without the batch
+    bootstrap: str  # of the exponents: "sizes", or "none" if there are too few sizes and the posterior is used
 
     def predict(
         self,
@@ -65,26 +65,26 @@ class Law:
         batch_tokens: float | None = None,
         level: float = LEVEL,
     ) -> Prediction:
-        """LR and its prediction interval at a cell. It widens with distance from the design and for few points.
+        """The LR at a cell and its prediction interval, which is wider far from the points and for few points.
 
-        Without `batch_tokens` the law is that of the batches which the points happen to have.
+        Without `batch_tokens` the form without the batch answers: it holds for batches like those of the points.
         """
         place = Place(n_active, tokens, n_total, batch_tokens)
         regression = self.answering(batch_tokens)
         return Prediction(*(math.exp(ln_lr) for ln_lr in regression.predict(place, level=level)))
 
     def answering(self, batch_tokens: float | None) -> Regression:
-        """The form that answers for this batch."""
+        """The form of the law that answers for this batch (None: not given)."""
         return self.without_batch if batch_tokens is None else self.regression
 
     def flags_by(self, batch_tokens: float | None) -> tuple[str, ...]:
-        """What weakens the form that answers for this batch."""
+        """What weakens the form of the law that answers for this batch, in words."""
         return self.flags_without_batch if batch_tokens is None else self.flags
 
     def flags_at(
         self, n_active: float, tokens: float, *, n_total: float | None = None, batch_tokens: float | None = None
     ) -> tuple[str, ...]:
-        """What weakens a prediction at a cell beyond `flags_by` its batch, in words."""
+        """What weakens a prediction at a cell, in words, in addition to `flags_by` its batch."""
         place = Place(n_active, tokens, n_total, batch_tokens)
         known = "batch" in self.regression.design.names
         flags: tuple[str, ...]
@@ -111,17 +111,17 @@ class Law:
 
     @property
     def size(self) -> Size:
-        """What N is."""
+        """How N is counted."""
         return self.regression.design.size
 
     @property
     def n_points(self) -> int:
-        """Minima that entered."""
+        """The number of points."""
         return len(self.points)
 
     @property
     def u(self) -> float:
-        """Exponent of N; with FLOPs, of C."""
+        """Exponent of N, or of C if the law is in FLOPs."""
         return self.exponents["size"].value
 
     @property
@@ -136,7 +136,7 @@ class Law:
 
     @property
     def v(self) -> float:
-        """Exponent of D; with FLOPs, of C."""
+        """Exponent of D, or of C if the law is in FLOPs."""
         return self._tokens.value
 
     @property
@@ -155,14 +155,15 @@ class Law:
 
     @cached_property
     def left_out(self) -> tuple[float, ...]:
-        """Rms error in ln lr at each of the largest sizes, ascending, by the law of the others; empty for one size."""
+        """RMS error in ln lr at each of the largest sizes, ascending, of a law fitted without it; empty for one."""
         return _left_out(self.points, self.size)
 
 
 def fit_law(points: Sequence[LawPoint], *, n_boot: int = 1000, seed: int = 0, size: Size | None = None) -> Law:
-    """The law of `points`, by the measure of N that predicts left-out sizes best unless `size` gives it.
+    """Fit the law to `points`, which may have several batches.
 
-    Points may be of several batches. Raises ValueError without points, or on values that are not positive and finite.
+    `size` says how N is counted; None: as predicts left-out sizes best. `n_boot` is the number of bootstrap samples.
+    Raises ValueError without points, or for values that are not positive and finite.
     """
     _check(points)
     points = tuple(sorted(points, key=lambda point: [-1.0 if value is None else value for value in point]))
@@ -184,16 +185,19 @@ def fit_law(points: Sequence[LawPoint], *, n_boot: int = 1000, seed: int = 0, si
 
 def _check(points: Sequence[LawPoint]) -> None:
     if not points:
-        raise ValueError("a law needs at least one interior minimum")
+        raise ValueError("a law needs at least one bracketed minimum")
     for point in points:
         counts = (point.n_active, point.tokens, point.n_total or 1.0, point.batch_tokens or 1.0)
         usable = math.isfinite(point.ln_lr) and 0 <= point.sd < math.inf
         if not usable or not all(0 < count < math.inf for count in counts):
-            raise ValueError(f"{point}: counts must be positive and finite, ln_lr and sd finite")
+            raise ValueError(f"{point}: counts must be positive and finite, ln_lr finite, and sd finite and at least 0")
 
 
 def _best_size(points: Sequence[LawPoint]) -> Size:
-    """Of dense models, active parameters; of sparse ones what predicts left-out sizes best, where that can be told."""
+    """How N is counted: for dense models as active parameters, for sparse ones as predicts left-out sizes best.
+
+    If total size or sparsity varies too little to tell, it is counted as total parameters.
+    """
     sparsity = [point.place.log("sparsity", "total") for point in points]
     if not any(sparsity):
         return "active"
@@ -215,7 +219,7 @@ def _left_out(points: Sequence[LawPoint], size: Size) -> tuple[float, ...]:
 
 
 def _exponents(regression: Regression, draws: Array | None, models: int) -> dict[Column, Exponent]:
-    """By column; intervals from resamples of models where there are, and the posterior's where they are wider."""
+    """The exponents by column. An interval is the wider one of the posterior's and the bootstrap's over models."""
     design, posterior = regression.design, regression.posterior
     half = stats.norm.ppf((1 + LEVEL) / 2) * posterior.sd[1:]
     if draws is not None:
@@ -240,20 +244,20 @@ def _flags(points: Sequence[LawPoint], regression: Regression, models: int) -> t
 
 
 def _thin(points: Sequence[LawPoint], regression: Regression, models: int) -> tuple[str, ...]:
-    """Few sizes, or few points."""
+    """Flags for few sizes or few points."""
     flags = []
     if regression.design.identified[0] and models < MIN_CLUSTERS:
         flags.append(f"the law rests on only {models} model sizes")
     constants = 1 + sum(regression.design.identified)
     if len(points) <= constants:
         flags.append(
-            f"{len(points)} minima for {constants} constants: how far minima scatter about the law is not measured"
+            f"{len(points)} minima determine {constants} constants, so their scatter about the law is not measured"
         )
     return tuple(flags)
 
 
 def _bends(points: Sequence[LawPoint], regression: Regression) -> tuple[str, ...]:
-    """Whether the square of ln N or ln D is told from zero: then a power law is not the whole story."""
+    """Flags for a squared term of ln N or ln D that differs from zero, so that a power law does not fit."""
     design, flags = regression.design, []
     for i, (name, symbol) in enumerate(zip(design.names, ("C" if design.size == "flops" else "N", "D"), strict=False)):
         if name not in ("size", "tokens") or not design.identified[i] or len(set(design.logs[:, i])) < 3:

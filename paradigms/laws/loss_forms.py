@@ -1,8 +1,9 @@
-"""Forms of the law of the loss at the best LR against size and tokens, and their fit by Huber on log loss.
+"""Three forms of the law of the loss at the best LR against size N and tokens D, and their fit to log losses.
 
-additive: E + A N^-a + B D^-b, Chinchilla, arXiv 2203.15556. power: E + (A N^-a + B D^-b)^g, as Kaplan et al., arXiv
-2001.08361 eq. 1.5, with a floor: a model that is too small gains less from more tokens (g below 1). product:
-E + A N^-a D^-b, the other extreme: it gains as much as any.
+* additive: E + A N^-a + B D^-b, Chinchilla, arXiv 2203.15556.
+* power: E + (A N^-a + B D^-b)^g, as Kaplan et al., arXiv 2001.08361 eq. 1.5, with a floor E. With g below 1 a model
+  that is too small gains less from more tokens.
+* product: E + A N^-a D^-b, the other extreme: a small model gains from more tokens as much as a large one.
 """
 
 import math
@@ -16,30 +17,32 @@ from scipy import optimize
 
 Array = NDArray[np.float64]
 
-HUBER = 1e-3  # of log losses, arXiv 2203.15556 appendix D.3
-# Starts of (part of the loss that is E, both exponents); the published fits lie among them
+HUBER = 1e-3  # delta of the Huber loss of log losses, arXiv 2203.15556 appendix D.3
+# Starts of the fit: (share of the loss that is E, both exponents). The published fits lie among them.
 STARTS = tuple(product((0.3, 0.6, 0.85), (0.25, 0.6)))
-MAX_STEPS = 200
-PRIOR_EXPONENT, PRIOR_LOG_SD = 0.35, 1.0  # weak; near Chinchilla's exponents (published.py)
+MAX_STEPS = 200  # of the optimizer from each start; assumption
+PRIOR_EXPONENT, PRIOR_LOG_SD = 0.35, 1.0  # weak prior of both exponents; near Chinchilla's (published.py)
 PRIOR_POWER_LOG_SD = 0.7  # of ln g about 0; assumption
-# What a sd of these priors weighs beside a miss of log loss: 0.2 millinats at a loss of 1, so that they decide only
-# what is not identified; assumption
+# A miss of log loss that weighs as much as one sd of these priors. It is so small that the priors decide only what the
+# cells do not determine; assumption.
 PRIOR_MISS = 2e-4
 NAMES = ("floor", "size", "tokens", "alpha", "beta", "power")  # ln E, ln A^g, ln B^g, g a, g b, ln g
+# Ends of the range of each of these constants; assumption: far wider than any published fit.
 LOW = np.array([-12.0, -12.0, -12.0, 0.02, 0.02, -2.0])
 HIGH = np.array([3.0, 3.0, 3.0, 3.0, 3.0, 2.0])
 
 
 @dataclass(frozen=True)
 class Form:
-    """One form; `free` are the places in NAMES of its constants, the others stay as in `still`."""
+    """One form of the law. `free` has the indices in NAMES of the constants that are fitted."""
 
     name: str
-    words: str
+    words: str  # its formula
     free: tuple[int, ...]
 
     @property
     def n_constants(self) -> int:
+        """The number of fitted constants."""
         return len(self.free)
 
     def log_loss(self, constants: Array, x: Array, z: Array) -> tuple[Array, Array]:
@@ -47,7 +50,10 @@ class Form:
         return (_product if self.name == "product" else _power)(constants, x, z)
 
     def fit(self, x: Array, z: Array, y: Array, *, start: Array | None = None, weights: Array | None = None) -> Array:
-        """Constants [6] for log losses `y`; from `start` alone where it is given."""
+        """The constants [6], as in NAMES, fitted to log losses `y` [n] at ln N `x` and ln D `z` [n].
+
+        The fit begins at `start`, or else at all STARTS. `weights` [n] are those of the points.
+        """
         root = np.ones_like(x) if weights is None else np.sqrt(weights)
         starts = [_start(floor, exponent) for floor, exponent in STARTS] if start is None else [start]
         free = list(self.free)

@@ -1,4 +1,4 @@
-"""Loss at the best LR against size and tokens: the form that predicts left-out largest cells best, and its interval."""
+"""Fits the loss at the best LR against size and tokens, in the form that best predicts the largest cells, left out."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,22 @@ from lrladder.paradigms.level import LEVEL
 
 Array = NDArray[np.float64]
 
-CUTS = (4.0, 10.0)  # cells over the largest's FLOPs / cut are left out, and predicted from the others; assumption
-MIN_SPARE = 1  # cells more than constants that a fit needs to be judged by what it misses; assumption
-MIN_CELLS = 7  # assumption: fewer leave no scatter to go by
-BETTER = 0.9  # of the rms miss of the power form, below which a simpler one is taken; assumption
-# Rms miss of log loss per e-fold of FLOPs beyond the cells, and the number of misses that it is worth beside those
-# seen; assumption, as published laws miss by about 0.5% at 4 to 10 times the FLOPs
+CUTS = (
+    4.0,
+    10.0,
+)  # cells with more than the largest FLOPs / cut are left out and predicted from the others; assumption
+MIN_SPARE = 1  # a form is only judged by its misses if it is fitted to this many more cells than constants; assumption
+MIN_CELLS = 7  # with fewer cells the law gets a flag, as the scatter is hardly known; assumption
+BETTER = 0.9  # a simpler form is chosen if its rms miss is below this share of that of the power form; assumption
+# A prior for misses beyond the cells: rms miss of log loss per e-fold of FLOPs, and the number of measured misses that
+# it counts as. Assumption: published laws miss by about 0.5% at 4 to 10 times the FLOPs.
 USUAL_MISS, USUAL_WORTH = 0.0025, 2
-# Rms miss of log loss at a size that has no cell, as many misses as sizes are worth as above; assumption: when each
-# size of a public table is left out, the law of the others misses it by 0.1 to 1.1% (docs/fitting.md)
+# The same prior for the rms miss of log loss at a size without a cell. Assumption: if each size of a public table is
+# left out, the law of the others misses it by 0.1 to 1.1% (docs/fitting.md).
 SIZE_MISS = 0.01
-SAME_SIZE = 0.02  # sizes within this ratio of a cell's are its size; assumption
-MAX_LEFT_OUT = 6  # sizes that are left out in turn; assumption: more say little more
-MEDIAN_SD = 0.6745  # median distance from the mean of a normal, in sds
+SAME_SIZE = 0.02  # |ln ratio| up to which two sizes count as the same; assumption
+MAX_LEFT_OUT = 6  # sizes that are left out in turn; assumption: more would say little more
+MEDIAN_SD = 0.6745  # median distance from the mean of a normal distribution, in sds
 
 
 class LossPoint(NamedTuple):
@@ -47,46 +50,48 @@ class LossPrediction(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """How the law of smaller cells missed larger ones, which it had not seen."""
+    """How much a law fitted to smaller cells missed the larger ones, which it had not seen."""
 
     rms: float  # of log loss
-    reach: float  # mean ln of their FLOPs over those of the largest cell that it had seen
-    n: int
+    reach: float  # mean ln (FLOPs of a missed cell / FLOPs of the largest fitted cell)
+    n: int  # number of missed cells
 
 
 @dataclass(frozen=True)
 class LossLaw:
-    """A fitted law, `form` of FORMS; N and D count in units of `center`. `draws` are refits to resampled cells."""
+    """A fitted law of the loss at the best LR."""
 
     form: Form
-    constants: Array  # NAMES of loss_forms
-    center: tuple[float, float]
+    constants: Array  # [6], NAMES of loss_forms
+    center: tuple[float, float]  # units of N and D in the constants
     largest: float  # N D of the largest cell, in the units of the points
     scatter: float  # sd of log loss about the law
-    missed: dict[str, Missed]  # by form, where enough cells are left
+    missed: dict[str, Missed]  # by form, if there are enough cells to judge it
     sizes: tuple[float, ...]  # of the cells
-    size_miss: float  # sd of log loss at a size that has no cell
+    size_miss: float  # sd of log loss at a size without a cell
     n_points: int
-    draws: Array  # [draws, 6]
+    draws: Array  # [draws, 6], constants of refits to resampled cells
     flags: tuple[str, ...]
 
     def predict(self, n: float, tokens: float) -> LossPrediction:
-        """Loss at the best LR, with the interval of a measurement.
+        """The loss at the best LR, with the 90% interval of a measurement.
 
-        It holds the spread of resamples, the scatter, and how far the law missed left-out cells: beyond the largest, or
-        at a size that has no cell, whichever is more.
+        The interval has three parts: the spread of the refits, the scatter of the cells, and how much the law missed
+        cells that were left out. The last is that beyond the largest cell or that at a new size, whichever is larger.
         """
         x, z = np.array([math.log(n / self.center[0])]), np.array([math.log(tokens / self.center[1])])
         own = float(self.form.log_loss(self.constants, x, z)[0][0])
         logs = np.array([self.form.log_loss(draw, x, z)[0][0] for draw in self.draws]) - own
-        drawn = float(np.median(np.abs(logs))) / MEDIAN_SD if len(logs) else 0.0  # a few resamples identify nothing
+        drawn = (
+            float(np.median(np.abs(logs))) / MEDIAN_SD if len(logs) else 0.0
+        )  # robust: some refits determine nothing
         is_new = all(abs(math.log(n / size)) > SAME_SIZE for size in self.sizes)
         away = max(self._beyond(n * tokens), self.size_miss if is_new else 0.0)
         half = stats.norm.ppf((1 + LEVEL) / 2) * math.hypot(drawn, self.scatter, away)
         return LossPrediction(*(math.exp(own + off) for off in (0.0, -half, half)))
 
     def _beyond(self, n_d: float) -> float:
-        """Sd of log loss by which the law may miss so far out, in proportion to the reach."""
+        """Sd of log loss by which the law may miss at this N D, in proportion to ln of the distance from the cells."""
         found = self.missed.get(self.form.name)
         rate, n = (found.rms / found.reach, found.n) if found else (0.0, 0)
         per_fold = math.sqrt((n * rate**2 + USUAL_WORTH * USUAL_MISS**2) / (n + USUAL_WORTH))
@@ -94,12 +99,12 @@ class LossLaw:
 
     @property
     def gamma(self) -> float:
-        """The power; 1 for the other forms."""
+        """The power g; 1 for the other forms."""
         return math.exp(self.constants[5])
 
     @property
     def floor(self) -> float:
-        """E."""
+        """The floor E, in the unit of the losses."""
         return math.exp(self.constants[0])
 
     @property
@@ -114,15 +119,15 @@ class LossLaw:
 
     @property
     def miss(self) -> float:
-        """Rms miss of log loss at left-out largest cells; 0 where too few are left."""
+        """RMS miss of log loss at the left-out largest cells; 0 if there are too few cells to leave any out."""
         found = self.missed.get(self.form.name)
         return found.rms if found else 0.0
 
 
 def fit_loss_law(points: Sequence[LossPoint], *, n_boot: int = 50, seed: int = 0) -> LossLaw | None:
-    """The form that misses left-out largest cells least, fitted to all; None for fewer than three cells.
+    """Fit the form that misses the left-out largest cells least to all cells; None for fewer than three cells.
 
-    Raises ValueError for values that are not positive and finite.
+    `n_boot` is the number of refits to resampled cells. Raises ValueError for values that are not positive and finite.
     """
     if any(not 0 < value < math.inf for point in points for value in point):
         raise ValueError("sizes, tokens and losses must be positive and finite")
@@ -155,14 +160,14 @@ def fit_loss_law(points: Sequence[LossPoint], *, n_boot: int = 50, seed: int = 0
 
 
 def _chosen(missed: dict[str, Missed]) -> Form:
-    """The power form, which has the others as its ends, unless one of these misses clearly less."""
+    """The power form, unless another one misses clearly less. The others are limits of the power form."""
     least = min(missed, key=lambda name: missed[name].rms, default="power")
     clear = "power" in missed and missed[least].rms < BETTER * missed["power"].rms
     return FORMS[least if clear else "power"]
 
 
 def _missed(form: Form, x: Array, z: Array, y: Array) -> Missed | None:
-    """Misses of the law of smaller cells at larger ones, over all CUTS; None where too few are left to fit."""
+    """The misses of a form, fitted to smaller cells, at larger ones, over all CUTS; None if too few cells are left."""
     size = x + z
     misses: list[float] = []
     reaches: list[float] = []
@@ -179,7 +184,7 @@ def _missed(form: Form, x: Array, z: Array, y: Array) -> Missed | None:
 
 
 def _size_miss(form: Form, x: Array, z: Array, y: Array, start: Array) -> float:
-    """Sd of log loss at a new size: the rms miss of sizes left out in turn, beside the usual one."""
+    """Sd of log loss at a new size: the rms miss of sizes that are left out in turn, averaged with its prior."""
     found = []
     sizes = np.unique(x)
     for size in sizes[-MAX_LEFT_OUT:] if len(sizes) > 2 else ():
@@ -191,20 +196,20 @@ def _size_miss(form: Form, x: Array, z: Array, y: Array, start: Array) -> float:
 
 
 def _tell(x: Array, z: Array) -> bool:
-    """Whether sizes and horizons both vary enough."""
+    """Whether sizes and horizons both vary enough to determine their exponents."""
     return bool(min(np.ptp(x), np.ptp(z)) >= math.log(MIN_SPAN))
 
 
 def _resampled(form: Form, x: Array, z: Array, y: Array, start: Array, rng: np.random.Generator) -> Array:
-    """A refit to resampled cells, from the best fit."""
+    """The constants [6] of a refit to resampled cells, which begins at the best fit."""
     weights = np.bincount(rng.integers(len(x), size=len(x)), minlength=len(x)).astype(float)
     return form.fit(x, z, y, start=start, weights=weights)
 
 
 def _flags(n: Array, d: Array, count: int) -> Iterator[str]:
     if np.ptp(n) < math.log(MIN_SPAN):
-        yield f"the cells do not determine alpha: all sizes lie within {MIN_SPAN:g}x"
+        yield f"the cells do not determine alpha (minus the exponent of N): all sizes lie within {MIN_SPAN:g}x"
     if np.ptp(d) < math.log(MIN_SPAN):
-        yield f"the cells do not determine beta: all horizons lie within {MIN_SPAN:g}x"
+        yield f"the cells do not determine beta (minus the exponent of D): all horizons lie within {MIN_SPAN:g}x"
     if count < MIN_CELLS:
-        yield f"only {count} cells for {FORMS['power'].n_constants} constants"
+        yield f"only {count} cells determine {FORMS['power'].n_constants} constants"

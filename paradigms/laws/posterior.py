@@ -1,10 +1,11 @@
-"""Linear law y = x b with errors that sizes and trunks share: its posterior, averaged over the sizes of the errors.
+"""The posterior of a linear law y = x b whose points share errors within a model size and within a trunk.
 
-y = x b + g[size] + h[trunk] + e: b has a normal prior; e has the stated sd of each point, times kappa, and a scatter
-tau of its own; g and h have sd rho times the mean error. Runs of one size share g, so that many horizons of one size do
-not count as many sizes (a mixed model: Gelman & Hill, Data Analysis Using Regression and Multilevel Models, 2007).
-kappa, tau and the rhos are summed over a grid with their posterior weights. Weights of points are those of Student's t
-(Lange, Little & Taylor, JASA 1989), so that a few bad minima do not move the law.
+The model is y = x b + g[size] + h[trunk] + e. The slopes b have a normal prior. The error e of a point has its stated
+sd, times kappa, and a scatter tau in addition. The errors g and h that points share have sd rho times the mean error.
+Because points of one size share g, many horizons of one size do not count as many sizes (a mixed model: Gelman & Hill,
+Data Analysis Using Regression and Multilevel Models, 2007). kappa, tau and the rhos are averaged over a grid with their
+posterior weights. Points are weighted as under Student's t (Lange, Little & Taylor, JASA 1989), so that a few bad
+minima do not move the law.
 """
 
 import math
@@ -18,38 +19,43 @@ from scipy.special import ndtr
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-# Grids are assumptions. kappa: how far stated sds are off; tau: what a minimum misses the law by, ln lr, to an octave.
+# The grids are assumptions. kappa is the factor by which stated sds are off; tau is the sd of a minimum about the law
+# in ln lr, up to about an octave.
 KAPPAS = np.array([0.5, 0.7, 1.0, 1.4])
 KAPPA_SPREAD = 0.5  # sd of ln kappa, assumption
 TAUS = np.array([0.0, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
-EXACT = 4.0  # odds before data of tau 0 to any other one; assumption
-TAU_SCALE = 0.3  # mean of tau before data, assumption: published laws miss single optima by 0.1-0.3 in ln lr
-# What no agreement of a few minima takes away, sds of ln lr: of a new minimum about the law, and of what runs of a new
-# size and architecture share. Without these 67 to 84% of the left-out optima of published sweeps lay in their 90%
-# intervals, with them 84 to 100%; docs/fitting.md says how they were chosen.
+EXACT = 4.0  # prior odds of tau = 0 against any other value; assumption
+TAU_SCALE = 0.3  # prior mean of tau; assumption: published laws miss single optima by 0.1 to 0.3 in ln lr
+# Sds of ln lr that are always added to a prediction, however well a few minima agree: of a new minimum about the law,
+# and of the error that all runs of a new size share. Without them 67 to 84% of the left-out optima of published sweeps
+# lay in their 90% intervals, with them 84 to 100%; docs/fitting.md says how they were chosen.
 OWN_SD, SIZE_SD = 0.12, 0.15
-LEAST_SD = math.hypot(OWN_SD, SIZE_SD)  # of any prediction at a new size
-RHOS = np.array([0.0, 0.5, 1.0, 2.0])  # of the shared errors to the mean error
-RHO_SCALE = 0.5  # of a half-Cauchy prior of rho (Gelman, Bayesian Analysis 2006), assumption
-MISFIT = 0.7  # assumption: the part of a minimum's sd that is the parabola's misfit, so the target's minimum has it too
-SD_FLOOR = 1e-3  # of ln lr; keeps exact points solvable
+LEAST_SD = math.hypot(OWN_SD, SIZE_SD)  # smallest sd of a prediction at a new size
+RHOS = np.array([0.0, 0.5, 1.0, 2.0])  # sd of a shared error / mean error
+RHO_SCALE = 0.5  # scale of the half-Cauchy prior of rho (Gelman, Bayesian Analysis 2006); assumption
+MISFIT = 0.7  # share of a minimum's sd that comes from the misfit of its parabola, so that a new one has it; assumption
+SD_FLOOR = 1e-3  # of ln lr; keeps the equations solvable for exact points
 T_DOF = 4.0  # of Student's t, Lange, Little & Taylor (1989)
-MANY = 1000  # points beyond which stated sds are taken as they are, for speed: their scatter is well measured
-ROUNDS = 6  # of reweighting
-SETTLED = 0.02  # change of every weight below which reweighting stops
+MANY = 1000  # with more points kappa is taken to be 1, for speed; assumption: tau is then well measured
+ROUNDS = 6  # most rounds of reweighting; assumption
+SETTLED = 0.02  # reweighting stops when every weight changes by less; assumption
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """A mixture over g combinations of error sizes; coefficients are [columns, then levels of each grouping]."""
+    """A mixture over g combinations of error sizes (kappa, tau, rhos).
+
+    The q coefficients are the slopes of the columns, and then the shared error of each level of each grouping. The
+    groupings are models and trunks, their levels the single models and trunks.
+    """
 
     weights: Array  # [g]
     coef: Array  # [g, q]
     cov: Array  # [g, q, q]
-    own: Array  # [g] variance of a new point about its model and trunk
-    shared: tuple[Array, ...]  # variance [g] of a new level, for each grouping
-    levels: tuple[int, ...]  # of each grouping
-    robustness: Array  # [points] weight of each point, above 1 where it agrees, near 0 where it is far off
+    own: Array  # [g] variance of a new point, given the shared errors of its model and trunk
+    shared: tuple[Array, ...]  # variance [g] of the shared error of a new level, for each grouping
+    levels: tuple[int, ...]  # number of levels of each grouping
+    robustness: Array  # [points] weight of each point: above 1 if it agrees with the law, near 0 if it is far off
     scatter: Array  # [points] sd of each point about the law
     n_columns: int
 
@@ -66,7 +72,10 @@ class Posterior:
         return np.sqrt(self.weights @ (variance + (coef - self.mean) ** 2))
 
     def predict(self, x: Array, members: Sequence[int | None], *, level: float) -> tuple[float, float, float]:
-        """Mean and interval at `level` of a point at `x` [columns]; `members`: its level of each grouping, or None."""
+        """Mean, and low and high end of the interval at `level`, of a point at `x` [columns].
+
+        `members` has the index of its level in each grouping; None for a new one.
+        """
         parts, variance = [x], self.own + OWN_SD**2
         least = (SIZE_SD, *[0.0] * len(self.levels))  # models are the first grouping
         for member, levels, shared, floor in zip(members, self.levels, self.shared, least, strict=False):
@@ -82,7 +91,11 @@ class Posterior:
 def fit_posterior(
     x: Array, y: Array, sd: Array, groups: Sequence[Labels], prior_mean: Array, prior_sd: Array
 ) -> Posterior:
-    """Posterior of y [n] on x [n, p], stated sds [n], labels 0..m-1 [n] per grouping, and priors [p] of the slopes."""
+    """The posterior of the law of y [n] on x [n, p].
+
+    `sd` [n] are the stated sds. `groups` has labels [n] from 0 to m - 1 for each grouping. `prior_mean` and `prior_sd`
+    [p] are those of the slopes.
+    """
     dummies = [np.eye(int(labels.max()) + 1)[labels] for labels in groups]
     rows = np.column_stack([x, *dummies])
     offset = np.concatenate([prior_mean, np.zeros(rows.shape[1] - x.shape[1])])
@@ -111,10 +124,10 @@ def fit_posterior(
 
 @dataclass(frozen=True)
 class _Grid:
-    """Combinations of (kappa, tau, rho of each grouping); `pick` is the (kappa, tau) pair of each."""
+    """The g combinations of (kappa, tau, rho of each grouping), each with its variances and prior weight."""
 
-    noise: Array  # [pairs, n] variance of each point
-    pick: Labels  # [g]
+    noise: Array  # [pairs, n] variance of each point for each pair (kappa, tau)
+    pick: Labels  # [g] the pair of each combination
     own: Array  # [g] variance of a new point
     shared: tuple[Array, ...]  # [g] variance of each grouping's levels
     prior: Array  # [g, q] variance of each coefficient
@@ -152,7 +165,7 @@ class _Grid:
 
 
 def _quantile(weights: Array, means: Array, sds: Array, q: float) -> float:
-    """Of a mixture of normals, by bisection."""
+    """The quantile q of a mixture of normal distributions, by bisection."""
     center = float(weights @ means)
     reach = 10 * math.sqrt(float(weights @ (sds**2 + (means - center) ** 2)))  # Cantelli: outside it lies under 1%
     low, high = center - reach, center + reach

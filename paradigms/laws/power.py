@@ -1,6 +1,7 @@
-"""The law of the Power scheduler, best LR / batch = a T^b, arXiv 2408.13359 eq. 1: the paper's way and a regression.
+"""Fits the law of the Power scheduler, best LR / batch = a T^b (arXiv 2408.13359 eq. 1), in two ways.
 
-The batch is counted in sequences of 4,096 tokens, as there, so that `a` can be set beside the published one.
+One is the paper's procedure, the other a regression over all cells. The batch is counted in sequences of 4,096 tokens,
+as in the paper, so that `a` can be compared with the published one.
 """
 
 import math
@@ -14,11 +15,11 @@ from lrladder.paradigms.laws.design import OPTIMUM_SD
 from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.published import POWER_SEQ_LEN
 
-BEST_BATCHES = 3  # of each size and horizon, its section 3.3
+BEST_BATCHES = 3  # batches of lowest loss that are used at each size and horizon, section 3.3 of the paper
 
 
 class PowerPoint(NamedTuple):
-    """The best LR of one size, batch and horizon, in the LR that muP holds over sizes, and its loss."""
+    """The best LR of one size, batch and horizon, before the rules of muP for the size, and the loss there."""
 
     n_active: float
     batch_tokens: float
@@ -29,7 +30,7 @@ class PowerPoint(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A coefficient with its 90% interval; None where no degree of freedom is left."""
+    """A coefficient with its 90% interval, whose ends are None if no degree of freedom is left or it is assumed."""
 
     value: float
     low: float | None
@@ -37,9 +38,9 @@ class Estimate(NamedTuple):
 
 
 class PowerFit(NamedTuple):
-    """ln lr = ln a + b ln T + w ln batch + s ln N; w is 1 and s 0 in the paper's, whose intervals are None.
+    """The fit ln lr = ln a + b ln T + w ln batch + s ln N. The paper's procedure assumes w = 1 and s = 0.
 
-    `residual_sd` is of ln lr about the fit.
+    `residual_sd` is the sd of ln lr about the fit.
     """
 
     a: Estimate
@@ -53,7 +54,7 @@ class PowerFit(NamedTuple):
 
 
 def fit_by_paper(points: Sequence[PowerPoint]) -> PowerFit:
-    """ln(lr / batch) on ln T by least squares, over the three batches of lowest loss at each size and horizon.
+    """Fit ln(lr / batch) against ln T by least squares, with the three batches of lowest loss at each size and horizon.
 
     Raises ValueError for fewer than two horizons.
     """
@@ -68,7 +69,7 @@ def fit_by_paper(points: Sequence[PowerPoint]) -> PowerFit:
 
 
 def fit_by_regression(points: Sequence[PowerPoint]) -> PowerFit:
-    """All cells, weighted by their sds; the exponents of batch and size are free where these vary.
+    """Fit all cells, weighted by their sds. The exponents of batch and size are fitted if batch and size vary.
 
     Raises ValueError for fewer than two horizons.
     """
@@ -92,7 +93,7 @@ def fit_by_regression(points: Sequence[PowerPoint]) -> PowerFit:
 
 
 def _groups(points: Sequence[PowerPoint]) -> list[list[PowerPoint]]:
-    """By size and horizon, lowest loss first."""
+    """The points of each size and horizon, those with the lowest loss first."""
     groups: dict[tuple[float, float], list[PowerPoint]] = {}
     for point in points:
         groups.setdefault((point.n_active, point.tokens), []).append(point)
@@ -101,7 +102,7 @@ def _groups(points: Sequence[PowerPoint]) -> list[list[PowerPoint]]:
 
 def _check(points: Sequence[PowerPoint]) -> None:
     if len({point.tokens for point in points}) < 2:
-        raise ValueError("the exponent of tokens needs best LRs at two horizons or more")
+        raise ValueError("the exponent of tokens needs best LRs at two or more horizons")
 
 
 def _flags(points: Sequence[PowerPoint]) -> list[str]:

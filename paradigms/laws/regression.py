@@ -1,4 +1,4 @@
-"""A law of one measure of N, fitted to minima: the columns of a design with the posterior of their slopes."""
+"""Fits the law of the best LR with one measure of N: the design of its columns, and the posterior of their slopes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,23 +13,27 @@ from lrladder.paradigms.level import LEVEL
 Array = NDArray[np.float64]
 Key = tuple[float, ...]
 
-INTERCEPT_SD = 100.0  # of the mean of ln lr*: no prior at all
-BEND_SD = 1.0  # of the slope of a square, per (ln)^2: no prior at all
-MAX_GROUPS = 64  # assumption: beyond this many sizes, what each shares is seen in the scatter
+INTERCEPT_SD = 100.0  # prior sd of the mean ln lr*, so wide that there is in effect no prior
+BEND_SD = 1.0  # prior sd of the slope of a squared column, so wide that there is in effect no prior
+MAX_GROUPS = 64  # a grouping with more levels is left out; assumption: its shared errors then show up in the scatter
 
 
 @dataclass(frozen=True)
 class Regression:
-    """ln lr* = level + slopes on the logs of the design, with errors that models and trunks share."""
+    """ln lr* = level + slopes times the columns of the design, with errors that points of a model or trunk share."""
 
     design: Design
     posterior: Posterior
-    level: float
-    groups: tuple[dict[Key, int], ...]  # levels of each grouping: models, then trunks where they are not models
+    level: float  # mean ln lr* of the points
+    groups: tuple[dict[Key, int], ...]  # index of each model, and of each trunk if some model has several
 
     @classmethod
     def of(cls, points: Sequence[LawPoint], size: Size, *, batch: bool = True, bend: int | None = None) -> "Regression":
-        """Fit it. The batch enters where all points know it; `bend` adds the square of that column, as a test."""
+        """Fit the law to the points.
+
+        With `batch`, the batch is a column if all points know theirs. `bend` is the index of a column whose square is
+        added, to test whether the law bends.
+        """
         batch = batch and all(point.batch_tokens is not None for point in points)
         places = [point.place for point in points]
         design = Design.of(places, size, batch=batch)
@@ -46,7 +50,7 @@ class Regression:
         return cls(design, posterior, float(y.mean()), levels)
 
     def predict(self, place: Place, *, level: float = LEVEL) -> tuple[float, float, float]:
-        """ln lr* at a place, and its prediction interval at `level`."""
+        """ln lr* at a cell, and the low and high end of its prediction interval at `level`."""
         keys = (place.model_key, place.trunk_key)
         members = [levels.get(key) for levels, key in zip(self.groups, keys, strict=False)]
         values = self.posterior.predict(self.design.row(place), members, level=level)
@@ -54,7 +58,7 @@ class Regression:
         return center, low, high
 
     def trend(self, place: Place) -> float:
-        """ln lr* at a place by the exponents alone, without what its own size and trunk share."""
+        """ln lr* at a cell by the exponents alone, without the errors that its size and trunk share."""
         return float(self.level + self.posterior.mean @ self.design.row(place))
 
     @property
@@ -64,7 +68,7 @@ class Regression:
         return float(self.level + slopes[0] - slopes[1:] @ self.design.center)
 
     def resampled(self, points: Sequence[LawPoint], n_boot: int, seed: int) -> Array:
-        """Slopes [n_boot, columns] of resamples of whole models; weights and priors are those of the fit."""
+        """Slopes [n_boot, columns] of fits to resamples of whole models, with the weights and priors of this fit."""
         _, of_model = _labels([point.place.model_key for point in points])
         x, y = self.design.fitted(), np.array([point.ln_lr for point in points]) - self.level
         priors = np.array([(0.0, INTERCEPT_SD), *self.design.priors()])
@@ -82,7 +86,7 @@ class Regression:
 
 
 def _group(places: Sequence[Place], *, trunks: bool) -> tuple[tuple[dict[Key, int], ...], list[Labels]]:
-    """Models and, with `trunks` and where some model has several, these."""
+    """The groupings: models, and with `trunks` also trunks if some model has several. Too large ones are left out."""
     groups = [_labels([place.model_key for place in places]), _labels([place.trunk_key for place in places])]
     if not trunks or len(groups[0][0]) == len(groups[1][0]):
         groups.pop()

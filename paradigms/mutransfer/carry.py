@@ -1,4 +1,4 @@
-"""How the proxy's best LRs are used at another token horizon, with one class for each way."""
+"""The ways in which the proxy's best LRs are carried to another token horizon, one class for each."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,11 +10,11 @@ from lrladder.paradigms.mutransfer.horizon import UNKNOWN_EXPONENT, Exponent, fi
 from lrladder.paradigms.mutransfer.horizon_rule import HorizonRule
 from lrladder.paradigms.sweep.curve import Curve
 
-Curves = Mapping[int, Curve]  # the proxy's interior curves by horizon in tokens; at least one
+Curves = Mapping[int, Curve]  # the proxy's curves that have a best LR, by horizon in tokens; at least one
 
 
 class Answer(NamedTuple):
-    """An LR with its 90% interval before drift is added. `tokens` is the ratio of horizons over which it may drift."""
+    """An LR with its 90% interval, before the drift is added. `tokens`: the horizon ratio over which it may drift."""
 
     lr: float
     low: float
@@ -31,12 +31,14 @@ class Carry(Protocol):
         """`Request.horizon_exponent` of the runs that use an answer."""
         ...
 
-    def answer(self, horizon: int) -> Answer: ...
+    def answer(self, horizon: int) -> Answer:
+        """The LR for a horizon in tokens."""
+        ...
 
 
 @dataclass(frozen=True)
 class ByRule:
-    """The study's rules or its schedule adapt the base's LR to each horizon. What they get wrong counts as drift."""
+    """The rules or the schedule adapt the LR of the base to each horizon. Their error is counted as drift."""
 
     curves: Curves
     horizon_exponent: None = None
@@ -48,9 +50,10 @@ class ByRule:
 
 @dataclass(frozen=True)
 class Nearest:
-    """No rule for the horizon: the best LR of the nearest searched horizon, in ratio, is used unchanged.
+    """No rule adapts the LR to the horizon: the best LR of the nearest searched horizon, in ratio, is used unchanged.
 
-    The interval is wide enough for the published exponents of tokens.
+    The interval is wide enough for the published exponents of tokens. `why` is the text of its flag, which is given for
+    every horizon if `always_said`, and else for horizons that were not searched.
     """
 
     curves: Curves
@@ -71,7 +74,7 @@ class ByExponent:
     """An exponent fitted to the best LRs of all the proxy's horizons. The rules of each run apply it."""
 
     exponent: Exponent
-    base: int  # tokens
+    base: int  # tokens of the base, where `exponent.ln_lr` holds
 
     @property
     def horizon_exponent(self) -> float:

@@ -4,8 +4,8 @@ import math
 
 from lrladder.paradigms.lab import Rung
 
-# Preset axes, docs/findings.md: for the default rules of width, depth, tokens and batch, all 90% intervals end within
-# 0.28
+# Half width of the 90% interval of the drift per doubling. In the preset axes all 90% intervals of the drift under the
+# default rules of width, depth, tokens and batch end within 0.28 octaves (docs/findings.md).
 DRIFT_OCTAVES = 0.3
 
 

@@ -10,9 +10,9 @@ from scipy import stats
 from lrladder.paradigms.laws.design import MIN_SPAN, OPTIMUM_SD
 from lrladder.paradigms.sweep.curve import Curve
 
-Z90 = float(stats.norm.ppf(0.95))
-# Assumption: without a rule the exponent of tokens lies between -0.5 and 0.5, as published ones (published.py) nearly
-# do. A fitted exponent with a wider interval says nothing.
+Z90 = float(stats.norm.ppf(0.95))  # half width of a 90% interval of a normal distribution, in sds
+# Assumption: without a rule the exponent of tokens is between -0.5 and 0.5, as nearly all published ones (published.py)
+# are. A fitted exponent with a wider interval is not used.
 UNKNOWN_EXPONENT = 0.5
 
 
@@ -20,7 +20,7 @@ UNKNOWN_EXPONENT = 0.5
 class Exponent:
     """The fitted law lr* = lr (tokens / base)^b over the proxy's horizons."""
 
-    ln_lr: float
+    ln_lr: float  # ln lr* at the tokens of the base
     b: float
     b_low: float  # 90%
     b_high: float
@@ -34,9 +34,9 @@ class Exponent:
 
 
 def sd_ln_lr(curve: Curve) -> float:
-    """The sd of ln lr* whose normal 90% interval is as wide as the curve's.
+    """The sd of ln lr* whose normal 90% interval is as wide as that of the curve.
 
-    It is OPTIMUM_SD at least, because no parabola is more exact than that.
+    It is at least OPTIMUM_SD, because no parabola is more exact.
     """
     assert curve.lr_low is not None
     assert curve.lr_high is not None
@@ -44,7 +44,10 @@ def sd_ln_lr(curve: Curve) -> float:
 
 
 def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
-    """Weighted least squares over the curves with a best LR, by horizon; None if they do not determine the exponent."""
+    """Fit the exponent by weighted least squares to the curves with a best LR, given by horizon.
+
+    `base` is the horizon of the base in tokens. None if the curves do not determine the exponent.
+    """
     known = {tokens: curve for tokens, curve in curves.items() if curve.lr_best is not None}
     if not known or max(known) < MIN_SPAN * min(known):
         return None

@@ -1,4 +1,4 @@
-"""muTransfer: search one proxy in muP and carry its best LR over unchanged. arXiv 2203.03466."""
+"""muTransfer (arXiv 2203.03466): search the LR of one proxy under muP, and propose it for all larger models."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,21 +15,23 @@ from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import pooled_noise
 
-TRANSFERRED = "mup"  # where the lab knows no other
+TRANSFERRED = "mup"  # asked for in every request; an EntryLab replaces it by the parametrization of the entry
 
 
 class _Learned(NamedTuple):
+    """What the search found: the proxy, and its best LRs with the way to carry them to other horizons."""
+
     proxy: Rung
     carry: Carry
 
 
 class MuTransfer(Paradigm):
-    """The proxy's best LR, which the study's rules turn into that of each role, size, batch and horizon.
+    """Proposes the best LR of the proxy, from which the study's rules compute the LR of each role, size and horizon.
 
-    The horizon rule of the study decides what is searched and how it is carried to another horizon: see `carry`. The
-    interval is 90%: of the proxy's curves, `drift_octaves` per doubling of what the rules carry over, and, where none
-    carries the horizon, published exponents of it. With `role_search` multipliers of the LRs of whole roles are
-    searched too, on the proxy at its best LR.
+    The horizon rule of the study decides which horizons are searched, and how the LR is carried to another horizon
+    (carry.py). The 90% interval adds up that of the proxy's curve, a drift of `drift_octaves` per doubling of the
+    quantities that rules carry over, and, if no rule carries the horizon, the published exponents of tokens. With
+    `role_search`, multipliers of the LRs of whole roles are searched too, on the proxy at its best LR.
     """
 
     def __init__(self, settings: MuTransferSettings, terms: Terms) -> None:
@@ -46,16 +48,17 @@ class MuTransfer(Paradigm):
 
     @property
     def horizon_exponent(self) -> float | None:
-        """The horizon exponent of requests that use the proposals."""
+        """The horizon exponent of the runs that use the proposals."""
         if self._learned is not None:
             return self._learned.carry.horizon_exponent
         return 0.0 if self.terms.horizon_rule == "fitted" else None
 
     def searched_horizons(self, proxy: Rung) -> tuple[int, ...]:
+        """The horizons of the proxy that the search runs."""
         return searched_horizons(self.terms.horizon_rule, proxy.horizons)
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
-        """Search the proxy's LR. Raises NoProposal if it is no proxy or has no interior minimum."""
+        """Search the LR of the proxy. Raises NoProposal if the rung is not a proxy or no minimum is bracketed."""
         proxy = self._proxy_of(ladder)
         curves = search_brackets(
             lab,
@@ -69,13 +72,13 @@ class MuTransfer(Paradigm):
             self._search_roles(lab, self.settings.role_search)
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
-        """Take the proxy's curves, new or stored. Raises NoProposal without an interior minimum."""
+        """Learn from curves of the proxy, new or stored. Raises NoProposal if no minimum is bracketed."""
         proxy = self._proxy_of(ladder)
         own = [(proxy.name, horizon) for horizon in self.searched_horizons(proxy)]
         self.curves = {cell: curves[cell] for cell in own if cell in curves}
         if not self._interior:
             found = "; ".join(f"{horizon:,} tokens: {curve.status}" for (_, horizon), curve in self.curves.items())
-            raise NoProposal(f"{self.name}: proxy {proxy.name} has no interior minimum ({found})")
+            raise NoProposal(f"{self.name}: proxy {proxy.name} has no bracketed minimum ({found})")
         base = next((rung for rung in ladder if rung.name == self.terms.base), proxy)
         self._learned = _Learned(proxy, CARRIES[self.terms.horizon_rule](self._interior, max(base.horizons)))
 
@@ -95,7 +98,7 @@ class MuTransfer(Paradigm):
         self.roles = search_roles(lab, at, spec, noise, payer=self.name)
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:
-        """The proxy's LR and its interval. Raises NoProposal before a search."""
+        """The LR of the proxy with its interval. Raises NoProposal before a search."""
         if self._learned is None:
             raise NoProposal(f"{self.name}: search has not been run")
         proxy, carry = self._learned
@@ -103,7 +106,7 @@ class MuTransfer(Paradigm):
         drift = drift_half_width(octaves, proxy, rung, tokens=answer.tokens)
         low, high = widen(answer.lr, answer.low, answer.high, drift)
         extrapolation = rung.flops_per_token * horizon / (proxy.flops_per_token * max(proxy.horizons))
-        drift_flag = f"the interval assumes a drift of {octaves:g} octaves per doubling (90%)"
+        drift_flag = f"the interval assumes that the best LR drifts by at most {octaves:g} octaves per doubling (90%)"
         return Proposal(
             rung=rung.name,
             horizon=horizon,

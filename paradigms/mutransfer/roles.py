@@ -1,4 +1,4 @@
-"""Coordinate search for LR multipliers of whole roles, on the proxy at its best LR. A study must ask for it."""
+"""Searches LR multipliers of whole roles, one role after the other, on the proxy at its best LR. It is optional."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from lrladder.paradigms.lab import Lab, Request
 from lrladder.paradigms.sweep.noise import Noise
 
-FAMILY_ERROR = 0.05  # assumption, the usual level: chance that any multiplier is accepted if none helps
+FAMILY_ERROR = 0.05  # probability that any multiplier is accepted if none helps; the usual level of a test
 
 RoleLrs = tuple[tuple[str, float], ...]
 

@@ -1,4 +1,4 @@
-"""Active search: it always chooses the runs that tell most, per FLOP, about the best LR at the aim.
+"""Active search: it chooses the runs that tell most, per FLOP, of the best LR at the aim (the largest target or goal).
 
 It follows PLES, arXiv 2609.01431. A Gaussian process predicts the loss of every cell, and Thompson samples say where
 the best LR of each cell may lie. The value of a block of runs is by how much it lowers the predictive variance of ln
@@ -25,11 +25,11 @@ from lrladder.paradigms.sweep.bracket import Cell
 
 Array = NDArray[np.float64]
 
-SAMPLES = 64  # Thompson samples; the mean of their minima is used, whose error is an eighth of their spread
-GRID = 25  # ln lr at which a sampled surface is looked at
-MARGIN = 1.0  # ln lr that a minimum may lie beyond the LRs at hand
-Z_90 = 1.645  # sds from the middle to the ends of a 90% interval
-REFIT = 2.0  # the process's parameters are searched again when the runs have grown by this
+SAMPLES = 64  # Thompson samples; the error of the mean of their minima is an eighth of their spread
+GRID = 25  # number of LRs at which a sampled surface is evaluated; assumption
+MARGIN = 1.0  # distance in ln lr that a minimum may have from the LRs tried; assumption
+Z_90 = 1.645  # half width of a 90% interval of a normal distribution, in sds
+REFIT = 2.0  # the parameters of the process are fitted again when the runs have grown by this factor; assumption
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class ActiveSpec:
 
     grid: GridSpec = field(default_factory=GridSpec)
     target_runs: float = 2.0  # the budget, in runs at the aim
-    stop_sd: float = 0.1  # of ln lr* at the aim; costs 0.2 millinats at a curvature of 0.02
-    rounds: int = 15
-    blocks: int = 6  # that one round asks for at once, so that workers stay busy
+    stop_sd: float = (
+        0.1  # sd of ln lr* at the aim at which the search stops; costs 0.2 millinats at a curvature of 0.02
+    )
+    rounds: int = 15  # most rounds; assumption
+    blocks: int = 6  # blocks of runs that one round asks for, so that workers stay busy; assumption
 
 
 class Active(LawSearch):
@@ -53,7 +55,7 @@ class Active(LawSearch):
         self.spec, self.aim = spec, aim
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """Search `rungs` at all their horizons. Raises NoProposal without an interior minimum."""
+        """Search `rungs` at all their horizons. Raises NoProposal if no minimum is bracketed."""
         book = Book(lab, rungs, self.grid, payer=self.name)
         explore(book, self.aim, self.spec)
         self._learn(book)

@@ -32,7 +32,7 @@ class OnGrid:
 
 
 class AtTarget(Paradigm):
-    """Tunes each target on its own at its longest horizon, with a seed that scores no proposal."""
+    """Tunes each target on its own at its longest horizon, with a seed that is not used for scoring."""
 
     searches_targets = True
 
@@ -42,7 +42,7 @@ class AtTarget(Paradigm):
         self._tuned: dict[str, Strategy] = {}
 
     def search(self, lab: EntryLab, ladder: Sequence[Rung]) -> None:
-        """Raises NoProposal where every trial of a target diverged."""
+        """Tune every target of the ladder. Raises NoProposal if every trial of a target diverged."""
         grid = grid_points(self.settings.lr_guess, self.settings.factor, self.settings.points)
         for rung in ladder:
             if rung.part == "target":
@@ -51,7 +51,7 @@ class AtTarget(Paradigm):
                 self._tuned[rung.name].search(there, [rung])
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:
-        """The best LR that was tried. Raises NoProposal for a model that was not."""
+        """The best LR that was tried at the target. Raises NoProposal for a model that was not tuned."""
         if rung.name not in self._tuned:
             raise NoProposal(f"{self.terms.name}: {rung.name} has not been tuned")
         choice, longest = self._tuned[rung.name].propose(rung), max(rung.horizons)
@@ -65,8 +65,10 @@ class AtTarget(Paradigm):
 
 
 def make_tpe(settings: TuningSettings, terms: Terms) -> Paradigm:
+    """The paradigm `tpe`: Optuna's TPE at the target."""
     return AtTarget(settings, terms, lambda trials, seed: TpeSearch(trials, seed=seed))
 
 
 def make_random(settings: TuningSettings, terms: Terms) -> Paradigm:
+    """The paradigm `random`: random LRs of a grid at the target."""
     return AtTarget(settings, terms, lambda trials, seed: RandomSearch(trials, seed=seed))

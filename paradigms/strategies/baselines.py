@@ -17,7 +17,10 @@ NO_INTERVAL = "there is no interval, because this method gives none"
 
 
 class NearestCell:
-    """The best LR of the nearest cell, in ln N and ln D, that brackets it. Cells are swept from the nearest on."""
+    """The best LR of the rung that is nearest to the aim in ln N and ln D, at its longest horizon.
+
+    Rungs are swept from the nearest on, until one brackets its best LR.
+    """
 
     name = "nearest_cell"
 
@@ -26,17 +29,17 @@ class NearestCell:
         self._found: tuple[Rung, float] | None = None
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """Raises NoProposal without an interior minimum."""
+        """Sweep rungs until one has its minimum between worse LRs. Raises NoProposal if none has."""
         for rung in sorted(rungs, key=lambda rung: _distance(rung, self.aim)):
             curves = curves_of(full_grid(lab, [rung], self.grid, payer=self.name))
             longest = curves.get((rung.name, max(rung.horizons)))
             if longest is not None and longest.lr_best is not None:
                 self._found = rung, longest.lr_best
                 return
-        raise NoProposal(f"{self.name}: no cell has an interior minimum")
+        raise NoProposal(f"{self.name}: no cell has a bracketed minimum")
 
     def propose(self, target: Rung) -> Choice:
-        """Raises NoProposal before a search."""
+        """The LR that was found, unchanged. Raises NoProposal before a search."""
         if self._found is None:
             raise NoProposal(f"{self.name}: search has not been run")
         rung, lr = self._found
@@ -57,12 +60,12 @@ class _Swept:
         self.minima: list[tuple[Rung, Cell, Curve]] = []
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """Raises NoProposal without an interior minimum."""
+        """Sweep all cells. Raises NoProposal if no cell has its minimum between worse LRs."""
         book: Book = full_grid(lab, rungs, self.grid, payer=self.name)
         found = curves_of(book).items()
         self.minima = [(book.rungs[cell[0]], cell, curve) for cell, curve in found if curve.lr_best is not None]
         if not self.minima:
-            raise NoProposal(f"{self.name}: no cell has an interior minimum")
+            raise NoProposal(f"{self.name}: no cell has a bracketed minimum")
 
     def _ln_lrs(self) -> list[float]:
         if not self.minima:
@@ -80,7 +83,7 @@ class ConstantMedian(_Swept):
 
 
 class ConstantBest(_Swept):
-    """One LR at every size and horizon: the one with the lowest sum of losses, by the cells' parabolas."""
+    """One LR at every size and horizon: the one with the lowest sum of losses on the parabolas of the cells."""
 
     name = "constant_best"
 
@@ -101,7 +104,7 @@ class AsPublished:
         """Nothing to search."""
 
     def propose(self, target: Rung) -> Choice:
-        """Raises NoProposal where the law needs what is not known."""
+        """The LR of the law. Raises NoProposal if the law needs an input that is not known."""
         if self.law.needs:
             raise NoProposal(f"{self.name}: needs {self.law.needs}, which is not known")
         ln_lr = self.law.ln_lr(target.n_active, target.n_total, max(target.horizons))
@@ -133,7 +136,7 @@ def _describe(law: PublishedLaw) -> str:
 
 
 class _TargetTuning:
-    """The best of `trials` LRs tried at the target itself, of those that the lab has. Each costs a target run."""
+    """The best of `trials` LRs, out of those that the lab has, tried at the target itself. Each costs a target run."""
 
     kind: str
     on_target = True
@@ -144,7 +147,7 @@ class _TargetTuning:
         self.losses: dict[float, float] = {}  # inf where it diverged
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """`rungs` is the target alone. Raises NoProposal where every trial diverged."""
+        """Tune the target, the only one of `rungs`. Raises NoProposal if every trial diverged."""
         target = rungs[0]
         lrs = sorted(fixed_lrs(lab, target.name) or ())
         if not lrs:
@@ -163,7 +166,7 @@ class _TargetTuning:
         return self.losses[lr]
 
     def propose(self, target: Rung) -> Choice:
-        """Raises NoProposal before a search."""
+        """The best LR that was tried. Raises NoProposal before a search."""
         if not self.losses:
             raise NoProposal(f"{self.name}: search has not been run")
         return Choice(
@@ -186,8 +189,8 @@ class TpeSearch(_TargetTuning):
     """Optuna's TPE over the ordered LRs. It starts with two random LRs, and a repeated LR is not charged again."""
 
     kind = "tpe"
-    startup = 2  # assumption: of so few trials, as many as leave the sampler something to choose
-    patience = 20  # suggestions a trial that may repeat an LR already tried
+    startup = 2  # random LRs before the sampler chooses; assumption: with so few trials more would leave it no choice
+    patience = 20  # suggestions per trial, because the sampler may repeat an LR that was tried; assumption
 
     def _tune(self, lab: Lab, target: Rung, lrs: Sequence[float]) -> None:
         import optuna  # takes a second to load

@@ -8,9 +8,9 @@ from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.sweep.bracket import Cell, CellLosses
 from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
-OPENING = 3  # LRs of a cell's first block: what a parabola needs
-NEAR = 2  # grid steps about a minimum within which a run is worth asking; as far as a curve's fit looks
-ROUNDING = 1e-6  # FLOPs nearer than this, in ratio, are equal, so that units of N and D decide nothing
+OPENING = 3  # LRs of the first block of a cell: as many as a parabola has coefficients
+NEAR = 2  # grid steps from a minimum within which runs are asked for: those that the fit of a curve uses
+ROUNDING = 1e-6  # costs whose ratio is this near to 1 count as equal, so that the units of N and D do not matter
 
 
 class GridSpec(NamedTuple):
@@ -102,7 +102,7 @@ class Book:
         return found
 
     def finished(self, cell: Cell) -> list[tuple[float, float]]:
-        """LRs and losses."""
+        """(LR, loss) of each finished run of a cell."""
         found = self.measured.get(cell, CellLosses())
         return [(lr, loss) for lr, loss in zip(found.lrs, found.losses, strict=True) if loss is not None]
 
@@ -155,7 +155,7 @@ class Book:
             data = settle(sweep(found.lrs, found.losses)).sweep
             side = open_side(data) if len(data.tried) else None
             if side is None and 0 < len(data.finished) < OPENING:
-                side = "low"  # above are diverged ones
+                side = "low"  # the LRs above diverged
             if side is None:
                 continue
             edge = float(data.tried[0] if side == "low" else data.tried[-1])

@@ -12,7 +12,7 @@ from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.noise import pooled_noise
 
-MIN_HORIZONS = 3  # of one size and batch; two leave gamma to its prior
+MIN_HORIZONS = 3  # least horizons of one size and batch; two would leave gamma to its prior
 
 
 def predicted_curves(book: Book, curves: dict[Cell, Curve], cells: Sequence[Cell]) -> dict[Cell, Curve]:

@@ -1,4 +1,4 @@
-"""Makes strategies, which choose an LR for one aim, into paradigms, which choose it for every target and horizon."""
+"""Turns strategies, which search for one aim, into paradigms, which propose an LR for every target and horizon."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -25,11 +25,11 @@ from lrladder.paradigms.strategies.search import (
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
-MakeStrategy = Callable[[GridSpec, Rung, float | None], Strategy]  # of the grid, the aim and the budget in its runs
+MakeStrategy = Callable[[GridSpec, Rung, float | None], Strategy]  # takes the grid, the aim, and a budget in its runs
 
 
 class AtHorizon(NamedTuple):
-    """A rung with a single horizon: one of its own, or another."""
+    """A rung with a single horizon, which need not be one of its own."""
 
     name: str
     part: Part
@@ -62,7 +62,7 @@ class StrategyEntry(Paradigm):
         self._searched_flops = 0.0
 
     def search(self, lab: EntryLab, ladder: Sequence[Rung]) -> None:
-        """Raises NoProposal."""
+        """Search the proxies. Raises NoProposal."""
         proxies: list[Rung] = [rung for rung in ladder if rung.part == "proxy"]
         if self._longest_only:
             proxies = [AtHorizon.of(rung, max(rung.horizons)) for rung in proxies]
@@ -74,14 +74,14 @@ class StrategyEntry(Paradigm):
         """Use stored curves instead of a search. Raises NoProposal for a strategy that fits no law."""
         strategy = self._start(ladder)
         if not isinstance(strategy, LawSearch):
-            raise NoProposal(f"{self.terms.name}: what it found is not stored, only what it proposed")
+            raise NoProposal(f"{self.terms.name}: only its proposals are stored, not what its search found")
         rungs = {rung.name: rung for rung in ladder}
         strategy.learn(rungs, curves)
         self._searched_flops = max(float(rungs[name].flops_per_token * horizon) for name, horizon in curves)
         self._keep()
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:
-        """Raises NoProposal before a search."""
+        """The LR that the strategy chooses for the rung at this horizon. Raises NoProposal before a search."""
         if self._strategy is None:
             raise NoProposal(f"{self.terms.name}: search has not been run")
         choice = self._strategy.propose(AtHorizon.of(rung, horizon))
@@ -91,7 +91,7 @@ class StrategyEntry(Paradigm):
             lr=choice.lr,
             lr_low=choice.lr_low,
             lr_high=choice.lr_high,
-            # of a strategy that runs nothing, nothing is extrapolated
+            # a strategy that runs nothing does not extrapolate
             extrapolation=rung.flops_per_token * horizon / self._searched_flops if self._searched_flops else 1.0,
             flags=choice.flags,
         )
@@ -110,22 +110,26 @@ class StrategyEntry(Paradigm):
 
 
 def make_fitting(settings: FittingSettings, terms: Terms) -> Paradigm:
+    """The paradigm `fitting`, with its strategy."""
     if settings.strategy == "full" and not terms.is_replay:
         return Fitting(settings, terms)
     return StrategyEntry(settings, terms, _LAWS[settings.strategy])
 
 
 def make_nearest_cell(settings: GridSettings, terms: Terms) -> Paradigm:
+    """The paradigm `nearest_cell`: the best LR of the nearest proxy."""
     return StrategyEntry(settings, terms, lambda grid, aim, budget: NearestCell(grid, aim=aim), longest_only=True)
 
 
 def make_constant(settings: ConstantSettings, terms: Terms) -> Paradigm:
+    """The paradigm `constant`: one LR for all models."""
     if settings.by == "median":
         return StrategyEntry(settings, terms, lambda grid, aim, budget: ConstantMedian(grid))
     return StrategyEntry(settings, terms, lambda grid, aim, budget: ConstantBest(grid))
 
 
 def make_published(settings: PublishedSettings, terms: Terms) -> Paradigm:
+    """The paradigm `published`: a law from a paper."""
     law = next(law for law in LAWS if law.name == settings.law)
     match settings.prefactor:
         case "proxy":

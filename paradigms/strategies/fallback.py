@@ -1,4 +1,4 @@
-"""The LR to use if a search found no minimum: from the few runs that it bought, or else from published laws."""
+"""Chooses an LR if a search found no minimum: from the few runs that it paid for, or else from published laws."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,12 @@ from lrladder.paradigms.strategies.search import GRID, Choice, expected, run_flo
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.soft import Soft, soft_minimum
 
-# Octaves to either side. At 50 cells of three public tables single laws, used as they stand, missed by up to 4.2
-# octaves, and their middle by up to 2.7 (docs/fitting.md); assumption: in other recipes they miss by no more than 4.
+# Half width of the 90% interval of the published laws, in octaves. At 50 cells of three public tables single laws
+# missed by up to 4.2 octaves, and their median by up to 2.7 (docs/fitting.md). Assumption: in other recipes it
+# misses by at most 4.
 MISS = 4.0
-APART = 3.0  # assumption: two LRs of one sweep this far apart differ in loss by more than a run's noise
-SPREAD = MISS * math.log(2) / 1.645  # sd of ln lr of which MISS is the 90% interval
+APART = 3.0  # ratio of two LRs of one sweep that differ in loss by more than the noise of a run; assumption
+SPREAD = MISS * math.log(2) / 1.645  # sd of ln lr whose 90% interval is +-MISS octaves
 
 
 def from_few_runs(
@@ -29,10 +30,11 @@ def from_few_runs(
     target_runs: float,
     why: str,
 ) -> Choice:
-    """An LR from the runs that `payer` has `asked` for, and those of the cheapest cell that its budget still buys.
+    """An LR from the (rung, LR) runs that `payer` has `asked` for, and, if needed, from runs of the cheapest cell.
 
-    Each cell with two runs gives a guess of its minimum, by the usual curvature of a sweep. The law of these guesses
-    answers, with an interval that carries their doubt. Without such a cell the published laws answer.
+    Each cell with two runs gives an estimate of its best LR, by the usual curvature of a sweep. The LR comes from the
+    law of these estimates, with an interval that contains their uncertainty. If there is no such cell, it comes from
+    the published laws. `target_runs` is the budget; `why` says why the search found no minimum.
     """
     book = Book(lab, rungs, GRID, payer=payer)
     horizons = {rung.name: rung.horizons for rung in rungs}
@@ -51,7 +53,7 @@ def from_few_runs(
 
 
 def from_published(target: Rung, *, why: str) -> Choice:
-    """The LR of the middle one of the published laws that can be evaluated; `why` says why the search has none."""
+    """The median LR of the published laws that can be evaluated. `why` says why the search found no minimum."""
     lr = math.exp(_middle(target))
     said = f"no minimum was found, so the LR is the middle one of 3 published laws, +-{MISS:g} octaves"
     return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))
@@ -63,7 +65,7 @@ def _middle(rung: Rung) -> float:
 
 
 def _buy(book: Book, cell: Cell, *, budget: float) -> None:
-    """Runs of one cell while the budget lasts: two at least APART, then those nearest to the likely best LR."""
+    """Ask for runs of one cell while the budget lasts: two at least APART, then those nearest to the likely best LR."""
     more = True
     while more:
         soft = _soft(book, cell)

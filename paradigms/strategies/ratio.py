@@ -23,7 +23,7 @@ class PublishedRatio(Paradigm):
         self.curves: dict[Cell, Curve] = {}
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
-        """Raises NoProposal if the proxy is none, or has no interior minimum."""
+        """Search the LR of the proxy. Raises NoProposal if the rung is not a proxy or no minimum is bracketed."""
         proxy = self._proxy_of(ladder)
         cells = {proxy.name: (max(proxy.horizons),)}
         self.learn(ladder, search_brackets(lab, cells, self.settings, payer="", parametrization="sp"))
@@ -36,15 +36,15 @@ class PublishedRatio(Paradigm):
         return found
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
-        """Take the proxy's curve, new or stored. Raises NoProposal without an interior minimum."""
+        """Learn from the curve of the proxy, new or stored. Raises NoProposal if its minimum is not bracketed."""
         proxy = self._proxy_of(ladder)
         self.curves = dict(curves)
         if self._best(proxy) is None:
-            raise NoProposal(f"{self.terms.name}: proxy {proxy.name} has no interior minimum")
+            raise NoProposal(f"{self.terms.name}: proxy {proxy.name} has no bracketed minimum")
         self._proxy = proxy
 
     def propose(self, rung: Rung, horizon: int) -> Proposal:
-        """Raises NoProposal before a search."""
+        """The best LR of the proxy, scaled by the law. Raises NoProposal before a search."""
         if self._proxy is None:
             raise NoProposal(f"{self.terms.name}: search has not been run")
         proxy, law = self._proxy, self._law

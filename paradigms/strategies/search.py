@@ -17,11 +17,11 @@ from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.pooled import fit_curves
 
-GRID = GridSpec()  # LRs where a lab has none of its own
+GRID = GridSpec()  # the LRs for a lab that has no fixed ones
 
 
 class Choice(NamedTuple):
-    """An LR for a target, its 90% interval where the strategy has one, and what weakens it, in words."""
+    """An LR for a target, its 90% interval if the strategy has one, and texts that say what weakens it."""
 
     lr: float
     lr_low: float | None
@@ -30,12 +30,17 @@ class Choice(NamedTuple):
 
 
 class Strategy(Protocol):
-    """`search` asks a lab for runs of rungs. `propose` then asks for none. Both raise NoProposal."""
+    """A way to search small cells for one aim, and then to choose an LR. Both methods raise NoProposal."""
 
     name: str
 
-    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None: ...
-    def propose(self, target: Rung) -> Choice: ...
+    def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
+        """Ask the lab for runs of these rungs."""
+        ...
+
+    def propose(self, target: Rung) -> Choice:
+        """The LR for the longest horizon of a target, without any further run."""
+        ...
 
 
 class LawSearch:
@@ -66,11 +71,11 @@ class LawSearch:
         return self.curves
 
     def learn(self, rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> None:
-        """Fit the law to stored curves. Raises NoProposal without an interior minimum."""
+        """Fit the law to stored curves. Raises NoProposal if no minimum is bracketed."""
         self.curves = dict(curves)
         points = points_of(rungs, self.curves)
         if not points:
-            raise NoProposal(f"{self.name}: no cell has an interior minimum")
+            raise NoProposal(f"{self.name}: no cell has a bracketed minimum")
         self._searched_flops = max(float(rungs[name].flops_per_token * horizon) for name, horizon in self.curves)
         self.law = fit_law(points)
 
@@ -79,7 +84,7 @@ class LawSearch:
         points = points_of(book.rungs, self.curves)
         if not points:
             reasons = "; ".join(self._left_out()) or "no cell can be searched within the budget"
-            raise NoProposal(f"{self.name}: no cell has an interior minimum ({reasons})")
+            raise NoProposal(f"{self.name}: no cell has a bracketed minimum ({reasons})")
         self._searched_flops = max(map(book.run_flops, self.curves))
         self.law = fit_law(points)
 
@@ -88,7 +93,7 @@ class LawSearch:
 
 
 class FullGrid(LawSearch):
-    """Every LR of every cell, at any cost. If a lab can run any LR: five, and more until the minimum is bracketed."""
+    """Every LR of every cell, at any cost. If the lab runs any LR: five LRs, and more until a minimum is bracketed."""
 
     name = "fitting"
 
@@ -96,12 +101,12 @@ class FullGrid(LawSearch):
         super().__init__(grid)
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """Raises NoProposal without an interior minimum."""
+        """Search all cells, and fit the law. Raises NoProposal if no minimum is bracketed."""
         self._learn(full_grid(lab, rungs, self.grid, payer=self.name))
 
 
 def full_grid(lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) -> Book:
-    """A book of every LR of every cell."""
+    """Ask for every LR of every cell, and return the book of these runs."""
     book = Book(lab, rungs, grid, payer=payer)
     blocks = []
     for name, horizon in book.cells:
@@ -115,19 +120,19 @@ def full_grid(lab: Lab, rungs: Sequence[Rung], grid: GridSpec, *, payer: str) ->
 
 @dataclass(frozen=True)
 class FactorSpec:
-    """C_D horizons of each size and C_eta LRs of each horizon, after arXiv 2601.05049; the most it may cost."""
+    """The size of the search factor's search (arXiv 2601.05049), and its budget."""
 
     grid: GridSpec = field(default_factory=GridSpec)
-    horizons: int = 3  # C_D
-    lrs: int = 3  # C_eta; more are asked for where these do not bracket
-    target_runs: float = 5.0  # the budget, in runs at the aim
+    horizons: int = 3  # C_D, horizons of each size
+    lrs: int = 3  # C_eta, LRs of each cell; more are asked for if these do not bracket the minimum
+    target_runs: float = 5.0  # the budget, in runs of the aim; assumption
 
 
 class SearchFactor(LawSearch):
-    """O(n C_D C_eta) runs instead of O(n^3): a few horizons per size, and a few LRs near the expected best.
+    """A search of a few horizons per size, and of a few LRs near the expected best: O(n C_D C_eta) runs, not O(n^3).
 
-    The curves of other horizons are predicted where the law of loss against tokens can be trusted. `planned_flops` is
-    the cost of the spec before brackets are extended and confirmed, and before the budget limits them.
+    The curves of other horizons are predicted if the law of loss against tokens can be trusted there. `planned_flops`
+    is the cost of the search before sweeps are extended, and before the budget limits it.
     """
 
     name = "search_factor"
@@ -140,10 +145,11 @@ class SearchFactor(LawSearch):
 
     @property
     def all_curves(self) -> dict[Cell, Curve]:
+        """The curves of searched cells and those with predicted losses."""
         return {**self.curves, **self.predicted}
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """Smallest sizes first. Raises NoProposal without an interior minimum."""
+        """Search the smallest sizes first, and fit the law. Raises NoProposal if no minimum is bracketed."""
         book = Book(lab, rungs, self.grid, payer=self.name)
         budget = self.spec.target_runs * run_flops(self.aim)
         chosen = [cell for size in by_size(book) for cell in _spread(size, self.spec.horizons)]
@@ -163,10 +169,10 @@ class SearchFactor(LawSearch):
 
 @dataclass(frozen=True)
 class EconomySpec:
-    """The most that the plan may cost, in runs of the target."""
+    """The grid of the economy plan, and its budget."""
 
     grid: GridSpec = field(default_factory=GridSpec)
-    target_runs: float = 0.6
+    target_runs: float = 0.6  # the budget, in runs of the aim; assumption
 
 
 class Economy(LawSearch):
@@ -183,7 +189,7 @@ class Economy(LawSearch):
         self.spec, self.aim = spec, aim
 
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
-        """Raises NoProposal without an interior minimum."""
+        """Search within the budget, and fit the law. Raises NoProposal if no minimum is bracketed."""
         book = Book(lab, rungs, self.grid, payer=self.name)
         budget = self.spec.target_runs * run_flops(self.aim)
         sizes = by_size(book)
@@ -207,7 +213,10 @@ def _by_rung(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _affordable(book: Book, cells: Sequence[Cell], budget: float) -> Block | None:
-    """Three LRs at as many of the cells of a rung, from the shortest on, as the budget allows with one run more."""
+    """A block of three LRs at as many horizons of a rung, from the shortest on, as the budget allows.
+
+    The budget must also allow one more run, to extend the sweep. None if it does not allow a single horizon.
+    """
     for count in range(len(cells), 0, -1):
         longest = cells[count - 1]
         block = opening(book, longest, lrs=OPENING)
@@ -220,7 +229,7 @@ def _affordable(book: Book, cells: Sequence[Cell], budget: float) -> Block | Non
 
 
 def run_flops(rung: Rung) -> float:
-    """FLOPs of one run to the longest horizon."""
+    """FLOPs of one run of a rung to its longest horizon."""
     return float(rung.flops_per_token * max(rung.horizons))
 
 
@@ -261,7 +270,7 @@ def curves_of(book: Book) -> dict[Cell, Curve]:
 
 
 def points_of(rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> list[LawPoint]:
-    """The interior minima."""
+    """A point of the law for each cell whose sweep brackets its best LR."""
     points = []
     for (name, horizon), curve in curves.items():
         if curve.lr_best is not None and curve.sd_ln_lr is not None:

@@ -1,8 +1,9 @@
-"""A Gaussian process (ln N, ln D, ln lr) -> loss: where best LRs may lie, and what one more run would tell.
+"""A Gaussian process of the loss over (ln N, ln D, ln lr), from which the active search chooses its next runs.
 
-Losses are counted in units of the pooled curvature, so that every cell is about a unit parabola in ln lr, whatever the
-scale of the losses. The prior is that parabola, with a vertex that is linear in ln N and ln D (the law), a free level
-for every cell, and a smooth departure from both. scikit-learn computes the process.
+It says where best LRs may lie, and how much one more run would say about them. Losses are counted in units of the
+pooled curvature, so that every cell is about a unit parabola in ln lr, whatever the scale of the losses. The prior is
+that parabola, with a vertex that is linear in ln N and ln D (the law), a free level for every cell, and a smooth
+departure from both. scikit-learn computes the process.
 """
 
 import math
@@ -22,19 +23,19 @@ Labels = NDArray[np.int64]
 # Assumptions, in units of the curvature and of ln: the polynomial kernel A (s^2 + z.z')^2 gives prior sds of 0.7 to the
 # curvature, 6 to the vertex (x 2) and 1 to its slopes (x 2, exponents of 0.5); levels are free.
 POLYNOMIAL, POLYNOMIAL_SHIFT, LEVEL = 0.5, 6.0, 100.0
-SAME_CELL = 1e-3  # ln; cells nearer than this in ln N and ln D would share a level
-DEPARTURE = (1e-3, 3.0)  # bounds of the variance of the smooth departure
-DEPARTURE_LENGTHS = (3.0, 3.0, 2.0)  # ln; fixed, as a few dozen runs do not tell lengths
+SAME_CELL = 1e-3  # cells nearer than this in ln N and ln D share a level; no two cells of a study are so near
+DEPARTURE = (1e-3, 3.0)  # bounds of the variance of the smooth departure; assumption
+DEPARTURE_LENGTHS = (3.0, 3.0, 2.0)  # in ln; fixed, because a few dozen runs do not determine lengths; assumption
 NOISE = (1e-4, 10.0)  # bounds of the variance of one loss; (3 millinats / 20 millinats per (ln lr)^2)^2 is 0.02
-ROUNDING = 1e-8  # of a variance
-STEP = 0.2  # ln lr; differences over this give slopes
+ROUNDING = 1e-8  # added to variances, so that matrices stay positive definite
+STEP = 0.2  # in ln lr, of the finite difference for a slope; assumption
 SLOPE = np.array([-1.0, 1.0]) / (2 * STEP)
-REACH = 1.5  # ln lr; assumption: runs farther than 4.5x from their cell's best tried LR do not speak of its minimum
+REACH = 1.5  # in ln lr; assumption: runs over 4.5x from the best tried LR of their cell say nothing about its minimum
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A fitted process. `center` is subtracted from (ln N, ln D, ln lr); `unit` is nats per curvature unit."""
+    """A fitted process. `center` is subtracted from (ln N, ln D, ln lr). `unit` is one curvature unit in nats."""
 
     process: GaussianProcessRegressor
     center: Array
@@ -42,8 +43,10 @@ class Surrogate:
 
     @classmethod
     def fit(cls, points: Array, losses: Array, cells: Labels, *, kernel: Kernel | None = None) -> Self:
-        """`points` [n, 3] = (ln N, ln D, ln lr), `losses` [n] finite, `cells` [n] from 0. Without a `kernel` from an
-        earlier fit its parameters are searched."""
+        """Fit the process to points [n, 3] of (ln N, ln D, ln lr), finite losses [n] and indices of their cells [n].
+
+        The parameters of the kernel are fitted, unless a `kernel` of an earlier fit is given.
+        """
         points, losses, cells = _near_best(points, losses, cells)
         center = points.mean(axis=0)
         z = points - center
@@ -53,7 +56,7 @@ class Surrogate:
             optimizer="fmin_l_bfgs_b" if kernel is None else None,
             alpha=ROUNDING,
         )
-        with warnings.catch_warnings():  # a variance at its bound is an answer
+        with warnings.catch_warnings():  # a variance may be at its bound
             warnings.simplefilter("ignore", ConvergenceWarning)
             process.fit(z, _demean(losses, cells) / unit - z[:, 2] ** 2)
         return cls(process, center, unit)
@@ -70,7 +73,10 @@ class Surrogate:
         return float(self.process.kernel_.k2.noise_level)
 
     def thompson(self, cells: Array, lrs: Array, rng: np.random.Generator, *, samples: int) -> Array:
-        """Best ln lr [samples, cells] of sampled surfaces; `cells` [m, 2] = (ln N, ln D), `lrs` [g] ln lr looked at."""
+        """The best ln lr [samples, m] of each cell on sampled surfaces.
+
+        `cells` [m, 2] are (ln N, ln D). `lrs` [g] are the values of ln lr at which a surface is evaluated.
+        """
         grid = np.column_stack([np.repeat(cells, len(lrs), axis=0), np.tile(lrs, len(cells))])
         mean, cov = self.posterior(grid)
         draws = mean + rng.standard_normal((samples, len(mean))) @ _root(cov).T

@@ -1,4 +1,4 @@
-"""Search the best LR of several cells at once, on a geometric grid that grows until each minimum is bracketed.
+"""Searches the best LR of several cells at once, on a geometric grid that grows until each minimum is bracketed.
 
 A minimum is bracketed when the best LR tried has a worse LR on each side. A cell is one rung at one horizon.
 """
@@ -31,6 +31,7 @@ class CellLosses:
     failed: int = 0
 
     def add(self, measurement: Measurement) -> None:
+        """Add the measurement of one run."""
         if measurement.verdict not in ("finished", "diverged"):
             self.failed += 1
             return
@@ -38,6 +39,7 @@ class CellLosses:
         self.losses.append(measurement.loss if measurement.verdict == "finished" else None)
 
     def fit(self, *, noise: float | None = None) -> Curve:
+        """The curve of the cell. `noise` is the sd of one loss in nats, if known."""
         curve = fit_curve(self.lrs, self.losses, noise=noise)
         if not self.failed:
             return curve
@@ -64,7 +66,7 @@ def search_brackets(
     continued: Mapping[str, tuple[int, ...]] | None = None,
     refine: bool = False,
 ) -> dict[Cell, Curve]:
-    """Return a fitted curve for each (rung, horizon) of `cells`, which maps rung names to horizons.
+    """Search all cells, and return a fitted curve for each. `cells` maps the names of rungs to their horizons.
 
     One run gives losses at all horizons of its rung. Horizons in `continued` are measured too, but no grid is extended
     for them. With `refine`, a last round adds half a grid step (in ln lr) on either side of each bracketed best LR: a
@@ -96,7 +98,7 @@ def search_brackets(
 
 
 class _Asked:
-    """What one search asks of a lab, and what it has read. `read`: horizons by rung."""
+    """The runs that one search has asked a lab for, and their losses. `read` has the horizons of each rung."""
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class _Asked:
         return [self.measured[rung, horizon] for horizon in horizons]
 
     def affordable(self, steps: Mapping[str, list[int]]) -> dict[str, list[int]]:
-        """The steps of those rungs that a budget has room for, cheapest first; the others are cut."""
+        """The steps of the rungs that the budget pays for, cheapest first. The other rungs are cut."""
         if not isinstance(self._lab, EntryLab):
             return dict(steps)
         wanted = {rung: self._requests(rung, ks) for rung, ks in steps.items()}

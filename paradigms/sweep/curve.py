@@ -1,4 +1,4 @@
-"""Loss against learning rate at one rung and horizon: a parabola in ln lr near the best LR tried.
+"""Fits loss against learning rate at one rung and horizon: a parabola in ln lr near the best LR tried.
 
 loss = minimum + curvature * (ln lr - ln lr_best)^2, arXiv 2601.05049 eq. 2 (natural logs; losses in nats per token).
 """
@@ -24,23 +24,26 @@ Array = NDArray[np.float64]
 # unless its rise per (ln lr)^2 is over twice that of the steeper neighbour, which an exact parabola never exceeds.
 WINDOW_LRS = 2
 STEEPER = 2.0
-ASSUMED_NOISE = STEP_LAW_NOISE  # nats; assumption, used when nothing measures it
-NOISE_SHARE = 0.0012  # of the loss: the same where losses may be in any unit; Step Law's are about 2.5 nats
-OUTLIER = 6.0  # sds of a known noise that an LR may be off the parabola of the others; assumption
-AGREES = 2.0  # sds of a known noise within which the others are a parabola; assumption
-NOISE_DOF = 4  # assumption: degrees of freedom that a given noise is worth beside the residuals of the curve
-# Of the loss, how far a fitted minimum may lie below and above the lowest run and be used. Assumptions: at a curvature
-# of 0.02 a grid in steps of 4 gives at most 0.4% below; noise gives less above.
+ASSUMED_NOISE = STEP_LAW_NOISE  # nats; assumption, used if the noise is neither given nor measured
+NOISE_SHARE = 0.0012  # the same as a share of the loss, for losses in any unit; Step Law's losses are about 2.5 nats
+OUTLIER = (
+    6.0  # an LR is an outlier if it is off the parabola of the others by this many sds of a known noise; assumption
+)
+AGREES = 2.0  # ... and if the others agree with their parabola within this many sds; assumption
+NOISE_DOF = 4  # degrees of freedom with which a given noise counts beside the residuals of the curve; assumption
+# How far a usable fitted minimum may be below and above the lowest run, as shares of the loss. Assumptions: at a
+# curvature of 0.02 a grid in steps of 4 gives at most 0.4% below, and noise gives less above.
 MAX_BELOW, MAX_ABOVE = 0.005, 0.01
-ROUNDING = 1e-9  # of the loss; below this a difference of losses is rounding
+ROUNDING = 1e-9  # share of the loss below which a difference of losses is rounding
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A fitted curve. Values of the fit are None unless the status is interior; the interval is at `level`.
+    """The curve of one sweep; `Status` explains its outcomes.
 
-    Where the status is bracketed, the best LR is that of the lowest run and the interval is the bracket; minimum and
-    curvature are not known.
+    If the status is interior, lr_best is that of the fitted minimum, and its interval is at the level asked for. If it
+    is bracketed, lr_best is that of the lowest run, the interval is the bracket, and minimum and curvature are None.
+    Else all values of the fit are None.
     """
 
     status: Status
@@ -50,13 +53,13 @@ class Curve:
     lr_high: float | None = None
     minimum: float | None = None  # nats
     curvature: float | None = None  # nats per (ln lr)^2
-    r2: float | None = None  # None where no degree of freedom is left
+    r2: float | None = None  # None if no degree of freedom is left
     sd_ln_lr: float | None = None
-    edge: Side | None = None  # where the minimum lies when it is not bracketed
-    residual_sd: float | None = None  # nats; None where no degree of freedom is left
+    edge: Side | None = None  # the side of the sweep on which the minimum lies, if it is not bracketed
+    residual_sd: float | None = None  # nats; None if no degree of freedom is left
     dof: int = 0
-    lrs_fitted: tuple[float, ...] = ()  # that the parabola was fitted to; empty unless interior
-    flags: tuple[str, ...] = ()
+    lrs_fitted: tuple[float, ...] = ()  # LRs that the parabola was fitted to; empty unless interior
+    flags: tuple[str, ...] = ()  # what weakens the curve, in words
 
     def at(self, lr: float) -> float:
         """Fitted loss in nats. Raises ValueError unless the curve is interior."""
@@ -95,12 +98,11 @@ def fit_curve(
     noise: float | None = None,
     step: float = 0.0,
 ) -> Curve:
-    """Fit one sweep; replicates at one LR are allowed, None is a diverged run. `noise` is the sd of one loss, in nats.
+    """Fit one sweep. Several runs at one LR are allowed. A loss of None is a diverged run.
 
-    Losses rounded to a `step` have at least its noise, that of a uniform distribution.
-
-    Losses and LRs may be in any unit: multiplied by a constant, they give the same fit, multiplied. A run far off a
-    known noise is left out. Raises ValueError on an LR or loss that cannot be used.
+    `level` is that of the interval. `noise` is the sd of one loss; with it, an outlier is left out. If losses are
+    rounded to multiples of `step`, the noise is at least that of this rounding. Losses and LRs may be in any unit:
+    multiplied by a constant, they give the same fit, multiplied. Raises ValueError for an unusable LR or loss.
     """
     settled = settle(sweep(lrs, losses))
     data = settled.sweep
@@ -124,7 +126,7 @@ def fit_curve(
 
 
 def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -> Curve:
-    """The curve of a sweep whose best LR has others on both sides; the noise of a loss is `least` or more."""
+    """The curve of a sweep whose best LR has others on both sides. The noise of a loss is at least `least`."""
     best = int(np.argmin(data.means))
     origin = float(data.finished[best])
     fit = _fit_best(data)
@@ -132,7 +134,7 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
     residual = math.sqrt(fit.rss / dof) if dof else None
     sd, noise_dof = _noise(residual, dof, noise, NOISE_SHARE * _level(data))
     sd = max(sd, least)
-    known = least if residual is None and noise is None else sd  # a noise only assumed calls no sweep flat
+    known = least if residual is None and noise is None else sd  # no sweep is called flat because of an assumed noise
     flat = _is_flat(fit, max(known, ROUNDING * _level(data)))
     inside = not flat and _left_right(data)[0] < fit.vertex < _left_right(data)[1]
     if not _has_both_neighbours(data) and not inside:
@@ -210,7 +212,7 @@ def _has_both_neighbours(data: Sweep) -> bool:
 
 
 def _fit_best(data: Sweep) -> _Fit:
-    """The fit in the window, or that of the best LR and its neighbours if the first one misses these."""
+    """The fit to the LRs in the window. If its minimum is not near the lowest run, the fit to three LRs alone."""
     best = int(np.argmin(data.means))
     x = np.log(data.finished / data.finished[best])
     wide = _parabola(data, _window(x, data.means, best))
@@ -219,13 +221,13 @@ def _fit_best(data: Sweep) -> _Fit:
 
 
 def _around(x: Array, best: int, reach: int) -> list[int]:
-    """Indices of the LRs within `reach` of the best; the nearest three where it is next to a diverged one."""
+    """Indices of the LRs within `reach` steps of the best, but at least of the nearest three."""
     chosen = list(range(max(0, best - reach), min(len(x), best + reach + 1)))
     return chosen if len(chosen) >= 3 else sorted(range(len(x)), key=lambda i: abs(i - best))[:3]
 
 
 def _window(x: Array, means: Array, best: int) -> list[int]:
-    """Indices of LRs that enter the fit: neighbours, and further ones that rise as a parabola does; three at least."""
+    """Indices of the LRs that are fitted: the neighbours of the best, and further ones that rise as on a parabola."""
     rise = np.divide(means - means[best], x**2, out=np.zeros_like(x), where=x != 0)
     near = _around(x, best, 1)
     limit = STEEPER * rise[near].max()
@@ -251,9 +253,9 @@ def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
 
 
 def _outlier(data: Sweep, noise: float) -> float | None:
-    """The LR whose runs lie OUTLIER sds off a parabola through the others near the best. None if there is none."""
+    """The LR whose runs are off the parabola of the others near the best by OUTLIER sds; None if there is none."""
     chosen = _around(data.finished, int(np.argmin(data.means)), WINDOW_LRS)
-    if len(chosen) < 5:  # without one of four, any three fit
+    if len(chosen) < 5:  # a parabola fits any three, so of four LRs each could be the outlier
         return None
     everything = _parabola(data, chosen).rss
     if everything < (OUTLIER * noise) ** 2:
@@ -274,7 +276,7 @@ def _noise(residual: float | None, dof: int, noise: float | None, assumed: float
 
 
 def _is_flat(fit: _Fit, sd: float) -> bool:
-    """Not convex, or rising over half its window by no more than the noise of one loss."""
+    """Whether the parabola is not convex, or rises over half its window by no more than the noise of one loss."""
     half = (fit.span[1] - fit.span[0]) / 2
     return bool(fit.coef[2] * half**2 <= sd)
 
@@ -287,10 +289,10 @@ def _interval(
     a = 4 * (fit.coef[2] ** 2 - q2 * fit.cov[2, 2])
     b = 4 * (fit.coef[1] * fit.coef[2] - q2 * fit.cov[1, 2])
     c = fit.coef[1] ** 2 - q2 * fit.cov[1, 1]
-    if a <= 0:  # the curvature is not told from zero: any LR could be best
-        return *swept, ("the fit does not bound the best LR, so the interval ends at the LRs tried",)
+    if a <= 0:  # the curvature does not differ from zero within the noise, so any LR could be best
+        return *swept, ("the fit does not bound the best LR, so the interval ends at the lowest and highest LR tried",)
     root = math.sqrt(max(b * b - 4 * a * c, 0.0))
     low, high = min((-b - root) / (2 * a), fit.vertex), max((-b + root) / (2 * a), fit.vertex)
     if low >= swept[0] and high <= swept[1]:
         return low, high, ()
-    return max(low, swept[0]), min(high, swept[1]), ("the interval ends at the LRs tried",)
+    return max(low, swept[0]), min(high, swept[1]), ("the interval ends at the lowest or the highest LR tried",)

@@ -49,8 +49,8 @@ def snap(lr: float, spec: SearchSpec) -> float:
         raise ValueError(f"lr is {lr}; only a positive, finite LR can be put on a lattice")
     if not on_lattice(spec.factor):
         raise ValueError(
-            f"factor {spec.factor:g} is no whole number of steps of 1/{STEPS_PER_OCTAVE // 2} octave, "
-            "so no lattice holds its grid; give a power of 2 or of its root"
+            f"factor {spec.factor:g} is not a whole number of steps of 1/{STEPS_PER_OCTAVE // 2} octave, "
+            "so no lattice holds its grid; give a power of 2 or of sqrt(2)"
         )
     per_grid_step = round(STEPS_PER_OCTAVE * math.log2(spec.factor))
     steps = round(STEPS_PER_OCTAVE * math.log2(lr / spec.lr_guess))

@@ -14,7 +14,7 @@ MIN_SHARED_DOF = 3  # assumption: with fewer degrees of freedom the estimate is 
 
 
 class Noise(NamedTuple):
-    """Standard deviation of the loss of one run, nats, with its degrees of freedom. None: no curve has residuals."""
+    """Standard deviation of the loss of one run, nats, with its degrees of freedom; None if it is not known."""
 
     sd: float | None
     dof: float

@@ -1,4 +1,4 @@
-"""Where the best LR of a sweep may lie when its runs do not bracket it: two runs and a usual curvature tell a lot."""
+"""Estimates the best LR of a sweep that does not bracket it, from two or more runs and the usual curvature."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from lrladder.paradigms.sweep.swept import BLOWN_UP, sweep
 
 Array = NDArray[np.float64]
 
-# Of the loss, per (ln lr)^2. The medians of three public tables of sweeps are 0.0043, 0.0123 and 0.0123, and within a
-# table ln curvature has a sd of 0.35 to 0.56 (docs/fitting.md). Assumption: other recipes lie among these.
+# The usual curvature, as a share of the loss per (ln lr)^2. The medians of three public tables of sweeps are 0.0043,
+# 0.0123 and 0.0123, and within a table ln curvature has a sd of 0.35 to 0.56 (docs/fitting.md). Assumption: other
+# recipes are similar.
 CURVATURE, CURVATURE_LOG_SD = 0.008, 0.7
-MISFIT = 0.2  # of the rise above the minimum, by which a bowl is no parabola; assumption
-REACH, STEPS = 4.0, 321  # sds of the prior on either side, and points of the grid over them
-CURVATURES = np.linspace(-2.5, 2.5, 11)  # sds of ln curvature
+MISFIT = 0.2  # sd of the misfit of a parabola, as a share of the rise above the minimum; assumption
+REACH, STEPS = 4.0, 321  # the grid of ln lr*: its reach on either side in sds of the prior, and its points
+CURVATURES = np.linspace(-2.5, 2.5, 11)  # the grid of ln curvature, in sds
 
 
 class Soft(NamedTuple):
@@ -29,10 +30,10 @@ class Soft(NamedTuple):
 
 
 def soft_minimum(lrs: Sequence[float], losses: Sequence[float | None], *, center: float, spread: float) -> Soft | None:
-    """The posterior of ln lr* after any runs of a sweep; None where fewer than two LRs finished.
+    """The posterior of ln lr* given the runs of a sweep; None if fewer than two LRs finished.
 
-    Before the runs ln lr* is normal about `center` with sd `spread`, and the curvature is the usual one, within a
-    factor of two or so. The best LR lies below every one that diverged or blew up.
+    The prior of ln lr* is normal about `center` with sd `spread`. That of the curvature is the usual one, within a
+    factor of about two. The best LR is below every LR that diverged or blew up.
     """
     data = sweep(lrs, losses)
     if len(data.finished) < 2:
@@ -52,9 +53,9 @@ def soft_minimum(lrs: Sequence[float], losses: Sequence[float | None], *, center
 
 
 def _log_likelihood(x: Array, y: Array, place: Array) -> Array:
-    """Of the losses `y` [runs] at ln lr `x`, by place and curvature [places, curvatures], for any minimum of the loss.
+    """Log likelihood [places, curvatures] of the losses `y` [runs] at ln lr `x` [runs], plus the curvature's log prior.
 
-    A minimum that may be anything leaves the differences of the losses: their weighted scatter about the parabola.
+    The minimum of the loss has a flat prior and is integrated out, so that only differences of losses count.
     """
     curvature = CURVATURE * np.exp(CURVATURE_LOG_SD * CURVATURES)
     rise = curvature[:, None] * (x - place[:, None, None]) ** 2  # [places, curvatures, runs]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 Side = Literal["low", "high"]
 Array = NDArray[np.float64]
 
-BLOWN_UP = 0.2  # of the lowest loss: a run this far above it has left the bowl; assumption, published bowls rise by 5%
-ODD = 0.02  # of the lowest loss, by which a run may lie above one that is farther from the best; assumption
-MIN_LEFT = 3  # LRs that must be left where one is taken out as odd: fewer make no parabola
+# A run that is above the lowest loss by more than this share of it blew up. Assumption: published sweeps rise by 5%.
+BLOWN_UP = 0.2
+ODD = 0.02  # share of the lowest loss by which a run may be above one that is farther from the best LR; assumption
+MIN_LEFT = 3  # LRs that must be left if an odd one is taken out: as many as a parabola has coefficients
 
 
 class Sweep(NamedTuple):
@@ -25,7 +26,7 @@ class Sweep(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A sweep without its `blown_up` runs, which only bracket the minimum, and its `odd` runs, which say nothing."""
+    """A sweep without its `blown_up` LRs, which only bracket the minimum, and its `odd` LRs, which are dropped."""
 
     sweep: Sweep
     blown_up: tuple[float, ...]
@@ -96,7 +97,7 @@ def settle(data: Sweep) -> Settled:
 
 
 def _odd(rise: Array, outward: Sequence[int]) -> list[int]:
-    """On one side, from the best LR outward, the LRs whose losses lie ODD above that of one farther out."""
+    """Indices, among `outward` (one side, from the best LR on), of LRs that are more than ODD above one farther out."""
     return [i for k, i in enumerate(outward) if any(rise[i] - rise[j] > ODD for j in outward[k + 1 :])]
 
 

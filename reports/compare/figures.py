@@ -26,12 +26,12 @@ from lrladder.reports.drawing import (
 from lrladder.reports.formats import short
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
-MARGIN = 1.5  # beyond the smallest and largest size, a factor
-STEP = 0.018  # of the axis, between points of one size
+MARGIN = 1.5  # factor by which the axis extends beyond the smallest and the largest size
+STEP = 0.018  # distance between points of one size, as a share of the axis
 
 
 def regret_by_size(studies: Sequence[Study]) -> str | None:
-    """Regret against active parameters with 90% intervals; None where no study has a regret."""
+    """Regret against active parameters with 90% intervals, as SVG; None if no study has a regret."""
     points = frame(studies)
     points = points[np.isfinite(points["regret"].astype(float))].reset_index(drop=True)
     if points.empty:
@@ -59,7 +59,7 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
 
 
 def _dodge(points: pd.DataFrame) -> pd.Series:
-    """Factors that put points of one size beside each other, in steps of the axis' width."""
+    """Factors on the size, by which points of one size are drawn beside each other."""
     span = math.log(points["n_active"].max() / points["n_active"].min() * MARGIN**2)
     size = points.groupby("n_active")["name"]
     places = size.cumcount() - (size.transform("size") - 1) / 2

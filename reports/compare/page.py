@@ -1,4 +1,4 @@
-"""Several studies on one self-contained page, and on the terminal."""
+"""Shows several studies side by side, on one self-contained page or on the terminal."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def write(comparison: Comparison, folder: Path) -> Path:
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """One row per target, paradigm and study; then what may be compared, and the conclusions."""
+    """Print a row per target, entry and study, then whether losses can be compared, and the conclusions."""
     table = Table(title="Loss above the best LR at each target (regret), within each study [90% interval]")
     for column in ("target", "entry", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
         table.add_column(column, justify="left" if column in ("target", "entry", "study") else "right")

@@ -1,4 +1,7 @@
-"""Studies beside each other: what each found at each target, and in what they differ. Nothing is pooled."""
+"""Puts several studies side by side: their scores at each target, and the settings in which they differ.
+
+No number of one study is pooled with a number of another.
+"""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,29 +19,33 @@ from lrladder.reports import pages
 from lrladder.reports.regret import analysis
 from lrladder.reports.results_page import Held
 
-CORPUS_KEYS = ("source", "tokens", "vocab_size")  # the digest covers the rest
+CORPUS_KEYS = ("source", "tokens", "vocab_size")  # keys to compare; the digest covers all others
 ABSENT = "\N{EN DASH}"
 
 
 class Study(NamedTuple):
+    """A study by its label, which is made from the name of its folder."""
+
     label: str
     results: RegretResults
 
 
 class Other(NamedTuple):
-    """A folder whose numbers are of another kind: it is listed, not compared."""
+    """A folder with results of another kind, which is listed and not compared."""
 
     label: str
     held: Held
 
 
 class Comparison(NamedTuple):
+    """All folders that were given."""
+
     studies: tuple[Study, ...]
     others: tuple[Other, ...]
 
 
 class Place(NamedTuple):
-    """A target as a model that is trained, whatever its study calls itself."""
+    """A target at one horizon. Targets of two studies are the same place if all of this is equal."""
 
     rung: str
     n_active: int
@@ -47,26 +54,33 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One paradigm at one place; a study that has no score there has None."""
+    """The scores of one entry at one place, by study; None for a study without a score there."""
 
-    paradigm: str
+    paradigm: str  # name of the entry
     scores: tuple[ParadigmResult | None, ...]
 
 
 class Block(NamedTuple):
+    """All scores at one place; `targets` has the result of each study there."""
+
     place: Place
     rows: tuple[Row, ...]
     targets: tuple[TargetResult | None, ...]
 
 
 class Difference(NamedTuple):
+    """A setting in which the studies differ, with its value in each of them."""
+
     part: str
     key: str
     values: tuple[str, ...]
 
 
 def load(folders: Sequence[Path]) -> Comparison:
-    """Studies and what else there is, in the order given. Raises InputError for what cannot be compared."""
+    """The studies in the folders, and the folders with other results, in the given order.
+
+    Raises InputError for fewer than two folders, a folder given twice, or if no folder holds a benchmark.
+    """
     if len(folders) < 2:
         raise InputError("compare: give at least two folders; `lrladder report DIR` shows one")
     names = labels(folders)
@@ -85,7 +99,10 @@ def load(folders: Sequence[Path]) -> Comparison:
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
-    """Folder names, with as many parents as it takes to tell them apart. Raises InputError for one given twice."""
+    """Names of the folders, with as many parents as needed to distinguish them.
+
+    Raises InputError if a folder is given twice.
+    """
     paths = [folder.resolve() for folder in folders]
     twice = [str(folder) for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1]
     if twice:
@@ -114,7 +131,10 @@ def _block(place: Place, targets: tuple[TargetResult | None, ...]) -> Block:
 
 
 def loss_groups(studies: Sequence[Study]) -> list[list[str]]:
-    """Labels of studies whose losses are on one scale: trained, and read on the same validation text and vocabulary."""
+    """Groups of studies, by label, whose losses can be compared.
+
+    These are trained studies with the same validation text, vocabulary and window.
+    """
     groups: dict[tuple[object, ...], list[str]] = {}
     for study in studies:
         groups.setdefault(_scale(study), []).append(study.label)
@@ -122,7 +142,7 @@ def loss_groups(studies: Sequence[Study]) -> list[list[str]]:
 
 
 def _scale(study: Study) -> tuple[object, ...]:
-    """What a loss is read on. One that is simulated, trained elsewhere or of unknown text is alone."""
+    """What must be equal for losses to be comparable. One simulated, trained elsewhere or of unknown text is alone."""
     results = study.results
     if results.lab != "trained" or not results.corpus_digest:
         return (study.label,)
@@ -132,7 +152,7 @@ def _scale(study: Study) -> tuple[object, ...]:
 
 
 def loss_sentence(studies: Sequence[Study]) -> str:
-    """Which losses may be set against each other."""
+    """A sentence that says which losses can be compared."""
     groups = loss_groups(studies)
     if len(groups) == 1:
         return (
@@ -149,7 +169,7 @@ def loss_sentence(studies: Sequence[Study]) -> str:
 
 
 def differences(studies: Sequence[Study]) -> tuple[Difference, ...]:
-    """Config keys, text, versions and hardware in which not all studies agree."""
+    """All settings in which the studies differ: config keys, text, versions and hardware."""
     parts = {
         "config": [_config(s.results) for s in studies],
         "text": [_text(s.results) for s in studies],
@@ -159,7 +179,7 @@ def differences(studies: Sequence[Study]) -> tuple[Difference, ...]:
 
 
 def _config(results: RegretResults) -> dict[str, str]:
-    """Without the name, and without how trials were trained where that changes no number."""
+    """The config by dotted key, without the study's name, and without training settings that change no number."""
     config = upgrade.config(results.config)
     training = flat(config.pop("training", {}), "training.")
     changes_numbers = any("micro_batch" in value for key, value in training.items() if "aux_loss_over" in key)
@@ -181,7 +201,7 @@ def _text(results: RegretResults) -> dict[str, str]:
 
 
 def flat(config: Mapping[str, object], path: str = "") -> dict[str, str]:
-    """Values by dotted key. Things with names, as rungs are, stay one value each, keyed by name."""
+    """The values of a config by dotted key. An item of a list that has a name, such as a rung, is one value."""
     found: dict[str, str] = {}
     for key, value in config.items():
         here = f"{path}{key}"
@@ -195,13 +215,13 @@ def flat(config: Mapping[str, object], path: str = "") -> dict[str, str]:
 
 
 def _words(named: Mapping[str, object]) -> str:
-    """A rung in a line, without what it leaves to the ladder."""
+    """An item with a name, such as a rung, in one line, without the keys that it leaves empty."""
     kept = {key: value for key, value in named.items() if key != "name" and value not in (None, [])}
     return ", ".join(f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in kept.items())
 
 
 def frame(studies: Sequence[Study]) -> pd.DataFrame:
-    """One row per study, target, horizon and paradigm; `loss_group` counts the scales of losses from 1."""
+    """A table with a row per study, target, horizon and entry. Losses of rows with one `loss_group` are comparable."""
     group = {label: place for place, names in enumerate(loss_groups(studies), start=1) for label in names}
     tables = [analysis.paradigms(study.results) for study in studies]
     for table, study in zip(tables, studies, strict=True):

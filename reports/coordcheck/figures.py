@@ -1,4 +1,7 @@
-"""The coordinate check's figures: coordinates against size, a line a step; where a rule holds the lines are level."""
+"""The figures of a coordinate check: the size of activations against the size of the model, with a line per step.
+
+Where a rule holds, the lines are level.
+"""
 
 import math
 
@@ -17,7 +20,10 @@ _ROWS = {"ours": "muTransfer", "standard": "standard"}
 
 
 def coordinates(frame: pd.DataFrame, axis: str, quantity: str) -> str:
-    """Columns are roles and rows parametrizations; a column's panels share their vertical axis."""
+    """A figure (SVG) of one quantity along one axis: a column of panels per role, a row per parametrization.
+
+    The panels of a column have the same vertical axis.
+    """
     here = frame[(frame["axis"] == axis) & (frame["quantity"] == quantity)]
     roles, arms = list(dict.fromkeys(here["role"])), list(dict.fromkeys(here["parametrization"]))
     steps = sorted(set(here["step"]))
@@ -66,7 +72,7 @@ def _size_axis(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _legend(rows: pd.DataFrame, arms: list[str]) -> list[Line2D]:
-    """For each parametrization its first step, its last, and some between."""
+    """Legend entries for each parametrization: its first step, its last, and some in between."""
     steps = sorted(set(rows["step"]))
     named = (
         steps if len(steps) <= MAX_NAMED else [steps[i * (len(steps) - 1) // (MAX_NAMED - 1)] for i in range(MAX_NAMED)]
@@ -80,4 +86,5 @@ def _legend(rows: pd.DataFrame, arms: list[str]) -> list[Line2D]:
 
 
 def log2(value: float) -> float:
+    """log2 of a positive, finite value, else nan."""
     return math.log2(value) if value > 0 and math.isfinite(value) else math.nan

@@ -1,4 +1,4 @@
-"""The page of a coordinate check: figures, slopes with intervals and outcomes, and what each says in words."""
+"""The page of a coordinate check: figures, slopes with intervals and outcomes, and a sentence about each role."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ COLUMNS = ("parametrization", "axis", "factor", "seed", "step", "role", "quantit
 
 
 class Line(NamedTuple):
-    """One role along one axis: our checks by step, and standard parametrization's after the last."""
+    """One role along one axis: the checks of our rules by step, and the last one of standard parametrization."""
 
     role: str
     checks: dict[int, Check]
@@ -26,6 +26,7 @@ class Line(NamedTuple):
 
     @property
     def outcome(self) -> str:
+        """fail if any of our checks fails, else pass."""
         return "fail" if any(check.outcome == "fail" for check in self.checks.values()) else "pass"
 
 
@@ -59,7 +60,7 @@ def write(result: Result, folder: Path) -> Path:
 
 
 def to_frame(result: Result) -> pd.DataFrame:
-    """One row per coordinate of each model; an axis on which both arms are one is there once."""
+    """A table with a row per coordinate of each model. An axis on which both parametrizations agree is in it once."""
     arms = {"ours": result.ours, "standard": result.standard}
     return pd.DataFrame(
         {

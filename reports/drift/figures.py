@@ -1,4 +1,4 @@
-"""Figures of a drift study, as inline SVG: loss against LR at each point, and the optima along the axis."""
+"""Figures of a drift study, as inline SVG: loss against LR at each point, and the best LRs along the axis."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -31,20 +31,20 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short, signed
 
-MARKERS = "os^Dv"  # of the values of an axis, in their order
-REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
-OTHERS = (ORANGE, GREEN, PURPLE)  # rules that are on, in the order of the config
+MARKERS = "os^Dv"  # one for each value of an axis, in ascending order
+REACH = 0.35  # nats above the lowest loss of a curve, up to which a panel shows losses
+OTHERS = (ORANGE, GREEN, PURPLE)  # colours of variants whose rule is on, in the order of the config
 
 
 class Look(NamedTuple):
-    """Of one value of an axis."""
+    """How the runs at one value of an axis are drawn."""
 
     color: str
     marker: str
 
 
 def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
-    """One panel of loss curves per variant, and one of the optima against the axis; None before any measurement."""
+    """A figure with a panel of loss curves for each variant, and one of the best LRs; None before any measurement."""
     if not any(point.n for variant in axis.variants for point in variant.points):
         return None
     values = sorted({point.value for variant in axis.variants for point in variant.points})
@@ -67,7 +67,7 @@ def _shaded(values: Sequence[int]) -> Iterator[tuple[int, str]]:
 
 
 def _legend(axis: AxisResult, looks: dict[int, Look]) -> list[Line2D]:
-    """The values of the axis, then what the last panel draws."""
+    """Legend entries for the values of the axis, and then for the lines of the last panel."""
     name = axis.axis.replace("_", " ")
     handles = [
         Line2D([], [], marker=look.marker, ms=4, mew=0, lw=1.1, color=look.color, label=f"{name} {short(value)}")
@@ -83,7 +83,7 @@ def _legend(axis: AxisResult, looks: dict[int, Look]) -> list[Line2D]:
 
 
 def _top(results: DriftResults, axis: AxisResult) -> float:
-    """Nats above its best, up to which a panel shows losses: all of them, or REACH."""
+    """Up to how many nats above the lowest a panel shows losses: all of them, but at most REACH."""
     found = [
         (m.loss or 0.0) - _floor(_runs(results, variant, point), point)
         for variant in axis.variants
@@ -98,7 +98,7 @@ def _floor(runs: Sequence[Measurement], point: PointResult) -> float:
 
 
 def colour(axis: AxisResult, variant: VariantResult) -> str:
-    """One colour per set of rules: blue without the axis's rule."""
+    """The colour of a variant. The one without the rule of the axis is blue."""
     if variant.name == OFF:
         return BLUE
     on = [other.name for other in axis.variants if other.name != OFF]
@@ -106,7 +106,7 @@ def colour(axis: AxisResult, variant: VariantResult) -> str:
 
 
 def _lr_span(results: DriftResults, axis: AxisResult) -> tuple[float, float]:
-    """Of all runs of the axis, with a margin, octaves."""
+    """The range of log2 LR of all runs of the axis, with a margin of half an octave."""
     points = [(variant, point) for variant in axis.variants for point in variant.points]
     places = [math.log2(m.lr) for variant, point in points for m in _runs(results, variant, point)]
     return (min(places) - 0.5, max(places) + 0.5) if places else (-9.0, -2.0)

@@ -33,7 +33,7 @@ def render(results: DriftResults) -> str:
 
 
 def optima(results: DriftResults) -> pd.DataFrame:
-    """One row per axis, variant and point."""
+    """A table with a row per axis, variant and point."""
     return pd.DataFrame(
         [
             {"axis": axis.axis, "variant": variant.name, **point.model_dump(exclude={"flags"})}
@@ -45,5 +45,5 @@ def optima(results: DriftResults) -> pd.DataFrame:
 
 
 def measurements(results: DriftResults) -> pd.DataFrame:
-    """One row per run and horizon."""
+    """A table with a row per run and horizon."""
     return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

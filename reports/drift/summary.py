@@ -1,4 +1,4 @@
-"""A drift study in a line, and as a table on the terminal."""
+"""Shows a drift study in a line, and as a table on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +10,7 @@ from lrladder.reports.terminal import show_counts
 
 
 def held(results: DriftResults) -> Held:
+    """The study in a line, for `lrladder index` and `compare`."""
     found = (f"{axis.axis} {v.name} {v.finding}" for axis in results.axes for v in axis.variants if v.name != OFF)
     return Held(
         "axes",

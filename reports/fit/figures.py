@@ -27,11 +27,11 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short
 
-MAX_SIZES = 12  # panels of curves; more sizes than this are thinned, which the caption says
+MAX_SIZES = 12  # panels of curves; if there are more sizes, some are left out, and the caption says so
 
 
 def models_of(results: FitResults) -> list[tuple[str, float, float]]:
-    """(family, n_params, n_active) of the chosen cells, at most MAX_SIZES, evenly over the sizes."""
+    """(family, n_params, n_active) of the chosen cells: all of them, or MAX_SIZES spread evenly over the sizes."""
     found = sorted({(cell.family, cell.n_params, cell.n_active) for cell in results.cells if cell.chosen})
     if len(found) <= MAX_SIZES:
         return found
@@ -39,7 +39,7 @@ def models_of(results: FitResults) -> list[tuple[str, float, float]]:
 
 
 def curves(results: FitResults) -> str | None:
-    """One panel per model: loss against LR, one shade per horizon, at the chosen batch."""
+    """A panel per model with loss against LR at the chosen batch, a shade per horizon; None without a chosen cell."""
     models = models_of(results)
     if not models:
         return None
@@ -100,7 +100,10 @@ def _parabola(axes: Axes, cell: FitCell, shade: str, top: float) -> None:
 
 
 def optima(results: FitResults) -> str | None:
-    """Best LR against tokens, one colour per size: points with intervals, and the law as lines with its interval."""
+    """Best LR against tokens with intervals, and the fitted law with its interval; a shade per size.
+
+    None without a chosen cell that has a best LR.
+    """
     cells = [cell for cell in results.cells if cell.chosen and cell.lr_best is not None]
     if not cells:
         return None

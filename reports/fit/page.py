@@ -12,7 +12,7 @@ from lrladder.paradigms import published
 from lrladder.reports.fit import figures as fit_figures
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 
-# Exponents of N, D and batch, and what they hold for; docs/theory.md has the sources' certainty
+# Source, exponents of N, D and batch, and what they hold for. docs/theory.md says how certain each source is.
 PUBLISHED = (
     (
         "arXiv 2601.05049",
@@ -66,7 +66,7 @@ def render(results: FitResults) -> str:
 
 
 def _residuals(results: FitResults, by: str) -> Iterator[tuple[str, float, float, int]]:
-    """(size or tokens, its value, mean octaves above the law, cells), ascending."""
+    """Rows ("size" or "tokens", its value, mean of the best LRs above the law in octaves, number of cells)."""
     groups: dict[float, list[float]] = {}
     for cell in results.cells:
         if cell.octaves_off is not None:
@@ -76,5 +76,5 @@ def _residuals(results: FitResults, by: str) -> Iterator[tuple[str, float, float
 
 
 def cells(results: FitResults) -> pd.DataFrame:
-    """One row per sweep."""
+    """A table with a row per sweep."""
     return pd.DataFrame([cell.model_dump(exclude={"lrs", "losses", "flags"}) for cell in results.cells])

@@ -1,4 +1,4 @@
-"""What a replay says of each strategy over all targets, for the terminal and for CSV."""
+"""Summarises a replay over all its targets: a row per strategy, for the terminal and for CSV."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +21,7 @@ from lrladder.reports.results_page import Held, in_a_line
 
 Array = NDArray[np.float64]
 
-DRAWS = 2000  # of the bootstrap; its 90% interval then moves by a few percent of itself with the seed
+DRAWS = 2000  # of the bootstrap; the width of its 90% interval then varies by a few percent with the seed
 MILLI = 1e3
 TITLE = "Loss above the best LR of each target (regret), in millinats [90% bootstrap interval over targets]"
 FRONTIER = (
@@ -41,23 +41,23 @@ STRATEGY_COLUMNS = tuple(StrategyScore.model_fields)
 
 
 class Summary(NamedTuple):
-    """One strategy over `n` targets of `asked` that it has a regret at; regrets (quadratic) in nats."""
+    """One strategy over all targets. Regrets are in nats, read from the parabola of the target's sweep."""
 
     name: str
-    asked: int
-    n: int
+    asked: int  # number of targets
+    n: int  # number of targets at which it has a regret
     median: float
     median_low: float  # 90% bootstrap interval over targets
     median_high: float
     p90: float
     worst: float
-    cost: float  # median, in target runs
-    covered: int  # targets whose own best LR lies in the 90% interval of lr, of `intervals`
-    intervals: int
+    cost: float  # median over targets, in runs of the target
+    covered: int  # number of targets whose best LR lies in the strategy's 90% interval
+    intervals: int  # number of targets at which the strategy gives an interval and the best LR is known
 
 
 def load(folder: Path) -> Replay:
-    """What `lrladder replay --out` wrote. Raises InputError."""
+    """The replay that `lrladder replay --out` wrote to a folder. Raises InputError."""
     path = folder / "replay.json"
     try:
         return Replay.from_json(read_text(path, RESULTS_BYTES))
@@ -67,6 +67,7 @@ def load(folder: Path) -> Replay:
 
 
 def held(result: Replay) -> Held:
+    """The replay in a line, for `lrladder index` and `compare`."""
     scored = (f"{s.name} {millinats(s.median)} millinats" for s in summarise(result) if s.n)
     return Held(
         "replay",
@@ -77,16 +78,16 @@ def held(result: Replay) -> Held:
 
 
 def summarise(result: Replay) -> tuple[Summary, ...]:
-    """In the order of the strategies."""
+    """A summary of each strategy, in the order of the replay."""
     names = [score.name for score in result.targets[0].strategies] if result.targets else []
     by_name = [[target.strategies[i] for target in result.targets] for i in range(len(names))]
     return tuple(_summary(name, scores) for name, scores in zip(names, by_name, strict=True))
 
 
 def frontier(rows: Iterable[Summary]) -> tuple[Summary, ...]:
-    """By rising cost, the strategies that no cheaper or equally cheap one undercuts in median regret.
+    """The strategies that are not beaten in median regret by one that costs no more, by rising cost.
 
-    Only those that have a regret at every target are set beside each other.
+    Only strategies with a regret at every target are compared.
     """
     best: list[Summary] = []
     for row in sorted((row for row in rows if row.n and row.n == row.asked), key=lambda row: (row.cost, row.median)):
@@ -105,7 +106,7 @@ def _summary(name: str, scores: Iterable[StrategyScore]) -> Summary:
 
 
 def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
-    """Median with its interval, 90th percentile, largest; NaN of none."""
+    """(median, low and high end of its 90% interval, 90th percentile, largest) of regrets; NaN if there are none."""
     if not len(regrets):
         return (np.nan,) * 5
     picks = np.random.default_rng(0).integers(len(regrets), size=(DRAWS, len(regrets)))
@@ -114,7 +115,7 @@ def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
 
 
 def render(result: Replay, console: Console) -> None:
-    """A table of strategies, then what the replay as a whole is flagged for."""
+    """Print a table of all strategies, a table of the frontier, and the flags of the replay."""
     rows = summarise(result)
     if result.targets:
         console.print(_table(TITLE, rows))
@@ -142,7 +143,7 @@ def _columns(row: Summary) -> tuple[str, ...]:
 
 
 def frame(result: Replay) -> pd.DataFrame:
-    """One row per target and strategy; flags of both are joined by semicolons."""
+    """A table with a row per target and strategy. Flags of both are joined by semicolons."""
     rows = [
         {
             **target.model_dump(include=set(TARGET_COLUMNS)),
@@ -164,7 +165,7 @@ def require_own(folder: Path) -> None:
 
 
 def write(result: Replay, folder: Path) -> None:
-    """replay.json and replay.csv; nothing else in the folder is touched. Raises InputError."""
+    """Write replay.json and replay.csv. Nothing else in the folder is touched. Raises InputError."""
     require_own(folder)
     write_result(folder / "replay.json", result.to_json(), "--out")
     write_result(folder / "replay.csv", to_csv(frame(result)), "--out")

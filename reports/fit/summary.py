@@ -1,4 +1,4 @@
-"""A fit in a line, and in words on the terminal."""
+"""Shows a fit in a line, and in words on the terminal."""
 
 from rich.console import Console
 
@@ -8,6 +8,7 @@ from lrladder.reports.results_page import Held, in_a_line
 
 
 def held(results: FitResults) -> Held:
+    """The fit in a line, for `lrladder index` and `compare`."""
     laws = (
         f"lr* by {law.size} parameters: " + ", ".join(f"{name} {e.value:+.2f}" for name, e in law.exponents.items())
         for law in results.laws
@@ -17,4 +18,5 @@ def held(results: FitResults) -> Held:
 
 
 def show(results: FitResults, console: Console) -> None:
+    """Print the fit in words."""
     console.print(words(results), highlight=False, markup=False, soft_wrap=True)

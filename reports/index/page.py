@@ -1,4 +1,4 @@
-"""The reports below a folder on one page of links."""
+"""Lists all results below a folder on one page, with links to their reports."""
 
 import os
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from lrladder.reports.owned_page import mark, require_own, write_own
 from lrladder.reports.results_page import Held
 
 COMMAND = "index"
-INNER = {"trials", "logs", "trunks", "report", "tensorboard", "wandb"}  # of a study: nothing to list in there
+INNER = {"trials", "logs", "trunks", "report", "tensorboard", "wandb"}  # folders of a study, which are not searched
 
 
 class Entry(NamedTuple):
-    """One folder with results; `held` is None where they cannot be read, which `line` then says."""
+    """One folder with results. `held` is None if they cannot be read; `line` then says why."""
 
-    place: str
+    place: str  # path relative to the folder of the index
     link: str | None  # relative to the index; None without a report
     date: str
     held: Held | None
@@ -30,9 +30,9 @@ class Entry(NamedTuple):
 
 
 def write(folder: Path) -> tuple[Path, int]:
-    """Write folder/index.html; returns it and how many results it lists. Raises InputError."""
+    """Write folder/index.html. Returns its path and the number of results that it lists. Raises InputError."""
     if not folder.is_dir():
-        raise InputError(f"index: {folder} is not a folder; give the one that your studies are in")
+        raise InputError(f"index: {folder} is not a folder; give the folder that your studies are in")
     require_own(folder, COMMAND)
     found = entries(folder)
     if not found:
@@ -46,13 +46,13 @@ def render(found: list[Entry]) -> str:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """What is below a folder, newest first."""
+    """All folders with results below a folder, newest first."""
     dated = [(_changed(study), study) for study in _studies(folder)]
     return [_entry(folder, study, changed) for changed, study in sorted(dated, key=lambda one: (-one[0], one[1]))]
 
 
 def _studies(folder: Path) -> Iterator[Path]:
-    """Folders with results, the given one included; links are not followed, hidden folders not entered."""
+    """The folder and all folders below it that have results. Links and hidden folders are not entered."""
     for place, inner, files in os.walk(folder):
         inner[:] = sorted(name for name in inner if name not in INNER and not name.startswith("."))
         if any(name in files for name in pages.FILES):

@@ -1,4 +1,4 @@
-"""The figure of a tuned recipe, as inline SVG: one panel an ingredient, loss against its value in octaves."""
+"""The figure of a tuned recipe, as inline SVG: a panel per ingredient with loss against its value in octaves."""
 
 import math
 
@@ -11,7 +11,7 @@ from lrladder.benchmark.studies.recipe.results import CurvePoint, IngredientResu
 from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, PAPER, WIDTH, style, to_svg
 
 COLUMNS = 3
-TICKS = 5  # values named on an axis, at most
+TICKS = 5  # most values that are named on an axis
 NAMES = {
     "embedding_lr": "embedding LR / matrices'",
     "lr": "LR of the matrices",
@@ -26,7 +26,10 @@ NAMES = {
 
 
 def panels(results: TuningResults) -> str | None:
-    """None before any ingredient has a curve. Each panel has its own ranges: curves differ tenfold in height."""
+    """The figure; None before any ingredient has a curve.
+
+    Each panel has its own range, because the heights of the curves differ tenfold.
+    """
     drawn = [one for one in results.ingredients if any(point.loss is not None for point in one.curve)]
     if not drawn:
         return None
@@ -62,7 +65,7 @@ def _panel(panel: Axes, one: IngredientResult, noise: float | None) -> None:
 
 
 def _mark(panel: Axes, one: IngredientResult, heights: dict[float, float]) -> None:
-    """The chosen value as a line, with a diamond where it was measured; the old one as a dotted line."""
+    """Draw the chosen value as a line, with a diamond if it was measured, and the old value as a dotted line."""
     chosen = _octaves(one, one.chosen)
     panel.axvline(chosen, color=ORANGE, lw=1)
     if chosen in heights:
@@ -72,7 +75,7 @@ def _mark(panel: Axes, one: IngredientResult, heights: dict[float, float]) -> No
 
 
 def _octaves(one: IngredientResult, value: float) -> float:
-    """The place of a value on the axis of its curve, also of one that was not measured."""
+    """The octaves of a value on the axis of its curve. The value need not have been measured."""
     at = {point.value: point.octaves for point in one.curve}
     if value in at:
         return at[value]

@@ -37,12 +37,12 @@ def render(results: TuningResults) -> str:
 
 
 def curves(results: TuningResults) -> pd.DataFrame:
-    """One row per ingredient and value."""
+    """A table with a row per ingredient and value."""
     return pd.DataFrame(
         [{"ingredient": one.name, **point.model_dump()} for one in results.ingredients for point in one.curve]
     )
 
 
 def measurements(results: TuningResults) -> pd.DataFrame:
-    """One row per run."""
+    """A table with a row per run."""
     return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

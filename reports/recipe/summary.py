@@ -1,4 +1,4 @@
-"""A tuned recipe in a line, in sentences, and as a table on the terminal."""
+"""Shows a tuned recipe in a line, in sentences, and as a table on the terminal."""
 
 from collections.abc import Iterator
 
@@ -11,6 +11,7 @@ from lrladder.reports.terminal import interval, show_counts
 
 
 def held(results: TuningResults) -> Held:
+    """The tuning in a line, for `lrladder index` and `compare`."""
     changed = (f"{name} {results.old[name]:.4g} to {value:.4g}" for name, value in _changed(results).items())
     gain = "" if results.gain is None else f"gain {interval(results.gain, None, None)} millinats; "
     line = in_a_line(changed, "nothing has changed", head=gain)
@@ -22,7 +23,7 @@ def _changed(results: TuningResults) -> dict[str, float]:
 
 
 def sentences(results: TuningResults) -> Iterator[str]:
-    """What was found, what it is worth, and what it leaves open."""
+    """Sentences that say what the search found, by how much the loss falls, and what is still open."""
     if results.gain is not None:
         within = interval(results.gain, results.gain_low, results.gain_high)
         yield (
@@ -51,7 +52,7 @@ def sentences(results: TuningResults) -> Iterator[str]:
 
 
 def show(results: TuningResults, console: Console) -> None:
-    """One row an ingredient."""
+    """Print a table with a row per ingredient, then the sentences and the new recipe."""
     table = Table(
         title=f"{results.preset}: the base recipe. Worth: rise of the loss without the change (millinats, 90%)"
     )
@@ -68,6 +69,6 @@ def show(results: TuningResults, console: Console) -> None:
 
 
 def beyond(one: IngredientResult) -> str:
-    """The nearest values on either side that are worse than the best."""
+    """The nearest values on either side that are worse than the best, in words."""
     low, high = ("none" if value is None else f"{value:.4g}" for value in (one.low, one.high))
     return f"{low}, {high}" if one.curve else "-"

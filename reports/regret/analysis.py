@@ -1,4 +1,4 @@
-"""Results to tidy pandas frames: one row per observation, fixed columns even when there is nothing to show."""
+"""Turns the results of a regret study into tidy pandas tables: a row per observation, with fixed columns."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,7 +65,7 @@ def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def measurements(results: RegretResults) -> pd.DataFrame:
-    """One row per run and horizon, in ladder order, then horizon, parametrization, LR and seed."""
+    """A row per run and horizon, in the order of the ladder, then by horizon, parametrization, LR and seed."""
     rungs = {rung.name: rung for rung in results.rungs}
     order = {name: place for place, name in enumerate(rungs)}
     kept = sorted(
@@ -83,7 +83,7 @@ def measurements(results: RegretResults) -> pd.DataFrame:
 
 
 def proposals(results: RegretResults) -> dict[tuple[object, ...], list[str]]:
-    """Names of the paradigms that proposed a run, by what tells it from others but its seed."""
+    """The entries that proposed a run, by (rung, tokens, parametrization, LR, multipliers of roles)."""
     found: dict[tuple[object, ...], list[str]] = {}
     for t in results.targets:
         for p in t.paradigms:
@@ -93,7 +93,7 @@ def proposals(results: RegretResults) -> dict[tuple[object, ...], list[str]]:
 
 
 def searchers(results: RegretResults) -> dict[str, str]:
-    """Names of the entries that search under each parametrization, with its schedule, joined."""
+    """The names of the entries that search under each arm, joined by commas."""
     found: dict[str, list[str]] = {}
     pairs = [(entry.searched, entry.name) for entry in results.entries]
     for label, name in pairs or [(p.parametrization, p.name) for t in results.targets for p in t.paradigms]:
@@ -108,7 +108,7 @@ def asked_for(
     owners: Mapping[str, str],
     rung: RungResult | None,
 ) -> dict[str, str]:
-    """In words: multipliers of roles, the entry that the run belongs to, and what it was for."""
+    """The columns that say what a run was for: its multipliers of roles, its entry and its purpose."""
     names = proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), [])
     own = owners.get(m.parametrization, m.parametrization)
     part = "search" if rung is None or rung.part == "proxy" else "ablation" if m.role_lrs else "oracle"
@@ -120,7 +120,7 @@ def asked_for(
 
 
 def finished(frame: pd.DataFrame) -> pd.DataFrame:
-    """The measurements that have a usable loss."""
+    """The rows of `measurements` that have a finite loss."""
     return frame[(frame["verdict"] == "finished") & np.isfinite(frame["loss"].astype(float))]
 
 
@@ -133,7 +133,7 @@ def panels(results: RegretResults) -> list[tuple[str, int]]:
 
 
 def paradigms(results: RegretResults) -> pd.DataFrame:
-    """One row per target, horizon and paradigm."""
+    """A row per target, horizon and entry."""
     rows = (
         {"rung": t.rung, "tokens": t.tokens, "n_active": t.n_active, **p.model_dump(include=set(PARADIGM_COLUMNS))}
         for t in results.targets
@@ -144,7 +144,7 @@ def paradigms(results: RegretResults) -> pd.DataFrame:
 
 
 def laws(results: RegretResults) -> dict[str, LawResult]:
-    """The law of each entry that fitted one; results of an older version have one under standard parametrization."""
+    """The law of each entry that fitted one. Results of an older version have at most one law, of Fitting."""
     found = {entry.name: entry.law for entry in results.entries if entry.law is not None}
     if not found and results.law is not None:
         found = {"fitting": results.law}
@@ -152,9 +152,10 @@ def laws(results: RegretResults) -> dict[str, LawResult]:
 
 
 def optima(results: RegretResults) -> pd.DataFrame:
-    """Best LRs by entry: of the proxies, which its law was fitted to, and the oracle's at targets, which it never saw.
+    """The best LRs of each entry that fitted a law, with a row per cell.
 
-    Without an entry that fitted a law, the curves under standard parametrization.
+    Those at proxies come from its search: its law was fitted to them. Those at targets are the oracle's, which it never
+    saw. If no entry fitted a law, the curves under standard parametrization are used.
     """
     entries = [entry for entry in results.entries if entry.law is not None and entry.curves]
     rows: list[dict[str, object]] = []
@@ -185,7 +186,7 @@ def _optima(
 
 
 def base_rung(results: RegretResults) -> str | None:
-    """From which the rules count; the smallest rung where the config does not name one."""
+    """The name of the base rung; the smallest rung if the config names none."""
     named = results.config.get("base")
     names = [rung.name for rung in results.rungs]
     smallest = min(results.rungs, key=lambda rung: rung.n_active, default=None)
@@ -193,10 +194,10 @@ def base_rung(results: RegretResults) -> str | None:
 
 
 def drift(results: RegretResults) -> pd.DataFrame:
-    """Best LR of each rung at its longest horizon, in octaves from that at the base under the same parametrization.
+    """The best LR of each rung at its longest horizon, in octaves from the best LR at the base under the same arm.
 
-    At the base all parametrizations with the study's own schedule are one model, so one that was not searched there
-    counts from what another found. A parametrization without either is left out.
+    At the base all parametrizations with the study's own schedule are the same model. So a parametrization that was not
+    searched there uses the best LR that another one found. An arm without either is left out.
     """
     longest = {rung.name: (max(rung.horizons, default=0), rung.n_active) for rung in results.rungs}
     own_schedule = [label for label in labels_of(results) if label not in other_schedule(results)]
@@ -215,7 +216,7 @@ def drift(results: RegretResults) -> pd.DataFrame:
 
 
 def other_schedule(results: RegretResults) -> set[str]:
-    """Parametrizations with a schedule that is not the study's own, as the config names them."""
+    """The labels of the arms whose schedule is not the study's own."""
     entries = results.config.get("entries")
     found = set()
     for entry in entries.values() if isinstance(entries, dict) else ():
@@ -226,7 +227,7 @@ def other_schedule(results: RegretResults) -> set[str]:
 
 
 def costs(results: RegretResults) -> pd.DataFrame:
-    """FLOPs charged to each payer, largest first, with the share of their sum."""
+    """The FLOPs charged to each payer, largest first, and their share of the sum."""
     rows = sorted(results.payers.items(), key=lambda item: (-item[1], item[0]))
     total = sum(flops for _, flops in rows)
     return _frame(

@@ -1,4 +1,4 @@
-"""What to do about one target: the LRs to set, who chose them, how sure one is, and what would decide."""
+"""The answer for one target on the first screen: LRs to set, who chose them, how sure that is, what would decide."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,12 +11,14 @@ from lrladder.reports.regret.next_runs import MOST, next_runs
 
 
 class RoleLr(NamedTuple):
+    """A peak LR, and the roles that have it, in words."""
+
     roles: str
     lr: float
 
 
 class Answer(NamedTuple):
-    """`entry` is None, and nothing but the sentences is there, while no proposal finished all its seeds."""
+    """The answer for one target. While no proposal has finished all its seeds, `entry` is None and `lrs` is empty."""
 
     target: TargetResult
     entry: ParadigmResult | None
@@ -26,6 +28,7 @@ class Answer(NamedTuple):
 
 
 def answer(results: RegretResults, target: TargetResult) -> Answer:
+    """The answer for one target of a study."""
     entry = chosen(target)
     if entry is None:
         return Answer(target, None, ("No proposal finished all its seeds here, so there are no LRs to set yet.",))
@@ -36,7 +39,7 @@ def answer(results: RegretResults, target: TargetResult) -> Answer:
 
 
 def chosen(target: TargetResult) -> ParadigmResult | None:
-    """The winner, else the cheapest entry that is not measurably worse, else the one of the lowest loss."""
+    """The winner, or else the cheapest entry that is not measurably worse, or else the entry with the lowest loss."""
     done = [p for p in target.paradigms if p.loss is not None]
     named = next((p for p in done if p.name in (target.winner, target.cheapest)), None)
     return named or min(done, key=lambda p: p.loss or 0.0, default=None)
@@ -91,7 +94,7 @@ def _ends(target: TargetResult, first: str, second: str) -> list[str]:
 
 
 def _why(target: TargetResult, winner: ParadigmResult, second: ParadigmResult) -> str:
-    """Whether the choice of the LR makes the difference, or the parametrization."""
+    """A sentence that says whether the LR or the parametrization makes the difference."""
     names = parametrization_name(winner.parametrization), parametrization_name(second.parametrization)
     worse = [p for p in (winner, second) if p.lr_regret_low is not None and p.lr_regret_low > 0]
     if names[0] == names[1]:
@@ -153,7 +156,7 @@ def _would_decide(target: TargetResult) -> Iterator[str]:
 
 
 def margin_words(space: Margin) -> str:
-    """How far up divergence begins."""
+    """How many octaves above the chosen LR runs begin to diverge, in words."""
     what = "diverged or had a spike of the loss" if space.spikes_judged else "diverged"
     if space.unstable is None:
         return f"no run {what} up to an LR {fixed(space.octaves, 1)} octaves higher, the highest that was run"

@@ -1,4 +1,4 @@
-"""Load balance of the experts by rung, as inline SVG."""
+"""The figure of the load balance of the experts by rung, as inline SVG."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import BESIDE, MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
 from lrladder.reports.regret import health
 
-SPREAD = 0.5  # of the room between two rungs, that their parametrizations take
+SPREAD = 0.5  # share of the distance between two rungs over which the points of their parametrizations are spread
 
 
 def rows(results: RegretResults) -> pd.DataFrame:
-    """One row per rung and parametrization."""
+    """A table with a row per rung and parametrization."""
     found = [(b.rung, b.depth, b.parametrization, b.lr, *b.spread) for b in health.balances(results)]
     return pd.DataFrame(found, columns=["rung", "depth", "parametrization", "lr", "mean", "least", "most", "n"])
 
 
 def loads_by_rung(results: RegretResults) -> str | None:
-    """Busiest expert over the mean at each rung's best LR, by parametrization; None where it was not recorded."""
+    """Load of the busiest expert / mean load at the best LR of each rung, by parametrization; None if not recorded."""
     found = health.balances(results)
     if not found:
         return None

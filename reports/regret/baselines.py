@@ -1,4 +1,7 @@
-"""What needs no way of choosing: sweeping the target itself, and keeping the LR of the proxy. From stored results."""
+"""Two baselines that every entry should beat: to sweep the LR of the target itself, and to keep the LR of the proxy.
+
+They are computed from stored results.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,12 +15,12 @@ from lrladder.paradigms.lab import Measurement
 from lrladder.reports.regret import analysis
 
 SWEEP, KEEP = "direct sweep of the target", "keep the proxy's LR"
-NEAR = math.log(2)  # of ln LR about the minimum, where the parabola stands for the loss; farther, neighbours do
-KEPT_UNDER = "sp"  # where an LR is kept as it is; under muP, to keep it is what muTransfer does
+NEAR = math.log(2)  # distance in ln LR from the minimum up to which the loss is read from the parabola; assumption
+KEPT_UNDER = "sp"  # the parametrization under which an LR is kept; under muP this would be muTransfer
 
 
 class Baseline(NamedTuple):
-    """At one target. `lr_regret` is in nats, above the best of the sweep; None where the sweep does not tell it."""
+    """A baseline at one target. `lr_regret` is its loss above the minimum of the sweep, nats; None if not known."""
 
     name: str
     parametrization: str
@@ -27,7 +30,7 @@ class Baseline(NamedTuple):
 
 
 def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
-    """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base kept."""
+    """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base."""
     found = [
         Baseline(SWEEP, label, oracle.lr, 0.0, oracle.cost_flops)
         for label, oracle in target.oracle.items()
@@ -37,7 +40,7 @@ def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
 
 
 def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
-    """The best LR of the base at its longest horizon, at the price of all runs that were searched to that horizon."""
+    """The best LR of the base at its longest horizon. Its cost is that of all runs of the base to this horizon."""
     base, oracle = analysis.base_rung(results), target.oracle.get(KEPT_UNDER)
     own = [c for c in results.curves if (c.rung, c.parametrization) == (base, KEPT_UNDER) and c.lr_best is not None]
     longest = max(own, key=lambda curve: curve.horizon, default=None)
@@ -50,7 +53,10 @@ def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
 
 
 def _regret(results: RegretResults, target: TargetResult, oracle: OracleResult, lr: float) -> float | None:
-    """Loss at an LR above the sweep's minimum: on its parabola near the best LR, else between neighbouring runs."""
+    """Loss at an LR minus the minimum of the sweep, nats; None if the LR is outside the sweep.
+
+    It is read from the parabola near the best LR, and else interpolated between neighbouring runs.
+    """
     place = (target.rung, target.tokens, KEPT_UNDER)
     curve = next((c for c in results.curves if (c.rung, c.horizon, c.parametrization) == place), None)
     if curve is not None and curve.curvature and curve.lr_best and abs(math.log(lr / curve.lr_best)) <= NEAR:
@@ -62,7 +68,7 @@ def _regret(results: RegretResults, target: TargetResult, oracle: OracleResult, 
 
 
 def _means(runs: Sequence[Measurement]) -> dict[float, float]:
-    """Mean loss by LR, ascending, of the LRs at which every seed finished."""
+    """Mean loss by LR, in ascending order, for the LRs at which every seed finished."""
     by_lr: dict[float, list[float | None]] = {}
     for m in sorted(runs, key=lambda m: m.lr):
         if not m.role_lrs:

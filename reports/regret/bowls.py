@@ -1,4 +1,4 @@
-"""Loss against learning rate: small multiples, one panel for each rung and horizon, every run a point to ask about."""
+"""The figure of loss against LR: a panel for each rung and horizon; every run is a point with a description."""
 
 import math
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ from lrladder.reports.regret import analysis
 from lrladder.reports.regret.few import few
 from lrladder.reports.regret.points import Points, number_points
 
-BOWL = 0.6  # nats above the best loss that a panel shows
-LINE = 0.055  # of the range of losses, that the line of a proposal takes below it
+BOWL = 0.6  # nats above the lowest loss, up to which a panel shows losses
+LINE = 0.055  # height of the line of a proposal below the losses, as a share of their range
 
 
 def loss_against_lr(results: RegretResults) -> str | None:
-    """Small multiples: one panel per rung and horizon."""
+    """The figure as SVG; None if there is no measurement."""
     pairs = analysis.panels(results)
     if not pairs:
         return None
@@ -110,13 +110,13 @@ def _panel(
 
 
 def _num_finished(results: RegretResults, pair: tuple[str, int]) -> int:
-    """Of all readings of a panel, also those that are not drawn."""
+    """The number of finished readings at a rung and horizon, with those that are not drawn."""
     here = (m for m in results.measurements if (m.rung, m.horizon) == pair and not m.role_lrs)
     return sum(m.verdict == "finished" and m.loss is not None for m in here)
 
 
 def _is_fitted(row: dict[Any, Any], curves: Sequence[CurveResult]) -> bool:
-    """Whether a parabola was fitted to a run. Results of an older version do not tell it: then all look alike."""
+    """Whether a parabola was fitted to this run. It is True for all runs in results of an older version."""
     own = next((curve for curve in curves if curve.parametrization == row["parametrization"]), None)
     if own is None or (own.curvature and not own.lrs_fitted):
         return True
@@ -132,9 +132,9 @@ def _runs(axes: Axes, rows: pd.DataFrame, colors: dict[str, str], points: Points
 
 
 def _limits(axes: Axes, good: pd.DataFrame, minima: Sequence[float], n_proposals: int) -> float:
-    """Show all losses of the panel, but none that is more than BOWL above the lowest; return the highest shown.
+    """Set the range of the loss axis, and return the highest loss that it shows.
 
-    Each proposal has a line of its own below the losses.
+    It shows all losses up to BOWL above the lowest, and has room for a line of each proposal below them.
     """
     axes.yaxis.set_major_locator(MaxNLocator(4))
     if not len(good):
@@ -150,14 +150,14 @@ def _limits(axes: Axes, good: pd.DataFrame, minima: Sequence[float], n_proposals
 
 
 def _number(axes: Axes, rows: pd.DataFrame, points: Points) -> None:
-    """The collection drawn last shows these rows, in their order."""
+    """Note which rows of the table the points that were drawn last show."""
     name = f"runs-{len(points)}"
     axes.collections[-1].set_gid(name)
     points[name] = [int(place) for place in rows.index]
 
 
 def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, colors: dict[str, str], points: Points) -> None:
-    """Runs that have no place on the loss axis, marked at the top of the panel."""
+    """Mark runs at the top of the panel that have no place on its loss axis."""
     step = 0.07 * min(1.0, 4 / max(1, len(colors)))
     for line, (parametrization, color) in enumerate(colors.items()):
         some = rows[rows["parametrization"] == parametrization]
@@ -177,7 +177,7 @@ def _along_top(axes: Axes, rows: pd.DataFrame, marker: str, colors: dict[str, st
 
 
 def _quadratic(axes: Axes, curve: CurveResult, span: tuple[float, float], color: str) -> None:
-    """The fitted parabola near its minimum as far as the panel shows it, with the minimum and its interval."""
+    """Draw the fitted parabola near its minimum, the minimum, and the interval of the best LR."""
     if curve.lr_best is None or curve.minimum is None or not curve.curvature or curve.curvature <= 0:
         return
     reach = min(1.6, math.sqrt(0.25 / curve.curvature))
@@ -198,7 +198,7 @@ def _proposed(results: RegretResults, pair: tuple[str, int]) -> list[ParadigmRes
 
 
 def _proposals(axes: Axes, proposed: Sequence[ParadigmResult], colors: dict[str, str]) -> None:
-    """Each on a line of its own below the losses, the first on top: a bar for its interval, and a stroke at its LR."""
+    """Draw each proposal on a line of its own below the losses: a stroke at its LR and a bar for its interval."""
     bottom, top = axes.get_ylim()
     step = LINE * (top - bottom) / (1.26 + LINE * len(proposed))
     for place, p in enumerate(reversed(proposed)):

@@ -1,15 +1,15 @@
-"""Of a large study, the runs that a page can show one by one. Everything that is computed is computed from all runs."""
+"""Selects the runs of a large study that a page shows one by one. Everything that is computed uses all runs."""
 
 from collections import Counter
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.paradigms.lab import Measurement
 
-SHOWN = 3000  # readings; as points and as rows of a table they take 3 MB of a page
+SHOWN = 3000  # most readings that are shown; as points and as rows of a table they take 3 MB of a page
 
 
 def few(results: RegretResults) -> RegretResults:
-    """The results with the readings of as many seeds of each cell and LR as fit into SHOWN, at least of one."""
+    """The results with at most SHOWN readings: those of the first seeds of each cell and LR, but at least one seed."""
     if len(results.measurements) <= SHOWN:
         return results
     ranks = _ranks(results.measurements)
@@ -23,7 +23,7 @@ def few(results: RegretResults) -> RegretResults:
 
 
 def sentence(results: RegretResults) -> str:
-    """What is not shown one by one; empty where all is."""
+    """A sentence that says how many readings are not shown one by one; empty if all are."""
     shown, there = len(few(results).measurements), len(results.measurements)
     if shown == there:
         return ""

@@ -1,4 +1,4 @@
-"""LR regret against search cost by entry, with the frontier and the baselines, as inline SVG: a panel a target."""
+"""The figure of LR regret against search cost, as inline SVG: a panel per target with its entries and baselines."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from lrladder.reports.regret.baselines import KEEP, SWEEP, baselines
 
 COLUMNS = 3
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h", "<", ">")
-DODGE = 0.03  # of a decade of cost, between entries that cost the same
+DODGE = 0.03  # decades of cost by which entries with the same cost are drawn apart
 BASELINE_MARKERS = {SWEEP: "*", KEEP: "d"}
 
 
@@ -45,7 +45,7 @@ class Point(NamedTuple):
 
 
 def points(results: RegretResults, target: TargetResult) -> list[Point]:
-    """All that have a price and an LR regret."""
+    """The entries and baselines at a target that have a search cost and an LR regret."""
     entries = [
         Point(p.name, p.parametrization, True, p.cost_fraction, p.lr_regret, p.lr_regret_low, p.lr_regret_high)
         for p in target.paradigms
@@ -59,7 +59,7 @@ def points(results: RegretResults, target: TargetResult) -> list[Point]:
 
 
 def frontier(found: Sequence[Point]) -> list[Point]:
-    """Entries that no other beats at its price, by price."""
+    """The entries that have a lower LR regret than every entry that costs less or the same, by rising cost."""
     best: list[Point] = []
     for point in sorted((p for p in found if p.is_entry), key=lambda p: (p.cost, p.regret)):
         if not best or point.regret < best[-1].regret:
@@ -68,7 +68,7 @@ def frontier(found: Sequence[Point]) -> list[Point]:
 
 
 def rows(results: RegretResults) -> pd.DataFrame:
-    """The figure's data: one row per target and point."""
+    """The data of the figure: a row per target and point."""
     found = [
         (t.rung, t.tokens, *p, p in frontier(points(results, t))) for t in results.targets for p in points(results, t)
     ]
@@ -76,7 +76,7 @@ def rows(results: RegretResults) -> pd.DataFrame:
 
 
 def regret_against_cost(results: RegretResults) -> str | None:
-    """None where no entry has an LR regret."""
+    """The figure as SVG; None if no entry has an LR regret."""
     shown = [(t, points(results, t)) for t in results.targets]
     shown = [(t, found) for t, found in shown if any(p.is_entry for p in found)]
     if not shown:
@@ -123,7 +123,7 @@ def _panel(axes: Axes, found: Sequence[Point], marker_of: dict[str, str], colors
 
 
 def _places(found: Sequence[Point]) -> dict[Point, float]:
-    """The cost of each, but those that cost the same stand side by side."""
+    """Where each point is drawn on the cost axis. Points with the same cost are drawn side by side."""
     places: dict[Point, float] = {}
     for p in found:
         alike = sum(abs(math.log10(p.cost / other.cost)) < DODGE for other in places)

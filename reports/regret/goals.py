@@ -1,4 +1,4 @@
-"""The answers for goals: the LR of each kind of parameter with its interval, and what the search costs."""
+"""Shows the answers for goals: the LR of each kind of parameter with its interval, and the cost of the search."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,15 @@ from lrladder.benchmark.studies.regret.results import GoalAnswer, RegretResults
 
 GOALS_ALONE = (
     "This study has goals alone and no target: nothing was trained to score its answers, "
-    "so it has no regret and no verdict."
+    "so it has no regret and no conclusion."
 )
 
 
 class KindLr(NamedTuple):
-    """LR of a kind of parameter, for a model without multipliers; the interval is that of the one LR, in its ratio."""
+    """The LR of one kind of parameter, for a model without multipliers.
+
+    Its interval is that of the study's LR, scaled by the ratio of the two LRs.
+    """
 
     kind: str
     lr: float
@@ -23,6 +26,7 @@ class KindLr(NamedTuple):
 
 
 def kind_lrs(answer: GoalAnswer) -> list[KindLr]:
+    """The LR of each kind of parameter."""
     low, high = ((end / answer.lr if end is not None else None) for end in (answer.lr_low, answer.lr_high))
     return [
         KindLr(s.kind, s.lr, None if low is None else s.lr * low, None if high is None else s.lr * high)
@@ -36,7 +40,7 @@ def is_unscored(results: RegretResults) -> bool:
 
 
 def show_goals(results: RegretResults, console: Console) -> None:
-    """One row for each goal and entry; the LRs by kind of parameter stand below."""
+    """Print a table with a row for each goal and entry, and then the LRs of each kind of parameter."""
     table = Table(title=f"{results.preset}: goals, which are never trained [90% interval]")
     for column in ("goal", "tokens", "entry", "study's LR", "search cost, goal runs", "FLOPs beyond the search"):
         table.add_column(column, justify="left" if column in ("goal", "entry") else "right")

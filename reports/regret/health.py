@@ -1,4 +1,4 @@
-"""Stability and features of the runs as tidy frames. What each metric means: docs/stability.md."""
+"""Stability and feature metrics of the runs as tidy tables. docs/stability.md explains each metric."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +13,8 @@ from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.regret import analysis
 
-DECIDES = 0.5  # octaves per doubling of width; assumption: a wider interval holds constant and clearly not constant
-TINY = 0.01  # octaves per doubling of width: of no consequence
+DECIDES = 0.5  # octaves per doubling of width; assumption: an interval of more than +-this does not decide anything
+TINY = 0.01  # octaves per doubling of width; assumption: a trend this small does not matter
 
 
 class Metric(NamedTuple):
@@ -27,20 +27,35 @@ class Metric(NamedTuple):
 
 
 _SPIKE = (
-    "A spike is a step that lies above the median of the steps before it by 5 robust standard deviations; these steps "
-    "are a quarter of the run, but 32 to 64."
+    "A spike begins at a step that lies more than 5 robust standard deviations above the median of the steps before "
+    "it. These are a quarter of the run, but at least 32 and at most 64 steps."
 )
 _STEADY = "1 means that AdamW has reached its steady state, up to a factor from momentum."
 _UPDATE = f"RMS of one step's change over RMS of the weights, divided by the steady state sqrt(2 LR decay). {_STEADY}"
 _WEIGHT = f"RMS of the weights, divided by the steady state sqrt(LR / (2 decay)). {_STEADY}"
 
-# of one run; a key `a~b` is the ratio of two. Definitions with sources: docs/stability.md
+# Metrics of one run; a key `a~b` is the ratio of two metrics. docs/stability.md has definitions with sources.
 STABILITY = (
     Metric("loss_spikes", "loss spikes", 1, f"Number of spikes of the training loss. {_SPIKE}"),
-    Metric("loss_spike_area", "area of loss spikes, nats x steps", 2, "Sum over all loss spikes of loss minus median."),
-    Metric("loss_spike_steps", "steps in loss spikes", 1, "Steps until the loss was back under the limit, summed."),
+    Metric(
+        "loss_spike_area",
+        "area of loss spikes, nats x steps",
+        2,
+        "Loss minus the median of the steps before the spike, added up over all spikes.",
+    ),
+    Metric(
+        "loss_spike_steps",
+        "steps in loss spikes",
+        1,
+        "Number of steps until the loss is back under the limit, over all spikes.",
+    ),
     Metric("grad_spikes", "gradient spikes", 1, f"Number of spikes of the gradient norm. {_SPIKE}"),
-    Metric("grad_spike_steps", "steps in gradient spikes", 1, "Steps until the gradient norm was back, summed."),
+    Metric(
+        "grad_spike_steps",
+        "steps in gradient spikes",
+        1,
+        "Number of steps until the gradient norm is back under the limit, over all spikes.",
+    ),
     Metric(
         "attention_logit_max",
         "largest attention logit",
@@ -48,12 +63,17 @@ STABILITY = (
         "Largest absolute value of q·k / sqrt(head size) in any layer, head and position.",
     ),
     Metric("log_z", "log Z, nats", 2, "Mean log-sum-exp of the output logits."),
-    Metric("dead_experts", "dead experts, share", 2, "Share of experts with under 10% of the mean load, worst block."),
+    Metric(
+        "dead_experts",
+        "dead experts, share",
+        2,
+        "Share of experts with under 10% of the mean load, in the worst block.",
+    ),
     Metric(
         "max_violation_train",
         "expert overload (MaxVio)",
         2,
-        "Load of the busiest expert over the mean load, minus 1, over the last steps of training, worst block.",
+        "Load of the busiest expert over the mean load, minus 1, over the last steps of training, in the worst block.",
     ),
     Metric(
         "max_load",
@@ -82,7 +102,7 @@ STABILITY = (
 
 
 def value(m: Measurement, key: str) -> float | None:
-    """A metric of a run, or a ratio of two; None where it was not recorded, and for spikes that could not be told."""
+    """A metric of a run, or a ratio of two. None if it was not recorded or the run was too short to judge spikes."""
     top, _, bottom = key.partition("~")
     if "_spike" in key and m.metrics.get(f"{key.partition('_')[0]}_spike_judged") == 0:
         return None
@@ -93,12 +113,12 @@ def value(m: Measurement, key: str) -> float | None:
 
 
 def deepest(results: RegretResults, m: Measurement) -> str:
-    """The feature that the final norm gets."""
+    """The key of the change of the deepest features of a run, those that enter the final norm."""
     return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
 
 
 def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
-    """(target's place, paradigm, run) of every proposal that was trained, each seed a run."""
+    """(index of the target, entry, run) for every seed of every proposal that was trained."""
     proposed = analysis.proposals(results)
     places = {(t.rung, t.tokens): i for i, t in enumerate(results.targets)}
     for m in results.measurements:
@@ -109,7 +129,7 @@ def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
 
 
 class Spread(NamedTuple):
-    """Over runs: mean, least, most."""
+    """Mean, lowest and highest value over n runs."""
 
     mean: float
     least: float
@@ -118,11 +138,12 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread | None:
+    """The spread of the values; None if there are none."""
     return Spread(fmean(values), min(values), max(values), len(values)) if values else None
 
 
 def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
-    """For each target, by paradigm and metric, over the seeds of its proposal."""
+    """For each target, the spread of each metric over the seeds of each proposal, by (entry, metric)."""
     found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
     for place, name, m in own_runs(results):
         for metric in STABILITY:
@@ -132,7 +153,7 @@ def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
 
 
 def differing(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
-    """The metrics in which two entries lie apart by more than the runs of either scatter."""
+    """The metrics in which the gap between two entries is larger than the range of the runs of either."""
     ranges = {metric: [s for (_, key), s in spreads.items() if key == metric.key] for metric in STABILITY}
     return [metric for metric, found in ranges.items() if any(_apart(a, b) for a in found for b in found)]
 
@@ -142,13 +163,13 @@ def _apart(low: Spread, high: Spread) -> bool:
 
 
 def alike(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
-    """The other metrics that were recorded."""
+    """The recorded metrics that are not `differing`."""
     apart, recorded = differing(spreads), {key for _, key in spreads}
     return [metric for metric in STABILITY if metric.key in recorded and metric not in apart]
 
 
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
-    """One row per run of a sweep and metric, at each rung's longest horizon: rung, parametrization, log2_lr, value."""
+    """A row per swept run and metric at the longest horizon of each rung."""
     labels = set(labels_of(results))
     longest = {rung.name: max(rung.horizons) for rung in results.rungs}
     rows = [
@@ -162,7 +183,7 @@ def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
 
 
 def at_best_lr(results: RegretResults, parametrization: str) -> list[Measurement]:
-    """At each rung's longest horizon, the runs at the swept LR of the lowest mean loss."""
+    """The runs at the swept LR with the lowest mean loss, at the longest horizon of each rung."""
     found = []
     for rung in results.rungs:
         runs: dict[float, list[Measurement]] = {}
@@ -187,7 +208,7 @@ class Slope(NamedTuple):
 
     @property
     def trend(self) -> str:
-        """Of what ought to stay the same; an interval wider than DECIDES either way tells nothing."""
+        """The trend in words, of a metric that should not change with width."""
         if self.high - self.low > 2 * DECIDES:
             return "too uncertain to tell a trend"
         if self.low <= TINY and self.high >= -TINY:
@@ -196,7 +217,10 @@ class Slope(NamedTuple):
 
 
 def width_slope(results: RegretResults, runs: Sequence[Measurement], values: Sequence[float]) -> Slope | None:
-    """Of log2 value against log2 width. None below three widths. Depth may grow with width: the ladder's own."""
+    """The slope of log2 of `values`, one for each run, against log2 width; None for fewer than three widths.
+
+    Depth may differ too, as it does in the ladder.
+    """
     widths = {rung.name: rung.width for rung in results.rungs}
     sizes = [widths[m.rung] for m in runs]
     if len(set(sizes)) < 3:
@@ -206,7 +230,7 @@ def width_slope(results: RegretResults, runs: Sequence[Measurement], values: Seq
 
 
 class Balance(NamedTuple):
-    """Largest expert load over the mean, `max_load` of docs/stability.md, at a rung's best LR and longest horizon."""
+    """Load of the busiest expert / mean load at the best LR and longest horizon of a rung (`max_load`)."""
 
     rung: str
     depth: int
@@ -216,7 +240,7 @@ class Balance(NamedTuple):
 
 
 def balances(results: RegretResults) -> list[Balance]:
-    """Of each rung and parametrization that was swept, in the order of the ladder."""
+    """The load balance of each rung and parametrization, in the order of the ladder."""
     found = []
     for p in labels_of(results):
         best = [m for m in at_best_lr(results, p) if "max_load" in m.metrics]
@@ -228,7 +252,7 @@ def balances(results: RegretResults) -> list[Balance]:
 
 
 def feature_rows(results: RegretResults) -> pd.DataFrame:
-    """Change of the last features of each run at its rung's best LR: rung, width, parametrization, seed, value."""
+    """The change of the last features in a row per run at the best LR of its rung."""
     widths = {rung.name: rung.width for rung in results.rungs}
     rows = [
         (m.rung, widths[m.rung], p, m.seed, seen)
@@ -240,7 +264,7 @@ def feature_rows(results: RegretResults) -> pd.DataFrame:
 
 
 def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
-    """All metrics of a family at one target, at every paradigm's own LR: paradigm, seed, name (after `/`), value."""
+    """All metrics whose key begins with `prefix`, for the proposals at one target: entry, seed, rest of key, value."""
     rows = [
         (name, m.seed, key.removeprefix(prefix), seen)
         for _, name, m in own_runs(results)
@@ -252,7 +276,7 @@ def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) ->
 
 
 def all_rows(results: RegretResults) -> pd.DataFrame:
-    """Every metric of every run at its paradigm's own LR."""
+    """A row for every metric of every run of a proposal."""
     rows = [
         (m.rung, m.horizon, name, m.seed, key, seen)
         for _, name, m in own_runs(results)
@@ -262,7 +286,7 @@ def all_rows(results: RegretResults) -> pd.DataFrame:
 
 
 def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:
-    """Update-to-weight ratio by role over its steady state, at every paradigm's own LR, as `metric_rows`."""
+    """Update-to-weight ratio / its steady state by role, for the proposals at one target, as in `metric_rows`."""
     rows = []
     for _, name, m in own_runs(results):
         for key in m.metrics if (m.rung, m.horizon) == target else ():

@@ -1,4 +1,4 @@
-"""Figures of stability and features, as inline SVG; None where nothing was recorded."""
+"""Figures of stability and features, as inline SVG. A figure is None if nothing was recorded for it."""
 
 from typing import Any
 
@@ -34,12 +34,12 @@ SHOWN = (
     health.Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady\nstate, expert up"),
 )
 GRID: dict[str, Any] = {"bottom": 0.16, "top": 0.91, "wspace": 0.22}
-MAX_COLUMNS = 6  # rungs; the largest of a longer ladder
-BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # all runs, of all seeds
+MAX_COLUMNS = 6  # rungs that are shown; of a longer ladder the largest
+BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # spans all seeds
 
 
 def stability(results: RegretResults) -> str | None:
-    """Metrics against LR: rows are metrics, columns rungs. A metric that is the same in all runs has no row."""
+    """Metrics against LR, a row per metric and a column per rung. A metric that is equal in all runs has no row."""
     frame = health.swept(results, SHOWN)
     rungs = [r.name for r in results.rungs if r.name in set(frame["rung"])][-MAX_COLUMNS:]
     shown = [metric for metric in SHOWN if frame.loc[frame["metric"] == metric.key, "value"].nunique() > 1]
@@ -97,7 +97,7 @@ def _parametrization_legend(results: RegretResults) -> list[Line2D]:
 
 
 def features(results: RegretResults) -> str | None:
-    """Feature change over width at the best LR; by depth, and what updates do by role, at the largest target."""
+    """Change of features against width at the best LR; at the largest target, against depth, and of outputs by role."""
     change = health.feature_rows(results)
     target = largest_target(results)
     if change.empty and target is None:
@@ -123,12 +123,12 @@ def features(results: RegretResults) -> str | None:
 
 
 def _row(figure: Figure, panels: int, *, left: float, right: float) -> list[Axes]:
-    """Panels beside each other on a part of a figure's width."""
+    """Panels side by side on a part of the width of a figure."""
     return list(figure.add_gridspec(1, panels, left=left, right=right, **GRID).subplots(squeeze=False)[0])
 
 
 def by_depth_and_role(results: RegretResults) -> str | None:
-    """Activation RMS by depth, and updates against their steady state by role, at the largest target."""
+    """RMS of activations by depth, and updates / their steady state by role, at the largest target."""
     target = largest_target(results)
     if target is None:
         return None
@@ -145,14 +145,14 @@ def by_depth_and_role(results: RegretResults) -> str | None:
 
 
 def _entry_legend(results: RegretResults) -> list[Line2D]:
-    """The entries at the target."""
+    """Legend entries for the entries whose proposals were trained."""
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
     return [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
 
 
 def largest_target(results: RegretResults) -> tuple[str, int] | None:
-    """Where proposals were trained and recorded."""
+    """(rung, horizon) of the largest target at which features of proposals were recorded; None if there is none."""
     recorded = {(m.rung, m.horizon) for _, _, m in health.own_runs(results) if "feature_change/0" in m.metrics}
     here = [t for t in results.targets if (t.rung, t.tokens) in recorded]
     best = max(here, key=lambda t: (t.n_active, t.tokens), default=None)

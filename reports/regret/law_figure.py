@@ -1,4 +1,4 @@
-"""The laws that entries fitted, as inline SVG: best LR against size, a panel for each entry with a law."""
+"""The figure of the laws that entries fitted, as inline SVG: best LR against size, a panel for each entry."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from lrladder.reports.formats import positive, short
 from lrladder.reports.regret import analysis
 
 COLUMNS = 4
-MARGIN = 1.3  # beyond the smallest and largest size, a factor
+MARGIN = 1.3  # factor by which the axis extends beyond the smallest and the largest size
 
 
 def law_with_points(results: RegretResults) -> str | None:
@@ -64,7 +64,7 @@ def _panel(
 def _line(
     law: LawResult, points: pd.DataFrame, rungs: Sequence[RungResult], horizon: int
 ) -> tuple[list[float], list[float]]:
-    """log2 of the law's LR over sizes, each with the total size and the batch of the rung that is nearest to it."""
+    """Sizes, and log2 of the LR of the law at each. Batch and share of active parameters are the nearest rung's."""
     sizes = np.geomspace(points["n_active"].min() / 1.25, points["n_active"].max() * 1.25, 60)
     found = []
     for size in sizes:
@@ -88,7 +88,7 @@ def _points(axes: Axes, rows: pd.DataFrame, color: str, dodge: float) -> None:
 
 
 def _size_axis(axes: Axes, points: pd.DataFrame) -> None:
-    """Ticks at the ladder's own sizes where they are far enough apart to read."""
+    """Ticks at the sizes of the ladder that are far enough apart to read."""
     kept: list[float] = []
     sizes = sorted({float(n) for n in points["n_active"]})
     gap = 0.16 * math.log(sizes[-1] * 1.6 / sizes[0])

@@ -1,4 +1,4 @@
-"""Training loss against tokens of the compared runs, as inline SVG: minus that of one entry, and as it is."""
+"""The figure of training loss against tokens, as inline SVG: the loss itself, and its difference to one entry's."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -17,14 +17,14 @@ from lrladder.reports.formats import short, signed
 from lrladder.reports.regret.answer import chosen
 from lrladder.reports.regret.health_figures import BAND
 
-MOST_BANDS = 4  # entries; the bands of more hide each other
-EARLY = 0.1  # of the tokens: before, losses fall so steeply that nothing else could be seen
+MOST_BANDS = 4  # entries that are drawn with bands over seeds; with more the bands hide each other
+EARLY = 0.1  # share of the tokens that is left out at the start, because losses fall too steeply there
 
 
 def rows(results: RegretResults) -> pd.DataFrame:
-    """rung, entry, seed, tokens, loss; `difference` is the loss minus that of the reference's run of the same seed.
+    """A row per run and point with its loss, and `difference`, the loss minus that of the reference with the same seed.
 
-    Runs of one seed read the same batches in the same order, so the noise of a batch cancels in the difference.
+    Runs of one seed train on the same batches in the same order, so the noise of a batch cancels in the difference.
     """
     found = [
         (c.rung, c.entry, c.seed, tokens, loss)
@@ -40,7 +40,7 @@ def rows(results: RegretResults) -> pd.DataFrame:
 
 
 def references(results: RegretResults) -> dict[str, str]:
-    """By rung the entry that the first screen takes, at the rung's longest horizon."""
+    """The entry that the first screen names at each rung's longest horizon; others are compared with it."""
     found = {}
     for target in sorted(results.targets, key=lambda t: t.tokens):
         entry = chosen(target)
@@ -50,7 +50,7 @@ def references(results: RegretResults) -> dict[str, str]:
 
 
 def losses_over_tokens(results: RegretResults) -> str | None:
-    """One row a target. None where no training losses are known."""
+    """The figure as SVG, with a row per target; None if no training losses are known."""
     frame = rows(results)
     frame = frame[frame["tokens"] > 0]
     rungs = [r for r in references(results) if frame.loc[frame["rung"] == r, "tokens"].nunique() > 1]
@@ -96,7 +96,7 @@ def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
 
 
 def sentence(results: RegretResults) -> str:
-    """How far the curves lie apart over the second half of training, at the largest target."""
+    """How far the curves are apart over the second half of training at the largest target, in words."""
     frame = rows(results)
     if frame.empty:
         return ""
@@ -111,6 +111,6 @@ def sentence(results: RegretResults) -> str:
     if not parts or own is None:
         return ""
     return (
-        f"Over the second half of training at {rung} the training losses lie above {paradigm_name(own)}'s by "
+        f"Training loss minus that of {paradigm_name(own)} over the second half of training at {rung}: "
         f"{', '.join(parts)} millinats (means over n = {here['seed'].nunique()} seeds)."
     )

@@ -1,4 +1,4 @@
-"""How far an entry's LR at a target is from divergence there."""
+"""Finds how far the LR of an entry at a target is from the LRs at which runs diverge there."""
 
 import math
 from typing import NamedTuple
@@ -7,22 +7,22 @@ from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResu
 
 
 class Margin(NamedTuple):
-    """The lowest LR at which a run of the same parametrization diverged or spiked; None up to `highest`, the last."""
+    """The LR of an entry, and the lowest LR at which a run of the same arm diverged or had a spike."""
 
     lr: float
-    unstable: float | None
+    unstable: float | None  # None: no run diverged or had a spike
     how: str  # what happened at `unstable`
-    highest: float
-    spikes_judged: bool  # whether any run was long enough to tell spikes of the loss
+    highest: float  # the highest LR that was run
+    spikes_judged: bool  # whether any run was long enough to judge spikes of the loss
 
     @property
     def octaves(self) -> float:
-        """From the entry's LR up to `unstable`, else up to `highest`."""
+        """Octaves from the LR of the entry up to `unstable`, or up to `highest` if there is none."""
         return math.log2((self.unstable or self.highest) / self.lr)
 
 
 def margin(results: RegretResults, target: TargetResult, entry: ParadigmResult) -> Margin | None:
-    """None where nothing was run."""
+    """The margin of an entry at a target; None if nothing was run there."""
     place = (target.rung, target.tokens, entry.parametrization)
     runs = [m for m in results.measurements if (m.rung, m.horizon, m.parametrization) == place and m.lr > 0]
     runs = [m for m in runs if m.verdict != "failed" and (not m.role_lrs or m.role_lrs == entry.role_lrs)]

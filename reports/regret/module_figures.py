@@ -1,4 +1,4 @@
-"""What LR multipliers of single roles do, as inline SVG."""
+"""The figure of the effects of LR multipliers of single roles, as inline SVG."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, plain, sty
 
 
 def shown_effects(results: RegretResults) -> list[RoleEffect]:
-    """One for each rung, role and factor: the comparison with the fewest other multipliers in place."""
+    """One effect for each rung, horizon, role and factor: that with the fewest other multipliers."""
     best: dict[tuple[str, int, str, float], RoleEffect] = {}
     for effect in sorted(results.role_effects, key=lambda e: len(e.others)):
         best.setdefault((effect.rung, effect.horizon, effect.role, effect.factor), effect)
@@ -18,7 +18,7 @@ def shown_effects(results: RegretResults) -> list[RoleEffect]:
 
 
 def role_effects(results: RegretResults) -> str | None:
-    """Change of the loss by role: one column per rung, up and down of each role on a line."""
+    """Change of the loss by role as SVG, a column per rung; None without an effect."""
     effects = [effect for effect in shown_effects(results) if effect.change is not None]
     if not effects:
         return None

@@ -1,31 +1,33 @@
-"""Where nobody wins: the cheapest runs that would decide, by the difference that was measured."""
+"""Where nobody wins: how many more seeds would decide, if the true difference is the measured one."""
 
 import math
 from typing import NamedTuple
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult, TargetResult
 
-MOST = 100  # runs; assumption: beyond this price the two are equal for any purpose
+MOST = 100  # runs; assumption: if deciding costs more, the two entries are equal for any purpose
 
 
 class NextRuns(NamedTuple):
-    """More seeds of two entries. `seeds` is None where more than MOST runs would be needed."""
+    """More seeds of two entries. `seeds` is None if more than MOST runs would be needed."""
 
     first: str
     second: str
     difference: float  # nats, loss of the second minus that of the first, as measured
-    seeds: int | None  # more of each, for a difference of this size to be found in 80% of studies
+    seeds: int | None  # additional seeds of each, with which 80% of studies find a difference of this size
 
     @property
     def n_runs(self) -> int:
+        """The number of runs of both entries together."""
         return 2 * (self.seeds or 0)
 
 
 def next_runs(target: TargetResult) -> NextRuns | None:
-    """Of the cheapest entry and the best, or of the best and the next; None where that is not known or not open.
+    """The runs that would decide between the cheapest entry and the best one, or between the best and the next.
 
-    The lead that is found in 80% of studies, over all others, falls with the root of the number of seeds: for two
-    entries alone it is smaller still.
+    None if there is a winner, the noise is not known, or all tied entries propose the same run. The lead over all
+    others that 80% of studies find falls with the square root of the number of seeds. For two entries alone it is even
+    smaller, so the number is rather too large.
     """
     if target.winner is not None or target.cheapest is None or not target.smallest_difference:
         return None

@@ -1,4 +1,4 @@
-"""The LR curves of all rungs in one panel for each parametrization, as inline SVG."""
+"""The figure of the loss curves of all rungs in one panel for each parametrization, as inline SVG."""
 
 import math
 
@@ -26,7 +26,7 @@ COLUMNS = 4
 
 
 def curves_of_all_rungs(results: RegretResults) -> str | None:
-    """Loss above each rung's minimum against LR, a shade a rung; None without two curves of a parametrization."""
+    """Loss above the minimum of each rung against LR, a shade per rung; None if no parametrization has two curves."""
     curves = _drawn(results)
     labels = [label for label in labels_of(results) if sum(c.parametrization == label for c in curves) > 1]
     if not labels:
@@ -57,7 +57,7 @@ def curves_of_all_rungs(results: RegretResults) -> str | None:
 
 
 def _drawn(results: RegretResults) -> list[CurveResult]:
-    """With a fitted minimum, at each rung's longest horizon."""
+    """The curves with a fitted minimum at the longest horizon of each rung."""
     longest = {rung.name: max(rung.horizons, default=0) for rung in results.rungs}
     return [
         c
@@ -67,7 +67,7 @@ def _drawn(results: RegretResults) -> list[CurveResult]:
 
 
 def _curve(axes: Axes, results: RegretResults, curve: CurveResult, color: str) -> None:
-    """The parabola as far as TOP, with its minimum on the axis, and the runs below TOP."""
+    """Draw the parabola up to TOP, with its minimum on the axis, and the runs below TOP."""
     assert curve.lr_best and curve.minimum is not None and curve.curvature
     reach = math.sqrt(TOP / curve.curvature)
     offset, place = np.linspace(-reach, reach, 61), math.log2(curve.lr_best)

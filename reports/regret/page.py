@@ -1,4 +1,4 @@
-"""The report of a benchmark: one HTML page that needs no other file."""
+"""The report of a regret study: one HTML page that needs no other file."""
 
 import json
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ def render(results: RegretResults) -> str:
 
 
 def _stability(results: RegretResults) -> dict[str, object]:
-    """What the section of stability shows beside its figures."""
+    """The values for the section on stability, apart from its figures."""
     own = health.at_own_lr(results)
     return {
         "own": list(zip(results.targets, own, strict=True)),
@@ -111,7 +111,7 @@ def _stability(results: RegretResults) -> dict[str, object]:
 
 
 def _sections(results: RegretResults, drawn: Mapping[str, object], said: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Those that have something to show; the others are left out of the page and of its bar."""
+    """(name, title) of the sections that have something to show. The page and its bar leave the others out."""
     empty = {
         "scores": not results.targets,
         "losses": not (drawn["size"] or drawn["learning"]),
@@ -148,7 +148,7 @@ def _figures(results: RegretResults) -> dict[str, Markup | None]:
 
 
 def _sentences(results: RegretResults) -> dict[str, object]:
-    """What the page says of each figure, and of the sections that have several sentences."""
+    """The sentences of the page, by figure or section."""
     return {
         "cost": sentences.cost(results),
         "curves": sentences.curves(results),
@@ -169,12 +169,12 @@ def _sentences(results: RegretResults) -> dict[str, object]:
 
 
 def _classes(results: RegretResults) -> dict[str, str]:
-    """What colours the name of an entry, and of a parametrization with its schedule."""
+    """The CSS class that colours the name of each entry and the label of each arm."""
     return {name: css_class(color) for name, color in {**label_colors(results), **colors_of(results)}.items()}
 
 
 def _schedules(results: RegretResults) -> dict[str, list[str]]:
-    """The entries under each schedule, which is in words, read off their recipes at the last target."""
+    """The names of the entries under each schedule. The schedules are in words, from the recipes at the last target."""
     found: dict[str, list[str]] = {}
     for p in results.targets[-1].paradigms if results.targets else ():
         if p.recipe and p.recipe.schedule:

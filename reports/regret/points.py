@@ -1,14 +1,17 @@
-"""Points of a figure that say which row of a table they are, so that the page can show and filter them."""
+"""Gives each point of a figure the number of its row in a table, so that the page can show and filter points."""
 
 import html
 from collections.abc import Mapping, Sequence
 
-# by the group's name in the figure: the number of the row of each of its points, in order
+# name of a group of points in the figure -> the row of each of its points, in order
 Points = dict[str, list[int]]
 
 
 def number_points(svg: str, figure: str, points: Mapping[str, Sequence[int]], words: Sequence[str]) -> str:
-    """Give each marker of the named groups its row's number and words. Raises ValueError where a marker is missing."""
+    """The SVG in which each point of the named groups has the number of its row and a description, `words` of the row.
+
+    `figure` is the name of the figure. Raises ValueError if a group has fewer points than rows.
+    """
     out, done = [], 0
     for name, rows in sorted(points.items(), key=lambda item: svg.index(f'id="{figure}-{item[0]}"')):
         place = svg.index(f'id="{figure}-{name}"')

@@ -1,4 +1,4 @@
-"""LR sensitivity: what a wrong learning rate costs, over the same number of octaves about each one's own best LR."""
+"""LR sensitivity: the mean cost of a wrong LR, over the same number of octaves around the best LR of each arm."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.regret.health import Spread, spread
 
-LEAST = 0.5  # octaves; assumption: a narrower range says nothing of wrong LRs
-MOST = 2.0  # octaves; assumption: nobody is off by more, and farther out divergence alone would count
-POINTS = 41  # of the mean over the range
+LEAST = 0.5  # octaves; assumption: a narrower range says nothing about wrong LRs
+MOST = 2.0  # octaves; assumption: nobody is off by more, and farther out only divergence would count
+POINTS = 41  # LRs over which the mean is taken
 
 
 class Sensitivity(NamedTuple):
-    """Mean loss above the lowest over `octaves` to either side of the best swept LR, nats, over seeds.
+    """The mean of loss minus lowest loss (nats) over the LRs within `octaves` of the best swept LR.
 
-    After arXiv 2309.14322, which takes one range of LRs for all: the best LRs of parametrizations differ, so ours is
-    about each one's own best.
+    `spread` is over seeds. This is the LR sensitivity of arXiv 2309.14322, except that there all runs share one range
+    of LRs. Best LRs differ between parametrizations, so here the range is around the best LR of each.
     """
 
     rung: str
@@ -37,7 +37,7 @@ Swept = Mapping[float, Mapping[int, Measurement]]  # by LR, ascending, and seed
 
 
 def sensitivities(results: RegretResults) -> list[Sensitivity]:
-    """Of each rung at its longest horizon: all parametrizations that bracket their best LR there, where two do."""
+    """The sensitivities at the longest horizon of each rung at which two or more arms bracket their best LR."""
     found = []
     for rung in results.rungs:
         horizon = max(rung.horizons, default=0)
@@ -57,7 +57,7 @@ def sensitivities(results: RegretResults) -> list[Sensitivity]:
 
 
 def _sweep(results: RegretResults, rung: str, horizon: int, parametrization: str) -> Swept:
-    """The LRs at which the most seeds were run."""
+    """The runs of a sweep by LR and seed, with the seeds that were run at all of its LRs."""
     runs: dict[float, dict[int, Measurement]] = {}
     for m in results.measurements:
         here = (m.rung, m.horizon, m.parametrization) == (rung, horizon, parametrization)
@@ -69,7 +69,7 @@ def _sweep(results: RegretResults, rung: str, horizon: int, parametrization: str
 
 
 def _best(sweep: Swept) -> float | None:
-    """The LR of the lowest mean loss; None unless it lies between others."""
+    """The LR with the lowest mean loss; None unless it lies between other LRs."""
     means = {lr: fmean(m.loss or 0.0 for m in runs.values()) for lr, runs in sweep.items() if _all_finished(runs)}
     best = min(means, key=lambda lr: means[lr], default=None)
     return None if best is None or best in (min(sweep), max(sweep)) else best
@@ -80,12 +80,15 @@ def _all_finished(runs: Mapping[int, Measurement]) -> bool:
 
 
 def _reach(sweep: Swept, best: float) -> float:
-    """Octaves to the nearer end."""
+    """Octaves from the best LR to the nearer end of the sweep."""
     return min(math.log2(best / min(sweep)), math.log2(max(sweep) / best))
 
 
 def _spread(sweep: Swept, best: float, octaves: float) -> Spread | None:
-    """By seed, between runs by straight lines in log LR; a divergence counts as the initial loss, and so does more."""
+    """The sensitivity of each seed, as a spread. Losses are interpolated linearly in log LR between runs.
+
+    A diverged run, or one with a loss above the initial loss, counts with the initial loss. None if that is unknown.
+    """
     seeds: Sequence[int] = list(sweep[best])
     values = []
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""What the page says of each figure, in sentences with n and intervals. Nothing is said that was not measured."""
+"""The sentences of the page about each figure, with n and intervals. They say only what was measured."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from lrladder.reports.regret.sensitivity import sensitivities
 
 
 def cost(results: RegretResults) -> str:
-    """LR regret and price at the largest target, of the entries on the frontier."""
+    """The LR regret and search cost of the entries on the frontier, at the largest target."""
     target = max(results.targets, key=lambda t: (t.n_active, t.tokens), default=None)
     edge = frontier(points(results, target)) if target else []
     if not target or not edge:
@@ -38,7 +38,7 @@ def _place(target: TargetResult) -> str:
 
 
 def curves(results: RegretResults) -> str:
-    """How many sweeps hold their minimum, and how many readings diverged."""
+    """How many sweeps have their minimum between worse LRs, and how many readings diverged."""
     panels = analysis.panels(results)
     bracketed = sum(curve.lr_best is not None for curve in results.curves)
     lost = sum(m.verdict == "diverged" for m in results.measurements)
@@ -61,7 +61,7 @@ def law(results: RegretResults) -> str:
 
 
 def transfer(results: RegretResults) -> str:
-    """How far the best LR moves from the base to the largest rung, with the intervals of both ends added up."""
+    """How far the best LR moves from the base to the largest rung. The half widths of both ends add up in squares."""
     frame, base = analysis.drift(results), analysis.base_rung(results)
     at_base = frame[frame["rung"] == base]
     parts = []
@@ -72,7 +72,7 @@ def transfer(results: RegretResults) -> str:
             first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
             parts.append(
-                f"{fixed(last['octaves'])} ± {fixed(half)} octaves under {parametrization_name(name)} to {last['rung']}"
+                f"{fixed(last['octaves'])} ± {fixed(half)} octaves to {last['rung']} under {parametrization_name(name)}"
             )
     if not parts:
         return "No rung beyond the base has a sweep with its minimum inside."
@@ -83,9 +83,9 @@ def transfer(results: RegretResults) -> str:
 
 
 def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str | None:
-    """Say by how much the second's loss lies above the first's, and whether the noise explains it.
+    """The loss of the second minus that of the first in words, and whether the noise can explain it.
 
-    None where one of the losses is not known. Results of an older version hold no intervals of differences.
+    None if one of the losses is not known. Results of an older version have no intervals of differences.
     """
     if first.loss is None or second.loss is None:
         return None
@@ -100,7 +100,7 @@ def _difference(target: TargetResult, first: ParadigmResult, second: ParadigmRes
 
 
 def schedules(results: RegretResults) -> Iterator[str]:
-    """Say how an entry differs from one before it that has another schedule and nothing else, target by target."""
+    """A sentence per target about each entry that differs from another one only in its schedule."""
     arms = {entry["name"]: entry for entry in _entries(results)}
     for target in results.targets:
         for second in target.paradigms:
@@ -113,7 +113,7 @@ def schedules(results: RegretResults) -> Iterator[str]:
 
 
 def _entries(results: RegretResults) -> Iterator[dict[str, object]]:
-    """As the config names them, with their names."""
+    """The entries as the config has them, each with its name."""
     found = results.config.get("entries")
     for name, entry in found.items() if isinstance(found, dict) else ():
         if isinstance(entry, dict):
@@ -121,7 +121,7 @@ def _entries(results: RegretResults) -> Iterator[dict[str, object]]:
 
 
 def _is_before(arms: dict[object, dict[str, object]], first: str, second: str) -> bool:
-    """Whether the second is under another schedule and the first under the study's own, all else being equal."""
+    """Whether the first has the study's own schedule and the second another one, while all else is equal."""
     if first not in arms or second not in arms:
         return False
     keys = ("paradigm", "parametrization", "role_search", "strategy", "budget")
@@ -131,7 +131,7 @@ def _is_before(arms: dict[object, dict[str, object]], first: str, second: str) -
 
 
 def stability(results: RegretResults) -> str:
-    """LR sensitivity at the largest rung where two parametrizations bracket their best LR."""
+    """The LR sensitivity at the largest rung at which two arms bracket their best LR."""
     found = sensitivities(results)
     if not found:
         return ""
@@ -148,7 +148,7 @@ def stability(results: RegretResults) -> str:
 
 
 def quiet(results: RegretResults) -> str:
-    """The signs of instability that the figure leaves out, as all runs show the same."""
+    """The signs of instability that the figure leaves out, because all runs have the same value."""
     frame = health.swept(results, health_figures.SHOWN)
     parts = []
     for metric in health_figures.SHOWN:
@@ -160,7 +160,7 @@ def quiet(results: RegretResults) -> str:
 
 
 def balance(results: RegretResults) -> str:
-    """Whether the experts' loads stay as even as at the base, under the first parametrization that is not standard."""
+    """The load of the busiest expert at the base and the largest swept model, under the first arm that is not `sp`."""
     proxy = results.config.get("base")
     label = next((name for name in labels_of(results) if name != "sp"), "sp")
     sizes = {rung.name: rung.n_active for rung in results.rungs}
@@ -185,7 +185,7 @@ def balance(results: RegretResults) -> str:
 
 
 def boundary(results: RegretResults) -> str:
-    """Where runs diverge, by parametrization: the lowest LR at which any did, else the highest that was tried."""
+    """The lowest LR at which a run of each arm diverged, or else the highest LR that was tried."""
     runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
     parts = []
     for name in labels_of(results):
@@ -200,7 +200,7 @@ def boundary(results: RegretResults) -> str:
 
 
 def features(results: RegretResults) -> str:
-    """Does the feature change stay constant over width?"""
+    """How the change of the last features depends on width, for each arm."""
     parts = []
     for name in labels_of(results):
         runs = [m for m in health.at_best_lr(results, name) if health.deepest(results, m) in m.metrics]
@@ -217,7 +217,7 @@ def features(results: RegretResults) -> str:
 
 
 def modules(results: RegretResults) -> Iterator[str]:
-    """Say what tuning the LR of single roles changed, against the entry without this search, target by target."""
+    """A sentence per target about each entry that tunes LRs of single roles, compared with the entry that does not."""
     found = {str(entry["name"]): entry for entry in _entries(results)}
     for target in results.targets:
         by = {p.name: p for p in target.paradigms}
@@ -245,7 +245,7 @@ def _module_wise(target: TargetResult, plain: ParadigmResult, tuned: ParadigmRes
 
 
 def ablation(results: RegretResults) -> str:
-    """Which multipliers of single roles move the loss at targets by more than their interval."""
+    """Which multipliers of single roles change the loss at targets by more than the noise."""
     targets = {t.rung for t in results.targets}
     effects = [e for e in shown_effects(results) if e.rung in targets and e.low is not None and e.high is not None]
     clear = [e for e in effects if e.low is not None and e.high is not None and not e.low <= 0 <= e.high]
@@ -274,7 +274,7 @@ def trained_elsewhere(results: RegretResults) -> str:
 
 
 def trained_on(results: RegretResults) -> dict[str, str]:
-    """What the runs were computed with, by name; empty where nothing was trained."""
+    """The GEMMs that the experts ran on, and how many runs were compiled; empty if nothing was trained."""
     runs = {m.trial_id: m for m in results.measurements if m.expert_gemm is not None}
     if not runs:
         return {}

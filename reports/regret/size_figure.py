@@ -1,4 +1,4 @@
-"""Loss against size by entry, as inline SVG: as it is, and at each target above the lowest entry's."""
+"""The figure of loss against size by entry, as inline SVG: the loss, and at each target the loss above the lowest."""
 
 from typing import Any
 
@@ -25,11 +25,11 @@ from lrladder.reports.drawing import (
 from lrladder.reports.formats import short
 from lrladder.reports.regret import analysis
 
-SPREAD = 0.5  # of the room between two targets, that the entries of one take
+SPREAD = 0.5  # share of the distance between two targets over which the entries of one are spread
 
 
 def loss_over_size(results: RegretResults) -> str | None:
-    """None where no entry has a loss."""
+    """The figure as SVG; None if no entry has a loss."""
     frame = analysis.paradigms(results)
     frame = frame[frame["loss"].notna()]
     if frame.empty:
@@ -44,7 +44,7 @@ def loss_over_size(results: RegretResults) -> str | None:
 
 
 def minima(results: RegretResults) -> pd.DataFrame:
-    """Fitted minima of the proxies at their longest horizon: rung, n_active, parametrization, tokens, loss."""
+    """A table of the fitted minima of the proxies at their longest horizon."""
     rungs = {rung.name: rung for rung in results.rungs if rung.part == "proxy"}
     rows = [
         (c.rung, rungs[c.rung].n_active, c.parametrization, c.horizon, c.minimum)

@@ -1,4 +1,4 @@
-"""A benchmark in one line, and as a table on the terminal."""
+"""Shows a regret study in one line, and as a table on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -12,19 +12,20 @@ from lrladder.reports.terminal import interval, show_counts
 
 
 def held(results: RegretResults) -> Held:
+    """The study in a line, for `lrladder index` and `compare`."""
     winners = (f"{_place(t.rung, t.tokens)}: {_winner(t.winner)}" for t in results.targets)
     return Held(
         "benchmark",
         results.preset,
         ", ".join(dict.fromkeys(rung.name for rung in results.rungs if rung.part != "proxy")),
-        in_a_line(winners, "goals alone, so no verdict" if is_unscored(results) else "no target has been scored"),
+        in_a_line(winners, "goals alone, so no conclusion" if is_unscored(results) else "no target has been scored"),
         results.complete,
         results.lab == "simulated",
     )
 
 
 def show(results: RegretResults, console: Console) -> None:
-    """The headline on the terminal: one row per target and paradigm, and the conclusions in words."""
+    """Print a table with a row per target and entry, and the conclusions in words."""
     table = Table(title=f"{results.preset}: loss above the best LR at each target (regret) [90% interval]")
     for column in ("target", "tokens", "entry", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
         table.add_column(column, justify="left" if column in ("target", "entry") else "right")

@@ -1,4 +1,4 @@
-"""How far the best LR moves from the base, as inline SVG."""
+"""The figure of how far the best LR moves from the base, as inline SVG."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import BESIDE, MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
 from lrladder.reports.regret import analysis
 
-STEP = 0.014  # between the points of two parametrizations at one rung, a factor of the size
+STEP = 0.014  # share of the size by which the points of two arms at one rung are drawn apart
 
 
 def best_lr_over_size(results: RegretResults) -> str | None:
-    """Best LR of each parametrization at the rungs' longest horizons, in octaves from the base."""
+    """Best LR of each arm at the longest horizon of each rung, in octaves from the base; None without a best LR."""
     frame = analysis.drift(results)
     if frame.empty:
         return None
@@ -39,7 +39,7 @@ def best_lr_over_size(results: RegretResults) -> str | None:
 
 
 def _rung_axis(axes: Axes, names: dict[float, str]) -> None:
-    """Sizes on a logarithmic axis, named by their rungs."""
+    """A logarithmic axis of sizes, on which the rungs are named."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sorted(names)))
     axes.xaxis.set_minor_locator(NullLocator())

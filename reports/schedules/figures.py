@@ -1,4 +1,4 @@
-"""Figures of a Power study, as inline SVG: best LRs over tokens, their collapse, and what one setting costs."""
+"""Figures of a study of schedules, as inline SVG: best LRs over tokens, losses, and the cost of one LR setting."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ MARKERS = "osD^vP"
 
 
 def best_lrs(results: SchedulesResults, family: str) -> str | None:
-    """WSD's best LR against tokens by batch, and divided by the batch; None without a bracketed one."""
+    """The best LR of WSD against tokens by batch, and the same over the batch; None without a bracketed best LR."""
     found = [c for c in results.cells if (c.family, c.schedule) == (family, "wsd") and c.lr_best is not None]
     if not found:
         return None
@@ -50,7 +50,7 @@ def best_lrs(results: SchedulesResults, family: str) -> str | None:
 
 
 def _line(cell: CellResult) -> str:
-    """What the cells of one line share, for the legend."""
+    """The legend's words for a line: the batch and size that its cells share."""
     return f"batch {short(cell.batch_tokens)}, N {short(cell.n_active)}"
 
 
@@ -96,7 +96,7 @@ def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> N
 
 
 def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> str | None:
-    """Loss of each schedule above WSD tuned at every cell, tuned there and at its one setting; at the base batch."""
+    """Loss of each schedule minus that of tuned WSD at the base batch, tuned per cell and at its one setting."""
     cells = [c for c in results.cells if (c.family, c.batch_tokens) == (family, base_batch)]
     tuned = {(c.n_active, c.tokens): c.loss for c in cells if c.schedule == "wsd" and c.loss is not None}
     sizes = sorted({size for size, _ in tuned})
@@ -129,7 +129,7 @@ def _losses(panel: Axes, cells: Sequence[CellResult], wsd: dict[int, float | Non
 
 
 def regrets(results: SchedulesResults, family: str) -> str | None:
-    """Cost of the one setting at every cell, one panel a schedule."""
+    """The regret of the one setting at every cell, a panel per schedule; None if no regret is known."""
     cells = [c for c in results.cells if c.family == family and c.regret is not None]
     if not cells:
         return None
@@ -168,7 +168,7 @@ def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) ->
 
 
 def _handles(panels: Sequence[Axes]) -> list[Any]:
-    """Of the legend: one for each label of the panels."""
+    """A legend entry for each distinct label in the panels."""
     found: dict[str, Any] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):

@@ -1,4 +1,4 @@
-"""The report of a Power study: one self-contained HTML page."""
+"""The report of a study of schedules: one self-contained HTML page."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def render(results: SchedulesResults) -> str:
 
 
 def sentence(setting: Setting) -> str:
-    """What one setting of a schedule costs, in words with numbers."""
+    """A sentence that says what keeping one LR setting of a schedule costs."""
     name = NAMES[setting.schedule]
     if setting.mean_regret is None or setting.lr is None:
         return f"{name} has no setting: the sweep of its smallest cell does not bracket its best learning rate."
@@ -76,7 +76,7 @@ def sentence(setting: Setting) -> str:
 
 
 def law_sentence(fit: LawFit) -> str:
-    """One fit beside the published constants."""
+    """Sentences that compare a fit with the published constants."""
 
     def words(name: str, digits: int) -> str:
         found = getattr(fit, name)
@@ -96,10 +96,10 @@ def law_sentence(fit: LawFit) -> str:
 
 
 def cells(results: SchedulesResults) -> pd.DataFrame:
-    """One row per schedule, model, batch and horizon."""
+    """A table with a row per schedule, model, batch and horizon."""
     return pd.DataFrame([cell.model_dump(exclude={"flags"}) for cell in results.cells])
 
 
 def measurements(results: SchedulesResults) -> pd.DataFrame:
-    """One row per run and horizon."""
+    """A table with a row per run and horizon."""
     return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

@@ -1,4 +1,4 @@
-"""A study of schedules in a line, and as a table on the terminal."""
+"""Shows a study of schedules in a line, and as a table on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +10,7 @@ from lrladder.reports.terminal import interval, show_counts
 
 
 def held(results: SchedulesResults) -> Held:
+    """The study in a line, for `lrladder index` and `compare`."""
     found = (
         f"{s.family} {s.schedule} {millinats(s.mean_regret)} millinats" for s in results.settings if s.scope == "all"
     )

@@ -43,8 +43,11 @@ def _refusal(tmp_path: Path, text: str | bytes) -> str:
             "row 3: column loss: 'low' is not a number; leave it empty or write nan for a diverged run",
         ),
         ("1e7,1e9,1e-3,-2.5", "row 3: column loss: '-2.5' must be positive"),
-        ("1e1,1e9,1e-3,2.5", "row 3: column n_params: 10, but 10,000,000 in row 2, and nothing between: two units"),
-        ("1e7,1e9,1e-3,2.5,7", "row 3: more than the 4 fields of the header; quote commas"),
+        (
+            "1e1,1e9,1e-3,2.5",
+            "row 3: column n_params: 10, but 10,000,000 in row 2, and nothing between: are there two units",
+        ),
+        ("1e7,1e9,1e-3,2.5,7", "row 3: it has more than the 4 fields of the header; quote commas"),
     ],
 )
 def test_a_bad_value_is_named_by_row_and_column(tmp_path: Path, row: str, said: str) -> None:
@@ -58,7 +61,7 @@ def test_a_bad_value_is_named_by_row_and_column(tmp_path: Path, row: str, said: 
         ("n_active", "x", "row 2: column n_active: 'x' is not a number"),
         ("batch_tokens", "0", "row 2: column batch_tokens: '0' must be positive"),
         ("seed", "1.5", "row 2: column seed: '1.5' is not a whole number"),
-        ("held_out", "2", "row 2: column held_out: '2' must be 0 or 1"),
+        ("held_out", "2", "row 2: column held_out: '2' must be 0, or 1 for a run of a target"),
     ],
 )
 def test_a_bad_optional_value_is_named(tmp_path: Path, column: str, value: str, said: str) -> None:
@@ -116,7 +119,7 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("arguments", "said"),
     [
         (("none.csv",), "none.csv: no such file"),
-        (("{runs}", "--strategy", "magic"), "--strategy magic: unknown; there are fitting, "),
+        (("{runs}", "--strategy", "magic"), "--strategy magic: this strategy is unknown; use one of fitting, "),
         (("{runs}", "--out", "{runs}"), "cannot be written"),
     ],
 )

@@ -91,7 +91,7 @@ def test_trials_whose_logs_are_lost_still_count(folder: Path) -> None:
     now = look(folder)
     assert (now.finished, now.diverged) == (6, 2)
     assert now.differences == (
-        "trials/ lacks the logs of 3 trials in store.sqlite; what was measured is kept in the store",
+        "trials/ lacks the logs of 3 trials in store.sqlite; their measurements are kept in the store",
     )
 
 

@@ -39,7 +39,7 @@ from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.paradigms.lab import Request
 
 WritePage = Callable[[RegretResults, Path], Path]  # writes the report into a folder; returns the page
-TRIALS = 4  # trained with each number of workers
+TRIALS = 4  # trained with each number of workers; assumption
 KEY = "gemm_flops_per_s"  # a JSON file with this key was written by this command
 SMOKE = "smoke"  # the study whose overhead is measured
 
@@ -92,7 +92,7 @@ def _trial(config: RegretConfig, rung: str, corpus: Corpus) -> Trial:
 
 
 def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: float) -> dict[str, Any]:
-    """Each ratio is the median over rounds of times taken in turns, with the lowest and the highest ratio."""
+    """The results of one rung. A ratio is the median over rounds, given with the lowest and the highest one."""
     peer = best_peer(found)
     ours = trial.batch_tokens / median(found[OURS])
     return {
@@ -115,7 +115,7 @@ def _ratio(name: str, theirs: list[float], ours: list[float]) -> dict[str, float
 
 
 def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float:
-    """Throughput of all workers / throughput of one, on equal trials of the smallest rung, without start-up."""
+    """Throughput of all workers / throughput of one, on equal trials of the first rung, without start-up."""
     name = config.rungs[0].name
     seconds = [_sweep_seconds(config, corpus, name, count) for count in (1, workers)]
     return seconds[0] / seconds[1]
@@ -151,6 +151,7 @@ def _study_overhead(workers: int, write: WritePage) -> dict[str, float]:
 
 
 def show(found: dict[str, Any], console: Console) -> None:
+    """Print the results as a table."""
     table = Table(title=f"{found['preset']}: training speed, one thread or GPU, medians of rounds [least, most]")
     for column in (
         "rung",

@@ -1,4 +1,4 @@
-"""Time per step of several implementations of one rung, measured in turns, so that a busy machine slows all."""
+"""Times the training step of several implementations of one rung in turns, so that other load slows all equally."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ def startup_seconds(trial: Trial, corpus: Corpus) -> float:
 
 
 def _engine_steps(loop: Loop, steps: int) -> None:
-    """Train steps as in a trial, with engine, logs and watch. At the end of the run it starts again."""
+    """Train steps as in a trial, with engine, logs and watch. After the end of the run it starts again."""
     horizon = max(loop.trial.horizons)
     if loop.tokens + steps * loop.trial.batch_tokens > horizon:
         loop.step = 0
@@ -100,7 +100,7 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
 
 
 def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    """The measured peak of this machine, on a large square matrix product with all threads of torch."""
+    """The measured peak FLOP/s of this machine: the best of ten large square matrix products."""
     size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     torch.mm(a, b)

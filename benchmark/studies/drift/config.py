@@ -16,14 +16,14 @@ from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 
 AxisName = Literal["width", "depth", "experts", "expert_width", "weight_decay", "horizon", "batch"]
-PAYER = "axes"  # of all runs
+PAYER = "axes"  # the name under which a drift study pays for all its runs
 OFF = "off"  # the variant without the rule of the axis; every axis has it
 
 
 class AxisConfig(Strict):
     """One axis: its values, including that of the base, and the variants (sets of rules) that are swept at each.
 
-    `decay_fractions`: of variants whose runs decay over another fraction of their horizon than the study's.
+    `decay_fractions` has, by variant, the fraction of the horizon over which its runs decay, if it is not the study's.
     """
 
     axis: AxisName
@@ -35,20 +35,22 @@ class AxisConfig(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if unknown := [name for name in self.decay_fractions if name not in self.variants]:
-            raise ValueError(f"decay_fractions: {unknown[0]!r} is no variant{suggest(unknown[0], list(self.variants))}")
+            known = suggest(unknown[0], list(self.variants))
+            raise ValueError(f"decay_fractions: there is no variant {unknown[0]!r}{known}")
         if len(set(self.values)) < len(self.values):
-            raise ValueError("values: a value is there twice; give each once")
+            raise ValueError("values: a value is given twice; give each value once")
         if OFF not in self.variants:
-            raise ValueError(
-                f"variants: {OFF!r} is missing; add it, as all others are compared with the axis without its rule"
-            )
+            raise ValueError(f"variants: {OFF!r} is missing; add it, because all other variants are compared with it")
         if any(rules.horizon == "fitted" for rules in self.variants.values()):
-            raise ValueError("variants: horizon: fitted takes its exponent from a search; use wsd, sde or power here")
+            raise ValueError(
+                "variants: the horizon rule fitted needs an exponent from a search, which this study does not make; "
+                "use wsd, sde or power"
+            )
         return self
 
 
 class BaseConfig(Strict):
-    """The model, batch and horizon where every axis starts."""
+    """The model, batch and horizon that all axes share. The default sizes are assumptions: a CPU can train them."""
 
     width: PositiveInt = 32
     depth: PositiveInt = 2
@@ -74,7 +76,7 @@ class DriftConfig(StudyConfig):
     def _consistent(self) -> Self:
         names = [axis.axis for axis in self.axes]
         if len(set(names)) < len(names):
-            raise ValueError("axes: an axis is there twice; give each once")
+            raise ValueError("axes: an axis is given twice; give each axis once")
         for axis in self.axes:
             if base_value(axis.axis, self.start) not in axis.values:
                 raise ValueError(
@@ -94,10 +96,10 @@ class DriftConfig(StudyConfig):
         for horizon in rung.horizons:
             if horizon % rung.batch_tokens or rung.batch_tokens % self.start.seq_len:
                 raise ValueError(
-                    f"{where}: tokens must be a multiple of batch_tokens, and that one of seq_len; change them"
+                    f"{where}: tokens must be a multiple of batch_tokens, and batch_tokens of seq_len; change them"
                 )
             if schedule.decay_start(horizon, rung.batch_tokens) <= schedule.warmup_tokens:
-                raise ValueError(f"{where}: it decays before schedule.warmup_tokens is over; shorten the warm-up")
+                raise ValueError(f"{where}: the decay begins before the warm-up is over; lower schedule.warmup_tokens")
             schedule.require_decay(horizon, rung.batch_tokens, where=where)
 
     @property
@@ -161,4 +163,5 @@ def base_value(axis: AxisName, start: BaseConfig) -> int:
 
 
 def parametrization_name(axis: AxisName, variant: str) -> ParametrizationName:
+    """The name under which runs of a variant are requested."""
     return f"{axis}:{variant}"

@@ -46,10 +46,10 @@ class Scatter(NamedTuple):
 
 
 def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = LEVEL) -> Drift | None:
-    """The drift; None for fewer than two axis values. The interval contains the sds of the optima, raised to `scatter`.
+    """The drift; None for fewer than two axis values.
 
-    Three points say little about their scatter, so a study passes the scatter of all its lines. The default is the
-    scatter of this line.
+    Its interval comes from the sds of the optima, or from `scatter` if the optima scatter more than that. Three points
+    say little about their scatter, so a study passes the scatter of all its lines. The default is that of this line.
     """
     line = _line(optima)
     if line is None:

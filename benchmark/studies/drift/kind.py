@@ -11,6 +11,8 @@ from lrladder.paradigms.lab import Lab
 
 
 class DriftKind(StudyKind[DriftConfig, DriftResults]):
+    """Drift studies (`kind: axes`): how far the best LR moves along each axis, with and without the rule for it."""
+
     name = "axes"
     config_model = DriftConfig
     results_model = DriftResults

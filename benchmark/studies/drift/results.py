@@ -13,7 +13,11 @@ Against = Literal["less", "more", "no difference seen"]
 
 
 class PointResult(Frozen):
-    """The LR sweep at one value of an axis. Best LR and 90% interval are None unless the status is interior."""
+    """The LR sweep at one value of an axis.
+
+    The best LR and its interval are None unless the status is interior or bracketed. The interval is 90% for interior,
+    and the two neighbours of the lowest run for bracketed. minimum and curvature are None unless it is interior.
+    """
 
     value: int
     ratio: float  # to the base
@@ -51,6 +55,8 @@ class VariantResult(Frozen):
 
 
 class AxisResult(Frozen):
+    """One axis: all its variants, and their findings in words."""
+
     axis: AxisName
     expected: float  # octaves per doubling without a rule, as published
     expected_source: str
@@ -59,6 +65,8 @@ class AxisResult(Frozen):
 
 
 class DriftResults(StudyResults):
+    """The whole of results.json. `holds_within` is the limit of a finding, in octaves per doubling."""
+
     schema_: str = SCHEMA
     holds_within: float
     axes: tuple[AxisResult, ...]

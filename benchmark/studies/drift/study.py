@@ -49,7 +49,7 @@ _AGAINST = {
     "less": "moves less than off",
     "more": "moves more than off",
     "no difference seen": "no difference from off seen",
-    None: "off is not known",
+    None: "the drift of off is not known",
 }
 
 
@@ -237,13 +237,17 @@ def _sentence(variants: Sequence[VariantResult], within: float) -> str:
     on = [variant for variant in variants if variant.name != OFF and variant.drift is not None]
     if not on:
         return ". ".join(parts) + "."
-    findings = [f"{variant.name} {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on]
-    return f"{'. '.join(parts)}. With a limit of ±{within:g} octaves per doubling: {'; '.join(findings)}."
+    findings = [f"{_rules(variant.name)}: {variant.finding} ({_AGAINST[variant.against_off]})" for variant in on]
+    return f"{'. '.join(parts)}. Findings at a limit of ±{within:g} octaves per doubling: {'; '.join(findings)}."
+
+
+def _rules(name: str) -> str:
+    return f"the rules {name}" if name in (OFF, "on") else f"rule {name}"
 
 
 def _words(variant: VariantResult) -> str:
     if variant.drift is None:
-        return f"With the rules {variant.name} fewer than two sweeps have their minimum inside"
+        return f"With {_rules(variant.name)} fewer than two sweeps have their minimum inside"
     interval = f"[{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
     moved = f"the best LR moves by {variant.drift:+.2f} {interval} octaves per doubling"
-    return f"With the rules {variant.name} {moved} (n = {variant.n_optima} minima)"
+    return f"With {_rules(variant.name)} {moved} (n = {variant.n_optima} minima)"

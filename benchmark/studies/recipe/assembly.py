@@ -1,4 +1,4 @@
-"""Makes the results of a tuning from the measurements so far, by playing the search again on them."""
+"""Makes the results of a tuning from the measurements so far, by repeating its search on them."""
 
 from collections.abc import Iterator
 from statistics import fmean, stdev

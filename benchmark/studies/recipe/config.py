@@ -15,18 +15,20 @@ RUNG = "base"
 
 
 class TuningConfig(StudyConfig):
-    """`recipe`, `optimizer` and `lr_guess` are the old recipe. Each setting that is tried is a parametrization."""
+    """A study that tunes the recipe at one base. `recipe`, `optimizer` and `lr_guess` are the old recipe.
+
+    Each setting that is tried is asked for as a parametrization of its own.
+    """
 
     kind: Literal["recipe"] = "recipe"
-    start: Base  # tuned at its own horizon: the best ratio of the embedding moves with it
+    start: Base  # the base; its horizon matters, because the best LR ratio of the embedding depends on it
     lr_guess: float = Field(ge=1e-8, le=100)
-    embedding_start: PositiveFloat = (
-        16.0  # where its ratio is first looked for; the best lay at 28 to 56 for widths 32 to 96
-    )
+    # LR ratio of the embedding at which the search starts; at widths 32 to 96 the best was between 28 and 56.
+    embedding_start: PositiveFloat = 16.0
     search_seeds: tuple[Seed, ...] = Field((2, 3), min_length=2)
-    fresh_seeds: tuple[Seed, ...] = Field((4, 5, 6), min_length=2)  # for the last figures
-    budget: PositiveInt = 200  # runs of the base that the search may take; the last figures come on top
-    max_passes: PositiveInt = 4  # assumption: noise alone moves nothing after so many
+    fresh_seeds: tuple[Seed, ...] = Field((4, 5, 6), min_length=2)  # for the final comparison
+    budget: PositiveInt = 200  # runs of the base that the search may take; the final comparison is not counted
+    max_passes: PositiveInt = 4  # assumption: after so many passes only noise moves an ingredient
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -34,14 +36,18 @@ class TuningConfig(StudyConfig):
         seeds = (*self.search_seeds, *self.fresh_seeds)
         if len(set(seeds)) < len(seeds):
             raise ValueError(
-                "search_seeds, fresh_seeds: a seed is there twice; score the recipe on seeds that did not tune it"
+                "search_seeds, fresh_seeds: a seed is given twice; a recipe is scored on seeds that did not tune it"
             )
         if shape.vocab_size != self.corpus.vocab_size:
-            raise ValueError(f"start.shape.vocab_size: give that of the corpus, {self.corpus.vocab_size}")
+            raise ValueError(
+                f"start.shape.vocab_size: it must be that of the corpus; set it to {self.corpus.vocab_size}"
+            )
         if tokens % batch or batch % shape.seq_len:
-            raise ValueError("start: tokens must be a multiple of batch_tokens, and batch_tokens one of seq_len")
+            raise ValueError(
+                "start: tokens must be a multiple of batch_tokens, and batch_tokens of seq_len; change one of them"
+            )
         if self.schedule.decay_start(tokens, batch) <= self.schedule.warmup_tokens:
-            raise ValueError("start: tokens end before schedule.warmup_tokens are over")
+            raise ValueError("start: the decay begins before the warm-up is over; lower schedule.warmup_tokens")
         return self
 
     @property

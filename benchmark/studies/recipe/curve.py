@@ -1,4 +1,4 @@
-"""The losses along one ingredient: which value to measure next, whether the best is bracketed, what to choose."""
+"""The losses along one ingredient of the recipe: which value to measure next, and which value to choose."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ import numpy as np
 from lrladder.benchmark.studies.recipe.noise import Losses, Noise
 from lrladder.benchmark.studies.recipe.results import Status
 
-STEP = 1.0  # octaves
-FINE = 0.5  # octaves, to which a choice is rounded
-TO_CLOSE = 2.0  # sds of the difference by which a point closes a side of the bracket
-TO_MOVE = 3.0  # sds; more, since all ingredients are judged in each pass, and one that moves by chance costs a pass
-FLAT = 2.0  # octaves each way without a worse point: then the ingredient makes no difference that could be seen
+# All five are assumptions.
+STEP = 1.0  # octaves between the values that are measured
+FINE = 0.5  # octaves; a choice is rounded to a multiple
+TO_CLOSE = 2.0  # sds of the difference by which a point must be worse than the best to be an end of the bracket
+TO_MOVE = 3.0  # sds by which a move must improve the loss; more than TO_CLOSE, because a move by chance costs a pass
+FLAT = 2.0  # octaves on either side without a worse point, after which the ingredient is called flat
 
 
 class Bracket(NamedTuple):
@@ -98,10 +99,13 @@ class Curve:
         return further or ([self.old] if seems_flat and self.old not in self.points else [])
 
     def _next(self, last: float, way: float, seems_flat: bool) -> float | None:
-        """The next offset on one side: an octave on, up to FLAT if nothing is worse on either side, else to the end."""
+        """The next offset to measure on one side, an octave beyond `last`; None if that side has been measured.
+
+        If no point is worse on either side, the side ends at FLAT, else at the end of the range.
+        """
         end = self.high if way > 0 else self.low
         reach = min(FLAT, way * end) if seems_flat else way * end
-        if reach - way * last < FINE / 2:  # there, or too near to tell
+        if reach - way * last < FINE / 2:  # the end is reached, or the next point would be too near to differ
             return None
         return way * min(way * last + STEP, way * end)
 

@@ -1,4 +1,4 @@
-"""The numbers of a recipe, in octaves from their old values, and the names of settings.
+"""The ingredients of a recipe (the numbers that are tuned), in octaves from their old values, and names of settings.
 
 A setting has a value for each ingredient. Its name lists the values that differ from the old recipe, without the LR,
 for example "embedding_lr=32.0,embedding_std=2.0". A study asks for runs by this name, and the name can be read from a
@@ -14,7 +14,8 @@ from lrladder.paradigms.lab import ParametrizationName
 
 OLD = "old"  # the name of the setting that differs in nothing but perhaps the LR
 LR = "lr"
-# Assumption: two octaves each way of what tuning at widths 32 to 96 gave, and more for the embedding, worth most.
+# The range of each ingredient. Assumption: two octaves on either side of the best at widths 32 to 96, and more for the
+# embedding, which matters most.
 RANGES = {
     "embedding_lr": (1.0, 256.0),
     "embedding_std": (0.25, 8.0),
@@ -22,10 +23,11 @@ RANGES = {
     "norm_lr": (0.25, 4.0),
     "router_lr": (0.25, 4.0),
 }
-FACTORS = {LR: 16.0, "weight_decay": 4.0, "beta2": 4.0}  # each way of the old value; assumption: more is another regime
-DIGITS = 4  # of a value, so that what is pasted into a config is what was run
+# The range is the old value divided by, and times, this factor. Assumption: beyond it training is another regime.
+FACTORS = {LR: 16.0, "weight_decay": 4.0, "beta2": 4.0}
+DIGITS = 4  # significant digits of a value, so that the value in the printed config is exactly the one that was trained
 
-Setting = Mapping[str, float]
+Setting = Mapping[str, float]  # a value for each ingredient
 Part = TypeVar("Part", bound=Strict)
 
 
@@ -39,7 +41,7 @@ class Ingredient(NamedTuple):
     high: float
 
     def value(self, octaves: float) -> float:
-        """The value at this offset. For beta2, octaves are octaves of 1 - beta2."""
+        """The value at this offset from the old one. For beta2, octaves are octaves of 1 - beta2."""
         if not octaves:
             return self.old
         if self.name == "beta2":
@@ -50,7 +52,10 @@ class Ingredient(NamedTuple):
 def ingredients_of(
     recipe: RecipeConfig, optimizer: OptimizerConfig, *, lr: float, embedding_start: float, is_routed: bool
 ) -> dict[str, Ingredient]:
-    """The ingredients in the order of the search, without those that the model or the recipe lacks (router, decay)."""
+    """The ingredients in the order of the search.
+
+    A model without a router has no `router_lr`, and a recipe without weight decay has no `weight_decay`.
+    """
     old = {
         "embedding_lr": recipe.embedding_lr,
         LR: lr,

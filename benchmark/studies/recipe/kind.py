@@ -13,12 +13,14 @@ from lrladder.paradigms.lab import Lab
 
 
 class TuningKind(StudyKind[TuningConfig, TuningResults]):
+    """Tunings of a base recipe (`kind: recipe`)."""
+
     name = "recipe"
     config_model = TuningConfig
     results_model = TuningResults
 
     def parametrizations(self, config: TuningConfig) -> Sequence[str]:
-        """Those of the plan. The search finds its settings only while it runs."""
+        """The one parametrization of the plan. The search finds all other settings while it runs."""
         return (OLD,)
 
     def names_of(self, config: TuningConfig, trial: Trial) -> Sequence[str]:

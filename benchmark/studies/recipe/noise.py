@@ -1,4 +1,4 @@
-"""The noise of a run: what is left of a loss after the level of its setting and the level of its seed."""
+"""The noise of a run: what is left of its loss when the means of its setting and of its seed are taken out."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,8 @@ from scipy import stats
 
 from lrladder.paradigms.level import LEVEL
 
-NEAR = 0.3  # nats above the best; assumption: runs that learn as well as the best are as noisy
-LEAST = (
-    7  # settings that tell the noise even where few are near, as in a first search for the LR; six df with two seeds
-)
+NEAR = 0.3  # nats above the best setting; assumption: settings within this distance have the same noise
+LEAST = 7  # settings that are always used, even if they are worse; assumption: with two seeds they give six df
 Losses = Sequence[float | None]  # of one setting, by seed in one order; None: diverged
 
 
@@ -28,18 +26,24 @@ class Noise(NamedTuple):
         return self.sd * math.sqrt(2 / n_seeds)
 
     def limit(self, n_seeds: int, *, sds: float) -> float:
-        """The difference that is `sds` sds. With few degrees of freedom, the larger one that is as improbable."""
+        """A difference of `sds` sds, in nats.
+
+        With few degrees of freedom it is larger, so that it is exceeded by chance as rarely.
+        """
         if not self.df:
             return math.inf
         return float(stats.t.ppf(stats.norm.cdf(sds), self.df)) * self.sd_of_difference(n_seeds)
 
     def half_width(self, n_seeds: int, *, level: float = LEVEL) -> float | None:
-        """Half width of the interval of such a difference."""
+        """Half width of the interval of the difference of two means, in nats; None before the noise is known."""
         return float(stats.t.ppf((1 + level) / 2, self.df)) * self.sd_of_difference(n_seeds) if self.df else None
 
 
 def pooled(groups: Iterable[Sequence[Losses]]) -> Noise:
-    """Noise from the residuals of loss ~ setting + seed, in groups with common seeds, of settings of similar loss."""
+    """The noise from the residuals of loss ~ setting + seed. All settings of a group have the same seeds.
+
+    In each group the LEAST best settings are used, and all others within NEAR of the best one.
+    """
     total, df = 0.0, 0
     for group in groups:
         whole = [[loss for loss in losses if loss is not None] for losses in group if None not in losses]

@@ -1,4 +1,4 @@
-"""The runs of a tuning that are known before it starts."""
+"""Plans the runs of a tuning, as far as they are known before it starts."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,10 @@ from lrladder.benchmark.studies.recipe.tuning import LAST, SEARCH
 
 
 def sweeps(config: TuningConfig) -> Iterator[Sweep]:
-    """The search brackets each direction at least once, and at most spends its budget. All runs cost the same."""
+    """The sweeps of the search and of the final comparison. All runs cost the same.
+
+    The search is planned to bracket each direction once. The rest of its budget is planned as extensions.
+    """
     (rung,) = config.rungs
     directions = len(config.ingredients) + 1  # two of them together too
     settings = config.budget // len(config.search_seeds)
@@ -21,6 +24,7 @@ def sweeps(config: TuningConfig) -> Iterator[Sweep]:
 
 
 def notes(config: TuningConfig) -> tuple[str, ...]:
+    """Notes for the reader of the plan."""
     budget = f"the search takes at most {config.budget} runs of the base (budget)"
     last = "then fresh seeds compare the old recipe, the new one, and the new one with each change put back alone"
     return budget, last

@@ -20,7 +20,7 @@ class CurvePoint(Frozen):
     octaves: float
     loss: float | None  # mean over the search seeds
     n: int  # seeds that finished
-    sd: float | None  # over seeds; what they share is in it
+    sd: float | None  # over seeds; it contains the effect of a seed that all settings share
 
 
 class IngredientResult(Frozen):
@@ -59,13 +59,13 @@ class TuningResults(StudyResults):
     gain_low: float | None
     gain_high: float | None
     n_seeds: int
-    noise: float | None  # sd of one run paired by seed, nats: what settings and seeds leave, pooled
+    noise: float | None  # sd of one run, nats, after the means of its setting and its seed are taken out
     noise_df: int
     passes: int
-    stopped: str  # why the search did not come to its end; empty where it did
+    stopped: str  # why the search stopped before it was settled; empty if it was settled
     search_runs: int  # of the base
-    last_runs: int  # of the last figures, on fresh seeds
+    last_runs: int  # of the final comparison, on fresh seeds
     budget: int
     base_flops: float  # of one run
-    flops: float  # of all
-    fragment: str  # of a config: what the new recipe changes
+    flops: float  # of all runs
+    fragment: str  # the new recipe as YAML, to be pasted into a config

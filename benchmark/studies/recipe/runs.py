@@ -29,10 +29,14 @@ class Runs:
 
     @property
     def count(self) -> int:
+        """The number of runs so far."""
         return len(self.known) * len(self._seeds)
 
     def measure(self, settings: Sequence[Setting]) -> list[Losses]:
-        """By setting. Raises OutOfBudget before it would go over the limit, and RunMissing."""
+        """The losses of each setting, by seed. Trains those that are not known.
+
+        Raises OutOfBudget before the limit would be exceeded, and RunMissing.
+        """
         keys = [(name_of(setting, self._old), setting[LR]) for setting in settings]
         new = [key for key in dict.fromkeys(keys) if key not in self.known]
         if self.count + len(new) * len(self._seeds) > self._limit:
@@ -47,25 +51,25 @@ class Runs:
         return [self.known[key] for key in keys]
 
     def of(self, setting: Setting) -> Losses | None:
-        """What is known of one setting."""
+        """The losses of one setting; None if it was not measured."""
         return self.known.get((name_of(setting, self._old), setting[LR]))
 
 
 class Played:
-    """A lab that knows only earlier measurements. A search on it repeats the earlier search as far as they go."""
+    """A lab that knows only earlier measurements. A search on it repeats the earlier search until a run is missing."""
 
     def __init__(self, measurements: Sequence[Measurement]) -> None:
         self._known = {(m.parametrization, m.lr, m.seed): m for m in measurements}
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
-        """Raises RunMissing for a run that is not there."""
+        """The stored measurement of each request. Raises RunMissing if there is none."""
         for request in requests:
             if (request.parametrization, request.lr, request.seed) not in self._known:
                 raise RunMissing(f"not run yet: {request.parametrization}, lr {request.lr:.4g}, seed {request.seed}")
         return [[self._known[request.parametrization, request.lr, request.seed]] for request in requests]
 
     def cost_flops(self, payer: str) -> float:
-        """What was measured before is not charged again."""
+        """Zero, because earlier measurements are not charged again."""
         return 0.0
 
     def flops(self, request: Request) -> float:

@@ -40,14 +40,14 @@ class Search:
     on_stage: Callable[[str], None] = lambda stage: None
     position: dict[str, float] = field(init=False)
     explored: dict[Direction, Explored] = field(init=False, default_factory=dict)
-    passes: int = field(init=False, default=0)  # that were ended
-    stopped: str = field(init=False, default="")  # why the search did not come to its end
+    passes: int = field(init=False, default=0)  # passes that have ended
+    stopped: str = field(init=False, default="")  # why the search stopped before it was settled
 
     def __post_init__(self) -> None:
         self.position = {name: one.start for name, one in self.ingredients.items()}
 
     def run(self) -> None:
-        """Pass over all directions until a pass moves nothing, at least twice."""
+        """Makes at least two passes over all directions, until a pass moves nothing and every direction is settled."""
         try:
             while self.passes < self.max_passes:
                 is_moving = self._pass()
@@ -59,10 +59,11 @@ class Search:
             self.stopped = str(error)
 
     def setting(self, position: Position) -> dict[str, float]:
+        """The values of the ingredients at a position."""
         return {name: one.value(position[name]) for name, one in self.ingredients.items()}
 
     def curve(self, direction: Direction) -> Curve | None:
-        """The losses along a direction, judged by the noise known now. None before the direction was searched."""
+        """The losses along a direction, with the noise known now. None before the direction was searched."""
         found = self.explored.get(direction)
         if found is None:
             return None
@@ -85,7 +86,7 @@ class Search:
         return self.position != before
 
     def is_settled(self, direction: Direction) -> bool:
-        """Whether a direction needs no further run and no move, judged by the noise of all runs."""
+        """Whether a direction needs no further run and no move, by the noise of all runs so far."""
         curve = self.curve(direction)
         return curve is not None and not curve.missing() and not curve.choice()
 
@@ -110,6 +111,6 @@ class Search:
         return {name: octaves + (offset if name in direction else 0.0) for name, octaves in start.items()}
 
     def _ends(self, direction: Direction, start: Position) -> tuple[float, float]:
-        """How far a direction can go from here, in octaves: to the end of the first range that is reached."""
+        """How far a direction can move down and up, in octaves, before one of its ingredients leaves its range."""
         some = [(self.ingredients[name], start[name]) for name in direction]
         return max(one.low - at for one, at in some), min(one.high - at for one, at in some)

@@ -1,4 +1,4 @@
-"""A tuning on a lab. Its results are made from everything that was measured."""
+"""Runs the study that tunes the base recipe on a lab. Its results are made from everything that was measured."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from lrladder.paradigms.lab import Lab
 
 
 class TuningStudy:
-    """One study on a lab."""
+    """One tuning on a lab. `on_stage` is called with the name of each stage when it begins."""
 
     def __init__(self, config: TuningConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self._config = config
@@ -22,5 +22,5 @@ class TuningStudy:
         self._tuning.run()
 
     def results(self, found: Found) -> TuningResults:
-        """What is known so far."""
+        """The results so far."""
         return assemble(self._config, found)

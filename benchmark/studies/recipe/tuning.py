@@ -8,7 +8,7 @@ from lrladder.benchmark.studies.recipe.runs import RunMissing, Runs
 from lrladder.benchmark.studies.recipe.search import Search
 from lrladder.paradigms.lab import Lab
 
-SEARCH, LAST = "search", "last figures"  # payers
+SEARCH, LAST = "search", "last figures"  # payers: of the search, and of the final comparison
 
 
 class Tuning:
@@ -19,7 +19,7 @@ class Tuning:
         self.searched = Runs(config, lab, config.search_seeds, SEARCH, limit=config.budget)
         self.fresh = Runs(config, lab, config.fresh_seeds, LAST)
         self.search = Search(config.ingredients, self.searched.measure, self._search_noise, config.max_passes, on_stage)
-        self.missing = ""  # the run for want of which it did not come to its end
+        self.missing = ""  # the run that was missing, so that the tuning could not end
 
     def run(self) -> None:
         """Search, and then train the final comparison on fresh seeds, as far as runs are available."""
@@ -32,10 +32,12 @@ class Tuning:
 
     @property
     def old(self) -> dict[str, float]:
+        """The old recipe, by ingredient."""
         return {name: one.old for name, one in self.config.ingredients.items()}
 
     @property
     def new(self) -> dict[str, float]:
+        """The recipe that the search has found so far, by ingredient."""
         return self.search.setting(self.search.position)
 
     def put_back(self) -> dict[str, dict[str, float]]:

@@ -1,4 +1,7 @@
-"""Results from whatever is there: pure, so that an interrupted study reports what it has and says what is missing."""
+"""Turns the measurements of a regret study into its results, and trains nothing.
+
+A study that was interrupted gets results too. Their field `missing` lists the runs that are not there yet.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +45,7 @@ from lrladder.paradigms.sweep.swept import open_side, sweep
 
 
 class Searched(NamedTuple):
-    """What a study knows of an entry's paradigm after its search."""
+    """What an entry's search found: the law it fitted, and the loss curve of each rung and horizon it searched."""
 
     searches_targets: bool
     law: Law | None
@@ -63,7 +66,11 @@ def assemble(
     payers: Mapping[str, float] | None = None,
     searched: Mapping[str, Searched] | None = None,
 ) -> RegretResults:
-    """The results of a study, complete or not. `reasons` says by entry why it proposed nothing."""
+    """The results of a study, complete or not.
+
+    `proposals` are for targets, `answers` for goals. `reasons` says why an entry proposed nothing, by entry. `payers`
+    has the FLOPs charged to each payer.
+    """
     payers, ladder, measurements = payers or {}, config.rungs, found.measurements
     noises = target_noises(config, measurements, proposals)
     near = noises.base
@@ -161,7 +168,7 @@ def _unfinished_oracle(
     horizon: int,
     parametrization: ParametrizationName,
 ) -> str | None:
-    """A sweep that stopped before its points, or before its extensions while the best was at an edge."""
+    """Why the oracle's sweep at a target is not complete; None if it is, or if it may not be extended any more."""
     validation = config.validation
     means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.sweep_seeds))
     means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
@@ -179,7 +186,10 @@ def _unfinished_oracle(
 
 
 def _unrefined(config: RegretConfig, parametrization: ParametrizationName, means: Mapping[float, float | None]) -> bool:
-    """Whether half steps beside the best are missing; a smaller best of these half steps itself asks for no others."""
+    """Whether a half step beside the best LR of the grid has not been tried.
+
+    The best LR is taken from whole steps only: a half step that turns out better is not refined again.
+    """
     origin, factor = config.oracle_guess(parametrization), config.validation.oracle_factor
     whole = {lr: loss for lr, loss in means.items() if on_grid(lr, origin, factor)}
     best = min((lr for lr in whole if whole[lr] is not None), key=lambda lr: whole[lr] or math.inf, default=None)
@@ -202,7 +212,10 @@ def _rung(rung: Rung) -> RungResult:
 
 
 def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> Iterator[CurveResult]:
-    """Of all that searches ran, under each arm: noise pooled over the proxies of one parametrization."""
+    """Loss against LR at each proxy and horizon, for each arm that was searched.
+
+    The noise is pooled over all these curves of an arm.
+    """
     proxies = {rung.name for rung in config.rungs.proxies}
     for name in dict.fromkeys(label_of(entry.searched) for entry in config.entries.values()):
         own = [m for m in measurements if m.rung in proxies and m.parametrization == name and not m.role_lrs]
@@ -213,7 +226,7 @@ def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> 
 
 
 def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], noise: Noise) -> Iterator[CurveResult]:
-    """The oracle's, on losses averaged over the seeds; `n` counts runs."""
+    """The oracle's curves at the targets, fitted to losses that are averaged over the seeds. Their `n` counts runs."""
     for rung in config.rungs.targets:
         for horizon in rung.read:
             for name in config.labels:

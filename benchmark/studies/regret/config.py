@@ -1,4 +1,4 @@
-"""The study as the user writes it: frozen, strict, from YAML. Every constant here is a default, with its source."""
+"""The config of a regret study, as the user writes it in YAML. It cannot be changed, and an unknown key is an error."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -37,12 +37,12 @@ class RegretConfig(StudyConfig):
     can_be_external = True
 
     ladder: LadderConfig
-    base_rung: str = Field(alias="base")  # the proxy from whose longest horizon and batch all rules count
+    base_rung: str = Field(alias="base")  # a proxy: the rules take their ratios to it, its batch and longest horizon
     parametrizations: dict[EntryName, ParametrizationConfig] = Field({}, validate_default=True)
     schedules: dict[EntryName, ScheduleChange] = Field({}, validate_default=True)
     entries: dict[EntryName, EntryConfig] = Field(min_length=1)
     validation: ValidationConfig = ValidationConfig()
-    simulated: SimulatedConfig | None = None  # instead of training
+    simulated: SimulatedConfig | None = None  # if given, losses come from a law and nothing is trained
 
     @model_validator(mode="before")
     @classmethod
@@ -98,23 +98,30 @@ class RegretConfig(StudyConfig):
 
     def _check_entries(self) -> None:
         if DEFAULT in self.schedules:
-            raise ValueError(f"schedules.{DEFAULT}: this name is of the study's own schedule; give that in `schedule`")
+            raise ValueError(
+                f"schedules.{DEFAULT}: this name means the study's own schedule; set that one under the key schedule"
+            )
         for name, entry in self.entries.items():
             where = f"entries.{name}"
             if name in RESERVED or name.startswith(ORACLE):
                 raise ValueError(f"{where}: the name is taken by the study's own runs; choose another")
             if entry.parametrization not in self.parametrizations:
                 known = suggest(entry.parametrization, list(self.parametrizations))
-                raise ValueError(f"{where}.parametrization: {entry.parametrization!r} is not there{known}")
+                raise ValueError(
+                    f"{where}.parametrization: there is no parametrization {entry.parametrization!r}{known}"
+                )
             for schedule in (entry.schedule, entry.search_schedule or entry.schedule):
                 if schedule not in (DEFAULT, *self.schedules):
                     known = suggest(schedule, [DEFAULT, *self.schedules])
-                    raise ValueError(f"{where}.schedule: {schedule!r} is not there{known}")
+                    raise ValueError(f"{where}.schedule: there is no schedule {schedule!r}{known}")
             self._check_tuning(where, entry)
             self._check_read(where, entry)
         for arm in self._arms():
             if self.arms[label_of(arm)] != arm:
-                raise ValueError(f"parametrizations, schedules: two pairs would be named {label_of(arm)!r}; rename one")
+                raise ValueError(
+                    f"parametrizations, schedules: two pairs of a parametrization and a schedule would be named "
+                    f"{label_of(arm)!r}; rename one"
+                )
         for label in self.arms:
             self._check_fitted(label)
             self.oracle_guess(label)
@@ -125,7 +132,8 @@ class RegretConfig(StudyConfig):
     def _check_tuning(self, where: str, entry: EntryConfig) -> None:
         if isinstance(entry.settings, TuningSettings) and entry.settings.seed in self.validation.seeds:
             raise ValueError(
-                f"{where}.seed: {entry.settings.seed} is in validation.seeds, which score it; give another"
+                f"{where}.seed: {entry.settings.seed} is in validation.seeds, with which the entry is scored; "
+                "give another seed"
             )
 
     def _check_read(self, where: str, entry: EntryConfig) -> None:
@@ -140,7 +148,7 @@ class RegretConfig(StudyConfig):
             )
 
     def _check_fitted(self, label: str) -> None:
-        """Only muTransfer finds the exponent of a fitted horizon rule, and all runs of an arm share one."""
+        """Refuses a fitted horizon rule whose exponent would not be one number, found by one search of muTransfer."""
         if self.rules_of(label).horizon != "fitted":
             return
         own = {name: e for name, e in self.entries.items() if label_of(e.arm) == label}
@@ -161,8 +169,8 @@ class RegretConfig(StudyConfig):
         for horizon in rung.read:
             if schedule.decay_start(horizon, rung.batch_tokens) <= schedule.warmup_tokens:
                 raise ValueError(
-                    f"{where}: horizon {horizon} ends its stable phase before "
-                    f"warmup_tokens {schedule.warmup_tokens} is over; lengthen the horizon or lower it"
+                    f"{where}: the decay for horizon {horizon} begins before the warm-up of "
+                    f"{schedule.warmup_tokens} tokens is over; lengthen the horizon or lower warmup_tokens"
                 )
             if horizon % rung.batch_tokens:
                 raise ValueError(
@@ -171,7 +179,7 @@ class RegretConfig(StudyConfig):
             schedule.require_decay(horizon, rung.batch_tokens, where=where)
         if rung.continued and (rung.part != "target" or min(rung.continued) <= max(rung.horizons)):
             raise ValueError(
-                f"{where}: continued lists horizons beyond the longest one of a target; correct or remove it"
+                f"{where}: continued may only list horizons beyond the longest one of a target; correct or remove it"
             )
         if rung.continued and not schedule.has_trunk:
             raise ValueError(
@@ -179,7 +187,7 @@ class RegretConfig(StudyConfig):
             )
 
     def _check_distinct(self) -> None:
-        """A value given twice would count one run as two."""
+        """Refuses a list that has a value twice, because one run would count as two."""
         lists: dict[str, tuple[object, ...]] = {
             "validation.seeds": self.validation.seeds,
             "validation.oracle_seeds": self.validation.sweep_seeds,
@@ -191,10 +199,11 @@ class RegretConfig(StudyConfig):
             lists[f"entries.{name}.role_search.roles"] = roles.roles if roles else ()
         for key, values in lists.items():
             if isinstance(values, tuple) and len(set(values)) < len(values):
-                raise ValueError(f"{key}: a value is there twice; give each once")
+                raise ValueError(f"{key}: a value is given twice; give each value once")
         if extra := sorted(set(self.validation.sweep_seeds) - set(self.validation.seeds)):
             raise ValueError(
-                f"validation.oracle_seeds: {extra[0]} is not in validation.seeds; regret is paired by seed"
+                f"validation.oracle_seeds: {extra[0]} is not in validation.seeds; add it there or remove it here, "
+                "because regret compares runs of the same seed"
             )
 
     @property
@@ -203,10 +212,11 @@ class RegretConfig(StudyConfig):
         return self._base(self.base_rung)
 
     def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
+        """The base of an arm, given by its label; it is the same for all rungs."""
         return self._base(self.base_rung_of(parametrization))
 
     def base_rung_of(self, label: str) -> str:
-        """The name of the rung from which an arm's rules count."""
+        """The name of the proxy that is the base of the arm with this label."""
         return self.parametrizations[self.arm(label).parametrization].base or self.base_rung
 
     def _base(self, name: str) -> Base:
@@ -214,35 +224,37 @@ class RegretConfig(StudyConfig):
         return Base(shape=rung.shape, batch_tokens=rung.batch_tokens, tokens=max(rung.horizons))
 
     def _arms(self) -> Iterator[Arm]:
-        """Of the proposals, in order of the entries, then of the searches."""
+        """The arms of all proposals in the order of the entries, then the arms of all searches."""
         yield from (entry.arm for entry in self.entries.values())
         yield from (entry.searched for entry in self.entries.values())
 
     @property
     def arms(self) -> dict[str, Arm]:
-        """Every name under which the study asks for runs."""
+        """All arms of the study by their labels, which are the names under which it asks for runs."""
         return {label_of(arm): arm for arm in self._arms()}
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Those of them that are swept at the targets: all that entries propose under, or those named."""
+        """The labels of the arms that the oracle sweeps: those of all proposals, or those in validation.oracles."""
         found = dict.fromkeys(label_of(entry.arm) for entry in self.entries.values())
         wanted = self.validation.oracles
         return tuple(label for label in found if wanted is None or label in wanted)
 
     def arm(self, label: str) -> Arm:
-        """Also of a parametrization that no entry uses, under the study's own schedule."""
+        """The arm with this label. A label of no entry is taken as a parametrization under the study's schedule."""
         return self.arms.get(label, Arm(label))
 
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
+        """The rules of an arm, given by its label."""
         arm = self.arm(parametrization)
         rules = self.parametrizations[arm.parametrization].rules
         if arm.schedule == DEFAULT or self.schedule_of(parametrization).kind != "power":
             return rules
-        # the Power schedule itself answers for tokens and batch
+        # the Power schedule itself makes the LR depend on tokens and batch
         return rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
+        """The schedule of an arm, given by its label."""
         arm = self.arm(parametrization)
         return self._schedule(arm.schedule).model_copy(update={"read": arm.read})
 
@@ -250,7 +262,11 @@ class RegretConfig(StudyConfig):
         return self.schedule if name == DEFAULT else self.schedules[name].apply(self.schedule)
 
     def oracle_guess(self, label: str) -> float:
-        """The LR about which the grid of an arm's sweep lies: that of its first entry, else of the most alike."""
+        """The LR in the middle of the grid on which the oracle sweeps an arm.
+
+        It is validation.oracle_lr_guess; else the guess of the first entry with this arm; else of the first entry with
+        its parametrization; else of any entry. Raises ValueError if no entry has a guess.
+        """
         if self.validation.oracle_lr_guess is not None:
             return self.validation.oracle_lr_guess
         arm, known = self.arm(label), [entry for entry in self.entries.values() if entry.guess is not None]
@@ -263,6 +279,7 @@ class RegretConfig(StudyConfig):
 
     @cached_property
     def rungs(self) -> Ladder:
+        """All rungs, with the values that they take from the ladder filled in."""
         return Ladder(self._rung(rung) for rung in self.ladder.rungs)
 
     def _rung(self, rung: RungConfig) -> Rung:
@@ -286,18 +303,23 @@ class RegretConfig(StudyConfig):
         return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued, warmup_tokens=rung.warmup_tokens)
 
 
-_OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}
+_OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}  # settings that change its runs
 
 
 def load_config(preset: str) -> RegretConfig:
-    """A preset by name, or a YAML file by path. Raises InputError with one line that names the key."""
+    """The config of a preset, given by name, or of a YAML file, given by path.
+
+    Raises InputError with one line that names the key.
+    """
     return parse_config(read_preset(preset), source=preset)
 
 
 def parse_config(text: str, *, source: str) -> RegretConfig:
+    """The config in a YAML text. `source` names the file in messages. Raises InputError as `load_config` does."""
     data = parse_yaml(text, source=source)
     if (kind := data.pop("kind", "benchmark")) != "benchmark":
         raise InputError(
-            f"{source}: kind: {kind!r} is no benchmark, but this command needs one; `plan` and `run` take others"
+            f"{source}: kind: this is a study of kind {kind!r}, but this command takes only the kind benchmark; "
+            "`plan` and `run` take the other kinds too"
         )
     return validate(RegretConfig, data, source=source)

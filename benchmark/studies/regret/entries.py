@@ -21,20 +21,20 @@ from lrladder.paradigms.settings import AnySettings, Settings
 
 NAME = r"^[A-Za-z0-9_.+-]+$"
 EntryName = Annotated[str, Field(pattern=NAME)]
-RESERVED = ("validation", "ablation")  # payers of the study's own; and all that begins with
-ORACLE = "oracle-"
+RESERVED = ("validation", "ablation")  # names under which the study itself pays for runs, so no entry may have them
+ORACLE = "oracle-"  # begins the name under which the study pays for the oracle's sweep of an arm
 
 
 class EntryConfig(Strict):
-    """One entry. In YAML its settings stand beside the other keys."""
+    """One entry. In YAML the settings of its paradigm stand beside the other keys."""
 
-    paradigm: str  # a shipped one, one of an installed package, or package.module:Class
+    paradigm: str  # the name of one that is shipped or installed, or package.module:Class
     parametrization: str
     schedule: str = DEFAULT
-    search_schedule: str | None = None  # of its search; None: the same
-    # How its search reads a horizon: after a decay branch, or without one, from an average of the trunk's weights.
+    search_schedule: str | None = None  # the schedule of its search; None: that of its proposals
+    # How its search measures the loss at a horizon: after a decay, or without one on an average of the trunk's weights.
     read: Read = Field("decay", exclude_if=lambda read: read == "decay")
-    budget: PositiveFloat | None = None  # of its search, in runs of the largest target or goal; None: no limit
+    budget: PositiveFloat | None = None  # cost of its search in runs of the largest target or goal; None: no limit
     settings: SerializeAsAny[Settings]
 
     @model_validator(mode="before")
@@ -57,7 +57,10 @@ class EntryConfig(Strict):
         if model is not AnySettings and (unknown := [key for key in settings if key not in known]):
             raise ValueError(f"unknown key {unknown[0]}{suggest(str(unknown[0]), known)}")
         if twice := [key for key, value in named.settings.items() if settings.get(key, value) != value]:
-            raise ValueError(f"{twice[0]}: {paradigm} is the name of {twice[0]} {named.settings[twice[0]]}; remove one")
+            raise ValueError(
+                f"{twice[0]}: the paradigm {paradigm} already stands for {twice[0]}: {named.settings[twice[0]]}; "
+                f"remove {twice[0]}, or name another paradigm"
+            )
         return {**own, "paradigm": named.paradigm, "settings": model.model_validate({**settings, **named.settings})}
 
     @model_validator(mode="after")
@@ -66,7 +69,7 @@ class EntryConfig(Strict):
         known = [role.value for role in Role]
         for role in search.roles if search else ():
             if role not in known:
-                raise ValueError(f"role_search.roles: {role!r} is no role{suggest(role, known)}")
+                raise ValueError(f"role_search.roles: there is no role {role!r}{suggest(role, known)}")
         return self
 
     @model_serializer(mode="wrap")
@@ -76,24 +79,24 @@ class EntryConfig(Strict):
 
     @property
     def arm(self) -> Arm:
-        """Parametrization and schedule of its proposals."""
+        """The parametrization and schedule of its proposals."""
         return Arm(self.parametrization, self.schedule)
 
     @property
     def searched(self) -> Arm:
-        """Parametrization and schedule of its search, and how that reads a horizon."""
+        """The parametrization and schedule of its search, and how the search measures the loss at a horizon."""
         schedule = self.schedule if self.search_schedule is None else self.search_schedule
         return Arm(self.parametrization, schedule, self.read)
 
     @property
     def guess(self) -> float | None:
-        """The LR at which its search begins. A user's class may have it too, under the name lr_guess."""
+        """The LR at which its search begins. None if it has no positive number under the key lr_guess."""
         found = getattr(self.settings, "lr_guess", None)
         return float(found) if isinstance(found, int | float) and found > 0 else None
 
     @property
     def grid(self) -> tuple[float, float] | None:
-        """Guess and factor of the LRs that it searches. None for a user's class."""
+        """(lr_guess, factor) of the LR grid that it searches. None for a class of the user's own."""
         guess, factor = getattr(self.settings, "lr_guess", None), getattr(self.settings, "factor", None)
         return None if isinstance(self.settings, AnySettings) or guess is None or factor is None else (guess, factor)
 

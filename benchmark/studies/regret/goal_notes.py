@@ -1,4 +1,8 @@
-"""What `plan` says of goals: the run that none of them gets, the price of each search, and LRs by role in ratios."""
+"""The notes of `lrladder plan` about goals, the models that a study answers for and never trains.
+
+They say what one run at the goal would cost, what each entry's search costs in such runs, and the LR of each role as
+a multiple of the study's LR.
+"""
 
 from collections.abc import Iterator
 
@@ -14,12 +18,15 @@ from lrladder.paradigms.paradigm import Proposal
 
 GOALS_ALONE = (
     "this study has goals alone and no target: nothing is trained to score its answers, "
-    "so it has no regret and no verdict"
+    "so it has no regret and no conclusion"
 )
 
 
 def goal_notes(config: RegretConfig) -> Iterator[str]:
-    """Nothing for a study without goals. LRs are not known before the search, but their ratios are."""
+    """The notes, one line each; none for a study without goals.
+
+    LRs are not known before the search, but the ratios of the roles' LRs are.
+    """
     prices = {name: _search_flops(config, name) for name in config.entries} if config.rungs.goals else {}
     for rung in config.rungs.goals:
         tokens = max(rung.horizons)
@@ -37,7 +44,7 @@ def goal_notes(config: RegretConfig) -> Iterator[str]:
 
 
 def _search_flops(config: RegretConfig, name: str) -> float:
-    """As planned, without extensions."""
+    """FLOPs of an entry's search as planned, without the runs that extend a sweep."""
     return sum(
         len(sweep.seeds) * sum(not extension for _, extension in sweep.lrs) * _run_flops(config, sweep)
         for sweep in planned_search(config, name)

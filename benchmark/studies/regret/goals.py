@@ -1,4 +1,4 @@
-"""What a study answers for its goals: models that it never trains, so that its answers there have no score."""
+"""The answers of a regret study for its goals, models that it never trains. So the answers have no score."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from lrladder.paradigms.paradigm import Proposal
 
 
 class Answer(NamedTuple):
-    """Of one entry for one goal at one horizon. Without a proposal, `reason` says why there is none."""
+    """What one entry answers for one goal at one horizon. Without a proposal, `reason` says why there is none."""
 
     entry: str
     rung: str
@@ -22,6 +22,7 @@ class Answer(NamedTuple):
 
 
 def goal_results(config: RegretConfig, answers: Sequence[Answer], payers: Mapping[str, float]) -> Iterator[GoalResult]:
+    """The result of each goal at each horizon. `payers` has the FLOPs charged to each payer."""
     for rung in config.rungs.goals:
         for horizon in rung.horizons:
             own = [a for a in answers if (a.rung, a.horizon) == (rung.name, horizon)]
@@ -58,7 +59,10 @@ def _answer(config: RegretConfig, proposal: Proposal, cost: float, run_flops: fl
 
 
 def unanswered(config: RegretConfig, answers: Sequence[Answer], reasons: Mapping[str, str]) -> Iterator[str]:
-    """What is missing at goals: an entry whose search is not over. One that cannot answer there misses nothing."""
+    """A line for each answer that is missing because an entry's search has not ended or proposed nothing.
+
+    An entry that searched and cannot answer for a goal is not listed: it has given its reason.
+    """
     known = {(a.entry, a.rung, a.horizon) for a in answers}
     for rung in config.rungs.goals:
         for horizon in rung.horizons:

@@ -1,4 +1,4 @@
-"""The regret study: entries propose LRs for held-out targets, and pay for what they cost there."""
+"""Registers the regret study, the kind `benchmark`: entries propose LRs for held-out targets and are scored there."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -12,6 +12,8 @@ from lrladder.paradigms.lab import Lab
 
 
 class RegretKind(StudyKind[RegretConfig, RegretResults]):
+    """Regret studies (`kind: benchmark`)."""
+
     name = "benchmark"
     config_model = RegretConfig
     results_model = RegretResults
@@ -47,7 +49,7 @@ class RegretKind(StudyKind[RegretConfig, RegretResults]):
         return RegretStudy(config, lab, on_stage)
 
     def assemble(self, config: RegretConfig, found: Found) -> RegretResults:
-        """Proposals are not stored, so the targets of a killed study have no scores."""
+        """Results from stored runs alone. Proposals are not stored, so the entries have no scores."""
         from lrladder.benchmark.studies.regret.assembly import assemble
 
         return assemble(config, found)

@@ -1,4 +1,4 @@
-"""Training losses of the runs that are compared at targets, from the logs of their trials."""
+"""Training losses of the entries' runs at the targets, read from the logs of their trials."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -9,11 +9,11 @@ from lrladder.benchmark.studies.regret.scoring.comparison import proposal_runs
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.paradigm import Proposal
 
-MAX_POINTS = 100  # of one curve, as many as a figure can show
+MAX_POINTS = 100  # of one curve; assumption: as many as a figure can show
 
 
 def learning_curves(config: RegretConfig, found: Found, proposals: Sequence[Proposal]) -> Iterator[LearningCurve]:
-    """Of every proposal for the longest horizon of a target, each seed a curve."""
+    """One curve for each seed of each proposal for the longest horizon of a target."""
     longest = {rung.name: max(rung.read) for rung in config.rungs.targets}
     for p in proposals:
         if p.horizon != longest[p.rung]:
@@ -26,7 +26,10 @@ def learning_curves(config: RegretConfig, found: Found, proposals: Sequence[Prop
 
 
 def thinned(points: Sequence[tuple[int, float]], most: int = MAX_POINTS) -> list[tuple[int, float]]:
-    """At most `most` points: means over neighbours, at the tokens of the last of them. The first point is kept."""
+    """At most `most` of the (tokens, loss) points.
+
+    The first point is kept. The rest are cut into groups of neighbours; each becomes its mean loss at its last tokens.
+    """
     if len(points) <= most:
         return list(points)
     first, rest = points[0], points[1:]

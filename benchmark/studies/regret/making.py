@@ -1,4 +1,4 @@
-"""The paradigms of a study's entries, made from its config, before their search."""
+"""Makes the paradigm and the lab of each entry from the config, and completes the proposals of the paradigm."""
 
 from pydantic import ValidationError
 
@@ -17,7 +17,10 @@ UNDECAYED = "its search read an average of the weights in place of decays, which
 
 
 def make_paradigm(config: RegretConfig, name: str, *, from_here: bool = False) -> Paradigm:
-    """Raises InputError, one line, for a class of the user's own that cannot be had or refuses its settings."""
+    """The paradigm of the entry with this name. `from_here` also imports from the working directory.
+
+    Raises InputError with one line if a class of the user's own cannot be imported or refuses its settings.
+    """
     entry = config.entries[name]
     try:
         make = registry.load(entry.paradigm, from_here=from_here)
@@ -31,14 +34,17 @@ def make_paradigm(config: RegretConfig, name: str, *, from_here: bool = False) -
 
 
 def require_paradigms(config: RegretConfig, *, from_here: bool) -> None:
-    """Import every class that is not ours, before anything is trained. Raises InputError."""
+    """Imports every paradigm that is not shipped, so that a fault is found before anything is trained.
+
+    Raises InputError.
+    """
     for name, entry in config.entries.items():
         if entry.paradigm not in registry.SHIPPED:
             make_paradigm(config, name, from_here=from_here)
 
 
 def _settings(entry: EntryConfig, make: object) -> object:
-    """What a class of the user's own makes of the entry's other keys; as they are, where it names no settings."""
+    """The settings of an entry. A class of the user's own checks them if it has a class named `Settings`."""
     model = getattr(make, "Settings", None)
     if entry.paradigm in registry.SHIPPED or model is None:
         return entry.settings
@@ -46,13 +52,17 @@ def _settings(entry: EntryConfig, make: object) -> object:
 
 
 def terms_of(config: RegretConfig, name: str) -> Terms:
+    """What the paradigm of an entry is told about the study."""
     entry = config.entries[name]
     base = config.base_rung_of(label_of(entry.arm))
     return Terms(name, base, entry.budget, horizon_rule(config, entry.arm))
 
 
 def horizon_rule(config: RegretConfig, arm: Arm) -> HorizonRule:
-    """By which an arm carries an LR to another horizon: that of its rules, or of the Power schedule in their place."""
+    """The rule by which an arm carries an LR to another horizon.
+
+    It is the one among the rules of the parametrization, or `power` if the arm has a Power schedule.
+    """
     if arm.schedule != DEFAULT and config.schedule_of(label_of(arm)).kind == "power":
         return "power"
     return config.rules_of(label_of(arm)).horizon
@@ -71,7 +81,7 @@ def entry_lab(config: RegretConfig, name: str, lab: Lab, paradigm: Paradigm) -> 
 
 
 def completed(config: RegretConfig, name: str, paradigm: Paradigm, proposal: Proposal) -> Proposal:
-    """A proposal under its entry's name and arm, with what the study knows of both."""
+    """A proposal with the name and arm of its entry, the exponent of its horizon rule, and flags about its search."""
     label, exponent = label_of(config.entries[name].arm), proposal.horizon_exponent
     changes = {
         "paradigm": name,
@@ -83,10 +93,10 @@ def completed(config: RegretConfig, name: str, paradigm: Paradigm, proposal: Pro
 
 
 def _flags(entry: EntryConfig, paradigm: Paradigm) -> tuple[str, ...]:
-    """What weakens every proposal of an entry."""
+    """Texts that say what weakens every proposal of an entry."""
     return (*((AT_TARGET,) if paradigm.searches_targets else ()), *((UNDECAYED,) if entry.read == "ema" else ()))
 
 
 def default_exponent(config: RegretConfig, label: str) -> float | None:
-    """The horizon exponent of a request at a target under a fitted rule whose exponent is not known."""
+    """The horizon exponent at a target if no proposal has one: 0 under a fitted horizon rule, else None."""
     return 0.0 if config.rules_of(label).horizon == "fitted" else None

@@ -1,4 +1,4 @@
-"""Parts of a regret study's config: its ladder, how it is scored, and losses that are simulated."""
+"""Parts of a regret study's config: the ladder, how entries are scored, and the law of a simulated study."""
 
 from typing import Any, Self
 
@@ -13,28 +13,34 @@ from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
+    """One rung as the user writes it. A value of None is filled in from the ladder or the schedule."""
+
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    part: Part  # a goal is never trained: the study only answers for it
+    part: Part  # proxy, target or goal
     width: PositiveInt
     depth: PositiveInt
-    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
-    continued: tuple[PositiveInt, ...] = ()  # longer ones, to which a target's runs are continued at their own LR
+    horizons: tuple[PositiveInt, ...] = Field(min_length=1)  # tokens
+    continued: tuple[PositiveInt, ...] = ()  # longer horizons, to which a target's runs go on without a new LR
     batch_tokens: PositiveInt | None = None
-    # None: as many as fit the width, and the ladder's ratio; left out of a dump, so that digests stay as they were
+    # A None is left out of the dumped config, so that the digests of configs from before these keys stay the same.
+    # None means: width / head_size heads, one key-value head for each head, and expert_ratio times the width.
     heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     kv_heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     expert_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
-    warmup_tokens: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)  # None: the schedule's
+    warmup_tokens: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
 
 
 class LadderConfig(Strict):
-    """Sizes shared by all rungs. Ratios stay fixed so that each rung is the same model, larger."""
+    """The rungs, and the sizes that all of them share. Ratios are fixed, so a larger rung is the same kind of model.
+
+    The default sizes are assumptions: small models that a CPU can train.
+    """
 
     head_size: PositiveInt = 16
     num_experts: PositiveInt = 8
     top_k: PositiveInt = 2
     expert_ratio: float = Field(1.0, gt=0, le=64)  # expert_width / width
-    shared_ratio: float = Field(0.0, ge=0, le=64)  # shared expert width / width; 0 is no shared expert
+    shared_ratio: float = Field(0.0, ge=0, le=64)  # width of the shared expert / width; 0 means no shared expert
     seq_len: PositiveInt = 128
     batch_tokens: PositiveInt = 2048
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
@@ -42,23 +48,29 @@ class LadderConfig(Strict):
 
 
 class ValidationConfig(Strict):
-    """How proposals and the oracle are scored at targets. The same seeds serve both, so regret is paired."""
+    """How proposals are trained and the oracle sweeps the LR at targets.
 
-    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=2)  # of the proposals; docs/decision.md: 2 find too little
-    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of the sweeps, some of `seeds`; None: first two
-    oracles: tuple[str, ...] | None = None  # parametrizations that are swept, as "mup+power"; None: all of the entries
-    oracle_lr_guess: float | None = Field(None, ge=1e-8, le=100)  # of the sweeps' grids; None: that of an entry
+    Both use the same seeds, so that a regret compares runs of the same seed.
+    """
+
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=2)  # of proposals; 2 would find too little (docs/decision.md)
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of sweeps, out of `seeds`; None: the first two
+    oracles: tuple[str, ...] | None = None  # labels of the arms to sweep, such as "mup+power"; None: of all entries
+    oracle_lr_guess: float | None = Field(None, ge=1e-8, le=100)  # middle of the sweeps' grids; None: from an entry
     oracle_points: int = Field(3, ge=3, le=32)
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
     max_extensions: int = Field(4, ge=0, le=32)
-    oracle_refine: bool = True  # a last step of the root of the factor to either side of each bracketed best
-    snap_proposals: bool = True  # to a lattice of 1/16 octave that holds the sweeps' grids: near ones share runs
+    oracle_refine: bool = True  # at the end try the best LR times and divided by sqrt(oracle_factor)
+    snap_proposals: bool = True  # move proposals to a lattice of 1/16 octave, so that near proposals share runs
 
     @model_validator(mode="before")
     @classmethod
     def _decays(cls, data: Any) -> Any:
         if isinstance(data, dict) and "read" in data:
-            raise ValueError("read: what is scored is read after its decay; give read to an entry, for its search")
+            raise ValueError(
+                "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it "
+                "says how the search of the entry reads its runs"
+            )
         return data
 
     @model_validator(mode="after")
@@ -66,22 +78,26 @@ class ValidationConfig(Strict):
         if self.snap_proposals and not on_lattice(self.oracle_factor):
             raise ValueError(
                 f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
-                "give a power of 2 or of its root, or turn it off"
+                "set oracle_factor to a power of 2 or of sqrt(2), or set snap_proposals to false"
             )
         return self
 
     @property
     def sweep_seeds(self) -> tuple[Seed, ...]:
+        """The seeds of the oracle's sweeps."""
         return self.seeds[:2] if self.oracle_seeds is None else self.oracle_seeds
 
 
 class SimulatedConfig(Strict):
-    """Losses from a known law, with no training: for ladders past this machine. Nothing is said of real models."""
+    """Losses from a known law in place of training, for ladders that are too large for this machine.
 
-    law: TrueLaw  # `mup_base` and `mup_tokens` are those of the study's base
+    A simulated study says nothing about real models.
+    """
+
+    law: TrueLaw  # its `mup_base` and `mup_tokens` are replaced by the parameters and tokens of the study's base
     bowl: Bowl = Bowl()
     seed: Seed = 0
 
     def law_for(self, base: Base) -> TrueLaw:
-        """The law, with the base as what every parametrization but `sp` counts from."""
+        """The law with its muP base set to `base`, from which the best LR of all parametrizations but `sp` scales."""
         return self.law.model_copy(update={"mup_base": base.shape.n_active, "mup_tokens": base.tokens})

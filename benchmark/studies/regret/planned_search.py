@@ -1,4 +1,4 @@
-"""The runs that each entry's search asks for, as far as they are known before anything runs."""
+"""Plans the runs of each entry's search, as far as they are known before anything runs."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,15 +20,19 @@ from lrladder.paradigms.settings import (
     TuningSettings,
 )
 
-OPENING, MORE = 3, 6  # LRs of a cell: those that a strategy opens it with, and the most that it is taken to add
-GRID, GRID_MORE = 5, 4  # the same of a strategy that wants the whole grid
-FACTOR_HORIZONS = 3  # of each size, as the search factor's C_D
+# LRs of one cell: how many a strategy starts with, and how many the plan assumes that it adds at most.
+OPENING, MORE = 3, 6
+GRID, GRID_MORE = 5, 4  # the same for a strategy that runs a whole grid in each cell
+FACTOR_HORIZONS = 3  # horizons of each size that the strategy search_factor searches
 
-Lrs = list[tuple[float | None, bool]]
+Lrs = list[tuple[float | None, bool]]  # an LR, or None if it is not known yet; and whether it may not be run at all
 
 
 def planned_search(config: RegretConfig, name: str) -> Iterator[Sweep]:
-    """Nothing for a class of the user's own. Exact for brackets; strategies that look at losses may ask for others."""
+    """The planned sweeps of an entry's search; none for a class of the user's own.
+
+    They are exact for a search on a grid. A strategy that looks at losses may ask for other runs.
+    """
     entry = config.entries[name]
     for kind, plan in _PLANS.items():
         if isinstance(entry.settings, kind):
@@ -37,6 +41,7 @@ def planned_search(config: RegretConfig, name: str) -> Iterator[Sweep]:
 
 
 def role_search_of(entry: EntryConfig) -> RoleSearchSettings | None:
+    """The settings of muTransfer's search for LR multipliers of roles; None for an entry without one."""
     return entry.settings.role_search if isinstance(entry.settings, MuTransferSettings) else None
 
 
@@ -51,7 +56,7 @@ def _fitting(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sw
 
 
 def _opened(config: RegretConfig, name: str, entry: EntryConfig, settings: FittingSettings) -> Iterator[Sweep]:
-    """Cells that the strategy is likely to open, smallest rung first; those of one rung share their trunks."""
+    """The cells that the strategy is likely to search, smallest rung first. The cells of one rung share trunks."""
     rungs = sorted(config.rungs.proxies, key=lambda rung: rung.n_active)
     for rung in rungs:
         ends = sorted(rung.horizons)
@@ -63,7 +68,7 @@ def _opened(config: RegretConfig, name: str, entry: EntryConfig, settings: Fitti
 
 
 def _within_budget(config: RegretConfig, entry: EntryConfig, found: Iterator[Sweep]) -> Iterator[Sweep]:
-    """The first LRs are certain as long as the budget lasts."""
+    """The sweeps, in which the first LRs are certain for as long as the budget pays for them."""
     aim = largest_aim(config.rungs)
     assert aim is not None  # a config has a target or a goal
     left = float("inf") if entry.budget is None else entry.budget * aim.flops_per_token * max(aim.horizons)
@@ -86,7 +91,10 @@ def _mutransfer(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator
 def _role_search(
     name: str, proxy: Rung, label: str, spec: RoleSearchSettings, seeds: tuple[int, ...]
 ) -> Iterator[Sweep]:
-    """The start and both ways of each role that the budget pays for, at the proxy's longest horizon."""
+    """A run at the LR found, and two for each role, with a larger and a smaller LR, as far as `max_trials` allows.
+
+    All are at the proxy's longest horizon.
+    """
     tried = 2 * min(len(spec.roles), max(0, spec.max_trials // len(seeds) - 1) // 2)
     runs: Lrs = [(None, False)] * (1 + tried if tried else 0)
     if runs:
@@ -94,7 +102,7 @@ def _role_search(
 
 
 def _published(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
-    """Of the proxy, or of all cells; a law as published runs nothing."""
+    """What fits the factor of a published law: a sweep of the proxy, a grid in every cell, or no runs at all."""
     assert isinstance(entry.settings, PublishedSettings)
     if entry.settings.prefactor == "proxy":
         proxy, label = _proxy(config, entry), label_of(entry.searched)
@@ -113,7 +121,10 @@ def _tuning(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Swe
 
 
 def _grid(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sweep]:
-    """Of the proxies: all cells for a constant; from the nearest on, for a copy."""
+    """A grid in every cell of the proxies, or for `nearest_cell` only at the longest horizon of each proxy.
+
+    Of these only the cell of the last proxy is certain: the others are searched if that one gives no answer.
+    """
     assert isinstance(entry.settings, GridSettings | PublishedSettings)
     copied, last = entry.paradigm == "nearest_cell", config.rungs.proxies[-1].name
     for rung in config.rungs.proxies:

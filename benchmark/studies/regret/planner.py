@@ -1,4 +1,4 @@
-"""Every run of a regret study, before anything runs."""
+"""Plans every run of a regret study before anything runs, with the notes that `lrladder plan` prints."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ from lrladder.paradigms import registry
 from lrladder.paradigms.published import SDE_D
 
 NOTES = (
-    "the searches propose the validation LRs; the oracle's sweeps start at the proposals of their parametrization",
-    "one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
+    "the LRs of validation runs come from the searches; the oracle's sweeps start at the proposals",
+    "there is one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
 )
 EXTERNAL_NOTE = (
     "the runs at {parts} are trained elsewhere; their memory and time here are what our own trainer would take"
@@ -29,6 +29,7 @@ Lrs = list[tuple[float | None, bool]]
 
 
 def notes(config: RegretConfig) -> tuple[str, ...]:
+    """What a reader of the plan must know beside its numbers, one sentence each."""
     found: tuple[str, ...] = NOTES if config.simulated is None else (SIMULATED_NOTE, *NOTES)
     if config.lab != HERE:
         found += (EXTERNAL_NOTE.format(parts=", ".join(config.lab.parts)),)
@@ -41,10 +42,12 @@ def notes(config: RegretConfig) -> tuple[str, ...]:
 
 
 def sweeps(config: RegretConfig) -> Iterator[Sweep]:
+    """The planned sweeps: searches, validation, oracle and ablations."""
     yield from _searches(config)
     for sweep in _at_targets(config):
         is_fitted = config.rules_of(sweep.parametrization).horizon == "fitted"
-        yield sweep._replace(horizon_exponent=SDE_D if is_fitted else None)  # no exponent is known: any sets own LRs
+        # A fitted exponent is not known yet. Any value but 0 makes the LR depend on the horizon, as it will.
+        yield sweep._replace(horizon_exponent=SDE_D if is_fitted else None)
 
 
 def _at_targets(config: RegretConfig) -> Iterator[Sweep]:
@@ -62,7 +65,7 @@ def _at_targets(config: RegretConfig) -> Iterator[Sweep]:
 
 
 def _searches(config: RegretConfig) -> Iterator[Sweep]:
-    """Of each entry; the same runs of two are priced once."""
+    """The searches of all entries. If two entries sweep the same known LRs, the sweep is planned once."""
     seen = set()
     for name in config.entries:
         for sweep in planned_search(config, name):
@@ -73,7 +76,10 @@ def _searches(config: RegretConfig) -> Iterator[Sweep]:
 
 
 def _shares_runs(config: RegretConfig, name: str) -> bool:
-    """Whether an entry proposes what an earlier one does unless its search of roles accepts a multiplier."""
+    """Whether another entry differs from this one only in having no search for multipliers of roles.
+
+    Then both propose the same runs, unless this entry's search accepts a multiplier.
+    """
     own = config.entries[name]
     if role_search_of(own) is None:
         return False
@@ -85,13 +91,13 @@ def _oracle(config: RegretConfig, rung: Rung, label: str) -> Sweep:
     validation = config.validation
     grid: Lrs = [(None, False)] * validation.oracle_points
     grid += extensions(rung, validation.max_extensions)
-    if validation.oracle_refine:  # once at most where horizons agree on the best LR, else once for each of them
+    if validation.oracle_refine:  # two half steps if all horizons have the same best LR, else two for each horizon
         grid += [(None, i >= 2) for i in range(2 * len(rung.horizons))]
     return Sweep(f"{ORACLE}{label}", "oracle", rung, label, grid, validation.sweep_seeds, rung.read)
 
 
 def _validated(config: RegretConfig, entry: EntryConfig, rung: Rung) -> list[tuple[int, ...]]:
-    """Horizons that one proposal's run is read at: all where its LR does not depend on them."""
+    """Groups of horizons that one run serves: all of them if the LR does not depend on the horizon."""
     if entry.paradigm == "mutransfer" and horizon_rule(config, entry.arm) == "power":
         return [rung.read]
     return [*((h,) for h in rung.horizons[:-1]), (rung.horizons[-1], *rung.continued)]

@@ -1,4 +1,4 @@
-"""Parametrizations and schedules by name, and what a request calls the two together."""
+"""Parametrizations and schedules by name, and the label under which requests name a pair of them."""
 
 from typing import Any, NamedTuple
 
@@ -9,20 +9,20 @@ from lrladder.benchmark.schedules import DecayShape, Kind, Read, ScheduleConfig
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.paradigms.published import POWER_D
 
-DEFAULT = "default"  # the study's own schedule
+DEFAULT = "default"  # names the study's own schedule
 BUILT_IN_RULES = {"sp": STANDARD, "mup": MUTRANSFER}
 BUILT_IN_SCHEDULES: dict[str, dict[str, Any]] = {"power": {"kind": "power", "exponent": POWER_D, "cap": 4.0}}
 
 
 class ParametrizationConfig(Strict):
-    """Rules, and the proxy at whose longest horizon and batch they are the standard ones."""
+    """The rules of a parametrization, and the proxy that is their base."""
 
     rules: Rules = STANDARD
-    base: str | None = None  # None: the study's
+    base: str | None = None  # None: the base of the study
 
 
 class ScheduleChange(Strict):
-    """What a schedule has otherwise than the study's own; the keys are those of `schedule`."""
+    """The keys in which a named schedule differs from the study's own. They are the keys of `schedule`."""
 
     kind: Kind | None = None
     warmup_tokens: PositiveInt | None = None
@@ -33,25 +33,32 @@ class ScheduleChange(Strict):
     cap: float | None = Field(None, ge=1)
 
     def apply(self, schedule: ScheduleConfig) -> ScheduleConfig:
+        """The study's schedule with these changes."""
         return ScheduleConfig.model_validate({**schedule.model_dump(), **self.model_dump(exclude_none=True)})
 
 
 class Arm(NamedTuple):
-    """What runs are trained under."""
+    """The parametrization and schedule under which runs are trained."""
 
     parametrization: str
     schedule: str = DEFAULT
-    read: Read = "decay"
+    read: Read = "decay"  # how the loss at a horizon is measured: after a decay, or on averaged weights
 
 
 def label_of(arm: Arm) -> str:
-    """What requests and measurements call an arm: its parametrization, then what differs from the study's default."""
+    """The name of an arm in requests and measurements, such as `mup+power`.
+
+    It is the parametrization, followed by the schedule and the way of reading if they are not the default.
+    """
     schedule = () if arm.schedule == DEFAULT else (arm.schedule,)
     return "+".join((arm.parametrization, *schedule, *(() if arm.read == "decay" else (arm.read,))))
 
 
 def with_built_in_parametrizations(given: object) -> object:
-    """`sp` and `mup` are there, and a rule that is left out of them is as without the key."""
+    """The given parametrizations with `sp` and `mup` added.
+
+    If the user changes rules of one of these two, the rules that are not named keep their built-in values.
+    """
     if not isinstance(given, dict):
         return given
     found: dict[str, object] = {name: {"rules": rules.model_dump()} for name, rules in BUILT_IN_RULES.items()}
@@ -66,4 +73,5 @@ def with_built_in_parametrizations(given: object) -> object:
 
 
 def with_built_in_schedules(given: object) -> object:
+    """The given schedules with the built-in ones added. A given one replaces a built-in one of the same name."""
     return {**BUILT_IN_SCHEDULES, **given} if isinstance(given, dict) else given

@@ -1,4 +1,4 @@
-"""results.json: everything the report needs, and the contract for scripts. Documented in docs/results.md."""
+"""The schema of results.json of a regret study, from which the report is written. docs/results.md documents it."""
 
 from typing import Literal
 
@@ -17,9 +17,13 @@ LabName = Literal["trained", "simulated", "external", "mixed"]  # mixed: the run
 class CurveResult(Frozen):
     """Loss against ln lr at one rung and horizon: loss = minimum + curvature * (ln lr - ln lr_best)^2.
 
-    `status`: interior (the fitted minimum is bracketed), bracketed (the lowest run lies between worse ones, but no
-    parabola tells where the minimum is), edge, flat, or few. lr_best and its 90% interval are None unless the status is
-    interior or bracketed, where they are the lowest run's and its neighbours; minimum and curvature, unless interior.
+    `status`: interior (the fitted minimum lies inside the sweep), bracketed (the lowest run lies between worse ones,
+    but no parabola fits), edge (the best LR is at the end of the sweep), flat (the losses do not tell one LR from
+    another), or few (too few runs finished).
+
+    If the status is interior, lr_best is that of the fitted minimum, with a 90% interval. If it is bracketed, lr_best
+    is that of the lowest run, and lr_low and lr_high are its neighbours. Otherwise they are None. minimum (nats per
+    token) and curvature are None unless the status is interior.
     """
 
     rung: str
@@ -34,15 +38,18 @@ class CurveResult(Frozen):
     curvature: float | None = None
     r2: float | None = None  # None where no degree of freedom is left
     sd_ln_lr: float | None = None  # standard deviation of ln lr_best
-    flags: tuple[str, ...] = ()  # what weakens it, in words
-    lrs_fitted: tuple[float, ...] = ()  # that the parabola was fitted to; empty unless interior, and in older results
+    flags: tuple[str, ...] = ()  # what weakens the fit, in words
+    lrs_fitted: tuple[
+        float, ...
+    ] = ()  # LRs that the parabola was fitted to; empty unless interior, or in older results
 
 
 class LawResult(Frozen):
-    """lr* = k * N^-u * D^-v * B^w * A^s; the intervals are 90%, None where the design does not identify them.
+    """A fitted law of the best LR: lr* = k * N^-u * D^-v * B^w * A^s.
 
-    B is the batch in tokens and A the share of active parameters. N is counted as `size` says; with "flops" it is
-    active parameters x tokens, and D has no factor of its own.
+    N is the size of the model, D the number of training tokens, B the batch in tokens, and A the share of active
+    parameters. `size` says how N is counted. With "flops" it is active parameters x tokens, and D has no factor.
+    Intervals are 90%; they are None if the cells that were searched do not determine the exponent.
     """
 
     k: float
@@ -55,11 +62,11 @@ class LawResult(Frozen):
     n_points: int
     flags: tuple[str, ...] = ()
     size: Literal["active", "total", "flops"] = "active"
-    w: float | None = None  # None: the law does not know the batch
-    s: float | None = None  # None: nor the share of active parameters
+    w: float | None = None  # None: the law does not depend on the batch
+    s: float | None = None  # None: the law does not depend on the share of active parameters
 
     def lr(self, n_active: float, n_total: float, tokens: float, batch_tokens: float) -> float:
-        """The best LR by the law."""
+        """The best LR by the law. `n_active` and `n_total` count parameters; `tokens` is the horizon."""
         n = {"active": n_active, "total": n_total, "flops": n_active * tokens}[self.size]
         of_tokens = 1.0 if self.size == "flops" else tokens**-self.v
         return float(
@@ -74,30 +81,37 @@ class LearningCurve(Frozen):
     entry: str
     seed: int
     tokens: tuple[int, ...]
-    losses: tuple[float, ...]  # nats per token; of one batch, or a mean over the rows that a point stands for
+    losses: tuple[float, ...]  # nats per token; of one batch, or the mean over the batches that a point stands for
 
 
 class RoleEffect(Frozen):
-    """What multiplying the LR of one role does to the loss: nats, mean over seeds, 90% interval of the rung's noise."""
+    """How the loss changes if the LR of one role is multiplied by `factor`, at one rung and horizon.
+
+    `change` is in nats per token, the mean over `n_seeds` seeds. Its 90% interval, `low` to `high`, is from the noise
+    over seeds at this rung.
+    """
 
     rung: str
     horizon: int
     role: str
     factor: float
-    others: tuple[tuple[str, float], ...]  # multipliers that were in place on both sides
-    change: float | None  # None where a run diverged with the multiplier
+    others: tuple[tuple[str, float], ...]  # multipliers of other roles that both compared runs had
+    change: float | None  # None if one of the runs diverged
     low: float | None
     high: float | None
     n_seeds: int
 
 
 class OracleResult(Frozen):
-    """Best of one parametrization at a target, from a sweep there with every validation seed."""
+    """The best LR of one arm at a target, from the oracle's sweep there with the seeds of the sweeps.
+
+    `lr` and `loss` are those of the fitted minimum. If none could be fitted, they are the best that was measured.
+    """
 
     lr: float | None
     lr_low: float | None
     lr_high: float | None
-    loss: float | None  # fitted minimum, nats, mean over seeds
+    loss: float | None  # nats per token, mean over seeds
     status: Status
     n_lrs: int
     n_seeds: int
@@ -105,19 +119,20 @@ class OracleResult(Frozen):
 
 
 class ParadigmResult(Frozen):
-    """One paradigm at one target. Losses and regrets in nats per token; all intervals 90%.
+    """The score of one entry at one target and horizon. Losses and regrets are in nats per token, intervals are 90%.
 
-    regret (above the lowest oracle minimum) = lr_regret (above the minimum of its own parametrization and schedule)
-    + parametrization_gap + schedule_gap. It is read over the seeds of the sweeps, `loss` over all validation seeds.
+    regret (loss above the lowest minimum of all oracles) = lr_regret (loss above the minimum of the oracle with the
+    same parametrization and schedule) + parametrization_gap + schedule_gap. Regrets use the seeds of the oracle's
+    sweeps. `loss` is the mean over all validation seeds.
     """
 
     name: str
     parametrization: ParametrizationName
-    lr: float  # that is trained
-    lr_low: float | None  # None for a way of choosing that has no interval
+    lr: float  # the LR at which the proposal was trained
+    lr_low: float | None  # None if the paradigm gives no interval
     lr_high: float | None
-    extrapolation: float
-    lr_proposed: float | None = None  # before it was put on the sweeps' lattice; None where it was not
+    extrapolation: float  # FLOPs of a run at the target / FLOPs of the largest searched run
+    lr_proposed: float | None = None  # the LR before it was moved to the lattice; None if it was not moved
     loss: float | None
     n_seeds: int
     regret: float | None
@@ -127,17 +142,17 @@ class ParadigmResult(Frozen):
     lr_regret_low: float | None
     lr_regret_high: float | None
     parametrization_gap: float | None
-    schedule_gap: float | None = None  # 0 where the best minimum is under its own schedule; None in older results
-    cost_flops: float  # its whole search, charged once to all targets
+    schedule_gap: float | None = None  # 0 if the lowest minimum has the same schedule; None in older results
+    cost_flops: float  # of its whole search, which serves all targets
     cost_fraction: float  # search FLOPs / FLOPs of one run at this target and horizon
-    diverged: int
+    diverged: int  # number of seeds with which its run diverged
     flags: tuple[str, ...] = ()
-    horizon_exponent: float | None = None  # of tokens, where the study fits its horizon rule
-    role_lrs: tuple[tuple[str, float], ...] = ()  # LR multipliers of whole roles beyond the rules
+    horizon_exponent: float | None = None  # of tokens, if the study fits its horizon rule
+    role_lrs: tuple[tuple[str, float], ...] = ()  # (role, factor on its LR), applied beyond the rules
     recipe: Recipe | None = None  # None in results of an older version
 
     def same_as(self, other: "ParadigmResult") -> bool:
-        """Whether both propose the same runs."""
+        """Whether both entries propose the same training runs."""
         ours, theirs = ((p.parametrization, p.lr, sorted(p.role_lrs)) for p in (self, other))
         return ours == theirs
 
@@ -153,6 +168,8 @@ class DifferenceResult(Frozen):
 
 
 class TargetResult(Frozen):
+    """The scores of all entries at one target and horizon, and the conclusion. Losses are in nats per token."""
+
     rung: str
     n_active: int
     n_total: int
@@ -161,17 +178,17 @@ class TargetResult(Frozen):
     run_flops: float  # one run at this rung and horizon
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
-    winner: str | None  # None: no winner outside the seed noise
-    conclusion: str  # who chooses best within each parametrization, which has the lower minimum, who wins; in words
+    winner: str | None  # None: no entry is better than all others by more than the noise between seeds
+    conclusion: str  # sentences: who wins, who chooses the LR best, and which parametrization has the lowest minimum
     # The rest is empty in results of an older version.
-    behind: tuple[str, ...] = ()  # where nobody wins: who is measurably worse than the best
-    cheapest: str | None = None  # where nobody wins: the cheapest search of those that are not measurably worse
-    smallest_difference: float | None = None  # nats that this study would have found in 80%
-    differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
+    behind: tuple[str, ...] = ()  # if nobody wins: the entries that are measurably worse than the best
+    cheapest: str | None = None  # if nobody wins: the cheapest search among those that are not measurably worse
+    smallest_difference: float | None = None  # nats; a lead that 80% of such studies would have found
+    differences: tuple[DifferenceResult, ...] = ()  # of every two entries that finished all seeds
 
 
 class GoalAnswer(Frozen):
-    """One entry's LR for a goal, with its 90% interval. Nothing was trained there, so it has no score."""
+    """The LR of one entry for a goal, with its 90% interval. Nothing was trained at the goal, so there is no score."""
 
     name: str
     parametrization: ParametrizationName
@@ -179,16 +196,16 @@ class GoalAnswer(Frozen):
     lr_low: float | None
     lr_high: float | None
     extrapolation: float  # FLOPs of a run at the goal / FLOPs of the largest searched run
-    cost_flops: float  # its whole search
+    cost_flops: float  # of its whole search
     cost_fraction: float  # search FLOPs / FLOPs of one run at this goal and horizon
     flags: tuple[str, ...] = ()
     horizon_exponent: float | None = None
     role_lrs: tuple[tuple[str, float], ...] = ()
-    recipe: Recipe  # with the LR of each kind of parameter
+    recipe: Recipe  # the settings of the run, with the LR of each kind of parameter
 
 
 class GoalResult(Frozen):
-    """A model that the study answers for and never trains."""
+    """The answers for one goal at one horizon. A goal is a model that the study never trains."""
 
     rung: str
     n_active: int
@@ -201,20 +218,22 @@ class GoalResult(Frozen):
 
 
 class EntryResult(Frozen):
-    """One way of choosing an LR, as it competed, and what its search found."""
+    """One entry of the study, and what its search found."""
 
     name: str
-    paradigm: str  # a shipped one, or package.module:Class
-    parametrization: ParametrizationName  # of its proposals, with their schedule
-    searched: ParametrizationName  # of its search
-    budget: float | None = None  # runs of the largest target or goal that its search might cost; None: no limit
+    paradigm: str  # the name of one that is shipped or installed, or package.module:Class
+    parametrization: ParametrizationName  # label of the arm of its proposals
+    searched: ParametrizationName  # label of the arm of its search
+    budget: float | None = None  # highest cost of its search in runs of the largest target or goal; None: no limit
     searches_targets: bool | None = None  # whether its search ran the targets themselves; None: not known
     reason: str = ""  # why it proposed nothing
     law: LawResult | None = None  # what it fitted
-    curves: tuple[CurveResult, ...] = ()  # what it learned from; empty in results of an older version
+    curves: tuple[CurveResult, ...] = ()  # loss against LR, as its search saw it; empty in results of an older version
 
 
 class RungResult(Frozen):
+    """The size of one rung. `n_active` and `n_total` count parameters; horizons and batch are in tokens."""
+
     name: str
     part: Part
     width: int
@@ -226,16 +245,19 @@ class RungResult(Frozen):
     n_total: int
     batch_tokens: int
     horizons: tuple[int, ...]
-    continued: tuple[int, ...] = ()  # those among them to which runs go on at the LR of a shorter one
+    continued: tuple[int, ...] = ()  # those of the horizons to which runs go on at the LR of a shorter horizon
     flops_per_token: int
 
 
 class RegretResults(StudyResults):
+    """The whole of results.json. Losses are in nats per token."""
+
     schema_: str = SCHEMA
     lab: LabName = "trained"  # where the losses come from
-    seed_noise: float | None  # standard deviation of the loss over seeds at one LR, nats: of runs near the best LR
-    seed_noise_df: int
-    seed_interaction: float | None = None  # of a seed's effect under one parametrization about its effect in all, nats
+    seed_noise: float | None  # standard deviation of the loss over seeds at one LR near the best, nats
+    seed_noise_df: int  # its degrees of freedom
+    # Standard deviation of what a seed adds under one parametrization and not under the others, nats.
+    seed_interaction: float | None = None
     seed_interaction_df: int = 0
     rungs: tuple[RungResult, ...]
     targets: tuple[TargetResult, ...]
@@ -243,7 +265,7 @@ class RegretResults(StudyResults):
     curves: tuple[CurveResult, ...]
     law: LawResult | None  # of the first entry that fitted one under `sp`
     entries: tuple[EntryResult, ...] = ()  # in the order of the config; empty in results of an older version
-    role_effects: tuple[RoleEffect, ...] = ()  # of a module-wise search and its ablation
-    payers: dict[str, float]  # FLOPs charged by payer
+    role_effects: tuple[RoleEffect, ...] = ()  # from a search for multipliers of roles, and its ablation
+    payers: dict[str, float]  # FLOPs charged to each payer
     payer_seconds: dict[str, float] = Field(default_factory=dict)  # wall time of all runs that a payer is charged for
-    learning_curves: tuple[LearningCurve, ...] = ()  # of the compared runs; empty where no logs are there
+    learning_curves: tuple[LearningCurve, ...] = ()  # of the entries' runs at targets; empty if there are no logs

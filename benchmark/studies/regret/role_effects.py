@@ -1,4 +1,4 @@
-"""What LR multipliers of single roles do, wherever runs differ in one multiplier alone. Pure."""
+"""Finds how an LR multiplier of one role changes the loss, from runs that differ in this multiplier alone."""
 
 from collections.abc import Iterator, Sequence
 from statistics import fmean
@@ -12,7 +12,10 @@ Place = tuple[str, int, str, float]  # rung, horizon, parametrization, LR
 
 
 def role_effects(measurements: Sequence[Measurement]) -> Iterator[RoleEffect]:
-    """One for each rung, horizon, role and factor: against the same runs without it, seed by seed."""
+    """The effect of each multiplier that was tried: its runs minus the same runs without it, seed by seed.
+
+    There is one for each rung, horizon, arm, LR, set of other multipliers, role and factor.
+    """
     places: dict[Place, dict[RoleLrs, dict[int, Measurement]]] = {}
     for m in measurements:
         if m.verdict in ("finished", "diverged"):
@@ -40,7 +43,7 @@ def role_effects(measurements: Sequence[Measurement]) -> Iterator[RoleEffect]:
 
 
 def _change(before: dict[int, Measurement], after: dict[int, Measurement]) -> tuple[float | None, int]:
-    """Mean over the seeds that both have; None where one of them diverged."""
+    """Mean change of the loss (nats) over the seeds that both have, and their number. None if a run diverged."""
     pairs = [(before[seed].loss, after[seed].loss) for seed in before.keys() & after.keys()]
     changes = [new - old for old, new in pairs if old is not None and new is not None]
     return (fmean(changes) if changes and len(changes) == len(pairs) else None), len(pairs)

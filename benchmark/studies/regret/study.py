@@ -1,4 +1,4 @@
-"""The protocol: search on proxies, freeze proposals, train them, sweep the oracle, score."""
+"""Runs a regret study: entries search on proxies, their proposals are trained at targets, and the oracle is swept."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ WAITS = "its search waits for runs that are trained elsewhere"
 
 
 class RegretStudy:
-    """One study on a lab."""
+    """One regret study on a lab. `on_stage` is called with the name of each stage when it begins."""
 
     def __init__(self, config: RegretConfig, lab: Lab, on_stage: Callable[[str], None]) -> None:
         self.config = config
@@ -39,7 +39,7 @@ class RegretStudy:
         self._waits: dict[str, None] = {}  # searches that wait for runs that are not trained yet
 
     def run(self) -> None:
-        """All stages in order. Proposals are made before anything is scored at a target.
+        """Runs all stages in order. All proposals are made before anything else is trained at a target.
 
         Where runs are trained elsewhere, a search without its runs does not stop the others, so that all that can be
         asked for is asked for at once. The same holds for the stages at the targets.
@@ -66,7 +66,7 @@ class RegretStudy:
                     self._ablate(name, roles)
 
     def results(self, found: Found) -> RegretResults:
-        """What is known so far."""
+        """The results so far."""
         payers = (*self.paradigms, *RESERVED[:1], *(f"{ORACLE}{label}" for label in self.config.labels), *RESERVED[1:])
         return assemble(
             self.config,
@@ -79,7 +79,10 @@ class RegretStudy:
         )
 
     def _search(self, name: str) -> None:
-        """A search that fails ends its entry, not the study; so does any fault in a class of the user's own."""
+        """Runs the search of one entry and asks for its proposals.
+
+        If it finds no proposal, or if a class of the user's own raises anything, the entry ends and the study goes on.
+        """
         paradigm, shipped = self.paradigms[name], self.config.entries[name].paradigm in registry.SHIPPED
         try:
             paradigm.search(entry_lab(self.config, name, self.lab, paradigm), self.config.rungs)
@@ -95,7 +98,7 @@ class RegretStudy:
             self.answers += self._answered(name, paradigm)
 
     def _answered(self, name: str, paradigm: Paradigm) -> Iterator[Answer]:
-        """For every goal and horizon. An entry that cannot answer for one says why, and stays in the study."""
+        """The answers of an entry for every goal and horizon, or the reason why it has none for a goal."""
         for rung in self.config.rungs.goals:
             for horizon in rung.horizons:
                 try:
@@ -105,7 +108,7 @@ class RegretStudy:
                     yield Answer(name, rung.name, horizon, reason=str(error))
 
     def _proposed(self, name: str, paradigm: Paradigm) -> Iterator[Proposal]:
-        """For every target and horizon, under the entry's own name and arm."""
+        """The proposals of an entry for every target and horizon. Raises NoProposal if an LR is not usable."""
         for rung in self.config.rungs.targets:
             for horizon in rung.read:
                 made = _proposal(paradigm, rung, horizon)
@@ -114,14 +117,14 @@ class RegretStudy:
                 yield self._snapped(completed(self.config, name, paradigm, made))
 
     def _snapped(self, proposal: Proposal) -> Proposal:
-        """On the lattice of its arm's sweep, where the config says so; what was proposed is kept."""
+        """The proposal, moved to the lattice of the oracle's sweep if the config says so. It keeps the LR before."""
         if not self.config.validation.snap_proposals:
             return proposal
         lr = snap(proposal.lr, self._oracle_spec(proposal.parametrization, 0))
         return proposal.model_copy(update={"lr": lr, "lr_proposed": proposal.lr})
 
     def _validate(self) -> None:
-        """Train every proposal with every seed. One run reads all horizons that share its rung and recipe."""
+        """Trains every proposal with every seed. Proposals for several horizons that have the same LR share runs."""
         horizons: dict[Request, set[int]] = {}
         for p in self.proposals:
             for seed in self.config.validation.seeds:
@@ -132,9 +135,10 @@ class RegretStudy:
             self.lab.measure(requests, payer="validation")
 
     def _sweep_oracle(self, label: ParametrizationName) -> None:
-        """Sweep all targets; those that start at the same LR share rounds, so that workers stay busy.
+        """Sweeps the LR at all targets under one arm.
 
-        All but the LR is as the proposals under this arm have it, above all the exponent of a fitted horizon rule.
+        Targets whose sweeps start at the same LR are swept together, so that workers stay busy. Apart from the LR, the
+        runs are like those of the proposals under this arm: they have the same exponent of a fitted horizon rule.
         """
         starts: dict[int, list[Rung]] = {}
         for rung in self.config.rungs.targets:
@@ -153,12 +157,12 @@ class RegretStudy:
                 )
 
     def _exponent(self, label: str) -> float | None:
-        """That of the arm's proposals, which share one."""
+        """The horizon exponent of an arm, which is the same in all its proposals."""
         own = (p.horizon_exponent for p in self.proposals if p.parametrization == label)
         return next((b for b in own if b is not None), default_exponent(self.config, label))
 
     def _ablate(self, name: str, spec: RoleSearchSettings) -> None:
-        """Each multiplier alone at the entry's LR, which is also run without any: that is what it is compared with."""
+        """Trains the entry's proposals with one multiplier of a role at a time, and without any for comparison."""
         multipliers = [((role, f),) for role in spec.roles for f in (spec.factor, 1 / spec.factor)]
         plain = {(p.rung, p.horizon, p.parametrization, p.lr) for p in self.proposals if not p.role_lrs}
         requests = [
@@ -175,10 +179,11 @@ class RegretStudy:
             self.lab.measure(requests, payer="ablation")
 
     def _start(self, rung: Rung, label: ParametrizationName) -> int:
-        """Grid index nearest to the proposals; 0, the search's own guess, without one.
+        """Where the oracle's sweep of a target starts: the index of the grid LR nearest to the mean proposal, in ln lr.
 
-        The start only saves extensions: the sweep is extended, at most `max_extensions` times, until its best is in,
-        and its LRs lie on a grid that no proposal moves. A sweep that stays open is said in the conclusion.
+        It is 0, the oracle's own guess, without a proposal. The start does not bias the sweep: its grid is the same
+        wherever it starts, and it is extended, at most `max_extensions` times, until the best LR is inside. If it never
+        is, the conclusion says so.
         """
         own = [p.lr for p in self.proposals if (p.rung, p.parametrization) == (rung.name, label)]
         if not own:
@@ -199,7 +204,10 @@ class RegretStudy:
 
 
 def _proposal(paradigm: Paradigm, rung: Rung, horizon: int) -> Proposal:
-    """A horizon to which runs are only continued keeps the LR chosen for the longest one that is chosen for."""
+    """The proposal for a target at a horizon.
+
+    At a horizon to which runs are only continued, it is the proposal for the longest of the other horizons.
+    """
     if horizon not in rung.continued:
         return paradigm.propose(rung, horizon)
     return paradigm.propose(rung, max(rung.horizons)).continued_to(horizon)

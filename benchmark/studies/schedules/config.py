@@ -21,6 +21,8 @@ BY_SIZE = MUTRANSFER.model_copy(update={"horizon": "none", "betas": False, "deca
 
 
 class SizeConfig(Strict):
+    """The sizes in which the models of a family differ."""
+
     width: PositiveInt
     depth: PositiveInt
     expert_width: PositiveInt
@@ -56,7 +58,7 @@ class SchedulesConfig(StudyConfig):
             raise ValueError("families: two families have the same name; rename one")
         if self.rules.by_tokens:
             raise ValueError(
-                "rules: no rule may depend on tokens, as the schedules are compared on them; turn such rules off"
+                "rules: no rule may depend on tokens, as the schedules are compared over tokens; turn such rules off"
             )
         if self.schedule.kind != "wsd":
             raise ValueError("schedule.kind: leave it wsd; this key gives the warm-up and the decay of all schedules")
@@ -64,7 +66,7 @@ class SchedulesConfig(StudyConfig):
             if self.base_batch not in self.batches.get(name, ()):
                 raise ValueError(f"batches.{name}: base_batch {self.base_batch} is missing; add it")
         if len(set(self.horizons)) < len(self.horizons):
-            raise ValueError("horizons: a value is there twice; give each once")
+            raise ValueError("horizons: a value is given twice; give each value once")
         for rung in self.rungs:
             self._check(rung)
         return self
@@ -73,11 +75,13 @@ class SchedulesConfig(StudyConfig):
         for horizon in rung.horizons:
             if horizon % rung.batch_tokens or rung.batch_tokens % self.seq_len:
                 raise ValueError(
-                    f"{rung.name}: horizon {horizon} must be a multiple of the batch, and that of seq_len; change one"
+                    f"{rung.name}: horizon {horizon} must be a multiple of the batch {rung.batch_tokens}, and the "
+                    "batch of seq_len; change one"
                 )
             if self.schedule.decay_start(horizon, rung.batch_tokens) <= self.schedule.warmup_tokens:
                 raise ValueError(
-                    f"{rung.name}: horizon {horizon} decays before schedule.warmup_tokens is over; shorten the warm-up"
+                    f"{rung.name}: the decay for horizon {horizon} begins before the warm-up is over; "
+                    "lower schedule.warmup_tokens"
                 )
             self.schedule.require_decay(horizon, rung.batch_tokens, where=rung.name)
 

@@ -11,6 +11,8 @@ from lrladder.paradigms.lab import Lab
 
 
 class SchedulesKind(StudyKind[SchedulesConfig, SchedulesResults]):
+    """Comparisons of Power with WSD (`kind: power`)."""
+
     name = "power"
     config_model = SchedulesConfig
     results_model = SchedulesResults

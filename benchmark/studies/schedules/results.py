@@ -11,8 +11,10 @@ SCHEMA = "lrladder.power/2"
 
 
 class CellResult(Frozen):
-    """The LR sweep of one schedule at one model, batch and horizon. Values are None unless the status is interior.
+    """The LR sweep of one schedule at one model, batch and horizon.
 
+    lr_best and its interval are None unless the status is interior or bracketed. loss, one_loss and regret are None
+    unless it is interior.
     LRs are before the rules, at the base size of the family. Power's LR is its value at the base batch and the shortest
     horizon. `one_loss`: the loss at the one setting of the schedule, taken from the sweep. `regret` = one_loss - loss,
     in nats, with 90% interval.
@@ -78,6 +80,8 @@ class Against(Frozen):
 
 
 class Coefficient(Frozen):
+    """A fitted coefficient with its 90% interval, which is None if it could not be computed."""
+
     value: float
     low: float | None
     high: float | None
@@ -99,6 +103,8 @@ class LawFit(Frozen):
 
 
 class SchedulesResults(StudyResults):
+    """The results.json of a study of kind `power`."""
+
     schema_: str = SCHEMA
     noise: float | None  # sd of a loss about its fitted curve, pooled over curves, nats
     noise_df: int

@@ -46,7 +46,7 @@ def test_time_that_is_up_stops_a_step_and_leaves_the_rest_to_do(tmp_path: Path) 
     todo = [Step("hangs", ("cat", str(tmp_path / "never")), str, resumable=True), _python("last", "")]
     console = Console(record=True, width=120)
     assert not run_steps(todo, tmp_path, console, minutes=0.005)
-    assert _state(tmp_path)["hangs"]["found"] == "time is up; it goes on there next time"
+    assert _state(tmp_path)["hangs"]["found"] == "time is up; the next call continues there"
     assert "last" not in _state(tmp_path) and "to do" in console.export_text()
 
 

@@ -61,9 +61,9 @@ def test_digests_and_ids_are_those_of_the_config_before_it_had_these_settings(pr
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"devices": 3}, "16 sequences in a batch, which 3 devices with 1 in each pass do not divide"),
-        ({"micro_batch": 5}, "do not divide; change devices, micro_batch or batch_tokens"),
-        ({"rungs": {"t48": {"devices": 2}}}, "training.rungs: 't48' is no rung; did you mean 't48x4'?"),
+        ({"devices": 3}, "16 sequences, which cannot be divided evenly among 3 devices with 1 in each pass"),
+        ({"micro_batch": 5}, "with 5 in each pass; change devices, micro_batch or batch_tokens"),
+        ({"rungs": {"t48": {"devices": 2}}}, "training.rungs: there is no rung 't48'; did you mean 't48x4'?"),
         ({"aux_loss_over": "micro_batch"}, "give that as a number"),
         ({"offload": "cpu", "zero_stage": 1}, "offload: cpu needs zero_stage 2 or 3, and this is 1"),
         ({"rungs": {"t48x4": {"offload": "cpu"}}}, "offload: cpu needs zero_stage 2 or 3, and this is 0"),

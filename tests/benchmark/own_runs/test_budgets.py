@@ -111,7 +111,7 @@ def test_a_budget_that_buys_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "0.1,,1", "0", "-1", "nan", "ten", "inf"])
 def test_what_is_no_budget_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="is no cost; write runs of the target"):
+    with pytest.raises(InputError, match="is not a cost; write runs of the target"):
         parse_budgets(text)
 
 
@@ -121,7 +121,7 @@ def test_budgets_are_sorted_and_once() -> None:
 
 
 def test_a_budget_that_no_strategy_has_is_refused() -> None:
-    with pytest.raises(InputError, match="no strategy asked for has one"):
+    with pytest.raises(InputError, match="no chosen strategy has a budget"):
         replay(load_runs(TABLE), strategies=["random_3"], budgets=[1.0])
 
 

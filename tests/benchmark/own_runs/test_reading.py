@@ -123,7 +123,7 @@ def test_losses_in_bf16_are_known_as_such(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("lr", "--columns 'lr': write name=column"),
-        ("rate=lr", "--columns rate: no such column; there are n_params"),
+        ("rate=lr", "--columns rate: there is no such column; use one of n_params"),
         ("lr=a,lr=b", "--columns lr: given twice"),
     ],
 )
@@ -134,5 +134,5 @@ def test_a_bad_choice_of_columns_is_refused(text: str, said: str) -> None:
 
 
 def test_a_column_that_is_not_there_is_refused_with_a_near_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--columns loss=los: no such column; did you mean 'loss'\?"):
+    with pytest.raises(InputError, match=r"--columns loss=los: there is no such column; did you mean 'loss'\?"):
         read(tmp_path, PLAIN, loss="los")

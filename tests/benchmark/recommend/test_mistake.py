@@ -87,7 +87,7 @@ def test_there_is_always_a_next_sweep_within_the_budget(results: FitResults, bud
     assert len(sweep.lrs) == 3
     assert sweep.lrs[1] == pytest.approx(best_lr(sweep.n_params, sweep.tokens), rel=0.2)
     short = sweep.tokens < min(HORIZONS) / 3
-    assert short == any("far below all searched" in flag for flag in found.flags)
+    assert short == any("far below all searched horizons" in flag for flag in found.flags)
 
 
 def with_decay(runs: pd.DataFrame) -> pd.DataFrame:

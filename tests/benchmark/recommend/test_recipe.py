@@ -233,6 +233,8 @@ def test_a_count_of_parameters_is_enough_for_the_law(results: RegretResults) -> 
     with pytest.raises(InputError, match="needs the recipe by role"):
         text(advice, "torch")
     assert json.loads(text(advice, "json"))["schema"] == "lrladder.recipe/1"
+    without = advice.model_copy(update={"lr_low": None, "lr_high": None})
+    assert f"LR {advice.lr:.4g} (no interval)" in text(without, "text")
 
 
 def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
@@ -258,7 +260,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
     assert json.loads(recommend("--rung", "t96x3", "--entry", "fitting", "--json"))["parametrization"] == "sp"
     far = recommend("--n-active", "1e9", "--tokens", "2e10", "--batch-tokens", "1e6")
     assert far.startswith("lrladder: the model is too far: ")
-    assert "or say --force" in far
+    assert "or give --force" in far
     assert "weak: forced: " in recommend("--n-active", "1e9", "--tokens", "2e10", "--batch-tokens", "1e6", "--force")
     missing = "lrladder: --tokens is missing; give the number of tokens that the model will be trained on\n"
     assert recommend("--width", "64") == missing
@@ -267,9 +269,9 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Wanted(), "no model named: give one of --rung"),
+        (Wanted(), "no model is named: give one of --rung"),
         (Wanted(rung="t96x3", n_active=5), "--rung and --n-active exclude each other"),
-        (Wanted(rung="t97"), "known: p32x2"),
+        (Wanted(rung="t97"), "use one of p32x2"),
         (Wanted(sizes={"width": 64, "depth": 2}), "--tokens is missing"),
         (Wanted(n_active=10**6, tokens=10**6), "--batch-tokens is missing: how many tokens will one step take?"),
         (Wanted(sizes={"width": 64}, tokens=5), "--width and --depth describe a model together"),
@@ -289,7 +291,7 @@ def test_a_request_that_says_too_little_is_refused_in_one_line(
 
 
 def test_a_study_without_curves_or_rules_is_refused(results: RegretResults) -> None:
-    with pytest.raises(InputError, match="no interior minimum"):
+    with pytest.raises(InputError, match="no bracketed minimum"):
         advise(results.model_copy(update={"curves": (), "entries": ()}), Wanted(rung="t96x3"))
     old = json.loads(json.dumps(results.config))
     del old["parametrizations"]["mup"]["rules"]

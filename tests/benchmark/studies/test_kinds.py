@@ -154,7 +154,7 @@ def test_a_kind_that_is_not_registered_is_refused_by_name(
 ) -> None:
     (tmp_path / "toy.yaml").write_text(YAML)
     message = Refusals(capsys, monkeypatch)("run", str(tmp_path / "toy.yaml"), "--out", str(tmp_path / "out"))
-    assert "kind: 'toy' is no kind of study; known: axes, benchmark, power, recipe" in message
+    assert "kind: there is no kind of study 'toy'; known: axes, benchmark, power, recipe" in message
     assert not (tmp_path / "out").exists()
 
 

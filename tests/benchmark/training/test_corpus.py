@@ -143,7 +143,7 @@ def test_val_windows_are_distinct_and_of_different_documents_first(lengths: list
     offsets = [0, *np.cumsum(lengths).tolist()]
     room = [(length - 1) // SEQ_LEN for length in lengths]
     if sum(room) < count:
-        with pytest.raises(InputError, match="validation holds"):
+        with pytest.raises(InputError, match="validation text has"):
             _spread(offsets, SEQ_LEN, count)
         return
     starts = _spread(offsets, SEQ_LEN, count)
@@ -190,13 +190,13 @@ def test_batch_size_does_not_change_the_order_of_data() -> None:
 def test_require_counts_whole_windows_of_one_epoch() -> None:
     corpus = _fake(10 * SEQ_LEN + 1)
     corpus.require(10 * SEQ_LEN)
-    with pytest.raises(InputError, match="too short for horizon 81: 81 tokens needed, 80 there; give more text"):
+    with pytest.raises(InputError, match="too short for horizon 81: it has 80 training tokens; give more text"):
         corpus.require(10 * SEQ_LEN + 1)
 
 
 @pytest.mark.parametrize(("step", "batch_tokens"), [(-1, 8), (0, 0), (0, 12)])
 def test_batch_refuses_what_is_no_batch(step: int, batch_tokens: int) -> None:
-    with pytest.raises(ValueError, match="not whole windows"):
+    with pytest.raises(ValueError, match="must be whole windows"):
         _fake(100).batch(step=step, batch_tokens=batch_tokens, seq_len=SEQ_LEN, seed=0)
 
 
@@ -228,11 +228,13 @@ def test_bad_text_names_path_and_remedy(tmp_path: Path) -> None:
         "empty",
         "good.txt",
     )
-    fails("max_bytes 10 holds fewer than 2 files; raise it", "good.txt", "latin", max_bytes=10)
+    fails("max_bytes 10 has room for fewer than 2 files; raise it", "good.txt", "latin", max_bytes=10)
 
 
 def test_short_validation_and_unwritable_cache(texts: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"validation holds \d+ windows of 9 tokens, 9999 are needed; give more"):
+    with pytest.raises(
+        InputError, match=r"validation text has \d+ windows of 9 tokens, but 9999 are needed; give more"
+    ):
         _prepare(texts, val_documents=9999)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file: cannot be made .*LRLADDER_CACHE"):
@@ -289,7 +291,7 @@ def test_bad_ready_tokens(tmp_path: Path) -> None:
         _fails(match, CorpusConfig(text=text, vocab_size=300, **parts), tmp_path)
 
     fails("large.bin: token id 300 is not below corpus.vocab_size 300; raise vocab_size", large, good)
-    fails("odd.bin: 3 bytes are no whole number of <u2 ids", good, str(tmp_path / "odd.bin"))
+    fails("odd.bin: 3 bytes are not a whole number of <u2 ids", good, str(tmp_path / "odd.bin"))
     fails("none.bin: 0 bytes", good, str(tmp_path / "none.bin"))
     fails("absent.bin: no such file; correct corpus.val_tokens", good, str(tmp_path / "absent.bin"))
     fails("good.bin: in both", good, good)

@@ -167,9 +167,9 @@ def test_units_do_not_matter():
 
 
 def test_what_it_cannot_do_it_says():
-    with pytest.raises(NoProposal, match="no cell has an interior minimum"):
+    with pytest.raises(NoProposal, match="no cell has a bracketed minimum"):
         searched(lab(grid=[1e-8, 2e-8, 4e-8]))
-    with pytest.raises(NoProposal, match="no cell has an interior minimum"):
+    with pytest.raises(NoProposal, match="no cell has a bracketed minimum"):
         searched(lab(), target_runs=1e-6)
     with pytest.raises(NoProposal, match="has not been run"):
         Active(aim=TARGET).propose(TARGET)

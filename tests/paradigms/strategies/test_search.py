@@ -102,7 +102,7 @@ def test_a_lab_with_free_lrs_is_searched_from_the_guess() -> None:
 @pytest.mark.parametrize("strategy", _all(), ids=lambda s: s.name)
 def test_no_bracket_is_no_proposal(strategy: LawSearch) -> None:
     low = tuple(lr for lr in GRID if lr < 0.5 * min(LAW.lr(c.n_active, c.tokens, "sp") for c in CELLS))
-    with pytest.raises(NoProposal, match="no cell has an interior minimum"):
+    with pytest.raises(NoProposal, match="no cell has a bracketed minimum"):
         strategy.search(lab(grid=low), CELLS)
     with pytest.raises(NoProposal, match="search has not been run"):
         strategy.propose(AIM)

@@ -1,7 +1,8 @@
-"""Scores frozen proposals against oracle sweeps. Pure: measurements and proposals in, results out, nothing is run.
+"""Scores the proposals at one target against the oracle's sweeps there. It only computes: nothing is trained.
 
-All intervals are 90% and come from the noise of near runs: t quantile at its degrees of freedom. The error of a loss
-over validation documents is not in them: all runs read the same documents, so it cancels in a difference of two runs.
+All intervals are 90% intervals: Student's t quantile times a standard error, both from the noise of near runs. The
+error that comes from the choice of validation documents is not in them. All runs are validated on the same
+documents, so this error cancels in a difference of two runs.
 """
 
 import math
@@ -33,7 +34,11 @@ def compare(
     noises: Noises,
     payers: Mapping[str, float],
 ) -> TargetResult:
-    """Everything known about one target rung at one horizon. Proposals without data are left out."""
+    """The scores and the conclusion at one target and horizon.
+
+    A proposal is left out until all its validation runs have ended, or one of them has diverged. `payers` has the
+    FLOPs charged to each entry.
+    """
     oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.curves) for name in config.labels}
     run_flops = float(rung.flops_per_token * horizon)
     own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
@@ -59,7 +64,7 @@ def compare(
 
 
 def _differences(scored: Sequence[ParadigmResult], widths: Widths) -> Iterator[DifferenceResult]:
-    """Of every two that finished all seeds."""
+    """The difference of the mean losses of every two entries that finished all seeds."""
     for first, second in combinations(scored, 2):
         if first.loss is not None and second.loss is not None:
             value, half = second.loss - first.loss, widths.entries(first, second, LEVEL)
@@ -87,7 +92,7 @@ def _score(
     regret, low, high = _interval(paired, proposal, best, noises)
     lr_regret, lr_low, lr_high = _interval(paired, proposal, own, noises) if own else (None, None, None)
     if own and own.result.loss is None:
-        regret = low = high = None  # its own best is unknown, so perhaps is the best
+        regret = low = high = None  # its own oracle has no loss yet, and this could be the lowest
     gaps = _gaps(config, proposal.parametrization, oracles)
     return ParadigmResult(
         name=proposal.paradigm,
@@ -124,7 +129,7 @@ def _recipe(config: RegretConfig, name: ParametrizationName) -> Recipe:
 def proposal_runs(
     config: RegretConfig, measurements: Iterable[Measurement], proposal: Proposal
 ) -> dict[int, Measurement]:
-    """The validation runs of a proposal by seed: finished or diverged ones."""
+    """The finished and the diverged validation runs of a proposal, by seed."""
     asked = (proposal.rung, proposal.horizon, label(proposal), proposal.lr)
     return {
         m.seed: m
@@ -138,10 +143,11 @@ def proposal_runs(
 def _interval(
     loss: float | None, proposal: Proposal, oracle: Oracle, noises: Noises
 ) -> tuple[float | None, float | None, float | None]:
-    """Loss above an oracle, and its interval: of the proposal's mean and, to first order, of the oracle's minimum.
+    """The loss above the minimum of an oracle, and the ends of its 90% interval; nats.
 
-    `loss` is the mean over the seeds of the sweep, so that their own effects cancel. Within one parametrization the
-    interaction of seed and parametrization cancels too.
+    `loss` is the mean over the seeds of the oracle's sweep, so that the effect of a seed cancels. If both have the same
+    arm, the interaction of seed and arm cancels too. The interval contains the noise of the proposal's mean and, to
+    first order, that of the oracle's minimum. The ends are None if the noise is unknown, and all three if a loss is.
     """
     if loss is None or oracle.result.loss is None:
         return None, None, None

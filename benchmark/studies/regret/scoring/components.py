@@ -1,7 +1,8 @@
-"""Variance components of the losses at targets: of one run over seeds, and of a seed with a parametrization.
+"""Estimates the two variances in the losses at targets that a comparison of entries needs.
 
-A loss is (LR) + (seed's own effect) + (seed x parametrization) + (rest). The seed's own effect cancels where runs of
-the same seeds are compared. The formulas are in docs/decision.md.
+A loss is modelled as (effect of the LR) + (effect of the seed) + (effect of the seed under this parametrization) +
+(rest). The effect of the seed cancels when runs of the same seeds are compared. This module estimates the variances
+of the last two parts, which docs/decision.md calls tau2 and s2. A parametrization here includes its schedule.
 """
 
 import math
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 class Run(NamedTuple):
-    """A run at one target: `group` is its parametrization with its schedule, `point` all else but the seed."""
+    """A run at one target. `group` is its parametrization with its schedule, `point` its LR and role multipliers."""
 
     group: str
     point: Hashable
@@ -25,25 +26,30 @@ class Run(NamedTuple):
 
 
 class Squares(NamedTuple):
-    """Sums of squares, nats^2, of the runs at one target, or of several targets summed; shape (..., ) of the losses."""
+    """Sums of squares (nats^2) of two nested least-squares fits to the runs at one target.
 
-    rest: Array  # about (LR) + (seed x parametrization)
+    The larger fit has the terms (LR) + (seed x parametrization), the smaller one (LR) + (seed). The arrays have the
+    shape of the losses without its last axis.
+    """
+
+    rest: Array  # residuals of the larger fit
     dof: int
-    interaction: Array  # by which that fits better than (LR) + (seed)
+    interaction: Array  # residuals of the smaller fit minus those of the larger one
     interaction_dof: int
-    scale: float  # expected `interaction` per unit of tau2, where all else is zero
+    scale: float  # expected value of `interaction` is s2 * interaction_dof + tau2 * scale
 
 
 class Components(NamedTuple):
-    """Variances, nats^2; `variance` is None without a degree of freedom."""
+    """Estimated variances in nats^2, with their degrees of freedom. `variance` is None without any."""
 
-    variance: float | None  # s2, of one run about its seed's effect under its parametrization
+    variance: float | None  # s2: of one run, once the effect of its seed under its parametrization is taken out
     dof: int
-    interaction: float  # tau2, of a seed's effect under one parametrization about its effect in all
+    interaction: float  # tau2: of what a seed adds under one parametrization and not under the others
     interaction_dof: int
 
     @property
     def run(self) -> Noise:
+        """The noise of one run: the square root of s2, in nats."""
         return Noise(None if self.variance is None else math.sqrt(self.variance), self.dof)
 
 
@@ -51,7 +57,10 @@ NOTHING = Components(None, 0, 0.0, 0)
 
 
 def components(targets: Iterable[Mapping[Run, float]]) -> Components:
-    """From the losses of near runs, target by target; runs may have unequal numbers of seeds."""
+    """The variances, pooled over targets, from the losses (nats) of the runs at each target.
+
+    LRs may have unequal numbers of seeds.
+    """
     sums = [squares(list(runs), np.array(list(runs.values()))) for runs in targets if runs]
     if not sums:
         return NOTHING
@@ -66,10 +75,10 @@ def components(targets: Iterable[Mapping[Run, float]]) -> Components:
 
 
 def squares(runs: Sequence[Run], losses: Array) -> Squares:
-    """Of two nested least-squares fits at one target; `losses` has shape (..., runs): one design, many studies.
+    """The sums of squares at one target. `losses` (nats) has shape (..., runs); each row is fitted on its own.
 
-    The expected gain of the larger fit is s2 * interaction_dof + tau2 * scale (Henderson's method 3), which is
-    decision.md's I where all runs have the same seeds.
+    The larger fit lowers the residual sum of squares by s2 * interaction_dof + tau2 * scale on average (Henderson's
+    method 3). If all LRs have the same seeds, this gives the formulas of docs/decision.md.
     """
     points = _indicators([(run.group, run.point) for run in runs])
     seeds = _indicators([run.seed for run in runs])
@@ -91,15 +100,15 @@ def _indicators(keys: Sequence[Hashable]) -> Array:
 
 
 def _residual_maker(*factors: Array) -> Array:
-    """The projection that takes losses to their residuals about the sum of the factors."""
+    """The matrix (runs, runs) that maps losses to their residuals after a least-squares fit of all the factors."""
     design = np.hstack(factors)
     return np.eye(len(design)) - design @ np.linalg.pinv(design)
 
 
 def combined(parts: Sequence[tuple[float, float]]) -> Noise:
-    """The sd of a sum of independent parts, given by (variance, degrees of freedom), by Satterthwaite's formula.
+    """The noise of a sum of independent parts, given by (variance, degrees of freedom), by Satterthwaite's formula.
 
-    None where a part is unknown: one without degrees of freedom. A part of variance zero does not enter.
+    Its sd is None if a part has no degrees of freedom. A part with variance zero adds nothing.
     """
     known = [(variance, dof) for variance, dof in parts if variance > 0]
     total = sum(variance for variance, _ in known)

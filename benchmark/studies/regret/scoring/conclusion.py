@@ -1,4 +1,7 @@
-"""Say who won at a target: who chooses best, which minimum is lower, who wins. The rule is in docs/decision.md."""
+"""Writes the conclusion at a target: who wins, who chooses the LR best, and which arm has the lowest minimum.
+
+The rule by which one entry is called better than another is in `decision.py` and docs/decision.md.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +15,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 class Judgement(NamedTuple):
-    """Fields of a target's result, which says what they are."""
+    """The fields of the same names in `TargetResult`, where each is explained."""
 
     winner: str | None
     behind: tuple[str, ...]
@@ -22,19 +25,22 @@ class Judgement(NamedTuple):
 
 
 class Contest(NamedTuple):
-    """Entries that finished all seeds; those of the same runs are one competitor, named as the first of them."""
+    """The entries that finished all seeds, and the decision between them.
+
+    Entries with the same runs are one competitor, which has the name of the first of them.
+    """
 
     entries: dict[str, ParadigmResult]
-    distinct: dict[str, ParadigmResult]
+    distinct: dict[str, ParadigmResult]  # one entry for each competitor
     decision: Decision
 
     def names(self, competitors: Sequence[str]) -> list[str]:
-        """Of all entries that have the runs of one of `competitors`, in the order of the study."""
+        """The names of all entries that share their runs with one of `competitors`, in the order of the study."""
         return [e.name for e in self.entries.values() if any(e.same_as(self.entries[name]) for name in competitors)]
 
 
 def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Judgement:
-    """The decision among all entries, and the sentences."""
+    """Decides between the entries at one target, and writes the sentences of the conclusion."""
     contest = _contest(paradigms, widths)
     winner, outcome = _outcome(paradigms, contest, widths)
     known = contest is not None and contest.decision.noise_known and len(contest.distinct) > 1
@@ -47,7 +53,7 @@ def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
 
 
 def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | None:
-    """Among those that finished; None where none did."""
+    """The contest between those that finished; None if none did."""
     entries = {p.name: p for p in paradigms if p.loss is not None}
     distinct: dict[str, ParadigmResult] = {}
     for entry in entries.values():
@@ -83,7 +89,7 @@ def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, width
 
 
 def _consequences(contest: Contest | None, cheapest: str | None, smallest: float | None) -> Iterator[str]:
-    """What to make of it where nobody wins: whom to take, who is as good, who is not."""
+    """Sentences for a target where nobody wins: which entry to take, which are as good, and which are worse."""
     if contest is None or cheapest is None:
         return
     decision = contest.decision
@@ -104,14 +110,14 @@ def _cheapest(contest: Contest) -> str:
 
 
 def _smallest(contest: Contest, widths: Widths) -> float | None:
-    """By the widest noise of a difference from the best, as if all rivals were tied at it."""
+    """The lead that such studies find in 80%, with the largest noise of any difference to the best taken for all."""
     best, *rivals = (contest.distinct[name] for name in contest.decision.order)
     noise = max((widths.noise(best, rival) for rival in rivals), key=lambda noise: noise.sd or 0.0)
     return smallest_difference(noise, len(rivals))
 
 
 def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
-    """Within each parametrization: each entry's LR above the best of its own sweep, and who chose best."""
+    """For each arm: the LR regret of its entries, and which of them chose the LR best."""
     for name, oracle in oracles.items():
         own = [p for p in paradigms if p.parametrization == name and p.lr_regret is not None]
         contest = _contest(own, widths)
@@ -129,7 +135,7 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
 
 
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
-    """Which parametrization, with its schedule, has the lower minimum; nothing while a sweep has no fitted one."""
+    """Which arm has the lowest minimum, among those whose sweep has a fitted one. Nothing if fewer than two have."""
     losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
     if len(losses) < 2:
         return
@@ -169,7 +175,7 @@ def _notes(
 
 
 def _loose(oracles: Mapping[str, OracleResult]) -> Iterator[str]:
-    """Oracles without a fitted minimum, of which regret is too small by an unknown amount."""
+    """Sentences about oracles without a fitted minimum. A regret against these is too small by an unknown amount."""
     unfitted = [name for name, oracle in oracles.items() if oracle.status == "bracketed"]
     if unfitted:
         yield (
@@ -182,7 +188,7 @@ def _loose(oracles: Mapping[str, OracleResult]) -> Iterator[str]:
 
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:
-    """The parametrization whose minimum is measurably lower than every other's."""
+    """The arm whose minimum is measurably lower than that of every other arm; None if there is none."""
     losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
     return decide(losses, widths.minima).winner if losses else None
 
@@ -193,7 +199,7 @@ def _found_own_best(paradigm: ParadigmResult) -> bool:
 
 
 def _difference(first: ParadigmResult, second: ParadigmResult, widths: Widths) -> str:
-    """Loss of the first minus that of the second, with its reported interval."""
+    """The loss of the first minus that of the second, in words, with its 90% interval."""
     value = (first.loss or 0.0) - (second.loss or 0.0)
     text = f"{first.name} {MINUS} {second.name} = "
     if first.same_as(second):

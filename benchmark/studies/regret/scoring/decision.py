@@ -1,4 +1,4 @@
-"""Who is measurably better, from means and half widths alone. The rule, its source and its limits: docs/decision.md."""
+"""Decides which of several mean losses is measurably lower. docs/decision.md gives the rule, its reasons and limits."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,32 +9,36 @@ from scipy import optimize, stats
 
 from lrladder.paradigms.sweep.noise import Noise
 
-WINNER_LEVEL = 0.92  # of the interval between a winner and each rival; chosen among 90, 91 and 92% by simulation
-FOUND_SHARE = 0.8  # the usual power of a test: of studies that would find the smallest difference that is reported
-NODES = 40  # of the quadratures over the best's own noise and over the estimated sd; 80 move the result by under 0.1%
+WINNER_LEVEL = 0.92  # of the interval that must exclude 0; chosen among 90, 91 and 92% by simulation (docs/decision.md)
+FOUND_SHARE = (
+    0.8  # share of studies that would find the smallest difference that is reported: the usual power of a test
+)
+NODES = 40  # of each of the two quadratures in `found_share`; with 80 the result changes by less than 0.1%
 
-HalfWidth = Callable[[str, str, float], float | None]  # of the interval at a level of the difference of two names
+# (first, second, level) -> half width of the interval of their difference at this level, nats; None: unknown noise
+HalfWidth = Callable[[str, str, float], float | None]
 
 
 class Decision(NamedTuple):
-    """`order` is from the lowest loss up. Nobody is `behind` where there is a winner: then all others are."""
+    """Who wins, or who is measurably worse than the best. `behind` is empty if there is a winner."""
 
-    order: tuple[str, ...]
+    order: tuple[str, ...]  # from the lowest mean loss to the highest
     winner: str | None
     behind: tuple[str, ...]
     noise_known: bool
 
     @property
     def tied(self) -> tuple[str, ...]:
-        """Those that are not measurably worse than the best, which is one of them."""
+        """The best, and all those that are not measurably worse than it."""
         return (self.winner,) if self.winner else tuple(name for name in self.order if name not in self.behind)
 
 
 def decide(means: Mapping[str, float], half_width: HalfWidth) -> Decision:
-    """Of distinct competitors, by mean loss over the same seeds; one alone wins nothing. Raises ValueError on none.
+    """Decides between competitors from their mean losses (nats) over the same seeds. One alone does not win.
 
-    The winner must beat every rival, each at its own interval: the error of that is at most that of the one pair that
-    is tied at the top, so the number of rivals needs no correction. Being called behind does.
+    A winner must beat every rival. A false winner is therefore at most as likely as a false result for the one pair
+    that is tied at the top, and the number of rivals needs no correction. Being called behind needs one.
+    Raises ValueError if there is no competitor.
     """
     if not means:
         raise ValueError("no competitor to decide between")
@@ -56,16 +60,19 @@ def decide(means: Mapping[str, float], half_width: HalfWidth) -> Decision:
 
 
 def behind_level(rank: int) -> float:
-    """Of the interval by which the rank-th is behind the best: Bonferroni over the pairs of the best `rank`."""
+    """The level of the interval by which the competitor of this rank (the best has 1) must be worse to be behind.
+
+    This is a Bonferroni correction over the pairs that can be formed of the best `rank` competitors.
+    """
     return 1 - (1 - WINNER_LEVEL) / (rank * (rank - 1) / 2)
 
 
 def smallest_difference(noise: Noise, rivals: int) -> float | None:
-    """Nats by which one must be better than all `rivals`, tied among themselves, to be named in FOUND_SHARE of studies.
+    """The lead (nats) over all `rivals` at which the share FOUND_SHARE of studies would name the winner.
 
-    `noise` is that of the difference of two means, taken to be the true one; that each study estimates it anew enters.
-    A computation, not a formula: the noncentral t for one rival, and for more its extension to their common best.
-    None without a noise or a rival.
+    The rivals are taken to be tied among themselves. `noise` is that of the difference of two means and is taken to be
+    the true one; each study is taken to estimate it anew. For one rival this is the noncentral t distribution.
+    None if the noise is unknown or there is no rival.
     """
     if noise.sd is None or rivals < 1:
         return None
@@ -83,9 +90,10 @@ def smallest_difference(noise: Noise, rivals: int) -> float | None:
 
 
 def found_share(difference: float, quantile: float, dof: float, rivals: int) -> float:
-    """Probability that the best is lower than every rival by `quantile` estimated sds; both in sds of a difference.
+    """The probability that the best is below every rival by more than `quantile` estimated sds.
 
-    Each mean scatters by 1 / sqrt(2) of that sd on its own: the best's scatter is common to all of its differences.
+    `difference` is its true lead, in sds of the difference of two means. Each mean alone scatters by 1 / sqrt(2) of
+    this sd. The scatter of the best mean is the same in all its differences, and the integral over it is a quadrature.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     shares = (np.arange(NODES) + 0.5) / NODES

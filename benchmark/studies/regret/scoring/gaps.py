@@ -1,28 +1,28 @@
-"""What of a regret is not the LR's: the parametrization's part and the schedule's."""
+"""Splits the part of a regret that is not the fault of the LR into a parametrization gap and a schedule gap."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class Recipe(NamedTuple):
-    """What an LR is chosen for."""
+    """A parametrization and a schedule, by name."""
 
     parametrization: str
     schedule: str
 
 
 class Gaps(NamedTuple):
-    """Nats; they add up to the recipe's own lowest loss above the lowest of all. None where they cannot be told."""
+    """The two gaps in nats. They add up to the recipe's minimum minus the lowest minimum. None: they are not known."""
 
     parametrization: float | None
     schedule: float | None
 
 
 def split_gap(own: Recipe, minima: Mapping[Recipe, float]) -> Gaps:
-    """Of the best recipe, over `minima`: lowest losses by recipe, of those that were swept.
+    """The gaps between the recipe `own` and the best one. `minima` has the lowest loss (nats) of each swept recipe.
 
-    Where both parts differ, the step between goes by the best parametrization under the own schedule, else by the own
-    parametrization under the best schedule; where neither was swept, the two parts cannot be told.
+    If the best recipe differs in both parts, the split needs a recipe in between. It is the best parametrization under
+    the own schedule, or else the own parametrization under the best schedule. If neither was swept, the gaps are None.
     """
     if own not in minima:
         return Gaps(None, None)

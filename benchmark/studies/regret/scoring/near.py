@@ -1,4 +1,4 @@
-"""Which runs at a target tell the noise of what is compared there: those near the best LR."""
+"""Selects the near runs: the runs at a target from which the noise of a comparison there is estimated."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from lrladder.benchmark.studies.regret.scoring.oracle import find_oracle
 from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.paradigm import Proposal
 
-NEAR_OCTAVES = 0.5  # on either side of the fitted best: 3/4 lets runs in that may be quieter (docs/decision.md)
+NEAR_OCTAVES = 0.5  # on either side of the best LR; runs up to 3/4 may have less noise (docs/decision.md)
 _ROUNDING = 1e-9  # octaves
 
 
 def target_noises(
     config: RegretConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal] = ()
 ) -> Noises:
-    """Of all targets of a study together."""
+    """The noise of the losses at targets, pooled over all targets and horizons of a study."""
     targets = {rung.name for rung in config.rungs.targets}
     swept = set(config.labels)
     curves = seed_noise(m for m in measurements if m.rung in targets and m.parametrization in swept)
@@ -44,10 +44,11 @@ def _only(runs: Mapping[Run, float], groups: set[str]) -> dict[Run, float]:
 def near_runs(
     measurements: Sequence[Measurement], best: Mapping[str, float | None], entries: set[Point]
 ) -> dict[Run, float]:
-    """Losses at one target and horizon: of all entries, and of swept LRs near their parametrization's best.
+    """Losses (nats) of the near runs among the measurements of one target and horizon.
 
-    Where a sweep has no fitted minimum, `best` is the best LR that it measured. An LR at which any seed diverged is
-    left out.
+    These are the runs at the points `entries`, and swept runs within half an octave of the best LR of their arm.
+    `best` has this LR by arm: that of the fitted minimum, or else the best that was measured. An LR at which any seed
+    diverged is left out.
     """
     lost = {(label(m), m.lr) for m in measurements if m.verdict == "diverged"}
     found: dict[Run, float] = {}

@@ -1,4 +1,4 @@
-"""How much losses at targets scatter over seeds, and what that makes of a difference. Formulas: docs/decision.md."""
+"""The noise of losses at targets over seeds, and of their sums and differences. Formulas: docs/decision.md."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -8,30 +8,31 @@ from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.paradigm import Proposal
 from lrladder.paradigms.sweep.noise import Noise
 
-Point = tuple[str, float]  # a run but for its seed: its parametrization, with multipliers of roles, and LR
+Point = tuple[str, float]  # everything about a run but its seed: (`label` of it, LR)
 
 
 class Noises(NamedTuple):
-    """Pooled over the targets of a study. A parametrization stands for its schedule too.
+    """The noise of runs at targets, pooled over the targets of a study. A parametrization here includes its schedule.
 
-    An entry that is not swept, as one under another schedule, may scatter more: that must not blur what is said of the
-    others, so it has its own variance where two LRs tell one, and the interaction that it enters is of all.
+    Runs of a parametrization that the oracle does not sweep may scatter more. To keep this out of statements about the
+    other entries, such a parametrization has its own variance, if its runs at two or more LRs allow an estimate.
     """
 
-    curves: Noise  # of every run of what is swept, near or far: what a sweep's parabola is held against
-    swept: Components  # of near runs of what is swept
+    curves: Noise  # of all runs of swept parametrizations, near or far: the noise for fitting a sweep's parabola
+    swept: Components  # of near runs of swept parametrizations
     all: Components  # of all near runs
-    unswept: Mapping[str, Components]  # of the near runs of each parametrization without a sweep
+    unswept: Mapping[str, Components]  # of near runs of each parametrization without a sweep
 
     @property
     def base(self) -> Components:
-        """What a run scatters where its parametrization does not tell it apart."""
+        """The noise of a run whose parametrization has no estimate of its own."""
         return self.all if self.swept.variance is None else self.swept
 
     def of(self, weights: Mapping[str, float], interaction: float = 0.0) -> Noise:
-        """Of a sum of runs whose squared weights add up to `weights`, by parametrization; nats.
+        """The noise (nats) of a weighted sum of losses.
 
-        `interaction` is the same sum for the effects of a seed under one parametrization; 0 within one.
+        `weights` has the sum of the squared weights, by parametrization. `interaction` is the sum of the squared
+        weights of the interactions of seed and parametrization; it is 0 within one parametrization.
         """
         parts, rest = [], 0.0
         for name, weight in weights.items():
@@ -48,17 +49,17 @@ class Noises(NamedTuple):
         return combined(parts)
 
     def between(self, first: str, second: str, n_seeds: int) -> Noise:
-        """Of the difference of two runs' means over the same seeds, given their parametrizations."""
+        """The noise of the difference of two means over the same `n_seeds` seeds, given their parametrizations."""
         if first == second:
             return self.of({first: 2 / n_seeds})
         return self.of({first: 1 / n_seeds, second: 1 / n_seeds}, 2 / n_seeds)
 
 
 def seed_noise(measurements: Iterable[Measurement]) -> Noise:
-    """Residuals of loss ~ (parametrization, LR) + seed within each rung and horizon, pooled over these.
+    """The noise of one run: the sd of the residuals of loss ~ (parametrization, LR) + seed, pooled over cells.
 
-    The seed's own effect (its data order) is common to all runs of a rung and cancels where runs of the same seeds are
-    compared, so it is taken out. Only LRs with two finished seeds count.
+    The effect of a seed, such as its order of the data, is the same for all runs of a cell. It cancels when runs of the
+    same seeds are compared, so it is not part of the noise. Only LRs with two finished seeds count.
     """
     cells: dict[tuple[str, int], dict[Run, float]] = {}
     for m in measurements:
@@ -68,4 +69,5 @@ def seed_noise(measurements: Iterable[Measurement]) -> Noise:
 
 
 def label(of: Measurement | Proposal) -> str:
+    """The label of its arm, followed by its multipliers of roles if it has any, as in `mup head x2`."""
     return of.parametrization + "".join(f" {role} x{factor:g}" for role, factor in sorted(of.role_lrs))

@@ -1,4 +1,4 @@
-"""The best of one parametrization at a target, from its own LR sweep there. Only the scoring sees it."""
+"""Finds the best LR of one arm at a target from the oracle's LR sweep there. Only the scoring sees it."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,15 @@ from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.noise import Noise
 from lrladder.paradigms.sweep.slopes import minimum_slopes
 
-STEP = 1e-7  # nats, of the slopes of an oracle's minimum
-LEAST_LRS = 3  # of a sweep: a best one with one on either side
+STEP = 1e-7  # nats; step of the numerical derivatives of an oracle's minimum
+LEAST_LRS = 3  # of a sweep: the best LR, and one on either side
 
 
 class Oracle(NamedTuple):
-    """Best of one parametrization at a target. `weights` is what the loss at each LR adds to `loss`; they sum to 1."""
+    """The oracle of one arm at a target.
+
+    `weights` has the derivative of the oracle's loss with respect to the mean loss at each LR. They sum to 1.
+    """
 
     parametrization: ParametrizationName
     result: OracleResult
@@ -31,25 +34,28 @@ class Oracle(NamedTuple):
 
     @property
     def squared_weights(self) -> float:
-        """Variance of `loss` in that of one LR's mean."""
+        """The variance of the oracle's loss / the variance of the mean loss at one LR."""
         return math.fsum(weight**2 for weight in self.weights.values())
 
     def misfit(self, run: Noise) -> float:
-        """Variance of `loss` by which the sweep scatters about its parabola beyond the noise of its runs, nats^2."""
+        """The additional variance (nats^2) of the oracle's loss if its parabola fits worse than the noise explains.
+
+        `run` is the noise of one run.
+        """
         seen = (self.curve.residual_sd or 0.0) ** 2 if self.curve.status == "interior" else 0.0
         explained = (run.sd or 0.0) ** 2 / max(1, self.result.n_seeds)
         return max(0.0, seen - explained) * self.squared_weights
 
 
 def on_oracle_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
-    """Oracle sweeps run on the grid guess * factor^k, whatever was proposed: this tells their runs from proposals'."""
+    """Whether an LR is one of those that the oracle may sweep. This tells its runs from those of most proposals."""
     validation = config.validation
     factor = math.sqrt(validation.oracle_factor) if validation.oracle_refine else validation.oracle_factor
     return on_grid(lr, config.oracle_guess(parametrization), factor)
 
 
 def on_search_grid(lr: float, parametrization: ParametrizationName, config: RegretConfig) -> bool:
-    """Searches for the LR run on a grid too; of a class of the user's own that is not known, and any LR is."""
+    """Whether an LR is one of those that a search under this arm may run. A class of the user's own may run any LR."""
     grids = [entry.grid for entry in config.entries.values() if label_of(entry.searched) == parametrization]
     return any(grid is None or on_grid(lr, *grid) for grid in grids)
 
@@ -63,7 +69,7 @@ def on_grid(lr: float, origin: float, factor: float) -> bool:
 def seed_means(
     measurements: Iterable[Measurement], rung: str, horizon: int, parametrization: ParametrizationName, seeds: set[int]
 ) -> dict[float, float | None]:
-    """Mean loss by LR over `seeds`: None where one diverged, left out where one has not been measured."""
+    """The mean loss over `seeds` by LR. It is None if a seed diverged. An LR is left out while a seed is missing."""
     cells: dict[float, dict[int, Measurement]] = {}
     for m in measurements:
         here = (m.rung, m.horizon, label(m)) == (rung, horizon, parametrization) and m.seed in seeds
@@ -87,11 +93,15 @@ def find_oracle(
     parametrization: ParametrizationName,
     noise: Noise,
 ) -> Oracle:
-    """Quadratic fit to the sweep, on losses averaged over seeds; the best measured where the minimum is not inside."""
+    """The oracle of an arm: a parabola through the losses of its sweep, averaged over seeds.
+
+    If the parabola has no minimum inside the sweep, the oracle is the best LR that was measured. `noise` is that of
+    one run.
+    """
     seeds = set(config.validation.sweep_seeds)
     means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
     sweep = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
-    if len(sweep) < LEAST_LRS:  # not swept yet: a proposal on the grid is no best of anything
+    if len(sweep) < LEAST_LRS:  # not swept yet: these are proposals that happen to lie on the grid
         sweep = {}
     spread = noise.sd / math.sqrt(len(seeds)) if noise.sd else None
     curve = _fit(sweep, spread)
@@ -116,7 +126,7 @@ def find_oracle(
 def _sweep_flops(
     config: RegretConfig, measurements: Iterable[Measurement], rung: Rung, parametrization: ParametrizationName
 ) -> float:
-    """Of the distinct runs of a sweep; one run is read at all horizons of its rung, so these share the cost."""
+    """FLOPs of the distinct runs of a sweep. One run may be read at all horizons of its rung, and counts once."""
     runs = {
         m.trial_id: m.flops
         for m in measurements
@@ -130,7 +140,7 @@ def _fit(sweep: Mapping[float, float | None], noise: float | None) -> Curve:
 
 
 def _slopes(sweep: Mapping[float, float | None], noise: float | None) -> dict[float, float]:
-    """d minimum / d loss at each finished LR of a sweep whose minimum is inside."""
+    """The derivative of the fitted minimum with respect to the loss at each finished LR."""
     finished = [lr for lr, loss in sweep.items() if loss is not None]
     slopes = minimum_slopes(list(sweep), list(sweep.values()), noise=noise, step=STEP)
     return dict(zip(finished, slopes, strict=True))

@@ -232,11 +232,11 @@ def test_the_page_is_one_file_with_a_panel_per_axis(results: DriftResults) -> No
         ('"off": {}, "on"', '"aus": {}, "on"', "'off' is missing"),
         ("width: true", "widht: true", "widht"),
         ("262144]", "262145]", "must be a multiple"),
-        ("values: [32, 64, 128]", "values: [32, 32]", "there twice"),
+        ("values: [32, 64, 128]", "values: [32, 32]", "given twice"),
         ("sde: {horizon: sde}", "sde: {horizon: fitted}", "use wsd, sde or power"),
         ("axis: width, values: [32, 64, 128]", "axis: experts, values: [6, 8]", "must be whole"),
-        ("sde: {horizon: sde}}", "sde: {}}, decay_fractions: {sd: 0.1}", "'sd' is no variant"),
-        ("sde: {horizon: sde}}", "sde: {}}, decay_fractions: {sde: 0.95}", "sde: it decays before"),
+        ("sde: {horizon: sde}}", "sde: {}}, decay_fractions: {sd: 0.1}", "there is no variant 'sd'"),
+        ("sde: {horizon: sde}}", "sde: {}}, decay_fractions: {sde: 0.95}", "sde: the decay begins before"),
     ],
 )
 def test_a_bad_config_is_one_line(tmp_path: object, old: str, new: str, words: str) -> None:

@@ -303,7 +303,7 @@ def test_what_trains_nothing_or_tunes_itself_is_refused() -> None:
 
 
 def test_a_seed_is_for_one_use() -> None:
-    with pytest.raises(ValueError, match="a seed is there twice"):
+    with pytest.raises(ValueError, match="a seed is given twice"):
         tuning(fresh_seeds=(3, 4))
 
 

@@ -100,8 +100,11 @@ def test_a_class_of_ones_own_competes_and_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        (toy(rung="t96x3"), "at the target t96x3, which its class does not declare to search"),
-        (toy("ToyAtTarget", rung="t96x3", seed=0), "seed 0 at the target t96x3, which is scored with it"),
+        (toy(rung="t96x3"), "at the target t96x3; only a class with searches_targets = True may do that"),
+        (
+            toy("ToyAtTarget", rung="t96x3", seed=0),
+            "a run with seed 0 at the target t96x3; it is kept for scoring there",
+        ),
         (toy(budget=1e-3), "its budget of 0.001 target runs is spent"),
         (toy(fault=True), "RuntimeError: a fault of its own"),
         (toy(rung="p32x2", lrs=(-1.0,)), ""),
@@ -180,7 +183,7 @@ def test_a_budget_that_ends_a_search_is_said_in_a_flag() -> None:
     assert lab.cost_flops("tight") <= 4.5 * price
     curves = next(found.curves for found in results.entries if found.name == "tight")
     said = [flag for curve in curves for flag in curve.flags] + [reason(results, "tight")]
-    assert any("would exceed the budget" in flag for flag in said) or "no interior minimum" in said[-1]
+    assert any("would exceed the budget" in flag for flag in said) or "no bracketed minimum" in said[-1]
 
 
 def test_schedules_and_parametrizations_have_names_and_bases() -> None:
@@ -204,15 +207,18 @@ def test_two_arms_cannot_share_a_name() -> None:
     data = CONFIG.model_dump()
     data["parametrizations"]["mup+power"] = {"rules": {}}
     data["entries"]["other"] = {"paradigm": "fitting", "parametrization": "mup+power", **SEARCH}
-    with pytest.raises(ValueError, match="two pairs would be named 'mup\\+power'"):
+    with pytest.raises(ValueError, match="two pairs of a parametrization and a schedule would be named 'mup\\+power'"):
         RegretConfig.model_validate(data)
 
 
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"paradigm": "fiting", "parametrization": "sp"}, "paradigm 'fiting' is unknown; known: fitting"),
-        ({"paradigm": "fitting", "parametrization": "ps", **SEARCH}, "x.parametrization: 'ps' is not there"),
+        ({"paradigm": "fiting", "parametrization": "sp"}, "paradigm 'fiting' is unknown; give one of fitting"),
+        (
+            {"paradigm": "fitting", "parametrization": "ps", **SEARCH},
+            "x.parametrization: there is no parametrization 'ps'",
+        ),
         (
             {"paradigm": "fitting", "parametrization": "sp", "lr_gues": 1},
             "unknown key lr_gues; did you mean 'lr_guess'",
@@ -293,7 +299,7 @@ def test_the_pages_class_runs_in_a_replay_with_leave_alone(own_module: Path) -> 
         replay(runs, strategies=[strategy])
     for given, said in (
         (",lr_guess=low", "lr_guess: "),
-        (",lr_guess", "is no setting; write key=value"),
+        (",lr_guess", "is not a setting; write key=value"),
         ("s", "no Two"),
     ):
         with pytest.raises(InputError, match=said):
@@ -310,7 +316,7 @@ def test_a_name_of_the_registry_is_a_paradigm_with_its_settings_in_a_study_too()
     arm = {"parametrization": "sp", **SEARCH}
     named = with_entries(x={"paradigm": "economy", **arm}).entries["x"]
     assert named == with_entries(x={"paradigm": "fitting", "strategy": "economy", **arm}).entries["x"]
-    with pytest.raises(ValueError, match="strategy: economy is the name of strategy economy; remove one"):
+    with pytest.raises(ValueError, match="the paradigm economy already stands for strategy: economy; remove strategy"):
         with_entries(x={"paradigm": "economy", "strategy": "active", **arm})
     refitted = {"paradigm": "step_law_refitted", **arm}
     config = with_entries(known={"paradigm": "step_law_published", **arm}, refitted=refitted)

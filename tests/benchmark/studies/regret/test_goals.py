@@ -69,7 +69,7 @@ def test_goals_alone_have_no_verdict_and_say_so() -> None:
     assert results.targets == ()
     assert "goals alone" in summary.held(results).line
     html = page.render(results)
-    assert "so it has no regret and no verdict" in html
+    assert "so it has no regret and no conclusion" in html
     assert html.index("attention qkv") < html.index('id="curves"')  # on the first screen
     assert GOALS_ALONE in plan_of(aimed(alone=True)).notes
 

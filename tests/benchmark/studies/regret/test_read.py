@@ -62,7 +62,7 @@ def test_the_arm_of_a_search_says_how_it_reads() -> None:
 
 
 COSINE = {"c": {"kind": "cosine"}}
-READ = "give read to an entry, for its search"
+READ = "remove read here, or give it to an entry"
 
 
 @pytest.mark.parametrize(

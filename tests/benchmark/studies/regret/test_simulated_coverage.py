@@ -121,5 +121,5 @@ class Cut(SimulatedLab):
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_nothing_bracketed_is_no_proposal(name):
-    with pytest.raises(NoProposal, match="no cell has an interior minimum"):
+    with pytest.raises(NoProposal, match="no cell has a bracketed minimum"):
         search(name, SimulatedLab(CONFIG.rungs, LAW, grid=[1e-6, 2e-6, 4e-6, 8e-6]))

@@ -138,7 +138,7 @@ def test_the_oracle_does_not_depend_on_where_it_starts() -> None:
 def test_a_search_without_a_minimum_is_missing_and_not_a_crash() -> None:
     results = run_on(CONFIG, simulate(diverge_above=1e-9))
     assert not results.complete
-    assert any("no proposal of fitting: fitting: no cell has an interior minimum" in line for line in results.missing)
+    assert any("no proposal of fitting: fitting: no cell has a bracketed minimum" in line for line in results.missing)
     assert all(target.paradigms == () and target.winner is None for target in results.targets)
     conclusion = results.targets[0].conclusion
     assert conclusion.startswith("No proposal has been scored. The oracle's sweep does not bracket its minimum (")

@@ -143,7 +143,7 @@ def test_a_trunk_is_charged_once_for_wsd_and_power_and_cosine_for_each_horizon()
     [
         ({"rules": {"horizon": "sde"}}, "rules: no rule may depend on tokens"),
         ({"batches": {"wsd": [1024], "power": [1024]}}, "batches.cosine: base_batch 1024 is missing"),
-        ({"horizons": [65536, 65536]}, "horizons: a value is there twice"),
+        ({"horizons": [65536, 65536]}, "horizons: a value is given twice"),
         ({"horizons": [65536, 100000]}, "must be a multiple of the batch"),
         ({"schedule": {"warmup_tokens": 8192, "kind": "cosine"}}, "schedule.kind: leave it wsd"),
     ],
