@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
@@ -101,9 +103,10 @@ def run(
     study = load_study(preset)
     _require_own(study, allow_import)
     if log:
-        if kind_of(study).simulated_lab(study) is not None:
+        if kind_of(study).simulated_lab(study) is not None or not study.trained_here:
+            how = "trained elsewhere" if study.lab != HERE else "simulated"
             raise InputError(
-                f"--log: {preset} is simulated, so no run is trained whose log could be copied; leave --log out"
+                f"--log: {preset} is {how}, so no run is trained here whose log could be copied; leave --log out"
             )
         loggers.choose(log)
     if not compiled:
@@ -168,6 +171,8 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         console.print(
             f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"
         )
+    for line in _wanted(ended, out):
+        console.print(line, soft_wrap=True, highlight=False)
     kept = (
         "Everything that was measured is kept"
         if results is not None
@@ -181,6 +186,15 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         console.print(f"Interrupted. {kept}. The same command continues the study.", soft_wrap=True)
         return ExitCode.INTERRUPTED
     return ExitCode.FAILED_TRIALS if ended.failed else ExitCode.DONE
+
+
+def _wanted(ended: "Ended[Any]", out: Path) -> Iterator[str]:
+    """What to do about runs that the user's own trainer is asked for."""
+    if ended.wanted:
+        from lrladder.benchmark.commands.external import next_steps
+        from lrladder.benchmark.external.verbs import Asked
+
+        yield from next_steps(Asked.of(ended), out)
 
 
 @app.command()

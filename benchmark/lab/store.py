@@ -112,6 +112,15 @@ class Store:
         if self.get(trial) is None:
             self._write(trial, measurements)
 
+    def replace(self, trial: Trial, measurements: Sequence[TrialMeasurement]) -> None:
+        """As `put`, in the place of what is stored. The log of the trial must have these measurements already."""
+        self._write(trial, measurements)
+
+    def digest(self, key: str) -> str | None:
+        """The digest of the config or the corpus that the store belongs to; None for a new store."""
+        found = self._db.execute("SELECT value FROM study WHERE key = ?", (key,)).fetchone()
+        return None if found is None else str(found[0])
+
     def _write(self, trial: Trial, measurements: Sequence[TrialMeasurement]) -> None:
         rows = [(trial.id, m.horizon, _to_json(m)) for m in measurements]
         with self._db:

@@ -43,7 +43,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def parse_columns(text: str | None) -> dict[str, str]:
+def parse_columns(text: str | None, known: Sequence[str] = (*REQUIRED, *OPTIONAL)) -> dict[str, str]:
     """The mapping from our names to the user's, or to numbers, in a text such as `lr=learning_rate,tokens=1e10`.
 
     Raises InputError.
@@ -55,8 +55,8 @@ def parse_columns(text: str | None) -> dict[str, str]:
             continue
         if not equals or not theirs:
             raise InputError(f"--columns {part.strip()!r}: write name=column, as in lr=learning_rate,loss=eval/loss")
-        if name not in REQUIRED + OPTIONAL:
-            raise InputError(f"--columns {name}: there is no such column; use one of {', '.join(REQUIRED + OPTIONAL)}")
+        if name not in known:
+            raise InputError(f"--columns {name}: there is no such column; use one of {', '.join(known)}")
         if name in chosen:
             raise InputError(f"--columns {name}: given twice; keep one")
         chosen[name] = theirs
@@ -73,17 +73,17 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
     fixed: dict[str, str] = {}
     for ours, theirs in chosen.items():
         if theirs in names:
-            places[ours] = _only(path, names, theirs)
+            places[ours] = only_place(path, names, theirs)
         elif count(theirs) is not None:
             fixed[ours] = theirs
         else:
-            raise InputError(f"{path}: --columns {ours}={theirs}: there is no such column; {_near(theirs, names)}")
+            raise InputError(f"{path}: --columns {ours}={theirs}: there is no such column; {near_names(theirs, names)}")
     for ours in (*REQUIRED, *OPTIONAL):
         if ours not in chosen and ours in names:
-            places[ours] = _only(path, names, ours)
+            places[ours] = only_place(path, names, ours)
     if "status" not in places and "status" not in fixed:
         found = [name for name in names if name.lower() in STATUS]
-        places |= {"status": _only(path, names, found[0])} if found else {}
+        places |= {"status": only_place(path, names, found[0])} if found else {}
     missing = [ours for ours in REQUIRED if ours not in places and ours not in fixed]
     if missing:
         taken = [names[place] for place in places.values()]
@@ -96,13 +96,15 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
     return renamed.reindex(columns=[*REQUIRED, *OPTIONAL], fill_value=""), flags
 
 
-def _only(path: Path, names: Sequence[str], name: str) -> int:
+def only_place(path: Path | str, names: Sequence[str], name: str) -> int:
+    """The place of a column. Raises InputError where two have its name."""
     if names.count(name) > 1:
         raise InputError(f"{path}: row 1: column {name} appears {names.count(name)} times; keep one")
     return names.index(name)
 
 
-def _near(name: str, names: Sequence[str]) -> str:
+def near_names(name: str, names: Sequence[str]) -> str:
+    """What a message says of a column that is not there."""
     near = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(names)[:200]}"
 

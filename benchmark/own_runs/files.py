@@ -19,19 +19,20 @@ NEEDED = "n_params, tokens, lr, loss"
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
 
 
-def read_text(path: Path) -> pd.DataFrame:
+def read_text(path: Path, needed: str = NEEDED) -> pd.DataFrame:
     """The table as stripped text, with "" for a missing field. The index is the row in the file. Raises InputError.
 
-    Blank rows are dropped. If a column name appears twice, both columns are kept.
+    Blank rows are dropped. If a column name appears twice, both columns are kept. `needed` are
+    the columns that messages name.
     """
-    _check_file(path)
+    _check_file(path, needed)
     suffix = path.suffix.lower()
     if suffix in (".parquet", ".pq"):
         table = _parquet(path)
     elif suffix in (".jsonl", ".ndjson", ".json"):
-        table = _json(path)
+        table = _json(path, needed)
     else:
-        table = _csv(path)
+        table = _csv(path, needed)
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
     if table.empty:
@@ -41,9 +42,9 @@ def read_text(path: Path) -> pd.DataFrame:
     return table
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, needed: str) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give a table of runs with columns {NEEDED}")
+        raise InputError(f"{path}: no such file; give a table of runs with columns {needed}")
     size = path.stat().st_size
     if size > MAX_BYTES:
         limit = f"{MAX_BYTES / 2**20:,.0f} MiB or {MAX_ROWS:,} runs"
@@ -57,8 +58,8 @@ def _read_csv(path: Path, **options: Any) -> pd.DataFrame:
         return pd.read_csv(path, **options)
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    names, separator = _header(path)
+def _csv(path: Path, needed: str) -> pd.DataFrame:
+    names, separator = _header(path, needed)
     width = len(names)
     try:
         table = _read_csv(
@@ -95,7 +96,7 @@ def _csv(path: Path) -> pd.DataFrame:
     return table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True) if separator == ";" else table
 
 
-def _header(path: Path) -> tuple[list[str], str]:
+def _header(path: Path, needed: str) -> tuple[list[str], str]:
     """The column names, and the separator that gives most names."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -108,11 +109,11 @@ def _header(path: Path) -> tuple[list[str], str]:
     separator = max(SEPARATORS, key=lambda separator: len(split[separator]))
     names = [name.strip() for name in split[separator]]
     if not any(names):
-        raise InputError(f"{path}: empty; the first line must name the columns {NEEDED}")
+        raise InputError(f"{path}: empty; the first line must name the columns {needed}")
     return names, separator
 
 
-def _json(path: Path) -> pd.DataFrame:
+def _json(path: Path, needed: str) -> pd.DataFrame:
     """Objects, one per line or all in one list. Objects inside them become columns with dotted names."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -126,19 +127,19 @@ def _json(path: Path) -> pd.DataFrame:
         if not isinstance(row, dict):
             raise InputError(f"{path}: row {i}: not a JSON object; give one object per run, with the columns by name")
     if not rows:
-        raise InputError(f"{path}: empty; give one JSON object per run, with {NEEDED}")
-    return pd.DataFrame.from_dict({i: _flat(row) for i, row in rows.items()}, orient="index").fillna("")
+        raise InputError(f"{path}: empty; give one JSON object per run, with {needed}")
+    return pd.DataFrame.from_dict({i: flat(row) for i, row in rows.items()}, orient="index").fillna("")
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, str]:
+def flat(row: Mapping[str, Any]) -> dict[str, str]:
     """Values as text. Values of inner objects have dotted names, and null values are left out."""
-    flat: dict[str, str] = {}
+    found: dict[str, str] = {}
     for name, value in row.items():
         if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": text for inner, text in _flat(value).items()}
+            found |= {f"{name}.{inner}": text for inner, text in flat(value).items()}
         elif value is not None:
-            flat[name] = str(value)
-    return flat
+            found[name] = str(value)
+    return found
 
 
 def _loaded(path: Path, text: str, row: int) -> Any:

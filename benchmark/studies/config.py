@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lrladder.benchmark.config.lab import HERE, LabConfig
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig, Strict
 from lrladder.benchmark.config.text import config_digest, suggest
 from lrladder.benchmark.config.training import TrainingConfig, TrainingSettings
@@ -21,7 +22,10 @@ class StudyConfig(Strict, ABC):
     It serves as the `Setup` of `benchmark/lab/resolve.py`, which turns requests into trials.
     """
 
+    can_be_external: ClassVar[bool] = False  # whether runs of this kind of study may be trained elsewhere
+
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    lab: LabConfig = Field(HERE, exclude_if=lambda lab: lab == HERE)  # left out, so that digests stay as they were
     corpus: CorpusConfig = CorpusConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     recipe: RecipeConfig = RecipeConfig()
@@ -38,6 +42,13 @@ class StudyConfig(Strict, ABC):
                 "says how the search of the entry reads its runs"
             )
         return schedule
+
+    @field_validator("lab")
+    @classmethod
+    def _external(cls, lab: LabConfig) -> LabConfig:
+        if lab != HERE and not cls.can_be_external:
+            raise ValueError("only a study of kind benchmark can have its runs trained elsewhere; remove lab")
+        return lab
 
     @property
     @abstractmethod
@@ -112,6 +123,11 @@ class StudyConfig(Strict, ABC):
         return config_digest(data)
 
     @property
+    def trained_here(self) -> tuple[Rung, ...]:
+        """The rungs whose runs this program trains itself."""
+        return tuple(rung for rung in self.rungs if rung.part != "goal" and not self.lab.has(rung.part))
+
+    @property
     def longest_horizon(self) -> int:
-        """The longest horizon of all rungs that are trained, in tokens."""
-        return max(max(rung.read) for rung in self.rungs if rung.part != "goal")
+        """The longest horizon of all rungs that are trained here, in tokens; 0 where all are trained elsewhere."""
+        return max((max(rung.read) for rung in self.trained_here), default=0)

@@ -154,10 +154,10 @@ def plan_sweeps(
 
 
 def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
-    """The work of a plan without extensions, from which the display of progress estimates the time left."""
+    """The work of a plan here, without extensions, from which the display of progress estimates the time left."""
+    widths = {rung.name: rung.shape.width for rung in study.trained_here}
     for trial in plan.trials:
-        if not trial.extension:
-            width = study.rungs.rung(trial.rung).shape.width
+        if not trial.extension and (width := widths.get(trial.rung)) is not None:
             yield Work((trial.payer, trial.parametrization), width, trial.runs * trial.seconds * trial.devices)
 
 

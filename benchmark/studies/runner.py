@@ -10,12 +10,15 @@ from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.environment import environment, gpu_names
+from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.lab.external import ExternalLab, Wanted
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
+from lrladder.benchmark.lab.register import Register
 from lrladder.benchmark.lab.store import lock
 from lrladder.benchmark.lab.training_losses import training_losses
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
@@ -24,7 +27,7 @@ from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
 from lrladder.benchmark.studies.planner import works_of
 from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
-from lrladder.benchmark.studies.session import Session, open_session, write_config
+from lrladder.benchmark.studies.session import Session, open_session, open_stored, write_config
 from lrladder.paradigms.lab import Lab
 
 Results = TypeVar("Results", bound=StudyResults)
@@ -40,6 +43,8 @@ class Ended(Generic[Results]):
     failed: int = 0  # number of trials
     trained_tokens: int = 0  # by this call
     saved_tokens: int = 0  # that stored trunks made unnecessary
+    wanted: tuple[Wanted, ...] = ()  # readings that the user's own trainer is asked for
+    open_here: int = 0  # runs that `lrladder run` has to train first
 
 
 def run_study(
@@ -57,6 +62,23 @@ def run_study(
             return _simulate(config, lab, out, make_console())
     with open_session(config, out, workers=workers, change=change) as session:
         return _train(kind, config, session)
+
+
+def run_stored(
+    config: StudyConfig, folder: Path, tell: Callable[[Register], None] = lambda register: None
+) -> Ended[Any]:
+    """Go on with a study whose runs are trained elsewhere, as far as what is stored allows. Nothing is trained.
+
+    `tell` is called first, under the lock, and may add to what was told. Raises InputError.
+    """
+    if config.lab == HERE:
+        raise InputError(
+            f"{folder}: this study trains all of its runs itself; `lrladder run` continues it. For your own trainer a "
+            "config needs lab: {kind: external, data: NAME OF YOUR TEXT}"
+        )
+    with open_stored(config, folder) as session:
+        tell(Register(folder))
+        return _train(kind_of(config), config, session)
 
 
 def run_on(config: StudyConfig, lab: Lab, *, corpus: Mapping[str, object] | None = None) -> Any:
@@ -79,7 +101,7 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
 
 
 def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
-    planned = plan_of(config, corpus_tokens=len(session.corpus.train), workers=session.workers)
+    planned = plan_of(config, corpus_tokens=session.corpus_tokens, workers=session.workers)
     interrupted, stopped = False, ""
     with session.lab(planned=works_of(config, planned)) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
@@ -93,8 +115,8 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         return Ended(None, interrupted, stopped)
     found = Found(
         measurements=in_order(lab.seen.values()),
-        corpus=dict(session.corpus.manifest),
-        environment=environment(gpus=gpu_names()),
+        corpus=dict(session.facts),
+        environment=session.environment,
         trained_now=lab.trained_now,
         seconds=lab.seconds,
         losses=partial(training_losses, session.out),
@@ -105,7 +127,10 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
     except OSError as error:
         stopped = stopped or f"{session.out / 'results.json'}: {why(error)}"
     saved = lab.planned_tokens - lab.trained_tokens
-    return Ended(results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved)
+    wanted = tuple(lab.wanted.values()) if isinstance(lab, ExternalLab) else ()
+    return Ended(
+        results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved, wanted, len(session.not_trained)
+    )
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:

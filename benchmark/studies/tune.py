@@ -6,6 +6,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.store import Store
@@ -31,6 +32,8 @@ def tuning_of(config: StudyConfig, *, budget: int | None = None) -> TuningConfig
 
     Raises InputError if the study trains nothing or is a tuning itself, or if its config gives no LR to start at.
     """
+    if config.lab != HERE:
+        raise InputError(f"{config.name}: lab: a recipe is tuned by our own trainer, on our own text; remove lab")
     known = _known(config)
     seeds = tuple(islice((seed for seed in count() if seed not in known.seeds), N_SEARCH + N_FRESH))
     is_tuned = config.recipe.embedding_lr != 1.0

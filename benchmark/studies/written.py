@@ -25,6 +25,8 @@ class Written(BaseModel):
     trials: TrialCounts = TrialCounts()
     config_digest: str = ""
     config: Any = None
+    corpus: dict[str, object] = {}
+    environment: dict[str, str] = {}
     measurements: tuple[dict[str, Any], ...] = ()  # read only where there are no logs
 
 

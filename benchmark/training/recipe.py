@@ -50,6 +50,11 @@ def proposal_trial(setup: Setup, proposal: Proposal) -> Trial:
 def trial_recipe(trial: Trial, *, parametrization: str) -> Recipe:
     """The recipe of a trial with one horizon. Raises ValueError if it has several."""
     (tokens,) = trial.horizons
+    return recipe_at(trial, tokens, parametrization=parametrization)
+
+
+def recipe_at(trial: Trial, tokens: int, *, parametrization: str) -> Recipe:
+    """The recipe of a trial on its way to one of its horizons."""
     plan = _plan_of(trial)
     groups = optimizer.groups(trial, plan.model, plan.rules)
     beta1, beta2 = optimizer.betas(trial)

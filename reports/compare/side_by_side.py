@@ -142,9 +142,9 @@ def loss_groups(studies: Sequence[Study]) -> list[list[str]]:
 
 
 def _scale(study: Study) -> tuple[object, ...]:
-    """What must be equal for losses to be comparable. A simulated study, or one of unknown text, stands alone."""
+    """What must be equal for losses to be comparable. One simulated, trained elsewhere or of unknown text is alone."""
     results = study.results
-    if results.lab == "simulated" or not results.corpus_digest:
+    if results.lab != "trained" or not results.corpus_digest:
         return (study.label,)
     config = flat(results.config)
     documents, window = config.get("corpus.val_documents"), config.get("ladder.seq_len")
@@ -162,7 +162,8 @@ def loss_sentence(studies: Sequence[Study]) -> str:
     return (
         "Losses are NOT comparable between "
         + " | ".join(", ".join(group) for group in groups)
-        + ", because validation text, vocabulary or window differ, or the losses are simulated. "
+        + ", because validation text, vocabulary or window differ, or the losses are simulated or of runs that were "
+        "trained elsewhere. "
         "Each regret is against the oracle of its own study."
     )
 

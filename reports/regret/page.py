@@ -93,6 +93,7 @@ def render(results: RegretResults) -> str:
             corpus=_pretty(results.corpus),
             published=PUBLISHED_LAW,
             trained_on=sentences.trained_on(results),
+            elsewhere=sentences.trained_elsewhere(results),
             simulated=SIMULATED if results.lab == "simulated" else None,
             oracle_status=ORACLE_STATUS,
             classes=_classes(results),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from lrladder.benchmark.config.lab import LabConfig
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.formats import fixed, lr, millinats, short
@@ -252,6 +253,19 @@ def ablation(results: RegretResults) -> str:
         f"{len(clear)} of the {len(effects)} multipliers tried at targets change the loss, with a 90% interval that "
         f"leaves out 0. By chance alone {expected:.1f} would."
         + (f" They are: {', '.join(named)} millinats." if named else "")
+    )
+
+
+def trained_elsewhere(results: RegretResults) -> str:
+    """Which runs LR Ladder has not trained itself; empty where it trained all, or none was."""
+    if results.lab not in ("external", "mixed"):
+        return ""
+    lab = LabConfig.model_validate(results.config["lab"])
+    parts = " and ".join({"proxy": "proxies", "target": "targets"}[part] for part in lab.parts)
+    return (
+        f"The runs at the {parts} were trained elsewhere, by a trainer of the user's own, on a text that the config "
+        f"calls “{lab.data}”. LR Ladder was told their losses and nothing else, so this page says nothing of their "
+        "machine, of text that training and validation share, or of their stability."
     )
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
 
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.goals import Answer, goal_results, unanswered
@@ -15,6 +16,7 @@ from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import (
     CurveResult,
     EntryResult,
+    LabName,
     LawResult,
     RegretResults,
     RungResult,
@@ -79,7 +81,7 @@ def assemble(
     entries = tuple(_entries(config, searched or {}, reasons or {}))
     return RegretResults(
         **found.common(config, missing),
-        lab="trained" if config.simulated is None else "simulated",
+        lab=_lab(config),
         seed_noise=near.run.sd,
         seed_noise_df=near.dof,
         seed_interaction=math.sqrt(near.interaction) if near.dof and near.interaction_dof else None,
@@ -95,6 +97,14 @@ def assemble(
         payer_seconds=dict(found.seconds),
         learning_curves=tuple(learning_curves(config, found, proposals)),
     )
+
+
+def _lab(config: RegretConfig) -> LabName:
+    if config.simulated is not None:
+        return "simulated"
+    if config.lab == HERE:
+        return "trained"
+    return "mixed" if config.trained_here else "external"
 
 
 def _targets(

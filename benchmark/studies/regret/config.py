@@ -7,6 +7,7 @@ from typing import Any, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lrladder.benchmark import upgrade
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import parse_yaml, read_preset, suggest, validate
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.ladder import Base, Ladder, Rung
@@ -33,6 +34,7 @@ class RegretConfig(StudyConfig):
     """One regret study: its ladder, the entries that compete on it, and how its targets are scored."""
 
     model_config = ConfigDict(serialize_by_alias=True)
+    can_be_external = True
 
     ladder: LadderConfig
     base_rung: str = Field(alias="base")  # a proxy: the rules take their ratios to it, its batch and longest horizon
@@ -64,6 +66,8 @@ class RegretConfig(StudyConfig):
         names = [rung.name for rung in self.ladder.rungs]
         if len(set(names)) < len(names):
             raise ValueError("ladder.rungs: two rungs have the same name; rename one")
+        if self.simulated is not None and self.lab != HERE:
+            raise ValueError("lab: losses that are simulated are trained nowhere; remove lab or simulated")
         self._check_parts()
         self._check_entries()
         for rung in self.rungs:
@@ -137,6 +141,10 @@ class RegretConfig(StudyConfig):
         if entry.read == "ema" and not schedule.has_trunk:
             raise ValueError(
                 f"{where}.read: a {schedule.kind} schedule has no trunk whose weights could be averaged; remove read"
+            )
+        if entry.read == "ema" and self.lab.has("proxy"):
+            raise ValueError(
+                f"{where}.read: an average of the weights is read by our own trainer alone; remove read, or lab"
             )
 
     def _check_fitted(self, label: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.planner import Sweep, extensions
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -17,6 +18,9 @@ NOTES = (
     "the LRs of validation runs come from the searches; the oracle's sweeps start at the proposals",
     "there is one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
 )
+EXTERNAL_NOTE = (
+    "the runs at {parts} are trained elsewhere; their memory and time here are what our own trainer would take"
+)
 SIMULATED_NOTE = (
     "the config asks for simulated losses, so `run` trains nothing; FLOPs and time are what training would take"
 )
@@ -27,6 +31,8 @@ Lrs = list[tuple[float | None, bool]]
 def notes(config: RegretConfig) -> tuple[str, ...]:
     """What a reader of the plan must know beside its numbers, one sentence each."""
     found: tuple[str, ...] = NOTES if config.simulated is None else (SIMULATED_NOTE, *NOTES)
+    if config.lab != HERE:
+        found += (EXTERNAL_NOTE.format(parts=", ".join(config.lab.parts)),)
     for name, entry in config.entries.items():
         if entry.paradigm not in registry.SHIPPED:
             aim = "target or goal" if config.rungs.goals else "target"

@@ -12,6 +12,7 @@ from lrladder.paradigms.lab import ParametrizationName, Part
 from lrladder.paradigms.sweep.status import Status
 
 SCHEMA = "lrladder.results/2"
+LabName = Literal["trained", "simulated", "external", "mixed"]  # mixed: the runs of some parts are trained elsewhere
 
 
 class CurveResult(Frozen):
@@ -280,7 +281,7 @@ class RegretResults(StudyResults):
     """The whole of results.json. Losses are in nats per token."""
 
     schema_: str = SCHEMA
-    lab: Literal["trained", "simulated"] = "trained"  # where the losses come from
+    lab: LabName = "trained"  # where the losses come from
     seed_noise: float | None  # standard deviation of the loss over seeds at one LR near the best, nats
     seed_noise_df: int  # its degrees of freedom
     # Standard deviation of what a seed adds under one parametrization and not under the others, nats.

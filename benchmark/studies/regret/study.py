@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from statistics import fmean
 
 from lrladder.benchmark.config.parts import SearchConfig
+from lrladder.benchmark.lab.external import Waiting
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import Searched, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -20,6 +22,8 @@ from lrladder.paradigms.settings import RoleSearchSettings
 from lrladder.paradigms.sweep.bracket import search_brackets
 from lrladder.paradigms.sweep.grid import grid_lr, snap
 
+WAITS = "its search waits for runs that are trained elsewhere"
+
 
 class RegretStudy:
     """One regret study on a lab. `on_stage` is called with the name of each stage when it begins."""
@@ -32,14 +36,25 @@ class RegretStudy:
         self.answers: list[Answer] = []  # for goals
         self.reasons: dict[str, str] = {}  # why an entry proposed nothing
         self._on_stage = on_stage
+        self._waits: dict[str, None] = {}  # searches that wait for runs that are not trained yet
 
     def run(self) -> None:
-        """Runs all stages in order. All proposals are made before anything else is trained at a target."""
+        """Runs all stages in order. All proposals are made before anything else is trained at a target.
+
+        Where runs are trained elsewhere, a search without its runs does not stop the others, so that all that can be
+        asked for is asked for at once. The same holds for the stages at the targets.
+        """
         for name in self.paradigms:
             self._on_stage(f"search: {name}")
-            self._search(name)
+            try:
+                self._search(name)
+            except Waiting:
+                self._waits[name] = None
+        if self._waits:
+            return
         self._on_stage("validation")
-        self._validate()
+        with suppress(Waiting):
+            self._validate()
         for label in self.config.labels:
             self._on_stage(f"oracle: {label}")
             self._sweep_oracle(label)
@@ -47,7 +62,8 @@ class RegretStudy:
             roles = getattr(entry.settings, "role_search", None)
             if roles is not None and roles.ablate:
                 self._on_stage("ablation")
-                self._ablate(name, roles)
+                with suppress(Waiting):
+                    self._ablate(name, roles)
 
     def results(self, found: Found) -> RegretResults:
         """The results so far."""
@@ -57,7 +73,7 @@ class RegretStudy:
             found,
             proposals=self.proposals,
             answers=self.answers,
-            reasons=self.reasons,
+            reasons={**self.reasons, **dict.fromkeys(self._waits, WAITS)},
             payers={payer: cost for payer in payers if (cost := self.lab.cost_flops(payer))},
             searched={name: Searched.of(paradigm) for name, paradigm in self.paradigms.items()},
         )
@@ -128,16 +144,17 @@ class RegretStudy:
         for rung in self.config.rungs.targets:
             starts.setdefault(self._start(rung, label), []).append(rung)
         for start, rungs in starts.items():
-            search_brackets(
-                self.lab,
-                {rung.name: rung.horizons for rung in rungs},
-                self._oracle_spec(label, start),
-                payer=f"{ORACLE}{label}",
-                parametrization=label,
-                horizon_exponent=self._exponent(label),
-                continued={rung.name: rung.continued for rung in rungs},
-                refine=self.config.validation.oracle_refine,
-            )
+            with suppress(Waiting):
+                search_brackets(
+                    self.lab,
+                    {rung.name: rung.horizons for rung in rungs},
+                    self._oracle_spec(label, start),
+                    payer=f"{ORACLE}{label}",
+                    parametrization=label,
+                    horizon_exponent=self._exponent(label),
+                    continued={rung.name: rung.continued for rung in rungs},
+                    refine=self.config.validation.oracle_refine,
+                )
 
     def _exponent(self, label: str) -> float | None:
         """The horizon exponent of an arm, which is the same in all its proposals."""
