@@ -18,7 +18,7 @@ def test_fitting_without_noise_proposes_the_true_lr(ladder, spec):
     assert proposal.lr == pytest.approx(LAW.lr(target.n_active, 8_000_000, "sp"), rel=1e-5)
     assert proposal.extrapolation == pytest.approx(8.0)
     assert proposal.flags == ()
-    assert any("extrapolates 16x" in flag for flag in fitting.propose(target, 16_000_000).flags)
+    assert any("extrapolates by 16.0x" in flag for flag in fitting.propose(target, 16_000_000).flags)
 
 
 def test_fitting_proposes_within_its_interval_mostly(ladder, spec):

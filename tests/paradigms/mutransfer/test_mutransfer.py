@@ -65,7 +65,7 @@ def test_without_a_rule_the_nearest_horizon_is_carried_over(ladder, spec):
     longer = paradigm.propose(ladder[-1], 2 * BASE)
     assert longer.lr == same.lr
     assert "no rule changes the LR with the horizon: searched at 4,000,000 tokens, used at 8,000,000" in longer.flags
-    assert any("extrapolates 64x" in flag for flag in longer.flags)
+    assert any("extrapolates by 64.0x" in flag for flag in longer.flags)
     assert math.isclose(longer.extrapolation, 64.0)
     assert longer.lr_low < same.lr_low < longer.lr < same.lr_high < longer.lr_high
 
