@@ -4,19 +4,31 @@ The defaults are those of our own ladders. Other values are those of models that
 which public model has which.
 """
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 OWN_NORM_EPS = 1e-6  # assumption: keeps RMSNorm finite and is far below the mean square of any activation
 OWN_ROPE_THETA = 10_000.0  # RoFormer, arXiv 2104.09864
+
+
+def _later(default: Any, **limits: Any) -> Any:
+    """A field that came later. A dump leaves out its default, so that ids of trials stay as they were."""
+    return Field(default, exclude_if=lambda value: bool(value == default), **limits)
 
 
 class Architecture(BaseModel):
     """What the blocks of a model compute.
 
     `qk_norm` is the RMSNorm of queries and keys: in each head, over the full width of all heads, or none. With
-    `renormalise` the weights of the chosen experts sum to 1; without it, each is its probability among all experts.
+    `renormalise` the weights of the chosen experts sum to 1, before `routed_scale` multiplies them; without it, each is
+    its score among all experts. RoPE turns the first `rotary_fraction` of each head. `rope_pairs` says what it turns
+    together: entries of the first and of the second half, or neighbours. With `qkv_bias` queries, keys and values have
+    a bias.
+
+    The `score` of an expert is a softmax or a sigmoid. With `expert_bias` the top k are those of score plus bias; the
+    bias balances the experts' loads (arXiv 2408.15664) and is in no weight. With `num_groups` the top k come from the
+    `top_groups` groups whose two best experts have the largest sum (arXiv 2412.19437).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -25,6 +37,22 @@ class Architecture(BaseModel):
     norm_eps: float = Field(OWN_NORM_EPS, gt=0, lt=1)
     rope_theta: float = Field(OWN_ROPE_THETA, gt=1)
     renormalise: bool = True
+    qkv_bias: bool = _later(False)
+    rotary_fraction: float = _later(1.0, gt=0, le=1)
+    rope_pairs: Literal["halves", "neighbours"] = _later("halves")
+    routed_scale: float = _later(1.0, gt=0)
+    score: Literal["softmax", "sigmoid"] = _later("softmax")
+    expert_bias: bool = _later(False)
+    num_groups: int = _later(1, ge=1)
+    top_groups: int = _later(1, ge=1)
+
+    @model_validator(mode="after")
+    def _groups(self) -> Self:
+        if self.top_groups > self.num_groups:
+            raise ValueError(f"top_groups {self.top_groups} is more than num_groups {self.num_groups}; lower it")
+        if self.num_groups > 1 and self.score != "sigmoid":
+            raise ValueError("num_groups: only experts with score sigmoid are chosen by groups; give 1 or that score")
+        return self
 
 
 OWN = Architecture()

@@ -38,7 +38,7 @@ def rope_table(seq_len: int, head_size: int, theta: float, device: torch.device)
 
 def rope_of(shape: ModelShape, seq_len: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """The `rope_table` of a model."""
-    return rope_table(seq_len, shape.head_size, shape.architecture.rope_theta, device)
+    return rope_table(seq_len, shape.rotary_size, shape.architecture.rope_theta, device)
 
 
 def rotate(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
@@ -46,6 +46,13 @@ def rotate(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
     first, second = x_bhsd.chunk(2, dim=-1)
     cos, sin = cos_sd.to(x_bhsd.dtype), sin_sd.to(x_bhsd.dtype)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def rotate_neighbours(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
+    """RoPE whose rotated pairs are entries 0 and 1, 2 and 3 and so on, as in RoFormer and Ernie-4.5."""
+    first, second = x_bhsd[..., 0::2], x_bhsd[..., 1::2]
+    cos, sin = cos_sd.to(x_bhsd.dtype), sin_sd.to(x_bhsd.dtype)
+    return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-1).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -60,14 +67,25 @@ class Attention(nn.Module):
         self.head_size, self.heads = shape.head_size, (shape.num_heads, shape.num_kv_heads, shape.num_kv_heads)
         rows = all_heads + 2 * kv
         self.qkv = parameter(rows, width, tag=Tag(Role.ATTENTION, width, rows))
+        has_bias = shape.architecture.qkv_bias
+        self.qkv_bias = parameter(rows, tag=Tag(Role.BIAS, 1, rows)) if has_bias else None
         self.out = parameter(width, all_heads, tag=Tag(Role.ATTENTION, all_heads, width, writes_residual=True))
         self.q_norm, self.k_norm = (_qk_norm(shape, size) for size in shape.qk_norm_sizes)
+        self._rotate = {"halves": rotate, "neighbours": rotate_neighbours}[shape.architecture.rope_pairs]
+        self._rotary_size = shape.rotary_size
+
+    def turned(self, x_bhsd: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+        """RoPE on the part of each head that has it."""
+        if self._rotary_size == self.head_size:
+            return self._rotate(x_bhsd, *rope)
+        part, rest = x_bhsd.split((self._rotary_size, self.head_size - self._rotary_size), dim=-1)
+        return torch.cat((self._rotate(part, *rope), rest), dim=-1)
 
     def forward(self, x_bsd: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
         batch, seq, _ = x_bsd.shape
-        qkv = linear(x_bsd, self.qkv).view(batch, seq, sum(self.heads), self.head_size)
+        qkv = linear(x_bsd, self.qkv, self.qkv_bias).view(batch, seq, sum(self.heads), self.head_size)
         q, k, v = (part.transpose(1, 2) for part in qkv.split(self.heads, dim=2))
-        q, k = rotate(self.q_norm(q), *rope), rotate(self.k_norm(k), *rope)
+        q, k = self.turned(self.q_norm(q), rope), self.turned(self.k_norm(k), rope)
         # the default scale is 1/sqrt(head_size); it is constant, because a ladder has one head size
         grouped = self.heads[0] != self.heads[1]
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)

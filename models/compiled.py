@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from lrladder.models.attention import rope_of
 from lrladder.models.moe import RouterStats, load_balance_of
@@ -84,19 +84,31 @@ def _agrees(model: Transformer, loss_of: Loss, batch: int) -> bool:
 
 
 def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
-    """Outputs of one block and of the loss on random tokens, and their gradients with respect to inputs and weights."""
-    shape, block, device = model.shape, model.blocks[0], model.embedding.device
+    """Outputs and gradients, on random tokens, of the last block, of a dense first one if there is any, and of the
+    loss.
+
+    Gradients are with respect to inputs and weights.
+    """
+    shape, device = model.shape, model.embedding.device
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(shape.vocab_size, (batch, shape.seq_len), generator=generator).to(device)
     x = F.embedding(tokens, model.embedding.detach()).to(model.dtype).requires_grad_()
     weight = torch.randn(x.shape, generator=generator).to(x)
-    y, *found = block(x, *rope_of(shape, shape.seq_len, device), model.branch_multiplier)
+    args = (x, *rope_of(shape, shape.seq_len, device), model.branch_multiplier)
+    first, last = model.blocks[0], model.blocks[-1]
+    of_dense = _gradients_of_dense(first, args, weight) if shape.num_dense else []
+    y, *found = last(*args)
     stats = RouterStats(*found)
     balance = load_balance_of(stats.load_e.detach()[None], stats.probability_e[None])
     of_block = (y * weight).sum() + balance + stats.router_z
     of_head = loss_of(Output(x, model.head, stats.probability_e[None], stats.router_z, stats.load_e[None]), tokens)
-    by_block = torch.autograd.grad(of_block, [x, *block.parameters()])
-    return [y.detach(), of_head.detach(), *by_block, *torch.autograd.grad(of_head, [x, model.head])]
+    by_block = torch.autograd.grad(of_block, [x, *last.parameters()])
+    return [*of_dense, y.detach(), of_head.detach(), *by_block, *torch.autograd.grad(of_head, [x, model.head])]
+
+
+def _gradients_of_dense(block: nn.Module, args: tuple[Any, ...], weight: Tensor) -> list[Tensor]:
+    (y,) = block(*args)
+    return [y.detach(), *torch.autograd.grad((y * weight).sum(), [args[0], *block.parameters()])]
 
 
 def agree(found: list[Tensor], expected: list[Tensor], max_difference: float) -> bool:

@@ -27,12 +27,12 @@ from torch.func import functional_call
 
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.hooks import Call, attention_logits, calls_of, inside
-from lrladder.models.moe import MoE, route
+from lrladder.models.moe import Dense, MoE, route
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import Built, param_groups
 from lrladder.models.shape import ModelShape
 from lrladder.models.slope import Slope
-from lrladder.models.transformer import Block, Transformer, next_token_loss
+from lrladder.models.transformer import Block, Transformer, blocks_of, next_token_loss
 
 Axis = Literal["width", "depth", "experts", "expert_width"]
 Quantity = Literal["size", "update", "decay"]
@@ -87,10 +87,10 @@ class Coordinate(NamedTuple):
 def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
     """The shape made `factor` times larger along one axis. Head size and the share of active experts stay."""
     names: dict[Axis, tuple[str, ...]] = {
-        "width": ("width", "expert_width", "shared_width", "heads", "kv_heads"),
-        "depth": ("depth",),
+        "width": ("width", "expert_width", "shared_width", "dense_width", "heads", "kv_heads"),
+        "depth": ("depth", "dense_blocks"),
         "experts": ("num_experts", "top_k"),
-        "expert_width": ("expert_width", "shared_width"),
+        "expert_width": ("expert_width", "shared_width", "dense_width"),
     }
     sizes = {name: getattr(shape, name) for name in names[axis]}
     return shape.model_copy(update={name: factor * size for name, size in sizes.items() if size is not None})
@@ -159,17 +159,18 @@ class Recorder:
         embedding = F.embedding(self._tokens, model.embedding)
         sizes = {"embedding": [embedding]}
         updates = {"embedding": [embedding - F.embedding(self._tokens, start["embedding"])]}
-        for i, block in enumerate(model.blocks):
-            assert isinstance(block, Block)
+        for i, block in enumerate(blocks_of(model)):
             attention, moe = inside(f"blocks.{i}.attention", calls), calls[f"blocks.{i}.moe"]
-            now = _roles(attention, moe, block.moe.router)
-            before = _roles(*_at_weights(block, inside(f"blocks.{i}", start), attention[""].args, moe.args))
-            now_and_up, learnt = _expert_parts(block.moe, inside(f"blocks.{i}.moe", start), moe.args[0])
+            now = _roles(block, attention, moe, block.moe.router)
+            before = _roles(block, *_at_weights(block, inside(f"blocks.{i}", start), attention[""].args, moe.args))
+            now_and_up, learnt = _parts(block.moe, inside(f"blocks.{i}.moe", start), moe.args[0])
+            if (bias := block.attention.qkv_bias) is not None:
+                learnt["bias"] = bias - start[f"blocks.{i}.attention.qkv_bias"]
             for role, value in (now | now_and_up).items():
                 sizes.setdefault(role, []).append(value)
             for role, value in ({role: value - before[role] for role, value in now.items()} | learnt).items():
                 updates.setdefault(role, []).append(value)
-        branches = torch.stack(updates["attention"] + updates["experts"]).sum(0)
+        branches = torch.stack(updates["attention"] + updates["experts"] + updates.get("dense", [])).sum(0)
         sizes["residual"] = [calls["norm"].args[0]]
         updates["residual"] = [updates["embedding"][0] + model.branch_multiplier * branches]
         normed = calls["norm"].output * model.head_multiplier
@@ -178,12 +179,12 @@ class Recorder:
         return sizes, updates
 
 
-def _roles(attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
+def _roles(block: Block, attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
     """Outputs of a block's modules by role, from the calls of its attention and its MoE."""
-    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(attention)}
+    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(block.attention, attention)}
     if router is not None:
         outputs["router_logits"] = F.linear(moe.args[0].float(), router.float())
-    return outputs | {"experts": moe.output[0]}
+    return outputs | {"dense" if isinstance(block.moe, Dense) else "experts": moe.output[0]}
 
 
 def _at_weights(
@@ -199,6 +200,13 @@ def _at_weights(
     return calls_of(block.attention, attention_args, inside("attention", weights)), experts, router
 
 
+def _parts(moe: Dense | MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(sizes, updates) of the matrices of a feed-forward part, apart."""
+    if isinstance(moe, MoE):
+        return _expert_parts(moe, start, x_bsd)
+    return _swiglu_parts("dense", moe.dense_up, moe.dense_down, start, x_bsd)
+
+
 def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """(sizes, updates) of the experts' matrices, apart, so that neither update shows a fault of the other.
 
@@ -206,8 +214,7 @@ def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple
     on the hidden units that the first weights of up give.
     """
     x_td = x_bsd.flatten(0, 1)
-    logits_te = x_td.new_zeros(len(x_td), 1) if moe.router is None else F.linear(x_td.float(), moe.router)
-    routing = route(logits_te, moe.top_k, renormalise=moe.renormalise)
+    routing = route(x_td.new_zeros(len(x_td), 1), 1) if moe.router is None else moe.routing(x_td)
     rows_e = [(routing.expert_tk == expert).any(-1) for expert in range(moe.num_experts)]
 
     def put_out(up: Tensor) -> Tensor:
@@ -217,11 +224,18 @@ def _expert_parts(moe: MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple
     learnt = moe.down - start["down"]
     updates["expert_down"] = moe.backend(x_td, routing.expert_tk, routing.weight_tk, start["up"], learnt)
     if moe.shared_up is not None and moe.shared_down is not None:
-        sizes["shared_up"] = F.linear(x_td, moe.shared_up)
-        updates["shared_up"] = F.linear(x_td, moe.shared_up - start["shared_up"])
-        hidden = swiglu(F.linear(x_td, start["shared_up"]))
-        updates["shared_down"] = F.linear(hidden, moe.shared_down - start["shared_down"])
+        of_shared, learnt_by_shared = _swiglu_parts("shared", moe.shared_up, moe.shared_down, start, x_td)
+        return sizes | of_shared, updates | learnt_by_shared
     return sizes, updates
+
+
+def _swiglu_parts(
+    name: str, up: Tensor, down: Tensor, start: Mapping[str, Tensor], x: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(sizes, updates) of the two matrices of one SwiGLU, `name`_up and `name`_down."""
+    first = start[f"{name}_up"]
+    learnt = F.linear(swiglu(F.linear(x, first)), down - start[f"{name}_down"])
+    return {f"{name}_up": F.linear(x, up)}, {f"{name}_up": F.linear(x, up - first), f"{name}_down": learnt}
 
 
 def _coordinate(step: int, role: str, quantity: Quantity, values: Sequence[Tensor]) -> Coordinate:

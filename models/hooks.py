@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lrladder.models.attention import rotate
+from lrladder.models.attention import Attention
 from lrladder.models.compiled import uncompiled
 
 T = TypeVar("T")
@@ -47,10 +47,10 @@ def inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
     }
 
 
-def attention_logits(attention: Mapping[str, Call]) -> Tensor:
+def attention_logits(attention: Attention, calls: Mapping[str, Call]) -> Tensor:
     """q.k / sqrt(head_size), [B, heads, pairs], of the pairs that the causal mask allows, from an attention's calls."""
-    rope = attention[""].args[1]
-    q, k = (rotate(attention[name].output, *rope) for name in ("q_norm", "k_norm"))
+    rope = calls[""].args[1]
+    q, k = (attention.turned(calls[name].output, rope) for name in ("q_norm", "k_norm"))
     k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # each group of queries shares one key
     logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()

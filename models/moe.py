@@ -1,10 +1,13 @@
 """Dropless top-k mixture of SwiGLU experts, with the losses that keep its router balanced."""
 
+import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lrladder.models.architecture import OWN, Architecture
 from lrladder.models.experts.permuted import ExpertBackend, chosen
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.parameters import linear, parameter
@@ -44,39 +47,100 @@ class Routing(NamedTuple):
     stats: RouterStats
 
 
-def route(logits_te: Tensor, top_k: int, *, renormalise: bool = True) -> Routing:
+def route(
+    logits_te: Tensor, top_k: int, architecture: Architecture = OWN, expert_bias: Tensor | None = None
+) -> Routing:
     """Choose the top-k experts of each token by logits [T, E]. Weights are an fp32 softmax over the chosen logits.
 
-    This equals a softmax over all experts that is renormalised over the chosen ones. Without `renormalise` the weights
-    are those of the softmax over all experts, and sum to less than 1.
+    This equals a softmax over all experts that is renormalised over the chosen ones. `architecture` may ask for sigmoid
+    scores, for weights that are not renormalised, and for a scale of them. `expert_bias` [E] takes part in the choice
+    alone. For the balance loss a sigmoid is divided by its sum over all experts (arXiv 2412.19437 eq. 19).
     """
     logits_te = logits_te.float()
-    expert_tk = logits_te.detach().topk(top_k, dim=-1).indices
+    expert_tk = _top(logits_te.detach(), top_k, architecture, expert_bias)
     num_experts = logits_te.shape[-1]
     is_chosen_tke = chosen(expert_tk, num_experts)
-    logits_tk = torch.where(is_chosen_tke, logits_te[:, None], 0).sum(-1)  # no scatter in its backward; see `Taken`
+    score_te = log_scores(logits_te, architecture)
+    score_tk = torch.where(is_chosen_tke, score_te[:, None], 0).sum(-1)  # no scatter in its backward; see `Taken`
     load_e = is_chosen_tke.sum((0, 1)).float() / expert_tk.numel()
     stats = RouterStats(
-        probability_e=logits_te.softmax(-1).mean(0),
+        probability_e=score_te.softmax(-1).mean(0),
         router_z=logits_te.logsumexp(-1).square().mean(),  # ST-MoE, arXiv 2202.08906 eq. 5
         load_e=load_e,
     )
-    rest = logits_tk - logits_te.logsumexp(-1, keepdim=True)
-    weight_tk = logits_tk.softmax(-1) if renormalise else rest.exp()
-    return Routing(weight_tk, expert_tk, stats)
+    return Routing(_weights(score_tk, logits_te, architecture), expert_tk, stats)
+
+
+def log_scores(logits: Tensor, architecture: Architecture) -> Tensor:
+    """Logarithms of the experts' scores; those of a softmax without its constant, which no choice depends on."""
+    return F.logsigmoid(logits) if architecture.score == "sigmoid" else logits
+
+
+def _weights(score_tk: Tensor, logits_te: Tensor, architecture: Architecture) -> Tensor:
+    """Of the chosen experts, from the logarithms of their scores."""
+    if architecture.renormalise:
+        weight_tk = score_tk.softmax(-1)
+    elif architecture.score == "sigmoid":
+        weight_tk = score_tk.exp()
+    else:
+        weight_tk = (score_tk - logits_te.logsumexp(-1, keepdim=True)).exp()
+    return weight_tk if architecture.routed_scale == 1 else weight_tk * architecture.routed_scale
+
+
+def _top(logits_te: Tensor, top_k: int, architecture: Architecture, expert_bias: Tensor | None) -> Tensor:
+    """The chosen experts [T, k]. Without a bias and groups they are those of the largest logits."""
+    if expert_bias is None and architecture.num_groups == 1:
+        return logits_te.topk(top_k, dim=-1).indices
+    score_te = logits_te.sigmoid() if architecture.score == "sigmoid" else logits_te.softmax(-1)
+    if expert_bias is not None:
+        score_te = score_te + expert_bias
+    if architecture.num_groups > 1:
+        score_te = _in_top_groups(score_te, architecture)
+    return score_te.topk(top_k, dim=-1).indices
+
+
+def _in_top_groups(score_te: Tensor, architecture: Architecture) -> Tensor:
+    """Scores [T, E], minus infinity outside of the groups with the largest sums of their two best."""
+    groups = architecture.num_groups
+    score_tgm = score_te.unflatten(-1, (groups, -1))
+    best = score_tgm.topk(2, dim=-1).values.sum(-1).topk(architecture.top_groups, dim=-1).indices
+    is_best_tg = chosen(best, groups).any(-2)
+    return score_tgm.masked_fill(~is_best_tg[..., None], -math.inf).flatten(-2)
+
+
+class Dense(nn.Module):
+    """The SwiGLU of a dense block in a model with experts. It has no router, and so no statistics of one."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        assert shape.dense_width is not None
+        d, f = shape.width, shape.dense_width
+        self.router = None
+        self.dense_up = parameter(2 * f, d, tag=Tag(Role.DENSE_UP, d, 2 * f))
+        self.dense_down = parameter(d, f, tag=Tag(Role.DENSE_DOWN, f, d, writes_residual=True))
+
+    def forward(self, x_bsd: Tensor) -> tuple[Tensor, tuple[()]]:
+        return linear(swiglu(linear(x_bsd, self.dense_up)), self.dense_down), ()
 
 
 class MoE(nn.Module):
-    """Routed experts and an optional shared expert. With one routed expert there is no router (a dense block)."""
+    """Routed experts and an optional shared expert. With one routed expert there is no router (a dense model).
+
+    `expert_bias` [E] is a buffer: no gradient moves it, but `models.balance` after each step.
+    """
+
+    expert_bias: Tensor | None
 
     def __init__(self, shape: ModelShape, backend: ExpertBackend) -> None:
         super().__init__()
         d, h, num_experts = shape.width, shape.expert_width, shape.num_experts
         self.top_k, self.num_experts, self.backend = shape.top_k, num_experts, backend
-        self.renormalise = shape.architecture.renormalise
+        self.architecture = shape.architecture
         self.up = parameter(num_experts, 2 * h, d, tag=Tag(Role.EXPERT_UP, d, 2 * h))
         self.down = parameter(num_experts, d, h, tag=Tag(Role.EXPERT_DOWN, h, d, writes_residual=True))
         self.router = parameter(num_experts, d, tag=Tag(Role.ROUTER, d, num_experts)) if num_experts > 1 else None
+        has_bias = self.router is not None and self.architecture.expert_bias
+        self.register_buffer("expert_bias", torch.zeros(num_experts) if has_bias else None)
         s = shape.shared_width
         self.shared_up = parameter(2 * s, d, tag=Tag(Role.SHARED_UP, d, 2 * s)) if s else None
         self.shared_down = parameter(d, s, tag=Tag(Role.SHARED_DOWN, s, d, writes_residual=True)) if s else None
@@ -93,6 +157,11 @@ class MoE(nn.Module):
             one = x_td.new_ones(1, dtype=torch.float32)
             y_td = linear(swiglu(linear(x_td, self.up[0])), self.down[0])
             return y_td, RouterStats(one, x_td.new_zeros((), dtype=torch.float32), one)
-        routing = route(linear(x_td.float(), self.router), self.top_k, renormalise=self.renormalise)
+        routing = self.routing(x_td)
         up, down = self.up.to(x_td.dtype), self.down.to(x_td.dtype)
         return self.backend(x_td, routing.expert_tk, routing.weight_tk, up, down), routing.stats
+
+    def routing(self, x_td: Tensor) -> Routing:
+        """Of a block with a router."""
+        assert self.router is not None
+        return route(linear(x_td.float(), self.router), self.top_k, self.architecture, self.expert_bias)

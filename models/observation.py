@@ -12,9 +12,10 @@ from torch import Tensor
 
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.hooks import Call, attention_logits, calls_of, inside
+from lrladder.models.moe import Dense, MoE, log_scores
 from lrladder.models.parameters import linear, tag_of
 from lrladder.models.roles import Role
-from lrladder.models.transformer import Block, Transformer
+from lrladder.models.transformer import Block, Transformer, blocks_of
 
 Metrics = dict[str, float]
 
@@ -31,10 +32,13 @@ class Observation(NamedTuple):
 def observe(model: Transformer, tokens_bs: Tensor) -> Observation:
     """Activation RMS by depth, largest attention logit, mean log Z, and the router's entropies and z loss."""
     calls = calls_of(model, (tokens_bs,))
-    blocks = range(len(model.blocks))
-    features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in blocks] + [calls["norm"].args[0]]
+    blocks = blocks_of(model)
+    features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in range(len(blocks))] + [calls["norm"].args[0]]
     metrics = {f"activation_rms/{depth}": rms(feature) for depth, feature in enumerate(features)}
-    largest = [attention_logits(inside(f"blocks.{i}.attention", calls)).abs().amax() for i in blocks]
+    largest = [
+        attention_logits(block.attention, inside(f"blocks.{i}.attention", calls)).abs().amax()
+        for i, block in enumerate(blocks)
+    ]
     metrics["attention_logit_max"] = torch.stack(largest).max().item()
     metrics["log_z"] = calls[""].output.logits.float().logsumexp(-1).mean().item()
     return Observation(features, metrics | _router(model, calls), calls)
@@ -44,18 +48,18 @@ def _router(model: Transformer, calls: Mapping[str, Call]) -> Metrics:
     """Mean over blocks of the router metrics.
 
     Entropies are divided by log(experts), so that 1 is even: the mean entropy of a token's softmax, and the entropy of
-    the softmax averaged over the batch.
+    the softmax averaged over the batch. Sigmoid scores count as shares of their sum.
     """
-    found = [value for i, block in enumerate(model.blocks) if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
+    places = enumerate(blocks_of(model))
+    found = [value for i, block in places if (value := _block_router(block, calls[f"blocks.{i}.moe"]))]
     return {name: math.fsum(value[name] for value in found) / len(found) for name in found[0]} if found else {}
 
 
-def _block_router(block: torch.nn.Module, moe: Call) -> Metrics:
-    assert isinstance(block, Block)
-    router = block.moe.router
-    if router is None:
+def _block_router(block: Block, moe: Call) -> Metrics:
+    if isinstance(block.moe, Dense) or (router := block.moe.router) is None:
         return {}
-    log_p = linear(moe.args[0].float(), router).flatten(0, -2).log_softmax(-1)
+    logits = linear(moe.args[0].float(), router).flatten(0, -2)
+    log_p = log_scores(logits, block.moe.architecture).log_softmax(-1)
     mean_p = log_p.exp().mean(0)
     most = math.log(len(router))
     return {
@@ -100,23 +104,25 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
         return name, linear(x, weight - start[name]), linear(x, weight)
 
     yield of("head", calls["norm"].output)
-    for i, block in enumerate(model.blocks):
-        assert isinstance(block, Block)
+    for i, block in enumerate(blocks_of(model)):
         yield of(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
         x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)
+        if isinstance(block.moe, Dense):
+            yield of(f"blocks.{i}.moe.dense_up", x_td)
+            yield of(f"blocks.{i}.moe.dense_down", swiglu(linear(x_td, block.moe.dense_up)))
+            continue
         if block.moe.router is not None:
             yield of(f"blocks.{i}.moe.router", x_td)
-        yield from _expert_outputs(block, f"blocks.{i}.moe", start, x_td)
+        yield from _expert_outputs(block.moe, f"blocks.{i}.moe", start, x_td)
 
 
 def _expert_outputs(
-    block: Block, place: str, start: Mapping[str, Tensor], x_td: Tensor
+    moe: MoE, place: str, start: Mapping[str, Tensor], x_td: Tensor
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """(name, dW x, W x) for the experts' two matrices, on the tokens that the router now sends to each expert."""
-    moe = block.moe
     found: dict[str, list[tuple[Tensor, Tensor]]] = {Role.EXPERT_UP: [], Role.EXPERT_DOWN: []}
     up_change, down_change = moe.up - start[f"{place}.up"], moe.down - start[f"{place}.down"]
-    for expert, x in enumerate(_rows_of_experts(block, x_td)):
+    for expert, x in enumerate(_rows_of_experts(moe, x_td)):
         up = linear(x, moe.up[expert])
         hidden = swiglu(up)
         found[Role.EXPERT_UP].append((linear(x, up_change[expert]), up))
@@ -126,11 +132,10 @@ def _expert_outputs(
         yield name, torch.cat(changed), torch.cat(output)
 
 
-def _rows_of_experts(block: Block, x_td: Tensor) -> list[Tensor]:
-    moe = block.moe
+def _rows_of_experts(moe: MoE, x_td: Tensor) -> list[Tensor]:
     if moe.router is None:
         return [x_td]
-    chosen = linear(x_td.float(), moe.router).topk(moe.top_k, dim=-1).indices
+    chosen = moe.routing(x_td).expert_tk
     return [x_td[(chosen == expert).any(-1)] for expert in range(moe.num_experts)]
 
 

@@ -14,9 +14,9 @@ def parameter(*shape: int, tag: Tag, device: torch.device | str | None = None) -
     return made
 
 
-def linear(x: Tensor, weight: Tensor) -> Tensor:
-    """x W^T in the dtype of x. Weights are stored in fp32 and rounded here; bf16 is for activations and products."""
-    return F.linear(x, weight.to(x.dtype))
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b in the dtype of x. Weights are fp32 and rounded here: bf16 is for activations and products."""
+    return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
 
 
 def tag_of(param: nn.Parameter, name: str) -> Tag:

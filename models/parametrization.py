@@ -30,6 +30,9 @@ def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
     widths = {"width": base.width, "expert_width": base.expert_width, "shared_width": base.shared_width}
     if model.shape.heads or base.heads:
         widths |= {"heads": base.num_heads, "kv_heads": base.num_kv_heads}
+    if model.shape.dense_width:
+        assert base.dense_width is not None, "the config refuses a ladder where some models alone have dense blocks"
+        widths["dense_width"] = base.dense_width
     # mup treats every size that differs between base and delta as a width, so all other sizes are the model's own
     twice = {name: 2 * size for name, size in widths.items()}
     with torch.device("meta"):
@@ -43,7 +46,7 @@ def ratios_of(param: nn.Parameter, name: str, *, depth: float, width: float) -> 
     """One parameter's ratios to the base, from mup's shapes. A dimension that is not a width has ratio 1."""
     last = float(param.infshape.width_mult())  # type: ignore[attr-defined]
     tag = tag_of(param, name)
-    if tag.role is Role.NORM:
+    if tag.role in (Role.NORM, Role.BIAS):
         return Ratios(depth=depth, width=width)
     dims = param.infshape  # type: ignore[attr-defined]
     other = float(dims[-2].width_mult()) if dims[-2].isinf() else 1.0
@@ -94,6 +97,8 @@ def rule_table(rules: Rules, model: Transformer, base: ModelShape, *, embedding_
 def initialise(model: nn.Module, rules: Mapping[str, Rule], *, seed: int) -> None:
     """Fill every parameter with a truncated normal (cut at 3 std) of its rule's std, or with ones where std is None.
 
+    A std of 0 gives zeros, without a draw.
+
     One generator draws all parameters, in the order of the model.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -101,6 +106,8 @@ def initialise(model: nn.Module, rules: Mapping[str, Rule], *, seed: int) -> Non
         std = rules[name].init_std
         if std is None:
             param.fill_(1.0)
+        elif std == 0:
+            param.zero_()
         else:
             nn.init.trunc_normal_(param, std=std, a=-3 * std, b=3 * std, generator=generator)
         assert math.isfinite(param.sum().item()), name

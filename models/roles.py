@@ -14,6 +14,9 @@ class Role(StrEnum):
     EXPERT_DOWN = "expert_down"
     SHARED_UP = "shared_up"
     SHARED_DOWN = "shared_down"
+    DENSE_UP = "dense_up"  # of the dense blocks of a model with experts; gate and up
+    DENSE_DOWN = "dense_down"
+    BIAS = "bias"  # of queries, keys and values
     NORM = "norm"
     HEAD = "head"
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from lrladder.models.roles import Role, Tag
 from lrladder.models.rules import DEPTH_ALPHA, MUTRANSFER, Ratios, Rule, rule
 
-Axis = Literal["m_N", "m_h", "m_L"]  # width, expert width and depth over those of the base
+Axis = Literal["m_N", "m_h", "m_f", "m_L"]  # width, expert width, dense width and depth over those of the base
 DepthRule = Literal["depth_mup", "completep"]
 COLUMNS = ("init std", "forward", "LR / lr", "decay / wd", "eps / eps0")  # in the order of Rule
 BASE_FAN, BASE_DEPTH = 64, 2  # any values would do, because the table shows only ratios to the base
@@ -32,10 +32,13 @@ ROWS = (
     _Row("embedding", Role.EMBEDDING, None, "m_N", in_block=False),
     _Row("attention q, k, v", Role.ATTENTION, "m_N", "m_N"),
     _Row("attention out", Role.ATTENTION, "m_N", "m_N", writes_residual=True),
+    _Row("bias of q, k, v", Role.BIAS, None, "m_N"),
     _Row("router", Role.ROUTER, "m_N"),
     _Row("expert gate and up", Role.EXPERT_UP, "m_N", "m_h"),
     _Row("expert down, `mf`", Role.EXPERT_DOWN, "m_h", "m_N", writes_residual=True),
     _Row("expert down, `fi`", Role.EXPERT_DOWN, "m_h", "m_N", writes_residual=True, experts="fi"),
+    _Row("dense gate and up", Role.DENSE_UP, "m_N", "m_f"),
+    _Row("dense down", Role.DENSE_DOWN, "m_f", "m_N", writes_residual=True),
     _Row("norm gain, in a block", Role.NORM),
     _Row("norm gain, final", Role.NORM, in_block=False),
     _Row("head, untied", Role.HEAD, "m_N", in_block=False),
@@ -59,7 +62,8 @@ def _cell(row: _Row, column: int) -> str:
     if base == 0:
         return "0"
     start = "sigma" if COLUMNS[column] == "init std" else ""
-    powers = [_power("m_N", _exponent(row, column, "m_N")), _power("m_h", _exponent(row, column, "m_h"))]
+    axes: tuple[Axis, ...] = ("m_N", "m_h", "m_f")
+    powers = [_power(axis, _exponent(row, column, axis)) for axis in axes]
     return " ".join(part for part in (start, *powers, _depth_power(row, column)) if part) or "1"
 
 
@@ -72,12 +76,12 @@ def _exponent(row: _Row, column: int, axis: Axis, depth: DepthRule = "completep"
 
 
 def _rule(row: _Row, *, doubled: Axis | None = None, depth: DepthRule = "completep") -> Rule:
-    m: dict[Axis | None, int] = {"m_N": 1, "m_h": 1, "m_L": 1}
+    m: dict[Axis | None, int] = {"m_N": 1, "m_h": 1, "m_f": 1, "m_L": 1}
     m[doubled] = 2
     m[None] = 1  # a fan that does not grow
     tag = Tag(row.role, BASE_FAN * m[row.fan_in], BASE_FAN * m[row.fan_out], row.writes_residual, row.in_block)
     rules = MUTRANSFER.model_copy(update={"experts": row.experts, "depth": depth})
-    ratios = Ratios(m[row.fan_in], m[row.fan_out], m["m_L"])
+    ratios = Ratios(m[row.fan_in], m[row.fan_out], m["m_L"], m["m_N"])
     return rule(rules, tag, ratios, depth=BASE_DEPTH * m["m_L"], embedding_std=1.0)
 
 

@@ -29,7 +29,7 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: bool = False  # LR of attention and expert up; init and multiplier of the head
+    width: bool = False  # LR of attention, expert up and dense blocks; init and multiplier of the head
     router: bool = False  # init and LR of the router
     experts: Literal["none", "mf", "fi"] = "none"  # LR of expert and shared down by their fan-in; "mf" also their init
     depth: Literal["none", "depth_mup", "completep"] = "none"  # multiplier of what blocks add; LR
@@ -73,7 +73,10 @@ MUTRANSFER = Rules(
 
 
 class Rule(NamedTuple):
-    """One parameter's init std (None: it starts at ones), forward multiplier, and multipliers of lr, decay and eps."""
+    """One parameter's init std (None: it starts at ones), forward multiplier, and multipliers of lr, decay and eps.
+
+    An init std of 0 means that it starts at zeros.
+    """
 
     init_std: float | None
     forward: float
@@ -131,6 +134,8 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
             return Rule(embedding_std, 1.0, ratios.width if rules.embedding else 1.0, 0.0, 1.0), 1 / m_out
         case Role.NORM:
             return Rule(None, 1.0, ratios.width if rules.norm else 1.0, 0.0, 1.0), 1.0
+        case Role.BIAS:
+            return Rule(0.0, 1.0, 1.0, 0.0, 1.0), 1 / ratios.width
         case Role.HEAD:
             m = m_in if rules.width else 1.0
             return Rule(std * m**0.5, 1 / m, 1.0, 0.0, 1.0), 1 / m_in
@@ -139,6 +144,10 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
             return Rule(std * m**-0.5, 1.0, 1 / m, 0.0, 1.0), 1.0
         case Role.ATTENTION:
             return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_in
+        case Role.DENSE_UP:
+            return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_in
+        case Role.DENSE_DOWN:
+            return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_out
         case Role.EXPERT_UP | Role.SHARED_UP:
             return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_out
         case Role.EXPERT_DOWN | Role.SHARED_DOWN:

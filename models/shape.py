@@ -23,10 +23,11 @@ class ModelShape(BaseModel):
     """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
     `expert_width` is the hidden width of one routed expert. `shared_width` is that of the shared expert; 0 means that
-    there is none, and several shared experts are one expert of their joint width. There are width / head_size heads
-    unless `heads` is given, and as many key-value heads unless `kv_heads` is given (grouped queries). A dump leaves out
-    fields with their default, so that the ids of older trials do not change. Parameter counts leave out token embedding
-    and LM head, as Step Law does (arXiv 2503.04715).
+    there is none, and several shared experts are one expert of their joint width. The first `dense_blocks` blocks have
+    a dense SwiGLU of `dense_width` instead of experts. There are width / head_size heads unless `heads` is given, and
+    as many key-value heads unless `kv_heads` is given (grouped queries). A dump leaves out fields with their default,
+    so that the ids of older trials do not change. Parameter counts leave out token embedding and LM head, as Step Law
+    does (arXiv 2503.04715).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -42,6 +43,8 @@ class ModelShape(BaseModel):
     seq_len: Size
     heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
     kv_heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
+    dense_blocks: Size | None = Field(None, exclude_if=lambda blocks: blocks is None)
+    dense_width: Size | None = Field(None, exclude_if=lambda width: width is None)
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
 
     @model_validator(mode="after")
@@ -50,13 +53,49 @@ class ModelShape(BaseModel):
             raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
             raise ValueError(f"head_size {self.head_size} is odd, but RoPE needs an even one; change it")
+        if self.rotary_size % 2 or not self.rotary_size:
+            raise ValueError(
+                f"rotary_fraction {self.architecture.rotary_fraction:g} gives RoPE {self.rotary_size} of head_size "
+                f"{self.head_size}; RoPE needs an even number"
+            )
         if self.num_heads % self.num_kv_heads:
             raise ValueError(f"heads {self.num_heads} is not a multiple of kv_heads {self.num_kv_heads}; change one")
         if self.top_k > self.num_experts:
             raise ValueError(f"top_k {self.top_k} is more than num_experts {self.num_experts}; lower top_k")
+        self._require_groups()
+        self._require_experts_after_dense_blocks()
         if self.shared_width < 0:
             raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for no shared expert")
         return self
+
+    def _require_groups(self) -> None:
+        """Groups of experts are equal, of at least two, and those that a token uses hold its top k."""
+        asked = self.architecture
+        if asked.num_groups == 1:
+            return
+        size, left = divmod(self.num_experts, asked.num_groups)
+        if left or size < 2:
+            raise ValueError(
+                f"num_groups {asked.num_groups}: {self.num_experts} experts make no equal groups of two or more"
+            )
+        if self.top_k > size * asked.top_groups:
+            raise ValueError(
+                f"top_k {self.top_k} is more than the {size * asked.top_groups} experts of top_groups "
+                f"{asked.top_groups}; change one of them"
+            )
+
+    def _require_experts_after_dense_blocks(self) -> None:
+        if (self.dense_blocks is None) != (self.dense_width is None):
+            raise ValueError("dense_blocks and dense_width go together; give both or neither")
+        if self.num_dense >= self.depth:
+            raise ValueError(f"dense_blocks {self.num_dense} leaves no block of {self.depth} with experts; give fewer")
+        if self.dense_blocks and self.num_experts == 1:
+            raise ValueError("dense_blocks: with num_experts 1 all blocks are dense; leave it and dense_width out")
+
+    @property
+    def num_dense(self) -> int:
+        """Dense blocks before those with experts."""
+        return self.dense_blocks or 0
 
     @property
     def num_heads(self) -> int:
@@ -79,27 +118,43 @@ class ModelShape(BaseModel):
         return self.attention_width if self.kv_heads is None else self.kv_heads * self.head_size
 
     @property
+    def rotary_size(self) -> int:
+        """Entries of each head that RoPE turns, rounded down as in the transformers library."""
+        return int(self.head_size * self.architecture.rotary_fraction)
+
+    @property
     def qk_norm_sizes(self) -> tuple[int, int]:
         """Number of gains of the norm of queries, and of the norm of keys, in one block."""
         own = {"head": (self.head_size, self.head_size), "full": (self.attention_width, self.kv_width), "none": (0, 0)}
         return own[self.architecture.qk_norm]
 
-    def _n_block(self, experts: int) -> int:
-        attention = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
-        feed_forward = 3 * self.width * (experts * self.expert_width + self.shared_width)
+    def _n_blocks(self, experts: int) -> int:
+        """Parameters of all blocks, with so many experts in each that has any."""
+        routed = self.depth - self.num_dense
+        dense = 3 * self.width * (self.dense_width or 0)
+        return self.depth * self._n_rest + self.num_dense * dense + routed * self._n_moe(experts)
+
+    def _n_moe(self, experts: int) -> int:
         router = self.width * self.num_experts if self.num_experts > 1 else 0
+        return 3 * self.width * (experts * self.expert_width + self.shared_width) + router
+
+    @property
+    def _n_rest(self) -> int:
+        """Attention and norms of one block."""
+        attention = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
+        attention += self.attention_width + 2 * self.kv_width if self.architecture.qkv_bias else 0
         norms = 2 * self.width + sum(self.qk_norm_sizes)  # pre-attention, pre-MoE, and the q and k norms
-        return attention + feed_forward + router + norms
+        return attention + norms
 
     @property
     def n_total(self) -> int:
         """Non-embedding parameters, with all experts."""
-        return self.depth * self._n_block(self.num_experts) + self.width
+        return self._n_blocks(self.num_experts) + self.width
 
     @property
     def n_active(self) -> int:
         """Non-embedding parameters that one token uses: of the routed experts, only top_k in each block."""
-        return self.depth * self._n_block(self.top_k) + self.width
+        return self._n_blocks(self.top_k) + self.width
 
     @property
     def n_embedding(self) -> int:

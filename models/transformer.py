@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lrladder.models.attention import Attention, RMSNorm, rope_of
 from lrladder.models.experts import BACKENDS
-from lrladder.models.moe import MoE, load_balance_of
+from lrladder.models.moe import Dense, MoE, load_balance_of
 from lrladder.models.parameters import linear, parameter
 from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
@@ -20,9 +20,9 @@ class Output(NamedTuple):
 
     features: Tensor  # [B, S, d], the input of the head
     head: Tensor  # [V, d]
-    probability: Tensor  # [L, E], mean probability of each expert in each block
+    probability: Tensor  # [L, E], mean probability of each expert in each block with experts
     router_z: Tensor  # sum of the z losses of all blocks, before their coefficient
-    load: Tensor  # [L, E], share of the assignments of each expert in each block
+    load: Tensor  # [L, E], share of the assignments of each expert in each block with experts
 
     @property
     def load_balance(self) -> Tensor:
@@ -53,16 +53,17 @@ def next_token_loss(output: Output, targets_bs: Tensor) -> Tensor:
 
 
 class Block(nn.Module):
-    """One block: attention and MoE, each after a norm, and each added to the residual stream."""
+    """One block: attention, and experts or a dense SwiGLU, each after a norm, and each added to the residual stream."""
 
-    def __init__(self, shape: ModelShape, backend: str) -> None:
+    def __init__(self, shape: ModelShape, backend: str, *, dense: bool = False) -> None:
         super().__init__()
         eps = shape.architecture.norm_eps
+        feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend])
         self.attention_norm, self.attention = RMSNorm(shape.width, eps), Attention(shape)
-        self.moe_norm, self.moe = RMSNorm(shape.width, eps), MoE(shape, BACKENDS[backend])
+        self.moe_norm, self.moe = RMSNorm(shape.width, eps), feed_forward
 
     def forward(self, x_bsd: Tensor, cos: Tensor, sin: Tensor, multiplier: float) -> tuple[Tensor, ...]:
-        """The residual stream [B, S, d], and then the fields of RouterStats.
+        """The residual stream [B, S, d], and then the fields of RouterStats, which a dense block lacks.
 
         They are not nested, because the recomputation of activations needs plain tensors.
         """
@@ -88,7 +89,7 @@ class Transformer(nn.Module):
         self.call_block: Callable[..., tuple[Tensor, ...]] = _call
         self.loss_of: Callable[[Output, Tensor], Tensor] = next_token_loss
         self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
-        self.blocks = nn.ModuleList(Block(shape, backend) for _ in range(shape.depth))
+        self.blocks = nn.ModuleList(Block(shape, backend, dense=i < shape.num_dense) for i in range(shape.depth))
         self.norm = RMSNorm(width, shape.architecture.norm_eps, in_block=False)
         self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
 
@@ -99,12 +100,24 @@ class Transformer(nn.Module):
         stats = []
         for block in self.blocks:
             x, *of_block = self.call_block(block, x, *rope, self.branch_multiplier)
-            stats.append(of_block)
+            if of_block:
+                stats.append(of_block)
         probability, z, load = (torch.stack(column) for column in zip(*stats, strict=True))
         output = Output(self.norm(x) * self.head_multiplier, self.head, probability, z.sum(), load.detach())
         if targets_bs is None:
             return output
         return Losses(self.loss_of(output, targets_bs), probability, output.router_z, output.load)
+
+
+def blocks_of(model: Transformer) -> list[Block]:
+    """Its blocks, by their type."""
+    return [block for block in model.blocks if isinstance(block, Block)]
+
+
+def routed_moes(model: Transformer) -> list[MoE]:
+    """Of the blocks that have a router, in order."""
+    moes = [block.moe for block in blocks_of(model) if isinstance(block.moe, MoE)]
+    return [moe for moe in moes if moe.router is not None]
 
 
 def _call(block: nn.Module, *args: object) -> tuple[Tensor, ...]:

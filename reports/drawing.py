@@ -49,14 +49,9 @@ BESIDE = 0.68  # share of WIDTH for a figure that has its caption at its right
 SHADES = {"viridis": (0.36, 0.59), "flare": (0.26, 0.59), "crest": (0.31, 0.65)}
 BLUE, ORANGE, GREEN, PURPLE = (PALETTE[name] for name in ("blue", "orange", "green", "purple"))
 INK, MUTED, PAPER = (PALETTE[name] for name in ("ink", "muted", "paper"))
-_SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
-PARAMETRIZATION_NAMES = {"sp": "standard (SP)", "mup": "μP", "mup+power": "μP, Power"}
-PARADIGM_NAMES = {
-    "fitting": "Fitting",
-    "mutransfer": "muTransfer",
-    "mutransfer+power": "muTransfer + Power",
-    "mutransfer+modules": "muTransfer + modules",
-}
+SERIES = ("blue", "orange", "green", "purple", "olive", "rose", "teal", "brown")  # in this order
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h", "<", ">")
+PARAMETRIZATION_NAMES = {"sp": "sp (standard)", "mup": "mup (μP)"}
 _OWN_COLORS = {
     "fitting": BLUE,
     "mutransfer": ORANGE,
@@ -97,19 +92,19 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def paradigm_name(name: str) -> str:
-    """How figures and pages write the name of an entry."""
-    return PARADIGM_NAMES.get(name, name)
-
-
 def parametrization_name(label: str) -> str:
-    """How figures and pages write the label of an arm."""
+    """Of a parametrization with its schedule, in figures and tables."""
     return PARAMETRIZATION_NAMES.get(label, label)
 
 
 def colors_of(results: RegretResults) -> dict[str, str]:
     """The colour of each entry, which is the same in all figures of a study."""
     return paradigm_colors([p.name for target in results.targets for p in target.paradigms])
+
+
+def markers_of(results: RegretResults) -> dict[str, str]:
+    """One marker per entry, everywhere, for those who cannot tell the colours apart."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(colors_of(results))}
 
 
 def labels_of(results: RegretResults) -> list[str]:
@@ -129,7 +124,7 @@ def label_colors(results: RegretResults) -> dict[str, str]:
 def paradigm_colors(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name. There are eight colours; with more names some have the same."""
     given = {name: _OWN_COLORS[name] for name in names if name in _OWN_COLORS}
-    free = [PALETTE[color] for color in _SERIES if PALETTE[color] not in given.values()] or [INK]
+    free = [PALETTE[color] for color in SERIES if PALETTE[color] not in given.values()] or [INK]
     others = [name for name in dict.fromkeys(names) if name not in given]
     found = given | {name: free[i % len(free)] for i, name in enumerate(others)}
     return {name: found[name] for name in names}

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
-from lrladder.reports.drawing import paradigm_name, parametrization_name
+from lrladder.reports.drawing import parametrization_name
 
 POLICY = (
     *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
@@ -28,7 +28,13 @@ _EMBEDDED = re.compile(r'download="(?P<name>[\w-]+\.csv)" href="data:text/csv;ch
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+def code(text: str) -> Markup:
+    """Text with what stands in backticks as code; all else is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 _FILTERS = {
+    "code": code,
     "lr": formats.lr,
     "exponent": formats.exponent,
     "loss": formats.loss,
@@ -40,7 +46,6 @@ _FILTERS = {
     "short": formats.short,
     "fixed": formats.fixed,
     "signed": formats.signed,
-    "paradigm_name": paradigm_name,
     "parametrization_name": parametrization_name,
     "overlap": overlap.sentence,
 }

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,8 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.training.recipe import kind_of, meta_model, trial_recipe
 from lrladder.models.parameters import tag_of
 from lrladder.paradigms.lab import Request
+
+BLOCK = re.compile(r"blocks\.(\d+)\.(.*)")
 
 
 class Parameter(Frozen):
@@ -91,7 +94,7 @@ def _parameters(trial: Trial, recipe: Recipe) -> tuple[Parameter, ...]:
 
 
 def render(found: Effective, console: Console) -> None:
-    """Print a table. All blocks have the same values, so it shows only one."""
+    """Print a table. All blocks of a kind have the same values, so it shows only the first dense and routed ones."""
     tau = "none" if found.tau_ema is None else f"{found.tau_ema:.3g} of the run"
     console.print(
         f"{found.part} {found.rung}: {found.tokens:,} tokens in batches of {found.batch_tokens:,}; LR {found.lr:g}, "
@@ -102,12 +105,23 @@ def render(found: Effective, console: Console) -> None:
     table = Table()
     for column in ("parameter", "role", "shape", "init std", "forward", "LR", "weight decay", "eps"):
         table.add_column(column, justify="left" if column in ("parameter", "role") else "right", overflow="fold")
-    depth = len({match[1] for p in found.parameters if (match := re.match(r"blocks\.(\d+)\.", p.name))})
-    for p in found.parameters:
-        if re.match(r"blocks\.(?!0\.)", p.name):
-            continue
-        name = p.name.replace("blocks.0.", f"blocks.0-{depth - 1}." if depth > 1 else "blocks.0.")
+    for name, p in _shown(found.parameters):
         std = "ones" if p.init_std is None else f"{p.init_std:.4g}"
         values = (f"{p.forward:.4g}", f"{p.lr:.4g}", f"{p.weight_decay:.4g}", f"{p.eps:.3g}")
         table.add_row(name, p.role, "x".join(map(str, p.shape)), std, *values)
     console.print(table)
+
+
+def _shown(parameters: Sequence[Parameter]) -> Iterator[tuple[str, Parameter]]:
+    """Names for the table, with the blocks that one line stands for: those with the same parameters."""
+    of_block: dict[str, list[str]] = {}
+    for p in parameters:
+        if match := BLOCK.match(p.name):
+            of_block.setdefault(match[1], []).append(match[2])
+    for p in parameters:
+        match = BLOCK.match(p.name)
+        alike = [block for block, names in of_block.items() if match and names == of_block[match[1]]]
+        if not match:
+            yield p.name, p
+        elif match[1] == alike[0]:
+            yield f"blocks.{'-'.join(dict.fromkeys((alike[0], alike[-1])))}.{match[2]}", p

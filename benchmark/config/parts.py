@@ -23,6 +23,8 @@ class OptimizerConfig(Strict):
     embedding_std: PositiveFloat = 1.0  # as in nanochat; 0.1 cost 0.36 nats at p48x3, docs/findings.md
     aux_loss_coef: float = Field(0.01, ge=0)  # Switch, arXiv 2101.03961
     z_loss_coef: float = Field(0.001, ge=0)  # ST-MoE, arXiv 2202.08906
+    # A step of the experts' biases, where architecture.expert_bias is on; arXiv 2408.15664 found 0.001 best
+    bias_rate: float = Field(0.001, ge=0, exclude_if=lambda rate: rate == 0.001)
 
 
 class RecipeConfig(Strict):

@@ -1,7 +1,8 @@
 """Makes smaller models with the proportions of a large one, and says which proportions could not be kept.
 
-The most important comes first: head size; number of experts and top-k; expert width / width; attention width / width;
-depth / width; query heads per key-value head. All can be kept at multiples of width / number of key-value heads.
+The most important comes first: head size; number of experts and top-k; widths of experts and of dense blocks / width;
+attention width / width; depth / width; query heads per key-value head. All can be kept at multiples of width / number
+of key-value heads.
 """
 
 import math
@@ -13,6 +14,7 @@ LEAST_EXPERT_WIDTH = 64  # below it the grouped GEMM is mostly launch; assumptio
 EXPERT_MULTIPLE = 16  # of expert widths, as the kernels' tiles want it; assumption
 MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; assumption: laws count parameters without the head
 BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and AdamW's two moments
+MOST_DENSE_SHARE = 0.25  # of the blocks may be dense first ones, but one always may; assumption
 LEAST_DEPTH = 3  # blocks; assumption: a law should not depend on models of one or two blocks
 ROUNDED = 0.01  # assumption: a proportion that is off by less than this, in ln, counts as kept
 WIDTHS = 16  # number of widths that are tried, evenly spread; assumption
@@ -40,8 +42,13 @@ def scaled(target: ModelShape, width: int, depth: int) -> Proxy:
     ratio = width / target.width
     heads = max(1, round(target.num_heads * ratio))
     kv_heads = nearest_divisor(heads, target.num_kv_heads * ratio)
-    expert = EXPERT_MULTIPLE * round(target.expert_width * ratio / EXPERT_MULTIPLE)
-    sizes = {"width": width, "depth": depth, "heads": heads, "kv_heads": kv_heads, "expert_width": max(1, expert)}
+    expert = max(1, EXPERT_MULTIPLE * round(target.expert_width * ratio / EXPERT_MULTIPLE))
+    sizes: dict[str, int] = {"width": width, "depth": depth, "heads": heads, "kv_heads": kv_heads}
+    sizes |= {"expert_width": expert, "shared_width": round(target.shared_width * expert / target.expert_width)}
+    if target.dense_blocks and target.dense_width:
+        dense = max(1, EXPERT_MULTIPLE * round(target.dense_width * ratio / EXPERT_MULTIPLE))
+        most = max(1, int(MOST_DENSE_SHARE * depth))
+        sizes |= {"dense_blocks": min(target.dense_blocks, most), "dense_width": dense}
     shape = target.model_copy(update=sizes)
     return Proxy(shape, tuple(_gave_way(target, shape)))
 
@@ -49,6 +56,7 @@ def scaled(target: ModelShape, width: int, depth: int) -> Proxy:
 def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
     ratios = {
         "expert width / width": (shape.expert_width / shape.width, target.expert_width / target.width),
+        **_dense_ratio(target, shape),
         "attention width / width": (shape.attention_width / shape.width, target.attention_width / target.width),
         "queries per key": (shape.num_heads / shape.num_kv_heads, target.num_heads / target.num_kv_heads),
     }
@@ -57,10 +65,18 @@ def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
         for name, (now, wanted) in ratios.items()
         if abs(math.log(now / wanted)) > ROUNDED
     ]
+    if shape.num_dense != target.num_dense:
+        found.append(f"dense first blocks {shape.num_dense} (target {target.num_dense})")
     wanted_depth = _depth(target, shape.width)
     if shape.depth != wanted_depth:
         found.append(f"depth {shape.depth} (in proportion {wanted_depth})")
     return found
+
+
+def _dense_ratio(target: ModelShape, shape: ModelShape) -> dict[str, tuple[float, float]]:
+    if not (shape.dense_width and target.dense_width):
+        return {}
+    return {"dense width / width": (shape.dense_width / shape.width, target.dense_width / target.width)}
 
 
 def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[Proxy]:

@@ -60,6 +60,7 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
             "num_experts": shape.num_experts,
             "top_k": shape.top_k,
             "expert_ratio": shape.expert_width / shape.width,
+            **_other_ratios(shape),
             "seq_len": shape.seq_len,
             "architecture": shape.architecture.model_dump(),
             "rungs": [*_rungs(layout), _goal_rung(layout)],
@@ -70,6 +71,14 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
         "base": layout.base,
         "entries": _entries(layout),
     }
+
+
+def _other_ratios(shape: ModelShape) -> dict[str, Any]:
+    """Of shared experts and dense first blocks, where the model has them."""
+    found: dict[str, Any] = {"shared_ratio": shape.shared_width / shape.width} if shape.shared_width else {}
+    if shape.dense_width:
+        found |= {"dense_blocks": shape.dense_blocks, "dense_ratio": shape.dense_width / shape.width}
+    return found
 
 
 def _entries(layout: Layout) -> dict[str, dict[str, Any]]:
@@ -116,5 +125,6 @@ def _goal_rung(layout: Layout) -> dict[str, Any]:
 
 
 def _sizes(name: str, part: str, shape: ModelShape) -> dict[str, Any]:
-    kept = {key: getattr(shape, key) for key in ("width", "depth", "heads", "kv_heads", "expert_width")}
-    return {"name": name, "part": part, **kept}
+    keys = ("width", "depth", "heads", "kv_heads", "expert_width", "shared_width", "dense_blocks", "dense_width")
+    kept = {key: getattr(shape, key) for key in keys}
+    return {"name": name, "part": part, **{key: size for key, size in kept.items() if size}}

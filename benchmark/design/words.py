@@ -59,6 +59,8 @@ def _laws() -> str:
 def _aux(public: Public) -> str:
     if public.aux_loss_coef is None:
         return ""
+    if not public.aux_loss_coef and public.shape.architecture.expert_bias:
+        return "; no balance loss (optimizer.aux_loss_coef 0): a bias of step optimizer.bias_rate balances the experts"
     return f"; router_aux_loss_coef became optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
 
 

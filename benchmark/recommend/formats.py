@@ -32,8 +32,8 @@ import re
 BETAS = ({beta1!r}, {beta2!r})
 GRAD_CLIP = {grad_clip!r}
 # LR before the schedule, PyTorch's weight decay and eps for the optimizer; init_std (None: start at ones) and forward
-# for the model: the head computes forward * W x; attention_out, expert_down and shared_down add forward * W x to the
-# residual stream each. The router softmaxes over the chosen experts, in fp32.
+# for the model: the head computes forward * W x; attention_out and each kind of down add forward * W x to the residual
+# stream. The router computes in fp32.
 RECIPE = {{
 {settings}
 }}

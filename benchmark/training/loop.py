@@ -19,6 +19,7 @@ from lrladder.benchmark.training.optimizer import build_engine, set_lrs, share_o
 from lrladder.benchmark.training.ranks import Ranks
 from lrladder.benchmark.training.state import EngineState, copied_state, put_back, restore, whole_state
 from lrladder.benchmark.training.watch import EVERY, PROBE_WINDOWS, Watch
+from lrladder.models.balance import balance
 from lrladder.models.compiled import compile_blocks
 from lrladder.models.transformer import next_token_loss
 
@@ -88,6 +89,7 @@ class Loop:
         found = self._accumulation.backward(self._batch())
         loss = self._loss_of(found)
         norm = self._update()
+        self._balance(found.load)
         self.numbers.add(step, loss, norm, found.load)
         self.step += 1
         if self.trial.schedule.read == "ema":
@@ -107,6 +109,13 @@ class Loop:
         if norm is None:  # ZeRO holds the gradients in partitions, and clips them
             norm = torch.as_tensor(self.engine.get_global_grad_norm(), dtype=torch.float32)
         return norm
+
+    def _balance(self, load_le: Tensor) -> None:
+        """The experts' biases after a step with these loads, which are those of all ranks."""
+        trial = self.trial
+        if trial.shape.architecture.expert_bias:
+            assignments = trial.batch_tokens * trial.shape.top_k
+            balance(self.engine.module, load_le, rate=trial.optimizer.bias_rate, assignments=assignments)
 
     def _loss_of(self, found: Step) -> Tensor:
         """The loss of a step; nan after ZeRO has skipped a step with a gradient that is not finite.

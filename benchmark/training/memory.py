@@ -83,11 +83,13 @@ def _activations(trial: Trial, micro_batch: int, compiled: bool) -> float:
     width, row, expert, logits = COMPILED if compiled else WRITTEN
     block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)
     block += 4 * shape.shared_width + 2 * shape.num_experts
+    dense = width * shape.width + 4 * (shape.dense_width or 0)
     element = 2 if trial.precision == "bf16" else 4
-    per_block = element * block + (4 * shape.width if trial.precision == "bf16" else 0)
-    blocks = shape.depth * per_block
+    of_router = 4 * shape.width if trial.precision == "bf16" else 0
+    blocks = shape.num_dense * element * dense + (shape.depth - shape.num_dense) * (element * block + of_router)
     if trial.training.recompute == "blocks":  # the inputs of all blocks, and the inside of one
-        blocks = shape.depth * element * shape.width + per_block
+        inside = element * max(block, dense if shape.num_dense else 0) + of_router
+        blocks = shape.depth * element * shape.width + inside
     return micro_batch * shape.seq_len * (blocks + logits * shape.vocab_size)
 
 

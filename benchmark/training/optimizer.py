@@ -78,7 +78,8 @@ def _recomputed(block: torch.nn.Module, *args: object) -> Any:
     """Call a block without keeping its activations. The backward pass computes them again."""
     from deepspeed.runtime.activation_checkpointing.checkpointing import checkpoint
 
-    return checkpoint(block, *args) if torch.is_grad_enabled() else block(*args)
+    found = checkpoint(block, *args) if torch.is_grad_enabled() else block(*args)
+    return found if isinstance(found, tuple) else (found,)  # it unpacks the output of a dense block
 
 
 def dtype_of(trial: Trial) -> torch.dtype:

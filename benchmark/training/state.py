@@ -1,5 +1,6 @@
 """Copies, gathers and restores the tensors that training changes: those of one rank, or the whole of all ranks."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,8 @@ BYTES = 12  # of the whole state per parameter: weight and two moments in fp32
 
 
 class EngineState(NamedTuple):
-    """Every tensor that training changes: parameters, the tensors that are updated instead of them, and AdamW moments.
+    """Every tensor that training changes: parameters, the tensors that are updated instead of them, AdamW moments, and
+    buffers (the experts' biases), which every rank holds whole.
 
     The state of one rank depends on the ZeRO stage and on the ranks: the tensors that are updated are the parameters
     themselves at stage 0, and flat parts of them otherwise. A whole state has the model's parameters alone, and fits
@@ -23,13 +25,15 @@ class EngineState(NamedTuple):
     params: list[Tensor]
     moments: list[dict[str, Any]]
     rng: Tensor
+    buffers: Sequence[Tensor] = ()  # files of models without any do not say
 
 
 def copied_state(engine: Any) -> EngineState:
     """Copies of the tensors of this rank, on the same device."""
     live = _live(engine)
     moments = [{name: value.clone() for name, value in of_one.items()} for of_one in live.moments]
-    return EngineState([tensor.clone() for tensor in live.params], moments, live.rng)
+    buffers = [buffer.clone() for buffer in live.buffers]
+    return EngineState([tensor.clone() for tensor in live.params], moments, live.rng, buffers)
 
 
 @torch.no_grad()
@@ -38,6 +42,7 @@ def put_back(engine: Any, state: EngineState) -> None:
     for tensor, saved, moments in zip(_tensors(engine), state.params, state.moments, strict=True):
         tensor.copy_(saved)
         _put_moments(engine.basic_optimizer.state, tensor, moments)
+    _put_buffers(engine, state)
     engine.skipped_steps = 0
     torch.set_rng_state(state.rng)
 
@@ -56,7 +61,8 @@ def whole_state(engine: Any, ranks: Ranks) -> EngineState:
     if engine.zero_optimization_stage() == 0:
         return _live(engine)
     held, params = pieces(engine, ranks), list(engine.module.parameters())
-    whole: EngineState = EngineState([], [], torch.get_rng_state())
+    buffers = [buffer.detach().cpu() for buffer in engine.module.buffers()]
+    whole: EngineState = EngineState([], [], torch.get_rng_state(), buffers if ranks.is_first else [])
     steps = [found["step"] for found in engine.basic_optimizer.state.values() if "step" in found]
     for index, param in enumerate(params):
         own = [piece for piece in held if piece.param == index]
@@ -97,6 +103,7 @@ def restore(engine: Any, whole: EngineState, ranks: Ranks) -> None:
         others = {name: value for name, value in moments.items() if name not in (*MOMENTS, "step")}
         _put_moments(engine.basic_optimizer.state, param, others)
     _spread(engine, whole)
+    _put_buffers(engine, whole)
     engine.skipped_steps = 0
     torch.set_rng_state(whole.rng)
 
@@ -105,7 +112,8 @@ def _live(engine: Any) -> EngineState:
     """The tensors of this rank themselves, which change during training."""
     tensors = _tensors(engine)
     moments = [dict(engine.basic_optimizer.state.get(tensor, {})) for tensor in tensors]
-    return EngineState([tensor.detach() for tensor in tensors], moments, torch.get_rng_state())
+    buffers = list(engine.module.buffers())
+    return EngineState([tensor.detach() for tensor in tensors], moments, torch.get_rng_state(), buffers)
 
 
 def _tensors(engine: Any) -> list[Tensor]:
@@ -115,6 +123,11 @@ def _tensors(engine: Any) -> list[Tensor]:
         return [*params, *flat_tensors(engine)]
     engine.optimizer.empty_partition_cache()  # gathered values would be older than those that are put back
     return [*(param.ds_tensor for param in params), *flat_tensors(engine)]
+
+
+def _put_buffers(engine: Any, state: EngineState) -> None:
+    for buffer, saved in zip(engine.module.buffers(), state.buffers, strict=True):
+        buffer.copy_(saved)
 
 
 def _put_moments(held: Any, tensor: Tensor, moments: dict[str, Any]) -> None:

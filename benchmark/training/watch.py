@@ -53,9 +53,9 @@ class Watch:
             self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
 
     def take(self, step: int, grad_norm: float, load: list[float]) -> None:
-        """Add the numbers of one step. `load` is one row with the experts of all blocks. Steps come in order."""
+        """Add the numbers of one step. `load` is one row with the experts of all routed blocks. Steps come in order."""
         self._state["grad_norms"].append(grad_norm)
-        num_experts = len(load) // len(self._engine.module.blocks)
+        num_experts = self._engine.module.shape.num_experts
         by_block = [load[i : i + num_experts] for i in range(0, len(load), num_experts)]
         self._state["max_loads"].append(math.fsum(max(load_e) / math.fsum(load_e) for load_e in by_block))
         self._add_load(step, by_block)

@@ -10,7 +10,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.reports.compare.side_by_side import Study, frame
 from lrladder.reports.drawing import (
@@ -19,11 +18,10 @@ from lrladder.reports.drawing import (
     PAPER,
     WIDTH,
     paradigm_colors,
-    paradigm_name,
     style,
     to_svg,
 )
-from lrladder.reports.formats import short
+from lrladder.reports.panels import size_axis
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
 MARGIN = 1.5  # factor by which the axis extends beyond the smallest and the largest size
@@ -52,7 +50,7 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
             points, x="x", y="y", hue="name", style="study", palette=colors, markers=markers, ax=axes, **look
         )
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
-        _size_axis(axes, sorted(set(points["n_active"])))
+        size_axis(axes, points["n_active"], margin=MARGIN)
         axes.set(xlabel="active non-embedding parameters", ylabel="regret (millinats/token)")
         label = "Regret against active parameters, by study and paradigm"
         return to_svg(figure, "regrets", label, _legend(names, colors, markers))
@@ -73,21 +71,8 @@ def _intervals(axes: Axes, points: pd.DataFrame, colors: dict[str, str]) -> None
         axes.vlines(row["x"], *ends, color=colors[row["name"]], lw=1.0, zorder=2)
 
 
-def _size_axis(axes: Axes, sizes: list[float]) -> None:
-    axes.set_xscale("log")
-    kept: list[float] = []
-    for size in sizes:
-        if not kept or size / kept[-1] > (sizes[-1] * 2 / sizes[0]) ** 0.08:  # room for its label
-            kept.append(size)
-    axes.set_xticks(kept)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(sizes[0] / MARGIN, sizes[-1] * MARGIN)
-
-
 def _legend(names: list[str], colors: dict[str, str], markers: dict[str, str]) -> list[Line2D]:
-    found = [Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=paradigm_name(name)) for name in names]
+    found = [Line2D([], [], marker="o", ls="", ms=5, color=colors[name], label=name) for name in names]
     for label, marker in markers.items():
         text = label if len(label) <= 30 else "…" + label[-29:]
         found.append(Line2D([], [], marker=marker, ls="", ms=5, mfc=PAPER, mec=INK, label=text))

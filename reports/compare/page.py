@@ -20,7 +20,6 @@ from lrladder.reports.compare.side_by_side import (
     loss_groups,
     loss_sentence,
 )
-from lrladder.reports.drawing import paradigm_name
 from lrladder.reports.html import data_uri, environment, to_csv
 from lrladder.reports.owned_page import mark, write_own
 
@@ -92,7 +91,7 @@ def _add(table: Table, block: Block, comparison: Comparison) -> None:
     for row in block.rows:
         for study, found in zip(comparison.studies, row.scores, strict=True):
             if found is not None:
-                columns = (place, paradigm_name(row.paradigm), study.label, *_columns(found))
+                columns = (place, row.paradigm, study.label, *_columns(found))
                 table.add_row(*map(Text, columns))
 
 

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -14,15 +13,14 @@ from lrladder.benchmark.studies.drift.config import OFF
 from lrladder.benchmark.studies.drift.results import AxisResult, DriftResults, PointResult, VariantResult
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import (
+    BESIDE,
     BLUE,
-    GREEN,
     INK,
     MUTED,
-    ORANGE,
+    PALETTE,
     PAPER,
-    PURPLE,
+    SERIES,
     WIDTH,
-    plain,
     points_up_to,
     power_axis,
     shades,
@@ -30,10 +28,11 @@ from lrladder.reports.drawing import (
     to_svg,
 )
 from lrladder.reports.formats import short, signed
+from lrladder.reports.panels import COLUMNS, panel_grid, panel_title
 
-MARKERS = "os^Dv"  # one for each value of an axis, in ascending order
-REACH = 0.35  # nats above the lowest loss of a curve, up to which a panel shows losses
-OTHERS = (ORANGE, GREEN, PURPLE)  # colours of variants whose rule is on, in the order of the config
+MARKERS = "os^Dv"  # of the values of an axis, in their order
+REACH = 0.35  # nats above the lowest loss of a curve that a panel shows
+OTHERS = tuple(PALETTE[name] for name in SERIES[1:])  # rules that are on, in the order of the config
 
 
 class Look(NamedTuple):
@@ -44,22 +43,35 @@ class Look(NamedTuple):
 
 
 def axis_panels(results: DriftResults, axis: AxisResult) -> str | None:
-    """A figure with a panel of loss curves for each variant, and one of the best LRs; None before any measurement."""
-    if not any(point.n for variant in axis.variants for point in variant.points):
+    """One panel of loss curves per variant, and one of the optima against the axis; None before any measurement.
+
+    What was not measured has no panel.
+    """
+    axis = axis.model_copy(update={"variants": measured(axis)})
+    if not axis.variants:
         return None
+    fitted = any(variant.drift is not None for variant in axis.variants)
+    n_panels = len(axis.variants) + fitted
+    columns = min(COLUMNS, n_panels)
     values = sorted({point.value for variant in axis.variants for point in variant.points})
     looks = {value: Look(color, MARKERS[i % len(MARKERS)]) for i, (value, color) in enumerate(_shaded(values))}
     with style():
-        figure = Figure(figsize=(WIDTH, 3.1))
-        panels = figure.subplots(1, len(axis.variants) + 1, squeeze=False)[0]
-        figure.subplots_adjust(0.055, 0.16, 0.99, 0.92, wspace=0.3)
+        look: dict[str, Any] = {"wspace": 0.3, "hspace": 0.42, "left": 0.055 if columns > 2 else 0.08}
+        width = WIDTH if columns > 2 else WIDTH * BESIDE
+        ylabel = "above the value's best (nats/token)"
+        figure, panels = panel_grid(n_panels, row=2.7, xlabel="", ylabel=ylabel, width=width, **look)
         span, top = _lr_span(results, axis), _top(results, axis)
         for panel, variant in zip(panels, axis.variants, strict=False):
             _bowls(panel, results, variant, span, top, looks)
-        panels[0].set_ylabel("above the value's best (nats/token)")
-        _optima(panels[-1], axis)
+        if fitted:
+            _optima(panels[-1], axis)
         label = f"Loss against learning rate along {axis.axis}, and the best ones"
         return to_svg(figure, f"axis-{axis.axis}", label, _legend(axis, looks))
+
+
+def measured(axis: AxisResult) -> tuple[VariantResult, ...]:
+    """The variants of which a run finished or diverged."""
+    return tuple(v for v in axis.variants if any(point.n or point.n_diverged for point in v.points))
 
 
 def _shaded(values: Sequence[int]) -> Iterator[tuple[int, str]]:
@@ -126,9 +138,9 @@ def _bowls(
     panel.set_ylim(min(-0.06 * top, panel.get_ylim()[0]), 1.12 * top)  # triangles stand above `top`
     power_axis(panel, *span)
     panel.yaxis.set_major_locator(MaxNLocator(4))
-    panel.set_xlabel("learning rate of the study (before the rules)")
+    panel.set_xlabel("LR of the study, before the rules")
     n = sum(point.n for point in variant.points)
-    panel.set_title(plain(f"{variant.name}, n = {n} runs"), loc="left", color=INK)
+    panel_title(panel, f"{variant.name}, n = {n} runs")
 
 
 def _runs(results: DriftResults, variant: VariantResult, point: PointResult) -> list[Measurement]:
@@ -164,7 +176,7 @@ def _optima(panel: Axes, axis: AxisResult) -> None:
     The slope of a line is the drift.
     """
     for i, variant in enumerate(axis.variants):
-        _line(panel, variant, colour(axis, variant), shift=0.04 * (i - (len(axis.variants) - 1) / 2))
+        _line(panel, variant, colour(axis, variant), shift=0.06 * (i - (len(axis.variants) - 1) / 2))
     ratios = sorted({math.log2(point.ratio) for variant in axis.variants for point in variant.points})
     ends = np.array([ratios[0], ratios[-1]])
     panel.plot(ends, axis.expected * ends, ls="--", lw=1, color=MUTED)
@@ -174,7 +186,7 @@ def _optima(panel: Axes, axis: AxisResult) -> None:
     panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{2.0**x:g}x"))
     panel.set_xlabel(f"{axis.axis.replace('_', ' ')}, relative to the base")
     panel.set_ylabel("octaves from the best at the base")
-    panel.set_title("best learning rate", loc="left", color=INK)
+    panel_title(panel, "best learning rate")
 
 
 def _line(panel: Axes, variant: VariantResult, color: str, *, shift: float) -> None:

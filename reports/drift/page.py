@@ -7,7 +7,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.studies.drift.results import DriftResults
-from lrladder.reports.drift.figures import axis_panels
+from lrladder.reports.drift.decay_figure import drift_over_fraction
+from lrladder.reports.drift.figures import axis_panels, measured
 from lrladder.reports.html import data_uri, environment, to_csv, write_page
 
 
@@ -19,13 +20,16 @@ def write(results: DriftResults, folder: Path) -> Path:
 def render(results: DriftResults) -> str:
     """The whole page as text; the same results give the same bytes."""
     drawn = {axis.axis: axis_panels(results, axis) for axis in results.axes}
+    decays = {axis.axis: drift_over_fraction(axis.axis, axis.decay) for axis in results.axes if axis.decay}
     frames = {"optima.csv": optima(results), "measurements.csv": measurements(results)}
     return (
         environment()
         .get_template("axes.html.j2")
         .render(
             results=results,
+            shown={axis.axis: measured(axis) for axis in results.axes},
             figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
+            decays={name: Markup(svg) for name, svg in decays.items()},
             downloads=[{"name": name, "uri": data_uri(to_csv(frame))} for name, frame in frames.items()],
             config=json.dumps(results.config, indent=2, ensure_ascii=False, default=str),
         )

@@ -1,17 +1,19 @@
 """Shows a drift study in a line, and as a table on the terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.studies.drift.config import OFF
-from lrladder.benchmark.studies.drift.results import DriftResults, VariantResult
+from lrladder.benchmark.studies.drift.results import AxisResult, DriftResults, VariantResult
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import show_counts
 
 
 def held(results: DriftResults) -> Held:
-    """The study in a line, for `lrladder index` and `compare`."""
-    found = (f"{axis.axis} {v.name} {v.finding}" for axis in results.axes for v in axis.variants if v.name != OFF)
+    found = [f"{axis.axis} {v.name} {v.finding}" for axis in results.axes for v in ruled(axis)]
+    found += [f"{axis.axis} at a shorter decay: {axis.decay.answer}" for axis in results.axes if axis.decay]
     return Held(
         "axes",
         results.preset,
@@ -32,10 +34,21 @@ def show(results: DriftResults, console: Console) -> None:
             if variant.drift is not None:
                 interval = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
             known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
-            table.add_row(axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant))
+            table.add_row(
+                axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant, ruled(axis))
+            )
     console.print(table)
+    for axis in results.axes:
+        if axis.decay:
+            console.print(f"{axis.axis}: {axis.decay.sentence}", highlight=False, markup=False)
     show_counts(results.trials, console)
 
 
-def _words(variant: VariantResult) -> tuple[str, str]:
-    return ("", "") if variant.name == OFF else (variant.finding, variant.against_off or "")
+def _words(variant: VariantResult, with_rule: Sequence[VariantResult]) -> tuple[str, str]:
+    return (variant.finding if variant in with_rule else "", variant.against_off or "")
+
+
+def ruled(axis: AxisResult) -> list[VariantResult]:
+    """The variants with a rule, whose finding says whether it holds; not those with another decay."""
+    decays = {point.variant for point in axis.decay.points} if axis.decay else set()
+    return [v for v in axis.variants if v.name != OFF and v.name not in decays]

@@ -14,11 +14,8 @@ from lrladder.benchmark.own_runs.fit_results import FitCell, FitResults
 from lrladder.paradigms.laws.law import fit_law
 from lrladder.reports.drawing import (
     BESIDE,
-    INK,
-    MUTED,
     PAPER,
     WIDTH,
-    plain,
     points_up_to,
     power_axis,
     shades,
@@ -26,6 +23,7 @@ from lrladder.reports.drawing import (
     to_svg,
 )
 from lrladder.reports.formats import short
+from lrladder.reports.panels import panel_grid, panel_title
 
 MAX_SIZES = 12  # panels of curves; if there are more sizes, some are left out, and the caption says so
 
@@ -43,21 +41,12 @@ def curves(results: FitResults) -> str | None:
     models = models_of(results)
     if not models:
         return None
-    columns = min(4, len(models))
-    rows = math.ceil(len(models) / columns)
-    height = 0.6 + 2.4 * rows
+    look: dict[str, Any] = {"xlabel": "peak learning rate", "ylabel": "loss above its minimum (nats)"}
     with style():
-        figure = Figure(figsize=(WIDTH, height))
-        grid = figure.subplots(rows, columns, squeeze=False)
-        figure.subplots_adjust(0.055, 0.5 / height, 0.995, 1 - 0.45 / height, wspace=0.27, hspace=0.45)
-        for axes, model in zip(grid.flat, models, strict=False):
+        figure, panels = panel_grid(len(models), row=2.4, head=0.42, wspace=0.27, hspace=0.45, **look)
+        for axes, model in zip(panels, models, strict=True):
             cells = [c for c in results.cells if c.chosen and (c.family, c.n_params, c.n_active) == model]
             _panel(axes, model, sorted(cells, key=lambda cell: cell.tokens))
-        for place, axes in enumerate(grid.flat):
-            axes.set_visible(place < len(models))
-        for row in grid:
-            row[0].set_ylabel("loss above its minimum (nats)")
-        figure.supxlabel("peak learning rate", fontsize=8.5, y=0.08 / height)
         return to_svg(figure, "fit-curves", "Loss against learning rate, one panel per model, one shade per horizon")
 
 
@@ -83,11 +72,8 @@ def _panel(axes: Axes, model: tuple[str, float, float], cells: Sequence[FitCell]
     family, n_params, n_active = model
     active = "" if n_active == n_params else f" ({short(n_active)} active)"
     name = f"{family[:14]} " if family else ""
-    axes.set_title(plain(f"{name}N {short(n_params)}{active}"), loc="left", color=INK, pad=14, weight="bold")
-    horizons = f"{short(cells[0].tokens)} to {short(cells[-1].tokens)} tokens, n = {sum(cell.n for cell in cells)}"
-    axes.annotate(
-        horizons, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=7.5
-    )
+    horizons = f"{short(cells[0].tokens)} to {short(cells[-1].tokens)} tokens, n = {sum(cell.n for cell in cells)} runs"
+    panel_title(axes, f"{name}N {short(n_params)}{active}", horizons)
 
 
 def _parabola(axes: Axes, cell: FitCell, shade: str, top: float) -> None:

@@ -1,14 +1,15 @@
 """The figure of a tuned recipe, as inline SVG: a panel per ingredient with loss against its value in octaves."""
 
 import math
+from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lrladder.benchmark.studies.recipe.results import CurvePoint, IngredientResult, TuningResults
-from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, PAPER, WIDTH, style, to_svg
+from lrladder.reports.drawing import BLUE, MUTED, ORANGE, PAPER, style, to_svg
+from lrladder.reports.panels import panel_grid, panel_title
 
 COLUMNS = 3
 TICKS = 5  # most values that are named on an axis
@@ -33,17 +34,11 @@ def panels(results: TuningResults) -> str | None:
     drawn = [one for one in results.ingredients if any(point.loss is not None for point in one.curve)]
     if not drawn:
         return None
-    rows = math.ceil(len(drawn) / COLUMNS)
     with style():
-        figure = Figure(figsize=(WIDTH, 2.5 * rows))
-        axes = figure.subplots(rows, COLUMNS, squeeze=False)
-        figure.subplots_adjust(0.06, 0.5 / (2.5 * rows), 0.99, 1 - 0.28 / (2.5 * rows), wspace=0.25, hspace=0.55)
-        for panel, one in zip(axes.flat, drawn, strict=False):
+        look: dict[str, Any] = {"xlabel": "", "ylabel": "above the best (millinats)", "columns": COLUMNS}
+        figure, grid = panel_grid(len(drawn), row=2.4, wspace=0.2, hspace=0.4, **look)
+        for panel, one in zip(grid, drawn, strict=True):
             _panel(panel, one, results.noise)
-        for panel in list(axes.flat)[len(drawn) :]:
-            panel.set_axis_off()
-        for row in axes:
-            row[0].set_ylabel("above the best (millinats)")
         return to_svg(figure, "recipe", "Loss against the value of each ingredient", _legend())
 
 
@@ -61,7 +56,7 @@ def _panel(panel: Axes, one: IngredientResult, noise: float | None) -> None:
     panel.set_ylim(-0.06 * top - (max(bars) if bars else 0.0), top)
     panel.yaxis.set_major_locator(MaxNLocator(4))
     _name_values(panel, one.curve)
-    panel.set_title(f"{NAMES.get(one.name, one.name)}: {one.status}", loc="left", color=INK)
+    panel_title(panel, f"{NAMES.get(one.name, one.name)}: {one.status}")
 
 
 def _mark(panel: Axes, one: IngredientResult, heights: dict[float, float]) -> None:

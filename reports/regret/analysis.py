@@ -50,7 +50,7 @@ PARADIGM_COLUMNS = (
     "extrapolation",
     "diverged",
 )
-DRIFT_COLUMNS = ("rung", "n_active", "parametrization", "octaves", "low", "high")
+DRIFT_COLUMNS = ("rung", "n_active", "parametrization", "octaves", "low", "high", "n")
 OPTIMUM_COLUMNS = ("entry", "rung", "part", "n_active", "horizon", "lr", "lr_low", "lr_high", "status")
 
 
@@ -211,7 +211,7 @@ def drift(results: RegretResults) -> pd.DataFrame:
         for (name, rung), c in sorted(best.items(), key=lambda item: longest[item[0][1]][1]):
             if name == label and origin:
                 places = (math.log2((lr or origin) / origin) for lr in (c.lr_best, c.lr_low, c.lr_high))
-                rows.append(dict(zip(DRIFT_COLUMNS, (rung, longest[rung][1], name, *places), strict=True)))
+                rows.append(dict(zip(DRIFT_COLUMNS, (rung, longest[rung][1], name, *places, c.n), strict=True)))
     return _numeric(_frame(rows, DRIFT_COLUMNS), ("n_active", "octaves", "low", "high"))
 
 

@@ -1,13 +1,12 @@
 """The answer for one target on the first screen: LRs to set, who chose them, how sure that is, what would decide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
-from lrladder.reports.drawing import paradigm_name, parametrization_name
-from lrladder.reports.formats import count, fixed, lr, millinats
+from lrladder.reports.formats import count, fixed, hours, lr, millinats
 from lrladder.reports.regret.margin import Margin, margin
-from lrladder.reports.regret.next_runs import MOST, next_runs
+from lrladder.reports.regret.meanings import introduced, meanings
 
 
 class RoleLr(NamedTuple):
@@ -17,14 +16,26 @@ class RoleLr(NamedTuple):
     lr: float
 
 
+class Fact(NamedTuple):
+    label: str
+    text: str
+
+
 class Answer(NamedTuple):
-    """The answer for one target. While no proposal has finished all its seeds, `entry` is None and `lrs` is empty."""
+    """`entry` is None, and nothing but a sentence is there, while no proposal finished all its seeds."""
 
     target: TargetResult
     entry: ParadigmResult | None
     sentences: tuple[str, ...]
     lrs: tuple[RoleLr, ...] = ()
-    margin: str = ""
+    facts: tuple[Fact, ...] = ()
+
+
+def answers(results: RegretResults) -> list[Answer]:
+    """Of each target. What a name stands for is said where it is used first."""
+    found = [answer(results, target) for target in results.targets]
+    texts = iter(introduced([text for each in found for text in each.sentences], meanings(results)))
+    return [each._replace(sentences=tuple(next(texts) for _ in each.sentences)) for each in found]
 
 
 def answer(results: RegretResults, target: TargetResult) -> Answer:
@@ -33,9 +44,38 @@ def answer(results: RegretResults, target: TargetResult) -> Answer:
     if entry is None:
         return Answer(target, None, ("No proposal finished all its seeds here, so there are no LRs to set yet.",))
     sentences = _of_winner(target, entry) if target.winner else _of_tie(target, entry)
-    lrs = role_lrs(entry)
+    return Answer(target, entry, tuple(sentences), role_lrs(entry), tuple(_facts(results, target, entry)))
+
+
+def _facts(results: RegretResults, target: TargetResult, entry: ParadigmResult) -> Iterator[Fact]:
+    seconds = results.payer_seconds.get(entry.name)
+    took = f"; its runs took {hours(seconds)}" if seconds else ""
+    yield Fact("search cost", f"as much as {entry.cost_fraction:.3g} training runs at this target{took}")
+    oracle = target.oracle.get(entry.parametrization)
+    if entry.lr_regret is not None and oracle is not None:
+        ends = "" if entry.lr_regret_low is None else f"{_milli_ends(entry)}; "
+        inside = f"[{ends}n = {oracle.n_seeds} seeds]"
+        yield Fact("LR regret", f"{millinats(entry.lr_regret)} {inside} millinats above the best LR of the sweep here")
     space = margin(results, target, entry)
-    return Answer(target, entry, tuple(sentences), lrs, margin_words(space) if space else "")
+    if space:
+        yield Fact("divergence", margin_words(space))
+    if target.winner is None and target.cheapest is not None:
+        yield from _of_others(target, entry)
+
+
+def _milli_ends(entry: ParadigmResult) -> str:
+    return f"{millinats(entry.lr_regret_low)}, {millinats(entry.lr_regret_high)}"
+
+
+def _of_others(target: TargetResult, entry: ParadigmResult) -> Iterator[Fact]:
+    """Where nobody wins: who is as good, who is not, and what would decide."""
+    tied = [p.name for p in target.paradigms if p.loss is not None and p.name not in (*target.behind, entry.name)]
+    if tied:
+        yield Fact("not measurably worse either", _named(tied))
+    if target.behind:
+        yield Fact("measurably worse", _named(target.behind))
+    if told := [sentence.text for sentence in target.said if sentence.about == "next"]:
+        yield Fact("next runs", " ".join(told))
 
 
 def chosen(target: TargetResult) -> ParadigmResult | None:
@@ -63,8 +103,8 @@ def role_lrs(entry: ParadigmResult) -> tuple[RoleLr, ...]:
 def _what(target: TargetResult, entry: ParadigmResult) -> str:
     """The beginning of the first sentence."""
     lrs = "the LRs in this table" if entry.recipe else f"a peak LR of {lr(entry.lr)} (before the rules)"
-    where = f"Train {target.rung} on {count(target.tokens)} tokens under {parametrization_name(entry.parametrization)}"
-    return f"{where} with {lrs}, which {paradigm_name(entry.name)} chose"
+    where = f"Train {target.rung} on {count(target.tokens)} tokens under `{entry.parametrization}`"
+    return f"{where} with {lrs}, which `{entry.name}` chose"
 
 
 def _of_winner(target: TargetResult, winner: ParadigmResult) -> Iterator[str]:
@@ -78,10 +118,10 @@ def _of_winner(target: TargetResult, winner: ParadigmResult) -> Iterator[str]:
 
 
 def _lower(target: TargetResult, first: ParadigmResult, second: ParadigmResult) -> str:
-    """'0.036 lower than with Fitting's [0.023, 0.049; 3 seeds]'."""
+    """'0.036 nats lower than with `fitting`'s [0.023, 0.049; 3 seeds]'."""
     gap = (second.loss or 0.0) - (first.loss or 0.0)
     inside = [*_ends(target, first.name, second.name), f"{first.n_seeds} seeds"]
-    return f"{fixed(gap, 3)} lower than with {paradigm_name(second.name)}'s [{'; '.join(inside)}]"
+    return f"{fixed(gap, 3)} nats lower than with `{second.name}`'s [{'; '.join(inside)}]"
 
 
 def _ends(target: TargetResult, first: str, second: str) -> list[str]:
@@ -94,8 +134,8 @@ def _ends(target: TargetResult, first: str, second: str) -> list[str]:
 
 
 def _why(target: TargetResult, winner: ParadigmResult, second: ParadigmResult) -> str:
-    """A sentence that says whether the LR or the parametrization makes the difference."""
-    names = parametrization_name(winner.parametrization), parametrization_name(second.parametrization)
+    """Whether the choice of the LR makes the difference, or the parametrization."""
+    names = f"`{winner.parametrization}`", f"`{second.parametrization}`"
     worse = [p for p in (winner, second) if p.lr_regret_low is not None and p.lr_regret_low > 0]
     if names[0] == names[1]:
         return f"Both train under {names[0]}, so the whole gain is the choice of the LR."
@@ -105,7 +145,7 @@ def _why(target: TargetResult, winner: ParadigmResult, second: ParadigmResult) -
         low = _minimum(target, winner) < _minimum(target, second)
         gain = f"the gain is {names[0]}'s" if low else "the runs do not tell where the gain comes from"
         return f"Neither way's LR is measurably worse than its own sweep's best; {gain}."
-    lost = [f"{paradigm_name(p.name)}'s LR loses {_regret(p)} against the best LR of its own sweep" for p in worse]
+    lost = [f"`{p.name}`'s LR loses {_regret(target, p)} against the best LR of its own sweep" for p in worse]
     return f"{'; '.join(lost)} (nats)."
 
 
@@ -114,45 +154,36 @@ def _minimum(target: TargetResult, entry: ParadigmResult) -> float:
     return float("inf") if oracle is None or oracle.loss is None else oracle.loss
 
 
-def _regret(p: ParadigmResult) -> str:
-    return f"{fixed(p.lr_regret, 3)} [{fixed(p.lr_regret_low, 3)}, {fixed(p.lr_regret_high, 3)}]"
+def _regret(target: TargetResult, p: ParadigmResult) -> str:
+    n = f"{target.oracle[p.parametrization].n_seeds} seeds"
+    return f"{fixed(p.lr_regret, 3)} [{fixed(p.lr_regret_low, 3)}, {fixed(p.lr_regret_high, 3)}; {n}]"
 
 
 def _of_tie(target: TargetResult, entry: ParadigmResult) -> Iterator[str]:
+    yield f"{_what(target, entry)}."
     done = [p for p in target.paradigms if p.loss is not None]
     if len(done) == 1:
-        yield f"{_what(target, entry)}. It is the only entry that was scored, so nothing is compared."
+        yield "It is the only entry that was scored, so nothing is compared."
         return
+    best = min(done, key=lambda p: p.loss or 0.0)
     if target.cheapest is None:
-        yield f"{_what(target, entry)}: its loss is the lowest, but the noise between seeds is not known."
+        yield "Its loss is the lowest, but the noise between seeds is not known."
         return
-    yield f"{_what(target, entry)}: nobody wins, and no cheaper entry is as good within the noise between seeds."
-    tied = [p.name for p in done if p.name not in target.behind and p.name != entry.name]
-    parts = [f"Not measurably worse either: {_named(tied)}."] if tied else []
-    parts += [f"Measurably worse: {_named(list(target.behind))}."] if target.behind else []
-    if parts:
-        yield " ".join(parts)
-    yield from _would_decide(target)
+    yield f"Nobody wins. {_how_good(target, entry, best)}"
 
 
-def _named(names: list[str]) -> str:
-    return ", ".join(paradigm_name(name) for name in names)
+def _how_good(target: TargetResult, entry: ParadigmResult, best: ParadigmResult) -> str:
+    """Of the entry that is taken, beside the one of the lowest loss."""
+    if entry.same_as(best):
+        return f"`{entry.name}` has the lowest loss, and the cheapest search of those not measurably worse."
+    inside = [*_ends(target, best.name, entry.name), f"{entry.n_seeds} seeds"]
+    gap = fixed((entry.loss or 0.0) - (best.loss or 0.0), 3)
+    above = f"{gap} nats above that of `{best.name}` [{'; '.join(inside)}]"
+    return f"`{entry.name}` has the cheapest search of those that are not measurably worse: its loss is {above}."
 
 
-def _would_decide(target: TargetResult) -> Iterator[str]:
-    found = next_runs(target)
-    if found is None:
-        return
-    pair = f"{paradigm_name(found.first)} and {paradigm_name(found.second)}"
-    gap = f"{millinats(found.difference)} millinats"
-    if found.seeds is None:
-        yield f"To tell {pair} apart, which differ by {gap}, would take more than {MOST} runs at this target."
-        return
-    more = f"{found.seeds} more seed{'' if found.seeds == 1 else 's'} of each of {pair}"
-    yield (
-        f"What would decide next: {more}, {found.n_runs} runs at this target. In 80% of studies they find a difference "
-        f"as large as the one measured, {gap}."
-    )
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def margin_words(space: Margin) -> str:

@@ -4,35 +4,43 @@ They are computed from stored results.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lrladder.benchmark.studies.regret.results import OracleResult, RegretResults, TargetResult
+from lrladder.benchmark.studies.regret.results import CurveResult, OracleResult, RegretResults, TargetResult
 from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.sweep.noise import Noise
 from lrladder.reports.regret import analysis
 
+Array = NDArray[np.float64]
+
 SWEEP, KEEP = "direct sweep of the target", "keep the proxy's LR"
-NEAR = math.log(2)  # distance in ln LR from the minimum up to which the loss is read from the parabola; assumption
-KEPT_UNDER = "sp"  # the parametrization under which an LR is kept; under muP this would be muTransfer
+NEAR = math.log(2)  # of ln LR about the minimum, where the parabola stands for the loss; farther, neighbours do
+KEPT_UNDER = "sp"  # where an LR is kept as it is; under muP, to keep it is what muTransfer does
+STEP = 1e-6  # nats, of the slopes of a regret in the losses that it is read off
 
 
 class Baseline(NamedTuple):
-    """A baseline at one target. `lr_regret` is its loss above the minimum of the sweep, nats; None if not known."""
+    """At one target. `lr_regret` is in nats above the best of the sweep, with its 90% interval; None if not known."""
 
     name: str
     parametrization: str
     lr: float
     lr_regret: float | None
     cost_flops: float
+    n_seeds: int
+    low: float | None = None
+    high: float | None = None
 
 
 def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
     """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base."""
     found = [
-        Baseline(SWEEP, label, oracle.lr, 0.0, oracle.cost_flops)
+        Baseline(SWEEP, label, oracle.lr, 0.0, oracle.cost_flops, oracle.n_seeds)
         for label, oracle in target.oracle.items()
         if oracle.lr is not None
     ]
@@ -44,33 +52,89 @@ def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
     base, oracle = analysis.base_rung(results), target.oracle.get(KEPT_UNDER)
     own = [c for c in results.curves if (c.rung, c.parametrization) == (base, KEPT_UNDER) and c.lr_best is not None]
     longest = max(own, key=lambda curve: curve.horizon, default=None)
-    if oracle is None or longest is None or longest.lr_best is None:
+    if oracle is None or not oracle.n_lrs or longest is None or longest.lr_best is None:
         return
     cell = base, KEPT_UNDER, longest.horizon
     runs = {m.trial_id: m.flops for m in results.measurements if (m.rung, m.parametrization, m.horizon) == cell}
-    regret = _regret(results, target, oracle, longest.lr_best)
-    yield Baseline(KEEP, KEPT_UNDER, longest.lr_best, regret, math.fsum(runs.values()))
+    regret, half = _regret(results, target, oracle, longest.lr_best)
+    ends = (None, None) if regret is None or half is None else (regret - half, regret + half)
+    cost = math.fsum(runs.values())
+    yield Baseline(KEEP, KEPT_UNDER, longest.lr_best, regret, cost, oracle.n_seeds, *ends)
 
 
-def _regret(results: RegretResults, target: TargetResult, oracle: OracleResult, lr: float) -> float | None:
-    """Loss at an LR minus the minimum of the sweep, nats; None if the LR is outside the sweep.
+def _regret(
+    results: RegretResults, target: TargetResult, oracle: OracleResult, lr: float
+) -> tuple[float | None, float | None]:
+    """Loss at an LR above the sweep's minimum, and the half width of its 90% interval, where they are known.
 
-    It is read from the parabola near the best LR, and else interpolated between neighbouring runs.
+    Near the best LR it is read on the sweep's parabola, else between neighbouring runs. The interval has the noise of
+    the losses that it is read off, to first order.
     """
     place = (target.rung, target.tokens, KEPT_UNDER)
     curve = next((c for c in results.curves if (c.rung, c.horizon, c.parametrization) == place), None)
-    if curve is not None and curve.curvature and curve.lr_best and abs(math.log(lr / curve.lr_best)) <= NEAR:
-        return curve.curvature * math.log(lr / curve.lr_best) ** 2
     means = _means([m for m in results.measurements if (m.rung, m.horizon, m.parametrization) == place])
+    x = math.log(lr)
+    fitted = None if curve is None or not curve.lrs_fitted else _Parabola.of(curve, means)
+    if curve is not None and curve.curvature and curve.lr_best and abs(x - math.log(curve.lr_best)) <= NEAR:
+        value = curve.curvature * (x - math.log(curve.lr_best)) ** 2
+        return value, fitted and _half_width(results, oracle, fitted, lambda y: fitted.above(x, y))
     if oracle.loss is None or len(means) < 2 or not min(means) <= lr <= max(means):
+        return None, None
+    places = np.log(list(means))
+    value = float(np.interp(x, places, list(means.values()))) - oracle.loss
+    return value, fitted and _half_width(
+        results, oracle, fitted, lambda y: float(np.interp(x, places, y)) - fitted.minimum(y)
+    )
+
+
+class _Parabola(NamedTuple):
+    """Least squares through the LRs of a sweep that its curve was fitted to; `losses` are of all LRs."""
+
+    x: Array  # ln LR of all
+    losses: Array
+    entered: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, curve: CurveResult, means: dict[float, float]) -> "_Parabola | None":
+        entered = np.array([any(math.isclose(lr, known, rel_tol=1e-6) for known in curve.lrs_fitted) for lr in means])
+        return cls(np.log(list(means)), np.array(list(means.values())), entered) if entered.sum() > 2 else None
+
+    def _fit(self, losses: Array) -> Array:
+        return np.polyfit(self.x[self.entered], losses[self.entered], 2)
+
+    def minimum(self, losses: Array) -> float:
+        a, b, c = self._fit(losses)
+        return float(c - b**2 / (4 * a))
+
+    def above(self, x: float, losses: Array) -> float:
+        a, b, _ = self._fit(losses)
+        return float(a * (x + b / (2 * a)) ** 2)
+
+    def scatter(self) -> float:
+        """Variance of the losses about it, nats^2; 0 where no degree of freedom is left."""
+        left = int(self.entered.sum()) - 3
+        away = self.losses - np.polyval(self._fit(self.losses), self.x)
+        return float((away[self.entered] ** 2).sum()) / left if left else 0.0
+
+
+def _half_width(
+    results: RegretResults, oracle: OracleResult, fitted: _Parabola, read: Callable[[Array], float]
+) -> float | None:
+    if results.seed_noise is None:
         return None
-    return float(np.interp(math.log(lr), np.log(list(means)), list(means.values()))) - oracle.loss
+    losses = fitted.losses
+    slopes = [(read(losses + STEP * unit) - read(losses - STEP * unit)) / (2 * STEP) for unit in np.eye(len(losses))]
+    squared, explained = math.fsum(slope**2 for slope in slopes), results.seed_noise**2 / oracle.n_seeds
+    noise = Noise(results.seed_noise, results.seed_noise_df)
+    return noise.half_width(squared / oracle.n_seeds, max(0.0, fitted.scatter() - explained) * squared)
 
 
 def _means(runs: Sequence[Measurement]) -> dict[float, float]:
-    """Mean loss by LR, in ascending order, for the LRs at which every seed finished."""
-    by_lr: dict[float, list[float | None]] = {}
+    """Mean loss by LR, ascending, over the seeds that every LR has, of the LRs at which these finished."""
+    by_lr: dict[float, dict[int, float | None]] = {}
     for m in sorted(runs, key=lambda m: m.lr):
-        if not m.role_lrs:
-            by_lr.setdefault(m.lr, []).append(m.loss)
-    return {lr: fmean(x for x in losses if x is not None) for lr, losses in by_lr.items() if None not in losses}
+        if not m.role_lrs and m.verdict != "failed":
+            by_lr.setdefault(m.lr, {})[m.seed] = m.loss
+    common = set.intersection(*(set(losses) for losses in by_lr.values())) if by_lr else set()
+    kept = {lr: [losses[seed] for seed in sorted(common)] for lr, losses in by_lr.items() if common}
+    return {lr: fmean(x for x in losses if x is not None) for lr, losses in kept.items() if None not in losses}

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -16,17 +15,15 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     PAPER,
-    WIDTH,
     colors_of,
     label_colors,
-    paradigm_name,
     parametrization_name,
-    plain,
     power_axis,
     style,
     to_svg,
 )
 from lrladder.reports.formats import positive, short
+from lrladder.reports.panels import panel_grid, panel_title
 from lrladder.reports.regret import analysis
 from lrladder.reports.regret.few import few
 from lrladder.reports.regret.points import Points, number_points
@@ -42,22 +39,12 @@ def loss_against_lr(results: RegretResults) -> str | None:
         return None
     frame = analysis.measurements(few(results))
     span = _lr_span(results, frame)
-    columns = min(4, len(pairs))
-    rows = math.ceil(len(pairs) / columns)
-    height = 0.95 + 2.25 * rows
     points: Points = {}
+    look: dict[str, Any] = {"xlabel": "peak learning rate", "ylabel": "loss (nats/token)"}
     with style():
-        figure = Figure(figsize=(WIDTH, height))
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        figure.subplots_adjust(0.053, 0.5 / height, 0.995, 1 - 0.42 / height, wspace=0.27, hspace=0.36)
-        for axes, pair in zip(grid.flat, pairs, strict=False):
+        figure, panels = panel_grid(len(pairs), row=2.3, head=0.42, wspace=0.27, hspace=0.36, sharex=True, **look)
+        for axes, pair in zip(panels, pairs, strict=True):
             _panel(axes, results, frame, pair, span, points)
-        for place, axes in enumerate(grid.flat):
-            axes.set_visible(place < len(pairs))
-            axes.xaxis.set_tick_params(labelbottom=place + columns >= len(pairs))
-        for row in grid:
-            row[0].set_ylabel("loss (nats/token)")
-        figure.supxlabel("peak learning rate", fontsize=8.5, y=0.08 / height)
         label = "Loss against learning rate, one panel per rung and horizon"
         svg = to_svg(figure, "bowls", label, _panel_legend(results))
     return number_points(svg, "bowls", points, [_words(row) for row in frame.to_dict("records")])
@@ -102,11 +89,8 @@ def _panel(
     axes.set_xlim(span)
     _proposals(axes, proposed, colors_of(results))
     power_axis(axes, *span)
-    axes.set(xlabel="", ylabel="")
-    name = rung if len(rung) <= 22 else rung[:21] + "…"
-    axes.set_title(plain(name) + (" (target)" if target else ""), loc="left", pad=16, color=INK, weight="bold")
-    note = f"{short(horizon)} tokens, n = {_num_finished(results, pair)}"
-    axes.annotate(note, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=8)
+    note = f"{short(horizon)} tokens, n = {_num_finished(results, pair)} runs"
+    panel_title(axes, f"{rung} (target)" if target else rung, note)
 
 
 def _num_finished(results: RegretResults, pair: tuple[str, int]) -> int:
@@ -222,6 +206,6 @@ def _panel_legend(results: RegretResults) -> list[Line2D]:
     handles.append(Line2D([], [], marker="^", ls="", ms=5, color=INK, mew=0, label="above the panel"))
     colors = colors_of(results)
     for name in dict.fromkeys(p.name for t in results.targets for p in t.paradigms):
-        label = f"{paradigm_name(name)} proposal"
+        label = f"{name} proposal"
         handles.append(Line2D([], [], marker="|", ms=6, mew=1.6, lw=2.2, color=colors[name], label=label))
     return handles

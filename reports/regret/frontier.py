@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -15,20 +14,18 @@ from lrladder.reports.drawing import (
     INK,
     MUTED,
     PAPER,
-    WIDTH,
     colors_of,
-    paradigm_name,
+    markers_of,
     parametrization_name,
-    plain,
     style,
     to_svg,
 )
 from lrladder.reports.formats import short
+from lrladder.reports.panels import panel_grid, panel_title
 from lrladder.reports.regret.baselines import KEEP, SWEEP, baselines
 
 COLUMNS = 3
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h", "<", ">")
-DODGE = 0.03  # decades of cost by which entries with the same cost are drawn apart
+DODGE = 0.03  # of a decade of cost, between entries that cost the same
 BASELINE_MARKERS = {SWEEP: "*", KEEP: "d"}
 
 
@@ -52,7 +49,7 @@ def points(results: RegretResults, target: TargetResult) -> list[Point]:
         if p.lr_regret is not None and p.cost_fraction > 0
     ]
     return entries + [
-        Point(b.name, b.parametrization, False, b.cost_flops / target.run_flops, b.lr_regret)
+        Point(b.name, b.parametrization, False, b.cost_flops / target.run_flops, b.lr_regret, b.low, b.high)
         for b in baselines(results, target)
         if b.lr_regret is not None and b.cost_flops > 0 and target.run_flops > 0
     ]
@@ -82,22 +79,14 @@ def regret_against_cost(results: RegretResults) -> str | None:
     if not shown:
         return None
     names = list(dict.fromkeys(p.name for _, found in shown for p in found if p.is_entry))
-    marker_of = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(names)}
-    columns = min(COLUMNS, len(shown))
-    lines = math.ceil(len(shown) / columns)
-    height = 0.35 + 2.75 * lines
+    marker_of = {name: marker for name, marker in markers_of(results).items() if name in names}
+    look: dict[str, Any] = {"columns": COLUMNS, "ylabel": "LR regret (millinats/token)"}
+    look |= {"xlabel": "search cost, in training runs at the target"}
     with style():
-        figure = Figure(figsize=(WIDTH, height))
-        grid = figure.subplots(lines, columns, squeeze=False)
-        figure.subplots_adjust(0.055, 0.5 / height, 0.99, 1 - 0.26 / height, wspace=0.14, hspace=0.45)
-        for axes, (target, found) in zip(grid.flat, shown, strict=False):
+        figure, panels = panel_grid(len(shown), row=2.7, wspace=0.14, hspace=0.45, **look)
+        for axes, (target, found) in zip(panels, shown, strict=True):
             _panel(axes, found, marker_of, colors_of(results))
-            axes.set_title(plain(f"{target.rung}, {short(target.tokens)} tokens"), loc="left", color=INK, weight="bold")
-        for axes in list(grid.flat)[len(shown) :]:
-            axes.set_visible(False)
-        for row in grid:
-            row[0].set_ylabel("LR regret (millinats/token)")
-        figure.supxlabel("search cost, in training runs at the target", fontsize=8.5, y=0.06 / height)
+            panel_title(axes, f"{target.rung}, {short(target.tokens)} tokens")
         handles = _legend(results, marker_of, [p for _, found in shown for p in found if not p.is_entry])
         return to_svg(figure, "cost", "LR regret against search cost, by entry", handles)
 
@@ -143,7 +132,7 @@ def _legend(results: RegretResults, marker_of: dict[str, str], kinds: Sequence[P
     colors, arms = colors_of(results), {p.name: p.parametrization for t in results.targets for p in t.paradigms}
     handles = []
     for name, marker in marker_of.items():
-        label = f"{paradigm_name(name)} · {parametrization_name(arms[name])}"
+        label = f"{name} · {parametrization_name(arms[name])}"
         handles.append(Line2D([], [], marker=marker, ls="", ms=5.5, color=colors[name], label=label))
     for name in dict.fromkeys(p.name for p in kinds):
         marker, size = BASELINE_MARKERS[name], 7 if name == SWEEP else 5

@@ -17,14 +17,14 @@ from lrladder.reports.drawing import (
     WIDTH,
     colors_of,
     label_colors,
-    paradigm_name,
+    markers_of,
     parametrization_name,
-    plain,
     power_axis,
     style,
     to_svg,
 )
 from lrladder.reports.formats import short
+from lrladder.reports.panels import panel_title
 from lrladder.reports.regret import health
 
 SHOWN = (
@@ -60,7 +60,7 @@ def stability(results: RegretResults) -> str | None:
             # none of SHOWN is negative; set once all panels of the row are drawn, as it fixes the top too
             row[0].set_ylim(bottom=0)
         for axes, rung in zip(grid[0], rungs, strict=True):
-            axes.set_title(plain(rung if len(rung) <= 22 else rung[:21] + "…"), loc="left", color=INK, weight="bold")
+            panel_title(axes, rung)
         figure.supxlabel("peak learning rate", fontsize=8.5, y=0.06 / height)
         label = "Signs of instability against learning rate, one column per rung"
         return to_svg(figure, "stability", label, _parametrization_legend(results))
@@ -109,14 +109,14 @@ def features(results: RegretResults) -> str | None:
         _over_width(over_width, change, label_colors(results))
         if target is not None:
             colors = colors_of(results)
-            _by_depth(by_depth, health.metric_rows(results, "feature_change/", target), colors)
+            _by_depth(by_depth, health.metric_rows(results, "feature_change/", target), results)
             _by_role(aligned, health.metric_rows(results, "alignment_ratio/", target), colors)
             _by_role(outputs, health.metric_rows(results, "output_change/", target), colors)
             aligned.axvline(1, color=INK, lw=0.7, zorder=0)
             outputs.set_yticklabels([])
-            by_depth.set_title("features by depth", loc="left")
-            aligned.set_title("alignment ratio", loc="left")
-            outputs.set_title("output change", loc="left")
+            panel_title(by_depth, "features by depth")
+            panel_title(aligned, "alignment ratio")
+            panel_title(outputs, "output change")
         handles = _entry_legend(results) + _parametrization_legend(results)
         label = "Feature change over width and depth, alignment and output change by role"
         return to_svg(figure, "features", label, handles)
@@ -136,10 +136,10 @@ def by_depth_and_role(results: RegretResults) -> str | None:
         figure = Figure(figsize=(WIDTH * BESIDE, 3.0))
         (depth,) = _row(figure, 1, left=0.07, right=0.45)
         (role,) = _row(figure, 1, left=0.6, right=0.97)  # room for the names of roles
-        _by_depth(depth, health.metric_rows(results, "activation_rms/", target), colors_of(results))
+        _by_depth(depth, health.metric_rows(results, "activation_rms/", target), results)
         _by_role(role, health.steady_rows(results, target), colors_of(results))
-        depth.set_title("RMS of the residual stream", loc="left")
-        role.set_title("update / steady state", loc="left")
+        panel_title(depth, "RMS of the residual stream")
+        panel_title(role, "update / steady state")
         label = "Activation RMS by depth, and update-to-weight ratios by role"
         return to_svg(figure, "depth", label, _entry_legend(results))
 
@@ -148,7 +148,8 @@ def _entry_legend(results: RegretResults) -> list[Line2D]:
     """Legend entries for the entries whose proposals were trained."""
     colors = colors_of(results)
     names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
-    return [Line2D([], [], marker="o", ms=4, lw=1.1, color=colors[n], label=paradigm_name(n)) for n in names]
+    markers = markers_of(results)
+    return [Line2D([], [], marker=markers[n], ms=4, mew=0, lw=1.1, color=colors[n], label=n) for n in names]
 
 
 def largest_target(results: RegretResults) -> tuple[str, int] | None:
@@ -170,14 +171,15 @@ def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> Non
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
         axes.set_ylim(bottom=0)
     axes.set(xlabel="width", ylabel="RMS change / RMS at init")
-    axes.set_title("last features", loc="left")
+    panel_title(axes, "last features")
 
 
-def _by_depth(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
+def _by_depth(axes: Axes, rows: pd.DataFrame, results: RegretResults) -> None:
     if len(rows):
         rows = rows.assign(depth=rows["name"].astype(int))
-        look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "linewidth": 1.1}
-        sns.lineplot(rows, x="depth", y="value", hue="paradigm", marker="o", markeredgewidth=0, **look, **BAND)
+        look: dict[str, Any] = {"palette": colors_of(results), "legend": False, "ax": axes, "linewidth": 1.1}
+        look |= {"style": "paradigm", "markers": markers_of(results), "dashes": False, "markeredgewidth": 0}
+        sns.lineplot(rows, x="depth", y="value", hue="paradigm", **look, **BAND)
         axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="blocks passed", ylabel="")

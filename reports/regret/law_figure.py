@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.benchmark.studies.regret.results import LawResult, RegretResults, RungResult
-from lrladder.reports.drawing import BESIDE, INK, PAPER, WIDTH, paradigm_name, plain, power_axis, shades, style, to_svg
+from lrladder.reports.drawing import BESIDE, INK, MARKERS, PAPER, WIDTH, power_axis, shades, style, to_svg
 from lrladder.reports.formats import positive, short
+from lrladder.reports.panels import STROKES, panel_grid, panel_title, size_axis
 from lrladder.reports.regret import analysis
-
-COLUMNS = 4
-MARGIN = 1.3  # factor by which the axis extends beyond the smallest and the largest size
 
 
 def law_with_points(results: RegretResults) -> str | None:
@@ -28,24 +24,16 @@ def law_with_points(results: RegretResults) -> str | None:
     entries, laws = list(dict.fromkeys(points["entry"])), analysis.laws(results)
     horizons = sorted({int(h) for h in points["horizon"]})
     color_of = dict(zip(horizons, shades(len(horizons)), strict=True))
-    columns = min(COLUMNS, len(entries))
-    rows = math.ceil(len(entries) / columns)
-    height = 0.55 + 2.75 * rows
+    alone = len(entries) == 1
+    look: dict[str, Any] = {"width": WIDTH * (BESIDE if alone else 1), "left": 0.085 if alone else 0.055}
+    look |= {"xlabel": "active non-embedding parameters", "ylabel": "best learning rate"}
     with style():
-        figure = Figure(figsize=(WIDTH * (BESIDE if columns == 1 else 1), height))
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        left = 0.085 if columns == 1 else 0.055
-        figure.subplots_adjust(left, 0.48 / height, 0.99, 1 - 0.28 / height, wspace=0.06, hspace=0.2)
-        for axes, entry in zip(grid.flat, entries, strict=False):
+        figure, panels = panel_grid(len(entries), row=2.75, wspace=0.06, hspace=0.2, sharex=True, sharey=True, **look)
+        for axes, entry in zip(panels, entries, strict=True):
             _panel(axes, points[points["entry"] == entry], laws.get(entry), results.rungs, color_of)
-            axes.set_title(plain(paradigm_name(entry)), loc="left", color=INK, weight="bold")
-        for axes in list(grid.flat)[len(entries) :]:
-            axes.set_visible(False)
-        _size_axis(grid[0, 0], points)
-        power_axis(grid[0, 0], *grid[0, 0].get_ylim(), vertical=True, ticks=7)
-        for row in grid:
-            row[0].set_ylabel("best learning rate")
-        figure.supxlabel("active non-embedding parameters", fontsize=8.5, y=0.06 / height)
+            panel_title(axes, entry)
+        size_axis(panels[0], points["n_active"])
+        power_axis(panels[0], *panels[0].get_ylim(), vertical=True, ticks=7)
         label = "Best learning rate against active parameters, with the fitted laws"
         return to_svg(figure, "law", label, _legend(color_of, any_law=bool(laws)))
 
@@ -54,11 +42,12 @@ def _panel(
     axes: Axes, points: pd.DataFrame, law: LawResult | None, rungs: Sequence[RungResult], color_of: dict[int, str]
 ) -> None:
     for place, (horizon, color) in enumerate(color_of.items()):
+        marker, stroke = MARKERS[place % len(MARKERS)], STROKES[place % len(STROKES)]
         dodge = 1 + 0.02 * (place - (len(color_of) - 1) / 2)
         here = points[points["horizon"] == horizon]
-        _points(axes, here, color, dodge)
+        _points(axes, here, color, marker, dodge)
         if law is not None and len(here):
-            axes.plot(*_line(law, points, rungs, horizon), color=color, lw=1.1, zorder=1)
+            axes.plot(*_line(law, points, rungs, horizon), stroke, color=color, lw=1.1, zorder=1)
 
 
 def _line(
@@ -74,7 +63,7 @@ def _line(
     return [float(size) for size in sizes], found
 
 
-def _points(axes: Axes, rows: pd.DataFrame, color: str, dodge: float) -> None:
+def _points(axes: Axes, rows: pd.DataFrame, color: str, marker: str, dodge: float) -> None:
     for row in rows.itertuples(index=False):
         known: Any = row
         place = math.log2(known.lr)
@@ -82,32 +71,19 @@ def _points(axes: Axes, rows: pd.DataFrame, color: str, dodge: float) -> None:
         if positive(known.lr_low) and positive(known.lr_high):
             bars = [[max(0.0, place - math.log2(known.lr_low))], [max(0.0, math.log2(known.lr_high) - place)]]
         fill = color if known.part == "proxy" else PAPER
-        look: dict[str, Any] = {"ms": 6, "mfc": fill, "mec": color, "mew": 1.3}
+        look: dict[str, Any] = {"ms": 5.5, "mfc": fill, "mec": color, "mew": 1.3}
         look |= {"ecolor": color, "elinewidth": 1.0, "capsize": 2.5}
-        axes.errorbar([known.n_active * dodge], [place], yerr=bars, fmt="o", zorder=3, **look)
-
-
-def _size_axis(axes: Axes, points: pd.DataFrame) -> None:
-    """Ticks at the sizes of the ladder that are far enough apart to read."""
-    kept: list[float] = []
-    sizes = sorted({float(n) for n in points["n_active"]})
-    gap = 0.16 * math.log(sizes[-1] * 1.6 / sizes[0])
-    for size in sizes:
-        if not kept or math.log(size / kept[-1]) > gap:
-            kept.append(size)
-    axes.set_xscale("log")
-    axes.set_xticks(kept)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlim(sizes[0] / MARGIN, sizes[-1] * MARGIN)
+        axes.errorbar([known.n_active * dodge], [place], yerr=bars, fmt=marker, zorder=3, **look)
 
 
 def _legend(color_of: dict[int, str], *, any_law: bool) -> list[Line2D]:
     handles = [
-        Line2D([], [], marker="o", ls="-" if any_law else "", ms=5, color=color, label=f"{short(h)} tokens")
-        for h, color in color_of.items()
-    ]
+        Line2D(
+            [], [], marker=MARKERS[place % len(MARKERS)], ls=STROKES[place % len(STROKES)] if any_law else "", ms=5,
+            color=color, label=f"{short(h)} tokens",
+        )
+        for place, (h, color) in enumerate(color_of.items())
+    ]  # fmt: skip
     handles.append(Line2D([], [], marker="o", ls="", ms=5, color=INK, label="proxy: what the law was fitted to"))
     handles.append(Line2D([], [], marker="o", ls="", ms=5, mfc=PAPER, mec=INK, label="target: oracle (held out)"))
     if any_law:

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.reports.drawing import INK, MUTED, WIDTH, colors_of, paradigm_name, plain, style, to_svg
+from lrladder.reports.drawing import MUTED, colors_of, markers_of, style, to_svg
 from lrladder.reports.formats import short, signed
+from lrladder.reports.panels import panel_grid, panel_title
 from lrladder.reports.regret.answer import chosen
 from lrladder.reports.regret.health_figures import BAND
 
@@ -56,28 +56,27 @@ def losses_over_tokens(results: RegretResults) -> str | None:
     rungs = [r for r in references(results) if frame.loc[frame["rung"] == r, "tokens"].nunique() > 1]
     if not rungs:
         return None
-    height = 0.5 + 2.3 * len(rungs)
     with style():
-        figure = Figure(figsize=(WIDTH, height))
-        grid = figure.subplots(len(rungs), 2, squeeze=False)
-        figure.subplots_adjust(0.055, 0.48 / height, 0.99, 1 - 0.26 / height, wspace=0.14, hspace=0.35)
-        for row, rung in zip(grid, rungs, strict=True):
+        figure, panels = panel_grid(
+            2 * len(rungs), columns=2, row=2.3, wspace=0.14, hspace=0.35, xlabel="training tokens", ylabel=""
+        )
+        for row, rung in zip(zip(panels[::2], panels[1::2], strict=True), rungs, strict=True):
             _row(row, frame[frame["rung"] == rung], rung, results)
-        figure.supxlabel("training tokens", fontsize=8.5, y=0.06 / height)
         return to_svg(figure, "learning", "Training loss against tokens, by entry", _legend(results, frame))
 
 
 def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResults) -> None:
     late = here[here["tokens"] >= EARLY * here["tokens"].max()]
     apart = late[late["difference"].notna()].assign(difference=1e3 * late["difference"])
-    look: dict[str, Any] = {"hue": "entry", "palette": colors_of(results), "legend": False, "linewidth": 1.2}
+    look: dict[str, Any] = {"hue": "entry", "palette": colors_of(results), "legend": False, "linewidth": 1.1}
+    look |= {"style": "entry", "markers": markers_of(results), "dashes": False, "markeredgewidth": 0, "markersize": 4}
     look |= BAND if here["entry"].nunique() <= MOST_BANDS else {"errorbar": None}
     sns.lineplot(late, x="tokens", y="loss", ax=row[1], **look)
     sns.lineplot(apart, x="tokens", y="difference", ax=row[0], **look)
     row[0].axhline(0, color=MUTED, lw=0.9, zorder=1)
-    name = paradigm_name(references(results)[rung])
-    row[0].set_title(plain(f"{rung}, minus {name}'s"), loc="left", color=INK, weight="bold")
-    row[1].set_title(plain(rung), loc="left", color=INK, weight="bold")
+    name = references(results)[rung]
+    panel_title(row[0], f"{rung}, minus {name}'s")
+    panel_title(row[1], rung)
     row[0].set_ylabel("difference (millinats/token)")
     row[1].set_ylabel("training loss (nats/token)")
     for axes in row:
@@ -89,7 +88,7 @@ def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResu
 def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
     colors = colors_of(results)
     return [
-        Line2D([], [], lw=1.6, color=colors[name], label=paradigm_name(name))
+        Line2D([], [], lw=1.1, marker=markers_of(results)[name], ms=4, mew=0, color=colors[name], label=name)
         for name in dict.fromkeys(frame["entry"])
         if name in colors
     ]
@@ -107,10 +106,10 @@ def sentence(results: RegretResults) -> str:
     for name in dict.fromkeys(here["entry"]):
         means = here[here["entry"] == name].groupby("seed")["difference"].mean()
         if name != own and len(means):
-            parts.append(f"{paradigm_name(name)} {signed(1e3 * fmean(means), 1)}")
+            parts.append(f"`{name}` {signed(1e3 * fmean(means), 1)}")
     if not parts or own is None:
         return ""
     return (
-        f"Training loss minus that of {paradigm_name(own)} over the second half of training at {rung}: "
+        f"Training loss minus that of `{own}` over the second half of training at {rung}: "
         f"{', '.join(parts)} millinats (means over n = {here['seed'].nunique()} seeds)."
     )

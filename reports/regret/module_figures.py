@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
-from lrladder.reports.drawing import BLUE, INK, MUTED, ORANGE, WIDTH, plain, style, to_svg
+from lrladder.reports.drawing import BLUE, MUTED, ORANGE, WIDTH, style, to_svg
+from lrladder.reports.panels import panel_title
 
 
 def shown_effects(results: RegretResults) -> list[RoleEffect]:
@@ -36,7 +37,7 @@ def role_effects(results: RegretResults) -> str | None:
                     _effect(axes, effect, roles.index(effect.role))
             axes.axvline(0, color=MUTED, lw=0.9, zorder=1)
             axes.set_yticks(range(len(roles)), [role.replace("_", " ") for role in roles])
-            axes.set_title(plain(place[0]), loc="left", color=INK, weight="bold")
+            panel_title(axes, place[0])
         columns[0].set_ylim(len(roles) - 0.5, -0.5)
         figure.supxlabel("change of the loss, millinats", fontsize=8.5, y=0.06 / height)
         handles = [

@@ -27,11 +27,12 @@ from lrladder.reports.regret import (
     size_figure,
     transfer_figure,
 )
-from lrladder.reports.regret.answer import answer
+from lrladder.reports.regret.answer import answers
 from lrladder.reports.regret.baselines import baselines
 from lrladder.reports.regret.few import few
 from lrladder.reports.regret.few import sentence as few_sentence
 from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
+from lrladder.reports.regret.meanings import meanings
 from lrladder.reports.regret.sensitivity import sensitivities
 
 SECTIONS = (
@@ -69,9 +70,13 @@ def render(results: RegretResults) -> str:
         .get_template("index.html.j2")
         .render(
             results=results,
-            answers=[answer(results, target) for target in results.targets],
+            answers=answers(results),
+            meanings=meanings(results),
             baselines={(t.rung, t.tokens): baselines(results, t) for t in results.targets},
+            proposal_seeds=" to ".join(str(n) for n in _proposal_seeds(results)),
             hours=results.payer_seconds,
+            searched={e.name: sum(c.n for c in e.curves) for e in results.entries},
+            fitted={(c.rung, c.horizon, c.parametrization): c.n for c in results.curves},
             laws=analysis.laws(results),
             sections=sections,
             shown=dict(sections),
@@ -95,6 +100,12 @@ def render(results: RegretResults) -> str:
             script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
+
+
+def _proposal_seeds(results: RegretResults) -> list[int]:
+    """Least and most seeds of a proposal with a loss; one number where they are the same."""
+    found = {p.n_seeds for target in results.targets for p in target.paradigms if p.loss is not None}
+    return sorted({min(found), max(found)}) if found else []
 
 
 def _stability(results: RegretResults) -> dict[str, object]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from lrladder.benchmark.config.lab import LabConfig
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
-from lrladder.reports.drawing import labels_of, paradigm_name, parametrization_name
+from lrladder.reports.drawing import labels_of
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health, health_figures
 from lrladder.reports.regret.frontier import Point, frontier, points
@@ -19,7 +19,7 @@ def cost(results: RegretResults) -> str:
     edge = frontier(points(results, target)) if target else []
     if not target or not edge:
         return "No proposal has an LR regret yet."
-    parts = [f"{paradigm_name(p.name)} {_regret(p)} for {p.cost:.3g} target runs" for p in edge]
+    parts = [f"`{p.name}` {_regret(p)} for {p.cost:.3g} target runs" for p in edge]
     arms = {p.name: p.parametrization for p in target.paradigms}
     n = min(target.oracle[arms[p.name]].n_seeds for p in edge)  # an LR regret is read over the seeds of the sweep
     return (
@@ -54,9 +54,7 @@ def law(results: RegretResults) -> str:
     for name, found in analysis.laws(results).items():
         interval = "" if found.u_low is None else f" [{fixed(-(found.u_high or 0.0))}, {fixed(-found.u_low)}]"
         size = {"active": "N", "total": "N", "flops": "N D"}[found.size]
-        parts.append(
-            f"{size} to the power {fixed(-found.u)}{interval} for {paradigm_name(name)} (n = {found.n_points} minima)"
-        )
+        parts.append(f"{size} to the power {fixed(-found.u)}{interval} for `{name}` (n = {found.n_points} minima)")
     return f"The best learning rate goes like {'; '.join(parts)}." if parts else "No law was fitted."
 
 
@@ -71,14 +69,13 @@ def transfer(results: RegretResults) -> str:
             own = at_base[at_base["parametrization"] == name]
             first, last = (own if len(own) else at_base).iloc[0], rows.iloc[-1]
             half = ((first["high"] - first["low"]) ** 2 + (last["high"] - last["low"]) ** 2) ** 0.5 / 2
-            parts.append(
-                f"{fixed(last['octaves'])} ± {fixed(half)} octaves to {last['rung']} under {parametrization_name(name)}"
-            )
+            runs = f"n = {first['n']} and {last['n']} runs"
+            parts.append(f"{fixed(last['octaves'])} ± {fixed(half)} octaves to {last['rung']} under `{name}` ({runs})")
     if not parts:
         return "No rung beyond the base has a sweep with its minimum inside."
     return (
-        f"From the base, {base}, the best learning rate moves by {', by '.join(parts)}. Depth may grow with width "
-        "along the ladder, and horizons may be longer."
+        f"From the base, {base}, the best learning rate moves by {', by '.join(parts)}; ± holds 90% intervals. Depth "
+        "may grow with width along the ladder, and horizons may be longer."
     )
 
 
@@ -106,8 +103,7 @@ def schedules(results: RegretResults) -> Iterator[str]:
         for second in target.paradigms:
             for first in target.paradigms:
                 if _is_before(arms, first.name, second.name) and (told := _difference(target, first, second)):
-                    names = paradigm_name(second.name), paradigm_name(first.name)
-                    minus = f"the loss of {names[0]}, minus that of {names[1]} under the study's own schedule"
+                    minus = f"the loss of `{second.name}`, minus that of `{first.name}` under the study's own schedule"
                     yield f"At {_place(target)} {minus}, is {told}."
                     break
 
@@ -137,7 +133,7 @@ def stability(results: RegretResults) -> str:
         return ""
     last = [s for s in found if s.rung == found[-1].rung]
     parts = [
-        f"{parametrization_name(s.parametrization)} {millinats(s.spread.mean)} millinats "
+        f"`{s.parametrization}` {millinats(s.spread.mean)} millinats "
         f"(seeds: {millinats(s.spread.least)} to {millinats(s.spread.most)})"
         for s in last
     ]
@@ -177,7 +173,7 @@ def balance(results: RegretResults) -> str:
         )
         for b in (found[proxy], found[largest])
     ]
-    name = parametrization_name(label)
+    name = f"`{label}`"
     return (
         f"Under {name} the load of the busiest expert over the mean load is {at[0]}, the base, "
         f"and {at[1]}, the largest model that was swept."
@@ -189,7 +185,7 @@ def boundary(results: RegretResults) -> str:
     runs = [m for m in results.measurements if m.lr > 0 and not m.role_lrs]
     parts = []
     for name in labels_of(results):
-        words = parametrization_name(name)
+        words = f"`{name}`"
         own = [m for m in runs if m.parametrization == name]
         lost = min((m for m in own if m.verdict == "diverged"), key=lambda m: m.lr, default=None)
         if lost is not None:
@@ -208,7 +204,7 @@ def features(results: RegretResults) -> str:
         slope = health.width_slope(results, runs, values) if values else None
         if slope:
             parts.append(
-                f"{parametrization_name(name)} {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
+                f"`{name}` {fixed(slope.slope)} [{fixed(slope.low)}, {fixed(slope.high)}] octaves "
                 f"per doubling of width, which is {slope.trend} (n = {slope.n} runs)"
             )
     if not parts:
@@ -235,7 +231,7 @@ def _is_without(plain: dict[str, object], tuned: dict[str, object]) -> bool:
 
 def _module_wise(target: TargetResult, plain: ParadigmResult, tuned: ParadigmResult) -> str | None:
     times = f"{tuned.cost_flops / plain.cost_flops:.2g}"
-    price = f"The search for {paradigm_name(tuned.name)} costs {times} times that of one learning rate for all"
+    price = f"The search for `{tuned.name}` costs {times} times that of one learning rate for all"
     chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
     if not chosen:
         return f"At {_place(target)} nothing changes: the search on the proxy accepted no multiplier. {price}."

@@ -6,23 +6,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults, TargetResult
 from lrladder.reports.drawing import (
-    INK,
     MUTED,
     PAPER,
     WIDTH,
     colors_of,
     label_colors,
-    paradigm_name,
+    markers_of,
     parametrization_name,
     plain,
     style,
     to_svg,
 )
 from lrladder.reports.formats import short
+from lrladder.reports.panels import panel_title, size_axis
 from lrladder.reports.regret import analysis
 
 SPREAD = 0.5  # share of the distance between two targets over which the entries of one are spread
@@ -62,21 +62,16 @@ def _whole(axes: Axes, results: RegretResults, frame: pd.DataFrame) -> None:
             axes.plot(alike["n_active"], alike["loss"], "D-", ms=5, mfc=PAPER, mec=color, color=color, lw=0.9)
     for name, color in colors_of(results).items():
         own = frame[frame["name"] == name].sort_values(["n_active", "tokens"])
-        axes.plot(own["n_active"], own["loss"], "o", ms=5, color=color, mew=0, alpha=0.9, zorder=3)
-    axes.set_xscale("log")
-    sizes = sorted({rung.n_active for rung in results.rungs})
-    kept = [n for i, n in enumerate(sizes) if i == 0 or n / sizes[i - 1] > (sizes[-1] / sizes[0]) ** 0.1]
-    axes.xaxis.set_major_locator(FixedLocator(kept))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        look: dict[str, Any] = {"marker": markers_of(results)[name], "ls": "", "ms": 5, "mew": 0, "alpha": 0.9}
+        axes.plot(own["n_active"], own["loss"], color=color, zorder=3, **look)
+    size_axis(axes, (rung.n_active for rung in results.rungs))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set(xlabel="active non-embedding parameters", ylabel="validation loss (nats/token)")
-    axes.set_title("loss", loc="left", color=INK, weight="bold")
+    panel_title(axes, "loss")
 
 
 def _apart(axes: Axes, targets: list[TargetResult], results: RegretResults) -> None:
-    colors = colors_of(results)
+    colors, markers = colors_of(results), markers_of(results)
     for place, target in enumerate(targets):
         known = [p for p in target.paradigms if p.loss is not None]
         best = min(known, key=lambda p: p.loss or 0.0)
@@ -87,20 +82,20 @@ def _apart(axes: Axes, targets: list[TargetResult], results: RegretResults) -> N
             found = ends.get(p.name) or turned.get(p.name)
             half = None if found is None or found.low is None or found.high is None else (found.high - found.low) / 2
             x = place + SPREAD * ((i + 0.5) / len(known) - 0.5)
-            look: dict[str, Any] = {"fmt": "o", "ms": 5, "color": colors[p.name], "elinewidth": 1, "capsize": 2.5}
-            axes.errorbar([x], [1e3 * value], yerr=None if half is None else [1e3 * half], **look)
+            look: dict[str, Any] = {"fmt": markers[p.name], "ms": 5, "color": colors[p.name], "elinewidth": 1}
+            axes.errorbar([x], [1e3 * value], yerr=None if half is None else [1e3 * half], capsize=2.5, **look)
     names = [plain(f"{t.rung}\n{short(t.tokens)} tokens") for t in targets]
     axes.set_xticks(range(len(targets)), names)
     axes.set_xlim(-0.6, len(targets) - 0.4)
     axes.grid(visible=False, axis="x")
     axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
     axes.set_ylabel("above the lowest entry (millinats/token)")
-    axes.set_title("at the targets, above the lowest entry", loc="left", color=INK, weight="bold")
+    panel_title(axes, "at the targets, above the lowest entry")
 
 
 def _legend(results: RegretResults, frame: pd.DataFrame) -> list[Line2D]:
-    colors, names = colors_of(results), list(dict.fromkeys(frame["name"]))
-    handles = [Line2D([], [], marker="o", ls="", ms=5, mew=0, color=colors[n], label=paradigm_name(n)) for n in names]
+    colors, markers, names = colors_of(results), markers_of(results), list(dict.fromkeys(frame["name"]))
+    handles = [Line2D([], [], marker=markers[n], ls="", ms=5, mew=0, color=colors[n], label=n) for n in names]
     found = set(minima(results)["parametrization"])
     return handles + [
         Line2D(

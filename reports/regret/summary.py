@@ -4,7 +4,6 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.reports.drawing import paradigm_name
 from lrladder.reports.formats import short
 from lrladder.reports.regret.goals import GOALS_ALONE, is_unscored, show_goals
 from lrladder.reports.results_page import Held, in_a_line
@@ -56,4 +55,4 @@ def _place(rung: str, tokens: int) -> str:
 
 
 def _winner(name: str | None) -> str:
-    return "no winner" if name is None else f"{paradigm_name(name)} wins"
+    return "no winner" if name is None else f"{name} wins"

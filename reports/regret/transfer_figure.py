@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import BESIDE, MUTED, WIDTH, label_colors, parametrization_name, plain, style, to_svg
+from lrladder.reports.panels import size_axis
 from lrladder.reports.regret import analysis
 
 STEP = 0.014  # share of the size by which the points of two arms at one rung are drawn apart
@@ -33,16 +32,8 @@ def best_lr_over_size(results: RegretResults) -> str | None:
                 x = rows["n_active"] * (1 + STEP * (place - (len(colors) - 1) / 2))
                 handles.append(axes.errorbar(x, rows["octaves"], yerr=bars, fmt="o-", **look))
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
-        _rung_axis(axes, dict(zip(frame["n_active"], frame["rung"], strict=True)))
+        names = dict(zip(frame["n_active"], frame["rung"], strict=True))
+        size_axis(axes, names, named=lambda size: plain(names.get(round(size), "")))
+        axes.set_xlabel("rung, by active parameters")
         axes.set_ylabel(f"octaves from the base, {plain(analysis.base_rung(results) or '')}")
         return to_svg(figure, "transfer", "Best learning rate of each rung, in octaves from the base", handles)
-
-
-def _rung_axis(axes: Axes, names: dict[float, str]) -> None:
-    """A logarithmic axis of sizes, on which the rungs are named."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sorted(names)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(names.get(round(value), ""))))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("rung, by active parameters")

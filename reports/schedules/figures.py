@@ -25,6 +25,7 @@ from lrladder.reports.drawing import (
     to_svg,
 )
 from lrladder.reports.formats import fixed, short
+from lrladder.reports.panels import STROKES, panel_title
 
 COLOURS = {"wsd": BLUE, "power": GREEN, "cosine": ORANGE}
 NAMES = {"wsd": "WSD", "power": "Power", "cosine": "cosine"}
@@ -43,8 +44,8 @@ def best_lrs(results: SchedulesResults, family: str) -> str | None:
         _best(left, found, per_batch=False)
         _best(right, found, per_batch=True)
         _laws(right, found, [fit for fit in results.fits if fit.family == family])
-        left.set_title("best learning rate of WSD", loc="left", color=INK)
-        right.set_title(f"divided by the batch in sequences of {POWER_SEQ_LEN:,} tokens", loc="left", color=INK)
+        panel_title(left, "best learning rate of WSD")
+        panel_title(right, f"by batch in {POWER_SEQ_LEN:,}-token sequences")
         label = f"Best learning rate of WSD against tokens, {family} models"
         return to_svg(figure, f"best-{family}", label, right.get_legend_handles_labels()[0])
 
@@ -56,7 +57,6 @@ def _line(cell: CellResult) -> str:
 
 def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
     batches, sizes = sorted({c.batch_tokens for c in cells}), sorted({c.n_active for c in cells})
-    color_of = dict(zip(batches, shades(len(batches), "flare"), strict=True))
     for i, size in enumerate(sizes):
         for batch in batches:
             line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
@@ -68,17 +68,18 @@ def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
                     [math.log2((c.lr_high or c.lr_best or 1) / (c.lr_best or 1)) for c in line],
                 ]
                 x = np.log2([c.tokens for c in line]) + 0.04 * (i - (len(sizes) - 1) / 2)
-                look: dict[str, Any] = {
-                    "color": color_of[batch],
-                    "marker": MARKERS[i % len(MARKERS)],
-                    "ms": 4,
-                    "lw": 0.9,
-                    "elinewidth": 0.7,
-                }
+                look = _look(i, batch, batches)
                 panel.errorbar(x, y, yerr=bars, label=_line(line[0]), **look)
     _token_axis(panel, cells)
     low, high = panel.get_ylim()
     power_axis(panel, low, high, vertical=True)
+
+
+def _look(size: int, batch: int, batches: Sequence[int]) -> dict[str, Any]:
+    """A marker for the place of a size; a shade and a stroke for a batch, as neighbouring shades are much alike."""
+    place = list(batches).index(batch)
+    look: dict[str, Any] = {"marker": MARKERS[size % len(MARKERS)], "ms": 4, "lw": 0.9, "elinewidth": 0.7}
+    return {**look, "color": shades(len(batches), "flare")[place], "ls": STROKES[place % len(STROKES)]}
 
 
 def _laws(panel: Axes, cells: Sequence[CellResult], fits: Sequence[LawFit]) -> None:
@@ -109,7 +110,7 @@ def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> st
         for panel, size in zip(panels, sizes, strict=True):
             here = [c for c in cells if c.n_active == size and (size, c.tokens) in tuned]
             _losses(panel, here, {tokens: tuned[size, tokens] for s, tokens in tuned if s == size})
-            panel.set_title(f"N {short(size)} active parameters", loc="left", color=INK)
+            panel_title(panel, f"N {short(size)} active parameters")
             _token_axis(panel, here)
         panels[0].set_ylabel("loss minus tuned WSD's, millinats")
         label = f"Loss against tokens by schedule, {family} models"
@@ -140,7 +141,7 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
         for panel, schedule in zip(panels, SCHEDULE_NAMES, strict=True):
             here = [c for c in cells if c.schedule == schedule]
             _regret(panel, here, sorted({c.batch_tokens for c in cells}))
-            panel.set_title(NAMES[schedule], loc="left", color=INK)
+            panel_title(panel, NAMES[schedule])
             if here:
                 _token_axis(panel, cells)
         panels[0].set_ylabel("regret of not tuning again, millinats")
@@ -149,7 +150,6 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
 
 
 def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) -> None:
-    color_of = dict(zip(batches, shades(len(batches), "flare"), strict=True))
     panel.axhline(0, color=MUTED, lw=0.6)
     for i, size in enumerate(sorted({c.n_active for c in cells})):
         for batch in batches:
@@ -157,13 +157,7 @@ def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) ->
             if line:
                 x, y = np.log2([c.tokens for c in line]), np.array([1e3 * (c.regret or 0) for c in line])
                 bars = [[1e3 * (c.regret_high - c.regret) if c.regret_high and c.regret else 0 for c in line]] * 2
-                look: dict[str, Any] = {
-                    "color": color_of[batch],
-                    "marker": MARKERS[i % len(MARKERS)],
-                    "ms": 4,
-                    "lw": 0.9,
-                    "elinewidth": 0.7,
-                }
+                look = _look(i, batch, batches)
                 panel.errorbar(x + 0.05 * (i - 0.5), y, yerr=np.abs(bars), label=_line(line[0]), **look)
 
 

@@ -13,6 +13,7 @@ from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.entry import Verified
+from lrladder.models.architecture import Architecture
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from tests.models.shapes import moe_shape
@@ -50,6 +51,13 @@ def wide_shape() -> ModelShape:
     return moe_shape(width=64, expert_width=64)
 
 
+def biased_shape() -> ModelShape:
+    """Experts that a bias balances."""
+    sizes = moe_shape(num_experts=8).model_dump()
+    asked = Architecture(score="sigmoid", expert_bias=True, num_groups=2, top_groups=1)
+    return ModelShape(**sizes, architecture=asked)
+
+
 def tiny_corpus(path: Path, shape: ModelShape | None = None, *, tokens: int = 6000) -> Corpus:
     """Tokens of a first-order Markov chain: learnable, made from a fixed seed."""
     shape = shape or moe_shape()
@@ -65,6 +73,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "wsd": {},
     "zero1": {"training": TrainingSettings(zero_stage=1)},
     "bf16": {"precision": "bf16"},
+    "expert bias": {"shape": biased_shape(), "optimizer": OptimizerConfig(bias_rate=0.05)},
     "ema": {"schedule": ScheduleConfig(warmup_tokens=128, read="ema"), "horizons": (10 * BATCH, 24 * BATCH)},
     "ema zero2": {
         "schedule": ScheduleConfig(warmup_tokens=128, read="ema"),

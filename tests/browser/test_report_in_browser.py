@@ -167,18 +167,15 @@ def test_figures_give_their_data(browser: Browser, tmp_path: Path) -> None:
 
 def test_planted_faults_show_in_the_right_panel(browser: Browser, tmp_path: Path) -> None:
     page = Opened(browser, watched_results(), tmp_path).page
-    assert "standard (SP) diverges from" in page.locator("main").inner_text()
+    assert "sp diverges from" in page.locator("main").inner_text()
     table = page.locator("table", has=page.locator("caption", has_text="t128x4, 262")).last
     for name, fitting, transfer in (("gradient spikes", "3.0", "0.0"), ("dead experts", "0.25", "0.00")):
         cells = table.locator("tr", has_text=name).locator("td")
         assert cells.nth(0).inner_text().split()[0] == fitting
         assert cells.nth(1).inner_text().split()[0] == transfer
     sentence = page.locator("h2#features ~ figure figcaption b").first.inner_text()
-    assert (
-        "standard (SP) \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, which is shrinking"
-        in sentence
-    )
-    assert "μP 0.00 [0.00, 0.00] octaves per doubling of width, which is constant" in sentence
+    assert "sp \u22121.00 [\u22121.00, \u22121.00] octaves per doubling of width, which is shrinking" in sentence
+    assert "mup 0.00 [0.00, 0.00] octaves per doubling of width, which is constant" in sentence
 
 
 def test_report_is_printed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from lrladder.benchmark.design.public_config import FAMILIES, read_public
 from lrladder.models.experts import BACKENDS
 from lrladder.models.transformer import Transformer, next_token_loss
-from tests.hf.peers import give, gradients, ours_of, peer_of, transformers
+from tests.hf.peers import give, gradients, ours_of, peer_of, trained, transformers
 
 TRANSFORMERS = transformers()
 
@@ -37,6 +37,49 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "rope_theta": 1e6,
     },
     "olmoe": {"num_key_value_heads": 4, "intermediate_size": 24, "num_experts": 6, "rms_norm_eps": 1e-5},
+}
+ROUTED = {
+    "num_key_value_heads": 2,
+    "moe_intermediate_size": 24,
+    "n_routed_experts": 8,
+    "n_shared_experts": 2,
+    "n_group": 4,
+    "topk_group": 2,
+    "norm_topk_prob": True,
+    "routed_scaling_factor": 2.5,
+}
+DENSE = {"first_k_dense_replace": 1, "intermediate_size": 40}
+CONFIGS |= {
+    "glm4_moe": {**ROUTED, **DENSE, "head_dim": 16, "attention_bias": True, "use_qk_norm": True},
+    "glm4_moe, as Air": {**ROUTED, **DENSE, "n_group": 1, "topk_group": 1, "attention_bias": True, "head_dim": 16},
+    "dots1": {**ROUTED, **DENSE, "head_dim": 16},
+    "dots1, not renormalised": {**ROUTED, "head_dim": 8, "norm_topk_prob": False},
+    "minimax_m2": {
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "rotary_dim": 8,
+        "intermediate_size": 24,
+        "num_local_experts": 6,
+    },
+    "solar_open": {**ROUTED, "head_dim": 16, "partial_rotary_factor": 1.0},
+    "ernie4_5_moe": {
+        "num_key_value_heads": 2,
+        "intermediate_size": 40,
+        "moe_intermediate_size": 24,
+        "moe_num_experts": 6,
+        "moe_num_shared_experts": 2,
+        "moe_layer_start_index": 2,
+        "tie_word_embeddings": False,
+    },
+    "ernie4_5_moe, no shared expert": {
+        "num_key_value_heads": 2,
+        "intermediate_size": 40,
+        "moe_intermediate_size": 24,
+        "moe_num_experts": 6,
+        "moe_num_shared_experts": 0,
+        "moe_layer_start_index": 0,
+        "tie_word_embeddings": False,
+    },
 }
 CONFIGS["qwen3_moe, not renormalised"] = CONFIGS["qwen3_moe"] | {"norm_topk_prob": False}
 CONFIGS["olmoe, grouped queries"] = CONFIGS["olmoe"] | {"num_key_value_heads": 2}
@@ -68,7 +111,7 @@ def test_logits_and_every_gradient_are_theirs(name: str, tmp_path: Path) -> None
     for param, (ours, theirs) in gradients(model, peer).items():
         assert (ours - theirs).norm() < 1e-5 * theirs.norm(), param
     counted = model.shape.n_total + model.shape.n_embedding
-    assert counted == sum(param.numel() for param in peer.parameters())
+    assert counted == sum(param.numel() for param in trained(peer).values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -1,6 +1,20 @@
 """Small shapes for tests."""
 
+from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
+
+# As in GLM-4.5, with groups of experts as in DeepSeek-V3.
+LIKE_GLM = Architecture(
+    norm_eps=1e-5,
+    rope_theta=1e6,
+    qkv_bias=True,
+    rotary_fraction=0.5,
+    routed_scale=2.5,
+    score="sigmoid",
+    expert_bias=True,
+    num_groups=2,
+    top_groups=1,
+)
 
 
 def moe_shape(**changes: int) -> ModelShape:
@@ -19,3 +33,9 @@ def moe_shape(**changes: int) -> ModelShape:
 
 def dense_shape(**changes: int) -> ModelShape:
     return moe_shape(**({"num_experts": 1, "top_k": 1} | changes))
+
+
+def public_shape(**changes: int) -> ModelShape:
+    """Of a public model: grouped queries, a shared expert and a dense first block."""
+    sizes = {"heads": 8, "kv_heads": 4, "shared_width": 16, "dense_blocks": 1, "dense_width": 48}
+    return ModelShape(**moe_shape().model_dump() | sizes | changes, architecture=LIKE_GLM)

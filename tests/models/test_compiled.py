@@ -1,5 +1,6 @@
 """Compiled regions against the model as written. The first compilation of a machine takes half a minute."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lrladder.models.parametrization import build
 from lrladder.models.rules import MUTRANSFER
 from lrladder.models.transformer import Transformer, next_token_loss
 from tests.benchmark.trials import tiny_corpus, tiny_trial
-from tests.models.shapes import moe_shape
+from tests.models.shapes import moe_shape, public_shape
 
 
 @pytest.fixture(autouse=True)
@@ -23,16 +24,23 @@ def _needs_a_compiler() -> None:
         pytest.skip(reason)
 
 
+def _public() -> Transformer:
+    """With a dense first block, biases, and experts chosen by groups."""
+    shape = public_shape(width=64, expert_width=64, shared_width=32, dense_width=96, heads=16, kv_heads=8, depth=3)
+    return build(MUTRANSFER, shape, public_shape(), backend="grouped", embedding_std=1.0, seed=0).model
+
+
 def _model(**changes: int) -> Transformer:
     """Deeper and wider than its base, so that no multiplier is 1."""
     shape = moe_shape(**({"width": 64, "expert_width": 64, "depth": 3} | changes))
     return build(MUTRANSFER, shape, moe_shape(), backend="grouped", embedding_std=1.0, seed=0).model
 
 
-def test_compiled_equals_written() -> None:
+@pytest.mark.parametrize("make", [_model, _public])
+def test_compiled_equals_written(make: Callable[[], Transformer]) -> None:
     """Loss, router losses, loads and every gradient; and hooks see the model as it is written."""
     torch._dynamo.utils.counters.clear()
-    written, compiled = _model(), _model()
+    written, compiled = make(), make()
     assert written.head_multiplier != 1 and written.branch_multiplier != 1
     loss_of = compile_blocks(compiled, batch=4)
     assert loss_of is not None

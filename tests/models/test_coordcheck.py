@@ -16,7 +16,7 @@ from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.models.slope import Slope, fit_slope
 from lrladder.models.transformer import Transformer
-from tests.models.shapes import dense_shape, moe_shape
+from tests.models.shapes import dense_shape, moe_shape, public_shape
 
 SETTINGS = Settings(
     lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, aux_loss_coef=0.0, z_loss_coef=0.0
@@ -124,6 +124,22 @@ def test_up_and_down_learn_apart_and_together_as_the_experts_do() -> None:
         others = {"expert_up", "expert_down", "shared_up", "shared_down"} - {own}
         assert got[own] > 0 == max(got[other] for other in others)
         assert got["experts"] == pytest.approx(got[own], rel=1e-4) if "down" in place else got["experts"] > 0
+
+
+@torch.no_grad()
+def test_dense_blocks_and_biases_learn_apart() -> None:
+    """Each shows in its own coordinate; down of a dense block alone is that block's whole update."""
+    shape = public_shape()
+    for place in ("moe.dense_up", "moe.dense_down", "attention.qkv_bias"):
+        model, tokens = _build(shape).model, _tokens(shape)[:, :-1]
+        recorder = Recorder(model, tokens)
+        model.blocks[0].get_parameter(place).add_(0.1)
+        got = {c.role: c.rms for c in recorder.record(1) if c.quantity == "update"}
+        own = {"attention.qkv_bias": "bias"}.get(place, place.removeprefix("moe."))
+        others = {"dense_up", "dense_down", "bias", "expert_up", "expert_down", "shared_up"} - {own}
+        assert got[own] > 0 == max(got[other] for other in others)
+        if place == "moe.dense_down":
+            assert got["dense"] == pytest.approx(got["dense_down"], rel=1e-4)
 
 
 def test_recording_changes_nothing() -> None:

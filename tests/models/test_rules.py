@@ -22,6 +22,9 @@ TAGS = {
     Role.EXPERT_DOWN: Tag(Role.EXPERT_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
     Role.SHARED_UP: Tag(Role.SHARED_UP, BASE_WIDTH, 2 * BASE_HIDDEN),
     Role.SHARED_DOWN: Tag(Role.SHARED_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
+    Role.DENSE_UP: Tag(Role.DENSE_UP, BASE_WIDTH, 2 * BASE_HIDDEN),
+    Role.DENSE_DOWN: Tag(Role.DENSE_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
+    Role.BIAS: Tag(Role.BIAS, 1, 3 * BASE_WIDTH),
     Role.NORM: Tag(Role.NORM, 1, BASE_WIDTH),
     Role.HEAD: Tag(Role.HEAD, BASE_WIDTH, 100, in_block=False),
 }
@@ -37,6 +40,9 @@ def _rule(rules: Rules, role: Role, *, m_n: float = 1, m_h: float = 1, m_l: floa
         Role.EXPERT_DOWN: (m_h, m_n),
         Role.SHARED_UP: (m_n, m_h),
         Role.SHARED_DOWN: (m_h, m_n),
+        Role.DENSE_UP: (m_n, m_h),
+        Role.DENSE_DOWN: (m_h, m_n),
+        Role.BIAS: (1, m_n),
         Role.NORM: (1, 1),
         Role.HEAD: (m_n, 1),
     }
@@ -58,6 +64,9 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
         Role.ROUTER: (1 / m_n, 1, block / m_n, 0, eps),
         Role.EXPERT_UP: (m_n**-0.5, 1, block / m_n, m_n, eps / m_h),
         Role.EXPERT_DOWN: (down_std, m_l**-alpha, block / m_h, m_h, eps * m_n / m_h**2),
+        Role.DENSE_UP: (m_n**-0.5, 1, block / m_n, m_n, eps / m_n),  # m_h is here the ratio of their own width
+        Role.DENSE_DOWN: (m_h**-0.5, m_l**-alpha, block / m_h, m_h, eps / m_n),
+        Role.BIAS: (0, 1, block, 0, eps / m_n),
         Role.NORM: (None, 1, block, 0, eps),
         Role.HEAD: (1, 1 / m_n, 1, 0, 1 / m_n),
     }
@@ -66,7 +75,9 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
     rules = MUTRANSFER.model_copy(update={"experts": init, "depth": depth})
     for role, (std, *others) in table.items():
         got, base = _rule(rules, role, m_n=m_n, m_h=m_h, m_l=m_l), _rule(rules, role)
-        if std is not None:
+        if std == 0:
+            assert got.init_std == 0
+        elif std is not None:
             assert got.init_std is not None
             assert base.init_std is not None
             assert got.init_std / base.init_std == pytest.approx(std), role

@@ -126,7 +126,7 @@ def target(rung: RungResult, horizon: int, *, trained: bool = True) -> TargetRes
         oracle=oracle,
         paradigms=(fitting, transfer),
         winner="mutransfer" if trained else None,
-        conclusion=f"muTransfer is ahead of Fitting at {rung.name} by 14.6 millinats, outside the seed noise."
+        conclusion=f"mutransfer is ahead of fitting at {rung.name} by 14.6 millinats, outside the seed noise."
         if trained
         else f"No proposal has been trained at {rung.name}.",
     )

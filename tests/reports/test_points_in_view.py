@@ -30,6 +30,7 @@ from lrladder.reports.fit import page as fit
 from lrladder.reports.recipe import page as recipe
 from lrladder.reports.regret import page as regret
 from lrladder.reports.schedules import page as schedules
+from tests.benchmark.studies.drift.test_decay import exponents, study
 from tests.benchmark.studies.recipe.bowl import BowlLab, tuning
 from tests.paths import ROOT
 from tests.reports.regret.studies import simulated
@@ -119,6 +120,11 @@ def test_of_a_comparison(figures: list[Figure]) -> None:
 
 def test_of_a_drift_study(figures: list[Figure]) -> None:
     drift.render(load_results(FIXTURES / "axes_v1", DRIFT))
+    seen(figures)
+
+
+def test_of_a_drift_study_with_decays(figures: list[Figure], monkeypatch: pytest.MonkeyPatch) -> None:
+    drift.render(study(monkeypatch, exponents(-0.15, 0.2)))
     seen(figures)
 
 

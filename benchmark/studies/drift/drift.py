@@ -45,13 +45,15 @@ class Scatter(NamedTuple):
         return max(own, float(stats.t.ppf((1 + level) / 2, self.dof)) * math.sqrt(self.chi2 / self.dof))
 
 
-def fit_drift(optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = LEVEL) -> Drift | None:
-    """The drift; None for fewer than two axis values.
+def fit_drift(
+    optima: Sequence[Optimum], *, scatter: Scatter | None = None, level: float = LEVEL, sd_floor: float = SD_FLOOR
+) -> Drift | None:
+    """The drift; None for fewer than two axis values. The interval contains the sds of the optima, raised to `scatter`.
 
     Its interval comes from the sds of the optima, or from `scatter` if the optima scatter more than that. Three points
     say little about their scatter, so a study passes the scatter of all its lines. The default is that of this line.
     """
-    line = _line(optima)
+    line = _line(optima, sd_floor)
     if line is None:
         return None
     (at_base, slope), sd, own = line
@@ -65,13 +67,13 @@ def pooled_scatter(lines: Iterable[Sequence[Optimum]]) -> Scatter:
     return Scatter(sum(scatter.chi2 for scatter in found), sum(scatter.dof for scatter in found))
 
 
-def _line(optima: Sequence[Optimum]) -> tuple[tuple[float, float], float, Scatter] | None:
+def _line(optima: Sequence[Optimum], sd_floor: float = SD_FLOOR) -> tuple[tuple[float, float], float, Scatter] | None:
     """Level and slope by weighted least squares, the sd of the slope, and the scatter about the line."""
     x = np.array([optimum.ratio for optimum in optima])
     if len(set(x)) < 2:
         return None
     y = np.array([optimum.lr for optimum in optima])
-    sd = np.array([max(optimum.sd, SD_FLOOR) for optimum in optima])
+    sd = np.array([max(optimum.sd, sd_floor) for optimum in optima])
     design = np.column_stack([np.ones_like(x), x]) / sd[:, None]
     cov = np.linalg.inv(design.T @ design)
     level, slope = (float(value) for value in cov @ design.T @ (y / sd))

@@ -10,6 +10,7 @@ from lrladder.paradigms.sweep.status import Status
 SCHEMA = "lrladder.axes/2"
 Finding = Literal["holds", "does not hold", "not decided"]
 Against = Literal["less", "more", "no difference seen"]
+DecayAnswer = Literal["steeper", "less steep", "not decided"]  # the drift at a shorter decay
 
 
 class PointResult(Frozen):
@@ -54,6 +55,30 @@ class VariantResult(Frozen):
     loss_change_high: float | None = None
 
 
+class DecayPoint(Frozen):
+    """A variant whose runs decay over `fraction` of their horizon. Drift in octaves per doubling of the axis, 90%."""
+
+    variant: str
+    fraction: float
+    drift: float
+    low: float
+    high: float
+    n_optima: int
+    n_runs: int  # finished runs in the fits of these optima
+
+
+class DecayResult(Frozen):
+    """The drift without a rule against the decay fraction: drift = at_whole + slope * log2(fraction)."""
+
+    points: tuple[DecayPoint, ...]  # by fraction
+    slope: float  # octaves per doubling of the axis, and per doubling of the decay fraction; 90% interval
+    slope_low: float
+    slope_high: float
+    at_whole: float  # the line's drift at a decay over the whole run
+    answer: DecayAnswer
+    sentence: str
+
+
 class AxisResult(Frozen):
     """One axis: all its variants, and their findings in words."""
 
@@ -62,6 +87,7 @@ class AxisResult(Frozen):
     expected_source: str
     variants: tuple[VariantResult, ...]
     sentence: str
+    decay: DecayResult | None = None  # where variants differ in their decay fraction; None in older results
 
 
 class DriftResults(StudyResults):

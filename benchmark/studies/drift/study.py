@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.drift.config import (
     base_value,
     parametrization_name,
 )
+from lrladder.benchmark.studies.drift.decay import MINUS, decay_result
 from lrladder.benchmark.studies.drift.drift import Drift, Optimum, Scatter, fit_drift, pooled_scatter
 from lrladder.benchmark.studies.drift.loss import loss_change
 from lrladder.benchmark.studies.drift.results import (
@@ -101,12 +102,15 @@ def _axis(config: DriftConfig, axis: AxisConfig, measurements: Sequence[Measurem
         variant.model_copy(update={"against_off": against(variant, found[OFF])}) for variant in found.values()
     )
     expected, source = EXPECTED[axis.axis]
+    decay = decay_result(variants, axis.decay_fractions, config.schedule.decay_fraction, scatter)
+    ruled = [variant for variant in variants if variant.name not in axis.decay_fractions]
     return AxisResult(
         axis=axis.axis,
         expected=expected,
         expected_source=source,
         variants=variants,
-        sentence=_sentence(variants, config.holds_within),
+        sentence=_sentence(ruled, config.holds_within),
+        decay=decay,
     )
 
 
@@ -248,6 +252,6 @@ def _rules(name: str) -> str:
 def _words(variant: VariantResult) -> str:
     if variant.drift is None:
         return f"With {_rules(variant.name)} fewer than two sweeps have their minimum inside"
-    interval = f"[{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
-    moved = f"the best LR moves by {variant.drift:+.2f} {interval} octaves per doubling"
+    value = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]".replace("-", MINUS)
+    moved = f"the best LR moves by {value} octaves per doubling"
     return f"With {_rules(variant.name)} {moved} (n = {variant.n_optima} minima)"

@@ -291,12 +291,11 @@ class RegretConfig(StudyConfig):
             head_size=ladder.head_size,
             num_experts=ladder.num_experts,
             top_k=ladder.top_k,
-            expert_width=rung.expert_width or max(1, round(ladder.expert_ratio * rung.width)),
-            shared_width=round(ladder.shared_ratio * rung.width),
             seq_len=ladder.seq_len,
             heads=rung.heads,
             kv_heads=rung.kv_heads,
             architecture=ladder.architecture,
+            **ladder.widths_of(rung),
         )
         batch = rung.batch_tokens or ladder.batch_tokens
         horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))

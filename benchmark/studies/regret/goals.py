@@ -34,12 +34,7 @@ def _goal(
 ) -> GoalResult:
     run_flops = float(rung.flops_per_token * horizon)
     return GoalResult(
-        rung=rung.name,
-        n_active=rung.n_active,
-        n_total=rung.n_total,
-        tokens=horizon,
-        batch_tokens=rung.batch_tokens,
-        run_flops=run_flops,
+        **GoalResult.fields_of(rung, horizon),
         answers=tuple(_answer(config, a.proposal, payers.get(a.entry, 0.0), run_flops) for a in answers if a.proposal),
         silent=tuple(f"{a.entry}: {a.reason}" for a in answers if a.proposal is None),
     )

@@ -27,6 +27,9 @@ class RungConfig(Strict):
     heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     kv_heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     expert_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    shared_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    dense_blocks: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    dense_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     warmup_tokens: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
 
 
@@ -41,10 +44,37 @@ class LadderConfig(Strict):
     top_k: PositiveInt = 2
     expert_ratio: float = Field(1.0, gt=0, le=64)  # expert_width / width
     shared_ratio: float = Field(0.0, ge=0, le=64)  # width of the shared expert / width; 0 means no shared expert
+    # Blocks before those with experts that are dense, and their hidden width / width
+    dense_blocks: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    dense_ratio: float | None = Field(None, gt=0, le=64, exclude_if=lambda given: given is None)
     seq_len: PositiveInt = 128
     batch_tokens: PositiveInt = 2048
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
     rungs: tuple[RungConfig, ...] = Field(min_length=1, max_length=256)
+
+    @model_validator(mode="after")
+    def _all_alike(self) -> Self:
+        """The rules need the ratio of each width to the base's, so no rung alone has a kind of block."""
+        if (self.dense_blocks is None) != (self.dense_ratio is None):
+            raise ValueError("dense_blocks and dense_ratio go together; give both or neither")
+        for rung in self.rungs:
+            if self.dense_blocks is None and (rung.dense_blocks or rung.dense_width):
+                raise ValueError(
+                    f"rung {rung.name} has dense blocks; give dense_blocks and dense_ratio to the ladder too"
+                )
+            if not self.shared_ratio and rung.shared_width:
+                raise ValueError(f"rung {rung.name} has a shared expert; give shared_ratio to the ladder too")
+        return self
+
+    def widths_of(self, rung: RungConfig) -> dict[str, Any]:
+        """Hidden widths and dense blocks of a rung: its own, else the ladder's ratios of its width."""
+        dense = None if self.dense_ratio is None else max(1, round(self.dense_ratio * rung.width))
+        return {
+            "expert_width": rung.expert_width or max(1, round(self.expert_ratio * rung.width)),
+            "shared_width": rung.shared_width or round(self.shared_ratio * rung.width),
+            "dense_blocks": rung.dense_blocks or self.dense_blocks,
+            "dense_width": rung.dense_width or dense,
+        }
 
 
 class ValidationConfig(Strict):

@@ -1,11 +1,12 @@
 """The schema of results.json of a regret study, from which the report is written. docs/results.md documents it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.lab.recipe import Recipe
+from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import ParametrizationName, Part
 from lrladder.paradigms.sweep.status import Status
@@ -167,8 +168,25 @@ class DifferenceResult(Frozen):
     high: float | None
 
 
-class TargetResult(Frozen):
-    """The scores of all entries at one target and horizon, and the conclusion. Losses are in nats per token."""
+class NextRunsResult(Frozen):
+    """More seeds of entries that are not told apart, the best first, with which 80% of studies would name it.
+
+    The losses are taken to differ as they were measured.
+    """
+
+    entries: tuple[str, ...]
+    seeds: int | None  # of each; None: more runs than anybody would train
+
+
+class SaidResult(Frozen):
+    """A point of a conclusion, of one sentence or a few. Names of entries and parametrizations stand in backticks."""
+
+    about: Literal["choice", "minimum", "winner", "next", "note"]
+    text: str
+
+
+class PlaceResult(Frozen):
+    """A model of the ladder at one of its horizons."""
 
     rung: str
     n_active: int
@@ -176,15 +194,31 @@ class TargetResult(Frozen):
     tokens: int
     batch_tokens: int
     run_flops: float  # one run at this rung and horizon
+
+    @staticmethod
+    def fields_of(rung: Rung, horizon: int) -> dict[str, Any]:
+        return {
+            "rung": rung.name,
+            "n_active": rung.n_active,
+            "n_total": rung.n_total,
+            "tokens": horizon,
+            "batch_tokens": rung.batch_tokens,
+            "run_flops": float(rung.flops_per_token * horizon),
+        }
+
+
+class TargetResult(PlaceResult):
     oracle: dict[str, OracleResult]  # by parametrization
     paradigms: tuple[ParadigmResult, ...]
     winner: str | None  # None: no entry is better than all others by more than the noise between seeds
     conclusion: str  # sentences: who wins, who chooses the LR best, and which parametrization has the lowest minimum
     # The rest is empty in results of an older version.
-    behind: tuple[str, ...] = ()  # if nobody wins: the entries that are measurably worse than the best
-    cheapest: str | None = None  # if nobody wins: the cheapest search among those that are not measurably worse
-    smallest_difference: float | None = None  # nats; a lead that 80% of such studies would have found
-    differences: tuple[DifferenceResult, ...] = ()  # of every two entries that finished all seeds
+    behind: tuple[str, ...] = ()  # where nobody wins: who is measurably worse than the best
+    cheapest: str | None = None  # where nobody wins: the cheapest search of those that are not measurably worse
+    smallest_difference: float | None = None  # nats that this study would have found in 80%
+    differences: tuple[DifferenceResult, ...] = ()  # of every two that finished all seeds
+    said: tuple[SaidResult, ...] = ()  # `conclusion`, sentence by sentence
+    next_runs: tuple[NextRunsResult, ...] = ()  # where nobody wins: what would decide, for all that are tied first
 
 
 class GoalAnswer(Frozen):
@@ -204,15 +238,9 @@ class GoalAnswer(Frozen):
     recipe: Recipe  # the settings of the run, with the LR of each kind of parameter
 
 
-class GoalResult(Frozen):
-    """The answers for one goal at one horizon. A goal is a model that the study never trains."""
+class GoalResult(PlaceResult):
+    """A model that the study answers for and never trains."""
 
-    rung: str
-    n_active: int
-    n_total: int
-    tokens: int
-    batch_tokens: int
-    run_flops: float  # one run at this goal and horizon
     answers: tuple[GoalAnswer, ...]
     silent: tuple[str, ...] = ()  # entries that cannot answer here, with their reasons
 

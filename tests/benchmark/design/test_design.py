@@ -110,6 +110,45 @@ def test_the_yaml_is_a_study_whose_goal_is_the_model() -> None:
     assert config.rungs.targets
 
 
+AIR = ModelShape(
+    vocab_size=151552,
+    width=4096,
+    depth=46,
+    head_size=128,
+    heads=96,
+    kv_heads=8,
+    num_experts=128,
+    top_k=8,
+    expert_width=1408,
+    shared_width=2816,
+    dense_blocks=3,
+    dense_width=10944,
+    seq_len=4096,
+    architecture=Architecture(score="sigmoid", expert_bias=True, rotary_fraction=0.5),
+)
+
+
+def test_shared_experts_and_dense_blocks_keep_their_proportions() -> None:
+    """Two shared experts stay two; of the three dense blocks at most a quarter of the depth stays."""
+    exact, shallow = scaled(AIR, 1024, 12), scaled(AIR, 512, 6)
+    assert (exact.shape.shared_width, exact.shape.dense_blocks, exact.shape.dense_width) == (704, 3, 2736)
+    assert shallow.shape.dense_blocks == 1
+    assert "dense first blocks 1 (target 3)" in shallow.gave_way
+    assert not any("dense" in way or "expert" in way for way in exact.gave_way)
+    layout = lay_out(Goal(AIR, 10**12, 4 * 10**6, 0.05, 80 * 2**30, validate=False))
+    config = study_of(layout, Public("glm4_moe", AIR, 0.0, ()), name="own")
+    (rung,) = config.rungs.goals
+    assert rung.shape == AIR
+    assert [proxy.shape for proxy in config.rungs.proxies] == [planned.proxy.shape for planned in layout.proxies]
+    assert config.optimizer.aux_loss_coef == 0
+
+
+def test_a_rung_alone_has_no_dense_block() -> None:
+    text = study_text(lay_out(goal()), PUBLIC, name="own").replace("part: proxy", "part: proxy\n    dense_blocks: 1", 1)
+    with pytest.raises(InputError, match="dense_ratio"):
+        parse_config(text, source="own")
+
+
 def test_nothing_to_train_is_one_line() -> None:
     with pytest.raises(InputError, match="--memory"):
         lay_out(goal(memory=1))

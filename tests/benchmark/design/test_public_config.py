@@ -21,17 +21,18 @@ HELD = {
     "Qwen3-235B-A22B": (20.9, 234),
     "Qwen3-Coder-480B-A35B": (33.6, 478),
     "OLMoE-1B-7B": (1.08, 6.71),
+    "GLM-4.5-Air": (12.2, 105.6),
+    "GLM-4.5": (32.1, 351.2),
+    "dots.llm1": (12.8, 141.5),
+    "MiniMax-M2": (9.80, 227.5),
+    "Solar-Open-100B": (10.44, 101.0),
+    "ERNIE-4.5-300B-A47B": (46.2, 297.8),
 }
 REFUSED = {
-    "GLM-4.5-Air": (
-        "sigmoid router with bias correction",
-        "partial_rotary_factor",
-        "first_k_dense_replace",
-        "n_shared",
-    ),
-    "DeepSeek-V3": ("kv_lora_rank", "n_group 8", "routed_scaling_factor 2.5", "scoring_func"),
-    "Kimi-K2": ("kv_lora_rank", "routed_scaling_factor", "n_shared_experts"),
-    "gpt-oss-120b": ("attention sinks", "sliding_window 128", "swiglu_limit", "attention_bias"),
+    "ERNIE-4.5-21B-A3B": ("tie_word_embeddings true",),
+    "DeepSeek-V3": ("kv_lora_rank 512 (latent attention)", "a glm4_moe of its sizes stands in"),
+    "Kimi-K2": ("kv_lora_rank", "a glm4_moe of its sizes stands in"),
+    "gpt-oss-120b": ("attention sinks", "sliding_window 128", "swiglu_limit", "attention_bias", "a mixtral"),
 }
 
 
@@ -39,6 +40,50 @@ REFUSED = {
 def test_a_held_model_has_its_published_sizes(name: str) -> None:
     shape = read_public(CONFIGS / f"{name}.json").shape
     assert (shape.n_active / 1e9, shape.n_total / 1e9) == pytest.approx(HELD[name], rel=0.01)
+
+
+def test_routers_shared_experts_and_dense_blocks_are_read() -> None:
+    """Air, with the numbers of its technical report (arXiv 2508.06471, table 1)."""
+    public = read_public(CONFIGS / "GLM-4.5-Air.json")
+    shape, asked = public.shape, public.shape.architecture
+    assert (shape.num_dense, shape.dense_width, shape.shared_width, shape.num_heads) == (1, 10944, 1408, 96)
+    assert (asked.score, asked.expert_bias, asked.qkv_bias, asked.rotary_fraction) == ("sigmoid", True, True, 0.5)
+    assert public.aux_loss_coef == 0
+    assert any("multi-token prediction" in left for left in public.left_out)
+    minimax = read_public(CONFIGS / "MiniMax-M2.json")
+    assert minimax.shape.rotary_size == 64
+    assert minimax.aux_loss_coef == pytest.approx(0.001 * 8 / 62)  # as the file says
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "named"),
+    [
+        ("GLM-4.5-Air", {"first_k_dense_replace": 46}, "leaves no block"),
+        ("GLM-4.5-Air", {"scoring_func": "softmax"}, "scoring_func"),
+        ("GLM-4.5-Air", {"n_group": 7, "topk_group": 2}, "no equal groups"),
+        ("dots.llm1", {"attention_bias": True}, "attention_bias"),
+        ("dots.llm1", {"sliding_window": 64, "max_window_layers": 3, "use_sliding_window": None}, "sliding_window 64"),
+        ("MiniMax-M2", {"attn_type_list": [0, 1]}, "attn_type_list"),
+        ("MiniMax-M2", {"shared_intermediate_size": 64}, "shared_intermediate_size 64"),
+        ("Solar-Open-100B", {"first_k_dense_replace": 2}, "first_k_dense_replace 2"),
+        ("ERNIE-4.5-300B-A47B", {"moe_layer_end_index": 50}, "moe_layer_end_index 50"),
+        ("ERNIE-4.5-300B-A47B", {"moe_layer_interval": 2}, "moe_layer_interval 2"),
+        ("ERNIE-4.5-300B-A47B", {"use_bias": True}, "use_bias"),
+    ],
+)
+def test_what_a_family_does_not_hold_is_refused(
+    name: str, change: dict[str, object], named: str, tmp_path: Path
+) -> None:
+    data = json.loads((CONFIGS / f"{name}.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(data | change))
+    with pytest.raises(InputError, match=named):
+        read_public(tmp_path / "config.json")
+
+
+def test_a_window_that_no_block_has_is_none(tmp_path: Path) -> None:
+    data = json.loads((CONFIGS / "dots.llm1.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(data | {"sliding_window": 64}))
+    assert read_public(tmp_path / "config.json").shape.depth == 62
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -37,7 +37,7 @@ WORDS = {
     "extend",
     "off",
 }
-WORDS |= {"kind", "attention_qkv", "attention_out", "norm_block", "norm_final", "overlap"}
+WORDS |= {"kind", "attention_qkv", "attention_out", "norm_block", "norm_final", "overlap", "documents", "mixture"}
 
 
 class Part(NamedTuple):

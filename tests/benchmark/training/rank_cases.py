@@ -28,7 +28,7 @@ from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
 from lrladder.benchmark.training.train import train
-from tests.benchmark.trials import BATCH, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
+from tests.benchmark.trials import BATCH, biased_shape, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
 from tests.golden.groups import golden_trial
 
 STAGES = (0, 1, 2, 3)
@@ -66,6 +66,28 @@ def losses_and_norms(trial: Trial, folder: Path, micro_batch: int | None = None)
     norms = list(loop.watch.state["grad_norms"])
     loop.engine.destroy()
     return loop.losses, norms
+
+
+def balanced_trial(stage: int) -> Trial:
+    """Experts that a bias balances, quickly."""
+    training = TrainingSettings.model_validate({"zero_stage": stage})
+    own = OptimizerConfig(bias_rate=0.05, aux_loss_coef=0.0)
+    return equality_trial(6, shape=biased_shape(), optimizer=own, training=training)
+
+
+def biases(trial: Trial, folder: Path, micro_batch: int | None = None) -> list[list[float]]:
+    """Of the experts in each block: after training; and again from the whole state, which another loop restores."""
+    loop, later = (Loop(trial, tiny_corpus(folder, trial.shape), no_log, micro_batch=micro_batch) for _ in range(2))
+    loop.train_to(trial.horizons[0], horizon=trial.horizons[0])
+    whole = [loop.whole()]
+    if loop.ranks.count > 1:  # from the first rank's file
+        torch.distributed.broadcast_object_list(whole)
+    later.restore(whole[0])
+    found = [[buffer.tolist() for buffer in one.engine.module.buffers()] for one in (loop, later)]
+    assert found[0] == found[1]
+    for one in (loop, later):
+        one.engine.destroy()
+    return found[0]
 
 
 def resumed_trial(stage: int) -> Trial:
@@ -186,6 +208,7 @@ def _rank(rank: int, count: int, folder: Path, steps: int, queue: "Queue[Any]", 
         cases |= {f"groups {stage}": lambda stage=stage: _groups(stage) for stage in STAGES}
         cases |= {f"resumed {stage}": lambda stage=stage: _resumed(rank, stage, folder) for stage in STAGES}
         cases |= {f"diverged {stage}": lambda stage=stage: _diverged(rank, stage, folder) for stage in STAGES}
+        cases |= {f"biases {stage}": lambda stage=stage: biases(balanced_trial(stage), folder, 1) for stage in (0, 3)}
         cases["told"] = lambda: _told_to_end(rank, folder)
     try:
         queue.put((rank, {name: case() for name, case in cases.items()}))

@@ -5,23 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.ladder import Base
+from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.recipe import trial_recipe
 from lrladder.benchmark.training.train import train
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 from tests.benchmark.trials import BATCH, no_log, tiny_corpus, tiny_trial
-from tests.models.shapes import moe_shape
+from tests.models.shapes import LIKE_GLM, moe_shape
 
 LIKE = {
     "mixtral": Architecture(qk_norm="none", norm_eps=1e-5, rope_theta=1e6),
     "qwen3_moe": Architecture(rope_theta=1e6),
     "olmoe": Architecture(qk_norm="full", norm_eps=1e-5, renormalise=False),
+    "glm4_moe": LIKE_GLM,
+    "ernie4_5_moe": Architecture(qk_norm="none", norm_eps=1e-5, rope_pairs="neighbours", expert_bias=True),
 }
+DENSE = {"glm4_moe": {"dense_blocks": 1, "dense_width": 48, "shared_width": 16, "depth": 3}}
 
 
 def shape_of(kind: str, width: int, heads: int) -> ModelShape:
-    sizes = moe_shape(width=width, expert_width=width).model_dump()
+    sizes = moe_shape(width=width, expert_width=width, **DENSE.get(kind, {})).model_dump()
     return ModelShape(**sizes, heads=heads, kv_heads=heads // 2, architecture=LIKE[kind])
 
 
@@ -38,3 +43,20 @@ def test_it_learns_and_is_observed(kind: str, tmp_path: Path) -> None:
     assert {"output_change/attention", "router_entropy_batch"} <= set(found.metrics)
     kinds = {setting.kind: setting for setting in trial_recipe(trial, parametrization="mup").settings}
     assert kinds["attention_out"].lr == pytest.approx(trial.lr / 2)
+    if kind in DENSE:
+        assert found.metrics["output_change/dense_down"] > 0
+        assert found.metrics["update_ratio/bias"] > 0
+        assert (kinds["bias"].init_std, kinds["dense_up"].lr) == (0.0, pytest.approx(trial.lr / 2))
+
+
+def test_recomputed_and_split_batches_give_the_same_losses(tmp_path: Path) -> None:
+    """With a dense first block, whose recomputed output is one tensor."""
+    shape = shape_of("glm4_moe", 32, 8)
+    losses = []
+    for training, micro in ((TrainingSettings(), None), (TrainingSettings(recompute="blocks"), 2)):
+        trial = tiny_trial(shape=shape, base=Base(shape=shape, batch_tokens=BATCH, tokens=BATCH), training=training)
+        loop = Loop(trial, tiny_corpus(tmp_path, shape), no_log, micro_batch=micro)
+        loop.train_to(4 * BATCH, horizon=20 * BATCH)
+        losses.append(loop.losses)
+        loop.engine.destroy()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -9,6 +9,8 @@ from lrladder.benchmark.training.train import train
 from tests.benchmark.training.rank_cases import (
     KEYS,
     STAGES,
+    balanced_trial,
+    biases,
     difference,
     equality_trial,
     finished,
@@ -101,6 +103,16 @@ def test_checkpoints_move_between_one_device_and_two(stage: int, found: Found, f
     assert {"continued_from_tokens": 9 * 64} in rows
     assert onto_two == pytest.approx(whole, rel=1e-5)
     assert [m.loss for m in onto_one] == pytest.approx(whole, rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+def test_biases_of_experts_follow_the_loads_of_all_ranks(stage: int, found: Found, folder: Path) -> None:
+    """In micro batches too; they are in the whole state, which another run restores."""
+    alone = biases(balanced_trial(0), folder)
+    assert any(any(of_block) for of_block in alone)
+    for of_rank in found:
+        for got, expected in zip(of_rank[f"biases {stage}"], alone, strict=True):
+            assert got == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("stage", STAGES)

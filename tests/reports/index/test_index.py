@@ -53,7 +53,7 @@ def test_newest_first_with_state_and_what_is_not_there(tmp_path: Path) -> None:
     new, then = index_page.entries(tmp_path)
     assert (new.place, new.link, then.place, then.date) == ("new", None, "old", "1970-01-01 00:00")
     html = index_page.render([new, then])
-    for text in ("no report yet", "SIMULATED", "partial", "complete", "muTransfer wins"):
+    for text in ("no report yet", "SIMULATED", "partial", "complete", "mutransfer wins"):
         assert text in html
 
 

@@ -4,21 +4,24 @@ import math
 
 import pytest
 
-from lrladder.benchmark.studies.regret.results import DifferenceResult, RegretResults, TargetResult
-from lrladder.reports.regret.answer import answer, chosen, role_lrs
+from lrladder.benchmark.studies.regret.results import DifferenceResult, RegretResults, SaidResult, TargetResult
+from lrladder.reports.regret.answer import answer, answers, chosen, role_lrs
 from lrladder.reports.regret.margin import margin
-from lrladder.reports.regret.next_runs import MOST, next_runs
+from lrladder.reports.regret.meanings import introduced, meanings
 from lrladder.reports.regret.page import render
 from tests.reports.regret.studies import simulated
 from tests.reports.synthetic import build_results, empty_results
 
+NEXT = "What would decide: 3 more seeds."
 
-def tied(gap: float, smallest: float = 0.012) -> TargetResult:
+
+def tied(gap: float) -> TargetResult:
     """Nobody wins; muTransfer has the lower loss, and Fitting the cheaper search."""
     target = build_results().targets[0]
     fitting, transfer = target.paradigms
     cheap = fitting.model_copy(update={"loss": 3.41 + gap, "cost_flops": 1e9})
-    found = {"winner": None, "cheapest": "fitting", "smallest_difference": smallest, "paradigms": (cheap, transfer)}
+    said = (SaidResult(about="note", text="Something else."), SaidResult(about="next", text=NEXT))
+    found = {"winner": None, "cheapest": "fitting", "paradigms": (cheap, transfer), "said": said}
     return target.model_copy(update=found)
 
 
@@ -34,16 +37,16 @@ def won(**changes: float) -> TargetResult:
 def test_a_winner_is_said_with_its_lead_and_whose_it_is() -> None:
     found = answer(build_results(), won(lr_regret_low=-0.001))
     assert found.entry is not None and found.entry.name == "mutransfer"
-    assert "0.036 lower than with Fitting's [0.023, 0.049; 2 seeds]" in found.sentences[0]
+    assert "0.036 nats lower than with `fitting`'s [0.023, 0.049; 2 seeds]" in found.sentences[0]
     lost = answer(build_results(), won(lr_regret=0.027, lr_regret_low=0.022, lr_regret_high=0.033))
-    assert "Fitting's LR loses 0.027 [0.022, 0.033]" in lost.sentences[1]
+    assert "`fitting`'s LR loses 0.027 [0.022, 0.033; 2 seeds]" in lost.sentences[1]
 
 
 def test_a_gain_is_the_parametrizations_only_where_no_lr_is_measurably_worse() -> None:
     target = won(lr_regret_low=-0.001)
     transfer = target.paradigms[1].model_copy(update={"lr_regret_low": -0.001})
     target = target.model_copy(update={"paradigms": (target.paradigms[0], transfer)})
-    assert "the gain is μP's" in answer(build_results(), target).sentences[1]
+    assert "the gain is `mup`'s" in answer(build_results(), target).sentences[1]
     assert "gain is" not in answer(build_results(), won(lr_regret_low=0.001)).sentences[1]
 
 
@@ -51,21 +54,23 @@ def test_without_a_winner_the_cheapest_that_is_not_worse_is_taken() -> None:
     target = tied(0.004)
     found = answer(build_results(), target)
     assert chosen(target) is target.paradigms[0]
-    assert "nobody wins" in found.sentences[0]
-    assert "Not measurably worse either: muTransfer" in found.sentences[1]
-    assert "more seed" in found.sentences[2]
+    assert "which `fitting` chose" in found.sentences[0]
+    assert "Nobody wins. `fitting` has the cheapest search" in found.sentences[1]
+    assert "0.004 nats above that of `mutransfer`" in found.sentences[1]
+    facts = {fact.label: fact.text for fact in found.facts}
+    assert facts["not measurably worse either"] == "`mutransfer`"
+    assert facts["next runs"] == NEXT
 
 
-def test_the_seeds_that_decide_grow_with_the_inverse_square_of_the_difference() -> None:
-    one, half = next_runs(tied(0.0061)), next_runs(tied(0.0031))
-    assert one is not None and half is not None
-    assert one.seeds == math.ceil(2 * (0.012 / 0.0061) ** 2) - 2
-    assert half.seeds == math.ceil(2 * (0.012 / 0.0031) ** 2) - 2
-    assert (one.first, one.second) == ("mutransfer", "fitting")
-    tiny = next_runs(tied(1e-5))
-    assert tiny is not None and tiny.seeds is None
-    assert f"more than {MOST} runs" in answer(build_results(), tied(1e-5)).sentences[-1]
-    assert next_runs(won()) is None
+def test_a_name_is_explained_where_it_is_used_first_and_only_there() -> None:
+    told = introduced(["Take `a`, not `b`.", "`a`'s LR, and `c`."], {"a": "the first", "c": "the third"})
+    assert told == ["Take `a` (the first), not `b`.", "`a`'s LR, and `c` (the third)."]
+    known = meanings(simulated())
+    assert set(known) >= {p.name for t in simulated().targets for p in t.paradigms} | {"sp", "mup"}
+    texts = [text for each in answers(simulated()) for text in each.sentences]
+    assert sum(f"({known['sp']})" in text for text in texts) <= 1
+    assert any(f"({words})" in text for text in texts for words in known.values())
+    assert meanings(build_results()) == {}  # of an older version
 
 
 def test_roles_of_the_same_lr_share_a_row_and_none_is_lost() -> None:

@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from lrladder.benchmark.studies.regret.results import CurveResult, LawResult
 from lrladder.reports.regret import analysis, learning_figure, sensitivity, sentences
-from lrladder.reports.regret.baselines import KEEP, SWEEP, baselines
+from lrladder.reports.regret.baselines import KEEP, SWEEP, Array, _half_width, _means, _Parabola, baselines
 from lrladder.reports.regret.bowls import _is_fitted
 from lrladder.reports.regret.frontier import Point, frontier, points
+from lrladder.reports.regret.page import render
 from tests.reports.regret.studies import simulated
 from tests.reports.synthetic import CURVATURE, best_lr, build_results, watched_results
 
@@ -95,3 +97,44 @@ def test_the_sentence_of_the_frontier_counts_the_seeds_of_the_sweep() -> None:
     )
     assert {o.n_seeds for t in targets for o in t.oracle.values()} == {2}
     assert "n = 2 seeds each" in sentences.cost(results.model_copy(update={"targets": targets}))
+
+
+@pytest.mark.parametrize(("octaves", "on_curve"), [(0.5, True), (2.0, False)])
+def test_the_interval_of_the_proxys_lr_covers_the_truth(octaves: float, on_curve: bool) -> None:
+    """Both readings of a sweep of 5 LRs and 2 seeds: on its parabola, and between neighbouring runs."""
+    rng, sd, hits = np.random.default_rng(0), 0.007, []
+    results = build_results(seed_noise=sd, seed_noise_df=1000)
+    oracle = results.targets[0].oracle["sp"]
+    x, place = math.log(2) * np.arange(-2.0, 3.0), octaves * math.log(2)
+    for _ in range(300):
+        losses = 3 + 0.05 * x**2 + sd / math.sqrt(2) * rng.standard_normal(5)
+        fitted = _Parabola(x, losses, np.ones(5, dtype=bool))
+
+        def read(y: Array, fitted: _Parabola = fitted) -> float:
+            return fitted.above(place, y) if on_curve else float(np.interp(place, x, y)) - fitted.minimum(y)
+
+        half = _half_width(results, oracle, fitted, read)
+        assert half is not None
+        hits.append(abs(read(losses) - 0.05 * place**2) <= half)
+    assert 0.86 < np.mean(hits) <= 0.98
+
+
+def test_the_baselines_are_read_off_the_seeds_that_all_lrs_have() -> None:
+    """A proposal on the sweep's grid has a seed more, whose own effect would enter."""
+    runs = [m for m in build_results().measurements if (m.rung, m.parametrization) == ("t96x3", "mup")]
+    more = runs[0].model_copy(update={"seed": 9, "loss": 99.0})
+    assert _means([*runs, more]) == _means(runs)
+
+
+def test_what_was_not_swept_has_no_row_and_no_baseline() -> None:
+    results = build_results()
+    nothing = {"lr": None, "loss": None, "status": "few", "n_lrs": 0, "n_seeds": 0}
+    targets = tuple(
+        t.model_copy(update={"oracle": {n: o.model_copy(update=nothing) for n, o in t.oracle.items()}})
+        for t in results.targets
+    )
+    partial = results.model_copy(update={"targets": targets})
+    assert all(baselines(partial, target) == [] for target in partial.targets)
+    page = render(partial)
+    assert "Direct sweep" not in page and "0 LRs" not in page
+    assert "Direct sweep" in render(results)

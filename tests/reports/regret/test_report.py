@@ -81,7 +81,7 @@ def test_every_target_and_paradigm_has_its_numbers() -> None:
     for scale in results.targets:
         assert scale.conclusion in html
         assert f"<h3>{scale.rung} at 262\u202f144 tokens</h3>" in html
-    assert all(html.count(f">{name}</span>") >= len(results.targets) for name in ("Fitting", "muTransfer"))
+    assert all(html.count(f">{name}</code>") >= len(results.targets) for name in ("fitting", "mutransfer"))
     assert "[13.0, 21.0]" in html  # Fitting's regret, millinats
 
 

@@ -50,12 +50,7 @@ def compare(
     widths = Widths(noises, oracles)
     judgement = conclude(scored, {name: oracle.result for name, oracle in oracles.items()}, widths)
     return TargetResult(
-        rung=rung.name,
-        n_active=rung.n_active,
-        n_total=rung.n_total,
-        tokens=horizon,
-        batch_tokens=rung.batch_tokens,
-        run_flops=run_flops,
+        **TargetResult.fields_of(rung, horizon),
         oracle={name: oracle.result for name, oracle in oracles.items()},
         paradigms=scored,
         differences=tuple(_differences(scored, widths)),

@@ -1,17 +1,14 @@
-"""Writes the conclusion at a target: who wins, who chooses the LR best, and which arm has the lowest minimum.
-
-The rule by which one entry is called better than another is in `decision.py` and docs/decision.md.
-"""
+"""Who won at a target, and what is said of it. The rule is in docs/decision.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult
+from lrladder.benchmark.studies.regret.results import NextRunsResult, OracleResult, ParadigmResult, SaidResult
+from lrladder.benchmark.studies.regret.scoring import words
 from lrladder.benchmark.studies.regret.scoring.decision import Decision, decide, smallest_difference
+from lrladder.benchmark.studies.regret.scoring.next_runs import next_runs
 from lrladder.benchmark.studies.regret.scoring.widths import Widths
 from lrladder.paradigms.level import LEVEL
-
-MINUS = "\N{MINUS SIGN}"
 
 
 class Judgement(NamedTuple):
@@ -21,6 +18,8 @@ class Judgement(NamedTuple):
     behind: tuple[str, ...]
     cheapest: str | None
     smallest_difference: float | None
+    next_runs: tuple[NextRunsResult, ...]
+    said: tuple[SaidResult, ...]
     conclusion: str
 
 
@@ -38,6 +37,11 @@ class Contest(NamedTuple):
         """The names of all entries that share their runs with one of `competitors`, in the order of the study."""
         return [e.name for e in self.entries.values() if any(e.same_as(self.entries[name]) for name in competitors)]
 
+    @property
+    def order(self) -> list[ParadigmResult]:
+        """The competitors, from the lowest loss up."""
+        return [self.distinct[name] for name in self.decision.order]
+
 
 def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Judgement:
     """Decides between the entries at one target, and writes the sentences of the conclusion."""
@@ -47,9 +51,19 @@ def conclude(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
     behind = tuple(contest.names(contest.decision.behind)) if contest and not winner else ()
     cheapest = _cheapest(contest) if contest and known and not winner else None
     smallest = _smallest(contest, widths) if contest and known else None
-    sentences = [*_choices(paradigms, oracles, widths), *_minima(oracles, widths)]
-    sentences += [outcome, *_consequences(contest, cheapest, smallest), *_notes(paradigms, oracles, winner, widths)]
-    return Judgement(winner, behind, cheapest, smallest, " ".join(f"{sentence}." for sentence in sentences))
+    runs: tuple[NextRunsResult, ...] = ()
+    if contest and cheapest:
+        tied = [p for p in contest.order if p.name in contest.decision.tied]
+        runs = next_runs(tied, contest.entries[cheapest], widths.noises)
+    said = [*_about("choice", _choices(paradigms, oracles, widths)), *_about("minimum", _minima(oracles, widths))]
+    said += _about("winner", [outcome, *_consequences(contest, cheapest, smallest)])
+    said += _about("next", words.of_next_runs(runs, contest.entries if contest else {}))
+    said += _about("note", _notes(paradigms, oracles, winner, widths))
+    return Judgement(winner, behind, cheapest, smallest, runs, tuple(said), words.plain(said))
+
+
+def _about(topic: words.Topic, sentences: Iterator[str] | Sequence[str]) -> Iterator[SaidResult]:
+    return (SaidResult(about=topic, text=f"{text}.") for text in sentences)
 
 
 def _contest(paradigms: Sequence[ParadigmResult], widths: Widths) -> Contest | None:
@@ -74,35 +88,35 @@ def _outcome(paradigms: Sequence[ParadigmResult], contest: Contest | None, width
         return None, "No proposal has been scored"
     if contest is None:
         return None, "No proposal finished all its seeds"
-    order = [contest.distinct[name] for name in contest.decision.order]
+    best, *rivals = contest.order
     if len(contest.entries) == 1:
         if len(paradigms) == 1:
-            return None, f"Only {order[0].name} has been scored, so nothing is compared"
-        return order[0].name, f"{order[0].name} wins: no other entry finished all its seeds"
-    n = f"n = {order[0].n_seeds} seeds"
+            return None, f"Only `{best.name}` has been scored, so nothing is compared"
+        return best.name, f"`{best.name}` wins: no other entry finished all its seeds"
+    if not rivals:
+        return None, f"Nobody wins, because all that finished propose the same run: {words.names(contest.entries)}"
+    lead = words.lead(best, rivals[0], widths.entries(best, rivals[0], LEVEL))
     if contest.decision.winner is not None:
-        return order[0].name, f"{order[0].name} wins: {_difference(order[0], order[1], widths)}, {n}"
-    pair = [e for e in contest.entries.values() if e in order[:2] or len(order) == 1][:2]  # in the order of the study
-    why = "the seed noise can explain the difference" if contest.decision.noise_known else "the seed noise is unknown"
-    why = why if len(order) > 1 else "all that finished propose the same run"
-    return None, f"Nobody wins, as {why}: {_difference(pair[0], pair[1], widths)}, {n}"
+        return best.name, f"`{best.name}` wins: {lead}"
+    why = "the seed noise can explain the lead" if contest.decision.noise_known else "the seed noise is unknown"
+    return None, f"Nobody wins, because {why}: {lead}"
 
 
 def _consequences(contest: Contest | None, cheapest: str | None, smallest: float | None) -> Iterator[str]:
     """Sentences for a target where nobody wins: which entry to take, which are as good, and which are worse."""
     if contest is None or cheapest is None:
         return
-    decision = contest.decision
-    best = contest.entries[decision.order[0]]
+    best = contest.order[0]
     price = f"its search cost as much as {contest.entries[cheapest].cost_fraction:.3g} training runs at the target"
-    yield f"The cheapest entry that is not measurably worse than the best is {cheapest}: {price}"
-    if others := [name for name in contest.names(decision.tied) if name != cheapest]:
-        yield f"Not measurably worse either: {', '.join(others)}"
-    if worse := contest.names(decision.behind):
-        gaps = [f"{name} by {_milli((contest.entries[name].loss or 0.0) - (best.loss or 0.0))}" for name in worse]
-        yield f"Measurably worse than {best.name}: {', '.join(gaps)} millinats"
+    others = [name for name in contest.names(contest.decision.tied) if name != cheapest]
+    either = f". Not measurably worse either: {words.names(others)}" if others else ""
+    yield f"The cheapest entry that is not measurably worse than the best is `{cheapest}`: {price}{either}"
+    if worse := contest.names(contest.decision.behind):
+        gaps = [f"`{name}` by {words.milli((contest.entries[name].loss or 0) - (best.loss or 0))}" for name in worse]
+        yield f"Measurably worse than `{best.name}`: {', '.join(gaps)} millinats, n = {best.n_seeds} seeds"
     if smallest is not None:
-        yield f"A lead of {_milli(smallest)} millinats over all others would have been found in 80% of such studies"
+        lead = f"{words.milli(smallest)} millinats"
+        yield f"A lead of {lead} over all others would have been found in 80% of such studies"
 
 
 def _cheapest(contest: Contest) -> str:
@@ -110,28 +124,28 @@ def _cheapest(contest: Contest) -> str:
 
 
 def _smallest(contest: Contest, widths: Widths) -> float | None:
-    """The lead that such studies find in 80%, with the largest noise of any difference to the best taken for all."""
-    best, *rivals = (contest.distinct[name] for name in contest.decision.order)
+    """By the widest noise of a difference from the best, as if all rivals were tied at it."""
+    best, *rivals = contest.order
     noise = max((widths.noise(best, rival) for rival in rivals), key=lambda noise: noise.sd or 0.0)
     return smallest_difference(noise, len(rivals))
 
 
 def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
-    """For each arm: the LR regret of its entries, and which of them chose the LR best."""
+    """Within each parametrization: who chose the LR best, and each entry's LR above the best of its own sweep."""
+    meaning = " (loss above the lowest of its own sweep)"  # once
     for name, oracle in oracles.items():
         own = [p for p in paradigms if p.parametrization == name and p.lr_regret is not None]
         contest = _contest(own, widths)
         if contest is None:
             continue
-        found = [f"{p.name} {_interval(p.lr_regret or 0.0, p.lr_regret_low, p.lr_regret_high)}" for p in own]
-        yield (
-            f"LR regret under {name} (loss above the best LR of its own sweep): {', '.join(found)} millinats, "
-            f"n = {oracle.n_seeds} seeds"
-        )
+        told = ""
         if len(contest.distinct) > 1 and contest.decision.noise_known:
             chooser = contest.decision.winner
-            told = f"{chooser} chooses the LR best" if chooser else "the runs do not tell who chooses the LR best"
-            yield f"Under {name} {told}"
+            who = f"`{chooser}` chooses the LR best" if chooser else "the runs do not tell who chooses the LR best"
+            told = f"Under `{name}` {who}. "
+        found = [f"`{p.name}` {words.interval(p.lr_regret or 0, p.lr_regret_low, p.lr_regret_high)}" for p in own]
+        yield f"{told}LR regret under `{name}`{meaning}: {', '.join(found)} millinats, n = {oracle.n_seeds} seeds"
+        meaning = ""
 
 
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
@@ -146,12 +160,12 @@ def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str
     gaps = []
     for other in others:
         value, half = losses[other] - losses[best], widths.minima(best, other, LEVEL) or 0.0
-        gaps.append(f"{other} {MINUS} {best} = {_interval(value, value - half, value + half)}")
-    found = f"The oracle's sweeps find the lowest loss under {best}"
-    told = found if decision.winner else "None of the oracle's sweeps has the lowest loss beyond the seed noise"
+        gaps.append(f"`{other}` {words.MINUS} `{best}` = {words.interval(value, value - half, value + half)}")
+    found = f"The sweeps at the target find the lowest loss under `{best}`"
+    told = found if decision.winner else "None of the sweeps at the target has the lowest loss beyond the seed noise"
     yield f"{told}: {', '.join(gaps)} millinats, n = {oracles[best].n_seeds} seeds"
     if not decision.winner and decision.behind:
-        yield f"Measurably higher than the lowest of them: {', '.join(decision.behind)}"
+        yield f"Measurably higher than the lowest of them: {words.names(decision.behind)}"
 
 
 def _notes(
@@ -159,11 +173,11 @@ def _notes(
 ) -> Iterator[str]:
     for p in paradigms:
         if p.diverged:
-            yield f"{p.name} diverged in {p.diverged} of {p.diverged + p.n_seeds} seeds"
+            yield f"`{p.name}` diverged in {p.diverged} of {p.diverged + p.n_seeds} seeds"
     for i, p in enumerate(paradigms):
         if same := next((other for other in paradigms[:i] if p.same_as(other)), None):
-            yield f"{p.name} proposes the same run as {same.name}, so they share one place"
-    yield from _loose(oracles)
+            yield f"`{p.name}` proposes the same run as `{same.name}`, so they share one place"
+    yield from words.of_loose(oracles)
     compared = [p for p in paradigms if p.parametrization in oracles]
     lower = len({p.parametrization for p in compared}) > 1 and _lowest(oracles, widths)
     by = {p.name: p.parametrization for p in paradigms}
@@ -172,19 +186,6 @@ def _notes(
             "Every compared LR is within the noise of the best of its own parametrization, so the parametrization "
             "makes the difference"
         )
-
-
-def _loose(oracles: Mapping[str, OracleResult]) -> Iterator[str]:
-    """Sentences about oracles without a fitted minimum. A regret against these is too small by an unknown amount."""
-    unfitted = [name for name, oracle in oracles.items() if oracle.status == "bracketed"]
-    if unfitted:
-        yield (
-            f"The oracle's sweep brackets its minimum, but no parabola fits ({', '.join(unfitted)}), so its lowest run "
-            "stands for the minimum and the true best may be lower"
-        )
-    loose = [f"{n}: {o.status}" for n, o in oracles.items() if o.status not in ("interior", "bracketed")]
-    if loose:
-        yield f"The oracle's sweep does not bracket its minimum ({', '.join(loose)}), so the true best may be lower"
 
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:
@@ -196,23 +197,3 @@ def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:
 def _found_own_best(paradigm: ParadigmResult) -> bool:
     low, high = paradigm.lr_regret_low, paradigm.lr_regret_high
     return low is not None and high is not None and low <= 0 <= high
-
-
-def _difference(first: ParadigmResult, second: ParadigmResult, widths: Widths) -> str:
-    """The loss of the first minus that of the second, in words, with its 90% interval."""
-    value = (first.loss or 0.0) - (second.loss or 0.0)
-    text = f"{first.name} {MINUS} {second.name} = "
-    if first.same_as(second):
-        return f"{text}{_milli(value)} millinats (the same runs)"
-    half = widths.entries(first, second, LEVEL)
-    if half is None:
-        return f"{text}{_milli(value)} millinats"
-    return f"{text}{_milli(value)} millinats [{_milli(value - half)}, {_milli(value + half)}]"
-
-
-def _interval(value: float, low: float | None, high: float | None) -> str:
-    return _milli(value) if low is None or high is None else f"{_milli(value)} [{_milli(low)}, {_milli(high)}]"
-
-
-def _milli(nats: float) -> str:
-    return f"{1000 * nats:.1f}".replace("-", MINUS)

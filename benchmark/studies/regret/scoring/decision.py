@@ -1,7 +1,8 @@
 """Decides which of several mean losses is measurably lower. docs/decision.md gives the rule, its reasons and limits."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,13 @@ def behind_level(rank: int) -> float:
     return 1 - (1 - WINNER_LEVEL) / (rank * (rank - 1) / 2)
 
 
+class Rival(NamedTuple):
+    """How far a rival truly lies behind the best, in sds of their difference, and that sd's degrees of freedom."""
+
+    difference: float
+    dof: float
+
+
 def smallest_difference(noise: Noise, rivals: int) -> float | None:
     """The lead (nats) over all `rivals` at which the share FOUND_SHARE of studies would name the winner.
 
@@ -78,26 +86,29 @@ def smallest_difference(noise: Noise, rivals: int) -> float | None:
         return None
     if noise.sd == 0:
         return 0.0
-    quantile = float(stats.t.ppf((1 + WINNER_LEVEL) / 2, noise.dof))
 
     def short_by(difference: float) -> float:
-        return found_share(difference, quantile, noise.dof, rivals) - FOUND_SHARE
+        return found_share([Rival(difference, noise.dof)] * rivals) - FOUND_SHARE
 
-    high = 2 * quantile + 4.0
+    high = 8.0
     while short_by(high) < 0:
         high *= 2
     return noise.sd * float(optimize.brentq(short_by, 0.0, high, rtol=1e-4))
 
 
-def found_share(difference: float, quantile: float, dof: float, rivals: int) -> float:
-    """The probability that the best is below every rival by more than `quantile` estimated sds.
+def found_share(rivals: Sequence[Rival]) -> float:
+    """Probability that the best is named winner over all of `rivals`.
 
-    `difference` is its true lead, in sds of the difference of two means. Each mean alone scatters by 1 / sqrt(2) of
-    this sd. The scatter of the best mean is the same in all its differences, and the integral over it is a quadrature.
+    Each mean scatters by 1 / sqrt(2) of the sd of a difference on its own: the best's scatter is common to all of its
+    differences, and so is the error of the estimated noise.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     shares = (np.arange(NODES) + 0.5) / NODES
-    estimated = np.ones(1) if math.isinf(dof) else np.sqrt(stats.chi2.ppf(shares, dof) / dof)
-    margin = math.sqrt(2) * (difference - quantile * estimated[:, None]) - nodes
-    beaten = stats.norm.cdf(margin) ** rivals @ weights / math.sqrt(2 * math.pi)
-    return float(beaten.mean())
+    beaten = np.ones((NODES, NODES))  # by estimated noise, and by the best's own scatter
+    for rival, n_alike in Counter(rivals).items():
+        exact = math.isinf(rival.dof)
+        estimated = np.ones(NODES) if exact else np.sqrt(stats.chi2.ppf(shares, rival.dof) / rival.dof)
+        bar = stats.t.ppf((1 + WINNER_LEVEL) / 2, rival.dof) * estimated
+        margin = math.sqrt(2) * (rival.difference - bar[:, None]) - nodes
+        beaten *= stats.norm.cdf(margin) ** n_alike
+    return float((beaten @ weights).mean() / math.sqrt(2 * math.pi))

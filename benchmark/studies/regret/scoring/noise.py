@@ -1,6 +1,6 @@
 """The noise of losses at targets over seeds, and of their sums and differences. Formulas: docs/decision.md."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lrladder.benchmark.studies.regret.scoring.components import Components, Run, combined, components
@@ -53,6 +53,19 @@ class Noises(NamedTuple):
         if first == second:
             return self.of({first: 2 / n_seeds})
         return self.of({first: 1 / n_seeds, second: 1 / n_seeds}, 2 / n_seeds)
+
+    def after(self, n_seeds: int, labels: Sequence[str]) -> "Noises":
+        """As well as it will be known after `n_seeds` more of entries, given each one's parametrization.
+
+        A seed adds a run of each entry, less the seed's effect under each parametrization; decision.md has the df.
+        """
+        within, across = len(labels) - len(set(labels)), len(set(labels)) - 1
+
+        def grown(known: Components) -> Components:
+            more = known.dof + n_seeds * within, known.interaction_dof + n_seeds * across
+            return known._replace(dof=more[0], interaction_dof=more[1])
+
+        return self._replace(swept=grown(self.swept), all=grown(self.all))
 
 
 def seed_noise(measurements: Iterable[Measurement]) -> Noise:

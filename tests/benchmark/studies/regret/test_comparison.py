@@ -134,11 +134,11 @@ def test_an_lr_twice_too_high_costs_what_the_curve_says_and_loses() -> None:
     assert fitting.lr_regret_high - fitting.lr_regret_low < 0.02  # near runs: 2 degrees of freedom at one target
     assert target.winner == "mutransfer"
     sp, mup, minimum, outcome = target.conclusion.split(". ")
-    assert sp.startswith("LR regret under sp (loss above the best LR of its own sweep): fitting 24.0 [16.")
-    assert "own sweep): mutransfer \N{MINUS SIGN}1.5 [" in mup
-    assert minimum.startswith("The oracle's sweeps find the lowest loss under mup: sp \N{MINUS SIGN} mup = 9.4 [")
-    assert outcome.startswith("mutransfer wins: mutransfer \N{MINUS SIGN} fitting = \N{MINUS SIGN}3")
-    assert outcome.endswith("n = 2 seeds.")
+    assert sp.startswith("LR regret under sp (loss above the lowest of its own sweep): fitting 24.0 [16.")
+    assert mup.startswith("LR regret under mup: mutransfer \N{MINUS SIGN}1.5 [")
+    assert minimum.startswith("The sweeps at the target find the lowest loss under mup: sp \N{MINUS SIGN} mup = 9.4 [")
+    assert outcome.startswith("mutransfer wins: the loss of mutransfer is 3")
+    assert outcome.endswith("; n = 2 seeds].")
 
 
 def test_regret_is_the_sum_of_its_parts() -> None:
@@ -158,10 +158,7 @@ def test_identical_proposals_have_no_winner() -> None:
     runs = [*SWEEPS, *measured("sp", [SP], rng_seed=3)]
     target = score(runs, [proposal("fitting", "sp", SP), proposal("mutransfer", "sp", SP)])
     assert target.winner is None
-    assert (
-        "Nobody wins, as all that finished propose the same run: fitting \N{MINUS SIGN} mutransfer = 0.0 millinats"
-        in target.conclusion
-    )
+    assert "Nobody wins, because all that finished propose the same run: fitting, mutransfer." in target.conclusion
     (difference,) = target.differences
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
 

@@ -69,7 +69,8 @@ def judged(
 def test_the_one_that_beats_all_wins_and_nobody_else_is_called_anything() -> None:
     found = judged({"a": Entry(20), "b": Entry(0), "c": Entry(14)})
     assert (found.winner, found.behind, found.cheapest) == ("b", (), None)
-    assert "b wins: b \N{MINUS SIGN} c = \N{MINUS SIGN}14.0 millinats [" in found.conclusion
+    assert "b wins: the loss of b is 14.0 millinats lower than that of c [" in found.conclusion
+    assert found.next_runs == ()
 
 
 def test_where_nobody_wins_the_cheapest_that_is_not_worse_is_named_and_so_are_the_others() -> None:
@@ -80,7 +81,7 @@ def test_where_nobody_wins_the_cheapest_that_is_not_worse_is_named_and_so_are_th
         in found.conclusion
     )
     assert "Not measurably worse either: dear, c." in found.conclusion
-    assert "Measurably worse than dear: bad by 40.0 millinats." in found.conclusion
+    assert "Measurably worse than dear: bad by 40.0 millinats, n = 3 seeds." in found.conclusion
     assert found.smallest_difference is not None
     assert f"A lead of {1000 * found.smallest_difference:.1f} millinats over all others" in found.conclusion
 
@@ -99,8 +100,7 @@ def test_two_names_of_the_same_runs_are_one_competitor_and_share_its_place() -> 
 def test_who_chooses_best_uses_no_interaction_and_who_wins_does() -> None:
     entries = {"a": Entry(0, "sp"), "b": Entry(13, "sp"), "c": Entry(13, "mup"), "d": Entry(0, "mup")}
     wild = judged(entries, near=NEAR._replace(interaction=0.05**2))
-    assert "LR regret under sp (loss above the best LR of its own sweep): a 0.0 [" in wild.conclusion
-    assert "Under sp a chooses the LR best. LR regret under mup" in wild.conclusion
+    assert "Under sp a chooses the LR best. LR regret under sp (loss above the lowest of its own" in wild.conclusion
     assert "Under mup d chooses the LR best." in wild.conclusion
     assert (wild.winner, wild.behind) == (None, ())
     apart = judged({"a": Entry(0, "sp"), "b": Entry(13, "mup")})
@@ -111,12 +111,13 @@ def test_who_chooses_best_uses_no_interaction_and_who_wins_does() -> None:
 def test_the_lower_minimum_is_named_only_outside_the_noise() -> None:
     entries = {"a": Entry(0, "mup"), "b": Entry(30, "sp")}
     assert (
-        "The oracle's sweeps find the lowest loss under mup: sp \N{MINUS SIGN} mup = 30.0 ["
+        "The sweeps at the target find the lowest loss under mup: sp \N{MINUS SIGN} mup = 30.0 ["
         in judged(entries, minima={"sp": 3.03, "mup": 3.0}).conclusion
     )
     same = judged(entries, minima={"sp": 3.002, "mup": 3.0}).conclusion
     assert (
-        "None of the oracle's sweeps has the lowest loss beyond the seed noise: sp \N{MINUS SIGN} mup = 2.0 [" in same
+        "None of the sweeps at the target has the lowest loss beyond the seed noise: sp \N{MINUS SIGN} mup = 2.0 ["
+        in same
     )
     assert "Measurably higher than the lowest of them" not in same
 
@@ -124,17 +125,15 @@ def test_the_lower_minimum_is_named_only_outside_the_noise() -> None:
 def test_a_minimum_that_is_measurably_higher_is_said_where_two_others_are_level() -> None:
     entries = {"a": Entry(0, "mup"), "b": Entry(0, "sp"), "c": Entry(90, "mup+power")}
     three = judged(entries, minima={"sp": 3.002, "mup": 3.0, "mup+power": 3.09}).conclusion
-    assert "None of the oracle's sweeps has the lowest loss beyond the seed noise" in three
+    assert "None of the sweeps at the target has the lowest loss beyond the seed noise" in three
     assert "Measurably higher than the lowest of them: mup+power." in three
 
 
 def test_an_unknown_noise_names_nobody_and_recommends_nobody() -> None:
     found = judged({"a": Entry(0), "b": Entry(90)}, near=Components(None, 0, 0.0, 0))
     assert (found.winner, found.behind, found.cheapest, found.smallest_difference) == (None, (), None, None)
-    assert (
-        "Nobody wins, as the seed noise is unknown: a \N{MINUS SIGN} b = \N{MINUS SIGN}90.0 millinats"
-        in found.conclusion
-    )
+    assert "Nobody wins, because the seed noise is unknown: the loss of a is 90.0 millinats lower" in found.conclusion
+    assert found.next_runs == ()
 
 
 def test_a_diverged_entry_cannot_win_and_one_that_alone_finished_does() -> None:
@@ -149,3 +148,13 @@ def test_one_alone_wins_nothing(parametrization: str) -> None:
     found = judged({"a": Entry(0, parametrization)})
     assert (found.winner, found.cheapest, found.smallest_difference) == (None, None, None)
     assert "Only a has been scored" in found.conclusion
+
+
+def test_every_sentence_has_its_topic_and_the_text_is_all_of_them_without_marks() -> None:
+    found = judged({"dear": Entry(0, cost=9), "cheap": Entry(4, cost=0.25), "bad": Entry(40, "mup")})
+    topics = [sentence.about for sentence in found.said]
+    assert topics == sorted(topics, key=["choice", "minimum", "winner", "next", "note"].index)
+    assert {"choice", "minimum", "winner", "next"} <= set(topics)
+    assert " ".join(sentence.text for sentence in found.said).replace("`", "") == found.conclusion
+    named = {part for sentence in found.said for part in sentence.text.split("`")[1::2]}
+    assert named == {"dear", "cheap", "bad", "sp", "mup"}

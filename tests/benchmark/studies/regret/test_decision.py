@@ -11,6 +11,7 @@ from lrladder.benchmark.studies.regret.scoring.decision import (
     FOUND_SHARE,
     WINNER_LEVEL,
     HalfWidth,
+    Rival,
     behind_level,
     decide,
     found_share,
@@ -57,7 +58,13 @@ def test_one_rival_is_the_noncentral_t(dof: int) -> None:
     quantile = float(stats.t.ppf(0.96, dof))
     for difference in (2.0, 3.0, 4.0):
         expected = stats.nct.sf(quantile, dof, difference)
-        assert found_share(difference, quantile, dof, 1) == pytest.approx(expected, abs=0.002)
+        assert found_share([Rival(difference, dof)]) == pytest.approx(expected, abs=0.002)
+
+
+def test_a_rival_far_behind_does_not_count_and_each_one_nearer_costs() -> None:
+    shares = [found_share([Rival(3.0, 12), Rival(other, 12)]) for other in (99.0, 6.0, 4.0, 3.0)]
+    assert shares[0] == pytest.approx(found_share([Rival(3.0, 12)]))
+    assert shares == sorted(shares, reverse=True)
 
 
 @pytest.mark.parametrize("entries", ENTRIES)
