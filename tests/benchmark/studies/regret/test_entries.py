@@ -363,7 +363,7 @@ def test_a_name_of_an_installed_package_is_resolved_and_a_paradigm_is_a_subclass
     config = with_entries(toy={**toy(), "paradigm": "mine"})
     assert config.entries["toy"].paradigm == f"{HERE}:Toy"  # as it is stored, for those without the package
     require_paradigms(config, from_here=False)
-    for path, said in ((f"{HERE}:simulate", "no subclass of"), (f"{HERE}:Absent", "has no Absent")):
+    for path, said in ((f"{HERE}:simulate", "is not a subclass of"), (f"{HERE}:Absent", "has no Absent")):
         with pytest.raises(InputError, match=said):
             require_paradigms(with_entries(toy={**toy(), "paradigm": path}), from_here=False)
 
