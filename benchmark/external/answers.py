@@ -67,7 +67,7 @@ class Answers(NamedTuple):
         """Rows with the keys of COLUMNS, of which name and loss are needed. Raises InputError."""
         given = [dict(row) for row in rows]
         keys = list(dict.fromkeys(chain.from_iterable(given)))  # with those whose values are all None
-        table = pd.DataFrame.from_records([flat(row) for row in given], columns=keys).fillna("")
+        table = pd.DataFrame.from_records([flat(row) for row in given], columns=keys).astype(object).fillna("")
         table.index = pd.RangeIndex(1, len(table) + 1)
         return _answers("rows", table, {}) if len(table) else cls("rows", ())
 
