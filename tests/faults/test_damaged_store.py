@@ -150,7 +150,7 @@ def test_what_a_lost_wal_took_comes_back(tmp_path: Path) -> None:
     assert _held(tmp_path) == WANTED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_no_flipped_bit_changes_a_number(data: st.DataObject) -> None:
     """In the store: the trials and numbers of the logs, or one line. In a log: its trial's numbers, or none."""

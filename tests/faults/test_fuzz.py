@@ -37,9 +37,7 @@ from tests.reports.synthetic import build_results
 
 EXAMPLES = int(os.environ.get("LRLADDER_FUZZ", "100"))
 # the folder is one for all inputs of a test, each of which writes its own file there
-fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, *HealthCheck]
-)
+fuzzed = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, *HealthCheck])
 NUMBERS = ("0", "-1", "1", "nan", "inf", "-inf", "1e308", "1e-320", "9" * 30, "2.5", "0x10", "1_000", "1:30")
 WORDS = (
     "",

@@ -97,7 +97,7 @@ def _replaced(place: tuple[Any, ...], value: object) -> Any:
     return data
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(PLACES), value=ODD)
 def test_any_value_anywhere_is_shown_or_refused(place: tuple[Any, ...], value: object, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps(_replaced(place, value)))

@@ -29,7 +29,7 @@ def test_groups_are_the_golden_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     ratios=st.dictionaries(st.sampled_from(["embedding", "norm", "head", "router"]), st.floats(0.01, 300)),
     own=st.dictionaries(st.sampled_from(["embedding", "router", "attention", "expert_up"]), st.floats(0.1, 10)),

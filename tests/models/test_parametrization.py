@@ -91,7 +91,7 @@ def test_head_equals_mups_readout() -> None:
     torch.testing.assert_close((x * model.head_multiplier) @ model.head.T, readouts[2](x))
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(RULES)
 def test_at_the_base_every_parametrization_is_one_function(rules: Rules) -> None:
     _assert_standard(rules)

@@ -54,7 +54,7 @@ def in_groups(score_e: list[float], top_k: int, groups: int, top_groups: int) ->
     return set(sorted(allowed, key=score_e.__getitem__)[-top_k:])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 999), groups=st.sampled_from([2, 4]), top_groups=st.integers(1, 2), biased=st.booleans())
 def test_groups_choose_as_a_loop_over_tokens_does(seed: int, groups: int, top_groups: int, biased: bool) -> None:
     logits_te, bias_e = drawn(5, 8, seed=seed), drawn(8, seed=seed + 1)
@@ -70,7 +70,7 @@ def updated_expert_bias(tokens_per_expert: Tensor, expert_bias: Tensor, rate: fl
     return expert_bias + torch.sign(average - tokens_per_expert) * rate
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(counts=st.lists(st.integers(0, 5), min_size=8, max_size=8).filter(lambda counts: sum(counts[:4]) > 0))
 def test_the_update_is_megatrons_to_the_bit(counts: list[int]) -> None:
     """Also where some experts have exactly the mean; shares are rounded as those of a batch in parts are."""

@@ -33,7 +33,7 @@ def test_the_published_run_of_1t_tokens() -> None:
     assert 0 < found.points[-1].lr < 1e-6
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     kind=st.sampled_from(["constant", "linear", "cosine", "wsd"]),
     steps=st.integers(50, 5000),

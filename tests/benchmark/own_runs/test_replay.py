@@ -158,7 +158,6 @@ SCALE = st.floats(-3, 3).map(lambda power: 10**power)
 
 @settings(
     max_examples=3,
-    deadline=None,
     derandomize=True,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

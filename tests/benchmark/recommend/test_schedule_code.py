@@ -28,7 +28,7 @@ def schedules(draw: st.DrawFn) -> ScheduleConfig:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     schedule=schedules(), steps=st.integers(2, 60), at=st.builds(Reference, st.integers(1, 512), st.integers(1, 9999))
 )

@@ -129,7 +129,6 @@ def test_smaller_max_bytes_takes_a_prefix_of_the_files(texts: Path) -> None:
 
 
 @given(st.sets(st.text(min_size=1), min_size=2, max_size=40), st.floats(0.001, 0.499))
-@settings(deadline=None)
 def test_split_is_a_partition_with_both_sides(names: set[str], fraction: float) -> None:
     train, val = _split(sorted(names), fraction)
     assert train
@@ -138,7 +137,6 @@ def test_split_is_a_partition_with_both_sides(names: set[str], fraction: float) 
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=12), st.integers(1, 30))
-@settings(deadline=None)
 def test_val_windows_are_distinct_and_of_different_documents_first(lengths: list[int], count: int) -> None:
     offsets = [0, *np.cumsum(lengths).tolist()]
     room = [(length - 1) // SEQ_LEN for length in lengths]
@@ -155,7 +153,7 @@ def test_val_windows_are_distinct_and_of_different_documents_first(lengths: list
 
 
 @given(st.integers(-3, 2**40), st.integers(0, 1000), st.integers(1, 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_batch_is_pure_in_seed_and_step(seed: int, step: int, rows: int) -> None:
     kwargs = {"step": step, "batch_tokens": rows * SEQ_LEN, "seq_len": SEQ_LEN, "seed": seed}
     batch = _fake(500).batch(**kwargs)
@@ -167,7 +165,6 @@ def test_batch_is_pure_in_seed_and_step(seed: int, step: int, rows: int) -> None
 
 
 @given(st.integers(1, 30), st.integers(0, 5))
-@settings(deadline=None)
 def test_an_epoch_covers_each_window_once_and_the_next_in_another_order(windows: int, seed: int) -> None:
     corpus = _fake(windows * SEQ_LEN + 1)
     starts = [

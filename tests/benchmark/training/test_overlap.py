@@ -27,7 +27,7 @@ def _loop(train: np.ndarray, val: np.ndarray) -> float:
     return sum(run in known for run in runs[1]) / max(1, len(runs[1]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 150)), max_size=5), st.integers(0, 400))
 def test_the_share_is_that_of_a_loop_over_all_runs(pieces: list[tuple[int, int]], length: int) -> None:
     """Pieces of the validation of any length pasted into training, in chunks that cut them anywhere."""

@@ -21,7 +21,7 @@ def _true(tokens: float | np.ndarray, i: int, gamma: float = 0.35) -> np.ndarray
     return np.asarray(2 + 0.1 * i + 0.6 * (np.asarray(tokens) / 1e9) ** -gamma)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(gamma=st.floats(0.1, 1.0))
 def test_a_law_with_little_noise_is_found(gamma: float) -> None:
     laws = fit_horizons(_curves(noise=1e-6, rng=np.random.default_rng(0), gamma=gamma))
@@ -65,7 +65,7 @@ def test_a_loss_that_does_not_fall_is_flagged() -> None:
     assert not law.usable
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(loss=st.floats(0.1, 10), tokens=st.floats(1e-6, 1e3))
 def test_units_do_not_matter(loss: float, tokens: float) -> None:
     curves = _curves(noise=0.002, rng=np.random.default_rng(4))

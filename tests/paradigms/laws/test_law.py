@@ -44,7 +44,7 @@ def test_few_sizes_are_said(sizes, words):
     assert fit_law(design()).flags == ()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(spread=st.floats(1.0, 1.49), seed=st.integers(0, 99))
 def test_sizes_within_half_as_much_again_are_flagged_and_never_explode(spread, seed):
     rng = np.random.default_rng(seed)
@@ -57,7 +57,7 @@ def test_sizes_within_half_as_much_again_are_flagged_and_never_explode(spread, s
     assert high / low > 5  # the prior's own uncertainty, over 1000x in size
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(spread=st.floats(1.0, 1.49))
 def test_one_horizon_leaves_v_to_its_prior(spread):
     law = fit_law(design(horizons=(HORIZONS[0], HORIZONS[0] * spread)))
@@ -66,7 +66,7 @@ def test_one_horizon_leaves_v_to_its_prior(spread):
     assert law.u == pytest.approx(U, abs=1e-2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(power=st.floats(0.3, 2), factor=st.floats(0.01, 100), seed=st.integers(0, 99))
 def test_tokens_that_move_with_size_are_flagged(power, factor, seed):
     rng = np.random.default_rng(seed)
@@ -236,7 +236,7 @@ def test_left_out_sizes_are_scored():
 units = st.floats(1e-6, 1e6)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(n=units, d=units, b=units, lr=units, order=st.randoms())
 def test_units_and_order_do_not_matter(n, d, b, lr, order):
     points = batched(np.random.default_rng(8))

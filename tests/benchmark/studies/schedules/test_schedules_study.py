@@ -156,7 +156,7 @@ def test_a_wrong_config_is_one_clear_line(change: dict[str, object], message: st
         load_study(str(path))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(place=st.floats(-2, 2), at=st.floats(-0.6, 0.6))
 def test_regret_is_the_parabolas_within_a_step_and_nothing_outside_the_sweep(place: float, at: float) -> None:
     assume(abs(place % 1 - 0.5) > 1e-3)  # two equally good runs: which points are fitted hangs on the last bit
