@@ -37,7 +37,8 @@ def introduced(sentences: Iterable[str], known: Mapping[str, str]) -> list[str]:
 def _of_entry(entry: Mapping[str, object], arm: str) -> str:
     settings = [f"{key} {value}" for key, value in entry.items() if isinstance(value, str) and key not in _SAID_APART]
     budget = entry.get("budget")
-    settings += [f"budget {budget:g} runs of the largest target"] if isinstance(budget, int | float) else []
+    if isinstance(budget, int | float):
+        settings.append(f"budget {budget:g} {'run' if budget == 1 else 'runs'} of the largest target")
     return ", ".join([f"{entry.get('paradigm')} under {arm}", *settings])
 
 
