@@ -191,6 +191,8 @@ def margin_words(space: Margin) -> str:
     what = "diverged or had a spike of the loss" if space.spikes_judged else "diverged"
     if space.unstable is None:
         return f"no run {what} up to an LR {fixed(space.octaves, 1)} octaves higher, the highest that was run"
-    if space.unstable <= space.lr:
-        return f"a run {space.how} already at an LR {fixed(-space.octaves, 1)} octaves lower"
+    if (octaves := fixed(abs(space.octaves), 1)) == "0.0":
+        return f"a run {space.how} at this LR"
+    if space.unstable < space.lr:
+        return f"a run {space.how} already at an LR {octaves} octaves lower"
     return f"the lowest LR at which a run {space.how} is {fixed(space.octaves, 1)} octaves higher"

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from lrladder.benchmark.studies.regret.results import DifferenceResult, RegretResults, SaidResult, TargetResult
-from lrladder.reports.regret.answer import answer, answers, chosen, role_lrs
-from lrladder.reports.regret.margin import margin
+from lrladder.reports.regret.answer import answer, answers, chosen, margin_words, role_lrs
+from lrladder.reports.regret.margin import Margin, margin
 from lrladder.reports.regret.meanings import introduced, meanings
 from lrladder.reports.regret.page import render
 from tests.reports.regret.studies import simulated
@@ -99,3 +99,17 @@ def test_every_target_has_its_answer_on_the_page(results: RegretResults) -> None
     html = render(results)
     assert html.count('class="answer"') == len(results.targets)
     assert html.count("peak LR to set") == sum(bool(answer(results, t).lrs) for t in results.targets)
+
+
+@pytest.mark.parametrize(
+    ("unstable", "said"),
+    [
+        (0.02, "the lowest LR at which a run diverged is 1.0 octaves higher"),
+        (0.0101, "a run diverged at this LR"),
+        (0.0099, "a run diverged at this LR"),
+        (0.005, "a run diverged already at an LR 1.0 octaves lower"),
+        (None, "no run diverged up to an LR 2.0 octaves higher, the highest that was run"),
+    ],
+)
+def test_the_margin_in_words(unstable: float | None, said: str) -> None:
+    assert margin_words(Margin(0.01, unstable, "diverged", 0.04, spikes_judged=False)) == said

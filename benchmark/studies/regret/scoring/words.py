@@ -37,8 +37,8 @@ def lead(best: ParadigmResult, other: ParadigmResult, half: float | None) -> str
 
 
 def of_next_runs(runs: Sequence[NextRunsResult], entries: Mapping[str, ParadigmResult]) -> Iterator[str]:
-    """What would decide, or that it would take too many runs."""
-    for found in runs:
+    """What would decide, or that it would take too many runs, which is said once."""
+    for found in (found for i, found in enumerate(runs) if i == 0 or found.seeds is not None):
         best, *others = found.entries
         gaps = ", ".join(milli((entries[name].loss or 0.0) - (entries[best].loss or 0.0)) for name in others)
         whose = "its loss is" if len(others) == 1 else "their losses are"

@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lrladder.benchmark.studies.regret.results import ParadigmResult
+from lrladder.benchmark.studies.regret.results import NextRunsResult, ParadigmResult
 from lrladder.benchmark.studies.regret.scoring.components import Components, Run, squares
 from lrladder.benchmark.studies.regret.scoring.decision import FOUND_SHARE
 from lrladder.benchmark.studies.regret.scoring.next_runs import MOST_RUNS, more_seeds, next_runs
 from lrladder.benchmark.studies.regret.scoring.noise import Noises
+from lrladder.benchmark.studies.regret.scoring.words import of_next_runs
 from lrladder.paradigms.sweep.noise import Noise
 from tests.benchmark.studies.regret.simulated_studies import Estimates, decide_all
 from tests.benchmark.studies.regret.test_conclusion import Entry, result
@@ -101,3 +102,10 @@ def test_without_a_noise_or_a_rival_nothing_is_asked_for() -> None:
     tied = scored("00", (0.0, 1.0))
     nothing = Noises(Noise(None, 0), Components(None, 0, 0.0, 0), Components(None, 0, 0.0, 0), {})
     assert next_runs(tied, tied[0], nothing) == next_runs(tied[:1], tied[0], known(CASES[0])) == ()
+
+
+def test_that_it_would_take_too_many_runs_is_said_once() -> None:
+    entries = {entry.name: entry for entry in scored("00", (0.0, 0.1))}
+    all_of_them, cheapest = (NextRunsResult(entries=("0", "1"), seeds=None) for _ in range(2))
+    assert len(list(of_next_runs([all_of_them, cheapest], entries))) == 1
+    assert len(list(of_next_runs([all_of_them, cheapest.model_copy(update={"seeds": 9})], entries))) == 2
