@@ -85,11 +85,6 @@ class ScheduleConfig(BaseModel):
         return 2 / self.decay_fraction - 2
 
     @property
-    def average_half_life(self) -> float:
-        """The half-life of that average, as a share of the tokens so far: 0.083 for a decay over the last 0.2."""
-        return 1 - 0.5 ** (1 / self.average_exponent)
-
-    @property
     def shape(self) -> Shape:
         """Shape of the decay."""
         return self.kind if self.kind == "linear" or self.kind == "cosine" else self.decay

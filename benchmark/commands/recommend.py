@@ -138,7 +138,8 @@ def _by_fit(options: Options) -> str:
 
 def _by_study(options: Options) -> str:
     from lrladder.benchmark.recommend.formats import text
-    from lrladder.benchmark.recommend.study import Wanted, advise
+    from lrladder.benchmark.recommend.study import advise
+    from lrladder.benchmark.recommend.wanted import Wanted
     from lrladder.benchmark.studies.regret.kind import REGRET
     from lrladder.benchmark.studies.stored import load_results
 

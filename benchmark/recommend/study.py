@@ -1,7 +1,7 @@
 """Recommends the LR and recipe of a finished study, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,50 +15,20 @@ from lrladder.benchmark.lab.trial import reference
 from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.recommend.choice import Choice, choose
+from lrladder.benchmark.recommend.proposed import propose
 from lrladder.benchmark.recommend.reach import require_reach
+from lrladder.benchmark.recommend.wanted import Bare, Wanted, wanted_rung
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
-from lrladder.benchmark.studies.regret.making import completed, make_paradigm
-from lrladder.benchmark.studies.regret.planned_search import role_search_of
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import (
-    CurveResult,
-    GoalAnswer,
-    GoalResult,
-    ParadigmResult,
     RegretResults,
-    TargetResult,
 )
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
-from lrladder.models.shape import ModelShape, nearest_divisor
-from lrladder.paradigms.lab import ParametrizationName, Rung
-from lrladder.paradigms.mutransfer.paradigm import MuTransfer
-from lrladder.paradigms.mutransfer.roles import RoleLrsFound
-from lrladder.paradigms.paradigm import NoProposal, Proposal
-from lrladder.paradigms.published import FLOPS_PER_PARAMETER
-from lrladder.paradigms.sweep.bracket import Cell
-from lrladder.paradigms.sweep.curve import Curve
-
-LEARN_FROM_CURVES = ("fitting", "mutransfer", "published")  # paradigms that can answer again from stored curves
-
-
-class Wanted(NamedTuple):
-    """The request of the user. It names a rung, or model sizes by the field names of ModelShape, or only `n_active`.
-
-    Missing sizes are those of the ladder, and expert widths keep their ratio to the width. If a rung is named and
-    `tokens` or `batch_tokens` is None, that of the rung is used. If no model is named, the only goal of the study is
-    meant. With `force` there is an answer at any distance.
-    """
-
-    entry: str | None = None
-    rung: str | None = None
-    sizes: Mapping[str, int] = {}
-    n_active: int | None = None
-    tokens: int | None = None
-    batch_tokens: int | None = None
-    force: bool = False
+from lrladder.models.shape import ModelShape
+from lrladder.paradigms.lab import ParametrizationName
 
 
 class Advice(BaseModel):
@@ -98,21 +68,6 @@ class Advice(BaseModel):
         return self.model_copy(update={"recipe": recipe, "lrs": lrs, "folded": True})
 
 
-class _Bare(NamedTuple):
-    """A model with only its active parameters known. Its FLOPs do not include head and attention scores."""
-
-    name: str
-    part: Literal["target"]
-    n_active: int
-    n_total: int
-    batch_tokens: int
-    horizons: tuple[int, ...]
-
-    @property
-    def flops_per_token(self) -> int:
-        return FLOPS_PER_PARAMETER * self.n_active
-
-
 class _Setup(NamedTuple):
     """The setup of a study, but with the user's model as its only rung."""
 
@@ -144,8 +99,8 @@ class _Setup(NamedTuple):
 def advise(results: RegretResults, wanted: Wanted) -> Advice:
     """The answer to a request. Raises InputError if the study or the request does not allow one."""
     config = _config(results)
-    rung = _rung(config, wanted)
-    bare = isinstance(rung, _Bare)
+    rung = wanted_rung(config, wanted)
+    bare = isinstance(rung, Bare)
     choice = _choice(results, config, wanted, rung)
     name = choice.name
     if bare and config.entries[name].paradigm != "fitting":
@@ -153,7 +108,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     _require_rules(results, config.entries[name])
     if isinstance(rung, LadderRung):
         _require_decay(config.schedule_of(label_of(config.entries[name].arm)), rung)
-    proposal = _propose(results, config, name, rung)
+    proposal = propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
     far = require_reach(proposal.extrapolation, forced=wanted.force)
     trial = proposal_trial(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None
@@ -176,14 +131,14 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     )
 
 
-def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: LadderRung | _Bare) -> Choice:
+def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: LadderRung | Bare) -> Choice:
     """The entry that answers: the requested one, one that suits the known sizes, or the study's own choice."""
     own = choose(results, rung=wanted.rung, tokens=rung.horizons[0])
     said = f"; the study itself says that {own.why}" if own else ""
     if wanted.entry is not None:
         name = _entry(config, wanted.entry, "")
         return Choice(name, f"asked for{said if own and own.name != name else ''}")
-    if isinstance(rung, _Bare):
+    if isinstance(rung, Bare):
         return Choice(_entry(config, None, "fitting"), f"only its law needs nothing but the number of parameters{said}")
     nobody = "no target of the study has a winner, or a cheapest that is not worse"
     if not config.rungs.targets:
@@ -220,142 +175,11 @@ def _part(data: Mapping[str, object], key: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _rung(config: RegretConfig, wanted: Wanted) -> LadderRung | _Bare:
-    """The requested model, with its batch and its single horizon."""
-    ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
-    given = [way for way, value in ways.items() if value]
-    if not given and len(config.rungs.goals) == 1:
-        return _named_rung(config, config.rungs.goals[0].name, wanted)
-    if len(given) != 1:
-        what = " and ".join(given) + " exclude each other" if given else "no model is named"
-        raise InputError(f"{what}: give one of --rung, --width and --depth, or --n-active")
-    if wanted.rung is None and wanted.tokens is None:
-        raise InputError("--tokens is missing; give the number of tokens that the model will be trained on")
-    if wanted.rung is not None:
-        return _named_rung(config, wanted.rung, wanted)
-    assert wanted.tokens is not None
-    if wanted.n_active is not None:
-        return _Bare("own", "target", wanted.n_active, wanted.n_active, _batch(config, wanted), (wanted.tokens,))
-    return LadderRung("own", "target", _shape(config, wanted.sizes), _batch(config, wanted), (wanted.tokens,))
-
-
-def _batch(config: RegretConfig, wanted: Wanted) -> int:
-    """Tokens of one step. They are never guessed, because the best LR changes with them."""
-    if wanted.batch_tokens is None:
-        known = f"the study's base takes {config.base.batch_tokens:,}"
-        raise InputError(f"--batch-tokens is missing: how many tokens will one step take? ({known})")
-    return wanted.batch_tokens
-
-
 def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
     try:
         schedule.require_decay(rung.horizons[0], rung.batch_tokens, where="--tokens")
     except ValueError as error:
         raise InputError(str(error)) from error
-
-
-def _named_rung(config: RegretConfig, name: str, wanted: Wanted) -> LadderRung:
-    if name not in {rung.name for rung in config.rungs}:
-        known = ", ".join(rung.name for rung in config.rungs)
-        raise InputError(f"--rung {name!r} is not in the ladder; use one of {known}")
-    rung = config.rungs.rung(name)
-    tokens = wanted.tokens or max(rung.horizons)
-    return rung._replace(horizons=(tokens,), batch_tokens=wanted.batch_tokens or rung.batch_tokens)
-
-
-def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
-    if "width" not in sizes or "depth" not in sizes:
-        raise InputError("--width and --depth describe a model together; give both")
-    ladder, width = config.ladder, sizes["width"]
-    own = {
-        **config.base.shape.model_dump(),
-        "expert_width": max(1, round(ladder.expert_ratio * width)),
-        "shared_width": round(ladder.shared_ratio * width),
-        **_heads(config.base.shape, width),
-        **sizes,
-    }
-    has_shared = bool(config.base.shape.shared_width)
-    if bool(own["shared_width"]) != has_shared:
-        told = "a shared expert; give more than 0" if has_shared else "no shared expert; leave it out"
-        raise InputError(f"--shared-width: the study's models have {told}")
-    try:
-        return ModelShape.model_validate(own)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"--{str(part).replace('_', '-')}: " for part in first["loc"])
-        raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
-
-
-def _heads(base: ModelShape, width: int) -> dict[str, int]:
-    """The numbers of heads in the proportions of the base, if its heads are given."""
-    if base.heads is None:
-        return {}
-    heads = max(1, round(base.heads * width / base.width))
-    return {"heads": heads, "kv_heads": nearest_divisor(heads, base.num_kv_heads * width / base.width)}
-
-
-def _propose(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """The proposal of an entry: from its stored curves if these are enough, else the one that it made in the study."""
-    (tokens,) = rung.horizons
-    entry = config.entries[name]
-    if entry.paradigm not in LEARN_FROM_CURVES:
-        return _stored(results, config, name, rung)
-    try:
-        paradigm = make_paradigm(config, name)
-        if isinstance(paradigm, MuTransfer) and role_search_of(entry) is not None:
-            paradigm.roles = RoleLrsFound(_role_lrs(results, name), ())
-        paradigm.learn(config.rungs, _curves(results, config, name))
-        return completed(config, name, paradigm, paradigm.propose(rung, tokens))
-    except NoProposal as error:
-        raise InputError(f"{results.preset}: {error}; `lrladder status` says what is missing") from error
-
-
-def _stored(results: RegretResults, config: RegretConfig, name: str, rung: Rung) -> Proposal:
-    """The proposal that an entry made in the study. Nothing else is known of a user's class, which is not imported."""
-    aims = _aims(results)
-    for target in aims:
-        same = (target.rung, target.batch_tokens, (target.tokens,)) == (rung.name, rung.batch_tokens, rung.horizons)
-        for found in _answers(target) if same else ():
-            if found.name == name:
-                keys = set(Proposal.model_fields) & set(type(found).model_fields)
-                return Proposal(
-                    paradigm=name, rung=target.rung, horizon=target.tokens, **found.model_dump(include=keys)
-                )
-    places = ", ".join(f"{t.rung} at {t.tokens:,} tokens" for t in aims) or "none yet"
-    raise InputError(
-        f"{results.preset}: {name} ({config.entries[name].paradigm}) answers only for its study's targets and goals: "
-        f"{places}"
-    )
-
-
-def _aims(results: RegretResults) -> tuple[TargetResult | GoalResult, ...]:
-    return (*results.targets, *results.goals)
-
-
-def _answers(aim: TargetResult | GoalResult) -> tuple[ParadigmResult, ...] | tuple[GoalAnswer, ...]:
-    return aim.paradigms if isinstance(aim, TargetResult) else aim.answers
-
-
-def _curves(results: RegretResults, config: RegretConfig, name: str) -> dict[Cell, Curve]:
-    """The curves of the entry's search. In older results these are the curves of all proxies under its arm."""
-    own = next((entry.curves for entry in results.entries if entry.name == name), ())
-    proxies, label = {rung.name for rung in config.rungs.proxies}, label_of(config.entries[name].searched)
-    shared = [c for c in results.curves if c.rung in proxies and c.parametrization == label]
-    return {(found.rung, found.horizon): _curve(found) for found in own or shared}
-
-
-def _curve(found: CurveResult) -> Curve:
-    return Curve(**found.model_dump(exclude={"rung", "horizon", "parametrization"}))
-
-
-def _role_lrs(results: RegretResults, name: str) -> tuple[tuple[str, float], ...]:
-    """The LR multipliers that the search of the entry accepted. All its proposals have the same ones."""
-    found = [p.role_lrs for aim in _aims(results) for p in _answers(aim) if p.name == name]
-    if not found:
-        raise InputError(
-            f"{results.preset}: {name} has no proposal with LR multipliers yet; `lrladder status` says what is missing"
-        )
-    return found[0]
 
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:

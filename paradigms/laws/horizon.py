@@ -76,11 +76,6 @@ class HorizonLaw:
         return self.usable and near and self.predict(tokens).sd <= MAX_SD * self.drop
 
 
-def fit_horizon(tokens: Sequence[float], losses: Sequence[float], *, noise: float | None = None) -> HorizonLaw:
-    """Fit one curve alone. Raises ValueError as `fit_horizons` does."""
-    return fit_horizons([(tokens, losses)], noise=noise)[0]
-
-
 def fit_horizons(
     curves: Sequence[tuple[Sequence[float], Sequence[float]]], *, noise: float | None = None
 ) -> tuple[HorizonLaw, ...]:

@@ -14,7 +14,8 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.recommend.formats import text
-from lrladder.benchmark.recommend.study import Wanted, advise
+from lrladder.benchmark.recommend.study import advise
+from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.schedules import factor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults

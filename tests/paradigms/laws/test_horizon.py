@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lrladder.paradigms.laws.horizon import HorizonLaw, fit_horizon, fit_horizons, interval
+from lrladder.paradigms.laws.horizon import HorizonLaw, fit_horizons, interval
 
 TOKENS = np.array([1.0, 2.0, 4.0, 8.0]) * 1e9
 
@@ -41,7 +41,7 @@ def test_prediction_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_three_horizons_of_one_lr_are_never_usable() -> None:
-    law = fit_horizon(TOKENS[:3], _true(TOKENS[:3], 0))
+    (law,) = fit_horizons([(TOKENS[:3], _true(TOKENS[:3], 0))])
     assert not law.usable
     assert not law.reaches(16e9)
     assert any("as many constants as losses" in flag for flag in law.flags)
@@ -61,7 +61,7 @@ def test_nothing_is_predicted_far_beyond_what_was_seen() -> None:
 
 
 def test_a_loss_that_does_not_fall_is_flagged() -> None:
-    law = fit_horizon(TOKENS, [2.0, 2.001, 1.999, 2.0005])
+    (law,) = fit_horizons([(TOKENS, [2.0, 2.001, 1.999, 2.0005])])
     assert not law.usable
 
 
@@ -87,4 +87,4 @@ def _same(law: HorizonLaw, other: HorizonLaw) -> bool:
 )
 def test_what_cannot_be_a_curve_is_refused(tokens: list[float], losses: list[float]) -> None:
     with pytest.raises(ValueError, match=r"horizons|positive"):
-        fit_horizon(tokens, losses)
+        fit_horizons([(tokens, losses)])

@@ -17,7 +17,8 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
 from lrladder.benchmark.own_runs.replay import replay
 from lrladder.benchmark.own_runs.runs import load_runs
-from lrladder.benchmark.recommend.study import Wanted, advise
+from lrladder.benchmark.recommend.study import advise
+from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, parse_config
 from lrladder.benchmark.studies.regret.making import require_paradigms

@@ -6,7 +6,8 @@ import pytest
 
 from lrladder.benchmark.config.text import read_preset
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.recommend.study import Wanted, advise
+from lrladder.benchmark.recommend.study import advise
+from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, parse_config
 from lrladder.benchmark.studies.regret.goal_notes import GOALS_ALONE

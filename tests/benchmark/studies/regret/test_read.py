@@ -8,7 +8,8 @@ import pytest
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab
-from lrladder.benchmark.recommend.study import Wanted, advise
+from lrladder.benchmark.recommend.study import advise
+from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config, parse_config
 from lrladder.benchmark.studies.runner import run_on
