@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 FITTING_K, FITTING_N, FITTING_D = 38.4588, -0.2219, -0.3509  # arXiv 2601.05049 eq. 6; MoE, WSD; units not stated
 BJORCK_N, BJORCK_D = -0.23, -0.32  # arXiv 2409.19913; one batch, cosine, total N
+PORIAN_N = -0.36  # arXiv 2406.19146; 20 tokens per parameter
 STEP_LAW_K, STEP_LAW_N, STEP_LAW_D = 1.79, -0.713, 0.307  # arXiv 2503.04715; total N, best batch for each D
 REFIT_N, REFIT_D, REFIT_B, REFIT_A = -0.60, 0.03, 0.33, 0.06  # our refit of 2503.04715's runs, batch as a regressor
 JOINT_MOE_LN_K, JOINT_MOE_N, JOINT_MOE_A = 8.39, -0.81, 0.25  # arXiv 2502.05172 eq. 8; A is 1 / number of experts
