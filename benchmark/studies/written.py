@@ -44,8 +44,7 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
         return Written(), 0
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is not the results.json of a study ({why(error)}); run `lrladder run` again to write it from the "
-            "store"
+            f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store"
         ) from error
 
 

@@ -168,7 +168,7 @@ class TokenFiles:
                 require_ids(path, dtype)
                 size = stat_of(path).st_size
                 if not size or size % np.dtype(dtype).itemsize:
-                    raise InputError(f"{path}: {size} bytes are no whole number of {dtype} ids; check token_dtype")
+                    raise InputError(f"{path}: {size} bytes are not a whole number of {dtype} ids; check token_dtype")
                 for chunk in chunks(path, dtype):
                     if (top := int(chunk.max())) >= self.config.vocab_size:
                         raise InputError(

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrladder.benchmark import cli
-from lrladder.benchmark.commands import design, laws, machine, recommend, studies, watch
+from lrladder.benchmark.commands import design, external, laws, machine, recommend, studies, text, watch
 from lrladder.benchmark.config.text import preset_names, read_preset
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab import loggers
@@ -174,7 +174,7 @@ def test_logs(data: st.DataObject, tmp_path: Path) -> None:
 
 COMMANDS = {
     name or command.callback.__name__.replace("_", "-"): command
-    for part in (studies, recommend, laws, machine, design, watch)
+    for part in (studies, recommend, laws, machine, design, external, text, watch)
     for command in part.app.registered_commands
     if command.callback is not None
     for name in [command.name]
@@ -187,7 +187,8 @@ LONG = {
     "bench",
     "coordcheck",
     "gpu-check",
-}  # they train: tested up to where that would begin
+    "prepare",
+}  # they train, or build a corpus: tested up to where that would begin
 
 
 @pytest.fixture
@@ -197,7 +198,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def stop(*arguments: object, **options: object) -> None:
         raise InputError("here it would train")
 
-    for name in ("studies.runner.run_study", "checks.coordcheck.check", "checks.bench.runner.run_bench"):
+    for name in (
+        "studies.runner.run_study",
+        "checks.coordcheck.check",
+        "checks.bench.runner.run_bench",
+        "training.corpus.verified_entry",
+    ):
         monkeypatch.setattr(f"lrladder.benchmark.{name}", stop)
     monkeypatch.setattr("lrladder.benchmark.checks.gpu_check.gpu_names", list)
     for variable in (loggers.VARIABLE, compiling.VARIABLE):  # what --log and --no-compile set ends with the test

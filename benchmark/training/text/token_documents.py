@@ -69,7 +69,7 @@ class TokenDocuments:
         dtype, size = PLAIN[self.config.token_dtype], stat_of(path).st_size
         require_ids(path, dtype)
         if not size or size % np.dtype(dtype).itemsize:
-            raise InputError(f"{path}: {size} bytes are no whole number of {dtype} ids; check token_dtype")
+            raise InputError(f"{path}: {size} bytes are not a whole number of {dtype} ids; check token_dtype")
         ids = size // np.dtype(dtype).itemsize
         return Index(path, dtype, np.append(np.arange(0, ids, PIECE), ids))
 

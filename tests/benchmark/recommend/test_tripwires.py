@@ -112,7 +112,7 @@ def test_an_export_of_wandb_counts_steps(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "no column loss"),
         ("loss\n2.0\n", "no column tokens or step"),
-        ("tokens,loss\n1,\n", "there is no row"),
+        ("tokens,loss\n1,\n", "no row with tokens and a loss yet"),
     ],
 )
 def test_a_log_that_says_too_little_is_refused(text: str, said: str, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_batch_size_does_not_change_the_order_of_data() -> None:
 def test_require_counts_whole_windows_of_one_epoch() -> None:
     corpus = _fake(10 * SEQ_LEN + 1)
     corpus.require(10 * SEQ_LEN)
-    with pytest.raises(InputError, match="too short for horizon 81: it has 80 training tokens; give more text"):
+    with pytest.raises(InputError, match="too short for horizon 81: 81 tokens needed, 80 there; give more text"):
         corpus.require(10 * SEQ_LEN + 1)
 
 
