@@ -87,7 +87,7 @@ def test_unknown_logger_is_refused_before_anything_is_written(
 
 def test_status_is_of_studies(tmp_path: Path, refused: Refusals) -> None:
     (tmp_path / "results.json").write_text('{"schema": "lrladder.fit/1"}')
-    assert "is not the results.json of a study" in refused("status", str(tmp_path))
+    assert "cannot be read" in refused("status", str(tmp_path))
 
 
 def test_recommend_of_nothing_says_what_it_takes(tmp_path: Path, refused: Refusals) -> None:
