@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lrladder.benchmark.lab.resolve import planned_flops
-from lrladder.benchmark.lab.simulated import Bowl, SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import Bowl, TrueLaw
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.making import entry_lab, make_paradigm
 from lrladder.paradigms.lab import ParametrizationName, Rung

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from lrladder.models.shape import ModelShape
 
 SOURCE = (
@@ -16,6 +14,8 @@ _MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, 
 
 def cpu_flops_per_second(width: int) -> float:
     """Effective FLOP/s of one core, interpolated in log width; see SOURCE."""
+    import numpy as np  # here, so that `--help` does not import it
+
     measured = [_shape(w, depth).flops_per_token * tokens for w, depth, tokens in _MEASURED]
     widths = [math.log(w) for w, _, _ in _MEASURED]
     return float(np.exp(np.interp(math.log(width), widths, np.log(measured))))

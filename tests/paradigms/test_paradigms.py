@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.paradigm import NoProposal, Terms
 

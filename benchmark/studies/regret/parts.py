@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from lrladder.benchmark.config.parts import Seed, Strict
-from lrladder.benchmark.lab.simulated import Bowl, TrueLaw
+from lrladder.benchmark.lab.truth import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base
 from lrladder.models.architecture import OWN, Architecture
 from lrladder.paradigms.lab import Part

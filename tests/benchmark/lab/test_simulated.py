@@ -7,7 +7,8 @@ import pytest
 
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.simulated import Bowl, SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import Bowl, TrueLaw
 from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import load_config, parse_config
 from lrladder.benchmark.studies.regret.kind import REGRET

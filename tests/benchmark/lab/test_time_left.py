@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.time_left import Foreseen, Stage, TimeLeft, Work
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.planner import works_of
 from lrladder.benchmark.studies.runner import run_on

@@ -12,7 +12,8 @@ import torch
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.recommend.formats import text
 from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted

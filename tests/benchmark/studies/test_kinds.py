@@ -12,7 +12,8 @@ from rich.console import Console
 from lrladder.benchmark.cli import main
 from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.config.text import preset_names
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind

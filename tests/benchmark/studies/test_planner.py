@@ -9,7 +9,8 @@ from rich.console import Console
 
 from lrladder.benchmark.commands.plan_table import render
 from lrladder.benchmark.lab.resolve import planned_flops, resolve
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.paradigms.lab import Measurement, Request
 from lrladder.paradigms.mutransfer.carry import Nearest
 from lrladder.paradigms.mutransfer.drift import drift_half_width, widen

@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 
 LAW = TrueLaw(k=20.0, u=0.3, v=0.25)
 SIZES = (10**7, 4 * 10**7, 16 * 10**7)

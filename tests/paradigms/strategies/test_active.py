@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.paradigms.lab import Measurement, Request
 from lrladder.paradigms.laws.posterior import LEAST_SD
 from lrladder.paradigms.paradigm import NoProposal

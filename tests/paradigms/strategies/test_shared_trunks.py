@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lrladder.benchmark.lab.resolve import planned_flops, resolve
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.kinds import plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.making import entry_lab, make_paradigm

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.sweep.bracket import collect, search_brackets
 from lrladder.paradigms.sweep.grid import grid_lr

@@ -2,7 +2,8 @@
 
 import functools
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.results import LearningCurve, RegretResults
 from lrladder.benchmark.studies.runner import run_on

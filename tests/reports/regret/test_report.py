@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_on

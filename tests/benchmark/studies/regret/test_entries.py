@@ -14,7 +14,8 @@ import pytest
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.own_runs.replay import replay
 from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.study import advise

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 from scipy import stats
 
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.paradigms.paradigm import NoProposal

@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw
+from lrladder.benchmark.lab.simulated import SimulatedLab
+from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.results import Found
