@@ -50,6 +50,9 @@ class Options:
     n_active: Annotated[
         float | None, typer.Option(callback=finite, help="Active non-embedding parameters of your model.")
     ] = None
+    n_total: Annotated[
+        float | None, typer.Option(callback=finite, help="With --n-active: non-embedding parameters with all experts.")
+    ] = None
     tokens: Annotated[
         float | None,
         typer.Option(
@@ -148,8 +151,16 @@ def _by_study(options: Options) -> str:
         raise InputError(
             f"--n-params is only for a folder of `lrladder fit`; {folder} holds a study, so give --n-active instead"
         )
-    n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
-    wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
+    wanted = Wanted(
+        options.entry,
+        options.rung,
+        options.sizes,
+        n_active=_whole("n_active", options.n_active),
+        n_total=_whole("n_total", options.n_total),
+        tokens=_whole("tokens", options.tokens),
+        batch_tokens=_whole("batch_tokens", options.batch_tokens),
+        force=options.force,
+    )
     advice = advise(load_results(folder, REGRET), wanted)
     return text(advice if options.multipliers else advice.fold(), "json" if options.as_json else options.form)
 

@@ -22,9 +22,7 @@ from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.benchmark.studies.regret.results import (
-    RegretResults,
-)
+from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
@@ -110,6 +108,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         _require_decay(config.schedule_of(label_of(config.entries[name].arm)), rung)
     proposal = propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
+    weak = tuple(_unlike(shape, config.base.shape) if shape else _assumed(results, name, wanted, rung))
     far = require_reach(proposal.extrapolation, forced=wanted.force)
     trial = proposal_trial(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None
     recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
@@ -124,7 +123,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         n_active=rung.n_active,
         tokens=rung.horizons[0],
         batch_tokens=rung.batch_tokens,
-        flags=(*far, *proposal.flags, *(_unlike(shape, config.base.shape) if shape else ())),
+        flags=(*far, *proposal.flags, *weak),
         recipe=recipe,
         schedule=trial.schedule if trial else None,
         reference=reference(trial) if trial else None,
@@ -184,6 +183,14 @@ def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
     return _Setup(config.corpus, config, config.expert_backend, rungs=Ladder([rung]), base=config.base)
+
+
+def _assumed(results: RegretResults, name: str, wanted: Wanted, rung: LadderRung | Bare) -> Iterator[str]:
+    """What a law that counts all parameters had to assume, if only the active ones are known."""
+    law = next((entry.law for entry in results.entries if entry.name == name), results.law)
+    if law is not None and law.size != "active" and wanted.n_total is None:
+        how = "a dense model" if rung.n_total == rung.n_active else "a model as sparse as the study's goal"
+        yield f"--n-total is not given, so the law, which depends on it, takes {rung.n_total:,}, as of {how}"
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.config.training import TrainingSettings
+from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.memory import (
     PROCESS_BYTES,
@@ -35,6 +37,15 @@ GPUS = {  # NVIDIA's data sheets: SXM boards, without sparsity
     "h200": Gpu(141e9, 989e12),
     "b200": Gpu(180e9, 2250e12),
 }
+
+
+def gpus_of(name: str, number: int) -> Gpus:
+    """GPUs of a kind by its name. Raises InputError for an unknown kind."""
+    if name not in GPUS:
+        raise InputError(f"--gpu: {name!r} is unknown{suggest(name, list(GPUS))}")
+    return Gpus(GPUS[name], number)
+
+
 SUSTAINED = (
     0.35  # assumption: share of the peak that is sustained, in model FLOPs, if the forward pass is computed twice
 )

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from lrladder import ask, tell
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.external.answers import COLUMNS, Answers
-from lrladder.benchmark.external.verbs import ask, tell
 from lrladder.benchmark.lab.register import Told
 from lrladder.benchmark.lab.store import Store, read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
@@ -80,7 +80,7 @@ def test_repeating_changes_nothing_and_another_value_is_refused_with_both(
     before = told(study)
     assert tell(study, rows).known == 2
     assert told(study) == before
-    with pytest.raises(InputError, match=rf"1\.5 here, but it was told as {rows[0]['loss']!r} before; --replace"):
+    with pytest.raises(InputError, match=rf"1\.5 here, but it was told as {rows[0]['loss']!r} before; replace=True"):
         tell(study, [{**rows[0], "loss": 1.5}])
     assert told(study) == before
     with pytest.raises(InputError, match=r"two results for it, 1\.5 here and 1\.25 in row 1"):
@@ -166,7 +166,7 @@ def test_a_missing_column_is_suggested(tmp_path: Path) -> None:
 def test_a_table_of_failures_needs_no_losses(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"name": "a", "loss": null, "status": "failed"}\n')
     of_file = Answers.of_file(tmp_path / "a.jsonl", {})
-    of_rows = Answers.of_rows([{"name": "a", "loss": None, "status": "failed"}])
+    of_rows = Answers.of_rows([{"name": "a", "loss": None, "status": "failed"}], {})
     assert of_file.rows == of_rows.rows
     assert of_file.told(of_file.rows[0]) == Told("a", "failed", message="failed")
 
