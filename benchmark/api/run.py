@@ -18,7 +18,7 @@ from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.studies.kinds import KINDS, kind_of
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.benchmark.studies.results import StudyResults
+from lrladder.benchmark.studies.results import SIMULATED, StudyResults
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +49,16 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """What the study found: a line for each target, or one line for a study of another kind."""
+        """What the study found: a line for each target, or one line for a study of another kind.
+
+        The first line says so if the losses are simulated.
+        """
         from lrladder.reports.pages import PAGES
         from lrladder.reports.regret.summary import conclusions
 
         if isinstance(self.results, RegretResults):
-            return "\n".join(conclusions(self.results)) or "no target has been scored"
+            said = list(conclusions(self.results)) or ["no target has been scored"]
+            return "\n".join([SIMULATED, *said] if self.results.lab == "simulated" else said)
         return PAGES[self.results.schema_].held(self.results).line
 
     @cached_property

@@ -84,7 +84,7 @@ def public_of(data: dict[str, Any], *, source: str, seq_len: int | None = None) 
         raise InputError(f"{source}: model_type {kind!r} is not supported, only {known} are{told}")
     config = _theirs(source, data, str(kind))
     length = seq_len or _pretraining_length(config)
-    faults = [*_unknown(data, family), *_not_fixed(config, family, length)]
+    faults = [*_unknown(data, config, family), *_not_fixed(config, family, length)]
     if faults:
         raise InputError(f"{source}: LR Ladder's model lacks {'; '.join(faults)}")
     try:
@@ -166,9 +166,11 @@ def _aux_loss(data: Mapping[str, Any], config: Any, shape: ModelShape) -> float 
     return float(given) * shape.top_k / (shape.depth - shape.num_dense)
 
 
-def _unknown(data: Mapping[str, Any], family: Family) -> Iterator[str]:
+def _unknown(data: Mapping[str, Any], config: Any, family: Family) -> Iterator[str]:
     own = {family.experts, family.expert_width, *family.reads, *family.fixed, *family.unused, *LEFT_OUT}
-    for key in sorted(set(data) - HELD - BOOKKEEPING - set(FIXED) - own):
+    known = HELD | BOOKKEEPING | set(FIXED) | own
+    saved = {theirs for ours, theirs in config.attribute_map.items() if ours in known}  # as transformers writes them
+    for key in sorted(set(data) - known - saved):
         yield f"{key} {json.dumps(data[key])[:40]}"
 
 

@@ -1,6 +1,7 @@
 """Recommends the LR and recipe of a finished study, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,13 +17,14 @@ from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.recommend.choice import Choice, choose
 from lrladder.benchmark.recommend.proposed import propose
-from lrladder.benchmark.recommend.reach import require_reach
+from lrladder.benchmark.recommend.reach import CHECKED, require_reach
 from lrladder.benchmark.recommend.wanted import Bare, Wanted, wanted_rung
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
@@ -109,7 +111,8 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     proposal = propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
     weak = tuple(_unlike(shape, config.base.shape) if shape else _assumed(results, name, wanted, rung))
-    far = require_reach(proposal.extrapolation, forced=wanted.force)
+    simulated = (SIMULATED,) if results.lab == "simulated" else ()
+    far = require_reach(proposal.extrapolation, forced=wanted.force, nearer=_nearer(results, config, choice, rung))
     trial = proposal_trial(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None
     recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
     return Advice(
@@ -123,7 +126,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         n_active=rung.n_active,
         tokens=rung.horizons[0],
         batch_tokens=rung.batch_tokens,
-        flags=(*far, *proposal.flags, *weak),
+        flags=(*simulated, *far, *proposal.flags, *weak),
         recipe=recipe,
         schedule=trial.schedule if trial else None,
         reference=reference(trial) if trial else None,
@@ -183,6 +186,14 @@ def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
     return _Setup(config.corpus, config, config.expert_backend, rungs=Ladder([rung]), base=config.base)
+
+
+def _nearer(results: RegretResults, config: RegretConfig, choice: Choice, rung: LadderRung | Bare) -> Iterator[str]:
+    """Entries that the study does not find worse than the chosen one, and that searched larger models."""
+    for name in choice.others:
+        with suppress(InputError):
+            if propose(results, config, name, rung).extrapolation <= CHECKED:
+                yield name
 
 
 def _assumed(results: RegretResults, name: str, wanted: Wanted, rung: LadderRung | Bare) -> Iterator[str]:

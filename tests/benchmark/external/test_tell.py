@@ -67,6 +67,21 @@ def test_one_bad_row_and_nothing_is_taken_in(
     assert told(study) == []
 
 
+def test_a_frame_is_taken_in_as_rows_and_a_missing_loss_needs_a_status(
+    study: Path, rows: list[dict[str, object]]
+) -> None:
+    frame = pd.DataFrame([{"run": row["name"], "loss": float(str(row["loss"]))} for row in rows[:2]])
+    assert tell(study, frame, columns={"name": "run"}).finished == 2
+    assert [one["loss"] for one in told(study)] == [row["loss"] for row in rows[:2]]
+    unknown = pd.DataFrame([{"name": rows[2]["name"], "loss": float("nan")}])
+    with pytest.raises(InputError, match="row 1: its loss is NaN, which in a DataFrame says nothing; add a column"):
+        tell(study, unknown)
+    assert tell(study, unknown.assign(status="running")).not_over == 1
+    assert tell(study, unknown.assign(status="diverged")).diverged == 1
+    with pytest.raises(InputError, match="columns run: there is no such column; use one of name, loss"):
+        tell(study, frame, columns={"run": "name"})
+
+
 def test_unknown_rows_can_be_left_out_whatever_they_say(study: Path, rows: list[dict[str, object]]) -> None:
     taken = tell(study, [{"name": "baseline", "loss": "n/a", "status": "odd"}, rows[0]], ignore_unknown=True)
     assert (taken.ignored, taken.finished) == (1, 1)
