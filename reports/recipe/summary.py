@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.studies.recipe.results import IngredientResult, TuningResults
+from lrladder.reports.formats import millinats_within
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
 
@@ -32,7 +33,7 @@ def _open_octaves(one: IngredientResult) -> float:
 def sentences(results: TuningResults) -> Iterator[str]:
     """Sentences that say what the search found, by how much the loss falls, and what is still open."""
     if results.gain is not None:
-        within = interval(results.gain, results.gain_low, results.gain_high)
+        within = millinats_within(results.gain, results.gain_low, results.gain_high)
         yield (
             f"The new recipe lowers the loss of the base by {within} millinats (90% interval, {results.n_seeds} seeds "
             "that the search did not use)."

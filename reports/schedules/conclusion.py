@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from lrladder.benchmark.studies.schedules.results import Against, SchedulesResults, Scope, Setting
-from lrladder.reports.formats import lr, millinats
+from lrladder.reports.formats import lr, millinats, millinats_within
 from lrladder.reports.schedules.figures import NAMES
 
 MOVED: dict[Scope, str] = {
@@ -34,7 +34,7 @@ def _chosen(settings: Sequence[Setting]) -> Iterator[str]:
 
 def _costs(settings: Sequence[Setting], moved: str) -> Iterator[str]:
     parts = [
-        f"{millinats(s.mean_regret)}{_interval(s.mean_low, s.mean_high)} millinats under {NAMES[s.schedule]} "
+        f"{millinats_within(s.mean_regret, s.mean_low, s.mean_high)} millinats under {NAMES[s.schedule]} "
         f"(n = {s.n_cells} cells; {millinats(s.worst_regret)} in the worst)"
         for s in settings
         if s.mean_regret is not None
@@ -48,7 +48,7 @@ def _costs(settings: Sequence[Setting], moved: str) -> Iterator[str]:
 
 def _against(rows: Sequence[Against], how: str) -> Iterator[str]:
     parts = [
-        f"{millinats(abs(row.mean))}{_interval(*_turned(row))} millinats {'above' if row.mean > 0 else 'below'} "
+        f"{millinats_within(abs(row.mean), *_turned(row))} millinats {'above' if row.mean > 0 else 'below'} "
         f"WSD's under {NAMES[row.schedule]} (n = {row.n_cells} cells)"
         for row in rows
         if row.mean is not None
@@ -62,10 +62,6 @@ def _turned(row: Against) -> tuple[float | None, float | None]:
     if row.mean is None or row.mean > 0 or row.low is None or row.high is None:
         return row.low, row.high
     return -row.high, -row.low
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" [{millinats(low)}, {millinats(high)}]"
 
 
 def _joined(parts: Sequence[str]) -> str:
