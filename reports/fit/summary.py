@@ -9,7 +9,6 @@ from lrladder.benchmark.own_runs.fit_results import FitResults, FittedLaw
 from lrladder.reports.formats import signed
 from lrladder.reports.results_page import Held, in_a_line
 
-
 SIZES = {"active": "active parameters", "total": "total parameters", "flops": "FLOPs"}
 
 
