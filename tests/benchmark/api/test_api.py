@@ -19,6 +19,7 @@ from lrladder.benchmark.api.spoken import in_python
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.studies.kinds import parse_study
+from lrladder.benchmark.studies.runner import Ended
 from tests.hf.peers import transformers
 from tests.paths import ROOT, TWO_TARGETS
 
@@ -255,3 +256,16 @@ def test_the_page_of_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         exec(block, scope)
     assert scope["answer"].lr > 0
     assert len(scope["optimizer"].param_groups) == len(scope["rec"].lr_by_role)
+
+
+def test_an_interruption_is_raised_after_the_report_and_a_full_disk_is_one_line(
+    run: ll.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = run.results.model_copy(update={"complete": False, "missing": ("the oracle",)})
+    ends = {"interrupted": Ended(partial, interrupted=True), "stopped": Ended(None, stopped="store.sqlite: disk full")}
+    monkeypatch.setattr("lrladder.benchmark.studies.runner.run_study", lambda config, out, **_: ends[out.name])
+    with pytest.raises(KeyboardInterrupt):
+        ll.run(simulated(), out=tmp_path / "interrupted")
+    assert (tmp_path / "interrupted" / "report" / "index.html").is_file()
+    with pytest.raises(ll.InputError, match=r"stopped: store\.sqlite: disk full; what was measured is kept"):
+        ll.run(simulated(), out=tmp_path / "stopped")
