@@ -1,11 +1,13 @@
 """The law of the best LR that a study fitted."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lrladder.benchmark.api.recommendation import Recommendation
 from lrladder.benchmark.api.spoken import spoken
 from lrladder.benchmark.api.view import view
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import understood
 from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.studies.regret.results import LawResult, RegretResults
@@ -55,7 +57,8 @@ class Law:
             batch_tokens=self._batch() if batch_tokens is None else _whole("batch_tokens", batch_tokens),
             force=force,
         )
-        return Recommendation(advise(self.results, wanted))
+        with understood(Path(self.results.preset)):
+            return Recommendation(advise(self.results, wanted))
 
     def _batch(self) -> int | None:
         batches = {goal.batch_tokens for goal in self.results.goals}

@@ -56,17 +56,19 @@ class Run:
         from lrladder.reports.pages import PAGES
         from lrladder.reports.regret.summary import conclusions
 
-        if isinstance(self.results, RegretResults):
+        with understood(self.folder):
+            if not isinstance(self.results, RegretResults):
+                return PAGES[self.results.schema_].held(self.results).line
             said = list(conclusions(self.results)) or ["no target has been scored"]
             return "\n".join([SIMULATED, *said] if self.results.lab == "simulated" else said)
-        return PAGES[self.results.schema_].held(self.results).line
 
     @cached_property
     def measurements(self) -> "pd.DataFrame":
         """A row for each run at each of its horizons; losses are in nats per token, of the validation text."""
         from lrladder.benchmark.api import frames
 
-        return frames.measurements(self.results)
+        with understood(self.folder):
+            return frames.measurements(self.results)
 
     @cached_property
     @spoken
@@ -74,7 +76,8 @@ class Run:
         """A row for each entry at each target. Raises InputError for a study that compares no entries."""
         from lrladder.benchmark.api import frames
 
-        return frames.scores(self._compared())
+        with understood(self.folder):
+            return frames.scores(self._compared())
 
     @property
     @spoken
