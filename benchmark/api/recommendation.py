@@ -32,7 +32,10 @@ class Recommendation:
 
     @property
     def lr(self) -> float:
-        """The study's LR, from which the rules compute those of `lr_by_role`. If there are none, set this one."""
+        """The study's LR, from which the rules compute those of `lr_by_role`. If there are none, set this one.
+
+        Then it is that of the matrices, and `lr_ratios` has the roles that the study trains at a multiple of it.
+        """
         return self.advice.lr
 
     @property
@@ -49,6 +52,11 @@ class Recommendation:
     def lr_by_role(self) -> dict[str, float]:
         """The peak LR to set for each kind of parameter; empty if only the number of parameters is known."""
         return dict(self.advice.lrs)
+
+    @property
+    def lr_ratios(self) -> dict[str, float]:
+        """LRs of roles divided by `lr`, for an answer without `lr_by_role`. Roles that are not named have `lr`."""
+        return dict(self.advice.lr_ratios)
 
     @property
     def entry(self) -> str:

@@ -29,17 +29,20 @@ from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
+from lrladder.paradigms.paradigm import Proposal
 
 
 class Advice(BaseModel):
     """The answer. `lrs` are the LRs to set. They are computed from `lr`, the study's LR, which has a 90% interval.
 
-    If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty.
+    If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty. Then
+    `lr` is that of the matrices, and `lr_ratios` has the roles that the study trains at a multiple of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lrs: dict[str, float]  # peak, by kind of parameter as in the recipe
+    lr_ratios: dict[str, float] = {}  # by role; empty if there is a recipe, whose LRs contain them
     paradigm: str  # the entry that answers
     why: str  # why this entry answers
     others: tuple[str, ...]  # entries that are not measurably worse in the study
@@ -117,6 +120,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
     return Advice(
         lrs={setting.kind: setting.lr for setting in recipe.settings} if recipe else {},
+        lr_ratios={} if recipe else _ratios(config, proposal),
         paradigm=name,
         why=choice.why,
         others=choice.others,
@@ -186,6 +190,12 @@ def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
     return _Setup(config.corpus, config, config.expert_backend, rungs=Ladder([rung]), base=config.base)
+
+
+def _ratios(config: RegretConfig, proposal: Proposal) -> dict[str, float]:
+    """LRs of roles divided by that of the matrices, where the base recipe has them differ."""
+    ratios = config.recipe_of(proposal.parametrization).role_lrs
+    return {str(role): ratio for role, ratio in ratios.items() if ratio != 1}
 
 
 def _nearer(results: RegretResults, config: RegretConfig, choice: Choice, rung: LadderRung | Bare) -> Iterator[str]:

@@ -232,6 +232,10 @@ def test_a_count_of_parameters_is_enough_for_the_law(results: RegretResults) -> 
     assert advice.lr == pytest.approx(results.law.k * 1e8**-results.law.u * 1e10**-results.law.v)
     assert advice.lr_low < advice.lr < advice.lr_high
     assert any("extrapolates" in flag for flag in advice.flags)
+    assert advice.lr_ratios == {"embedding": 32.0, "norm": 0.5, "head": 2.0, "router": 4.0}
+    assert f"LR {advice.lr:.4g} for the matrices, 32 times that for embedding" in text(advice, "text")
+    plain = advice.model_copy(update={"lr_ratios": {}})
+    assert f"LR {advice.lr:.4g} for all parameters, in standard parametrization" in text(plain, "text")
     with pytest.raises(InputError, match="needs the recipe by role"):
         text(advice, "torch")
     assert json.loads(text(advice, "json"))["schema"] == "lrladder.recipe/1"
