@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Union
 
 from lrladder.benchmark.api.spoken import in_python, spoken
 from lrladder.benchmark.api.view import Shown, view
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import InputError, require_positive
 from lrladder.benchmark.own_runs import fit_file
 from lrladder.benchmark.own_runs.cells import Protocol
 from lrladder.benchmark.own_runs.columns import known_columns
@@ -71,6 +71,8 @@ class Fit:
         sustains, for the price of a wrong LR in GPU-hours. `budget`: the most that the next sweep may cost, in runs of
         this model. `force` answers even where no interval was checked. Raises InputError.
         """
+        require_positive(n_params=n_params, tokens=tokens, n_active=n_active, batch_tokens=batch_tokens)
+        require_positive(tflops=tflops, budget=budget)
         target = Target(n_params, tokens, n_active, batch_tokens)
         found = by_fit.recommend(self.results, target, force=force, tflops=tflops, budget=budget)
         return found.model_copy(update={"flags": tuple(map(in_python, found.flags))})
@@ -98,6 +100,7 @@ def fit(
     """
     from lrladder.reports.pages import write_report
 
+    require_positive(budget=budget)
     chosen = known_columns({ours: str(theirs) for ours, theirs in (columns or {}).items()})
     source = Path(runs) if isinstance(runs, str | Path) else runs
     results = fit_file.fit_file(source, protocol=protocol, columns=chosen, budget=budget)

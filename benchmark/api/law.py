@@ -6,7 +6,7 @@ from pathlib import Path
 from lrladder.benchmark.api.recommendation import Recommendation
 from lrladder.benchmark.api.spoken import spoken
 from lrladder.benchmark.api.view import view
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import LARGEST, InputError
 from lrladder.benchmark.reading import understood
 from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted
@@ -82,6 +82,6 @@ def _minus(value: float | None) -> float | None:
 
 
 def _whole(name: str, count: float) -> int:
-    if not 1 <= count < 1e30:
+    if not 1 <= count <= LARGEST:
         raise InputError(f"{name} {count:g}: give a whole number from 1")
     return round(count)

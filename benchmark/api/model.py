@@ -1,7 +1,6 @@
 """The user's own model, and the run that it is to be trained in."""
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Union
 from lrladder.benchmark.api.spoken import spoken
 from lrladder.benchmark.api.view import view
 from lrladder.benchmark.design.public_config import Public, public_of, read_public
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import LARGEST, InputError
 from lrladder.models.shape import ModelShape
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class Goal:
     def __post_init__(self) -> None:
         for name in ("tokens", "batch_tokens"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 1):
+            if not 1 <= value <= LARGEST:
                 raise InputError(f"Goal: {name} {value:g} is no number of tokens; give a finite number from 1")
         if self.batch_tokens > self.tokens:
             raise InputError(

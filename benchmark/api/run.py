@@ -12,7 +12,7 @@ from lrladder.benchmark.api.spoken import spoken
 from lrladder.benchmark.api.study import Study
 from lrladder.benchmark.api.view import Shown, view
 from lrladder.benchmark.design.layout import whole_run
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import InputError, require_positive
 from lrladder.benchmark.reading import understood
 from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted
@@ -132,6 +132,7 @@ def run(study: Study, *, out: str | Path, workers: int | None = None, allow_impo
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.reports.pages import write_report
 
+    require_positive(workers=workers)
     config, folder = study.config, Path(out)
     kind_of(config).require_classes(config, from_here=allow_import)
     ended = run_study(config, folder, workers=workers)

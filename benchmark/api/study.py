@@ -14,7 +14,7 @@ from lrladder.benchmark.design import designed
 from lrladder.benchmark.design.layout import Goal as Limits
 from lrladder.benchmark.design.simulation import STUDIES, Expected
 from lrladder.benchmark.environment import default_workers
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import InputError, require_positive
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kinds import parse_study, plan_of
 from lrladder.benchmark.training.placement import gpus_of
@@ -67,6 +67,7 @@ class Study:
         The time is for this machine; with `gpus`, for so many GPUs of the kind `gpu`, which every run takes together;
         with `tflops`, for `workers` GPUs that each sustain so many TFLOP/s in bf16. Raises InputError.
         """
+        require_positive(gpus=gpus, tflops=tflops, workers=workers)
         if gpus is not None and (tflops is not None or workers is not None):
             raise InputError("gpus plans the time on these GPUs; leave out tflops and workers")
         made = plan_of(
@@ -99,6 +100,7 @@ def design(
     the largest of the small models. With `validation` a quarter of the budget trains a validation target. `studies` of
     the kind are simulated, to say how wide the interval will be. Raises InputError.
     """
+    require_positive(budget=budget, memory_gib=memory_gib, studies=studies)
     limits = Limits(model.shape, round(goal.tokens), round(goal.batch_tokens), budget, memory_gib * 2**30, validation)
     found = designed.design(model.public, limits, name=name, studies=studies)
     return Study(found.text, "design", found.expected, tuple(map(in_python, found.words())))

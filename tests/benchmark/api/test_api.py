@@ -114,6 +114,10 @@ def test_bad_input_is_one_line_with_a_remedy(run: ll.Run, tmp_path: Path) -> Non
         "batch_tokens is missing": lambda: run.law.predict(n_active=1e5, tokens=1e6),
         "n_total 5 is less than n_active 100,000": lambda: run.law.predict(1e5, 1e6, n_total=5, batch_tokens=1024),
         "holds no study": lambda: ll.ask(tmp_path),
+        "gpus 0: give a finite number above zero": lambda: study.plan(gpus=0),
+        "workers -1: give a finite": lambda: ll.run(study, out=tmp_path / "run", workers=-1),
+        "budget nan: give a finite": lambda: ll.fit(TABLE, budget=float("nan")),
+        "n_active inf: give a whole number": lambda: run.law.predict(n_active=float("inf"), tokens=1e6),
     }
     for remedy, call in refused.items():
         with pytest.raises(ll.InputError, match=re.escape(remedy)) as error:
