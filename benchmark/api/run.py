@@ -101,7 +101,12 @@ class Run:
         instead of the study's choice. `force` answers even where no interval was checked. Raises InputError.
         """
         with understood(self.folder):
-            return Recommendation(advise(self._compared(), _wanted(model, goal, entry, force)).fold())
+            results = self._compared()
+            if model is None and len({one.rung for one in results.goals}) != 1:
+                known = ", ".join(rung.name for rung in results.rungs)
+                told = f"give Model.from_hf(config), or the name of a model of the study: {known}"
+                raise InputError(f"{self.folder}: model is missing, and the study has no single goal; {told}")
+            return Recommendation(advise(results, _wanted(model, goal, entry, force)).fold())
 
     def _compared(self) -> RegretResults:
         if not isinstance(self.results, RegretResults):

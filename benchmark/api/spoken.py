@@ -12,6 +12,7 @@ Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
 SWITCHES = {"force", "replace", "ignore-unknown", "allow-import"}  # options without a value
+ARGUMENTS = {"memory": "memory_gib"}  # that are called otherwise than their options
 _CODE = re.compile(r"(`[^`]*`)")  # a command of the shell, which stays as it is
 _OPTION = re.compile(r"--(no-)?([a-z]+(?:-[a-z]+)*)")
 
@@ -38,4 +39,4 @@ def in_python(message: str) -> str:
 def _argument(option: re.Match[str]) -> str:
     negated, name = option.groups()
     value = "=False" if negated else "=True" if name in SWITCHES else ""
-    return name.replace("-", "_") + value
+    return ARGUMENTS.get(name, name.replace("-", "_")) + value

@@ -86,7 +86,7 @@ def test_every_member_has_a_docstring_and_types() -> None:
     ("message", "said"),
     [
         ("--batch-tokens is missing: give it", "batch_tokens is missing: give it"),
-        ("raise --memory, or give --no-validation", "raise memory, or give validation=False"),
+        ("raise --memory, or give --no-validation", "raise memory_gib, or give validation=False"),
         ("name --entry fitting, or give --force", "name entry fitting, or give force=True"),
         ("--replace takes it; by --ignore-unknown", "replace=True takes it; by ignore_unknown=True"),
         ("again: `lrladder fit RUNS.csv --out DIR`", "again: `lrladder fit RUNS.csv --out DIR`"),
@@ -104,7 +104,7 @@ def test_bad_input_is_one_line_with_a_remedy(run: ll.Run, tmp_path: Path) -> Non
         "give a finite number from 1": lambda: ll.Goal(tokens=float("inf"), batch_tokens=1),
         "give the tokens of one step": lambda: ll.Goal(tokens=10, batch_tokens=100),
         "use one of p32x2": lambda: run.recommend("t97"),
-        "give one of rung": lambda: run.recommend(),
+        "or the name of a model of the study: p32x2": lambda: run.recommend(),
         "did you mean 'cpu'": lambda: ll.Study.read("cpi"),
         "the YAML: unknown key entrees": lambda: ll.Study(study.yaml + "entrees: {}\n").plan(),
         "leave out tflops and workers": lambda: study.plan(gpus=8, workers=2),
