@@ -48,13 +48,15 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    for room, names in _ROOMS.items():
-        if name in names:
-            found = getattr(import_module(f"lrladder.benchmark.{room}"), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module 'lrladder' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names above, and should refuse others
+
+    def __getattr__(name: str) -> Any:
+        for room, names in _ROOMS.items():
+            if name in names:
+                found = getattr(import_module(f"lrladder.benchmark.{room}"), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module 'lrladder' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -42,3 +42,7 @@ def from_own_runs(frame: pd.DataFrame) -> float:
 def own_trainer(folder: Path) -> int:
     rows: list[dict[str, object]] = [{"name": job.name, "loss": 1.0} for job in ll.ask(folder)]
     return assert_type(ll.tell(folder, rows, replace=True).finished, int)
+
+
+def a_name_that_is_none_of_ours() -> None:
+    ll.recommend  # type: ignore[attr-defined]  # noqa: B018
