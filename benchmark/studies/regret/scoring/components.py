@@ -60,8 +60,8 @@ def components(targets: Iterable[Mapping[Run, float]]) -> Components:
     """The variances, pooled over targets, from the losses (nats) of the runs at each target.
 
     LRs may have unequal numbers of seeds. If the interaction's mean square is at most s2, then tau2 is 0 and both mean
-    squares estimate s2. They are pooled, as restricted maximum likelihood does under tau2 >= 0 (Thompson 1962,
-    https://doi.org/10.1214/aoms/1177704731).
+    squares estimate s2. They are pooled, as restricted maximum likelihood does under tau2 >= 0 (Thompson 1962, Annals
+    of Mathematical Statistics 33, 273).
     """
     sums = [squares(list(runs), np.array(list(runs.values()))) for runs in targets if runs]
     if not sums:
@@ -69,7 +69,7 @@ def components(targets: Iterable[Mapping[Run, float]]) -> Components:
     dof, interaction_dof = sum(s.dof for s in sums), sum(s.interaction_dof for s in sums)
     if not dof:
         return Components(None, 0, 0.0, interaction_dof)
-    rest, interaction = (float(sum(squares)) for squares in zip(*((s.rest, s.interaction) for s in sums), strict=True))
+    rest, interaction = float(sum(s.rest for s in sums)), float(sum(s.interaction for s in sums))
     excess = interaction - rest / dof * interaction_dof
     if excess <= 0:
         pooled = dof + interaction_dof

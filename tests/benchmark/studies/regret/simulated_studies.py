@@ -190,7 +190,7 @@ if __name__ == "__main__":
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     print(f"{studies} studies a cell: false claims / best found at 3 sds / 90% intervals that cover, %")
     shapes = [(n, *seeds, GROUPS) for seeds in ((2, 2), (3, 2), (3, 3), (4, 2), (4, 4)) for n in (2, 4, 6, 8)]
-    for entries, seeds, sweep_seeds, n_groups in [*shapes, (8, 3, 2, 4)]:
+    for entries, seeds, sweep_seeds, n_groups in [*shapes, (4, 3, 2, 4), (8, 3, 2, 4)]:
         cells = {p: rates(p, entries, seeds, sweep_seeds, studies, n_groups=n_groups) for p in UNITS}
         row = "  ".join(f"{p} {100 * r.false:.1f}/{100 * r.found:.1f}/{100 * r.covered:.1f}" for p, r in cells.items())
         shape = f"seeds {seeds}, sweep {sweep_seeds}, entries {entries}, parametrizations {n_groups}"
