@@ -19,6 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts ins
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
+NumGpus = Annotated[int, typer.Option(min=1, help="Number of these GPUs.")]
 AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]

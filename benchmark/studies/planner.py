@@ -15,7 +15,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import disk, memory, placement
-from lrladder.benchmark.training.placement import Gpus
+from lrladder.benchmark.training.gpus import Gpus
 from lrladder.paradigms.lab import ParametrizationName, Request
 from lrladder.paradigms.sweep.grid import grid_lr
 
