@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
+from lrladder.benchmark.folders import make_folder, require_new_or_own, write_bytes
+from lrladder.benchmark.reading import why
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
 from lrladder.reports.drawing import parametrization_name
@@ -74,7 +75,7 @@ def write_page(text: str, folder: Path) -> Path:
             write_bytes(folder / name, data)
         write_bytes(page, text.encode(errors="replace"))  # a file name need not be text
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({reason(error)}); choose another folder") from error
+        raise InputError(f"{folder} cannot be written ({why(error)}); choose another folder") from error
     return page
 
 

@@ -15,6 +15,11 @@ from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.models.rules import Rules
 from lrladder.paradigms.lab import ParametrizationName
 
+READ_AFTER_DECAY = (
+    "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it says how "
+    "the search of the entry reads its runs"
+)
+
 
 class StudyConfig(Strict, ABC):
     """The config of a study, as the user writes it. Each kind of study adds its own keys.
@@ -37,10 +42,7 @@ class StudyConfig(Strict, ABC):
     @classmethod
     def _decays(cls, schedule: ScheduleConfig) -> ScheduleConfig:
         if schedule.read != "decay":
-            raise ValueError(
-                "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it "
-                "says how the search of the entry reads its runs"
-            )
+            raise ValueError(READ_AFTER_DECAY)
         return schedule
 
     @field_validator("lab")

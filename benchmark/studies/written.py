@@ -12,8 +12,8 @@ from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.benchmark.studies.kinds import KINDS
 from lrladder.paradigms.lab import Measurement
 
-HEAD_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the measurements begin
-TAIL_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the measurements
+START_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the measurements begin
+END_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the measurements
 MEASUREMENTS, CONFIG = '\n  "measurements": [', '\n  "config": {'  # as `StudyResults.to_json` writes these keys
 
 
@@ -51,8 +51,8 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
 def _without_measurements(path: Path) -> dict[str, Any] | None:
     """The document with an empty list in place of its measurements; None if its layout is not the current one."""
     with open_for_reading(path) as file:
-        head = file.read(HEAD_BYTES).decode("utf-8", errors="replace")
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        head = file.read(START_BYTES).decode("utf-8", errors="replace")
+        file.seek(max(0, path.stat().st_size - END_BYTES))
         tail = file.read().decode("utf-8", errors="replace")
     before, found, _ = head.partition(MEASUREMENTS)
     _, also_found, after = tail.rpartition(CONFIG)

@@ -15,8 +15,7 @@ from lrladder.benchmark.training.memory import (
     share_of_batch,
 )
 
-# Assumption: SUSTAINED is reached by a step of 4 forward passes' work: the forward, 2 for the backward, 1 computed again.
-PASSES = 4
+PASSES = 4  # forward passes of a step that sustains SUSTAINED: forward, backward (2), and one again; assumption
 SOURCE = (
     f"assumption: {SUSTAINED:.0%} of the peak in model FLOPs where one forward pass is computed again; 3/4 of that "
     "time without, 5/4 with two. Nothing was measured on several GPUs"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.sweep.bracket import Cell, CellLosses
+from lrladder.paradigms.sweep.grid import grid_lr
 from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of the first block of a cell: as many as a parabola has coefficients
@@ -91,7 +92,7 @@ class Book:
         lrs, seeds = fixed_lrs(self.lab, cell[0]), self.grid.seeds
         if lrs is None:
             middle = round((around - math.log(self.grid.lr_guess)) / math.log(self.grid.factor))
-            lrs = tuple(self.grid.lr_guess * self.grid.factor**k for k in range(middle - NEAR, middle + NEAR + 1))
+            lrs = tuple(grid_lr(self.grid, k) for k in range(middle - NEAR, middle + NEAR + 1))
         else:
             seeds = seeds[:1]
         limit = min(self._diverged(cell), default=math.inf)

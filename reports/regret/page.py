@@ -31,7 +31,7 @@ from lrladder.reports.regret.answer import answers
 from lrladder.reports.regret.baselines import baselines
 from lrladder.reports.regret.few import few
 from lrladder.reports.regret.few import sentence as few_sentence
-from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
+from lrladder.reports.regret.goals import UNSCORED, kind_lrs
 from lrladder.reports.regret.meanings import meanings
 from lrladder.reports.regret.sensitivity import sensitivities
 
@@ -174,7 +174,7 @@ def _sentences(results: RegretResults) -> dict[str, object]:
         "features": sentences.features(results),
         "modules": list(sentences.modules(results)),
         "ablation": sentences.ablation(results),
-        "goals_alone": GOALS_ALONE,
+        "goals_alone": UNSCORED,
         "goal_lrs": [[kind_lrs(answer) for answer in goal.answers] for goal in results.goals],
     }
 
