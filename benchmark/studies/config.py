@@ -109,9 +109,10 @@ class StudyConfig(Strict, ABC):
             )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy without the cached rungs, which `update` may change."""
+        """A copy without the cached properties, such as `rungs`, which `update` may change."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("rungs", None)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
         return copied
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.store import read_trials
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig
