@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, NumGpus, Preset, Workers, finite
+from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, NumGpus, Out, Preset, Workers, finite
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
@@ -75,7 +75,7 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
 @app.command()
 def run(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
+    out: Out,
     workers: Workers = None,
     allow_import: AllowImport = False,
     log: Annotated[
@@ -131,7 +131,7 @@ def extend(
 @app.command()
 def tune_recipe(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
+    out: Out,
     budget: Annotated[
         int | None,
         typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),

@@ -43,9 +43,17 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
     except FileNotFoundError:
         return Written(), 0
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store"
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The refusal of a damaged results.json."""
+    return InputError(f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store")
+
+
+def absent(folder: Path) -> InputError:
+    """The refusal of a folder without results."""
+    return InputError(f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first")
 
 
 def _without_measurements(path: Path) -> dict[str, Any] | None:

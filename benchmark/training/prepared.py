@@ -8,10 +8,7 @@ from pathlib import Path
 from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.reading import why
-from lrladder.benchmark.training.entry import PARTS, Verified, manifest_of, read_manifest, verify
-
-PLACES = {part: f"{part}.bin" for part in PARTS}
-TOKENIZER = "tokenizer.json"
+from lrladder.benchmark.training.entry import PARTS, PLACES, TOKENIZER, Verified, manifest_of, read_manifest, verify
 
 
 def open_prepared(config: CorpusConfig) -> Verified:

@@ -144,9 +144,7 @@ class Book:
                 len(above) < NEAR
             )
             for edge, sign in sides:
-                options = self.options(cell, math.log(edge))
-                beyond = [(lr, seed) for lr, seed in options if sign * lr > sign * edge]
-                blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+                blocks += self._beyond(cell, edge, sign)
         return blocks
 
     def _extensions(self) -> list[Block]:
@@ -160,10 +158,14 @@ class Book:
             if side is None:
                 continue
             edge = float(data.tried[0] if side == "low" else data.tried[-1])
-            options = self.options(cell, math.log(edge))
-            beyond = [(lr, seed) for lr, seed in options if (lr < edge if side == "low" else lr > edge)]
-            blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+            blocks += self._beyond(cell, edge, -1 if side == "low" else 1)
         return blocks
+
+    def _beyond(self, cell: Cell, edge: float, sign: int) -> list[Block]:
+        """The next run of a cell below the LR `edge` (`sign` -1) or above it (`sign` 1), if one is left."""
+        options = self.options(cell, math.log(edge))
+        beyond = [(lr, seed) for lr, seed in options if sign * lr > sign * edge]
+        return [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
 
 
 def _rank(flops: float) -> int:

@@ -55,5 +55,5 @@ def _ratios(config: RegretConfig, rung: Rung, label: str) -> str:
     unit = Proposal(
         parametrization=label, rung=rung.name, horizon=horizon, lr=1.0, extrapolation=1.0, horizon_exponent=exponent
     )
-    settings = proposal_recipe(config, unit).folded().settings
-    return ", ".join(f"{setting.kind} {setting.lr:.3g}" for setting in settings)
+    lrs = proposal_recipe(config, unit).folded().lrs
+    return ", ".join(f"{kind} {lr:.3g}" for kind, lr in lrs.items())
