@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
-from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults, Setting
+from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults
 from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D, POWER_SEQ_LEN
-from lrladder.reports.formats import fixed, lr, millinats
+from lrladder.reports.formats import fixed
 from lrladder.reports.html import download, environment, figures, write_page
+from lrladder.reports.schedules.conclusion import conclusion
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
 from lrladder.reports.study_page import config_text, measurements
 
@@ -44,29 +45,10 @@ def render(results: SchedulesResults) -> str:
             schedules=NAMES,
             family_names=FAMILIES,
             law_sentences={name: [law_sentence(fit) for fit in results.fits if fit.family == name] for name in names},
-            sentences={
-                name: [sentence(s) for s in results.settings if s.family == name and s.scope != "all"] for name in names
-            },
+            conclusions={name: list(conclusion(results, name)) for name in names},
             downloads=[download(name, frame) for name, frame in frames.items()],
             config=config_text(results),
         )
-    )
-
-
-def sentence(setting: Setting) -> str:
-    """A sentence that says what keeping one LR setting of a schedule costs."""
-    name = NAMES[setting.schedule]
-    if setting.mean_regret is None or setting.lr is None:
-        return f"{name} has no setting: the sweep of its smallest cell does not bracket its best learning rate."
-    interval = ""
-    if setting.mean_low is not None:
-        interval = f" [{millinats(setting.mean_low)}, {millinats(setting.mean_high)}]"
-    moved = "tokens and model size" if setting.scope == "base batch" else "batch, tokens and model size"
-    untold = f" In {setting.n_untold} more cells the setting lies outside of the sweep." if setting.n_untold else ""
-    return (
-        f"Where {moved} change, keeping {name} at an LR of {lr(setting.lr)} costs "
-        f"{millinats(setting.mean_regret)}{interval} millinats on average over {setting.n_cells} cells, and "
-        f"{millinats(setting.worst_regret)} in the worst ({setting.worst_cell}).{untold}"
     )
 
 
