@@ -32,7 +32,7 @@ def words(layout: Layout, public: Public, found: Expected, *, gpu: GpuName | Non
     mfu = f"; {SUSTAINED:.0%} of the peak of {gpu}" if gpu else ""
     yield (
         f"assumed: a model fits if {BYTES_PER_PARAMETER} bytes a parameter do, without activations; "
-        f"the base recipe of preset cpu; batches grow with the square root of tokens{mfu}"
+        f"the base recipe of preset modules; batches grow with the square root of tokens{mfu}"
     )
 
 

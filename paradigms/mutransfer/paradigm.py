@@ -78,7 +78,7 @@ class MuTransfer(Paradigm):
         self.curves = {cell: curves[cell] for cell in own if cell in curves}
         if not self._interior:
             found = "; ".join(f"{horizon:,} tokens: {curve.status}" for (_, horizon), curve in self.curves.items())
-            raise NoProposal(f"{self.name}: proxy {proxy.name} has no bracketed minimum ({found})")
+            raise NoProposal(f"{self.name}: proxy {proxy.name} has no bracketed minimum ({found or 'no runs'})")
         base = next((rung for rung in ladder if rung.name == self.terms.base), proxy)
         self._learned = _Learned(proxy, CARRIES[self.terms.horizon_rule](self._interior, max(base.horizons)))
 

@@ -242,6 +242,8 @@ def test_the_commands_say_what_to_do_next(study: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "3 results taken in; 1 of them of runs that diverged" in done.output
     assert "lrladder ask" in done.output
+    again = run(app, ["tell", str(study), str(jobs)])
+    assert "0 results taken in; 3 rows with results that were told before" in again.output
     status = run(app, ["status", str(study)])
     assert "2 finished, 1 diverged" in status.output
 
