@@ -21,6 +21,11 @@ def require_positive(**given: float | None) -> None:
             )
 
 
+def one_line(error: Exception) -> str:
+    """The type and the message of an error that is not a user's fault."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 class ExitCode(IntEnum):
     """Exit codes of the process."""
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from lrladder.benchmark.api.model import Goal, Model
 from lrladder.benchmark.api.plan import Plan
@@ -17,9 +16,7 @@ from lrladder.benchmark.environment import default_workers
 from lrladder.benchmark.errors import InputError, require_positive
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kinds import parse_study, plan_of
-from lrladder.benchmark.training.placement import gpus_of
-
-GpuName = Literal["a100", "h100", "h200", "b200"]
+from lrladder.benchmark.training.gpus import GpuName, gpus_of
 
 
 @dataclass(frozen=True)

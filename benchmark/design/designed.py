@@ -9,6 +9,7 @@ from lrladder.benchmark.design.simulation import STUDIES, Expected, expected
 from lrladder.benchmark.design.study_text import lr_guess, lr_spread, study_of, study_text
 from lrladder.benchmark.design.words import words
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.training.gpus import GpuName
 
 OCTAVE = 1.0  # a half width, from which an interval is too wide to be of use: a factor of 2 to either side; assumption
 TOO_WIDE = "the interval to expect reaches an octave or more to either side; raise --budget"
@@ -29,7 +30,7 @@ class Designed:
         """Whether the interval to expect reaches an octave or more to either side."""
         return self.expected.half_width >= OCTAVE
 
-    def words(self, *, gpu: str | None = None, gpus: int = 1) -> Iterator[str]:
+    def words(self, *, gpu: GpuName | None = None, gpus: int = 1) -> Iterator[str]:
         """What was decided and what it costs, one line each. With `gpu` costs are also in days on `gpus` of them."""
         yield from words(self.layout, self.public, self.expected, gpu=gpu, gpus=gpus)
         if self.is_too_wide:

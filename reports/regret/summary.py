@@ -7,7 +7,7 @@ from rich.table import Table
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.formats import short
-from lrladder.reports.regret.goals import GOALS_ALONE, is_unscored, show_goals
+from lrladder.reports.regret.goals import UNSCORED, is_unscored, show_goals
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
 
@@ -53,7 +53,7 @@ def show(results: RegretResults, console: Console) -> None:
 def conclusions(results: RegretResults) -> Iterator[str]:
     """The conclusion for each target, or that the study has none."""
     if is_unscored(results):
-        yield GOALS_ALONE
+        yield UNSCORED
     for target in results.targets:
         yield f"{_place(target.rung, target.tokens)}: {target.conclusion}"
 

@@ -16,7 +16,8 @@ from lrladder.benchmark.cli import app
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.external.answers import COLUMNS, Answers
 from lrladder.benchmark.lab.register import Told
-from lrladder.benchmark.lab.store import Store, read_trials
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.own_runs.columns import parse_columns
 from lrladder.benchmark.studies.regret.kind import REGRET
