@@ -132,8 +132,9 @@ def _by_fit(options: Options) -> str:
         raise InputError(
             f"{folder} holds a fit, so --n-params and --tokens are needed; give both, counted as in its table"
         )
-    if options.rung or options.entry or options.sizes:
-        raise InputError(f"{folder} holds a fit, so --rung, --entry and sizes have no meaning; leave them out")
+    if options.rung or options.entry or options.sizes or options.n_total:
+        told = f"{folder} holds a fit, so --rung, --entry, --n-total and sizes have no meaning"
+        raise InputError(f"{told}; leave them out")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
     found = recommend(load_fit(folder), target, force=options.force, tflops=options.tflops, budget=options.budget)
     return found.to_json() if options.as_json else words(found)

@@ -53,6 +53,8 @@ def wanted_rung(config: RegretConfig, wanted: Wanted) -> LadderRung | Bare:
     """The requested model, with its batch and its single horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
+    if wanted.n_total is not None and wanted.n_active is None:
+        raise InputError("--n-total says how sparse a model of --n-active is; give both, or neither")
     if not given and len(config.rungs.goals) == 1:
         return _named_rung(config, config.rungs.goals[0].name, wanted)
     if len(given) != 1:

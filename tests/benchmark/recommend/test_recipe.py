@@ -323,6 +323,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),
         (Wanted(sizes=OWN, tokens=10**6, batch_tokens=10**6), "--tokens: horizon 1000000 decays over 0.2 of it"),
         (Wanted("mutransfer", n_active=5, tokens=5, batch_tokens=1), "--n-active is not enough for mutransfer"),
+        (Wanted(rung="t96x3", n_total=5), "--n-total says how sparse a model of --n-active is; give both, or neither"),
     ],
 )
 def test_a_request_that_says_too_little_is_refused_in_one_line(
