@@ -37,7 +37,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import SHARED, LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.written import read_written
-from lrladder.benchmark.training import compiling, overlap
+from lrladder.benchmark.training import compiling, disk, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, micro_batch_of
@@ -46,7 +46,15 @@ from lrladder.benchmark.training.text.words import sentences
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.models.shape import ModelShape
 
-INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its folder
+INNER = (
+    "trials",
+    "logs",
+    "trunks",
+    disk.WEIGHTS,
+    "tensorboard",
+    "wandb",
+    "report",
+)  # folders that a study creates in its folder
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,8 @@ class Session:
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
         documents = self.study.corpus.val_documents
-        start = partial(start_worker, corpus.verified, shape.seq_len, documents, self.out / "trunks", kept)
+        places = self.out / "trunks", self.out / disk.WEIGHTS if self.study.training.keep_weights != "none" else None
+        start = partial(start_worker, corpus.verified, shape.seq_len, documents, *places, kept)
         return LocalExecutor(
             self.out,
             start,
@@ -234,11 +243,17 @@ def write_config(study: StudyConfig, out: Path) -> None:
 
 
 def start_worker(
-    verified: Verified, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
+    verified: Verified,
+    seq_len: int,
+    val_documents: int,
+    trunks: Path,
+    weights: Path | None,
+    kept: frozenset[ModelShape],
 ) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
     """Start a worker: import the training code and open the corpus. Returns the function that trains one trial.
 
-    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons.
+    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons, and their validated
+    weights in `weights`, if that is given.
     """
     import torch
 
@@ -257,13 +272,23 @@ def start_worker(
 
     def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
         keep, micro_batch = trial.shape in kept, micro_batch_of(trial, gpu_bytes())
+        folder = weights if keep else None
         if trial.training.devices > 1:
             cache = cache_folder() / "compiled" if compiling.pays(trial, device) else None
-            job = Job(trial, verified, val_documents, trunks, keep, micro_batch, cache)
+            job = Job(trial, verified, val_documents, trunks, keep, folder, micro_batch, cache)
             return train_on_ranks(job, log=log, is_told_to_end=STOP.is_set, devices=os.environ.get(SHARED))
         compiled = compiling.pays(trial, device) and compiles()
         try:
-            return train(trial, corpus, log=log, trunks=trunks, keep=keep, micro_batch=micro_batch, compiled=compiled)
+            return train(
+                trial,
+                corpus,
+                log=log,
+                trunks=trunks,
+                keep=keep,
+                weights=folder,
+                micro_batch=micro_batch,
+                compiled=compiled,
+            )
         finally:
             if device == "cuda":
                 torch.cuda.empty_cache()  # for other workers on this GPU

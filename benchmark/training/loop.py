@@ -172,6 +172,19 @@ class Loop:
         put_back(self.engine, now)
         return found
 
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the model as it is now, by name, on the first rank. All ranks must call this."""
+        module = self.engine.module
+        if self.engine.zero_optimization_stage() < 3:
+            return dict(module.state_dict())
+        whole = self.whole()
+        names = [name for name, _ in module.named_parameters()], [name for name, _ in module.named_buffers()]
+        return {
+            name: tensor
+            for of_kind, tensors in zip(names, (whole.params, whole.buffers), strict=True)
+            for name, tensor in zip(of_kind, tensors, strict=self.ranks.is_first)
+        }
+
     def restore(self, whole: EngineState) -> None:
         """Set the engine to a whole state, which only the first rank needs to have. All ranks must call this."""
         restore(self.engine, whole, self.ranks)

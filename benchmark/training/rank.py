@@ -88,6 +88,7 @@ def _train(job: Job, folder: Path, rank: int, line: Line) -> Any:
         log=(lambda row: line.send("row", row)) if rank == 0 else (lambda row: None),
         trunks=job.trunks,
         keep=job.keep,
+        weights=job.weights,
         micro_batch=job.micro_batch,
         compiled=_compiles(job),
     )

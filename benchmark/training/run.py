@@ -22,6 +22,7 @@ from lrladder.benchmark.training.disk import MAX_TRUNK
 from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.state import size_of
+from lrladder.benchmark.training.weights import keep
 
 
 class Decay(NamedTuple):
@@ -32,7 +33,10 @@ class Decay(NamedTuple):
 
 
 class Run:
-    """One trial on its way through its horizons. Checkpoints go to `path` if one is given; `resume` continues it."""
+    """One trial on its way through its horizons.
+
+    Checkpoints go to `path` if one is given; `resume` continues it. Validated weights go to the folder `weights`.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,13 @@ class Run:
         log: Log,
         *,
         path: Path | None = None,
+        weights: Path | None = None,
         micro_batch: int | None = None,
         compiled: bool = False,
     ) -> None:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
+        self.weights = weights
         self.loop = Loop(trial, corpus, log, micro_batch=micro_batch, compiled=compiled)
         self.setup_seconds = time.perf_counter() - self._started
         self.ranks = self.loop.ranks
@@ -114,6 +120,20 @@ class Run:
                 save(self.path, Stored(self._known(), state, None), say=self._say, alone=True)
             except OSError as error:
                 self._say(f"the trunk could not be written: {error}")
+
+    def keep_weights(self, horizon: int) -> None:
+        """Write the weights as they are now, if they are to be kept. All ranks must call this."""
+        if self.weights is None:
+            return
+        found = self.loop.weights()
+        if self.ranks.is_first:
+            try:
+                keep(self.weights, self.trial, horizon, found, say=self._say)
+            except OSError as error:
+                self._say(
+                    f"the weights after {horizon:,} tokens could not be written, so none can be exported: {error}"
+                )
+        beat()
 
     def resume(self) -> None:
         """Continue from the file of the run if it serves all horizons; else stay at the start."""

@@ -123,7 +123,7 @@ def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float
 
 def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int) -> float:
     start = partial(
-        start_worker, corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path(), frozenset()
+        start_worker, corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path(), None, frozenset()
     )
     trials = [_trial(config, rung, corpus).model_copy(update={"seed": seed}) for seed in range(workers + TRIALS)]
     with tempfile.TemporaryDirectory() as folder:
