@@ -84,8 +84,8 @@ def compare(model: Transformer, written: Path) -> tuple[float, float]:
     difference, largest = (ours - theirs).abs().max().item(), ours.abs().max().item()
     if not difference <= TOLERANCE * max(1.0, largest):
         raise InputError(
-            f"the checkpoint's logits differ from ours by up to {difference:.2g} (the largest logit is {largest:.3g}, and "
-            f"{TOLERANCE:g} of it is allowed), so nothing was written; install transformers as in constraints.txt"
+            f"the checkpoint's logits differ from ours by up to {difference:.2g}, where {TOLERANCE:g} of the largest, "
+            f"{largest:.3g}, is allowed, so nothing was written; install transformers as in constraints.txt"
         )
     return difference, largest
 
