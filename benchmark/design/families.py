@@ -14,8 +14,8 @@ class Family(NamedTuple):
 
     `reads`: keys that `architecture` and `sizes` use. `fixed`: keys that must have one of these values where they are
     given, as the model has nothing for any other. `written`: the keys from which the class would make a shape of ours,
-    beside those of every family; those of `architecture` and `sizes` the other way round. `unused`: keys without effect
-    on training.
+    beside those of every family; those of `architecture` and `sizes` the other way round. None: another class computes
+    all that this one does. `unused`: keys without effect on training.
     """
 
     experts: str
@@ -24,7 +24,7 @@ class Family(NamedTuple):
     sizes: Callable[[Any], dict[str, int]] = lambda config: {}
     reads: frozenset[str] = frozenset()
     fixed: Mapping[str, tuple[object, ...]] = {}
-    written: Callable[[ModelShape], dict[str, Any]] = lambda shape: {}
+    written: Callable[[ModelShape], dict[str, Any]] | None = None
     unused: frozenset[str] = frozenset()
 
 
@@ -74,29 +74,20 @@ def _renormalise(shape: ModelShape) -> dict[str, Any]:
     return {"norm_topk_prob": shape.architecture.renormalise}
 
 
-def _partial_key(shape: ModelShape) -> dict[str, Any]:
-    return {"partial_rotary_factor": shape.architecture.rotary_fraction}
-
-
-def _router_keys(shape: ModelShape) -> dict[str, Any]:
+def _glm_keys(shape: ModelShape) -> dict[str, Any]:
     asked = shape.architecture
     return {
+        "use_qk_norm": asked.qk_norm == "head",
+        "attention_bias": asked.qkv_bias,
+        "partial_rotary_factor": asked.rotary_fraction,
         "norm_topk_prob": asked.renormalise,
         "routed_scaling_factor": asked.routed_scale,
         "n_group": asked.num_groups,
         "topk_group": asked.top_groups,
         "n_shared_experts": shape.shared_width // shape.expert_width,
+        "first_k_dense_replace": shape.num_dense,
+        "intermediate_size": shape.dense_width or shape.expert_width,
     }
-
-
-def _dense_keys(shape: ModelShape) -> dict[str, Any]:
-    return {"first_k_dense_replace": shape.num_dense, "intermediate_size": shape.dense_width or shape.expert_width}
-
-
-def _glm_keys(shape: ModelShape) -> dict[str, Any]:
-    asked = shape.architecture
-    own = {"use_qk_norm": asked.qk_norm == "head", "attention_bias": asked.qkv_bias}
-    return own | _partial_key(shape) | _router_keys(shape) | _dense_keys(shape)
 
 
 def _ernie_keys(shape: ModelShape) -> dict[str, Any]:
@@ -109,7 +100,7 @@ def _ernie_keys(shape: ModelShape) -> dict[str, Any]:
 
 
 FAMILIES = {
-    "mixtral": Family("num_local_experts", "intermediate_size", lambda _: {"qk_norm": "none"}),
+    "mixtral": Family("num_local_experts", "intermediate_size", lambda _: {"qk_norm": "none"}, written=lambda _: {}),
     "qwen3_moe": Family(
         "num_experts",
         "moe_intermediate_size",
@@ -146,7 +137,6 @@ FAMILIES = {
         _shared_and_dense,
         reads=_OF_ROUTER | {"first_k_dense_replace", "intermediate_size"},
         fixed={"scoring_func": ("noaux_tc", "sigmoid"), "topk_method": ("noaux_tc",), "moe_layer_freq": (1,)},
-        written=lambda shape: _router_keys(shape) | _dense_keys(shape),
     ),
     "minimax_m2": Family(
         "num_local_experts",
@@ -174,9 +164,6 @@ FAMILIES = {
         _shared,
         reads=_OF_ROUTER | {"attention_bias"},
         fixed={"first_k_dense_replace": (0,), "use_qk_norm": (False,)},
-        written=lambda shape: (
-            {"attention_bias": shape.architecture.qkv_bias} | _partial_key(shape) | _router_keys(shape)
-        ),
         unused=frozenset({"intermediate_size"}),  # of dense blocks, and there are none
     ),
     "ernie4_5_moe": Family(

@@ -96,9 +96,15 @@ def public_of(data: dict[str, Any], *, source: str, seq_len: int | None = None) 
     return Public(str(kind), shape, _aux_loss(data, config, shape), tuple(_left_out(data, config, shape)))
 
 
-def keys_of(shape: ModelShape, kind: str) -> dict[str, Any]:
-    """The config.json with which a model of `kind` comes nearest to a shape of ours; `public_of` says how near."""
-    family, asked = FAMILIES[kind], shape.architecture
+def keys_of(shape: ModelShape) -> Iterator[dict[str, Any]]:
+    """For each class the config.json with which it comes nearest to a shape of ours; `public_of` says how near."""
+    for kind, family in FAMILIES.items():
+        if family.written is not None:
+            yield {**_common_keys(shape, kind, family), **family.written(shape)}
+
+
+def _common_keys(shape: ModelShape, kind: str, family: Family) -> dict[str, Any]:
+    asked = shape.architecture
     return {
         "model_type": kind,
         "vocab_size": shape.vocab_size,
@@ -115,7 +121,6 @@ def keys_of(shape: ModelShape, kind: str) -> dict[str, Any]:
         **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")),
         family.experts: shape.num_experts,
         family.expert_width: shape.expert_width,
-        **family.written(shape),
     }
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lrladder.benchmark.design.families import FAMILIES
 from lrladder.benchmark.design.public_config import keys_of, public_of
 from lrladder.benchmark.errors import InputError
 from lrladder.models.shape import ModelShape
@@ -27,8 +26,8 @@ def held(shape: ModelShape, source: str) -> Held:
         raise InputError(f"{source}: a dense model (num_experts 1) has no router, but all classes that are known have")
     wanted = _plain(shape)
     found = {}
-    for kind in FAMILIES:
-        keys = keys_of(shape, kind)
+    for keys in keys_of(shape):
+        kind = keys["model_type"]
         found[kind] = _differences(wanted, keys, shape.seq_len)
         if not found[kind]:
             return Held(kind, keys)

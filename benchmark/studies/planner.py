@@ -153,7 +153,7 @@ def plan_sweeps(
         disk_bytes=_disk_bytes(trials, workers),
         throughput_source=source,
         memory_source=memory.SOURCE,
-        disk_source=disk.SOURCE,
+        disk_source=disk.SOURCE + (disk.WEIGHTS_SOURCE if study.training.keep_weights != "none" else ""),
         placed=_placed(study, found, gpus) if gpus is not None else (),
         notes=notes,
     )

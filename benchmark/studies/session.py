@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import yaml
 from rich.console import Console
@@ -117,8 +117,9 @@ class Session:
         shape = self.study.base.shape
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
         documents = self.study.corpus.val_documents
-        places = self.out / "trunks", self.out / disk.WEIGHTS if self.study.training.keep_weights != "none" else None
-        start = partial(start_worker, corpus.verified, shape.seq_len, documents, *places, kept)
+        keeps = self.study.training.keep_weights != "none"
+        left = Left(self.out / "trunks", self.out / disk.WEIGHTS if keeps else None, kept)
+        start = partial(start_worker, corpus.verified, shape.seq_len, documents, left)
         return LocalExecutor(
             self.out,
             start,
@@ -242,19 +243,22 @@ def write_config(study: StudyConfig, out: Path) -> None:
     write_text(out / "config.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
 
 
-def start_worker(
-    verified: Verified,
-    seq_len: int,
-    val_documents: int,
-    trunks: Path,
-    weights: Path | None,
-    kept: frozenset[ModelShape],
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
-    """Start a worker: import the training code and open the corpus. Returns the function that trains one trial.
+class Left(NamedTuple):
+    """What runs leave in the folder of a study, apart from their results.
 
-    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons, and their validated
-    weights in `weights`, if that is given.
+    Trunks of the `kept` shapes stay in `trunks`, so that runs can continue to longer horizons, and their validated
+    weights stay in `weights`, if that is given.
     """
+
+    trunks: Path
+    weights: Path | None = None
+    kept: frozenset[ModelShape] = frozenset()
+
+
+def start_worker(
+    verified: Verified, seq_len: int, val_documents: int, left: Left
+) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
+    """Start a worker: import the training code and open the corpus. Returns the function that trains one trial."""
     import torch
 
     from lrladder.benchmark.training.checkpoints import STOP
@@ -264,31 +268,22 @@ def start_worker(
 
     signal.signal(signal.SIGTERM, lambda *_: STOP.set())
     torch.set_num_threads(1)
-    corpus = load(verified, seq_len, val_documents)
+    train_here = partial(train, corpus=load(verified, seq_len, val_documents), trunks=left.trunks)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     compiles = functools.cache(
         partial(compiling.prepare, cache_folder() / "compiled", device)
     )  # checked only if compiling pays
 
     def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
-        keep, micro_batch = trial.shape in kept, micro_batch_of(trial, gpu_bytes())
-        folder = weights if keep else None
+        keep, micro_batch = trial.shape in left.kept, micro_batch_of(trial, gpu_bytes())
+        weights = left.weights if keep else None
         if trial.training.devices > 1:
             cache = cache_folder() / "compiled" if compiling.pays(trial, device) else None
-            job = Job(trial, verified, val_documents, trunks, keep, folder, micro_batch, cache)
+            job = Job(trial, verified, val_documents, left.trunks, keep, weights, micro_batch, cache)
             return train_on_ranks(job, log=log, is_told_to_end=STOP.is_set, devices=os.environ.get(SHARED))
         compiled = compiling.pays(trial, device) and compiles()
         try:
-            return train(
-                trial,
-                corpus,
-                log=log,
-                trunks=trunks,
-                keep=keep,
-                weights=folder,
-                micro_batch=micro_batch,
-                compiled=compiled,
-            )
+            return train_here(trial, log=log, keep=keep, weights=weights, micro_batch=micro_batch, compiled=compiled)
         finally:
             if device == "cuda":
                 torch.cuda.empty_cache()  # for other workers on this GPU

@@ -7,9 +7,9 @@ MAX_TRUNK = 256 * 2**20  # bytes of a trunk kept for longer horizons; assumption
 WEIGHTS = "weights"  # folder of a study for the validated weights of its targets
 SOURCE = (
     "12 bytes per parameter, with all experts and embeddings: weight and two AdamW moments in fp32, and 4 bytes more "
-    "if the weights are averaged. A checkpoint during a decay also holds the trunk, so it takes twice as much. "
-    "Weights that are kept for `lrladder export` take 4 bytes per parameter at each horizon"
+    "if the weights are averaged. A checkpoint during a decay also holds the trunk, so it takes twice as much"
 )
+WEIGHTS_SOURCE = "; the weights that `lrladder export` can write, at each horizon of the targets: 4 bytes per parameter"
 
 
 def state_bytes(trial: Trial) -> float:

@@ -14,13 +14,11 @@ from typer.testing import CliRunner
 
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
-from lrladder.benchmark.design.families import FAMILIES
 from lrladder.benchmark.design.public_config import read_public
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.export import checkpoint
 from lrladder.benchmark.export.checkpoint import TOLERANCE, compare, export, our_model, write
 from lrladder.benchmark.export.held import held
-from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, kind_of_theirs, theirs_of
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
@@ -29,10 +27,9 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.session import write_config
 from lrladder.benchmark.training import disk
 from lrladder.benchmark.training.corpus import Corpus
-from lrladder.benchmark.training.recipe import kind_of, meta_model, multipliers
+from lrladder.benchmark.training.recipe import multipliers
 from lrladder.benchmark.training.train import train
 from lrladder.models.architecture import Architecture
-from lrladder.models.parameters import tag_of
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import Request
 from tests.benchmark.trials import BATCH, no_log, tiny_corpus, tiny_trial
@@ -108,21 +105,6 @@ def test_a_shape_that_no_class_holds_is_refused_by_name(shape: ModelShape, told:
         held(shape, "trial x")
     for words in told:
         assert words in str(refused.value)
-
-
-def test_names_and_kinds_are_those_of_our_parameters() -> None:
-    asked = Architecture(qkv_bias=True)
-    shapes = (public_shape(), ModelShape(**moe_shape(shared_width=32).model_dump(), architecture=asked))
-    seen = set()
-    for shape in shapes:
-        for name, param in meta_model(
-            tiny_trial(shape=shape, base=Base(shape=shape, batch_tokens=1, tokens=1))
-        ).named_parameters():
-            assert {kind_of_theirs(other) for other in theirs_of(name)} == {kind_of(tag_of(param, name))}
-            seen.add(re.sub(r"blocks\.\d+\.", "", name))
-    assert seen == set(IN_BLOCK) | set(ENDS)
-    assert kind_of_theirs("model.layers.0.mlp.shared_expert_gate.weight") is None
-    assert set(FAMILIES) == {name.split(",")[0] for name in CONFIGS}
 
 
 STUDY = {**parse_yaml(read_preset("smoke"), source="smoke"), "training": {"keep_weights": "targets"}}

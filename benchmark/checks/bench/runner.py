@@ -32,7 +32,7 @@ from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_study
-from lrladder.benchmark.studies.session import start_worker
+from lrladder.benchmark.studies.session import Left, start_worker
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.models.experts.megablocks import unavailable_reason
@@ -122,9 +122,7 @@ def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float
 
 
 def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int) -> float:
-    start = partial(
-        start_worker, corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path(), None, frozenset()
-    )
+    start = partial(start_worker, corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Left(Path()))
     trials = [_trial(config, rung, corpus).model_copy(update={"seed": seed}) for seed in range(workers + TRIALS)]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "trials").mkdir()
