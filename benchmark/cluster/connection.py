@@ -2,12 +2,14 @@
 
 import ipaddress
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.services import canonicalize_bootstrap_address
 
 from lrladder.benchmark.config.executor import RayConfig
@@ -20,6 +22,9 @@ OBJECT_BYTES = 100_000_000  # memory for objects of a cluster that we start; onl
 @contextmanager
 def connected(config: RayConfig) -> Iterator[None]:
     """Connect to the cluster, or start one on this machine. Raises InputError if that cannot be done."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster that we start would report its use to the makers of Ray
+    # If true, ray.init turns 127.0.0.1 into an outer address
+    ray_constants.ENABLE_RAY_CLUSTER = config.listen == "network"
     options = _own_cluster(config) if config.address == "local" else {"address": _address(config)}
     handler = signal.getsignal(signal.SIGTERM)
     try:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, NodeDiedError, RayError
@@ -61,7 +61,7 @@ class RayExecutor:
         self._attempts: list[Attempt] = []
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         beside = {"scheduling_strategy": here, "num_cpus": 0}
-        self._mailbox = ray.remote(Mailbox).options(**beside).remote()
+        self._mailbox: Any = ray.remote(Mailbox).options(**beside).remote()
         corpus = ray.remote(CorpusFiles).options(**beside).remote(setup.verified)
         self._coordinator = Coordinator(self._mailbox, corpus, settings)
 

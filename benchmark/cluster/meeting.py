@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import ray
 import torch
+from torch._C._distributed_c10d import TCPStore
 
 from lrladder.benchmark.lab.heartbeat import beat
 
@@ -29,17 +30,15 @@ def join(mailbox: Any, attempt: int, rank: int, count: int) -> str:
     return "cuda" if has_cuda else "cpu"
 
 
-def _lead(mailbox: Any, attempt: int, own: str, count: int) -> torch.distributed.TCPStore:
+def _lead(mailbox: Any, attempt: int, own: str, count: int) -> TCPStore:
     listener = socket.create_server((own, 0))
     port = listener.getsockname()[1]
-    store = torch.distributed.TCPStore(
-        own, port, count, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
-    )
+    store = TCPStore(own, port, count, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
     ray.get(mailbox.meet.remote(attempt, f"{own}:{port}"))
     return store
 
 
-def _follow(mailbox: Any, attempt: int, count: int) -> torch.distributed.TCPStore:
+def _follow(mailbox: Any, attempt: int, count: int) -> TCPStore:
     until = time.monotonic() + START_SECONDS
     while (address := ray.get(mailbox.meet.remote(attempt))) is None:
         beat()
@@ -47,7 +46,7 @@ def _follow(mailbox: Any, attempt: int, count: int) -> torch.distributed.TCPStor
             raise TimeoutError(f"the first rank had not started after {START_SECONDS:g} s")
         time.sleep(ASK_SECONDS)
     host, _, port = address.rpartition(":")
-    return torch.distributed.TCPStore(host, int(port), count, is_master=False, wait_for_workers=False)
+    return TCPStore(host, int(port), count, is_master=False, wait_for_workers=False)
 
 
 def _interface(address: str) -> str:

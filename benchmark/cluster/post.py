@@ -44,14 +44,14 @@ class Post:
 
     def fault(self, message: str, trace: str) -> None:
         """Send the fault that ends the attempt."""
-        self.send(fault=message, trace=trace)
+        self.send(message, trace)
 
-    def send(self, **more: str) -> None:
+    def send(self, fault: str | None = None, trace: str = "") -> None:
         """Send what there is, and wait until it has arrived."""
         with self._lock:  # one letter after the other, so that rows stay in order
             rows = tuple(self._rows)
             del self._rows[: len(rows)]
-            letter = self._head._replace(rows=rows, beats=self._beats.value, **more)
+            letter = self._head._replace(rows=rows, beats=self._beats.value, fault=fault, trace=trace)
             try:
                 order = ray.get(self._mailbox.deliver.remote(letter))
             except ray.exceptions.RayError:

@@ -1,7 +1,6 @@
 """The site that is a Ray cluster. Ray is imported when one is opened."""
 
 import importlib.util
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,18 +78,8 @@ def open_cluster(config: RayConfig, workers: int | None) -> Iterator[Site]:
     """Connect to the cluster and look at its machines. Raises InputError."""
     if importlib.util.find_spec("ray") is None:
         raise InputError("executor: kind ray needs Ray: pip install -c constraints.txt -e '.[cluster]'")
-    _set_what_ray_reads(config)
     from lrladder.benchmark.cluster.connection import connected
     from lrladder.benchmark.cluster.survey import machines, survey
 
     with connected(config):
         yield RaySite(config, machines(survey(), workers), workers)
-
-
-def _set_what_ray_reads(config: RayConfig) -> None:
-    """Settings that Ray takes from the environment when it is imported."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # a cluster would report its use to the makers of Ray
-    if config.listen == "loopback":
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else ray.init turns 127.0.0.1 into an outer address
-    else:
-        os.environ.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)

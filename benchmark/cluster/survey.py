@@ -1,12 +1,14 @@
 """Looks at every machine of a cluster: its GPUs, whether it has our code, and whether it sees the checkpoints."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import ray
+from ray.exceptions import NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import lrladder
@@ -15,7 +17,9 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training.remote import opened
 from lrladder.benchmark.training.site import Machines
 
-LOOK_SECONDS = 120.0  # for all machines to answer; assumption: importing torch takes less
+LOOK_SECONDS = 120.0  # for a machine to answer; assumption: importing torch takes less
+
+Found = TypeVar("Found")
 
 
 class Seen(NamedTuple):
@@ -51,8 +55,7 @@ def software() -> str:
 
 def survey() -> list[Seen]:
     """All machines with cores or GPUs for trials. Raises InputError if there is none, or one has other software."""
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in _alive()}
-    seen: list[Seen] = _on_each(look, [(node_id, (address,)) for node_id, address in nodes.items()])
+    seen: list[Seen] = _on_each(look)
     if not seen:
         raise InputError("executor: no machine of the Ray cluster has cores or GPUs for trials; start one first")
     for one in seen:
@@ -84,19 +87,17 @@ def machines(seen: Sequence[Seen], limit: int | None) -> Machines:
 
 def require_shared(place: str, mark: str) -> None:
     """Raises InputError unless every machine finds the file `mark` in the folder or URL of the checkpoints."""
-    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in _alive()}
-    found: list[bool] = _on_each(finds, [(node_id, (place, mark)) for node_id in nodes])
-    for address, sees in zip(nodes.values(), found, strict=True):
-        if not sees:
+    for node in _on_each(partial(lacks, place=place, mark=mark)):
+        if node is not None:
             raise InputError(
-                f"executor.checkpoints: {address} does not see {place}; give a folder or URL that all machines share"
+                f"executor.checkpoints: {node} does not see {place}; give a folder or URL that all machines share"
             )
 
 
-def finds(place: str, mark: str) -> bool:
-    """Whether this machine finds a file in a folder or below a URL."""
+def lacks(node: str, *, place: str, mark: str) -> str | None:
+    """`node` if this machine does not find a file in a folder or below a URL."""
     files, root = opened(place)
-    return bool(files.exists(f"{root}/{mark}"))
+    return None if files.exists(f"{root}/{mark}") else node
 
 
 def _alive() -> list[Any]:
@@ -105,15 +106,29 @@ def _alive() -> list[Any]:
     return [node for node in nodes if node["Resources"].get("CPU") or node["Resources"].get("GPU")]
 
 
-def _on_each(function: Any, calls: Sequence[tuple[str, tuple[str, ...]]]) -> list[Any]:
-    """The results of a function on the machines with these node ids. Raises InputError if one does not answer."""
-    remote = ray.remote(max_retries=0, num_cpus=0)(function)
+def _on_each(function: Callable[[str], Found]) -> list[Found]:
+    """The results of a function of the address, called on each machine. One that goes away meanwhile has no result.
+
+    Raises InputError if a machine cannot run the function.
+    """
+    remote = ray.remote(max_retries=0, num_cpus=0)(_call)
     refs = [
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(*arguments)
-        for node_id, arguments in calls
+        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            function, node["NodeManagerAddress"]
+        )
+        for node in _alive()
     ]
-    try:
-        return list(ray.get(refs, timeout=LOOK_SECONDS))
-    except ray.exceptions.RayError as error:
-        why = " ".join(str(error).split())[-300:]
-        raise InputError(f"executor: not every machine of the Ray cluster can run LR Ladder ({why})") from error
+    found = []
+    for ref in refs:
+        try:
+            found.append(ray.get(ref, timeout=LOOK_SECONDS))
+        except (NodeDiedError, TaskUnschedulableError):
+            continue
+        except RayError as error:
+            why = " ".join(str(error).split())[-300:]
+            raise InputError(f"executor: a machine of the Ray cluster cannot run LR Ladder ({why})") from error
+    return found
+
+
+def _call(function: Callable[[str], Found], node: str) -> Found:
+    return function(node)
