@@ -29,6 +29,7 @@ from lrladder.benchmark.training.site import Machines
 from lrladder.benchmark.training.worker import WorkerSetup
 
 LOSSES = 20  # lost machines after which a trial counts as failed, as it may be what breaks them; assumption
+WAIT_SECONDS = 60.0  # without room for any trial, after which the user is told; assumption
 LOOK_SECONDS = 1.0  # longest time between two looks into the mailbox; assumption
 
 
@@ -59,6 +60,7 @@ class RayExecutor:
         self._store, self._setup, self._url, self._machines = store, setup, url, machines
         self._limit, self._silence, self._say = limit, silence, say
         self._attempts: list[Attempt] = []
+        self._waited = 0.0  # seconds in which no attempt had room
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         beside = {"scheduling_strategy": here, "num_cpus": 0}
         self._mailbox: Any = ray.remote(Mailbox).options(**beside).remote()
@@ -129,6 +131,7 @@ class RayExecutor:
         ready, _ = ray.wait(refs, timeout=LOOK_SECONDS)
         passed = min(LOOK_SECONDS, time.monotonic() - began)  # time in which this process itself was stopped counts not
         self._take_letters()
+        self._tell_who_waits(passed)
         ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
         found = []
         for attempt in self._attempts:
@@ -140,6 +143,12 @@ class RayExecutor:
         for attempt, _ in found:
             self._forget(attempt)
         return [(attempt, _named(attempt, ended)) for attempt, ended in found]
+
+    def _tell_who_waits(self, passed: float) -> None:
+        before = self._waited
+        self._waited = 0.0 if any(attempt.processes for attempt in self._attempts) else before + passed
+        if before < WAIT_SECONDS <= self._waited:
+            self._say(f"no machine of the Ray cluster has had room for a trial for {WAIT_SECONDS:g} s; still waiting")
 
     def _take_letters(self) -> None:
         by_number = {attempt.number: attempt for attempt in self._attempts}

@@ -34,6 +34,7 @@ from lrladder.benchmark.training.site import Site
 from lrladder.benchmark.training.train import train
 from lrladder.benchmark.training.worker import WorkerSetup
 from tests.benchmark.cluster.machines import TwoMachines, two_machines
+from tests.benchmark.cluster.smoke import numbers
 from tests.benchmark.training.rank_cases import KILLED_AT, killed
 from tests.benchmark.trials import BATCH, no_log, outcome, tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
@@ -134,18 +135,13 @@ def test_a_study_whose_coordinator_was_killed_goes_on_and_is_that_of_one_machine
     study = load_study(str(preset))
     on_ray = run_study(on_executor(study, "ray", address=cluster.address), folder)
     on_one = run_study(study, tmp_path / "local", workers=1)
-    assert _numbers(on_ray) == _numbers(on_one)
+    assert numbers(on_ray) == numbers(on_one)
     assert _trained(on_one) == len(list((folder / "trials").iterdir())) > _trained(on_ray)
     assert _trained(run_study(study, folder, workers=1)) == 0
 
 
 def _trained(ended: Ended[Any]) -> int:
     return int(ended.results.trials.trained_now)
-
-
-def _numbers(ended: Ended[Any]) -> list[object]:
-    unequal = {"seconds", "setup_seconds"}  # between two runs on one machine too
-    return [measurement.model_dump(exclude=unequal) for measurement in ended.results.measurements]
 
 
 def test_trials_are_those_of_one_machine_to_the_last_bit(site: Site, corpus: Corpus, tmp_path: Path) -> None:
