@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import ray
-
+from lrladder.benchmark.cluster.answer import answer
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_private, open_plain
 from lrladder.benchmark.training.entry import PARTS, Verified, manifest_of, read_manifest, verify
@@ -46,9 +45,9 @@ def arrived(setup: WorkerSetup, files: Any) -> WorkerSetup:
     """The setup with the corpus as it is on this machine. `files` is the actor of CorpusFiles. Raises InputError."""
 
     def read(part: str, offset: int) -> bytes:
-        return bytes(ray.get(files.read.remote(part, offset)))
+        return bytes(answer(files.read.remote(part, offset)))
 
-    return setup._replace(verified=here(setup.verified, cache_folder(), lambda: ray.get(files.manifest.remote()), read))
+    return setup._replace(verified=here(setup.verified, cache_folder(), lambda: answer(files.manifest.remote()), read))
 
 
 def here(verified: Verified, cache: Path, manifest: Callable[[], dict[str, Any]], read: Read) -> Verified:

@@ -10,6 +10,7 @@ import ray
 import torch
 from torch._C._distributed_c10d import TCPStore
 
+from lrladder.benchmark.cluster.answer import answer
 from lrladder.benchmark.lab.heartbeat import beat
 
 ASK_SECONDS = 0.2  # between two questions where to meet; assumption
@@ -34,13 +35,13 @@ def _lead(mailbox: Any, attempt: int, own: str, count: int) -> TCPStore:
     listener = socket.create_server((own, 0))
     port = listener.getsockname()[1]
     store = TCPStore(own, port, count, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
-    ray.get(mailbox.meet.remote(attempt, f"{own}:{port}"))
+    answer(mailbox.meet.remote(attempt, f"{own}:{port}"))
     return store
 
 
 def _follow(mailbox: Any, attempt: int, count: int) -> TCPStore:
     until = time.monotonic() + START_SECONDS
-    while (address := ray.get(mailbox.meet.remote(attempt))) is None:
+    while (address := answer(mailbox.meet.remote(attempt))) is None:
         beat()
         if time.monotonic() > until:
             raise TimeoutError(f"the first rank had not started after {START_SECONDS:g} s")

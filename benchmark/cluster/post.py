@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import ray
 
+from lrladder.benchmark.cluster.answer import answer
 from lrladder.benchmark.cluster.mailbox import Letter
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.training.checkpoints import STOP
@@ -53,7 +54,7 @@ class Post:
             del self._rows[: len(rows)]
             letter = self._head._replace(rows=rows, beats=self._beats.value, fault=fault, trace=trace)
             try:
-                order = ray.get(self._mailbox.deliver.remote(letter))
+                order = answer(self._mailbox.deliver.remote(letter))
             except ray.exceptions.RayError:
                 order = "stop"
         if order != "go":

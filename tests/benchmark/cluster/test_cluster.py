@@ -144,7 +144,11 @@ def _trained(ended: Ended[Any]) -> int:
     return int(ended.results.trials.trained_now)
 
 
-def test_trials_are_those_of_one_machine_to_the_last_bit(site: Site, corpus: Corpus, tmp_path: Path) -> None:
+def test_trials_are_those_of_one_machine_to_the_last_bit_and_each_has_a_core(
+    site: Site, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters: list[int] = []
+    when(monkeypatch, lambda attempt, letter: letters.append(attempt.number))
     trials = [tiny_trial(seed=seed) for seed in range(4)]
     (tmp_path / "trunks").mkdir()
     killed(trials[0], tmp_path / "trunks", corpus=corpus)  # as a local run left it
@@ -154,6 +158,13 @@ def test_trials_are_those_of_one_machine_to_the_last_bit(site: Site, corpus: Cor
     assert {"continued_from_tokens": KILLED_AT * BATCH} in rows(tmp_path, trials[0])
     assert sorted(number for trial in trials for number in attempts(tmp_path, trial)) == [1, 2, 3, 4]
     assert all(read_log(tmp_path / "trials" / f"{trial.id}.jsonl") is not None for trial in trials)
+    assert max(_at_once(letters)) <= 2
+
+
+def _at_once(letters: Sequence[int]) -> Iterator[int]:
+    """How many attempts had begun and not ended at each letter, of which an attempt sends the last before it ends."""
+    for place in range(len(letters)):
+        yield len(set(letters[: place + 1]) & set(letters[place:]))
 
 
 def test_training_is_told_to_end_when_the_coordinator_is(
