@@ -111,7 +111,7 @@ def _on_each(function: Callable[[str], Found]) -> list[Found]:
 
     Raises InputError if a machine cannot run the function.
     """
-    remote = ray.remote(max_retries=0, num_cpus=0)(_call)
+    remote: Any = ray.remote(max_retries=0, num_cpus=0)(_call)
     refs = [
         remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
             function, node["NodeManagerAddress"]

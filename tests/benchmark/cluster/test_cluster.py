@@ -2,6 +2,8 @@
 
 import ipaddress
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,6 +188,32 @@ def test_training_is_told_to_end_when_the_coordinator_is(
     [(_, found)] = again.run([tiny_trial()])
     again.close()
     assert not isinstance(found, Fault) and attempts(tmp_path, tiny_trial())[0] > len(trials)
+
+
+def test_a_frozen_process_is_killed_and_its_trial_tried_again(
+    site: Site, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The silence is not waited for: a process counts as silent as soon as it is frozen."""
+    frozen: list[Letter] = []
+
+    def freeze(attempt: Attempt, letter: Letter) -> None:
+        if letter.rows and not frozen:
+            os.kill(letter.pid, signal.SIGSTOP)
+            frozen.append(letter)
+
+    def silent(attempt: Attempt, seconds: float, allowed: float) -> list[Letter]:
+        return [letter for letter in frozen if letter.attempt == attempt.number]
+
+    when(monkeypatch, freeze)
+    monkeypatch.setattr(Attempt, "silent", silent)
+    trial, said = tiny_trial(horizons=(200 * BATCH,)), list[str]()
+    executor = executor_of(site, corpus, tmp_path, said)
+    assert without_times(executor.run([trial])) == trained_here([trial], corpus)
+    executor.close()
+    message = "attempt 1 on 127.0.0.1 gave no sign of life for 900 s"
+    assert said == [f"trial {trial.id}: {message}; it is tried again"]
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(frozen[0].pid).wait(timeout=60)
 
 
 def test_a_lost_machine_costs_at_most_the_trial_that_ran_there(
