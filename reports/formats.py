@@ -61,6 +61,12 @@ def millinats(value: float | None) -> str:
     return MISSING if value is None else fixed(1000 * value, 1)
 
 
+def millinats_within(value: float | None, low: float | None, high: float | None) -> str:
+    """A number given in nats, written in millinats, with its interval if there is one."""
+    within = "" if low is None or high is None else f" [{millinats(low)}, {millinats(high)}]"
+    return f"{millinats(value)}{within}"
+
+
 def flops(value: float | None) -> str:
     """Scientific notation with one decimal, such as 1.2e12."""
     if value is None or not _known(value):

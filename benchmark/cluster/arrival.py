@@ -14,8 +14,7 @@ from typing import Any
 from lrladder.benchmark.cluster.answer import answer
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_private, open_plain
-from lrladder.benchmark.training.entry import PARTS, Verified, manifest_of, read_manifest, verify
-from lrladder.benchmark.training.prepared import PLACES
+from lrladder.benchmark.training.entry import PARTS, PLACES, Verified, manifest_of, read_manifest, verify
 from lrladder.benchmark.training.worker import WorkerSetup
 
 CHUNK = 2**23  # bytes that are sent at a time; assumption

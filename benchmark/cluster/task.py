@@ -9,7 +9,7 @@ from lrladder.benchmark.cluster.arrival import arrived
 from lrladder.benchmark.cluster.meeting import join
 from lrladder.benchmark.cluster.post import Post
 from lrladder.benchmark.environment import keep_freed_memory, train_alone
-from lrladder.benchmark.lab.executor import Fault
+from lrladder.benchmark.errors import one_line
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.checkpoints import STOP
@@ -78,7 +78,7 @@ def _answered(post: Post, train: Callable[[], Found]) -> Found:
     except SystemExit:
         return None
     except Exception as error:
-        post.fault(Fault.of(error).message, traceback.format_exc())
+        post.fault(one_line(error), traceback.format_exc())
         os._exit(1)
 
 

@@ -15,6 +15,8 @@ from lrladder.benchmark.commands.options import (
     ExecutorKind,
     Folder,
     Listen,
+    NumGpus,
+    Out,
     Preset,
     Workers,
     finite,
@@ -25,11 +27,11 @@ from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
+from lrladder.benchmark.training.gpus import GPUS, Gpus
 
 if TYPE_CHECKING:
     from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
-    from lrladder.benchmark.training.placement import Gpus
 
 app = typer.Typer()
 
@@ -47,9 +49,9 @@ def plan(
     ] = None,
     gpu: Annotated[
         str | None,
-        typer.Option(help="Plan for GPUs of this kind: a100, h100, h200, b200. Each run takes all of them."),
+        typer.Option(help=f"Plan for GPUs of this kind: {', '.join(GPUS)}. Each run takes all of them."),
     ] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="Number of these GPUs.")] = 1,
+    gpus: NumGpus = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show every training run of a study with its tokens, FLOPs, memory and time. Nothing is trained."""
@@ -69,10 +71,8 @@ def plan(
         render(made, make_console())
 
 
-def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None) -> "Gpus | None":
+def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None) -> Gpus | None:
     """The GPUs to plan for. Raises InputError for options that contradict each other."""
-    from lrladder.benchmark.training.placement import GPUS, Gpus
-
     if name is None:
         if count > 1:
             raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
@@ -87,7 +87,7 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
 @app.command()
 def run(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
+    out: Out,
     workers: Workers = None,
     allow_import: AllowImport = False,
     log: Annotated[
@@ -152,7 +152,7 @@ def extend(
 @app.command()
 def tune_recipe(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
+    out: Out,
     budget: Annotated[
         int | None,
         typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),

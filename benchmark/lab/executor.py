@@ -21,11 +21,6 @@ class Fault:
 
     message: str
 
-    @classmethod
-    def of(cls, error: Exception) -> "Fault":
-        """The fault that an error is, in one line."""
-        return cls(f"{type(error).__name__}: {' '.join(str(error).split())}")
-
 
 Outcome = list[TrialMeasurement] | Fault
 

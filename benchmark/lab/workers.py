@@ -1,10 +1,8 @@
 """Worker processes that train trials. Each has one thread and trains many trials, so it starts up only once."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +12,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lrladder.benchmark.environment import keep_freed_memory, train_alone
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.environment import die_with, keep_freed_memory, train_alone
+from lrladder.benchmark.errors import InputError, one_line
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.lab.executor import ATTEMPTS, SAVE_SECONDS, Fault, Outcome, Runner, Say
@@ -30,7 +28,6 @@ Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of 
 
 LEAVE_SECONDS = 10.0  # for an idle worker to exit; assumption: it needs far less
 SHARED = "LRLADDER_DEVICES"  # the GPUs of a trial on several GPUs, for its ranks
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Answer(NamedTuple):
@@ -236,7 +233,7 @@ def _serve(
             outcome: Outcome = _train(run, folder, trial, notes)
         except Exception as error:
             traceback.print_exc()
-            outcome = Fault.of(error)
+            outcome = Fault(one_line(error))
         pipe.send(Answer(attempt, outcome, tuple(notes)))
 
 
@@ -260,10 +257,7 @@ def _train(run: Runner, folder: Path, trial: Trial, notes: list[str]) -> list[Tr
 def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> None:
     """Set up the process: one thread, output to a log file. It ignores Ctrl-C and dies with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent died before prctl
-        os._exit(1)
+    die_with(parent)
     keep_freed_memory()
     train_alone()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

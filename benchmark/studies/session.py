@@ -22,10 +22,11 @@ from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.executor import Executor
 from lrladder.benchmark.lab.external import ExternalLab, NoTrainer, take_in
 from lrladder.benchmark.lab.heartbeat import allowed_silence
+from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.register import Register
-from lrladder.benchmark.lab.store import Store, lock
+from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial

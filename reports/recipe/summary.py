@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.studies.recipe.results import IngredientResult, TuningResults
+from lrladder.reports.formats import millinats_within
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
 
@@ -22,10 +23,17 @@ def _changed(results: TuningResults) -> dict[str, float]:
     return {name: value for name, value in results.new.items() if value != results.old[name]}
 
 
+def _open_octaves(one: IngredientResult) -> float:
+    """How far from the chosen value the side without a worse point was measured."""
+    chosen = next((point.octaves for point in one.curve if point.value == one.chosen), 0.0)
+    measured = [point.octaves - chosen for point in one.curve]
+    return round(max(measured) if one.high is None else -min(measured), 1)
+
+
 def sentences(results: TuningResults) -> Iterator[str]:
     """Sentences that say what the search found, by how much the loss falls, and what is still open."""
     if results.gain is not None:
-        within = interval(results.gain, results.gain_low, results.gain_high)
+        within = millinats_within(results.gain, results.gain_low, results.gain_high)
         yield (
             f"The new recipe lowers the loss of the base by {within} millinats (90% interval, {results.n_seeds} seeds "
             "that the search did not use)."
@@ -37,9 +45,12 @@ def sentences(results: TuningResults) -> Iterator[str]:
     flat = [one.name for one in results.ingredients if one.status == "flat" and one.chosen == one.old]
     if flat:
         yield f"No value makes a difference outside the noise, so the old value stays, for {', '.join(flat)}."
-    edge = [one.name for one in results.ingredients if one.status == "edge"]
+    edge = [f"{one.name} ({_open_octaves(one):g} octaves)" for one in results.ingredients if one.status == "edge"]
     if edge:
-        yield f"On one side no value up to the end of the range is worse, for {', '.join(edge)}."
+        yield (
+            "On one side no value up to the end of the range is worse outside the noise, for "
+            f"{', '.join(edge)}. Brackets hold how far that end is from the chosen value."
+        )
     if results.stopped:
         yield f"The search stopped early: {results.stopped}."
     without = [one.name for one in results.ingredients if one.status == "not reached"]

@@ -98,6 +98,8 @@ CUE = """(all) => all.filter((part) => part.scrollWidth > part.clientWidth + 1
 def test_on_a_narrow_screen_what_scrolls_says_so_and_shows_the_regret_first(browser: Browser, tmp_path: Path) -> None:
     page = Opened(browser, watched_results(), tmp_path, viewport={"width": 390, "height": 900}).page
     assert page.locator(".scroll").evaluate_all(CUE) == []
+    page.evaluate("document.querySelector('#filters select').options[0].text = 'a long list of names '.repeat(9)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("figure .legend").count() > 3
     for part in [*page.locator("figure .legend").all(), *page.locator("th", has_text="LR regret").all()]:
         box = part.bounding_box()

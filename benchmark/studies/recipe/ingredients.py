@@ -14,17 +14,17 @@ from lrladder.paradigms.lab import ParametrizationName
 
 OLD = "old"  # the name of the setting that differs in nothing but perhaps the LR
 LR = "lr"
-# The range of each ingredient. Assumption: two octaves on either side of the best at widths 32 to 96, and more for the
-# embedding, which matters most.
+# The range of each ingredient. Assumption: more than two octaves on either side of the best at widths 32 to 96, so that
+# a side that is flat can be seen to be flat for two octaves.
 RANGES = {
-    "embedding_lr": (1.0, 256.0),
-    "embedding_std": (0.25, 8.0),
-    "head_lr": (0.25, 4.0),
-    "norm_lr": (0.25, 4.0),
-    "router_lr": (0.25, 4.0),
+    "embedding_lr": (1.0, 1024.0),
+    "embedding_std": (0.25, 32.0),
+    "head_lr": (0.125, 8.0),
+    "norm_lr": (0.125, 8.0),
+    "router_lr": (0.125, 8.0),
 }
 # The range is the old value divided by, and times, this factor. Assumption: beyond it training is another regime.
-FACTORS = {LR: 16.0, "weight_decay": 4.0, "beta2": 4.0}
+FACTORS = {LR: 16.0, "weight_decay": 8.0, "beta2": 8.0}
 DIGITS = 4  # significant digits of a value, so that the value in the printed config is exactly the one that was trained
 
 Setting = Mapping[str, float]  # a value for each ingredient

@@ -32,7 +32,7 @@ from lrladder.benchmark.studies.tune import new_budget, tuning_of
 from lrladder.paradigms.lab import Measurement, Request
 from lrladder.reports.recipe.figures import NAMES
 from lrladder.reports.recipe.page import render
-from lrladder.reports.recipe.summary import held, show
+from lrladder.reports.recipe.summary import held, sentences, show
 from tests.benchmark.studies.recipe.bowl import BowlLab, octaves, tuning
 
 BEST = {"embedding_lr": 5.0, "lr": 0.5, "embedding_std": 1.0}
@@ -144,9 +144,10 @@ def test_a_flat_ingredient_that_starts_elsewhere_goes_back_unless_its_old_value_
 
 
 def test_a_best_at_an_end_of_the_range_is_said() -> None:
-    results = run_on(tuning(), bowl(best=BEST | {"head_lr": 4.0}))
+    results = run_on(tuning(), bowl(best=BEST | {"head_lr": 8.0}))
     head = named(results, "head_lr")
-    assert (head.status, head.chosen, head.high) == ("edge", 4.0, None)
+    assert (head.status, head.chosen, head.high) == ("edge", 8.0, None)
+    assert "head_lr (0 octaves)" in " ".join(sentences(results))
 
 
 def test_divergence_closes_a_bracket() -> None:

@@ -24,6 +24,8 @@ from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
 from lrladder.paradigms.laws.power import PowerPoint, fit_by_paper, fit_by_regression
 from lrladder.paradigms.published import POWER_SEQ_LEN
 from lrladder.paradigms.sweep.bracket import CellLosses
+from lrladder.reports.formats import millinats
+from lrladder.reports.schedules.conclusion import conclusion
 from lrladder.reports.schedules.page import render
 
 CONFIG = load_study("power")
@@ -128,6 +130,25 @@ def test_the_page_shows_what_the_results_say() -> None:
     assert SchedulesResults.from_json(results.to_json()) == SchedulesResults.from_json(
         json.dumps(json.loads(results.to_json()))
     )
+
+
+def test_the_conclusion_has_each_number_with_its_n_and_interval() -> None:
+    results = study(noise_sd=0.003)
+    text = " ".join(conclusion(results, "moe"))
+    for setting in (s for s in results.settings if s.family == "moe" and s.scope != "all"):
+        interval = f"[{millinats(setting.mean_low)}, {millinats(setting.mean_high)}]"
+        assert f"{millinats(setting.mean_regret)} {interval} millinats" in text
+        assert f"n = {setting.n_cells} cells; {millinats(setting.worst_regret)} in the worst" in text
+    assert all(f"n = {row.n_cells} cells)" in text for row in results.against_wsd if row.family == "moe")
+
+
+def test_a_schedule_below_wsd_is_called_so_and_one_without_a_setting_is_named() -> None:
+    results = study()
+    row = results.against_wsd[0].model_copy(update={"tuned": True, "mean": -0.01, "low": -0.02, "high": -0.005})
+    lost = results.settings[0].model_copy(update={"lr": None, "mean_regret": None})
+    found = list(conclusion(results.model_copy(update={"against_wsd": (row,), "settings": (lost,)}), row.family))
+    assert any("10.0 [5.0, 20.0] millinats below WSD's" in text for text in found)
+    assert any("has no one LR" in text for text in found)
 
 
 def test_a_trunk_is_charged_once_for_wsd_and_power_and_cosine_for_each_horizon() -> None:
