@@ -2,8 +2,6 @@
 
 import ipaddress
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +16,9 @@ import torch
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt -e '.[cluster]'")
 
+import ray
+
+from lrladder.benchmark.cluster import attempt as attempt_module
 from lrladder.benchmark.cluster.attempt import Attempt
 from lrladder.benchmark.cluster.mailbox import Letter
 from lrladder.benchmark.cluster.site import open_cluster
@@ -37,6 +38,7 @@ from lrladder.benchmark.training.train import train
 from lrladder.benchmark.training.worker import WorkerSetup
 from tests.benchmark.cluster.machines import TwoMachines, two_machines
 from tests.benchmark.cluster.smoke import numbers
+from tests.benchmark.cluster.tasks import freeze_first
 from tests.benchmark.training.rank_cases import KILLED_AT, killed
 from tests.benchmark.trials import BATCH, no_log, outcome, tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
@@ -193,27 +195,23 @@ def test_training_is_told_to_end_when_the_coordinator_is(
 def test_a_frozen_process_is_killed_and_its_trial_tried_again(
     site: Site, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The silence is not waited for: a process counts as silent as soon as it is frozen."""
-    frozen: list[Letter] = []
-
-    def freeze(attempt: Attempt, letter: Letter) -> None:
-        if letter.rows and not frozen:
-            os.kill(letter.pid, signal.SIGSTOP)
-            frozen.append(letter)
+    """The silence is not waited for: the first attempt counts as silent as soon as it has been heard of."""
+    heard: list[Letter] = []
+    when(monkeypatch, lambda attempt, letter: heard.append(letter))
 
     def silent(attempt: Attempt, seconds: float, allowed: float) -> list[Letter]:
-        return [letter for letter in frozen if letter.attempt == attempt.number]
+        return [letter for letter in heard if letter.attempt == attempt.number == 1]
 
-    when(monkeypatch, freeze)
     monkeypatch.setattr(Attempt, "silent", silent)
-    trial, said = tiny_trial(horizons=(200 * BATCH,)), list[str]()
+    monkeypatch.setattr(attempt_module, "_train_trial", ray.remote(max_retries=0)(freeze_first))
+    trial, said = tiny_trial(), list[str]()
     executor = executor_of(site, corpus, tmp_path, said)
     assert without_times(executor.run([trial])) == trained_here([trial], corpus)
     executor.close()
     message = "attempt 1 on 127.0.0.1 gave no sign of life for 900 s"
     assert said == [f"trial {trial.id}: {message}; it is tried again"]
     with suppress(psutil.NoSuchProcess):
-        psutil.Process(frozen[0].pid).wait(timeout=60)
+        psutil.Process(heard[0].pid).wait(timeout=60)
 
 
 def test_a_lost_machine_costs_at_most_the_trial_that_ran_there(

@@ -9,9 +9,11 @@ import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt -e '.[cluster]'")
 
-from lrladder.benchmark.cluster import connection
+from lrladder.benchmark.cluster import connection, survey
 from lrladder.benchmark.cluster.arrival import CHUNK, CorpusFiles, here
+from lrladder.benchmark.cluster.attempt import Attempt
 from lrladder.benchmark.cluster.mailbox import Letter, Mailbox
+from lrladder.benchmark.cluster.task import Assignment
 from lrladder.benchmark.config.executor import RayConfig
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
@@ -19,6 +21,8 @@ from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.training.corpus import Corpus, load, prepare
 from lrladder.benchmark.training.entry import Verified
+from lrladder.benchmark.training.shared import Sharing
+from lrladder.benchmark.training.worker import WorkerSetup
 from tests.benchmark.trials import tiny_trial
 
 
@@ -114,3 +118,55 @@ def test_numbers_of_attempts_go_on_after_a_restart_and_without_the_store(tmp_pat
 def test_an_address_that_cannot_serve_is_refused_before_anything_listens(address: str, message: str) -> None:
     with pytest.raises(InputError, match=message), connection.connected(RayConfig(address=address)):
         pass
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("has_gpu", "gpu_bytes", "asked"),
+    [
+        (False, None, {"num_cpus": 1, "num_gpus": 0}),
+        (True, 80 * GIB, {"num_cpus": 0, "num_gpus": 0.25}),  # four share a GPU at most
+        (True, 4 * GIB, {"num_cpus": 0, "num_gpus": 0.51}),  # a process alone takes 2 GiB
+        (True, 1 * GIB, {"num_cpus": 0, "num_gpus": 1.0}),
+    ],
+)
+def test_a_trial_asks_for_a_core_or_for_the_share_of_a_gpu_that_it_needs(
+    has_gpu: bool, gpu_bytes: int | None, asked: dict[str, float], tmp_path: Path
+) -> None:
+    verified = Verified(tmp_path, "d", ())
+    given = Assignment(tiny_trial(), WorkerSetup(verified, 16, 4, tmp_path), Sharing(1), 1, has_gpu)
+    assert Attempt(given, tmp_path, gpu_bytes)._resources() == asked
+
+
+def test_the_machines_of_a_cluster_are_summed_and_its_smallest_gpu_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        survey, "_alive", lambda: [{"Resources": {"CPU": 8.0}}, {"Resources": {"CPU": 4.0, "GPU": 2.0}}]
+    )
+    plain = survey.Seen("10.0.0.1", "same", (), None, None)
+    on_cpus = survey.machines([plain], None)
+    assert (on_cpus.workers, on_cpus.devices, on_cpus.gpus, on_cpus.gpu_bytes) == (12, 12, (), None)
+    assert on_cpus.no_megablocks is not None and survey.machines([plain], 3).workers == 3
+    with_gpus = [survey.Seen(f"10.0.0.{n}", "same", ("H100", "H100"), n * GIB, None) for n in (2, 3)]
+    on_gpus = survey.machines([plain, *with_gpus], None)
+    assert (on_gpus.workers, on_gpus.devices, on_gpus.gpu_bytes, on_gpus.no_megablocks) == (16, 4, 2 * GIB, None)
+
+
+def test_a_machine_with_other_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "_on_each", lambda look: [survey.Seen("10.0.0.1", "torch 1.0", (), None, None)])
+    with pytest.raises(
+        InputError, match=r"10\.0\.0\.1 has torch 1\.0, but this machine has torch .*; install the same"
+    ):
+        survey.survey()
+    monkeypatch.setattr(survey, "_on_each", lambda look: [])
+    with pytest.raises(InputError, match="no machine of the Ray cluster has cores or GPUs"):
+        survey.survey()
+
+
+def test_a_machine_that_does_not_see_the_checkpoints_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mark").touch()
+    monkeypatch.setattr(survey, "_on_each", lambda look: [look("10.0.0.1")])
+    survey.require_shared(str(tmp_path), "mark")
+    with pytest.raises(InputError, match=r"10\.0\.0\.1 does not see .*all machines share"):
+        survey.require_shared(str(tmp_path), "another")
