@@ -178,20 +178,25 @@ class RayExecutor:
         attempt.clear_away()
 
     def close(self) -> None:
-        """End all attempts. Those that train save their runs first."""
-        with suppress(RayError):
-            ray.get(self._mailbox.stop.remote())
-            until = time.monotonic() + SAVE_SECONDS
-            busy = [ref for attempt in self._attempts if attempt.processes for ref in attempt.refs]
-            for attempt in self._attempts:
-                if not attempt.processes:
-                    attempt.clear_away()
-            while busy and time.monotonic() < until:
-                _, busy = ray.wait(busy, num_returns=len(busy), timeout=LOOK_SECONDS)
-                self._take_letters()
+        """End all attempts. Those that train save their runs first, unless this is interrupted."""
+        try:
+            with suppress(RayError):
+                self._wait_for_saves()
+        finally:
             for attempt in self._attempts:
                 attempt.clear_away()
-        self._attempts.clear()
+            self._attempts.clear()
+
+    def _wait_for_saves(self) -> None:
+        ray.get(self._mailbox.stop.remote())
+        until = time.monotonic() + SAVE_SECONDS
+        for attempt in self._attempts:
+            if not attempt.processes:
+                attempt.clear_away()
+        busy = [ref for attempt in self._attempts if attempt.processes for ref in attempt.refs]
+        while busy and time.monotonic() < until:
+            _, busy = ray.wait(busy, num_returns=len(busy), timeout=LOOK_SECONDS)
+            self._take_letters()
 
 
 def _result(attempt: Attempt, ready: set[object]) -> Outcome | Lost | None:
