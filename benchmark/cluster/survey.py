@@ -11,12 +11,12 @@ import ray
 from ray.exceptions import NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import lrladder
 from lrladder.benchmark.environment import PER_GPU, gpu_bytes, gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training.remote import opened
 from lrladder.benchmark.training.site import Machines
 
+PACKAGE = Path(__file__).parents[2]  # lrladder, which has our code
 LOOK_SECONDS = 120.0  # for a machine to answer; assumption: importing torch takes less
 
 Found = TypeVar("Found")
@@ -47,7 +47,7 @@ def software() -> str:
     """Versions that decide the numbers of a run, and a hash of our own code."""
     folders = ("benchmark", "models", "paradigms")
     code = hashlib.sha256()
-    for path in sorted(path for name in folders for path in (Path(lrladder.__path__[0]) / name).rglob("*.py")):
+    for path in sorted(path for name in folders for path in (PACKAGE / name).rglob("*.py")):
         code.update(path.read_bytes())
     versions = (f"{name} {metadata.version(name)}" for name in ("torch", "deepspeed"))
     return ", ".join((*versions, f"lrladder {code.hexdigest()[:12]}"))
