@@ -53,7 +53,7 @@ def fit_runs(
             alpha=loss_law.alpha,
             beta=loss_law.beta,
             gamma=loss_law.gamma,
-            scatter=loss_law.scatter,
+            scatter=loss_law.scatter.sd,
             miss=loss_law.miss,
             missed={name: found.rms for name, found in loss_law.missed.items()},
             n_points=loss_law.n_points,

@@ -59,9 +59,13 @@ def from_published(target: Rung, *, why: str) -> Choice:
     return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))
 
 
+def middle_published(n_active: float, n_total: float, tokens: float) -> float:
+    """ln lr by the middle one of the published laws that need only these counts."""
+    return median(law.ln_lr(n_active, n_total, tokens) for law in LAWS if not law.needs)
+
+
 def _middle(rung: Rung) -> float:
-    laws = [law for law in LAWS if not law.needs]
-    return median(law.ln_lr(rung.n_active, rung.n_total, max(rung.horizons)) for law in laws)
+    return middle_published(rung.n_active, rung.n_total, max(rung.horizons))
 
 
 def _buy(book: Book, cell: Cell, *, budget: float) -> None:
