@@ -29,7 +29,8 @@ def fit_file(
         runs = within_budget(runs, budget, protocol=protocol)
         told += f"budget {budget!r}".encode()
     digest = hashlib.sha256(path.read_bytes() + told).hexdigest()[:16]
-    return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
+    results = fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
+    return results.model_copy(update={"budget": budget})
 
 
 def save(results: FitResults, out: Path) -> None:
@@ -71,7 +72,8 @@ def words(results: FitResults) -> str:
         lines.append(f"lr* by {law.size} parameters, {kind}, n = {law.n_points} optima: exponents {exponents}")
         lines += [f"  flag: {flag}" for flag in law.flags]
     if not results.laws:
-        lines.append("no law: no cell has a bracketed minimum")
+        few = "" if results.budget is None else "; `lrladder recommend` answers nevertheless, with a wide interval"
+        lines.append(f"no law: no cell has a bracketed minimum{few}")
     lines += [setting_words(found) for found in results.settings]
     return "\n".join([*lines, *(f"flag: {flag}" for flag in results.flags)])
 

@@ -54,7 +54,12 @@ def from_few_runs(
 
 def from_published(target: Rung, *, why: str) -> Choice:
     """The median LR of the published laws that can be evaluated. `why` says why the search found no minimum."""
-    lr = math.exp(_middle(target))
+    return by_middle(target.n_active, target.n_total, max(target.horizons), why=why)
+
+
+def by_middle(n_active: float, n_total: float, tokens: float, *, why: str) -> Choice:
+    """The same for a model that is no rung."""
+    lr = math.exp(middle_published(n_active, n_total, tokens))
     said = f"no minimum was found, so the LR is the middle one of 3 published laws, +-{MISS:g} octaves"
     return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))
 
