@@ -72,7 +72,7 @@ class Options:
         float | None,
         typer.Option(
             callback=finite,
-            help="For a fit: TFLOP/s that one GPU sustains, to give the cost of a wrong LR in GPU-hours.",
+            help="TFLOP/s that one GPU sustains, to give the cost of a wrong LR in GPU-hours.",
         ),
     ] = None
     budget: Annotated[
@@ -150,7 +150,7 @@ def _by_study(options: Options) -> str:
         )
     n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
     wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
-    advice = advise(load_results(folder, REGRET), wanted)
+    advice = advise(load_results(folder, REGRET), wanted, folder=folder, tflops=options.tflops)
     return text(advice if options.multipliers else advice.fold(), "json" if options.as_json else options.form)
 
 

@@ -42,8 +42,8 @@ def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tupl
     try:
         way.search(lab, (*rungs, aim))
     except NoProposal as none:
-        asked = lab.asked(way.name)
-        from_few_runs(lab, rungs, aim, payer=way.name, asked=asked, target_runs=budget, why=str(none))
+        paid = lab.asked(way.name)
+        from_few_runs(lab, rungs, aim, payer=way.name, asked=paid, target_runs=budget, why=str(none))
     by_name = {rung.name: cell for rung, cell in zip(rungs, sources, strict=True)}
     asked = [(by_name[name], lr) for name, lr in lab.asked(way.name)]
     return asked, lab.cost_flops(way.name) / run_flops(aim)
