@@ -72,8 +72,7 @@ class Advice(BaseModel):
         if self.recipe is None or not self.recipe.has_multipliers:
             return self
         recipe = self.recipe.folded()
-        lrs = {setting.kind: setting.lr for setting in recipe.settings}
-        return self.model_copy(update={"recipe": recipe, "lrs": lrs, "folded": True})
+        return self.model_copy(update={"recipe": recipe, "lrs": recipe.lrs, "folded": True})
 
 
 class _Setup(NamedTuple):
@@ -128,7 +127,7 @@ def advise(
     target, arm = Target(rung.n_active, rung.horizons[0]), label_of(config.entries[name].arm)
     recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
     return Advice(
-        lrs={setting.kind: setting.lr for setting in recipe.settings} if recipe else {},
+        lrs=recipe.lrs if recipe else {},
         paradigm=name,
         why=choice.why,
         others=choice.others,
