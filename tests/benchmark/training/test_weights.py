@@ -1,24 +1,30 @@
 """Weights that are kept are those that were validated: a model that is given them has the measured loss."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from lrladder.benchmark.config.executor import RayConfig
 from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.config.training import TrainingConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.studies.session import open_session
+from lrladder.benchmark.training import corpus as training_corpus
 from lrladder.benchmark.training import weights
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.metrics import validate as validation
 from lrladder.benchmark.training.train import train
 from lrladder.benchmark.training.weights import are_kept, kept
+from lrladder.benchmark.training.worker import WorkerSetup, job_of, start_worker
 from lrladder.models.parametrization import build
-from tests.benchmark.trials import BATCH, CHANGES, no_log, tiny_corpus, tiny_trial
+from tests.benchmark.trials import BATCH, CHANGES, no_log, tiny_corpus, tiny_trial, wide_shape
 
 
 def loss_with(found: dict[str, torch.Tensor], trial: Trial, corpus: Corpus) -> float:
@@ -94,6 +100,40 @@ def test_the_plan_counts_four_bytes_for_each_parameter_of_a_target() -> None:
         size = 4 * (shape.n_total + shape.n_embedding) * len(one.horizons) if shape else 0
         assert one.kept_bytes - other.kept_bytes == size
     assert with_weights.disk_bytes > plain.disk_bytes
+
+
+def test_a_worker_keeps_the_weights_of_targets_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored_signals: None
+) -> None:
+    del restored_signals
+    target, corpus = tiny_trial(horizons=(10 * BATCH,)), tiny_corpus(tmp_path)
+    proxy = tiny_trial(horizons=(10 * BATCH,), shape=wide_shape())
+    monkeypatch.setattr(training_corpus, "load", lambda *_: corpus)
+    setup = WorkerSetup(corpus.verified, 16, 4, tmp_path / "trunks", frozenset({target.shape}), tmp_path / "weights")
+    run = start_worker(setup)
+    for trial in (target, proxy):
+        run(trial, no_log)
+        assert are_kept(tmp_path / "weights", trial, 10 * BATCH) == (trial is target)
+    assert job_of(setup, target, "cpu").weights == tmp_path / "weights"
+    assert job_of(setup, proxy, "cpu").weights is None
+
+
+@pytest.fixture
+def restored_signals() -> Iterator[None]:
+    before, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    yield
+    signal.signal(signal.SIGTERM, before)
+    torch.set_num_threads(threads)
+
+
+def test_a_study_elsewhere_refuses_to_keep_weights(tmp_path: Path) -> None:
+    config = asked(keep_weights="targets").model_copy(update={"executor": RayConfig()})
+    with (
+        pytest.raises(InputError, match=r"training.keep_weights: .* this machine"),
+        open_session(config, tmp_path / "out", workers=1),
+    ):
+        pass
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_study_that_trains_no_target_refuses_to_keep_weights() -> None:
