@@ -96,7 +96,7 @@ def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: lis
 
 
 def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """(name, dW x, W x) for each matrix whose input the calls hold."""
+    """(name, dW x, W x) for each matrix whose input the calls hold, and whose weights at the start are known."""
     calls = now.calls
 
     def of(name: str, x: Tensor) -> tuple[str, Tensor, Tensor]:
@@ -113,6 +113,8 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
             continue
         if block.moe.router is not None:
             yield of(f"blocks.{i}.moe.router", x_td)
+        if f"blocks.{i}.moe.up" not in start:  # experts that are spread over ranks
+            continue
         yield from _expert_outputs(block.moe, f"blocks.{i}.moe", start, x_td)
 
 

@@ -105,6 +105,12 @@ class StudyConfig(Strict, ABC):
                 f"among {training.devices} devices with {micro} in each pass; change devices, micro_batch or "
                 "batch_tokens"
             )
+        if training.expert_parallel > 1 and (rung.shape.num_experts % training.expert_parallel or rung.shape.num_experts == 1):
+            raise ValueError(
+                f"training.expert_parallel: the {rung.shape.num_experts} experts of rung {rung.name} cannot be divided "
+                f"among {training.expert_parallel} devices; give a divisor, or `rungs: {{{rung.name}: "
+                "{expert_parallel: 1}}`"
+            )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy without the cached rungs, which `update` may change."""

@@ -42,7 +42,7 @@ class Killed(Exception):
     """In place of a signal."""
 
 
-def settings(steps: int) -> dict[str, Settings]:
+def settings(steps: int, count: int = 2) -> dict[str, Settings]:
     """Every stage with all at once, and with four micro batches whose blocks are recomputed; all pairs for 50 steps."""
     found: dict[str, Settings] = {}
     for stage, micro, recompute in itertools.product(STAGES, (None, 1), ("none", "blocks")):
@@ -50,7 +50,19 @@ def settings(steps: int) -> dict[str, Settings]:
             training = TrainingSettings.model_validate({"zero_stage": stage, "recompute": recompute})
             found[f"zero{stage} micro={micro} recompute={recompute}"] = (training, micro)
     found["zero2 offload"] = (TrainingSettings(zero_stage=2, offload="cpu"), None)
-    return found
+    return found | spread_settings(steps, count)
+
+
+def spread_settings(steps: int, count: int) -> dict[str, Settings]:
+    """Experts that are spread over two ranks, and over all `count`; as above, but not at stage 3."""
+    found: dict[str, Settings] = {}
+    for stage, micro, recompute, spread in itertools.product(STAGES[:3], (None, 1), ("none", "blocks"), {2, count}):
+        if steps >= 50 or (micro is None) == (recompute == "none"):
+            plain = {"zero_stage": stage, "recompute": recompute, "devices": count, "expert_parallel": spread}
+            training = TrainingSettings.model_validate(plain)
+            found[f"zero{stage} micro={micro} recompute={recompute} experts over {spread}"] = (training, micro)
+    offloaded = TrainingSettings(zero_stage=2, offload="cpu", devices=count, expert_parallel=2)
+    return found | {"zero2 offload experts over 2": (offloaded, None)}
 
 
 def equality_trial(steps: int, **changes: object) -> Trial:
