@@ -36,7 +36,7 @@ class TrainingSettings(Strict):
                 f"expert_parallel: {self.devices} devices are no multiple of {self.expert_parallel}; change one of them"
             )
         if self.expert_parallel > 1 and self.zero_stage == 3:
-            raise ValueError("expert_parallel: not with zero_stage 3; set zero_stage to 2 or less, or expert_parallel: 1")
+            raise ValueError("expert_parallel needs zero_stage 2 or less, and this is 3; change one of them")
 
     @property
     def aux_loss_sequences(self) -> int | None:

@@ -105,11 +105,11 @@ class StudyConfig(Strict, ABC):
                 f"among {training.devices} devices with {micro} in each pass; change devices, micro_batch or "
                 "batch_tokens"
             )
-        if training.expert_parallel > 1 and (rung.shape.num_experts % training.expert_parallel or rung.shape.num_experts == 1):
+        experts, devices = rung.shape.num_experts, training.expert_parallel
+        if devices > 1 and (experts == 1 or experts % devices):
             raise ValueError(
-                f"training.expert_parallel: the {rung.shape.num_experts} experts of rung {rung.name} cannot be divided "
-                f"among {training.expert_parallel} devices; give a divisor, or `rungs: {{{rung.name}: "
-                "{expert_parallel: 1}}`"
+                f"training.expert_parallel: the experts of rung {rung.name} ({experts}) cannot be divided evenly among "
+                f"{devices} devices; change it, or set it to 1 for this rung in training.rungs"
             )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

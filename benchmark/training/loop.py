@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference
 from lrladder.benchmark.schedules import factor
-from lrladder.benchmark.training import averaging
+from lrladder.benchmark.training import averaging, compiling
 from lrladder.benchmark.training.accumulation import Accumulation, Step
 from lrladder.benchmark.training.checkpoints import Position, Snapshot
 from lrladder.benchmark.training.corpus import Corpus
@@ -49,8 +49,7 @@ class Loop:
         self.read_every = EVERY if device.type == "cuda" else 1
         self.micro_batch = micro_batch or self._share
         self._accumulation = Accumulation(self.engine, self.ranks, trial, self.micro_batch)
-        # At stage 3 no rank holds a block to compare with. Spread experts get another number of tokens at each step.
-        compiled = compiled and trial.training.zero_stage < 3 and trial.training.expert_parallel == 1
+        compiled = compiled and compiling.is_possible(trial)
         loss = compile_blocks(self.engine.module, batch=self.micro_batch) if compiled else None
         self.engine.module.loss_of, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:

@@ -81,9 +81,7 @@ def whole_state(engine: Any, ranks: Ranks) -> EngineState:
     return whole
 
 
-def _of_all_ranks(
-    engine: Any, param: Tensor, own: Sequence[Piece], ranks: Ranks
-) -> tuple[Tensor, dict[str, Tensor]]:
+def _of_all_ranks(engine: Any, param: Tensor, own: Sequence[Piece], ranks: Ranks) -> tuple[Tensor, dict[str, Tensor]]:
     """The weight and the moments of a parameter, from the pieces `own` of this rank and those of the others."""
     state = engine.basic_optimizer.state
     kept = dict(state.get(param, {}))  # what the state holds of whole parameters, such as the average of the weights
@@ -93,9 +91,7 @@ def _of_all_ranks(
     steps = [found["step"] for found in state.values() if "step" in found]
     if not steps:
         return weight, kept
-    moments = {
-        name: _gathered(param, [(piece, state[piece.flat][name]) for piece in own], ranks) for name in MOMENTS
-    }
+    moments = {name: _gathered(param, [(piece, state[piece.flat][name]) for piece in own], ranks) for name in MOMENTS}
     return weight, {**moments, "step": steps[0], **kept}
 
 
