@@ -30,7 +30,7 @@ def mark_groups(groups: Iterable[dict[str, Any]]) -> None:
     for group in groups:
         share = share_of(group["params"][0])
         if share is not None:
-            group |= {"moe": True, "name": _name(share.count)}
+            group |= {"moe": True, "name": _name(share.num_parts)}
 
 
 def has_spread_experts(model: nn.Module) -> bool:
@@ -61,7 +61,7 @@ def _marker(num_experts: int) -> nn.Module:
     """A module without parameters. DeepSpeed treats experts apart only in a model that has a layer of its own MoE."""
     from deepspeed.moe.layer import MoE
 
-    class Spread(MoE):  # type: ignore[misc]
+    class Spread(MoE):
         def __init__(self) -> None:
             nn.Module.__init__(self)
             self.num_experts = num_experts

@@ -192,4 +192,4 @@ def _spread(engine: Any, whole: EngineState) -> None:
 
 def _numel(param: Tensor) -> int:
     share = share_of(param)
-    return int(getattr(param, "ds_numel", param.numel())) * (1 if share is None else share.count)
+    return int(getattr(param, "ds_numel", param.numel())) * (1 if share is None else share.num_parts)

@@ -11,23 +11,23 @@ from lrladder.models.parameters import tag_of
 
 
 class Share(NamedTuple):
-    """The experts that this rank holds: part `index` of `count` equal parts, in the order of the experts.
+    """The experts that this rank holds: number `part` of equal parts, in the order of the experts.
 
     The ranks of `group` hold one part each, in order. The ranks of `copies` hold this part.
     """
 
-    index: int
-    count: int
+    part: int
+    num_parts: int
     group: Any
     copies: Any
 
     def of(self, whole: Tensor) -> Tensor:
         """This rank's part of a tensor [E, ...] of all experts."""
-        return whole.chunk(self.count)[self.index]
+        return whole.chunk(self.num_parts)[self.part]
 
     def join(self, part: Tensor) -> Tensor:
         """The tensor [E, ...] of all experts, from the parts of all ranks of the group, which must all call this."""
-        parts = [torch.empty_like(part) for _ in range(self.count)]
+        parts = [torch.empty_like(part) for _ in range(self.num_parts)]
         dist.all_gather(parts, part.contiguous(), group=self.group)
         return torch.cat(parts)
 
@@ -52,11 +52,11 @@ def exchanged(backend: ExpertBackend, share: Share) -> ExpertBackend:
     """
 
     def run(x_rd: Tensor, rows_e: Tensor, up_f2hd: Tensor, down_fdh: Tensor) -> Tensor:
-        leaving_nf = rows_e.view(share.count, -1)  # rows to each rank, for each of its experts
+        leaving_nf = rows_e.view(share.num_parts, -1)  # rows to each rank, for each of its experts
         arriving_nf = torch.empty_like(leaving_nf)
         dist.all_to_all_single(arriving_nf, leaving_nf, group=share.group)
         leaving, arriving = leaving_nf.sum(1).tolist(), arriving_nf.sum(1).tolist()
-        expert_a = torch.arange(len(up_f2hd), device=x_rd.device).repeat(share.count)
+        expert_a = torch.arange(len(up_f2hd), device=x_rd.device).repeat(share.num_parts)
         expert_a = expert_a.repeat_interleave(arriving_nf.flatten(), output_size=sum(arriving))
         x_ad = _Exchange.apply(x_rd, leaving, arriving, share.group)
         one_a = x_ad.new_ones((len(x_ad), 1), dtype=torch.float32)
@@ -64,7 +64,7 @@ def exchanged(backend: ExpertBackend, share: Share) -> ExpertBackend:
         y_rd: Tensor = _Exchange.apply(y_ad, arriving, leaving, share.group)
         return y_rd
 
-    return permuted(run, ranks=share.count)
+    return permuted(run, ranks=share.num_parts)
 
 
 class _Exchange(torch.autograd.Function):
