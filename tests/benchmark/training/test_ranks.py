@@ -1,10 +1,12 @@
 """One trial on several ranks gives what it gives on one device, and ends on all of them together."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.training.train import train
@@ -105,6 +107,24 @@ def test_roles_keep_their_lr_decay_and_eps_where_experts_are_spread(found: Found
 def _require_equal_gradients(found: list[np.ndarray], alone: list[np.ndarray]) -> None:
     for got, expected in zip(found, alone, strict=True):
         assert np.linalg.norm(got - expected) <= 1e-5 * np.linalg.norm(expected)
+
+
+@pytest.fixture
+def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Everything that is fp32 otherwise."""
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    monkeypatch.setattr("lrladder.benchmark.training.optimizer.dtype_of", lambda trial: torch.float64)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("in_float64")
+def test_micro_batches_differ_from_the_whole_batch_by_rounding_alone(folder: Path) -> None:
+    """A wrong mean or share would stay in float64. torch's grouped_mm has no float64."""
+    trial = equality_trial(STEPS, expert_backend="reference")
+    whole, parts = (losses_and_norms(trial, folder, micro) for micro in (None, 1))
+    assert difference(parts[0], whole[0]) < 1e-14 > difference(parts[1], whole[1])
 
 
 def test_loads_of_the_micro_batch_are_another_trial_with_other_losses(
