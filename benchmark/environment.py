@@ -3,10 +3,13 @@
 import ctypes
 import os
 import platform
+import signal
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 PER_GPU = 4  # workers; assumption, unmeasured: small models leave a GPU mostly idle while kernels are launched
 DRIVER_SIGNS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg")  # bare metal, some containers, WSL
@@ -93,6 +96,14 @@ def train_alone() -> None:
     A cluster job may set RANK and WORLD_SIZE for the whole job. A trial that used them would wait for other ranks.
     """
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+
+
+def die_with(parent: int) -> None:
+    """Have this process killed when its parent process, with the id `parent`, ends. Linux alone does this."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # the parent died before prctl
+        os._exit(1)
 
 
 def keep_freed_memory() -> None:

@@ -7,6 +7,11 @@ class InputError(ValueError):
     """Bad config, corpus, store or environment. The message names the key, file or row and the remedy."""
 
 
+def one_line(error: Exception) -> str:
+    """The type and the message of an error that is not a user's fault."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 class ExitCode(IntEnum):
     """Exit codes of the process."""
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import read_head, why
 
 ANOTHER_CACHE = "name another folder in LRLADDER_CACHE"
-HEAD_BYTES = 4096  # the beginning of a file, by which its kind is recognised
 
 
 def make_folder(out: Path) -> None:
@@ -25,7 +25,7 @@ def make_folder(out: Path) -> None:
         probe.open("x").close()
         probe.unlink()
     except (OSError, ValueError) as error:
-        raise InputError(f"OUT {out} cannot be written ({reason(error)}); choose another folder") from error
+        raise InputError(f"OUT {out} cannot be written ({why(error)}); choose another folder") from error
 
 
 def make_inner(folder: Path) -> None:
@@ -41,12 +41,12 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({reason(error)}); {ANOTHER_CACHE}") from error
+        raise InputError(f"{folder}: cannot be made ({why(error)}); {ANOTHER_CACHE}") from error
     if found.st_uid != os.geteuid():
         raise InputError(f"{folder}: belongs to another user, whose files would be trained on and run; {ANOTHER_CACHE}")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        why = "other users can write to it, and its files are trained on and run"
-        raise InputError(f"{folder}: {why}; check what it holds and `chmod 700` it, or {ANOTHER_CACHE}")
+        danger = "other users can write to it, and its files are trained on and run"
+        raise InputError(f"{folder}: {danger}; check what it holds and `chmod 700` it, or {ANOTHER_CACHE}")
 
 
 def require_inner(folder: Path) -> None:
@@ -89,7 +89,7 @@ def replace(path: Path) -> Iterator[IO[bytes]]:
 def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool]) -> None:
     """Raise InputError unless `path` is free, or is a file that `is_own` recognises and that may be replaced.
 
-    `is_own` gets the first HEAD_BYTES of the file. `option` is the option by which the user gave the path.
+    `is_own` gets the beginning of the file, HEAD_BYTES long. `option` is the option by which the user gave the path.
     """
     where = f"{option} {path}"
     if not path.parent.is_dir():
@@ -99,7 +99,7 @@ def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool])
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise InputError(f"{where}: cannot be written ({reason(error)}); name another file") from error
+        raise InputError(f"{where}: cannot be written ({why(error)}); name another file") from error
     if stat.S_ISDIR(kind):
         raise InputError(f"{where}: is a folder; name a file in it")
     if not stat.S_ISREG(kind):
@@ -110,10 +110,9 @@ def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool])
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)}); name another file") from error
+        return read_head(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({why(error)}); name another file") from error
 
 
 def write_result(path: Path, text: str, option: str) -> None:
@@ -121,7 +120,7 @@ def write_result(path: Path, text: str, option: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise InputError(f"{option} {path}: cannot be written ({reason(error)}); name another file") from error
+        raise InputError(f"{option} {path}: cannot be written ({why(error)}); name another file") from error
 
 
 def open_plain(path: Path, flags: int) -> int:
@@ -132,7 +131,7 @@ def open_plain(path: Path, flags: int) -> int:
     except OSError as error:
         if path.is_symlink():
             _refuse_link(path)
-        raise InputError(f"{path} cannot be opened ({reason(error)}); choose another folder") from error
+        raise InputError(f"{path} cannot be opened ({why(error)}); choose another folder") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         _refuse_link(path)
@@ -151,11 +150,6 @@ def require_plain(path: Path) -> None:
 
 def _refuse_link(path: Path) -> NoReturn:
     raise InputError(f"{path} is a link, a folder or a device, not a plain file; remove it, or choose another folder")
-
-
-def reason(error: Exception) -> str:
-    """The system's reason for an error, without the path."""
-    return (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
 
 
 def _temporary_name() -> str:

@@ -19,7 +19,7 @@ RESULTS_BYTES = 128 * 2**20  # assumption: 100,000 readings of 1 KB each, as tho
 LOG_BYTES = 64 * 2**20  # assumption: the log of one trial, with 100,000 rows of 600 bytes
 HEAD_BYTES = 4096  # the beginning of a file, by which its kind is recognised
 MAX_WHY = 200  # characters of a reason in an error message; assumption
-MAX_INT = 2**63  # what fits 64 bits
+MAX_INT = 2**63  # what fits 64 bits; products of several still fit a float
 # Characters that a terminal obeys: C0 except tab and line feed, DEL, C1, and marks that change the direction of text.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ESCAPED = re.compile(r"\\u(?:00[01789]|20[26])|\\[bfr]", re.IGNORECASE)  # how JSON may write them

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.9  # level of the interval; as of all reported intervals
+from lrladder.paradigms.level import LEVEL
 
 
 class Slope(NamedTuple):
@@ -27,5 +27,5 @@ def fit_slope(sizes: Sequence[float], coordinates: Sequence[float]) -> Slope:
     slope = float(centred @ y / (centred @ centred))
     misses = y - y.mean() - slope * centred
     error = math.sqrt(misses @ misses / (len(x) - 2) / (centred @ centred))
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(x) - 2)) * error
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2)) * error
     return Slope(slope, slope - reach, slope + reach)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, ParametrizationName, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
-from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.paradigm import NO_MINIMUM, NOT_SEARCHED, NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import SearchSpec
@@ -55,7 +55,7 @@ class Fitting(Paradigm):
         ]
         left_out = [f"{name} at {h:,} tokens: {c.status}" for (name, h), c in self.curves.items() if c.lr_best is None]
         if not points:
-            raise NoProposal(f"{self.name}: no cell has a bracketed minimum ({'; '.join(left_out) or 'no proxies'})")
+            raise NoProposal(f"{self.name}: {NO_MINIMUM} ({'; '.join(left_out) or 'no proxies'})")
         self.law = fit_law(points)
         cut = sum(1 for curve in self.curves.values() if curve.flags)
         self._flags = (
@@ -69,7 +69,7 @@ class Fitting(Paradigm):
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The law's LR and prediction interval. Raises NoProposal before a search."""
         if self.law is None:
-            raise NoProposal(f"{self.name}: search has not been run")
+            raise NoProposal(f"{self.name}: {NOT_SEARCHED}")
         extrapolation = rung.flops_per_token * horizon / self._searched_flops
         lr, low, high = self.law.predict(rung.n_active, horizon)
         flags = self._flags + far_flags(extrapolation)

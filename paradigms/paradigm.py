@@ -61,6 +61,19 @@ class Terms(NamedTuple):
     is_replay: bool = False  # whether the lab has only runs that were made before, at fixed LRs
 
 
+NOT_SEARCHED = "search has not been run"
+ONLY_PROPOSALS = "only its proposals are stored, not what its search found"
+NO_MINIMUM = "no cell has a bracketed minimum"
+
+
+def require_proxy(ladder: Sequence[Rung], name: str, *, by: str) -> Rung:
+    """The proxy with this name. Raises NoProposal, in the name of the paradigm `by`, if the ladder has none."""
+    found = next((rung for rung in ladder if rung.name == name and rung.part == "proxy"), None)
+    if found is None:
+        raise NoProposal(f"{by}: {name!r} is not a proxy of this ladder")
+    return found
+
+
 class Paradigm(ABC):
     """A way to choose the LR, as one entry uses it.
 
@@ -91,7 +104,7 @@ class Paradigm(ABC):
 
         Raises NoProposal if these curves are not enough, as for a class of the user's own.
         """
-        raise NoProposal(f"{self.terms.name}: only its proposals are stored, not what its search found")
+        raise NoProposal(f"{self.terms.name}: {ONLY_PROPOSALS}")
 
 
 MakeParadigm = Callable[[Any, Terms], Paradigm]

@@ -101,3 +101,8 @@ LAWS = (
         needs="the number of experts",
     ),
 )
+
+
+def law_named(name: str) -> PublishedLaw:
+    """The law with this name, one of LAWS."""
+    return next(law for law in LAWS if law.name == name)

@@ -5,8 +5,10 @@ import csv
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,11 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, reason, require_new_or_own, write_bytes
+from lrladder.benchmark.folders import make_folder, require_new_or_own, write_bytes
+from lrladder.benchmark.reading import why
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
 from lrladder.reports.drawing import parametrization_name
 
+Name = TypeVar("Name", bound=str)
 POLICY = (
     *("default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"),
     *("base-uri 'none'", "form-action 'none'"),
@@ -74,7 +78,7 @@ def write_page(text: str, folder: Path) -> Path:
             write_bytes(folder / name, data)
         write_bytes(page, text.encode(errors="replace"))  # a file name need not be text
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({reason(error)}); choose another folder") from error
+        raise InputError(f"{folder} cannot be written ({why(error)}); choose another folder") from error
     return page
 
 
@@ -117,6 +121,16 @@ def policy(script: str | None = None) -> Markup:
 
 def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def download(name: str, frame: pd.DataFrame) -> dict[str, str]:
+    """A table as a CSV file that a template offers for download."""
+    return {"name": name, "uri": data_uri(to_csv(frame))}
+
+
+def figures(drawn: Mapping[Name, str | None]) -> dict[Name, Markup | None]:
+    """Our own drawings as SVG for a template. One with nothing to show is None."""
+    return {name: Markup(svg) if svg else None for name, svg in drawn.items()}
 
 
 def data_uri(text: str) -> str:

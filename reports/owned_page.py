@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import HEAD_BYTES
+from lrladder.benchmark.reading import HEAD_BYTES, read_head
 from lrladder.reports.html import write_page
 
 MARK = '<meta name="generator" content="lrladder {}">'
@@ -18,15 +18,10 @@ def require_own(folder: Path, command: str) -> None:
     """Raise InputError if there is a folder/index.html that this command did not write."""
     page = folder / "index.html"
     try:
-        if page.is_file() and mark(command).encode() not in _head(page):
+        if page.is_file() and mark(command).encode() not in read_head(page):
             raise InputError(f"{page} was not written by `lrladder {command}`; move it, or choose another folder")
     except OSError as error:
         raise InputError(f"{page} cannot be read ({error.strerror}); choose another folder") from error
-
-
-def _head(page: Path) -> bytes:
-    with page.open("rb") as file:
-        return file.read(HEAD_BYTES)
 
 
 def write_own(text: str, folder: Path, command: str) -> Path:

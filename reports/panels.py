@@ -12,6 +12,7 @@ from lrladder.reports.drawing import INK, MUTED, WIDTH, plain
 from lrladder.reports.formats import short
 
 COLUMNS = 4
+SIZE_LABEL = "active non-embedding parameters"
 LETTER = 0.07  # inches, of the width of a panel, that a letter of its title takes
 FOOT = 0.5  # inches below the lowest row, for its ticks and the label of all x-axes
 TICK = 0.42  # inches, that the label of a size takes

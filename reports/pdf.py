@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import reason, write_bytes
+from lrladder.benchmark.folders import write_bytes
+from lrladder.benchmark.reading import why
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT = 120.0  # seconds; a report takes two seconds
@@ -44,7 +45,7 @@ def print_page(page: Path, browser: str, *, timeout: float = TIMEOUT) -> Path:
         try:
             write_bytes(target, printed.read_bytes())
         except OSError as error:
-            raise InputError(f"--pdf: {target} cannot be written ({reason(error)})") from error
+            raise InputError(f"--pdf: {target} cannot be written ({why(error)})") from error
     return target
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe
-from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.resolve import planned
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -66,7 +66,7 @@ def _of_rung(config: RegretConfig, rung: Rung, lr: float) -> Effective:
     fitted = config.rules_of("mup").horizon == "fitted"
     exponent = 0.0 if fitted else None
     request = Request(rung.name, "mup", lr, 0, (max(rung.horizons),), exponent)
-    (trial,) = resolve(request, config, corpus_digest="", precision="fp32")
+    (trial,) = planned(request, config)
     recipe = trial_recipe(trial, parametrization="mup")
     return Effective(
         rung=rung.name,

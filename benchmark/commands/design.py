@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from lrladder.benchmark.commands.options import as_one, finite
+from lrladder.benchmark.commands.options import NumGpus, as_one, finite
 from lrladder.benchmark.errors import ExitCode
+from lrladder.benchmark.training.gpus import GpuName
 
 app = typer.Typer()
 
@@ -24,10 +25,8 @@ class Options:
     budget: Annotated[
         float, typer.Option(callback=finite, help="The most that the study may cost, in runs of your model.")
     ]
-    gpu: Annotated[
-        Literal["a100", "h100", "h200", "b200"] | None, typer.Option(help="Print times on this kind of GPU.")
-    ] = None
-    gpus: Annotated[int, typer.Option(min=1, help="Number of these GPUs.")] = 1
+    gpu: Annotated[GpuName | None, typer.Option(help="Print times on this kind of GPU.")] = None
+    gpus: NumGpus = 1
     memory: Annotated[
         float, typer.Option(callback=finite, help="GiB that weights, gradients and moments may take.")
     ] = 80.0

@@ -90,15 +90,15 @@ def tell(
 def _counts(taken: "Taken") -> Iterator[str]:
     """What came of the rows."""
     yield f"{_number(taken.finished + taken.diverged, 'result')} taken in"
-    said = {
-        "of them of runs that diverged": taken.diverged,
-        "of them in the place of earlier ones, which stay in told.jsonl": taken.replaced,
-        "runs failed and are asked for again": taken.failed,
-        "rows were known": taken.known,
-        "rows have no loss yet": taken.not_over,
-        "rows were never asked for and are left out": taken.ignored,
-    }
-    yield from (f"{count:,} {what}" for what, count in said.items() if count)
+    said = (
+        (taken.diverged, f"{taken.diverged:,} of them of runs that diverged"),
+        (taken.replaced, f"{taken.replaced:,} of them in the place of earlier ones, which stay in told.jsonl"),
+        (taken.failed, f"{_number(taken.failed, 'run')} failed and will be asked for again"),
+        (taken.known, f"{_number(taken.known, 'row')} with results that were told before"),
+        (taken.not_over, f"{_number(taken.not_over, 'row')} without a loss yet"),
+        (taken.ignored, f"{_number(taken.ignored, 'row')} left out, as the names were never asked for"),
+    )
+    yield from (what for count, what in said if count)
 
 
 def _number(count: int, what: str) -> str:

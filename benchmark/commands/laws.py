@@ -16,7 +16,15 @@ from lrladder.paradigms.published import DECAY_FRACTION, POWER_A, POWER_D, POWER
 app = typer.Typer()
 
 BUDGET = "Fit only the runs that a search within this budget asks for. The budget is in runs of the largest model."
-PROTOCOL = "The batch to use where a model has several: its best, the nearest to a fitted rule, or the most common."
+Runs = Annotated[
+    Path, typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known.")
+]
+Protocol = Annotated[
+    Literal["best", "rule", "fixed"],
+    typer.Option(
+        help="The batch to use where a model has several: its best, the nearest to a fitted rule, or the most common."
+    ),
+]
 Columns = Annotated[
     str | None,
     typer.Option(
@@ -108,13 +116,10 @@ def schedule(
 
 @app.command()
 def fit(
-    runs: Annotated[
-        Path,
-        typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known."),
-    ],
+    runs: Runs,
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results.json and the report.")] = None,
-    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
+    protocol: Protocol = "best",
     budget: Annotated[
         float | None,
         typer.Option(callback=finite, help=BUDGET),
@@ -139,13 +144,10 @@ def fit(
 
 @app.command()
 def replay(
-    runs: Annotated[
-        Path,
-        typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known."),
-    ],
+    runs: Runs,
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
-    protocol: Annotated[Literal["best", "rule", "fixed"], typer.Option(help=PROTOCOL)] = "best",
+    protocol: Protocol = "best",
     strategy: Strategies = None,
     budgets: Annotated[
         str | None,

@@ -15,10 +15,12 @@ Preset = Annotated[
     str, typer.Argument(help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.")
 ]
 Folder = Annotated[Path, typer.Argument(help="The folder with the results, which was given to --out.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
+NumGpus = Annotated[int, typer.Option(min=1, help="Number of these GPUs.")]
 AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]

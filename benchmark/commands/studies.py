@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, Preset, Workers, finite
+from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, NumGpus, Out, Preset, Workers, finite
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
+from lrladder.benchmark.training.gpus import GPUS, Gpus
 
 if TYPE_CHECKING:
     from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
-    from lrladder.benchmark.training.placement import Gpus
 
 app = typer.Typer()
 
@@ -37,9 +37,9 @@ def plan(
     ] = None,
     gpu: Annotated[
         str | None,
-        typer.Option(help="Plan for GPUs of this kind: a100, h100, h200, b200. Each run takes all of them."),
+        typer.Option(help=f"Plan for GPUs of this kind: {', '.join(GPUS)}. Each run takes all of them."),
     ] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="Number of these GPUs.")] = 1,
+    gpus: NumGpus = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show every training run of a study with its tokens, FLOPs, memory and time. Nothing is trained."""
@@ -59,10 +59,8 @@ def plan(
         render(made, make_console())
 
 
-def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None) -> "Gpus | None":
+def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None) -> Gpus | None:
     """The GPUs to plan for. Raises InputError for options that contradict each other."""
-    from lrladder.benchmark.training.placement import GPUS, Gpus
-
     if name is None:
         if count > 1:
             raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
@@ -77,7 +75,7 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
 @app.command()
 def run(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
+    out: Out,
     workers: Workers = None,
     allow_import: AllowImport = False,
     log: Annotated[
@@ -133,7 +131,7 @@ def extend(
 @app.command()
 def tune_recipe(
     preset: Preset,
-    out: Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")],
+    out: Out,
     budget: Annotated[
         int | None,
         typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),

@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import MAX_INT
 
 MAX_DEPTH = 32  # assumption: the deepest preset nests 6 levels
 MAX_NODES = 20_000  # assumption: the longest preset has 300; an alias counts as all values that it stands for
 MAX_SCALAR = 64  # characters of a number or date; assumption: no sensible one is longer
-MAX_INT = 2**63  # what fits 64 bits; products of several still fit a float
 _MERGE = "tag:yaml.org,2002:merge"
 # What yaml raises for a value that cannot be converted to the type of its tag.
 _FAULTS = (yaml.YAMLError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError)

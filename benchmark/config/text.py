@@ -18,6 +18,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.upgrade import RENAMED_KEYS
 
+PRESETS = resources.files("lrladder.benchmark") / "presets"
 Config = TypeVar("Config", bound=BaseModel)
 
 
@@ -29,14 +30,13 @@ def config_digest(config: Mapping[str, Any]) -> str:
 
 def preset_names() -> list[str]:
     """The names of the presets that come with the package, sorted."""
-    folder = resources.files("lrladder.benchmark") / "presets"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(entry.name.removesuffix(".yaml") for entry in PRESETS.iterdir() if entry.name.endswith(".yaml"))
 
 
 def read_preset(preset: str) -> str:
     """The YAML text of a preset, or of a file that ends in .yaml or .yml. Raises InputError for anything else."""
     if preset in preset_names():
-        return (resources.files("lrladder.benchmark") / "presets" / f"{preset}.yaml").read_text()
+        return (PRESETS / f"{preset}.yaml").read_text()
     path = Path(preset)
     if path.suffix not in {".yaml", ".yml"}:
         known = suggest(preset, preset_names())

@@ -1,8 +1,8 @@
 """Makes smaller models with the proportions of a large one, and says which proportions could not be kept.
 
-The most important comes first: head size; number of experts and top-k; widths of experts and of dense blocks / width;
-attention width / width; depth / width; query heads per key-value head. All can be kept at multiples of width / number
-of key-value heads.
+The proportions are: head size; number of experts and top-k; widths of experts and of dense blocks / width; attention
+width / width; depth / width; query heads per key-value head. All can be kept at multiples of width / number of
+key-value heads. If that gives too few models, the depth gives way first.
 """
 
 import math

@@ -12,7 +12,7 @@ from lrladder.models.shape import ModelShape
 from lrladder.paradigms.published import LAWS
 
 WARMUP = 0.005  # warm-up as a share of a rung's longest horizon; assumption
-# Tuned for preset cpu. Assumption: they also suit other ladders, which `lrladder tune-recipe` can test.
+# Tuned for preset modules. Assumption: they also suit other ladders, which `lrladder tune-recipe` can test.
 EMBEDDING_LR, EMBEDDING_STD = 45.25, 2.828
 HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default it is the sources of Python, with a
 # vocabulary of the goal's size. Text: corpus.text; token ids of the goal's tokenizer: corpus.train_tokens, val_tokens.

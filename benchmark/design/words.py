@@ -6,17 +6,14 @@ from lrladder.benchmark.design.layout import TARGET_RUNS, TRANSFER, VALIDATION, 
 from lrladder.benchmark.design.proportions import BYTES_PER_PARAMETER
 from lrladder.benchmark.design.public_config import Public
 from lrladder.benchmark.design.simulation import Expected
+from lrladder.benchmark.training.gpus import GPUS, SUSTAINED, GpuName
 from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
 
-MFU = 0.4  # share of the peak FLOP/s that training sustains; assumption
-# Peak FLOP/s in bf16 without sparsity, from NVIDIA's data sheets.
-PEAK = {"a100": 312e12, "h100": 989e12, "h200": 989e12, "b200": 2250e12}
 
-
-def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, gpus: int) -> Iterator[str]:
-    """The lines. With a `gpu`, a key of PEAK, costs are also given in days on `gpus` of them."""
+def words(layout: Layout, public: Public, found: Expected, *, gpu: GpuName | None, gpus: int) -> Iterator[str]:
+    """The lines. With a `gpu`, a key of GPUS, costs are also given in days on `gpus` of them."""
     goal, shape = layout.goal, layout.goal.shape
     counts = f"{shape.n_active:,} active of {shape.n_total:,} parameters"
     run = f"{goal.tokens:.3g} tokens in batches of {goal.batch_tokens:.3g}"
@@ -32,10 +29,10 @@ def words(layout: Layout, public: Public, found: Expected, *, gpu: str | None, g
     gave = dict.fromkeys(f"{rung.name}: {way}" for rung in _all(layout) for way in rung.proxy.gave_way)
     yield f"proportions that were given up: {'; '.join(gave) or 'nothing'}"
     yield f"left out: {'; '.join(public.left_out) or 'nothing'}{_aux(public)}"
-    mfu = f"; {MFU:.0%} of the peak of {gpu}" if gpu else ""
+    mfu = f"; {SUSTAINED:.0%} of the peak of {gpu}" if gpu else ""
     yield (
         f"assumed: a model fits if {BYTES_PER_PARAMETER} bytes a parameter do, without activations; "
-        f"the base recipe of preset cpu; batches grow with the square root of tokens{mfu}"
+        f"the base recipe of preset modules; batches grow with the square root of tokens{mfu}"
     )
 
 
@@ -95,7 +92,7 @@ def _factors(layout: Layout) -> str:
     return f"{n:.3g}x in N, {goal.tokens / longest:.3g}x in D, {batch:.3g}x in batch, {flops:.3g}x in FLOPs{far}"
 
 
-def _days(flops: float, gpu: str | None, gpus: int) -> str:
+def _days(flops: float, gpu: GpuName | None, gpus: int) -> str:
     if gpu is None:
         return ""
-    return f", {flops / (PEAK[gpu] * MFU * gpus) / 86400:.3g} days on {gpus} {gpu}"
+    return f", {flops / (GPUS[gpu].flops_per_second * SUSTAINED * gpus) / 86400:.3g} days on {gpus} {gpu}"

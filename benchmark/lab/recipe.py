@@ -58,6 +58,11 @@ class Recipe(Frozen):
     schedule: str = ""  # in words; empty in results of an older version
 
     @property
+    def lrs(self) -> dict[str, float]:
+        """The peak LR of each kind of parameter."""
+        return {setting.kind: setting.lr for setting in self.settings}
+
+    @property
     def has_multipliers(self) -> bool:
         """Whether the output of some layer is multiplied by a factor other than 1."""
         return any(setting.forward != 1 for setting in self.settings)

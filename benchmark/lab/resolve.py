@@ -81,10 +81,14 @@ def _require_average(schedule: ScheduleConfig, training: TrainingSettings) -> No
         )
 
 
+def planned(request: Request, setup: Setup) -> tuple[Trial, ...]:
+    """The trials of a request without corpus and precision, for what depends on neither, such as cost and recipe."""
+    return resolve(request, setup, corpus_digest="", precision="fp32")
+
+
 def planned_flops(request: Request, setup: Setup) -> float:
     """Planned FLOPs of all trials of a request."""
-    trials = resolve(request, setup, corpus_digest="", precision="fp32")  # the cost depends on neither
-    return math.fsum(trial.flops for trial in trials)
+    return math.fsum(trial.flops for trial in planned(request, setup))
 
 
 def _rules(request: Request, setup: Setup, rung: Rung, base: Base) -> Rules:

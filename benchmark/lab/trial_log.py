@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,3 +106,9 @@ def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:
     """The trial and measurements of a log; None if it is not complete."""
     state = read_state(path)
     return (state.trial, list(state.measurements)) if state is not None and state.measurements else None
+
+
+def complete_logs(folder: Path) -> Iterator[tuple[str, LogState]]:
+    """The logs with measurements, each with the id that its trial had when it was logged."""
+    states = ((path.stem, read_state(path)) for path in sorted((folder / "trials").glob("*.jsonl")))
+    return ((key, state) for key, state in states if state is not None and state.measurements)

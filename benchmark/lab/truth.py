@@ -2,17 +2,14 @@
 
 import math
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
+from lrladder.benchmark.config.strict import Strict
 from lrladder.paradigms import published
 from lrladder.paradigms.lab import ParametrizationName, Rung
 
 
-class _Truth(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TrueLaw(_Truth):
+class TrueLaw(Strict):
     """lr* = k N_active^-u D^-v B^w A^s in sp, with B batch tokens and A = N_active / N_total.
 
     In mup lr* has this value at N = `mup_base` and D = `mup_tokens`. From there it changes as
@@ -57,7 +54,7 @@ class TrueLaw(_Truth):
         )
 
 
-class Bowl(_Truth):
+class Bowl(Strict):
     """The loss around lr*, in nats: curvature (ln lr - ln lr*)^2 plus noise. Defaults: Step Law's dense models."""
 
     curvature: PositiveFloat = published.STEP_LAW_CURVATURE

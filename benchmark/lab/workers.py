@@ -1,10 +1,8 @@
 """Worker processes that train trials. Each has one thread and trains many trials, so it starts up only once."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +13,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lrladder.benchmark.environment import keep_freed_memory, train_alone
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.environment import die_with, keep_freed_memory, train_alone
+from lrladder.benchmark.errors import InputError, one_line
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.lab.heartbeat import LOOK_SECONDS, LOOKS, SILENCE, Pulse
@@ -33,7 +31,6 @@ ATTEMPTS = 2  # the machine may be the cause of a fault, so a failed trial is tr
 LEAVE_SECONDS = 10.0  # for an idle worker to exit; assumption: it needs far less
 SAVE_SECONDS = 25.0  # for a busy worker to save its run; schedulers kill a job 30 s after SIGTERM
 SHARED = "LRLADDER_DEVICES"  # the GPUs of a trial on several GPUs, for its ranks
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -250,7 +247,7 @@ def _serve(
             outcome: Outcome = _train(run, folder, trial, notes)
         except Exception as error:
             traceback.print_exc()
-            outcome = Fault(f"{type(error).__name__}: {' '.join(str(error).split())}")
+            outcome = Fault(one_line(error))
         pipe.send(Answer(attempt, outcome, tuple(notes)))
 
 
@@ -274,10 +271,7 @@ def _train(run: Runner, folder: Path, trial: Trial, notes: list[str]) -> list[Tr
 def _settle(index: int, folder: Path, parent: int, devices: Sequence[str]) -> None:
     """Set up the process: one thread, output to a log file. It ignores Ctrl-C and dies with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent died before prctl
-        os._exit(1)
+    die_with(parent)
     keep_freed_memory()
     train_alone()
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.settings import SWEEP
 from lrladder.benchmark.own_runs.table import NO_SEED
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 from lrladder.paradigms.sweep.curve import Curve
@@ -19,7 +20,6 @@ from lrladder.paradigms.sweep.pooled import fit_curves
 from lrladder.paradigms.sweep.swept import settle, sweep
 
 Protocol = Literal["best", "rule", "fixed"]
-SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 
 @dataclass(frozen=True)

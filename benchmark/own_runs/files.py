@@ -78,7 +78,7 @@ def _csv(path: Path, needed: str) -> pd.DataFrame:
             on_bad_lines="error",
         )
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from error
+        raise _not_utf8(path) from error
     except pd.errors.EmptyDataError:
         table = pd.DataFrame(columns=[str(place) for place in range(width + 1)], dtype=str)
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
@@ -96,13 +96,17 @@ def _csv(path: Path, needed: str) -> pd.DataFrame:
     return table.replace(_DECIMAL_COMMA, r"\1.\2", regex=True) if separator == ";" else table
 
 
+def _not_utf8(path: Path) -> InputError:
+    return InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8")
+
+
 def _header(path: Path, needed: str) -> tuple[list[str], str]:
     """The column names, and the separator that gives most names."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             line = file.readline(MAX_BYTES)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text; save the table as CSV in UTF-8") from error
+        raise _not_utf8(path) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
     split = {separator: next(csv.reader([line], delimiter=separator), []) for separator in SEPARATORS}

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 
 from lrladder.benchmark.own_runs.resolution import loss_step
-from lrladder.benchmark.own_runs.settings import SETTINGS, Tried, choose_settings
+from lrladder.benchmark.own_runs.settings import CELL, SETTINGS, SWEEP, Tried, choose_settings
 from lrladder.benchmark.own_runs.table import NO_SEED, read_frame
 
-CELL = ["family", "n_params", "n_active", "tokens"]
 # Horizons of one model whose tokens differ by at most this share count as one. Assumption: runs of one sweep end some
 # steps apart, and over 2% more tokens the reducible part of a loss falls by under 1% (exponent 0.28, arXiv 2203.15556).
 SAME_HORIZON = 0.02
-RUN = [*CELL, "batch_tokens", "lr", "seed"]
+RUN = [*SWEEP, "lr", "seed"]
 
 
 @dataclass(frozen=True)

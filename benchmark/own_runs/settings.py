@@ -9,7 +9,8 @@ import pandas as pd
 from lrladder.benchmark.documents import Frozen
 
 SETTINGS = ("weight_decay", "warmup_tokens", "decay_fraction", "beta2")
-CELL = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
+CELL = ["family", "n_params", "n_active", "tokens"]  # columns that the runs of one model and horizon share
+SWEEP = [*CELL, "batch_tokens"]  # columns that the runs of one LR sweep share
 
 
 class Tried(NamedTuple):
@@ -48,7 +49,7 @@ def choose_settings(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Tried, ...
         return frame, (), ()
     tried: list[Tried] = []
     kept = pd.Series(False, frame.index)
-    for _, cell in frame.groupby(CELL, dropna=False):
+    for _, cell in frame.groupby(SWEEP, dropna=False):
         tried += _tried(cell, varied)
         kept[cell.index[_as_best(cell, varied)]] = True
     names = sorted({one.name for one in tried})

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from lrladder.benchmark.own_runs.settings import SWEEP
+
 FINISHED = ("finished", "completed", "complete", "success", "succeeded", "done", "ok")
 DIVERGED = ("diverged", "nan", "exploded")
 EMPTY = ("", "none", "null", "na", "n/a")  # texts for a missing loss; nan is a loss that was logged
-SWEEP = ["family", "n_params", "n_active", "tokens", "batch_tokens"]
 
 
 def apply_status(frame: pd.DataFrame, text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -5,10 +5,11 @@ from contextlib import suppress
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.own_runs.cells import SWEEP, Protocol, RunCell, cells
+from lrladder.benchmark.own_runs.cells import Protocol, RunCell, cells
 from lrladder.benchmark.own_runs.lab import ReplayedLab, rungs_of
 from lrladder.benchmark.own_runs.replay import sources_of
 from lrladder.benchmark.own_runs.runs import Runs
+from lrladder.benchmark.own_runs.settings import SWEEP
 from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.registry import NAMED

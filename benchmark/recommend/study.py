@@ -64,8 +64,7 @@ class Advice(BaseModel):
         if self.recipe is None or not self.recipe.has_multipliers:
             return self
         recipe = self.recipe.folded()
-        lrs = {setting.kind: setting.lr for setting in recipe.settings}
-        return self.model_copy(update={"recipe": recipe, "lrs": lrs, "folded": True})
+        return self.model_copy(update={"recipe": recipe, "lrs": recipe.lrs, "folded": True})
 
 
 class _Setup(NamedTuple):
@@ -114,7 +113,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
     trial = proposal_trial(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None
     recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
     return Advice(
-        lrs={setting.kind: setting.lr for setting in recipe.settings} if recipe else {},
+        lrs=recipe.lrs if recipe else {},
         paradigm=name,
         why=choice.why,
         others=choice.others,

@@ -21,7 +21,7 @@ Quantity = Literal["loss", "grad_norm"]
 SHARES = (0.01, 0.05, 0.2)  # shares of the tokens of a run at which there are bands; assumption
 AROUND = 1.25  # the value at a share is the median of the rows within this ratio of it; assumption
 BESIDE = 2.0  # without such rows it is interpolated between rows within this ratio on both sides; assumption
-LEVEL = 0.99  # of the bands, so that a healthy run rarely leaves one of six bands; assumption
+BAND_LEVEL = 0.99  # of the bands, so that a healthy run rarely leaves one of six bands; assumption
 MIN_LOGS = 3  # with fewer logs there is no band; assumption
 
 
@@ -97,7 +97,7 @@ def _predicted(logs: Array, place: Array, prior: Prior) -> tuple[float, float]:
     rest = float(((y - x @ slopes) ** 2).sum())
     variance = (rest + WORTH * prior.scatter**2) / (max(0, len(logs) - 3) + WORTH)
     at = np.concatenate([[1.0], place - center[:2]])
-    half = stats.t.ppf((1 + LEVEL) / 2, max(0, len(logs) - 3) + WORTH) * math.sqrt(variance * (1 + at @ cov @ at))
+    half = stats.t.ppf((1 + BAND_LEVEL) / 2, max(0, len(logs) - 3) + WORTH) * math.sqrt(variance * (1 + at @ cov @ at))
     middle = center[2] + at @ slopes
     return math.exp(middle - half), math.exp(middle + half)
 

@@ -15,6 +15,11 @@ from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.models.rules import Rules
 from lrladder.paradigms.lab import ParametrizationName
 
+READ_AFTER_DECAY = (
+    "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it says how "
+    "the search of the entry reads its runs"
+)
+
 
 class StudyConfig(Strict, ABC):
     """The config of a study, as the user writes it. Each kind of study adds its own keys.
@@ -37,10 +42,7 @@ class StudyConfig(Strict, ABC):
     @classmethod
     def _decays(cls, schedule: ScheduleConfig) -> ScheduleConfig:
         if schedule.read != "decay":
-            raise ValueError(
-                "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it "
-                "says how the search of the entry reads its runs"
-            )
+            raise ValueError(READ_AFTER_DECAY)
         return schedule
 
     @field_validator("lab")
@@ -113,9 +115,10 @@ class StudyConfig(Strict, ABC):
             )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy without the cached rungs, which `update` may change."""
+        """A copy without the cached properties, such as `rungs`, which `update` may change."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("rungs", None)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
         return copied
 
     @property

@@ -13,7 +13,7 @@ from lrladder.benchmark.studies.planner import Plan, plan_sweeps
 from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
-from lrladder.benchmark.training.placement import Gpus
+from lrladder.benchmark.training.gpus import Gpus
 
 AnyKind = StudyKind[Any, Any]
 KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDULES, TUNING)}

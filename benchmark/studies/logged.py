@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lrladder.benchmark.lab.store import read_summaries
+from lrladder.benchmark.lab.stored_trials import read_summaries
 from lrladder.benchmark.lab.summaries import Reading, Summaries
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState, read_state

@@ -15,12 +15,13 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.training import disk, memory, placement
-from lrladder.benchmark.training.placement import Gpus
+from lrladder.benchmark.training.gpus import Gpus
 from lrladder.paradigms.lab import ParametrizationName, Request
-from lrladder.paradigms.sweep.grid import grid_lr
+from lrladder.paradigms.sweep.grid import first_lrs
 
 SCHEMA = "lrladder.plan/1"
 Purpose = Literal["search", "roles", "recipe", "validation", "oracle"]
+Lrs = list[tuple[float | None, bool]]  # each LR, None if it is not known yet, and whether it may not be run at all
 
 
 class PlannedTrials(Frozen):
@@ -109,10 +110,15 @@ class Sweep(NamedTuple):
     purpose: Purpose
     rung: Rung
     parametrization: ParametrizationName
-    lrs: list[tuple[float | None, bool]]  # each LR, None if it is not known yet, and whether it is an extension
+    lrs: Lrs
     seeds: tuple[int, ...]
     horizons: tuple[int, ...]
     horizon_exponent: float | None = None  # as in Request
+
+    def request(self, lr: float | None = None) -> Request:
+        """The run with the first seed, which costs what every other one does. An LR that is not known counts as 1."""
+        name, seed = self.rung.name, self.seeds[0]
+        return Request(name, self.parametrization, lr or 1.0, seed, self.horizons, self.horizon_exponent)
 
 
 def plan_sweeps(
@@ -164,26 +170,19 @@ def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
 
 def search_sweep(payer: str, rung: Rung, parametrization: ParametrizationName, spec: SearchConfig) -> Sweep:
     """The sweep of an LR search on one rung."""
-    grid: list[tuple[float | None, bool]] = [(lr, False) for lr in starting_grid(spec)]
+    grid: Lrs = [(lr, False) for lr in first_lrs(spec)]
     grid += extensions(rung, spec.max_extensions)
     return Sweep(payer, "search", rung, parametrization, grid, spec.seeds, rung.horizons)
 
 
-def starting_grid(spec: SearchConfig) -> list[float]:
-    """The LRs of a search before any extension, in ascending order."""
-    return [grid_lr(spec, k - spec.points // 2) for k in range(spec.points)]
-
-
-def extensions(rung: Rung, rounds: int) -> list[tuple[float | None, bool]]:
+def extensions(rung: Rung, rounds: int) -> Lrs:
     """The largest number of extensions: one LR per round, or two if horizons need different ends of the grid."""
     count = rounds * min(2, len(rung.read))
     return [(None, True) for _ in range(count)]
 
 
 def _parts(study: StudyConfig, sweep: Sweep, lr: float | None, precision: Literal["fp32", "bf16"]) -> Sequence[Trial]:
-    run = Request(sweep.rung.name, sweep.parametrization, lr or 1.0, sweep.seeds[0], sweep.horizons)
-    request = run._replace(horizon_exponent=sweep.horizon_exponent)
-    return resolve(request, study, corpus_digest="", precision=precision)
+    return resolve(sweep.request(lr), study, corpus_digest="", precision=precision)
 
 
 def _placed(study: StudyConfig, sweeps: Sequence[Sweep], gpus: Gpus) -> tuple[PlacedRung, ...]:

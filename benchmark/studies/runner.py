@@ -16,10 +16,10 @@ from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.external import ExternalLab, Wanted
+from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.register import Register
-from lrladder.benchmark.lab.store import lock
 from lrladder.benchmark.lab.training_losses import training_losses
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.studies.config import StudyConfig

@@ -25,11 +25,12 @@ from lrladder.benchmark.folders import cache_folder, make_folder, require_inner,
 from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.external import ExternalLab, NoTrainer, take_in
 from lrladder.benchmark.lab.heartbeat import allowed_silence
+from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.register import Register
-from lrladder.benchmark.lab.store import Store, lock
+from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.time_left import Work
 from lrladder.benchmark.lab.trained import Executor, TrainedLab
 from lrladder.benchmark.lab.trial import Trial

@@ -6,15 +6,15 @@ from typing import Any, TypeVar
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
-from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.store import read_trials
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trained import labels_of
-from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text, why
+from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.results import Found, StudyResults, in_order
+from lrladder.benchmark.studies.written import absent, unreadable
 from lrladder.paradigms.lab import Measurement
 
 Results = TypeVar("Results", bound=StudyResults)
@@ -54,11 +54,9 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
     try:
         return kind.results_model.from_json(read_text(path, RESULTS_BYTES))
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; run `lrladder run PRESET --out {folder}` first") from error
+        raise absent(folder) from error
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _measured(folder: Path, config: StudyConfig, kind: AnyKind) -> list[Measurement]:

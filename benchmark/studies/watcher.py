@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import Label
 from lrladder.benchmark.lab.summaries import Reading
 from lrladder.benchmark.lab.trained import labels_of
@@ -19,7 +18,7 @@ from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.counts import count_trials
 from lrladder.benchmark.studies.kinds import kind_of, load_stored_study, plan_of
 from lrladder.benchmark.studies.logged import LogReader
-from lrladder.benchmark.studies.written import Written, read_written, simulated_measurements
+from lrladder.benchmark.studies.written import Written, absent, read_written, simulated_measurements
 from lrladder.paradigms.lab import Measurement
 
 PID_BYTES = 64  # most bytes that are read of a lock file; a process id is much shorter
@@ -100,9 +99,7 @@ class Watcher:
         self._labels: dict[str, list[Label]] = {}
         self._places: dict[str, int] = {}  # of the rungs in the ladder
         if not any((folder / name).exists() for name in ("results.json", "config.yaml", ".lock")):
-            raise InputError(
-                f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first"
-            )
+            raise absent(folder)
 
     def look(self) -> Snapshot:
         """The current state. Raises InputError if the config or results cannot be read."""

@@ -12,8 +12,8 @@ from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.benchmark.studies.kinds import KINDS
 from lrladder.paradigms.lab import Measurement
 
-HEAD_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the measurements begin
-TAIL_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the measurements
+START_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the measurements begin
+END_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the measurements
 MEASUREMENTS, CONFIG = '\n  "measurements": [', '\n  "config": {'  # as `StudyResults.to_json` writes these keys
 
 
@@ -43,16 +43,24 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
     except FileNotFoundError:
         return Written(), 0
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store"
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The refusal of a damaged results.json."""
+    return InputError(f"{path} cannot be read ({why(error)}); run `lrladder run` again to write it from the store")
+
+
+def absent(folder: Path) -> InputError:
+    """The refusal of a folder without results."""
+    return InputError(f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first")
 
 
 def _without_measurements(path: Path) -> dict[str, Any] | None:
     """The document with an empty list in place of its measurements; None if its layout is not the current one."""
     with open_for_reading(path) as file:
-        head = file.read(HEAD_BYTES).decode("utf-8", errors="replace")
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        head = file.read(START_BYTES).decode("utf-8", errors="replace")
+        file.seek(max(0, path.stat().st_size - END_BYTES))
         tail = file.read().decode("utf-8", errors="replace")
     before, found, _ = head.partition(MEASUREMENTS)
     _, also_found, after = tail.rpartition(CONFIG)

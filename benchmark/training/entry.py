@@ -16,6 +16,8 @@ from lrladder.benchmark.reading import RESULTS_BYTES, open_for_reading, parse_js
 from lrladder.benchmark.training.files import CHUNK, FORMAT, stable_hash
 
 PARTS = ("train", "val")
+PLACES = {part: f"{part}.bin" for part in PARTS}  # of the tokens in an entry that holds them itself
+TOKENIZER = "tokenizer.json"
 DTYPES = ("<u2", "<u4")
 
 

@@ -44,11 +44,26 @@ def named(paths: list[Path]) -> list[tuple[str, Path]]:
     return [(path.relative_to(root).as_posix(), path) for path in paths]
 
 
+def outside(name: object, token: int, vocab_size: int) -> InputError:
+    """The refusal of the token files `name`, which hold an id that is not in the vocabulary."""
+    return InputError(
+        f"{name}: token id {token} is not below corpus.vocab_size {vocab_size}; raise vocab_size, or check token_dtype"
+    )
+
+
+def num_ids(path: Path, dtype: str) -> int:
+    """The number of ids in a plain token file. Raises InputError for an empty file, or one that ends within an id."""
+    size = stat_of(path).st_size
+    if not size or size % np.dtype(dtype).itemsize:
+        raise InputError(f"{path}: {size} bytes are not a whole number of {dtype} ids; check token_dtype")
+    return size // np.dtype(dtype).itemsize
+
+
 def read_text(path: Path) -> str:
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
+        raise looks.unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; convert it or leave it out") from error
     if "\0" in text:
@@ -60,7 +75,7 @@ def stat_of(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
+        raise looks.unreadable(path, error) from error
 
 
 def chunks(path: Path, dtype: str) -> Iterator[npt.NDArray[Any]]:
@@ -69,7 +84,7 @@ def chunks(path: Path, dtype: str) -> Iterator[npt.NDArray[Any]]:
             while (chunk := np.fromfile(file, dtype=dtype, count=CHUNK)).size:
                 yield chunk
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; make it readable or leave it out") from error
+        raise looks.unreadable(path, error) from error
 
 
 def entry_key(kind: str, settings: list[Any], files: Iterable[tuple[str, Path]]) -> str:

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.gpus import SUSTAINED, Gpu
 from lrladder.benchmark.training.memory import (
     PROCESS_BYTES,
     Memory,
@@ -14,31 +15,7 @@ from lrladder.benchmark.training.memory import (
     share_of_batch,
 )
 
-
-class Gpu(NamedTuple):
-    """One device: memory in bytes, and the peak of dense bf16 matrix products in FLOP/s."""
-
-    memory_bytes: float
-    flops_per_second: float
-
-
-class Gpus(NamedTuple):
-    """The GPUs that a plan is made for."""
-
-    gpu: Gpu
-    number: int
-
-
-GPUS = {  # NVIDIA's data sheets: SXM boards, without sparsity
-    "a100": Gpu(80e9, 312e12),
-    "h100": Gpu(80e9, 989e12),
-    "h200": Gpu(141e9, 989e12),
-    "b200": Gpu(180e9, 2250e12),
-}
-SUSTAINED = (
-    0.35  # assumption: share of the peak that is sustained, in model FLOPs, if the forward pass is computed twice
-)
-PASSES = 4  # work of such a step in forward passes: 1 for the forward, 2 for the backward, and 1 computed again
+PASSES = 4  # forward passes of a step that sustains SUSTAINED: forward, backward (2), and one again; assumption
 SOURCE = (
     f"assumption: {SUSTAINED:.0%} of the peak in model FLOPs where one forward pass is computed again; 3/4 of that "
     "time without, 5/4 with two. Nothing was measured on several GPUs"

@@ -7,11 +7,8 @@ from pathlib import Path
 
 from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import reason
-from lrladder.benchmark.training.entry import PARTS, Verified, manifest_of, read_manifest, verify
-
-PLACES = {part: f"{part}.bin" for part in PARTS}
-TOKENIZER = "tokenizer.json"
+from lrladder.benchmark.reading import why
+from lrladder.benchmark.training.entry import PARTS, PLACES, TOKENIZER, Verified, manifest_of, read_manifest, verify
 
 
 def open_prepared(config: CorpusConfig) -> Verified:
@@ -48,6 +45,6 @@ def write_prepared(verified: Verified, folder: Path) -> None:
         (writing / "manifest.json").write_text(text + "\n", encoding="utf-8")
         writing.rename(folder)
     except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({reason(error)}); name another folder") from error
+        raise InputError(f"--out {folder}: cannot be written ({why(error)}); name another folder") from error
     finally:
         shutil.rmtree(writing, ignore_errors=True)

@@ -9,12 +9,12 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
-from lrladder.benchmark.environment import keep_freed_memory
+from lrladder.benchmark.environment import die_with, keep_freed_memory
+from lrladder.benchmark.errors import one_line
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.training.launch import Job
 
 SIGN_SECONDS = 2.0  # between two signs of life; assumption: a tenth of launch.SILENT_SECONDS
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Line:
@@ -63,7 +63,7 @@ def main(folder: Path, parent: int) -> None:
         except SystemExit:
             line.send("left")
         except Exception as error:
-            line.send("failed", f"{type(error).__name__}: {' '.join(str(error).split())}")
+            line.send("failed", one_line(error))
             raise
         finally:
             line.close()
@@ -107,10 +107,7 @@ def _settle(parent: int) -> None:
     """Ignore Ctrl-C, which the worker answers, and die with the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # until training can save itself; the worker kills what is left
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # the parent died before prctl
-        os._exit(1)
+    die_with(parent)
     keep_freed_memory()
 
 

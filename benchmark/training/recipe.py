@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lrladder.benchmark.lab.recipe import Recipe, Setting
-from lrladder.benchmark.lab.resolve import Setup, resolve
+from lrladder.benchmark.lab.resolve import Setup, planned
 from lrladder.benchmark.lab.trial import Trial, reference, token_rule_of
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.training import optimizer
@@ -43,7 +43,7 @@ def proposal_trial(setup: Setup, proposal: Proposal) -> Trial:
         proposal.horizon_exponent,
         proposal.role_lrs,
     )
-    (trial,) = resolve(request, setup, corpus_digest="", precision="fp32")
+    (trial,) = planned(request, setup)
     return trial
 
 

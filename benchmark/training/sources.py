@@ -17,11 +17,14 @@ from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training import overlap
 from lrladder.benchmark.training.encoding import END_OF_TEXT, encode, train_bpe
+from lrladder.benchmark.training.entry import PLACES, TOKENIZER
 from lrladder.benchmark.training.files import (
     chunks,
     entry_key,
     expand,
     named,
+    num_ids,
+    outside,
     read_text,
     sha256_of,
     stable_hash,
@@ -39,7 +42,7 @@ class TextFiles:
     files: tuple[tuple[str, Path], ...]  # (name, path) of those that are used
     found: int  # number of all files, before corpus.max_bytes is applied
     key: str  # name of the cache entry
-    places: ClassVar[dict[str, str]] = {part: f"{part}.bin" for part in ("train", "val")}  # in the entry
+    places: ClassVar[dict[str, str]] = PLACES  # in the entry
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "TextFiles":
@@ -68,7 +71,7 @@ class TextFiles:
         texts = dict(self._read())
         train, val = _split(list(texts), self.config.val_fraction)
         tokenizer = train_bpe((texts[name] for name in train), self.config.vocab_size)
-        tokenizer.save(str(folder / "tokenizer.json"))
+        tokenizer.save(str(folder / TOKENIZER))
         dtype = "<u2" if self.config.vocab_size <= 65536 else "<u4"
         val_offsets = _write_tokens(tokenizer, [texts[name] for name in val], folder / "val.bin", dtype)
         train_offsets = _write_tokens(tokenizer, [texts[name] for name in train], folder / "train.bin", dtype)
@@ -166,15 +169,10 @@ class TokenFiles:
         with open(joined or os.devnull, "wb") as out:
             for path in files:
                 require_ids(path, dtype)
-                size = stat_of(path).st_size
-                if not size or size % np.dtype(dtype).itemsize:
-                    raise InputError(f"{path}: {size} bytes are not a whole number of {dtype} ids; check token_dtype")
+                num_ids(path, dtype)  # must be whole
                 for chunk in chunks(path, dtype):
                     if (top := int(chunk.max())) >= self.config.vocab_size:
-                        raise InputError(
-                            f"{path}: token id {top} is not below corpus.vocab_size {self.config.vocab_size}; "
-                            "raise vocab_size, or check token_dtype"
-                        )
+                        raise outside(path, top, self.config.vocab_size)
                     digest.update(chunk.data)
                     if joined:
                         out.write(chunk.data)

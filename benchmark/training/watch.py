@@ -115,7 +115,7 @@ class Watch:
         found = self._state["weights"] | self.read_diverged(losses) | now.metrics
         found |= feature_metrics(self._engine.module, self._start, self._features, now)
         found["attention_logit_max"] = max(self._state["logit_max"], now.metrics["attention_logit_max"])
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        return _finite(found)
 
     def read_diverged(self, losses: list[float]) -> Metrics:
         """The metrics that do not need the model, whose weights may not be finite."""
@@ -127,7 +127,7 @@ class Watch:
             found |= {f"{name}_spike_steps": float(spikes.steps), f"{name}_spike_judged": float(spikes.judged)}
         if len(self._state["loads"]) and len(self._state["loads"][0]) > 1:
             found |= self._loads()
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+        return _finite(found)
 
     def _loads(self) -> Metrics:
         """Share of dead experts, and largest load / mean load - 1, over the last steps, each for the worst block.
@@ -145,3 +145,7 @@ class Watch:
         lately = largest[-max(1, round(LATELY * len(largest))) :]
         max_load = math.fsum(lately) / len(lately) * len(self._state["loads"][0]) / len(self._state["loads"])
         return {"dead_experts": max(dead), "max_violation_train": max(worst), "max_load": max_load}
+
+
+def _finite(found: Metrics) -> Metrics:
+    return {name: value for name, value in found.items() if math.isfinite(value)}

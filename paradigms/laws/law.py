@@ -16,7 +16,7 @@ from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN, Column, LawPoint, Place, Size
 from lrladder.paradigms.laws.regression import Regression
-from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.level import LEVEL, Z
 
 __all__ = ["Exponent", "Law", "LawPoint", "Prediction", "fit_law"]
 
@@ -221,7 +221,7 @@ def _left_out(points: Sequence[LawPoint], size: Size) -> tuple[float, ...]:
 def _exponents(regression: Regression, draws: Array | None, models: int) -> dict[Column, Exponent]:
     """The exponents by column. An interval is the wider one of the posterior's and the bootstrap's over models."""
     design, posterior = regression.design, regression.posterior
-    half = stats.norm.ppf((1 + LEVEL) / 2) * posterior.sd[1:]
+    half = Z * posterior.sd[1:]
     if draws is not None:
         half = np.maximum(half, stats.t.ppf((1 + LEVEL) / 2, models - 1) * draws.std(axis=0))
     found: dict[Column, Exponent] = {}

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.laws.loss_forms import FORMS, Form
-from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.level import Z
 
 Array = NDArray[np.float64]
 
@@ -87,7 +86,7 @@ class LossLaw:
         )  # robust: some refits determine nothing
         is_new = all(abs(math.log(n / size)) > SAME_SIZE for size in self.sizes)
         away = max(self._beyond(n * tokens), self.size_miss if is_new else 0.0)
-        half = stats.norm.ppf((1 + LEVEL) / 2) * math.hypot(drawn, self.scatter, away)
+        half = Z * math.hypot(drawn, self.scatter, away)
         return LossPrediction(*(math.exp(own + off) for off in (0.0, -half, half)))
 
     def _beyond(self, n_d: float) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN, OPTIMUM_SD
+from lrladder.paradigms.level import LEVEL, Z
 from lrladder.paradigms.sweep.curve import Curve
 
-Z90 = float(stats.norm.ppf(0.95))  # half width of a 90% interval of a normal distribution, in sds
 # Assumption: without a rule the exponent of tokens is between -0.5 and 0.5, as nearly all published ones (published.py)
 # are. A fitted exponent with a wider interval is not used.
 UNKNOWN_EXPONENT = 0.5
@@ -30,7 +30,7 @@ class Exponent:
     def half_width(self, ratio: float) -> float:
         """Half width of the 90% interval of ln lr* at tokens / base = `ratio`."""
         x = np.array([1.0, math.log(ratio)])
-        return Z90 * math.sqrt(x @ np.array(self.covariance) @ x)
+        return Z * math.sqrt(x @ np.array(self.covariance) @ x)
 
 
 def sd_ln_lr(curve: Curve) -> float:
@@ -40,7 +40,7 @@ def sd_ln_lr(curve: Curve) -> float:
     """
     assert curve.lr_low is not None
     assert curve.lr_high is not None
-    return max(math.log(curve.lr_high / curve.lr_low) / (2 * Z90), OPTIMUM_SD)
+    return max(math.log(curve.lr_high / curve.lr_low) / (2 * Z), OPTIMUM_SD)
 
 
 def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
@@ -59,8 +59,8 @@ def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
     dof = len(known) - 2
     scatter = math.sqrt(float((((y - x @ [ln_lr, b]) / sd) ** 2).sum()) / dof) if dof else 1.0
     # a scatter from few points is uncertain, so Student's quantile replaces the normal one
-    covariance = max(1.0, scatter * float(stats.t.ppf(0.95, max(dof, 1))) / Z90 if dof else 1.0) ** 2 * unit
-    half = Z90 * math.sqrt(covariance[1, 1])
+    covariance = max(1.0, scatter * float(stats.t.ppf((1 + LEVEL) / 2, max(dof, 1))) / Z if dof else 1.0) ** 2 * unit
+    half = Z * math.sqrt(covariance[1, 1])
     if half > UNKNOWN_EXPONENT:
         return None
     flags = [f"the horizon exponent {b:.2f} [{b - half:.2f}, {b + half:.2f}] is fitted to {len(known)} horizons"]

@@ -9,7 +9,7 @@ from lrladder.paradigms.mutransfer.carry import CARRIES, Carry
 from lrladder.paradigms.mutransfer.drift import drift_half_width, widen
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.mutransfer.roles import RoleLrsFound, RoleSearchSpec, search_roles
-from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.paradigm import NOT_SEARCHED, NoProposal, Paradigm, Proposal, Terms, require_proxy
 from lrladder.paradigms.settings import MuTransferSettings
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
@@ -59,7 +59,7 @@ class MuTransfer(Paradigm):
 
     def search(self, lab: Lab, ladder: Sequence[Rung]) -> None:
         """Search the LR of the proxy. Raises NoProposal if the rung is not a proxy or no minimum is bracketed."""
-        proxy = self._proxy_of(ladder)
+        proxy = require_proxy(ladder, self.proxy, by=self.name)
         curves = search_brackets(
             lab,
             {proxy.name: self.searched_horizons(proxy)},
@@ -73,20 +73,14 @@ class MuTransfer(Paradigm):
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
         """Learn from curves of the proxy, new or stored. Raises NoProposal if no minimum is bracketed."""
-        proxy = self._proxy_of(ladder)
+        proxy = require_proxy(ladder, self.proxy, by=self.name)
         own = [(proxy.name, horizon) for horizon in self.searched_horizons(proxy)]
         self.curves = {cell: curves[cell] for cell in own if cell in curves}
         if not self._interior:
             found = "; ".join(f"{horizon:,} tokens: {curve.status}" for (_, horizon), curve in self.curves.items())
-            raise NoProposal(f"{self.name}: proxy {proxy.name} has no bracketed minimum ({found})")
+            raise NoProposal(f"{self.name}: proxy {proxy.name} has no bracketed minimum ({found or 'no runs'})")
         base = next((rung for rung in ladder if rung.name == self.terms.base), proxy)
         self._learned = _Learned(proxy, CARRIES[self.terms.horizon_rule](self._interior, max(base.horizons)))
-
-    def _proxy_of(self, ladder: Sequence[Rung]) -> Rung:
-        found = next((rung for rung in ladder if rung.name == self.proxy and rung.part == "proxy"), None)
-        if found is None:
-            raise NoProposal(f"{self.name}: {self.proxy!r} is not a proxy of this ladder")
-        return found
 
     def _search_roles(self, lab: Lab, spec: RoleSearchSpec) -> None:
         base = max(self._interior)
@@ -100,7 +94,7 @@ class MuTransfer(Paradigm):
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The LR of the proxy with its interval. Raises NoProposal before a search."""
         if self._learned is None:
-            raise NoProposal(f"{self.name}: search has not been run")
+            raise NoProposal(f"{self.name}: {NOT_SEARCHED}")
         proxy, carry = self._learned
         answer, octaves = carry.answer(horizon), self.settings.drift_octaves
         drift = drift_half_width(octaves, proxy, rung, tokens=answer.tokens)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import fit_law
 from lrladder.paradigms.laws.posterior import LEAST_SD
+from lrladder.paradigms.level import Z
 from lrladder.paradigms.strategies.book import Block, Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.search import LawSearch, curves_of, points_of
 from lrladder.paradigms.strategies.surrogate import REACH, ROUNDING, Surrogate
@@ -28,7 +29,6 @@ Array = NDArray[np.float64]
 SAMPLES = 64  # Thompson samples; the error of the mean of their minima is an eighth of their spread
 GRID = 25  # number of LRs at which a sampled surface is evaluated; assumption
 MARGIN = 1.0  # distance in ln lr that a minimum may have from the LRs tried; assumption
-Z_90 = 1.645  # half width of a 90% interval of a normal distribution, in sds
 REFIT = 2.0  # the parameters of the process are fitted again when the runs have grown by this factor; assumption
 
 
@@ -90,7 +90,7 @@ def _law_sd(book: Book, aim: Rung) -> float:
         return math.inf
     law = fit_law(points, n_boot=0)
     found = law.predict(aim.n_active, max(aim.horizons), n_total=aim.n_total, batch_tokens=aim.batch_tokens)
-    sd = math.log(found.lr_high / found.lr_low) / (2 * Z_90)
+    sd = math.log(found.lr_high / found.lr_low) / (2 * Z)
     return math.sqrt(max(0.0, sd**2 - LEAST_SD**2))
 
 

@@ -9,7 +9,7 @@ from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.settings import TuningSettings
 from lrladder.paradigms.strategies.baselines import RandomSearch, TpeSearch
 from lrladder.paradigms.strategies.search import Strategy
-from lrladder.paradigms.sweep.grid import grid_points
+from lrladder.paradigms.sweep.grid import first_lrs
 
 
 class OnGrid:
@@ -43,7 +43,7 @@ class AtTarget(Paradigm):
 
     def search(self, lab: EntryLab, ladder: Sequence[Rung]) -> None:
         """Tune every target of the ladder. Raises NoProposal if every trial of a target diverged."""
-        grid = grid_points(self.settings.lr_guess, self.settings.factor, self.settings.points)
+        grid = first_lrs(self.settings)
         for rung in ladder:
             if rung.part == "target":
                 there = lab if self.terms.is_replay else OnGrid(lab, grid)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lrladder.paradigms.lab import Lab, Request, Rung
-from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.paradigm import NO_MINIMUM, NOT_SEARCHED, NoProposal
 from lrladder.paradigms.published import PublishedLaw
 from lrladder.paradigms.strategies.book import Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.search import GRID, Choice, curves_of, full_grid
@@ -36,12 +36,12 @@ class NearestCell:
             if longest is not None and longest.lr_best is not None:
                 self._found = rung, longest.lr_best
                 return
-        raise NoProposal(f"{self.name}: no cell has a bracketed minimum")
+        raise NoProposal(f"{self.name}: {NO_MINIMUM}")
 
     def propose(self, target: Rung) -> Choice:
         """The LR that was found, unchanged. Raises NoProposal before a search."""
         if self._found is None:
-            raise NoProposal(f"{self.name}: search has not been run")
+            raise NoProposal(f"{self.name}: {NOT_SEARCHED}")
         rung, lr = self._found
         return Choice(lr, None, None, (f"copied from {rung.name}", NO_INTERVAL))
 
@@ -65,11 +65,11 @@ class _Swept:
         found = curves_of(book).items()
         self.minima = [(book.rungs[cell[0]], cell, curve) for cell, curve in found if curve.lr_best is not None]
         if not self.minima:
-            raise NoProposal(f"{self.name}: no cell has a bracketed minimum")
+            raise NoProposal(f"{self.name}: {NO_MINIMUM}")
 
     def _ln_lrs(self) -> list[float]:
         if not self.minima:
-            raise NoProposal(f"{self.name}: search has not been run")
+            raise NoProposal(f"{self.name}: {NOT_SEARCHED}")
         return [math.log(curve.lr_best) for _, _, curve in self.minima if curve.lr_best is not None]
 
 
@@ -168,7 +168,7 @@ class _TargetTuning:
     def propose(self, target: Rung) -> Choice:
         """The best LR that was tried. Raises NoProposal before a search."""
         if not self.losses:
-            raise NoProposal(f"{self.name}: search has not been run")
+            raise NoProposal(f"{self.name}: {NOT_SEARCHED}")
         return Choice(
             min(self.losses, key=lambda lr: self.losses[lr]), None, None, ("tuned at the target", NO_INTERVAL)
         )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.sweep.bracket import Cell, CellLosses
+from lrladder.paradigms.sweep.grid import grid_lr
 from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of the first block of a cell: as many as a parabola has coefficients
@@ -91,7 +92,7 @@ class Book:
         lrs, seeds = fixed_lrs(self.lab, cell[0]), self.grid.seeds
         if lrs is None:
             middle = round((around - math.log(self.grid.lr_guess)) / math.log(self.grid.factor))
-            lrs = tuple(self.grid.lr_guess * self.grid.factor**k for k in range(middle - NEAR, middle + NEAR + 1))
+            lrs = tuple(grid_lr(self.grid, k) for k in range(middle - NEAR, middle + NEAR + 1))
         else:
             seeds = seeds[:1]
         limit = min(self._diverged(cell), default=math.inf)
@@ -143,9 +144,7 @@ class Book:
                 len(above) < NEAR
             )
             for edge, sign in sides:
-                options = self.options(cell, math.log(edge))
-                beyond = [(lr, seed) for lr, seed in options if sign * lr > sign * edge]
-                blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+                blocks += self._beyond(cell, edge, sign)
         return blocks
 
     def _extensions(self) -> list[Block]:
@@ -159,10 +158,14 @@ class Book:
             if side is None:
                 continue
             edge = float(data.tried[0] if side == "low" else data.tried[-1])
-            options = self.options(cell, math.log(edge))
-            beyond = [(lr, seed) for lr, seed in options if (lr < edge if side == "low" else lr > edge)]
-            blocks += [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
+            blocks += self._beyond(cell, edge, -1 if side == "low" else 1)
         return blocks
+
+    def _beyond(self, cell: Cell, edge: float, sign: int) -> list[Block]:
+        """The next run of a cell below the LR `edge` (`sign` -1) or above it (`sign` 1), if one is left."""
+        options = self.options(cell, math.log(edge))
+        beyond = [(lr, seed) for lr, seed in options if sign * lr > sign * edge]
+        return [Block(cell[0], (lr,), (cell[1],), seed) for lr, seed in beyond[:1]]
 
 
 def _rank(flops: float) -> int:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import Part, Rung, largest_aim
-from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
-from lrladder.paradigms.published import LAWS
+from lrladder.paradigms.paradigm import NOT_SEARCHED, ONLY_PROPOSALS, NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.published import law_named
 from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings, PublishedSettings
 from lrladder.paradigms.strategies.active import Active, ActiveSpec
 from lrladder.paradigms.strategies.baselines import AsPublished, ConstantBest, ConstantMedian, NearestCell, Refitted
@@ -74,7 +74,7 @@ class StrategyEntry(Paradigm):
         """Use stored curves instead of a search. Raises NoProposal for a strategy that fits no law."""
         strategy = self._start(ladder)
         if not isinstance(strategy, LawSearch):
-            raise NoProposal(f"{self.terms.name}: only its proposals are stored, not what its search found")
+            raise NoProposal(f"{self.terms.name}: {ONLY_PROPOSALS}")
         rungs = {rung.name: rung for rung in ladder}
         strategy.learn(rungs, curves)
         self._searched_flops = max(float(rungs[name].flops_per_token * horizon) for name, horizon in curves)
@@ -83,7 +83,7 @@ class StrategyEntry(Paradigm):
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The LR that the strategy chooses for the rung at this horizon. Raises NoProposal before a search."""
         if self._strategy is None:
-            raise NoProposal(f"{self.terms.name}: search has not been run")
+            raise NoProposal(f"{self.terms.name}: {NOT_SEARCHED}")
         choice = self._strategy.propose(AtHorizon.of(rung, horizon))
         return Proposal(
             rung=rung.name,
@@ -130,7 +130,7 @@ def make_constant(settings: ConstantSettings, terms: Terms) -> Paradigm:
 
 def make_published(settings: PublishedSettings, terms: Terms) -> Paradigm:
     """The paradigm `published`: a law from a paper."""
-    law = next(law for law in LAWS if law.name == settings.law)
+    law = law_named(settings.law)
     match settings.prefactor:
         case "proxy":
             return PublishedRatio(settings, terms)

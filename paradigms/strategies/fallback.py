@@ -6,6 +6,7 @@ from statistics import median
 
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import LawPoint, fit_law
+from lrladder.paradigms.level import Z
 from lrladder.paradigms.published import LAWS
 from lrladder.paradigms.strategies.book import Block, Book
 from lrladder.paradigms.strategies.search import GRID, Choice, expected, run_flops
@@ -17,7 +18,7 @@ from lrladder.paradigms.sweep.soft import Soft, soft_minimum
 # misses by at most 4.
 MISS = 4.0
 APART = 3.0  # ratio of two LRs of one sweep that differ in loss by more than the noise of a run; assumption
-SPREAD = MISS * math.log(2) / 1.645  # sd of ln lr whose 90% interval is +-MISS octaves
+SPREAD = MISS * math.log(2) / Z  # sd of ln lr whose 90% interval is +-MISS octaves
 
 
 def from_few_runs(

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, Rung
-from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal, Terms
-from lrladder.paradigms.published import LAWS
+from lrladder.paradigms.paradigm import NOT_SEARCHED, NoProposal, Paradigm, Proposal, Terms, require_proxy
+from lrladder.paradigms.published import law_named
 from lrladder.paradigms.settings import PublishedSettings
 from lrladder.paradigms.strategies.baselines import NO_INTERVAL
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
@@ -18,7 +18,7 @@ class PublishedRatio(Paradigm):
 
     def __init__(self, settings: PublishedSettings, terms: Terms) -> None:
         super().__init__(settings, terms)
-        self._law = next(law for law in LAWS if law.name == settings.law)
+        self._law = law_named(settings.law)
         self._proxy: Rung | None = None
         self.curves: dict[Cell, Curve] = {}
 
@@ -29,11 +29,7 @@ class PublishedRatio(Paradigm):
         self.learn(ladder, search_brackets(lab, cells, self.settings, payer="", parametrization="sp"))
 
     def _proxy_of(self, ladder: Sequence[Rung]) -> Rung:
-        name = self.settings.proxy or self.terms.base
-        found = next((rung for rung in ladder if rung.name == name and rung.part == "proxy"), None)
-        if found is None:
-            raise NoProposal(f"{self.terms.name}: {name!r} is not a proxy of this ladder")
-        return found
+        return require_proxy(ladder, self.settings.proxy or self.terms.base, by=self.terms.name)
 
     def learn(self, ladder: Sequence[Rung], curves: Mapping[Cell, Curve]) -> None:
         """Learn from the curve of the proxy, new or stored. Raises NoProposal if its minimum is not bracketed."""
@@ -46,7 +42,7 @@ class PublishedRatio(Paradigm):
     def propose(self, rung: Rung, horizon: int) -> Proposal:
         """The best LR of the proxy, scaled by the law. Raises NoProposal before a search."""
         if self._proxy is None:
-            raise NoProposal(f"{self.terms.name}: search has not been run")
+            raise NoProposal(f"{self.terms.name}: {NOT_SEARCHED}")
         proxy, law = self._proxy, self._law
         tokens, lr = max(proxy.horizons), self._best(proxy)
         assert lr is not None

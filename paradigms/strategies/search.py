@@ -10,7 +10,7 @@ import numpy as np
 from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
-from lrladder.paradigms.paradigm import NoProposal
+from lrladder.paradigms.paradigm import NO_MINIMUM, NOT_SEARCHED, NoProposal
 from lrladder.paradigms.strategies.book import OPENING, Block, Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.branches import predicted_curves
 from lrladder.paradigms.sweep.bracket import Cell
@@ -57,7 +57,7 @@ class LawSearch:
     def propose(self, target: Rung) -> Choice:
         """The law's LR at the target's longest horizon. Raises NoProposal before a search."""
         if self.law is None:
-            raise NoProposal(f"{self.name}: search has not been run")
+            raise NoProposal(f"{self.name}: {NOT_SEARCHED}")
         tokens, n_total, batch = max(target.horizons), target.n_total, target.batch_tokens
         found = self.law.predict(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
         flags = self.law.flags_at(target.n_active, tokens, n_total=n_total, batch_tokens=batch)
@@ -75,7 +75,7 @@ class LawSearch:
         self.curves = dict(curves)
         points = points_of(rungs, self.curves)
         if not points:
-            raise NoProposal(f"{self.name}: no cell has a bracketed minimum")
+            raise NoProposal(f"{self.name}: {NO_MINIMUM}")
         self._searched_flops = max(float(rungs[name].flops_per_token * horizon) for name, horizon in self.curves)
         self.law = fit_law(points)
 
@@ -84,7 +84,7 @@ class LawSearch:
         points = points_of(book.rungs, self.curves)
         if not points:
             reasons = "; ".join(self._left_out()) or "no cell can be searched within the budget"
-            raise NoProposal(f"{self.name}: no cell has a bracketed minimum ({reasons})")
+            raise NoProposal(f"{self.name}: {NO_MINIMUM} ({reasons})")
         self._searched_flops = max(map(book.run_flops, self.curves))
         self.law = fit_law(points)
 

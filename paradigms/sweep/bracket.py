@@ -11,7 +11,7 @@ from itertools import chain
 from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
-from lrladder.paradigms.sweep.grid import SearchSpec, grid_lr
+from lrladder.paradigms.sweep.grid import SearchSpec, first_steps, grid_lr
 from lrladder.paradigms.sweep.noise import pooled_noise
 from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
@@ -77,8 +77,7 @@ def search_brackets(
     """
     if spec.points < 3:
         raise ValueError(f"points is {spec.points}; a minimum needs at least 3 learning rates")
-    first = -(spec.points // 2)  # an even grid has more LRs below the guess: a diverged LR shows no curvature
-    grids = {rung: list(range(first, first + spec.points)) for rung in cells}
+    grids = {rung: list(first_steps(spec.points)) for rung in cells}
     todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
     asked = _Asked(lab, payer, spec, read, parametrization, horizon_exponent, role_lrs)

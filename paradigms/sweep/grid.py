@@ -9,29 +9,47 @@ STEPS_PER_OCTAVE = 16
 _ROUNDING = 1e-9  # of a step
 
 
-class SearchSpec(Protocol):
-    """Search `points` LRs of the grid lr_guess * factor**k, and extend it in at most `max_extensions` rounds."""
+class Grid(Protocol):
+    """The LRs lr_guess * factor**k of all whole k."""
 
     @property
     def lr_guess(self) -> float: ...
     @property
     def factor(self) -> float: ...
+
+
+class FirstLrs(Grid, Protocol):
+    """The `points` LRs of a grid with which a search starts."""
+
     @property
     def points(self) -> int: ...
+
+
+class SearchSpec(FirstLrs, Protocol):
+    """Search `points` LRs of a grid, and extend it in at most `max_extensions` rounds."""
+
     @property
     def max_extensions(self) -> int: ...
     @property
     def seeds(self) -> tuple[int, ...]: ...
 
 
-def grid_lr(spec: SearchSpec, k: float) -> float:
+def grid_lr(grid: Grid, k: float) -> float:
     """The k-th LR of the grid; k need not be whole. All LRs are computed here, so that equal LRs are equal trials."""
-    return float(spec.lr_guess * spec.factor**k)
+    return float(grid.lr_guess * grid.factor**k)
 
 
-def grid_points(lr_guess: float, factor: float, points: int) -> list[float]:
-    """The grid around a guess, ascending. An even grid has more LRs below, because too high an LR may diverge."""
-    return [float(lr_guess * factor**k) for k in range(-(points // 2), points - points // 2)]
+def first_steps(points: int) -> range:
+    """The steps k around the guess with which a search starts. If `points` is even, there are more below the guess.
+
+    The reason is that too high an LR may diverge, and a diverged run shows no curvature.
+    """
+    return range(-(points // 2), points - points // 2)
+
+
+def first_lrs(spec: FirstLrs) -> list[float]:
+    """The LRs of a search before any extension, in ascending order."""
+    return [grid_lr(spec, k) for k in first_steps(spec.points)]
 
 
 def on_lattice(factor: float) -> bool:
@@ -40,18 +58,18 @@ def on_lattice(factor: float) -> bool:
     return round(steps) > 0 and abs(steps - round(steps)) < _ROUNDING
 
 
-def snap(lr: float, spec: SearchSpec) -> float:
-    """The nearest LR of the lattice that contains the grid of `spec`. LRs of the grid are unchanged.
+def snap(lr: float, grid: Grid) -> float:
+    """The nearest LR of the lattice that contains the grid of `grid`. LRs of the grid are unchanged.
 
     Raises ValueError for an LR that is not positive and finite, or for a factor whose grid fits no lattice.
     """
     if not (math.isfinite(lr) and lr > 0):
         raise ValueError(f"lr is {lr}; only a positive, finite LR can be put on a lattice")
-    if not on_lattice(spec.factor):
+    if not on_lattice(grid.factor):
         raise ValueError(
-            f"factor {spec.factor:g} is not a whole number of steps of 1/{STEPS_PER_OCTAVE // 2} octave, "
+            f"factor {grid.factor:g} is not a whole number of steps of 1/{STEPS_PER_OCTAVE // 2} octave, "
             "so no lattice holds its grid; give a power of 2 or of sqrt(2)"
         )
-    per_grid_step = round(STEPS_PER_OCTAVE * math.log2(spec.factor))
-    steps = round(STEPS_PER_OCTAVE * math.log2(lr / spec.lr_guess))
-    return grid_lr(spec, steps / per_grid_step)
+    per_grid_step = round(STEPS_PER_OCTAVE * math.log2(grid.factor))
+    steps = round(STEPS_PER_OCTAVE * math.log2(lr / grid.lr_guess))
+    return grid_lr(grid, steps / per_grid_step)

@@ -21,7 +21,7 @@ from lrladder.reports.drawing import (
     style,
     to_svg,
 )
-from lrladder.reports.panels import size_axis
+from lrladder.reports.panels import SIZE_LABEL, size_axis
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "h", "<")
 MARGIN = 1.5  # factor by which the axis extends beyond the smallest and the largest size
@@ -51,7 +51,7 @@ def regret_by_size(studies: Sequence[Study]) -> str | None:
         )
         axes.axhline(0, color=MUTED, lw=0.9, zorder=1)
         size_axis(axes, points["n_active"], margin=MARGIN)
-        axes.set(xlabel="active non-embedding parameters", ylabel="regret (millinats/token)")
+        axes.set(xlabel=SIZE_LABEL, ylabel="regret (millinats/token)")
         label = "Regret against active parameters, by study and paradigm"
         return to_svg(figure, "regrets", label, _legend(names, colors, markers))
 

@@ -20,7 +20,7 @@ from lrladder.reports.compare.side_by_side import (
     loss_groups,
     loss_sentence,
 )
-from lrladder.reports.html import data_uri, environment, to_csv
+from lrladder.reports.html import download, environment
 from lrladder.reports.owned_page import mark, write_own
 
 COMMAND = "compare"
@@ -44,7 +44,7 @@ def render(comparison: Comparison) -> str:
             group={label: place for place, names in enumerate(groups, start=1) for label in names},
             simulated=SIMULATED if any(s.results.lab == "simulated" for s in studies) else None,
             figure_svg=Markup(figure) if figure else None,  # our own drawing
-            download={"name": "compare.csv", "uri": data_uri(to_csv(frame(studies)))},
+            download=download("compare.csv", frame(studies)),
             mark=Markup(mark(COMMAND)),
         )
     )

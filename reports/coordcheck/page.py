@@ -11,7 +11,7 @@ from lrladder.benchmark.checks.coordcheck import FACTORS, KINDS, LENGTH, SEQUENC
 from lrladder.models.coordcheck import BAND, INIT_SLOPE, READOUTS, Axis
 from lrladder.reports.coordcheck.figures import coordinates, log2
 from lrladder.reports.formats import fixed
-from lrladder.reports.html import data_uri, environment, to_csv, write_page
+from lrladder.reports.html import download, environment, write_page
 
 COLUMNS = ("parametrization", "axis", "factor", "seed", "step", "role", "quantity", "rms", "mean_abs")  # downloaded
 
@@ -47,8 +47,8 @@ def render(result: Result) -> str:
             },
             probe={"sequences": SEQUENCES, "length": LENGTH, "kinds": KINDS, "factors": FACTORS, "band": BAND},
             downloads=[
-                {"name": "coordinates.csv", "uri": data_uri(to_csv(frame[list(COLUMNS)]))},
-                {"name": "slopes.csv", "uri": data_uri(to_csv(_checks_frame(result)))},
+                download("coordinates.csv", frame[list(COLUMNS)]),
+                download("slopes.csv", _checks_frame(result)),
             ],
         )
     )

@@ -1,6 +1,5 @@
 """The report of a drift study: one self-contained HTML page."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +8,8 @@ from markupsafe import Markup
 from lrladder.benchmark.studies.drift.results import DriftResults
 from lrladder.reports.drift.decay_figure import drift_over_fraction
 from lrladder.reports.drift.figures import axis_panels, measured
-from lrladder.reports.html import data_uri, environment, to_csv, write_page
+from lrladder.reports.html import download, environment, figures, write_page
+from lrladder.reports.study_page import config_text, measurements
 
 
 def write(results: DriftResults, folder: Path) -> Path:
@@ -28,10 +28,10 @@ def render(results: DriftResults) -> str:
         .render(
             results=results,
             shown={axis.axis: measured(axis) for axis in results.axes},
-            figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
+            figures=figures(drawn),
             decays={name: Markup(svg) for name, svg in decays.items()},
-            downloads=[{"name": name, "uri": data_uri(to_csv(frame))} for name, frame in frames.items()],
-            config=json.dumps(results.config, indent=2, ensure_ascii=False, default=str),
+            downloads=[download(name, frame) for name, frame in frames.items()],
+            config=config_text(results),
         )
     )
 
@@ -46,8 +46,3 @@ def optima(results: DriftResults) -> pd.DataFrame:
             for point in variant.points
         ]
     )
-
-
-def measurements(results: DriftResults) -> pd.DataFrame:
-    """A table with a row per run and horizon."""
-    return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

@@ -30,9 +30,7 @@ def show(results: DriftResults, console: Console) -> None:
         table.add_column(column, justify="right" if column in ("minima", "drift") else "left")
     for axis in results.axes:
         for variant in axis.variants:
-            interval = "-"
-            if variant.drift is not None:
-                interval = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]"
+            interval = "-" if variant.drift is None else variant.drift_words
             known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
             table.add_row(
                 axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant, ruled(axis))

@@ -5,12 +5,11 @@ from pathlib import Path
 from statistics import fmean
 
 import pandas as pd
-from markupsafe import Markup
 
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.paradigms import published
 from lrladder.reports.fit import figures as fit_figures
-from lrladder.reports.html import data_uri, environment, to_csv, write_page
+from lrladder.reports.html import download, environment, figures, write_page
 
 # Source, exponents of N, D and batch, and what they hold for. docs/theory.md says how certain each source is.
 PUBLISHED = (
@@ -53,12 +52,12 @@ def render(results: FitResults) -> str:
         .get_template("fit.html.j2")
         .render(
             results=results,
-            figures={name: Markup(svg) if svg else None for name, svg in drawn.items()},  # our own drawing
+            figures=figures(drawn),
             published=PUBLISHED,
             residuals=[*_residuals(results, "size"), *_residuals(results, "tokens")],
             step_law_batch=published.STEP_LAW_BATCH,
             chosen=[cell for cell in results.cells if cell.chosen],
-            downloads=[{"name": "cells.csv", "uri": data_uri(to_csv(cells(results)))}],
+            downloads=[download("cells.csv", cells(results))],
             num_models=len({(c.family, c.n_params, c.n_active) for c in results.cells if c.chosen}),
             num_panels=len(fit_figures.models_of(results)),
         )

@@ -15,6 +15,7 @@ from lrladder.benchmark.folders import make_folder, require_new_or_own, write_re
 from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
+from lrladder.paradigms.level import LEVEL
 from lrladder.reports.formats import millinats
 from lrladder.reports.html import to_csv
 from lrladder.reports.results_page import Held, in_a_line
@@ -110,7 +111,7 @@ def _spread(regrets: Array) -> tuple[float, float, float, float, float]:
     if not len(regrets):
         return (np.nan,) * 5
     picks = np.random.default_rng(0).integers(len(regrets), size=(DRAWS, len(regrets)))
-    low, high = np.quantile(np.median(regrets[picks], axis=1), (0.05, 0.95))
+    low, high = np.quantile(np.median(regrets[picks], axis=1), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return float(np.median(regrets)), float(low), float(high), float(np.quantile(regrets, 0.9)), float(regrets.max())
 
 

@@ -1,15 +1,15 @@
 """The report of a tuned recipe: one self-contained HTML page."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.studies.recipe.results import TuningResults
-from lrladder.reports.html import data_uri, environment, to_csv, write_page
+from lrladder.reports.html import download, environment, write_page
 from lrladder.reports.recipe.figures import NAMES, panels
 from lrladder.reports.recipe.summary import beyond, sentences
+from lrladder.reports.study_page import config_text, measurements
 
 
 def write(results: TuningResults, folder: Path) -> Path:
@@ -30,8 +30,8 @@ def render(results: TuningResults) -> str:
             sentences=list(sentences(results)),
             beyond={one.name: beyond(one) for one in results.ingredients},
             figure_svg=Markup(drawn) if drawn else None,  # our own drawing
-            downloads=[{"name": name, "uri": data_uri(to_csv(frame))} for name, frame in frames.items()],
-            config=json.dumps(results.config, indent=2, ensure_ascii=False, default=str),
+            downloads=[download(name, frame) for name, frame in frames.items()],
+            config=config_text(results),
         )
     )
 
@@ -41,8 +41,3 @@ def curves(results: TuningResults) -> pd.DataFrame:
     return pd.DataFrame(
         [{"ingredient": one.name, **point.model_dump()} for one in results.ingredients for point in one.curve]
     )
-
-
-def measurements(results: TuningResults) -> pd.DataFrame:
-    """A table with a row per run."""
-    return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

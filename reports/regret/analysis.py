@@ -92,6 +92,11 @@ def proposals(results: RegretResults) -> dict[tuple[object, ...], list[str]]:
     return found
 
 
+def proposers(m: Measurement, proposed: Mapping[tuple[object, ...], list[str]]) -> list[str]:
+    """The entries that proposed a run; `proposed` is from `proposals`."""
+    return proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), [])
+
+
 def searchers(results: RegretResults) -> dict[str, str]:
     """The names of the entries that search under each arm, joined by commas."""
     found: dict[str, list[str]] = {}
@@ -109,7 +114,7 @@ def asked_for(
     rung: RungResult | None,
 ) -> dict[str, str]:
     """The columns that say what a run was for: its multipliers of roles, its entry and its purpose."""
-    names = proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), [])
+    names = proposers(m, proposed)
     own = owners.get(m.parametrization, m.parametrization)
     part = "search" if rung is None or rung.part == "proxy" else "ablation" if m.role_lrs else "oracle"
     return {

@@ -41,6 +41,11 @@ class Point(NamedTuple):
     high: float | None = None
 
 
+def place_of(target: TargetResult) -> str:
+    """The rung and horizon of a target in words."""
+    return f"{target.rung}, {short(target.tokens)} tokens"
+
+
 def points(results: RegretResults, target: TargetResult) -> list[Point]:
     """The entries and baselines at a target that have a search cost and an LR regret."""
     entries = [
@@ -86,7 +91,7 @@ def regret_against_cost(results: RegretResults) -> str | None:
         figure, panels = panel_grid(len(shown), row=2.7, wspace=0.14, hspace=0.45, **look)
         for axes, (target, found) in zip(panels, shown, strict=True):
             _panel(axes, found, marker_of, colors_of(results))
-            panel_title(axes, f"{target.rung}, {short(target.tokens)} tokens")
+            panel_title(axes, place_of(target))
         handles = _legend(results, marker_of, [p for _, found in shown for p in found if not p.is_entry])
         return to_svg(figure, "cost", "LR regret against search cost, by entry", handles)
 

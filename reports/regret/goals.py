@@ -5,12 +5,10 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from lrladder.benchmark.studies.regret.goal_notes import GOALS_ALONE
 from lrladder.benchmark.studies.regret.results import GoalAnswer, RegretResults
 
-GOALS_ALONE = (
-    "This study has goals alone and no target: nothing was trained to score its answers, "
-    "so it has no regret and no conclusion."
-)
+UNSCORED = f"{GOALS_ALONE.capitalize()}."
 
 
 class KindLr(NamedTuple):

@@ -124,7 +124,7 @@ def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
     for m in results.measurements:
         place = places.get((m.rung, m.horizon))
         if place is not None:
-            for name in proposed.get((m.rung, m.horizon, m.parametrization, m.lr, m.role_lrs), []):
+            for name in analysis.proposers(m, proposed):
                 yield place, name, m
 
 

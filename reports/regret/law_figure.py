@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from lrladder.benchmark.studies.regret.results import LawResult, RegretResults, RungResult
 from lrladder.reports.drawing import BESIDE, INK, MARKERS, PAPER, WIDTH, power_axis, shades, style, to_svg
 from lrladder.reports.formats import positive, short
-from lrladder.reports.panels import STROKES, panel_grid, panel_title, size_axis
+from lrladder.reports.panels import SIZE_LABEL, STROKES, panel_grid, panel_title, size_axis
 from lrladder.reports.regret import analysis
 
 
@@ -26,7 +26,7 @@ def law_with_points(results: RegretResults) -> str | None:
     color_of = dict(zip(horizons, shades(len(horizons)), strict=True))
     alone = len(entries) == 1
     look: dict[str, Any] = {"width": WIDTH * (BESIDE if alone else 1), "left": 0.085 if alone else 0.055}
-    look |= {"xlabel": "active non-embedding parameters", "ylabel": "best learning rate"}
+    look |= {"xlabel": SIZE_LABEL, "ylabel": "best learning rate"}
     with style():
         figure, panels = panel_grid(len(entries), row=2.75, wspace=0.06, hspace=0.2, sharex=True, sharey=True, **look)
         for axes, entry in zip(panels, entries, strict=True):

@@ -11,7 +11,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.paradigms.published import FITTING_D, FITTING_N
 from lrladder.reports.drawing import colors_of, css_class, label_colors
-from lrladder.reports.html import TEMPLATES, data_uri, environment, to_csv, write_page
+from lrladder.reports.html import TEMPLATES, download, environment, figures, write_page
 from lrladder.reports.regret import (
     analysis,
     balance_figure,
@@ -31,7 +31,7 @@ from lrladder.reports.regret.answer import answers
 from lrladder.reports.regret.baselines import baselines
 from lrladder.reports.regret.few import few
 from lrladder.reports.regret.few import sentence as few_sentence
-from lrladder.reports.regret.goals import GOALS_ALONE, kind_lrs
+from lrladder.reports.regret.goals import UNSCORED, kind_lrs
 from lrladder.reports.regret.meanings import meanings
 from lrladder.reports.regret.sensitivity import sensitivities
 
@@ -155,7 +155,7 @@ def _figures(results: RegretResults) -> dict[str, Markup | None]:
         "features": health_figures.features(results),
         "modules": module_figures.role_effects(results),
     }
-    return {name: Markup(svg) if svg else None for name, svg in drawn.items()}  # our own drawing
+    return figures(drawn)
 
 
 def _sentences(results: RegretResults) -> dict[str, object]:
@@ -174,7 +174,7 @@ def _sentences(results: RegretResults) -> dict[str, object]:
         "features": sentences.features(results),
         "modules": list(sentences.modules(results)),
         "ablation": sentences.ablation(results),
-        "goals_alone": GOALS_ALONE,
+        "goals_alone": UNSCORED,
         "goal_lrs": [[kind_lrs(answer) for answer in goal.answers] for goal in results.goals],
     }
 
@@ -215,7 +215,7 @@ def _data(results: RegretResults) -> dict[str, dict[str, str]]:
         "balance": balance_figure.rows(results),
         "modules": pd.DataFrame(effects, columns=list(RoleEffect.model_fields)),
     }
-    return {name: {"name": f"{name}.csv", "uri": data_uri(to_csv(frame))} for name, frame in frames.items()}
+    return {name: download(f"{name}.csv", frame) for name, frame in frames.items()}
 
 
 def _pretty(data: dict[str, object]) -> str:

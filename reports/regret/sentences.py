@@ -8,7 +8,7 @@ from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResu
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.formats import fixed, lr, millinats, short
 from lrladder.reports.regret import analysis, health, health_figures
-from lrladder.reports.regret.frontier import Point, frontier, points
+from lrladder.reports.regret.frontier import Point, frontier, place_of, points
 from lrladder.reports.regret.module_figures import shown_effects
 from lrladder.reports.regret.sensitivity import sensitivities
 
@@ -23,7 +23,7 @@ def cost(results: RegretResults) -> str:
     arms = {p.name: p.parametrization for p in target.paradigms}
     n = min(target.oracle[arms[p.name]].n_seeds for p in edge)  # an LR regret is read over the seeds of the sweep
     return (
-        f"On the frontier at the largest target, {_place(target)}: LR regret of {'; '.join(parts)} "
+        f"On the frontier at the largest target, {place_of(target)}: LR regret of {'; '.join(parts)} "
         f"(millinats, n = {n} seeds each)."
     )
 
@@ -31,10 +31,6 @@ def cost(results: RegretResults) -> str:
 def _regret(p: Point) -> str:
     interval = "" if p.low is None else f" [{millinats(p.low)}, {millinats(p.high)}]"
     return f"{millinats(p.regret)}{interval}"
-
-
-def _place(target: TargetResult) -> str:
-    return f"{target.rung}, {short(target.tokens)} tokens"
 
 
 def curves(results: RegretResults) -> str:
@@ -104,7 +100,7 @@ def schedules(results: RegretResults) -> Iterator[str]:
             for first in target.paradigms:
                 if _is_before(arms, first.name, second.name) and (told := _difference(target, first, second)):
                     minus = f"the loss of `{second.name}`, minus that of `{first.name}` under the study's own schedule"
-                    yield f"At {_place(target)} {minus}, is {told}."
+                    yield f"At {place_of(target)} {minus}, is {told}."
                     break
 
 
@@ -234,10 +230,10 @@ def _module_wise(target: TargetResult, plain: ParadigmResult, tuned: ParadigmRes
     price = f"The search for `{tuned.name}` costs {times} times that of one learning rate for all"
     chosen = ", ".join(f"{role.replace('_', ' ')} x{factor:g}" for role, factor in tuned.role_lrs)
     if not chosen:
-        return f"At {_place(target)} nothing changes: the search on the proxy accepted no multiplier. {price}."
+        return f"At {place_of(target)} nothing changes: the search on the proxy accepted no multiplier. {price}."
     told = _difference(target, plain, tuned)
     minus = f"the loss with an LR for each role ({chosen}), minus the loss with one LR for all"
-    return told and f"At {_place(target)} {minus}, is {told}. {price}."
+    return told and f"At {place_of(target)} {minus}, is {told}. {price}."
 
 
 def ablation(results: RegretResults) -> str:

@@ -22,7 +22,7 @@ from lrladder.reports.drawing import (
     to_svg,
 )
 from lrladder.reports.formats import short
-from lrladder.reports.panels import panel_title, size_axis
+from lrladder.reports.panels import SIZE_LABEL, panel_title, size_axis
 from lrladder.reports.regret import analysis
 
 SPREAD = 0.5  # share of the distance between two targets over which the entries of one are spread
@@ -66,7 +66,7 @@ def _whole(axes: Axes, results: RegretResults, frame: pd.DataFrame) -> None:
         axes.plot(own["n_active"], own["loss"], color=color, zorder=3, **look)
     size_axis(axes, (rung.n_active for rung in results.rungs))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.set(xlabel="active non-embedding parameters", ylabel="validation loss (nats/token)")
+    axes.set(xlabel=SIZE_LABEL, ylabel="validation loss (nats/token)")
     panel_title(axes, "loss")
 
 

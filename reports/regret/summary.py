@@ -5,7 +5,7 @@ from rich.table import Table
 
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.formats import short
-from lrladder.reports.regret.goals import GOALS_ALONE, is_unscored, show_goals
+from lrladder.reports.regret.goals import UNSCORED, is_unscored, show_goals
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
 
@@ -42,7 +42,7 @@ def show(results: RegretResults, console: Console) -> None:
     if results.targets or not results.goals:
         console.print(table)
     if is_unscored(results):
-        console.print(GOALS_ALONE, highlight=False, markup=False)
+        console.print(UNSCORED, highlight=False, markup=False)
     for target in results.targets:
         console.print(f"{_place(target.rung, target.tokens)}: {target.conclusion}", highlight=False, markup=False)
     if results.goals:

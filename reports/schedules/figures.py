@@ -50,6 +50,19 @@ def best_lrs(results: SchedulesResults, family: str) -> str | None:
         return to_svg(figure, f"best-{family}", label, right.get_legend_handles_labels()[0])
 
 
+def _cells_of(cells: Sequence[CellResult], size: int, batch: int) -> list[CellResult]:
+    """The cells of one line, by their tokens."""
+    return sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
+
+
+def _row(number: int, height: float) -> tuple[Figure, Sequence[Axes]]:
+    """A row of panels with one vertical axis."""
+    figure = Figure(figsize=(WIDTH, height))
+    panels = figure.subplots(1, number, squeeze=False, sharey=True)[0]
+    figure.subplots_adjust(0.06, 0.15, 0.995, 0.92, wspace=0.06)
+    return figure, panels
+
+
 def _line(cell: CellResult) -> str:
     """The legend's words for a line: the batch and size that its cells share."""
     return f"batch {short(cell.batch_tokens)}, N {short(cell.n_active)}"
@@ -59,7 +72,7 @@ def _best(panel: Axes, cells: Sequence[CellResult], *, per_batch: bool) -> None:
     batches, sizes = sorted({c.batch_tokens for c in cells}), sorted({c.n_active for c in cells})
     for i, size in enumerate(sizes):
         for batch in batches:
-            line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
+            line = _cells_of(cells, size, batch)
             if line:
                 unit = batch / POWER_SEQ_LEN if per_batch else 1.0
                 y = [math.log2(c.lr_best / unit) for c in line if c.lr_best]
@@ -104,9 +117,7 @@ def over_horizons(results: SchedulesResults, family: str, base_batch: int) -> st
     if not sizes:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.4))
-        panels = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.06, 0.15, 0.995, 0.92, wspace=0.06)
+        figure, panels = _row(len(sizes), 3.4)
         for panel, size in zip(panels, sizes, strict=True):
             here = [c for c in cells if c.n_active == size and (size, c.tokens) in tuned]
             _losses(panel, here, {tokens: tuned[size, tokens] for s, tokens in tuned if s == size})
@@ -135,9 +146,7 @@ def regrets(results: SchedulesResults, family: str) -> str | None:
     if not cells:
         return None
     with style():
-        figure = Figure(figsize=(WIDTH, 3.3))
-        panels = figure.subplots(1, len(SCHEDULE_NAMES), squeeze=False, sharey=True)[0]
-        figure.subplots_adjust(0.06, 0.15, 0.995, 0.92, wspace=0.06)
+        figure, panels = _row(len(SCHEDULE_NAMES), 3.3)
         for panel, schedule in zip(panels, SCHEDULE_NAMES, strict=True):
             here = [c for c in cells if c.schedule == schedule]
             _regret(panel, here, sorted({c.batch_tokens for c in cells}))
@@ -153,7 +162,7 @@ def _regret(panel: Axes, cells: Sequence[CellResult], batches: Sequence[int]) ->
     panel.axhline(0, color=MUTED, lw=0.6)
     for i, size in enumerate(sorted({c.n_active for c in cells})):
         for batch in batches:
-            line = sorted((c for c in cells if (c.n_active, c.batch_tokens) == (size, batch)), key=lambda c: c.tokens)
+            line = _cells_of(cells, size, batch)
             if line:
                 x, y = np.log2([c.tokens for c in line]), np.array([1e3 * (c.regret or 0) for c in line])
                 bars = [[1e3 * (c.regret_high - c.regret) if c.regret_high and c.regret else 0 for c in line]] * 2

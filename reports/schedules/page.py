@@ -1,18 +1,17 @@
 """The report of a study of schedules: one self-contained HTML page."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
 from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults
 from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D, POWER_SEQ_LEN
 from lrladder.reports.formats import fixed
-from lrladder.reports.html import data_uri, environment, to_csv, write_page
+from lrladder.reports.html import download, environment, figures, write_page
 from lrladder.reports.schedules.conclusion import conclusion
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
+from lrladder.reports.study_page import config_text, measurements
 
 FAMILIES = {"moe": "MoE", "dense": "Dense"}
 
@@ -34,10 +33,6 @@ def render(results: SchedulesResults) -> str:
         }
         for name in names
     }
-    figures = {
-        name: {key: Markup(svg) if svg else None for key, svg in found.items()}  # our own drawing
-        for name, found in drawn.items()
-    }
     frames = {"cells.csv": cells(results), "measurements.csv": measurements(results)}
     return (
         environment()
@@ -46,13 +41,13 @@ def render(results: SchedulesResults) -> str:
             results=results,
             study=config,
             families=names,
-            figures=figures,
+            figures={name: figures(found) for name, found in drawn.items()},
             schedules=NAMES,
             family_names=FAMILIES,
             law_sentences={name: [law_sentence(fit) for fit in results.fits if fit.family == name] for name in names},
             conclusions={name: list(conclusion(results, name)) for name in names},
-            downloads=[{"name": name, "uri": data_uri(to_csv(frame))} for name, frame in frames.items()],
-            config=json.dumps(results.config, indent=2, ensure_ascii=False, default=str),
+            downloads=[download(name, frame) for name, frame in frames.items()],
+            config=config_text(results),
         )
     )
 
@@ -80,8 +75,3 @@ def law_sentence(fit: LawFit) -> str:
 def cells(results: SchedulesResults) -> pd.DataFrame:
     """A table with a row per schedule, model, batch and horizon."""
     return pd.DataFrame([cell.model_dump(exclude={"flags"}) for cell in results.cells])
-
-
-def measurements(results: SchedulesResults) -> pd.DataFrame:
-    """A table with a row per run and horizon."""
-    return pd.DataFrame([m.model_dump(exclude={"metrics"}) for m in results.measurements])

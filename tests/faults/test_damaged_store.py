@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import TrialMeasurement
-from lrladder.benchmark.lab.store import Store, read_trials
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog, read_state
 from tests.benchmark.lab.fake_runner import fake_measurements

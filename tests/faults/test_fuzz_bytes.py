@@ -12,7 +12,8 @@ import numpy as np
 
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.store import Store, read_trials
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies.logged import LogReader
 from lrladder.benchmark.training.checkpoints import Known, Position, Stored, load, save

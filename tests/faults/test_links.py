@@ -7,7 +7,9 @@ import pytest
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
-from lrladder.benchmark.lab.store import FILES, Store, lock
+from lrladder.benchmark.lab.lock import lock
+from lrladder.benchmark.lab.rows import FILES
+from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies.session import INNER
 from lrladder.reports.pdf import print_page

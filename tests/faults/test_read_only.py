@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from lrladder.benchmark.cli import main
-from lrladder.benchmark.lab.store import Store, read_trials
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.reports.regret import page as loaded  # what a command imports while it may not write

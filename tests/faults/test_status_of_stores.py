@@ -10,7 +10,8 @@ import yaml
 
 from lrladder.benchmark.lab import trial_log
 from lrladder.benchmark.lab.resolve import resolve
-from lrladder.benchmark.lab.store import Store, read_summaries
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_summaries
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies import logged

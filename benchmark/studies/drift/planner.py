@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.resolve import planned
 from lrladder.benchmark.studies.drift.config import PAYER, DriftConfig, parametrization_name
 from lrladder.benchmark.studies.planner import Sweep, search_sweep
 from lrladder.paradigms.lab import Request
@@ -23,4 +23,4 @@ def sweeps(config: DriftConfig) -> Iterator[Sweep]:
 
 def _ids(config: DriftConfig, rung: str, parametrization: str, horizon: int) -> set[str]:
     request = Request(rung, parametrization, 1.0, 0, (horizon,))
-    return {trial.id for trial in resolve(request, config, corpus_digest="", precision="fp32")}
+    return {trial.id for trial in planned(request, config)}

@@ -54,6 +54,11 @@ class VariantResult(Frozen):
     loss_change_low: float | None = None
     loss_change_high: float | None = None
 
+    @property
+    def drift_words(self) -> str:
+        """The drift, which must be known, with its interval."""
+        return f"{self.drift:+.2f} [{self.drift_low:+.2f}, {self.drift_high:+.2f}]"
+
 
 class DecayPoint(Frozen):
     """A variant whose runs decay over `fraction` of their horizon. Drift in octaves per doubling of the axis, 90%."""

@@ -252,6 +252,6 @@ def _rules(name: str) -> str:
 def _words(variant: VariantResult) -> str:
     if variant.drift is None:
         return f"With {_rules(variant.name)} fewer than two sweeps have their minimum inside"
-    value = f"{variant.drift:+.2f} [{variant.drift_low:+.2f}, {variant.drift_high:+.2f}]".replace("-", MINUS)
+    value = variant.drift_words.replace("-", MINUS)
     moved = f"the best LR moves by {value} octaves per doubling"
     return f"With {_rules(variant.name)} {moved} (n = {variant.n_optima} minima)"

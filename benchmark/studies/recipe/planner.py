@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lrladder.benchmark.studies.planner import Sweep
+from lrladder.benchmark.studies.planner import Lrs, Sweep
 from lrladder.benchmark.studies.recipe.config import TuningConfig
 from lrladder.benchmark.studies.recipe.ingredients import OLD
 from lrladder.benchmark.studies.recipe.tuning import LAST, SEARCH
@@ -17,9 +17,9 @@ def sweeps(config: TuningConfig) -> Iterator[Sweep]:
     directions = len(config.ingredients) + 1  # two of them together too
     settings = config.budget // len(config.search_seeds)
     least = min(1 + 2 * directions, settings)
-    runs: list[tuple[float | None, bool]] = [(None, i >= least) for i in range(settings)]
+    runs: Lrs = [(None, i >= least) for i in range(settings)]
     yield Sweep(SEARCH, "recipe", rung, OLD, runs, config.search_seeds, rung.horizons)
-    last: list[tuple[float | None, bool]] = [(None, i >= 2) for i in range(2 + len(config.ingredients))]
+    last: Lrs = [(None, i >= 2) for i in range(2 + len(config.ingredients))]
     yield Sweep(LAST, "recipe", rung, OLD, last, config.fresh_seeds, rung.horizons)
 
 

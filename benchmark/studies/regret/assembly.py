@@ -29,9 +29,8 @@ from lrladder.benchmark.studies.regret.scoring.noise import Noises
 from lrladder.benchmark.studies.regret.scoring.oracle import (
     find_oracle,
     on_grid,
-    on_oracle_grid,
     on_search_grid,
-    seed_means,
+    swept_means,
 )
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms import registry
@@ -170,8 +169,7 @@ def _unfinished_oracle(
 ) -> str | None:
     """Why the oracle's sweep at a target is not complete; None if it is, or if it may not be extended any more."""
     validation = config.validation
-    means = seed_means(measurements, rung.name, horizon, parametrization, set(validation.sweep_seeds))
-    means = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    means = swept_means(config, measurements, rung, horizon, parametrization)
     if len(means) < validation.oracle_points:
         return f"{len(means)} of {validation.oracle_points} learning rates measured"
     whole = [lr for lr in means if on_grid(lr, config.oracle_guess(parametrization), validation.oracle_factor)]

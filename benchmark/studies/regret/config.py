@@ -1,65 +1,27 @@
-"""The config of a regret study, as the user writes it in YAML. It cannot be changed, and an unknown key is an error."""
+"""The config of a regret study. It cannot be changed, and its keys fit together, or it is refused."""
 
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import model_validator
 
-from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import parse_yaml, read_preset, suggest, validate
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.ladder import Base, Ladder, Rung
+from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.schedules import ScheduleConfig
-from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED, EntryConfig, EntryName
-from lrladder.benchmark.studies.regret.parts import LadderConfig, RungConfig, SimulatedConfig, ValidationConfig
+from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED, EntryConfig
+from lrladder.benchmark.studies.regret.keys import RegretKeys
 from lrladder.benchmark.studies.regret.recipes import (
     DEFAULT,
-    Arm,
-    ParametrizationConfig,
-    ScheduleChange,
     label_of,
-    with_built_in_parametrizations,
-    with_built_in_schedules,
 )
-from lrladder.models.rules import Rules
-from lrladder.models.shape import ModelShape
-from lrladder.paradigms.lab import ParametrizationName
 from lrladder.paradigms.settings import TuningSettings
 
+_OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}  # settings that change its runs
 
-class RegretConfig(StudyConfig):
-    """One regret study: its ladder, the entries that compete on it, and how its targets are scored."""
 
-    model_config = ConfigDict(serialize_by_alias=True)
-    can_be_external = True
-
-    ladder: LadderConfig
-    base_rung: str = Field(alias="base")  # a proxy: the rules take their ratios to it, its batch and longest horizon
-    parametrizations: dict[EntryName, ParametrizationConfig] = Field({}, validate_default=True)
-    schedules: dict[EntryName, ScheduleChange] = Field({}, validate_default=True)
-    entries: dict[EntryName, EntryConfig] = Field(min_length=1)
-    validation: ValidationConfig = ValidationConfig()
-    simulated: SimulatedConfig | None = None  # if given, losses come from a law and nothing is trained
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_paradigms(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "paradigms" in data:
-            raise ValueError(f"key paradigms is now entries; write in its place: {upgrade.replaced_paradigms(data)}")
-        return data
-
-    @field_validator("parametrizations", mode="before")
-    @classmethod
-    def _parametrizations(cls, given: object) -> object:
-        return with_built_in_parametrizations(given)
-
-    @field_validator("schedules", mode="before")
-    @classmethod
-    def _schedules(cls, given: object) -> object:
-        return with_built_in_schedules(given)
+class RegretConfig(RegretKeys):
+    """One regret study, whose keys fit together."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -205,104 +167,6 @@ class RegretConfig(StudyConfig):
                 f"validation.oracle_seeds: {extra[0]} is not in validation.seeds; add it there or remove it here, "
                 "because regret compares runs of the same seed"
             )
-
-    @property
-    def base(self) -> Base:
-        """The base rung at its longest horizon."""
-        return self._base(self.base_rung)
-
-    def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
-        """The base of an arm, given by its label; it is the same for all rungs."""
-        return self._base(self.base_rung_of(parametrization))
-
-    def base_rung_of(self, label: str) -> str:
-        """The name of the proxy that is the base of the arm with this label."""
-        return self.parametrizations[self.arm(label).parametrization].base or self.base_rung
-
-    def _base(self, name: str) -> Base:
-        rung = self.rungs.rung(name)
-        return Base(shape=rung.shape, batch_tokens=rung.batch_tokens, tokens=max(rung.horizons))
-
-    def _arms(self) -> Iterator[Arm]:
-        """The arms of all proposals in the order of the entries, then the arms of all searches."""
-        yield from (entry.arm for entry in self.entries.values())
-        yield from (entry.searched for entry in self.entries.values())
-
-    @property
-    def arms(self) -> dict[str, Arm]:
-        """All arms of the study by their labels, which are the names under which it asks for runs."""
-        return {label_of(arm): arm for arm in self._arms()}
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels of the arms that the oracle sweeps: those of all proposals, or those in validation.oracles."""
-        found = dict.fromkeys(label_of(entry.arm) for entry in self.entries.values())
-        wanted = self.validation.oracles
-        return tuple(label for label in found if wanted is None or label in wanted)
-
-    def arm(self, label: str) -> Arm:
-        """The arm with this label. A label of no entry is taken as a parametrization under the study's schedule."""
-        return self.arms.get(label, Arm(label))
-
-    def rules_of(self, parametrization: ParametrizationName) -> Rules:
-        """The rules of an arm, given by its label."""
-        arm = self.arm(parametrization)
-        rules = self.parametrizations[arm.parametrization].rules
-        if arm.schedule == DEFAULT or self.schedule_of(parametrization).kind != "power":
-            return rules
-        # the Power schedule itself makes the LR depend on tokens and batch
-        return rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
-
-    def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
-        """The schedule of an arm, given by its label."""
-        arm = self.arm(parametrization)
-        return self._schedule(arm.schedule).model_copy(update={"read": arm.read})
-
-    def _schedule(self, name: str) -> ScheduleConfig:
-        return self.schedule if name == DEFAULT else self.schedules[name].apply(self.schedule)
-
-    def oracle_guess(self, label: str) -> float:
-        """The LR in the middle of the grid on which the oracle sweeps an arm.
-
-        It is validation.oracle_lr_guess; else the guess of the first entry with this arm; else of the first entry with
-        its parametrization; else of any entry. Raises ValueError if no entry has a guess.
-        """
-        if self.validation.oracle_lr_guess is not None:
-            return self.validation.oracle_lr_guess
-        arm, known = self.arm(label), [entry for entry in self.entries.values() if entry.guess is not None]
-        alike = [entry for entry in known if entry.arm == arm]
-        alike += [entry for entry in known if entry.parametrization == arm.parametrization]
-        for entry in (*alike, *known):
-            assert entry.guess is not None
-            return entry.guess
-        raise ValueError("validation.oracle_lr_guess: no entry has an lr_guess, so the sweeps at targets need one here")
-
-    @cached_property
-    def rungs(self) -> Ladder:
-        """All rungs, with the values that they take from the ladder filled in."""
-        return Ladder(self._rung(rung) for rung in self.ladder.rungs)
-
-    def _rung(self, rung: RungConfig) -> Rung:
-        ladder = self.ladder
-        shape = ModelShape(
-            vocab_size=self.corpus.vocab_size,
-            width=rung.width,
-            depth=rung.depth,
-            head_size=ladder.head_size,
-            num_experts=ladder.num_experts,
-            top_k=ladder.top_k,
-            seq_len=ladder.seq_len,
-            heads=rung.heads,
-            kv_heads=rung.kv_heads,
-            architecture=ladder.architecture,
-            **ladder.widths_of(rung),
-        )
-        batch = rung.batch_tokens or ladder.batch_tokens
-        horizons, continued = tuple(sorted(rung.horizons)), tuple(sorted(rung.continued))
-        return Rung(rung.name, rung.part, shape, batch, horizons, continued=continued, warmup_tokens=rung.warmup_tokens)
-
-
-_OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}  # settings that change its runs
 
 
 def load_config(preset: str) -> RegretConfig:

@@ -8,17 +8,14 @@ from collections.abc import Iterator
 
 from lrladder.benchmark.lab.resolve import planned_flops
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.planner import Sweep
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.making import default_exponent
 from lrladder.benchmark.studies.regret.planned_search import planned_search
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.paradigms.lab import Request
 from lrladder.paradigms.paradigm import Proposal
 
 GOALS_ALONE = (
-    "this study has goals alone and no target: nothing is trained to score its answers, "
-    "so it has no regret and no conclusion"
+    "this study has goals alone and no target: no run scores its answers, so it has no regret and no conclusion"
 )
 
 
@@ -46,14 +43,9 @@ def goal_notes(config: RegretConfig) -> Iterator[str]:
 def _search_flops(config: RegretConfig, name: str) -> float:
     """FLOPs of an entry's search as planned, without the runs that extend a sweep."""
     return sum(
-        len(sweep.seeds) * sum(not extension for _, extension in sweep.lrs) * _run_flops(config, sweep)
+        len(sweep.seeds) * sum(not extension for _, extension in sweep.lrs) * planned_flops(sweep.request(), config)
         for sweep in planned_search(config, name)
     )
-
-
-def _run_flops(config: RegretConfig, sweep: Sweep) -> float:
-    request = Request(sweep.rung.name, sweep.parametrization, 1.0, sweep.seeds[0], sweep.horizons)
-    return planned_flops(request, config)
 
 
 def _ratios(config: RegretConfig, rung: Rung, label: str) -> str:
@@ -63,5 +55,5 @@ def _ratios(config: RegretConfig, rung: Rung, label: str) -> str:
     unit = Proposal(
         parametrization=label, rung=rung.name, horizon=horizon, lr=1.0, extrapolation=1.0, horizon_exponent=exponent
     )
-    settings = proposal_recipe(config, unit).folded().settings
-    return ", ".join(f"{setting.kind} {setting.lr:.3g}" for setting in settings)
+    lrs = proposal_recipe(config, unit).folded().lrs
+    return ", ".join(f"{kind} {lr:.3g}" for kind, lr in lrs.items())

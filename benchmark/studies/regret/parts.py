@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 from lrladder.benchmark.config.parts import Seed, Strict
 from lrladder.benchmark.lab.truth import Bowl, TrueLaw
 from lrladder.benchmark.ladder import Base
+from lrladder.benchmark.studies.config import READ_AFTER_DECAY
 from lrladder.models.architecture import OWN, Architecture
 from lrladder.paradigms.lab import Part
 from lrladder.paradigms.sweep.grid import on_lattice
@@ -97,10 +98,7 @@ class ValidationConfig(Strict):
     @classmethod
     def _decays(cls, data: Any) -> Any:
         if isinstance(data, dict) and "read" in data:
-            raise ValueError(
-                "read: a scored run is always read after its decay; remove read here, or give it to an entry, where it "
-                "says how the search of the entry reads its runs"
-            )
+            raise ValueError(READ_AFTER_DECAY)
         return data
 
     @model_validator(mode="after")

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 from lrladder.benchmark.lab.resolve import planned_flops
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.planner import Sweep, search_sweep
+from lrladder.benchmark.studies.planner import Lrs, Sweep, search_sweep
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.making import horizon_rule
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.paradigms.lab import Request, largest_aim
+from lrladder.paradigms.lab import largest_aim
 from lrladder.paradigms.mutransfer.horizon_rule import searched_horizons
 from lrladder.paradigms.settings import (
     FittingSettings,
@@ -24,8 +24,6 @@ from lrladder.paradigms.settings import (
 OPENING, MORE = 3, 6
 GRID, GRID_MORE = 5, 4  # the same for a strategy that runs a whole grid in each cell
 FACTOR_HORIZONS = 3  # horizons of each size that the strategy search_factor searches
-
-Lrs = list[tuple[float | None, bool]]  # an LR, or None if it is not known yet; and whether it may not be run at all
 
 
 def planned_search(config: RegretConfig, name: str) -> Iterator[Sweep]:
@@ -73,8 +71,7 @@ def _within_budget(config: RegretConfig, entry: EntryConfig, found: Iterator[Swe
     assert aim is not None  # a config has a target or a goal
     left = float("inf") if entry.budget is None else entry.budget * aim.flops_per_token * max(aim.horizons)
     for sweep in found:
-        run = Request(sweep.rung.name, sweep.parametrization, 1.0, sweep.seeds[0], sweep.horizons)
-        left -= OPENING * planned_flops(run, config)
+        left -= OPENING * planned_flops(sweep.request(), config)
         yield sweep if left >= 0 else sweep._replace(lrs=[(lr, True) for lr, _ in sweep.lrs])
 
 

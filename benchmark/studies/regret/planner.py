@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.planner import Sweep, extensions
+from lrladder.benchmark.studies.planner import Lrs, Sweep, extensions
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import ORACLE, EntryConfig
 from lrladder.benchmark.studies.regret.goal_notes import goal_notes
@@ -24,8 +24,6 @@ EXTERNAL_NOTE = (
 SIMULATED_NOTE = (
     "the config asks for simulated losses, so `run` trains nothing; FLOPs and time are what training would take"
 )
-
-Lrs = list[tuple[float | None, bool]]
 
 
 def notes(config: RegretConfig) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from statistics import fmean
 from lrladder.benchmark.studies.regret.results import RoleEffect
 from lrladder.benchmark.studies.regret.scoring.noise import seed_noise
 from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.mutransfer.roles import RoleLrs
 
-RoleLrs = tuple[tuple[str, float], ...]
 Place = tuple[str, int, str, float]  # rung, horizon, parametrization, LR
 
 

@@ -15,13 +15,15 @@ from lrladder.benchmark.training.text.token_documents import is_indexed
 
 Source = TextFiles | TokenFiles | Mixture
 
+TOGETHER = "corpus: train_tokens and val_tokens go together; give the missing one"
+
 
 def source_of(config: CorpusConfig) -> Source:
     """Raises InputError for keys that contradict each other, and for files that are not there."""
     _check(config)
     if config.train_tokens and not is_indexed(config):
         if not config.val_tokens:
-            raise InputError("corpus: train_tokens and val_tokens go together; give the missing one")
+            raise InputError(TOGETHER)
         return TokenFiles.find(config)
     if config.text and not config.tokenizer and _is_plain(config):
         return TextFiles.find(config)
@@ -44,7 +46,7 @@ def _check(config: CorpusConfig) -> None:
         both = f"{given[0]} and {given[1]} are both given"
         raise InputError(f"corpus: {both}; keep one of them, or name them under corpus.sources, each with a weight")
     if config.val_tokens and not config.train_tokens:
-        raise InputError("corpus: train_tokens and val_tokens go together; give the missing one")
+        raise InputError(TOGETHER)
     if tokens and config.tokenizer:
         raise InputError("corpus.tokenizer: token files hold ids already; leave it out")
 

@@ -36,6 +36,7 @@ class Look(NamedTuple):
     remedy: str
 
 
+UTF_16 = Look("UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`")
 PICKLE = Look("a pickle", "save its text as JSON lines; pickles are never read, since they can run code")
 MAGIC = {
     b"PAR1": Look("Parquet", "name it in corpus.text"),
@@ -55,10 +56,15 @@ MAGIC = {
     b"%PDF": Look("a PDF", "extract its text first"),
     b"SQLite format 3": Look("an SQLite database", "export its text as JSON lines"),
     b"\x89HDF": Look("HDF5", "export its text as JSON lines"),
-    b"\xff\xfe": Look("UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`"),
-    b"\xfe\xff": Look("UTF-16", "convert it with `iconv -f UTF-16 -t UTF-8`"),
+    b"\xff\xfe": UTF_16,
+    b"\xfe\xff": UTF_16,
 }
 TABLES = (".csv", ".tsv")
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The refusal of a file that cannot be read."""
+    return InputError(f"{path}: cannot be read: {why(error)}; make it readable or leave it out")
 
 
 def head_of(path: Path) -> bytes:
@@ -67,7 +73,7 @@ def head_of(path: Path) -> bytes:
         with open_for_reading(path) as file:
             return file.read(HEAD)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {why(error)}; make it readable or leave it out") from error
+        raise unreadable(path, error) from error
 
 
 def kind_of(path: Path, given: Format) -> Format:

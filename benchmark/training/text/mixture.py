@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from lrladder.benchmark.config.corpus import CorpusConfig, SourceKeys
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training.encoding import BPE_SAMPLE, END_OF_TEXT, parallel, train_bpe
+from lrladder.benchmark.training.entry import PLACES, TOKENIZER
 from lrladder.benchmark.training.files import FORMAT, expand, hash_bytes, stable_hash
 from lrladder.benchmark.training.text.assembly import Part, assemble
 from lrladder.benchmark.training.text.datasets import Hub, open_dataset
@@ -25,8 +26,6 @@ from lrladder.benchmark.training.text.progress import Show
 from lrladder.benchmark.training.text.spool import Spool
 from lrladder.benchmark.training.text.token_documents import TokenDocuments
 from lrladder.benchmark.training.text.tokenizer import OwnTokenizer
-
-TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Mixture:
     config: CorpusConfig
     sources: tuple[Source, ...]
     own: OwnTokenizer | None
-    places: ClassVar[dict[str, str]] = {part: f"{part}.bin" for part in ("train", "val")}  # in the entry
+    places: ClassVar[dict[str, str]] = PLACES  # in the entry
 
     @classmethod
     def find(cls, config: CorpusConfig) -> "Mixture":

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import write_text
 from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.training.encoding import encode
-from lrladder.benchmark.training.files import hash_bytes
+from lrladder.benchmark.training.files import hash_bytes, outside
 from lrladder.benchmark.training.text.documents import Document, Place, Reader
 from lrladder.benchmark.training.text.progress import Progress, Show
 from lrladder.benchmark.training.text.tokenizer import OwnTokenizer
@@ -111,10 +110,7 @@ class Spool:
         """The ids, which must all be in the vocabulary."""
         low, top = int(ids.min()), int(ids.max())
         if low < 0 or top >= self.vocab_size:
-            raise InputError(
-                f"{self.name}: token id {low if low < 0 else top} is not below corpus.vocab_size {self.vocab_size}; "
-                "raise vocab_size, or check token_dtype"
-            )
+            raise outside(self.name, low if low < 0 else top, self.vocab_size)
         return ids
 
     def _write(self, batch: "Batch", state: State) -> None:

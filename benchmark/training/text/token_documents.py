@@ -9,7 +9,7 @@ import numpy as np
 
 from lrladder.benchmark.config.corpus import SourceKeys
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.training.files import expand, stat_of
+from lrladder.benchmark.training.files import expand, num_ids, stat_of
 from lrladder.benchmark.training.text.documents import Document, Place
 from lrladder.benchmark.training.text.looks import require_ids
 from lrladder.benchmark.training.text.megatron import Index, pair_of, read_index
@@ -66,11 +66,9 @@ class TokenDocuments:
         """Documents of a file; of one without index, pieces of PIECE ids."""
         if pair := pair_of(path):
             return read_index(*pair)
-        dtype, size = PLAIN[self.config.token_dtype], stat_of(path).st_size
+        dtype = PLAIN[self.config.token_dtype]
         require_ids(path, dtype)
-        if not size or size % np.dtype(dtype).itemsize:
-            raise InputError(f"{path}: {size} bytes are not a whole number of {dtype} ids; check token_dtype")
-        ids = size // np.dtype(dtype).itemsize
+        ids = num_ids(path, dtype)
         return Index(path, dtype, np.append(np.arange(0, ids, PIECE), ids))
 
 

@@ -16,7 +16,8 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.external.answers import COLUMNS, Answers
 from lrladder.benchmark.external.verbs import ask, tell
 from lrladder.benchmark.lab.register import Told
-from lrladder.benchmark.lab.store import Store, read_trials
+from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.own_runs.columns import parse_columns
 from lrladder.benchmark.studies.regret.kind import REGRET
@@ -241,6 +242,8 @@ def test_the_commands_say_what_to_do_next(study: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "3 results taken in; 1 of them of runs that diverged" in done.output
     assert "lrladder ask" in done.output
+    again = run(app, ["tell", str(study), str(jobs)])
+    assert "0 results taken in; 3 rows with results that were told before" in again.output
     status = run(app, ["status", str(study)])
     assert "2 finished, 1 diverged" in status.output
 

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
-from lrladder.benchmark.lab.store import Store, lock
+from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial_log import TrialLog, read_log
 from lrladder.models.rules import STANDARD
 from tests.benchmark.lab.fake_runner import fake_measurements

@@ -1,13 +1,16 @@
 """The planned memory and time of a trial on several GPUs."""
 
+from typing import get_args
+
 import pytest
 
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.training.gpus import GPUS, GpuName, Gpus
 from lrladder.benchmark.training.memory import device_memory, divisors, memory_bytes, micro_batch_of, passes
-from lrladder.benchmark.training.placement import GPUS, Gpus, cheapest, fewest
+from lrladder.benchmark.training.placement import cheapest, fewest
 from lrladder.paradigms.lab import Request
 
 H100 = GPUS["h100"]
@@ -95,3 +98,7 @@ def test_what_does_not_fit_is_said_so() -> None:
     least = fewest(trial, H100, 64)
     assert least is not None and cheapest(trial, H100, least) is not None
     assert cheapest(trial, H100, least - 1) is None
+
+
+def test_every_kind_of_gpu_that_has_a_name_is_in_the_table() -> None:
+    assert set(GPUS) == set(get_args(GpuName))

@@ -43,7 +43,7 @@ class Components(NamedTuple):
     """Estimated variances in nats^2, with their degrees of freedom. `variance` is None without any."""
 
     variance: float | None  # s2: of one run, once the effect of its seed under its parametrization is taken out
-    dof: int
+    dof: int  # includes those of the interaction where it is estimated as 0
     interaction: float  # tau2: of what a seed adds under one parametrization and not under the others
     interaction_dof: int
 
@@ -59,7 +59,9 @@ NOTHING = Components(None, 0, 0.0, 0)
 def components(targets: Iterable[Mapping[Run, float]]) -> Components:
     """The variances, pooled over targets, from the losses (nats) of the runs at each target.
 
-    LRs may have unequal numbers of seeds.
+    LRs may have unequal numbers of seeds. If the interaction's mean square is at most s2, then tau2 is 0 and both mean
+    squares estimate s2. They are pooled, as restricted maximum likelihood does under tau2 >= 0 (Thompson 1962, Annals
+    of Mathematical Statistics 33, 273).
     """
     sums = [squares(list(runs), np.array(list(runs.values()))) for runs in targets if runs]
     if not sums:
@@ -67,11 +69,12 @@ def components(targets: Iterable[Mapping[Run, float]]) -> Components:
     dof, interaction_dof = sum(s.dof for s in sums), sum(s.interaction_dof for s in sums)
     if not dof:
         return Components(None, 0, 0.0, interaction_dof)
-    s2 = float(sum(s.rest for s in sums)) / dof
-    tau2 = 0.0
-    if interaction_dof:
-        tau2 = (float(sum(s.interaction for s in sums)) - s2 * interaction_dof) / sum(s.scale for s in sums)
-    return Components(s2, dof, max(0.0, tau2), interaction_dof)
+    rest, interaction = float(sum(s.rest for s in sums)), float(sum(s.interaction for s in sums))
+    excess = interaction - rest / dof * interaction_dof
+    if excess <= 0:
+        pooled = dof + interaction_dof
+        return Components((rest + interaction) / pooled, pooled, 0.0, interaction_dof)
+    return Components(rest / dof, dof, excess / sum(s.scale for s in sums), interaction_dof)
 
 
 def squares(runs: Sequence[Run], losses: Array) -> Squares:

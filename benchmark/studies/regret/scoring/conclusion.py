@@ -148,9 +148,14 @@ def _choices(paradigms: Sequence[ParadigmResult], oracles: Mapping[str, OracleRe
         meaning = ""
 
 
+def _fitted(oracles: Mapping[str, OracleResult]) -> dict[str, float]:
+    """The loss at each fitted minimum, by arm."""
+    return {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
+
+
 def _minima(oracles: Mapping[str, OracleResult], widths: Widths) -> Iterator[str]:
     """Which arm has the lowest minimum, among those whose sweep has a fitted one. Nothing if fewer than two have."""
-    losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
+    losses = _fitted(oracles)
     if len(losses) < 2:
         return
     decision = decide(losses, widths.minima)
@@ -190,7 +195,7 @@ def _notes(
 
 def _lowest(oracles: Mapping[str, OracleResult], widths: Widths) -> str | None:
     """The arm whose minimum is measurably lower than that of every other arm; None if there is none."""
-    losses = {name: o.loss for name, o in oracles.items() if o.loss is not None and o.status == "interior"}
+    losses = _fitted(oracles)
     return decide(losses, widths.minima).winner if losses else None
 
 

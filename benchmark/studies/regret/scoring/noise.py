@@ -62,8 +62,10 @@ class Noises(NamedTuple):
         within, across = len(labels) - len(set(labels)), len(set(labels)) - 1
 
         def grown(known: Components) -> Components:
-            more = known.dof + n_seeds * within, known.interaction_dof + n_seeds * across
-            return known._replace(dof=more[0], interaction_dof=more[1])
+            pooled = 0 if known.interaction else across  # as `components` does
+            return known._replace(
+                dof=known.dof + n_seeds * (within + pooled), interaction_dof=known.interaction_dof + n_seeds * across
+            )
 
         return self._replace(swept=grown(self.swept), all=grown(self.all))
 

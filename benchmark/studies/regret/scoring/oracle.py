@@ -85,6 +85,19 @@ def seed_means(
     return means
 
 
+def swept_means(
+    config: RegretConfig,
+    measurements: Sequence[Measurement],
+    rung: Rung,
+    horizon: int,
+    parametrization: ParametrizationName,
+) -> dict[float, float | None]:
+    """The mean loss of each LR on the oracle's grid over the seeds of its sweep, as `seed_means`."""
+    seeds = set(config.validation.sweep_seeds)
+    means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
+    return {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+
+
 def find_oracle(
     config: RegretConfig,
     measurements: Sequence[Measurement],
@@ -99,8 +112,7 @@ def find_oracle(
     one run.
     """
     seeds = set(config.validation.sweep_seeds)
-    means = seed_means(measurements, rung.name, horizon, parametrization, seeds)
-    sweep = {lr: loss for lr, loss in means.items() if on_oracle_grid(lr, parametrization, config)}
+    sweep = swept_means(config, measurements, rung, horizon, parametrization)
     if len(sweep) < LEAST_LRS:  # not swept yet: these are proposals that happen to lie on the grid
         sweep = {}
     spread = noise.sd / math.sqrt(len(seeds)) if noise.sd else None

@@ -39,7 +39,7 @@ class Estimates(NamedTuple):
 
     s2: Array
     tau2: Array
-    dof: int
+    dof: Array
     dof_across: Array
 
 
@@ -109,9 +109,17 @@ def estimate(drawn: Sampled) -> Estimates:
     losses = np.concatenate([a.reshape(studies, TARGETS, -1) for a in (drawn.entries, drawn.near)], axis=-1)
     sums = squares(runs, losses)
     dof, dof_interaction = TARGETS * sums.dof, TARGETS * sums.interaction_dof
-    s2 = sums.rest.sum(-1) / dof
-    tau2 = np.maximum(0.0, (sums.interaction.sum(-1) - s2 * dof_interaction) / (TARGETS * sums.scale))
-    return Estimates(s2, tau2, dof, (s2 + tau2) ** 2 / (s2**2 / dof + tau2**2 / dof_interaction))
+    return estimates(sums.rest.sum(-1), dof, sums.interaction.sum(-1), dof_interaction, TARGETS * sums.scale)
+
+
+def estimates(rest: Array, dof: int, interaction: Array, dof_interaction: int, scale: float) -> Estimates:
+    """From sums of squares over all targets, as `components` has them."""
+    excess = interaction - rest / dof * dof_interaction
+    pooled = excess <= 0
+    s2 = np.where(pooled, (rest + interaction) / (dof + dof_interaction), rest / dof)
+    tau2 = np.where(pooled, 0.0, excess / (scale or 1.0))
+    dofs = np.where(pooled, dof + dof_interaction, dof)
+    return Estimates(s2, tau2, dofs, (s2 + tau2) ** 2 / (s2**2 / dofs + tau2**2 / max(1, dof_interaction)))
 
 
 def decide_all(
@@ -123,7 +131,7 @@ def decide_all(
     gaps = means - means.min(-1, keepdims=True)
     same = groups[best][..., None] == groups
     se = np.sqrt(2 / seeds * np.where(same, found.s2[:, None, None], (found.s2 + found.tau2)[:, None, None]))
-    dof = np.where(same, found.dof, found.dof_across[:, None, None])
+    dof = np.where(same, found.dof[:, None, None], found.dof_across[:, None, None])
     is_best = np.arange(m) == best[..., None]
     wins = (is_best | (gaps > special.stdtrit(dof, (1 + WINNER_LEVEL) / 2) * se)).all(-1)
     order = means.argsort(-1)
@@ -172,9 +180,9 @@ def _coverage(means: Array, groups: NDArray[np.int64], seeds: int, found: Estima
     """Of the 90% intervals of all differences of two entries, whose true value is 0."""
     first, second = np.triu_indices(means.shape[-1], 1)
     same = groups[first] == groups[second]
-    s2, tau2, across = found.s2[:, None, None], found.tau2[:, None, None], found.dof_across[:, None, None]
+    s2, tau2, dof, across = (a[:, None, None] for a in found)
     se = np.sqrt(2 / seeds * np.where(same, s2, s2 + tau2))
-    half = special.stdtrit(np.where(same, found.dof, across), 0.95) * se
+    half = special.stdtrit(np.where(same, dof, across), 0.95) * se
     return float(np.mean(np.abs(means[..., first] - means[..., second]) <= half))
 
 
@@ -182,7 +190,7 @@ if __name__ == "__main__":
     studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     print(f"{studies} studies a cell: false claims / best found at 3 sds / 90% intervals that cover, %")
     shapes = [(n, *seeds, GROUPS) for seeds in ((2, 2), (3, 2), (3, 3), (4, 2), (4, 4)) for n in (2, 4, 6, 8)]
-    for entries, seeds, sweep_seeds, n_groups in [*shapes, (8, 3, 2, 4)]:
+    for entries, seeds, sweep_seeds, n_groups in [*shapes, (4, 3, 2, 4), (8, 3, 2, 4)]:
         cells = {p: rates(p, entries, seeds, sweep_seeds, studies, n_groups=n_groups) for p in UNITS}
         row = "  ".join(f"{p} {100 * r.false:.1f}/{100 * r.found:.1f}/{100 * r.covered:.1f}" for p, r in cells.items())
         shape = f"seeds {seeds}, sweep {sweep_seeds}, entries {entries}, parametrizations {n_groups}"

@@ -27,18 +27,22 @@ def study(
     return runs
 
 
-def test_balanced_runs_give_the_written_formulas() -> None:
+@pytest.mark.parametrize("tau", [0.0, 2.0], ids=["pooled", "apart"])
+def test_balanced_runs_give_the_written_formulas(tau: float) -> None:
     n, k, groups = 3, 4, 3
-    target = study(np.random.default_rng(0), points=[k] * groups, seeds=[n], tau=0.5)
+    target = study(np.random.default_rng(0), points=[k] * groups, seeds=[n], tau=tau)
     y = np.array(list(target.values())).reshape(groups, k, n)
     residuals = y - y.mean(-1, keepdims=True)
     effects = residuals.mean(1)
     s2 = float(((residuals - effects[:, None]) ** 2).sum()) / (groups * (k - 1) * (n - 1))
     spread = float(((effects - effects.mean(0)) ** 2).sum()) / ((groups - 1) * (n - 1))
-    found = components([target])
-    assert found.variance == pytest.approx(s2)
-    assert (found.dof, found.interaction_dof) == (groups * (k - 1) * (n - 1), (groups - 1) * (n - 1))
-    assert found.interaction == pytest.approx(max(0.0, spread - s2 / k))
+    dof, interaction_dof = groups * (k - 1) * (n - 1), (groups - 1) * (n - 1)
+    expected = Components(s2, dof, spread - s2 / k, interaction_dof)
+    if not tau:
+        assert spread < s2 / k
+        both = dof + interaction_dof
+        expected = Components((dof * s2 + interaction_dof * k * spread) / both, both, 0.0, interaction_dof)
+    assert components([target]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("tau", [0.0, 1.5])

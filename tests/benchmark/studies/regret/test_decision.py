@@ -18,7 +18,7 @@ from lrladder.benchmark.studies.regret.scoring.decision import (
     smallest_difference,
 )
 from lrladder.paradigms.sweep.noise import Noise
-from tests.benchmark.studies.regret.simulated_studies import UNITS, Sampled, decide_all, estimate, rates, sample
+from tests.benchmark.studies.regret.simulated_studies import UNITS, Rates, Sampled, decide_all, estimate, rates, sample
 
 STUDIES = 1000  # two verdicts each: standard error 0.7 points at 10%, 0.9 at 80%
 ENTRIES = (2, 4, 6, 8)
@@ -99,6 +99,7 @@ def test_the_simulation_decides_as_the_project_does(entries: int, sweep_seeds: i
         own = components(_runs(drawn, study, target) for target in range(2))
         assert own.variance == pytest.approx(found.s2[study])
         assert own.interaction == pytest.approx(found.tau2[study], abs=1e-9)
+        assert own.dof == found.dof[study]
 
         def half_width(first: str, second: str, level: float, own=own) -> float | None:
             same = int(first) % 2 == int(second) % 2
@@ -120,30 +121,38 @@ def _runs(drawn: Sampled, study: int, target: int) -> dict[Run, float]:
     return runs
 
 
-@pytest.mark.parametrize("pattern", UNITS)
-@pytest.mark.parametrize(("seeds", "at_least"), [(3, 0.80), (4, 0.90)])
-def test_claims_are_seldom_false_and_three_sds_are_found(pattern: str, seeds: int, at_least: float) -> None:
-    for entries in ENTRIES:
-        found = rates(pattern, entries, seeds, seeds, STUDIES)
-        assert found.false <= 0.10 + 2 * math.sqrt(0.1 * 0.9 / (2 * STUDIES)), entries
-        assert found.found >= at_least, entries
-        assert found.covered >= 0.88, entries
+def holds(found: Rates, promised: float) -> bool:
+    """The promises of docs/decision.md, to two standard errors of a sample of STUDIES studies."""
+    false, power = (2 * math.sqrt(share * (1 - share) / (2 * STUDIES)) for share in (0.10, promised))
+    return found.false <= 0.10 + false and found.found >= promised - power and found.covered >= 0.88
 
 
 @pytest.mark.parametrize("pattern", UNITS)
-def test_sweeps_may_have_two_seeds_where_entries_have_three(pattern: str) -> None:
-    """The default. With 2 entries and noisy ends it finds 79%: one point under the aim (docs/decision.md)."""
+@pytest.mark.parametrize(("seeds", "promised"), [(3, 0.80), (4, 0.90)])
+def test_claims_are_seldom_false_and_three_sds_are_found(pattern: str, seeds: int, promised: float) -> None:
     for entries in ENTRIES:
-        found = rates(pattern, entries, 3, 2, STUDIES)
-        assert found.false <= 0.10 + 2 * math.sqrt(0.1 * 0.9 / (2 * STUDIES)), entries
-        assert found.found >= (0.78 if (pattern, entries) == ("loud", 2) else 0.80), entries
-        assert found.covered >= 0.88, entries
+        assert holds(found := rates(pattern, entries, seeds, seeds, STUDIES), promised), (entries, found)
+
+
+@pytest.mark.parametrize("pattern", UNITS)
+@pytest.mark.parametrize(("seeds", "promised"), [(3, 0.80), (4, 0.90)])
+def test_sweeps_may_have_two_seeds_where_entries_have_more(pattern: str, seeds: int, promised: float) -> None:
+    """3 and 2 are the default."""
+    for entries in ENTRIES:
+        assert holds(found := rates(pattern, entries, seeds, 2, STUDIES), promised), (entries, found)
 
 
 @pytest.mark.parametrize("pattern", UNITS)
 def test_four_parametrizations_keep_the_promise(pattern: str) -> None:
-    """The shape of preset `cpu`: eight entries under four parametrizations, each with its schedule."""
-    found = rates(pattern, 8, 3, 2, STUDIES, n_groups=4)
-    assert found.false <= 0.10 + 2 * math.sqrt(0.1 * 0.9 / (2 * STUDIES))
-    assert found.found >= 0.80
-    assert found.covered >= 0.88
+    """The shape of preset `cpu`: eight entries under four parametrizations, each with its schedule; and one of each."""
+    for entries in (4, 8):
+        assert holds(found := rates(pattern, entries, 3, 2, STUDIES, n_groups=4), 0.80), (entries, found)
+
+
+def test_an_interaction_estimated_as_zero_is_pooled_in_about_half_of_the_studies_without_one() -> None:
+    drawn = sample("even", 2, 3, 2, STUDIES, np.random.default_rng(1))
+    found = estimate(drawn)
+    pooled = found.tau2 == 0
+    assert 0.4 < pooled.mean() < 0.75
+    assert set(found.dof[pooled]) == {8} and set(found.dof[~pooled]) == {4}
+    assert np.array_equal(found.dof_across[pooled], found.dof[pooled])

@@ -13,7 +13,7 @@ from lrladder.benchmark.studies.regret.scoring.next_runs import MOST_RUNS, more_
 from lrladder.benchmark.studies.regret.scoring.noise import Noises
 from lrladder.benchmark.studies.regret.scoring.words import of_next_runs
 from lrladder.paradigms.sweep.noise import Noise
-from tests.benchmark.studies.regret.simulated_studies import Estimates, decide_all
+from tests.benchmark.studies.regret.simulated_studies import decide_all, estimates
 from tests.benchmark.studies.regret.test_conclusion import Entry, result
 
 STUDIES, SEEDS, SWEEP_SEEDS = 3000, 3, 2
@@ -48,7 +48,8 @@ def known(case: Case) -> Noises:
     """The true variances, with the degrees of freedom of a study at SEEDS."""
     runs = design(case, SEEDS)
     sums = squares(runs, np.zeros(len(runs)))
-    own = Components(1e-6, sums.dof, 1e-6 * case.interaction, sums.interaction_dof)
+    pooled = 0 if case.interaction else sums.interaction_dof
+    own = Components(1e-6, sums.dof + pooled, 1e-6 * case.interaction, sums.interaction_dof)
     return Noises(Noise(None, 0), own, own, {})
 
 
@@ -66,11 +67,9 @@ def found(case: Case, seeds: int) -> float:
     losses += case.interaction**0.5 * rng.standard_normal((STUDIES, len(keys)))[:, which]
     losses += 5 * rng.standard_normal((STUDIES, seeds))[:, [run.seed for run in runs]]
     sums = squares(runs, losses)
-    s2, dof_across = sums.rest / sums.dof, sums.interaction_dof
-    tau2 = np.maximum(0.0, (sums.interaction - s2 * dof_across) / sums.scale) if dof_across else 0 * s2
-    across = (s2 + tau2) ** 2 / (s2**2 / sums.dof + tau2**2 / max(1, dof_across))
+    noise = estimates(sums.rest, sums.dof, sums.interaction, sums.interaction_dof, sums.scale)
     own = losses[:, : seeds * len(case.tied)].reshape(STUDIES, 1, len(case.tied), seeds).mean(-1) + np.array(case.leads)
-    winners, _ = decide_all(own, np.array([int(g) for g in case.tied]), seeds, Estimates(s2, tau2, sums.dof, across))
+    winners, _ = decide_all(own, np.array([int(g) for g in case.tied]), seeds, noise)
     return float(np.mean(winners == 0))
 
 
@@ -78,7 +77,7 @@ def found(case: Case, seeds: int) -> float:
 def test_the_seeds_that_are_asked_for_find_such_a_lead_in_80_percent(case: Case) -> None:
     seeds = more_seeds(scored(case.tied, case.leads), known(case))
     assert seeds is not None
-    assert FOUND_SHARE - 0.03 < found(case, SEEDS + seeds) < FOUND_SHARE + 0.09  # seeds are whole numbers
+    assert FOUND_SHARE - 0.05 < found(case, SEEDS + seeds) < FOUND_SHARE + 0.09  # seeds are whole numbers
     assert found(case, SEEDS + seeds // 2) < FOUND_SHARE - 0.05
 
 
