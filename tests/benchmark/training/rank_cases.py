@@ -29,7 +29,7 @@ from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
-from lrladder.benchmark.training.state import EngineState
+from lrladder.benchmark.training.state import BYTES, EngineState, size_of
 from lrladder.benchmark.training.train import train
 from lrladder.models.experts.exchange import share_of
 from tests.benchmark.trials import BATCH, biased_shape, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
@@ -147,6 +147,7 @@ def whole_after_move(trial: Trial, folder: Path) -> EngineState:
         torch.distributed.broadcast_object_list(whole)
     later.restore(whole[0])
     found = later.whole()
+    assert size_of(loop.engine) == BYTES * sum(weight.numel() for weight in whole[0].params)
     for one in (loop, later):
         one.engine.destroy()
     return found

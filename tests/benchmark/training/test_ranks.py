@@ -200,3 +200,8 @@ def test_no_run_is_told_by_its_log_that_it_has_ranks(folder: Path) -> None:
     assert "training" not in resumed_trial("3").model_dump()
     (measured, *_) = train(resumed_trial("1"), tiny_corpus(folder, resumed_trial("1").shape), log=no_log)
     assert measured.training == {"zero_stage": 1}
+
+
+def test_a_measurement_records_that_experts_were_spread(found: Found) -> None:
+    for measured in found[0]["resumed 2 experts"]["whole"]:
+        assert measured["training"] == {"devices": 2, "zero_stage": 2, "expert_parallel": 2}
