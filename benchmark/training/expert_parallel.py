@@ -8,7 +8,7 @@ The names read here are those of DeepSpeed 0.19.
 from collections.abc import Iterable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from lrladder.models.experts.exchange import Share, exchanged, share_of, shared_out
 from lrladder.models.transformer import Transformer, routed_moes
@@ -36,11 +36,6 @@ def mark_groups(groups: Iterable[dict[str, Any]]) -> None:
 def has_spread_experts(model: nn.Module) -> bool:
     """Whether this rank holds only a part of the experts."""
     return any(share_of(param) is not None for param in model.parameters())
-
-
-def held_whole(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of a model by name, without those of spread experts."""
-    return {name: param.detach() for name, param in model.named_parameters() if share_of(param) is None}
 
 
 def _name(count: int) -> str:

@@ -46,9 +46,7 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
     shape, training = trial.shape, trial.training
     stage, size = training.zero_stage, float(shape.n_total + shape.n_embedding)
     part = size / training.devices
-    spread = training.expert_parallel
-    size -= shape.n_experts * (1 - 1 / spread)  # what a device has of the model without ZeRO
-    watched = size - (shape.n_experts / spread if spread > 1 else 0)  # the watch sees no spread experts
+    size -= shape.n_experts * (1 - 1 / training.expert_parallel)  # what a device has of the model without ZeRO
     on_device = 0.0 if training.offload == "cpu" else 1.0
     copies = 0.0 if trial.precision == "fp32" else 2 * (size if training.recompute == "none" else size / shape.depth)
     updated = (0.0, part, part, part)[stage] * on_device  # flat fp32 parts beside the weights
@@ -60,7 +58,7 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
         weights=4 * held + (0.0 if aliased else 4 * updated) + copies,
         gradients=4 * (part if stage >= 2 else size),
         moments=moments,
-        observed=(0.0 if stage == 3 else 8 * watched) + 4 * (held + updated) + moments + averaged,
+        observed=(0.0 if stage == 3 else 8 * size) + 4 * (held + updated) + moments + averaged,
         buffers=_buffers(stage, size, size / shape.depth),
         activations=_activations(trial, micro_batch, expected(trial) if compiled is None else compiled),
     )

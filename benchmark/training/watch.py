@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import Tensor
 
-from lrladder.benchmark.training.expert_parallel import held_whole
 from lrladder.benchmark.training.spikes import find_spikes
 from lrladder.models.observation import Metrics, feature_metrics, observe, rms_by_role
 
@@ -24,8 +23,7 @@ DEAD = 0.1  # of the mean load; an expert with less over EVERY steps counts as d
 class Watch:
     """Observes one engine from its first step on. A continued run must restore `state`.
 
-    Under ZeRO 3 no rank holds the weights, so only losses, gradient norms and loads are observed there. Of experts that
-    are spread over ranks, no weights are observed.
+    Under ZeRO 3 no rank holds the weights, so only losses, gradient norms and loads are observed there.
     """
 
     def __init__(self, engine: Any, probe_bs: Tensor) -> None:
@@ -34,7 +32,7 @@ class Watch:
         self._start: dict[str, Tensor] = {}
         self._features: list[Tensor] = []
         if self._sees_weights:
-            self._start = self._copied()
+            self._start = {name: param.detach().clone() for name, param in engine.module.named_parameters()}
             self._features = observe(engine.module, probe_bs).features
         self._before: dict[str, Tensor] = {}
         self._state: dict[str, Any] = {"grad_norms": [], "weights": {}, "logit_max": 0.0, "loads": [], "load_steps": 0}
@@ -52,7 +50,7 @@ class Watch:
     def before_step(self, step: int) -> None:
         """Call it after the backward pass and before the optimizer step."""
         if step % EVERY == 0 and self._sees_weights:
-            self._before = self._copied()
+            self._before = {name: param.detach().clone() for name, param in self._engine.module.named_parameters()}
 
     def take(self, step: int, grad_norm: float, load: list[float]) -> None:
         """Add the numbers of one step. `load` is one row with the experts of all routed blocks. Steps come in order."""
@@ -75,9 +73,6 @@ class Watch:
             state["weights"] = self._weight_metrics()
         return seen | state["weights"]
 
-    def _copied(self) -> dict[str, Tensor]:
-        return {name: weight.clone() for name, weight in held_whole(self._engine.module).items()}
-
     def _add_load(self, step: int, now: list[list[float]]) -> None:
         state = self._state
         if step % EVERY == 0:
@@ -91,7 +86,7 @@ class Watch:
         if not self._before:
             return {}
         model = self._engine.module
-        now = held_whole(model)
+        now = {name: param.detach() for name, param in model.named_parameters()}
         updates = rms_by_role(model, {name: now[name] - before for name, before in self._before.items()})
         self._before = {}
         weights = rms_by_role(model, now)

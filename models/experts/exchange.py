@@ -31,6 +31,13 @@ class Share(NamedTuple):
         dist.all_gather(parts, part.contiguous(), group=self.group)
         return torch.cat(parts)
 
+    def sum(self, values: list[float], device: torch.device) -> list[float]:
+        """The sums of values over the ranks of the group, which must all call this."""
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.all_reduce(total, group=self.group)
+        found: list[float] = total.tolist()
+        return found
+
 
 def share_of(param: Tensor) -> Share | None:
     """The share of a parameter whose experts are spread over ranks; None for any other parameter."""

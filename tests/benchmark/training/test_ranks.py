@@ -60,6 +60,12 @@ def plain(folder: Path) -> tuple[list[float], list[float]]:
     return losses_and_norms(equality_trial(STEPS), folder)
 
 
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> list[dict[str, Any]]:
+    """What one device measures of the run that others continue."""
+    return finished(resumed_trial("0"), folder, None)
+
+
 @pytest.mark.parametrize("name", settings(STEPS))
 def test_losses_and_gradient_norms_are_those_of_one_device(
     name: str, found: Found, plain: tuple[list[float], list[float]]
@@ -162,8 +168,8 @@ def test_a_killed_run_goes_on_to_the_same_numbers_and_the_first_rank_alone_write
 
 
 @pytest.mark.parametrize("name", CONTINUED)
-def test_checkpoints_move_between_one_device_and_two(name: str, found: Found, folder: Path) -> None:
-    whole = [m["loss"] for m in finished(resumed_trial("0"), folder, None)]
+def test_checkpoints_move_between_one_device_and_two(name: str, found: Found, alone: Any, folder: Path) -> None:
+    whole = [m["loss"] for m in alone]
     onto_two = [m["loss"] for m in found[0][f"resumed {name}"]["from_one"]]
     rows: list[dict[str, object]] = []
     corpus = tiny_corpus(folder, resumed_trial("0").shape)
@@ -200,6 +206,14 @@ def test_no_run_is_told_by_its_log_that_it_has_ranks(folder: Path) -> None:
     assert "training" not in resumed_trial("3").model_dump()
     (measured, *_) = train(resumed_trial("1"), tiny_corpus(folder, resumed_trial("1").shape), log=no_log)
     assert measured.training == {"zero_stage": 1}
+
+
+@pytest.mark.parametrize("name", [name for name in CONTINUED if name != "3"])
+def test_metrics_are_those_of_one_device(name: str, found: Found, alone: Any) -> None:
+    """Spread experts too, whose weights no rank has all of."""
+    for got, expected in zip(found[1][f"resumed {name}"]["whole"], alone, strict=True):
+        assert got["metrics"].keys() == expected["metrics"].keys() >= {"alignment_ratio/expert_up"}
+        assert got["metrics"] == pytest.approx(expected["metrics"], rel=1e-3, abs=1e-5)
 
 
 def test_a_measurement_records_that_experts_were_spread(found: Found) -> None:
