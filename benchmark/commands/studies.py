@@ -10,15 +10,13 @@ import typer
 
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, NumGpus, Out, Preset, Workers, finite
 from lrladder.benchmark.config.lab import HERE
-from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
-from lrladder.benchmark.training.gpus import GPUS, Gpus
+from lrladder.benchmark.training.gpus import GPUS, Gpus, gpus_of
 
 if TYPE_CHECKING:
-    from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
 
 app = typer.Typer()
@@ -65,11 +63,10 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
         if count > 1:
             raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
         return None
-    if name not in GPUS:
-        raise InputError(f"--gpu: {name!r} is unknown{suggest(name, list(GPUS))}")
+    asked = gpus_of(name, count)
     if tflops is not None or workers is not None:
         raise InputError("--gpu plans the time on these GPUs; leave out --tflops and --workers")
-    return Gpus(GPUS[name], count)
+    return asked
 
 
 @app.command()
@@ -99,7 +96,7 @@ def run(
     from lrladder.benchmark.training import compiling
 
     study = load_study(preset)
-    _require_own(study, allow_import)
+    kind_of(study).require_classes(study, from_here=allow_import)
     if log:
         if kind_of(study).simulated_lab(study) is not None or not study.trained_here:
             how = "trained elsewhere" if study.lab != HERE else "simulated"
@@ -124,7 +121,7 @@ def extend(
     from lrladder.benchmark.studies.runner import run_study
 
     extension = longer(folder, tokens)
-    _require_own(extension.config, allow_import)
+    kind_of(extension.config).require_classes(extension.config, from_here=allow_import)
     raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
 
 
@@ -146,25 +143,15 @@ def tune_recipe(
     raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
 
 
-def _require_own(study: "StudyConfig", allow_import: bool) -> None:
-    """Import the paradigms of the user's own, before anything is trained or written."""
-    from lrladder.benchmark.studies.regret.config import RegretConfig
-    from lrladder.benchmark.studies.regret.making import require_paradigms
-
-    if isinstance(study, RegretConfig):
-        require_paradigms(study, from_here=allow_import)
-
-
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     """Show the results, write the report, and return the exit code."""
-    from lrladder.reports.pages import PAGES
+    from lrladder.reports.pages import PAGES, write_report
 
     console, results = make_console(), ended.results
     if results is not None:
-        page = PAGES[results.schema_]
-        page.show(results, console)
-        if page.write is not None and not ended.stopped:  # if the results could not be written, a page could not either
-            console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
+        PAGES[results.schema_].show(results, console)
+        if not ended.stopped:  # if the results could not be written, a page could not either
+            console.print(f"Report: {write_report(results, out)}", soft_wrap=True, markup=False)
     if ended.saved_tokens:
         console.print(
             f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"

@@ -3,14 +3,16 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from lrladder.benchmark.environment import die_with, keep_freed_memory, train_alone
@@ -65,7 +67,8 @@ class _Worker:
         self.pulse = Pulse(counter)
         arguments = (index, folder, start, theirs, os.getpid(), devices, counter)
         self.process: SpawnProcess = context.Process(target=_serve, args=arguments, daemon=True)
-        self.process.start()
+        with _no_main():
+            self.process.start()
         theirs.close()
 
     def send(self, trial: Trial, attempt: int, held: tuple[str, ...]) -> None:
@@ -101,6 +104,20 @@ class _Worker:
         self.process.join(LEAVE_SECONDS if self.trial is None else SAVE_SECONDS)
         self.process.kill()
         self.process.join()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """A context in which a new process does not import the user's script again, as multiprocessing would have it do.
+
+    A worker needs nothing of that script, and one without `if __name__ == "__main__"` would run as a whole in each.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class LocalExecutor:

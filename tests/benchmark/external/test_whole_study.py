@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from typer.testing import CliRunner
 
+from lrladder import ask, tell
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.external.jobs import Job
-from lrladder.benchmark.external.verbs import ask, tell
 from lrladder.benchmark.lab.external import TRAINER, ExternalLab
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
