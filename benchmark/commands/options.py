@@ -21,6 +21,15 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
 NumGpus = Annotated[int, typer.Option(min=1, help="Number of these GPUs.")]
+ExecutorKind = Annotated[
+    str | None, typer.Option("--executor", help="What trains the runs: local (this machine) or ray (docs/cluster.md).")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto (that of this machine) or local (start one).")
+]
+Listen = Annotated[
+    str | None, typer.Option(help="Where Ray may listen: loopback, the default, or network, where it checks nobody.")
+]
 AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, NumGpus, Out, Preset, Workers, finite
+from lrladder.benchmark.commands.options import (
+    Address,
+    AllowImport,
+    AsJson,
+    ExecutorKind,
+    Folder,
+    Listen,
+    NumGpus,
+    Out,
+    Preset,
+    Workers,
+    finite,
+)
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
@@ -85,6 +97,9 @@ def run(
             "--compile/--no-compile", help="Use torch.compile for runs that are long enough for it to save time."
         ),
     ] = True,
+    executor: ExecutorKind = None,
+    address: Address = None,
+    listen: Listen = None,
 ) -> None:
     """Run a study and write its report. Finished runs that OUT already holds are used again.
 
@@ -92,10 +107,11 @@ def run(
     Then it trains them at the targets, sweeps the LR there, and scores them.
     """
     from lrladder.benchmark.lab import loggers
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
 
-    study = load_study(preset)
+    study = on_executor(load_study(preset), executor, address=address, listen=listen)
     kind_of(study).require_classes(study, from_here=allow_import)
     if log:
         if kind_of(study).simulated_lab(study) is not None or not study.trained_here:
@@ -115,14 +131,19 @@ def extend(
     tokens: Annotated[int, typer.Option(min=1, help="Continue every target to this number of training tokens.")],
     workers: Workers = None,
     allow_import: AllowImport = False,
+    executor: ExecutorKind = None,
+    address: Address = None,
+    listen: Listen = None,
 ) -> None:
     """Continue the target runs of a study to more training tokens, from stored checkpoints. Write the report again."""
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.extend import extend as longer
     from lrladder.benchmark.studies.runner import run_study
 
     extension = longer(folder, tokens)
-    kind_of(extension.config).require_classes(extension.config, from_here=allow_import)
-    raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
+    study = on_executor(extension.config, executor, address=address, listen=listen)
+    kind_of(study).require_classes(study, from_here=allow_import)
+    raise typer.Exit(_ended(run_study(study, folder, workers=workers, change=extension.change), folder))
 
 
 @app.command()
@@ -134,12 +155,16 @@ def tune_recipe(
         typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),
     ] = None,
     workers: Workers = None,
+    executor: ExecutorKind = None,
+    address: Address = None,
+    listen: Listen = None,
 ) -> None:
     """Tune the base recipe of a study: LR ratios of roles, embedding std, decay and beta2, together with the LR."""
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.studies.tune import new_budget, tuning_of
 
-    study = tuning_of(load_study(preset), budget=budget)
+    study = on_executor(tuning_of(load_study(preset), budget=budget), executor, address=address, listen=listen)
     raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
 
 
@@ -164,7 +189,10 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         else "The complete results that were there are kept"
     )
     if ended.stopped:
-        told = f"Stopped: {ended.stopped}. {kept}. Make room; the same command then continues the study."
+        told = (
+            f"Stopped: {ended.stopped}. {kept}. Make room, if a disk is full; the same command then "
+            "continues the study."
+        )
         console.print(told, soft_wrap=True)
         return ExitCode.FAILED_TRIALS
     if ended.interrupted:

@@ -23,12 +23,12 @@ from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.environment import cuda_devices
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
-from lrladder.benchmark.studies.session import start_worker
 from lrladder.benchmark.training.corpus import Corpus, load
 from lrladder.benchmark.training.entry import Verified
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import share_of, start_deepspeed
 from lrladder.benchmark.training.ranks import Ranks
+from lrladder.benchmark.training.worker import WorkerSetup, start_worker
 from lrladder.models.transformer import next_token_loss
 
 TURNS = 5  # of which medians are taken; assumption
@@ -39,14 +39,13 @@ DEEPSPEED = "DeepSpeed's plain loop"
 
 def worker_seconds(trial: Trial, corpus: Corpus, counts: tuple[int, ...]) -> dict[int, list[float]]:
     """Seconds in which each number of workers trains equal trials, one value per turn, without the start of workers."""
-    begin = partial(start_worker, corpus.verified, trial.shape.seq_len, trial.val_documents)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as open_ones:
         executors = {}
         for count in counts:
             place = Path(folder) / str(count)
             (place / "trials").mkdir(parents=True)
-            start = partial(begin, place, frozenset())
-            executor = LocalExecutor(place, start, workers=count, devices=cuda_devices())
+            setup = WorkerSetup(corpus.verified, trial.shape.seq_len, trial.val_documents, place)
+            executor = LocalExecutor(place, partial(start_worker, setup), workers=count, devices=cuda_devices())
             executors[count] = open_ones.enter_context(closing(executor))
             _seconds(executor, trial, count)  # one trial for each worker, for imports and caches
         turns = [{n: _seconds(executor, trial, TRIALS) for n, executor in executors.items()} for _ in range(TURNS)]

@@ -15,9 +15,10 @@ import pytest
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.lab.executor import Fault
 from lrladder.benchmark.lab.heartbeat import SILENCE, Pulse, allowed_silence
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import Answer, Fault, LocalExecutor, _Worker
+from lrladder.benchmark.lab.workers import Answer, LocalExecutor, _Worker
 from tests.benchmark.lab.fake_runner import (
     DEADLY_SEED,
     ENDLESS_SEED,

@@ -29,6 +29,7 @@ from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
+from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.benchmark.training.state import BYTES, EngineState, size_of
 from lrladder.benchmark.training.train import train
 from lrladder.models.experts.exchange import share_of
@@ -157,7 +158,7 @@ def resumed_trial(name: str) -> Trial:
     return tiny_trial(lr=0.003, shape=wide_shape(), training=CONTINUED[name])
 
 
-def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None) -> None:
+def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None, sharing: Sharing = ALONE) -> None:
     """Train with a checkpoint at every step, and stop as a kill would."""
     steps, real, due = iter(range(KILLED_AT)), Loop._step, Clock.due
 
@@ -168,7 +169,8 @@ def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None) -> None:
 
     Loop._step, Clock.due = until_killed, lambda self: True  # type: ignore[method-assign]
     try:
-        train(trial, corpus or tiny_corpus(folder, trial.shape), log=no_log, trunks=folder)
+        corpus = corpus or tiny_corpus(folder, trial.shape)
+        train(trial, corpus, log=no_log, trunks=folder, sharing=sharing)
     except Killed:
         return
     finally:
