@@ -152,6 +152,11 @@ class ModelShape(BaseModel):
         return self._n_blocks(self.num_experts) + self.width
 
     @property
+    def n_experts(self) -> int:
+        """Parameters of all routed experts, without routers and shared experts."""
+        return (self.depth - self.num_dense) * 3 * self.width * self.num_experts * self.expert_width
+
+    @property
     def n_active(self) -> int:
         """Non-embedding parameters that one token uses: of the routed experts, only top_k in each block."""
         return self._n_blocks(self.top_k) + self.width

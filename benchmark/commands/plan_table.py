@@ -53,17 +53,18 @@ def render(plan: Plan, console: Console) -> None:
 def _placements(plan: Plan) -> Table:
     """One row for the longest run of each rung: how it is trained on the given GPUs, and the memory of each GPU."""
     table = Table(title=f"The cheapest way to train the longest run of each model on {plan.workers} GPU(s)")
-    for column in ("model", "fits on", "GPUs", "zero_stage", "micro_batch", "recompute", "hours/run", "GB/GPU"):
+    settings = ("zero_stage", "expert_parallel", "micro_batch", "recompute")
+    for column in ("model", "fits on", "GPUs", *settings, "hours/run", "GB/GPU"):
         table.add_column(column)
     parts = list(plan.placed[0].memory)
     table.add_column("of these " + ", ".join(parts))
     for one in plan.placed:
         fits = "none" if one.fewest is None else f"{one.fewest} or more"
         if one.gpus is None:
-            table.add_row(one.rung, fits, *["-"] * 7)
+            table.add_row(one.rung, fits, *["-"] * 8)
             continue
         sizes = ", ".join(f"{size / 1e9:.1f}" for size in one.memory.values())
-        how = (str(one.gpus), str(one.zero_stage), str(one.micro_batch), one.recompute)
+        how = (str(one.gpus), *(str(getattr(one, name)) for name in settings))
         table.add_row(one.rung, fits, *how, f"{one.seconds / 3600:,.3g}", f"{one.needed_bytes / 1e9:.1f}", sizes)
     return table
 

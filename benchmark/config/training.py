@@ -17,6 +17,7 @@ class TrainingSettings(Strict):
     micro_batch: MicroBatch = "auto"  # sequences per device in one pass; auto: as many as the memory allows
     recompute: Literal["none", "blocks"] = "none"  # blocks: compute activations again in the backward pass
     offload: Literal["none", "cpu"] = "none"  # cpu: fp32 weights and moments are kept and updated there
+    expert_parallel: PositiveInt = 1  # devices over which the experts are spread; each expert is on one of them
     aux_loss_over: Literal["batch", "micro_batch"] = "batch"  # the tokens whose expert loads the balance loss uses
 
     @model_validator(mode="after")
@@ -25,7 +26,17 @@ class TrainingSettings(Strict):
             raise ValueError("aux_loss_over: micro_batch makes losses depend on micro_batch; give that as a number")
         if self.offload == "cpu" and self.zero_stage < 2:
             raise ValueError(f"offload: cpu needs zero_stage 2 or 3, and this is {self.zero_stage}; change one of them")
+        self._require_spreadable()
         return self
+
+    def _require_spreadable(self) -> None:
+        """Experts are spread over equal groups of devices, which ZeRO 3 cannot split further."""
+        if self.devices % self.expert_parallel:
+            raise ValueError(
+                f"expert_parallel: {self.devices} devices are no multiple of {self.expert_parallel}; change one of them"
+            )
+        if self.expert_parallel > 1 and self.zero_stage == 3:
+            raise ValueError("expert_parallel needs zero_stage 2 or less, and this is 3; change one of them")
 
     @property
     def aux_loss_sequences(self) -> int | None:
@@ -44,6 +55,7 @@ class TrainingChange(Strict):
     micro_batch: MicroBatch | None = None
     recompute: Literal["none", "blocks"] | None = None
     offload: Literal["none", "cpu"] | None = None
+    expert_parallel: PositiveInt | None = None
     aux_loss_over: Literal["batch", "micro_batch"] | None = None
 
 

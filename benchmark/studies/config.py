@@ -109,6 +109,12 @@ class StudyConfig(Strict, ABC):
                 f"among {training.devices} devices with {micro} in each pass; change devices, micro_batch or "
                 "batch_tokens"
             )
+        experts, devices = rung.shape.num_experts, training.expert_parallel
+        if devices > 1 and (experts == 1 or experts % devices):
+            raise ValueError(
+                f"training.expert_parallel: the experts of rung {rung.name} ({experts}) cannot be divided evenly among "
+                f"{devices} devices; change it, or set it to 1 for this rung in training.rungs"
+            )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy without the cached properties, such as `rungs`, which `update` may change."""
