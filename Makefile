@@ -83,7 +83,7 @@ $(READY): pyproject.toml constraints.txt
 	rm -f $@; \
 	index=; if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && $(INDEX_IS_THERE); then \
 	  index="--extra-index-url $(TORCH_CPU_INDEX)"; fi; \
-	echo "Setting up $(VENV) (about 2 minutes and 1.8 GB for CPU; log: $(VENV)/setup.log) ..."; \
+	echo "Setting up $(VENV) (about 2 minutes and 2 GB for CPU; log: $(VENV)/setup.log) ..."; \
 	start=$$(date +%s); \
 	{ $(PYTHON) -m venv $(VENV) && \
 	  $(VENV)/bin/python -m pip install --disable-pip-version-check $$index -c constraints.txt -e '.[test]'; \

@@ -1,4 +1,10 @@
-"""The `lrladder` command. Exit codes: 0 done, 2 bad input, 3 some trials failed, 130 interrupted."""
+"""The `lrladder` command.
+
+Exit codes: 0 done, 2 bad input, 3 some trials failed, or something could not be written (for example because the disk
+is full), 130 interrupted. In some commands 3 means something else: `design` expects an interval too wide to be of use,
+`ask` or `tell` has no run for the user's trainer until LR Ladder has trained some itself, `watch` saw a run leave its
+bands, or `gpu-check` has a step left.
+"""
 
 import io
 import signal

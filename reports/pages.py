@@ -72,6 +72,13 @@ def held(folder: Path) -> Held:
         return page.held(page.load(folder))
 
 
+def write_report(results: Any, folder: Path) -> Path:
+    """Write the page of results into the folder `report` inside `folder`. Returns its path. Raises InputError."""
+    write = PAGES[results.schema_].write
+    assert write is not None, "only a replay has no page, and it is no results.json"
+    return write(results, folder / "report")
+
+
 def rewrite(folder: Path, out: Path | None = None) -> Path:
     """Write the report of a folder again from its stored results. Returns its path. Raises InputError.
 

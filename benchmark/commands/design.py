@@ -12,8 +12,6 @@ from lrladder.benchmark.training.gpus import GpuName
 
 app = typer.Typer()
 
-OCTAVE = 1.0  # a half width, from which an interval is too wide to be of use: a factor of 2 to either side; assumption
-
 
 @dataclass(frozen=True)
 class Options:
@@ -46,21 +44,16 @@ def design(options: Options) -> None:
     The YAML goes to stdout and can be run as it is. Its cost, its extrapolation and the interval to expect go to
     stderr. Exit code 3 means that the interval to expect reaches an octave or more to either side.
     """
-    from lrladder.benchmark.design.layout import Goal, lay_out
+    from lrladder.benchmark.design import designed
+    from lrladder.benchmark.design.layout import Goal
     from lrladder.benchmark.design.public_config import read_public
-    from lrladder.benchmark.design.simulation import expected
-    from lrladder.benchmark.design.study_text import lr_guess, lr_spread, study_of, study_text
-    from lrladder.benchmark.design.words import words
 
     public = read_public(options.config, seq_len=options.seq_len)
     tokens, batch = round(options.tokens), round(options.batch_tokens)
     goal = Goal(public.shape, tokens, batch, options.budget, options.memory * 2**30, options.validation)
-    layout = lay_out(goal)
-    study = study_of(layout, public, name=options.name)
-    found = expected(study, guess=lr_guess(layout), spread=lr_spread(layout), studies=options.studies)
-    print(study_text(layout, public, name=options.name), end="")
-    for line in words(layout, public, found, gpu=options.gpu, gpus=options.gpus):
+    found = designed.design(public, goal, name=options.name, studies=options.studies)
+    print(found.text, end="")
+    for line in found.words(gpu=options.gpu, gpus=options.gpus):
         typer.echo(line, err=True)
-    if found.half_width >= OCTAVE:
-        typer.echo("the interval to expect reaches an octave or more to either side; raise --budget", err=True)
+    if found.is_too_wide:
         raise typer.Exit(ExitCode.FAILED_TRIALS)

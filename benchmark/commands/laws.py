@@ -130,13 +130,13 @@ def fit(
     from lrladder.benchmark.own_runs.columns import parse_columns
     from lrladder.benchmark.own_runs.fit_file import fit_file, save
     from lrladder.benchmark.own_runs.fit_file import words as law_words
-    from lrladder.reports.fit.page import write
+    from lrladder.reports.pages import write_report
 
     results = fit_file(runs, protocol=protocol, columns=parse_columns(columns), budget=budget)
     page = None
     if out:
         save(results, out)
-        page = write(results, out / "report")
+        page = write_report(results, out)
     print(json.dumps(results.summary(), indent=2) if as_json else law_words(results))
     if page and not as_json:
         print(printable(f"Report: {page}"))

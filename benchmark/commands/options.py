@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from lrladder.benchmark.config.text import preset_names
-from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.errors import require_positive
 
 Preset = Annotated[
     str, typer.Argument(help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.")
@@ -21,11 +21,19 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Number of worker processes. Default: one per core, or 4 per GPU.")
 ]
 NumGpus = Annotated[int, typer.Option(min=1, help="Number of these GPUs.")]
+ExecutorKind = Annotated[
+    str | None, typer.Option("--executor", help="What trains the runs: local (this machine) or ray (docs/cluster.md).")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto (that of this machine) or local (start one).")
+]
+Listen = Annotated[
+    str | None, typer.Option(help="Where Ray may listen: loopback, the default, or network, where it checks nobody.")
+]
 AllowImport = Annotated[
     bool, typer.Option("--allow-import", help="Allow classes of your own to be imported from the working directory.")
 ]
 
-LARGEST = 1e30  # of any number; assumption: above all sensible ones, while products of several still fit a float
 Options = TypeVar("Options")
 
 
@@ -46,7 +54,6 @@ def as_one(options: type[Options]) -> Callable[[Callable[[Options], None]], Call
 
 
 def finite(param: typer.CallbackParam, value: float | None) -> float | None:
-    """The value, which must be positive, finite and at most LARGEST. Raises InputError otherwise."""
-    if value is not None and not 1 / LARGEST <= value <= LARGEST:
-        raise InputError(f"{param.opts[0]} {value:g}: give a finite number above zero and at most {LARGEST:g}")
+    """The value, which must be positive, finite and not too large. Raises InputError otherwise."""
+    require_positive(**{param.opts[0].removeprefix("--"): value})
     return value

@@ -50,6 +50,9 @@ class Options:
     n_active: Annotated[
         float | None, typer.Option(callback=finite, help="Active non-embedding parameters of your model.")
     ] = None
+    n_total: Annotated[
+        float | None, typer.Option(callback=finite, help="With --n-active: non-embedding parameters with all experts.")
+    ] = None
     tokens: Annotated[
         float | None,
         typer.Option(
@@ -129,8 +132,9 @@ def _by_fit(options: Options) -> str:
         raise InputError(
             f"{folder} holds a fit, so --n-params and --tokens are needed; give both, counted as in its table"
         )
-    if options.rung or options.entry or options.sizes:
-        raise InputError(f"{folder} holds a fit, so --rung, --entry and sizes have no meaning; leave them out")
+    if options.rung or options.entry or options.sizes or options.n_total:
+        told = f"{folder} holds a fit, so --rung, --entry, --n-total and sizes have no meaning"
+        raise InputError(f"{told}; leave them out")
     target = Target(options.n_params, options.tokens, options.n_active, options.batch_tokens)
     found = recommend(load_fit(folder), target, force=options.force, tflops=options.tflops, budget=options.budget)
     return found.to_json() if options.as_json else words(found)
@@ -148,8 +152,16 @@ def _by_study(options: Options) -> str:
         raise InputError(
             f"--n-params is only for a folder of `lrladder fit`; {folder} holds a study, so give --n-active instead"
         )
-    n_active, tokens, batch = (_whole(name, getattr(options, name)) for name in ("n_active", "tokens", "batch_tokens"))
-    wanted = Wanted(options.entry, options.rung, options.sizes, n_active, tokens, batch, options.force)
+    wanted = Wanted(
+        options.entry,
+        options.rung,
+        options.sizes,
+        n_active=_whole("n_active", options.n_active),
+        n_total=_whole("n_total", options.n_total),
+        tokens=_whole("tokens", options.tokens),
+        batch_tokens=_whole("batch_tokens", options.batch_tokens),
+        force=options.force,
+    )
     advice = advise(load_results(folder, REGRET), wanted)
     return text(advice if options.multipliers else advice.fold(), "json" if options.as_json else options.form)
 

@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrladder.benchmark.commands.options import AllowImport, AsJson, Folder, NumGpus, Out, Preset, Workers, finite
+from lrladder.benchmark.commands.options import (
+    Address,
+    AllowImport,
+    AsJson,
+    ExecutorKind,
+    Folder,
+    Listen,
+    NumGpus,
+    Out,
+    Preset,
+    Workers,
+    finite,
+)
 from lrladder.benchmark.config.lab import HERE
-from lrladder.benchmark.config.text import suggest
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.reading import printable, understood
 from lrladder.benchmark.studies.kinds import kind_of, load_study, plan_of
-from lrladder.benchmark.training.gpus import GPUS, Gpus
+from lrladder.benchmark.training.gpus import GPUS, Gpus, gpus_of
 
 if TYPE_CHECKING:
-    from lrladder.benchmark.studies.config import StudyConfig
     from lrladder.benchmark.studies.runner import Ended
 
 app = typer.Typer()
@@ -65,11 +75,10 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
         if count > 1:
             raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
         return None
-    if name not in GPUS:
-        raise InputError(f"--gpu: {name!r} is unknown{suggest(name, list(GPUS))}")
+    asked = gpus_of(name, count)
     if tflops is not None or workers is not None:
         raise InputError("--gpu plans the time on these GPUs; leave out --tflops and --workers")
-    return Gpus(GPUS[name], count)
+    return asked
 
 
 @app.command()
@@ -88,6 +97,9 @@ def run(
             "--compile/--no-compile", help="Use torch.compile for runs that are long enough for it to save time."
         ),
     ] = True,
+    executor: ExecutorKind = None,
+    address: Address = None,
+    listen: Listen = None,
 ) -> None:
     """Run a study and write its report. Finished runs that OUT already holds are used again.
 
@@ -95,11 +107,12 @@ def run(
     Then it trains them at the targets, sweeps the LR there, and scores them.
     """
     from lrladder.benchmark.lab import loggers
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
 
-    study = load_study(preset)
-    _require_own(study, allow_import)
+    study = on_executor(load_study(preset), executor, address=address, listen=listen)
+    kind_of(study).require_classes(study, from_here=allow_import)
     if log:
         if kind_of(study).simulated_lab(study) is not None or not study.trained_here:
             how = "trained elsewhere" if study.lab != HERE else "simulated"
@@ -118,14 +131,19 @@ def extend(
     tokens: Annotated[int, typer.Option(min=1, help="Continue every target to this number of training tokens.")],
     workers: Workers = None,
     allow_import: AllowImport = False,
+    executor: ExecutorKind = None,
+    address: Address = None,
+    listen: Listen = None,
 ) -> None:
     """Continue the target runs of a study to more training tokens, from stored checkpoints. Write the report again."""
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.extend import extend as longer
     from lrladder.benchmark.studies.runner import run_study
 
     extension = longer(folder, tokens)
-    _require_own(extension.config, allow_import)
-    raise typer.Exit(_ended(run_study(extension.config, folder, workers=workers, change=extension.change), folder))
+    study = on_executor(extension.config, executor, address=address, listen=listen)
+    kind_of(study).require_classes(study, from_here=allow_import)
+    raise typer.Exit(_ended(run_study(study, folder, workers=workers, change=extension.change), folder))
 
 
 @app.command()
@@ -137,34 +155,28 @@ def tune_recipe(
         typer.Option(min=1, help="The most runs that the search may train. The final comparison trains more."),
     ] = None,
     workers: Workers = None,
+    executor: ExecutorKind = None,
+    address: Address = None,
+    listen: Listen = None,
 ) -> None:
     """Tune the base recipe of a study: LR ratios of roles, embedding std, decay and beta2, together with the LR."""
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.studies.tune import new_budget, tuning_of
 
-    study = tuning_of(load_study(preset), budget=budget)
+    study = on_executor(tuning_of(load_study(preset), budget=budget), executor, address=address, listen=listen)
     raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
-
-
-def _require_own(study: "StudyConfig", allow_import: bool) -> None:
-    """Import the paradigms of the user's own, before anything is trained or written."""
-    from lrladder.benchmark.studies.regret.config import RegretConfig
-    from lrladder.benchmark.studies.regret.making import require_paradigms
-
-    if isinstance(study, RegretConfig):
-        require_paradigms(study, from_here=allow_import)
 
 
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
     """Show the results, write the report, and return the exit code."""
-    from lrladder.reports.pages import PAGES
+    from lrladder.reports.pages import PAGES, write_report
 
     console, results = make_console(), ended.results
     if results is not None:
-        page = PAGES[results.schema_]
-        page.show(results, console)
-        if page.write is not None and not ended.stopped:  # if the results could not be written, a page could not either
-            console.print(f"Report: {page.write(results, out / 'report')}", soft_wrap=True, markup=False)
+        PAGES[results.schema_].show(results, console)
+        if not ended.stopped:  # if the results could not be written, a page could not either
+            console.print(f"Report: {write_report(results, out)}", soft_wrap=True, markup=False)
     if ended.saved_tokens:
         console.print(
             f"{ended.trained_tokens:,} tokens were trained now; stored checkpoints saved {ended.saved_tokens:,} more"
@@ -177,7 +189,10 @@ def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:
         else "The complete results that were there are kept"
     )
     if ended.stopped:
-        told = f"Stopped: {ended.stopped}. {kept}. Make room; the same command then continues the study."
+        told = (
+            f"Stopped: {ended.stopped}. {kept}. Make room, if a disk is full; the same command then "
+            "continues the study."
+        )
         console.print(told, soft_wrap=True)
         return ExitCode.FAILED_TRIALS
     if ended.interrupted:

@@ -84,6 +84,8 @@ _ORDER = {"extra_forbidden": 0, "missing": 2}
 
 def _remedy(kind: str, given: object) -> str | None:
     """What to write instead, for the most common mistakes; None if pydantic's own message is clear enough."""
+    if kind == "union_tag_not_found":
+        return "key kind is missing"
     if kind in ("tuple_type", "list_type", "set_type", "frozen_set_type") and isinstance(given, str | int | float):
         return f"must be a list; write [{json.dumps(given)}]"
     if kind.startswith(("int_", "float_")) and isinstance(given, str):

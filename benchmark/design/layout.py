@@ -49,9 +49,20 @@ class Goal(NamedTuple):
         return float(self.shape.flops_per_token * self.tokens)
 
     @property
+    def whole_run(self) -> tuple[int, int]:
+        """Tokens of the run and of its step, in whole steps and sequences."""
+        return whole_run(self.tokens, self.batch_tokens, self.shape.seq_len)
+
+    @property
     def at(self) -> At:
         """The point where a law of the best LR is evaluated."""
         return At(self.shape.n_active, self.tokens, self.batch_tokens)
+
+
+def whole_run(tokens: float, batch_tokens: float, seq_len: int) -> tuple[int, int]:
+    """The tokens of a run in whole steps, and those of a step in whole sequences: the nearest ones that there are."""
+    batch = seq_len * max(1, round(batch_tokens / seq_len))
+    return max(1, round(tokens / batch)) * batch, batch
 
 
 class PlannedRung(NamedTuple):

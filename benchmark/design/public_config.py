@@ -72,23 +72,27 @@ def read_public(path: Path, *, seq_len: int | None = None) -> Public:
 
     Raises InputError, which names everything that our model cannot represent.
     """
-    data = _json(path)
+    return public_of(_json(path), source=str(path), seq_len=seq_len)
+
+
+def public_of(data: dict[str, Any], *, source: str, seq_len: int | None = None) -> Public:
+    """The same for the content of a config.json, whose origin messages call `source`. Raises InputError."""
     kind = data.get("model_type")
     family = FAMILIES.get(str(kind))
     if family is None:
         told, known = named(str(kind), data), ", ".join(sorted(FAMILIES))
-        raise InputError(f"{path}: model_type {kind!r} is not supported, only {known} are{told}")
-    config = _theirs(path, data, str(kind))
+        raise InputError(f"{source}: model_type {kind!r} is not supported, only {known} are{told}")
+    config = _theirs(source, data, str(kind))
     length = seq_len or _pretraining_length(config)
-    faults = [*_unknown(data, family), *_not_fixed(config, family, length)]
+    faults = [*_unknown(data, config, family), *_not_fixed(config, family, length)]
     if faults:
-        raise InputError(f"{path}: LR Ladder's model lacks {'; '.join(faults)}")
+        raise InputError(f"{source}: LR Ladder's model lacks {'; '.join(faults)}")
     try:
         shape = _shape(config, family, length)
     except ValidationError as error:
-        raise InputError(f"{path}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
+        raise InputError(f"{source}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise InputError(f"{path}: a size is missing or is not a valid number ({error}); correct it") from error
+        raise InputError(f"{source}: a size is missing or is not a valid number ({error}); correct it") from error
     return Public(str(kind), shape, _aux_loss(data, config, shape), tuple(_left_out(data, config, shape)))
 
 
@@ -102,7 +106,7 @@ def _json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _theirs(path: Path, data: dict[str, Any], kind: str) -> Any:
+def _theirs(source: str, data: dict[str, Any], kind: str) -> Any:
     """The config as an object of transformers' own class."""
     sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]  # mup's: a CUDA build that breaks on import
     try:
@@ -115,7 +119,7 @@ def _theirs(path: Path, data: dict[str, Any], kind: str) -> Any:
     try:
         return CONFIG_MAPPING[kind].from_dict(data)
     except Exception as error:  # their validation raises many kinds
-        raise InputError(f"{path}: transformers refuses it: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(f"{source}: transformers refuses it: {' '.join(str(error).split())[:200]}") from error
 
 
 def _pretraining_length(config: Any) -> int:
@@ -162,9 +166,11 @@ def _aux_loss(data: Mapping[str, Any], config: Any, shape: ModelShape) -> float 
     return float(given) * shape.top_k / (shape.depth - shape.num_dense)
 
 
-def _unknown(data: Mapping[str, Any], family: Family) -> Iterator[str]:
+def _unknown(data: Mapping[str, Any], config: Any, family: Family) -> Iterator[str]:
     own = {family.experts, family.expert_width, *family.reads, *family.fixed, *family.unused, *LEFT_OUT}
-    for key in sorted(set(data) - HELD - BOOKKEEPING - set(FIXED) - own):
+    known = HELD | BOOKKEEPING | set(FIXED) | own
+    saved = {theirs for ours, theirs in config.attribute_map.items() if ours in known}  # as transformers writes them
+    for key in sorted(set(data) - known - saved):
         yield f"{key} {json.dumps(data[key])[:40]}"
 
 

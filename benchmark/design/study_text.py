@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from lrladder.benchmark.design.layout import TRANSFER, VALIDATION, Goal, Layout, PlannedRung
+from lrladder.benchmark.design.layout import TRANSFER, VALIDATION, Layout, PlannedRung
 from lrladder.benchmark.design.public_config import Public
 from lrladder.benchmark.studies.regret.config import RegretConfig, parse_config
 from lrladder.models.shape import ModelShape
@@ -65,7 +65,7 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
             "architecture": shape.architecture.model_dump(),
             "rungs": [*_rungs(layout), _goal_rung(layout)],
         },
-        "schedule": {"warmup_tokens": _warmup(goal.tokens, _whole_batch(goal))},  # of the goal; each rung has its own
+        "schedule": {"warmup_tokens": _warmup(goal.tokens, goal.whole_run[1])},  # of the goal; each rung has its own
         "optimizer": optimizer,
         "recipe": {"embedding_lr": EMBEDDING_LR},
         "base": layout.base,
@@ -112,15 +112,9 @@ def _warmup(tokens: int, batch: int) -> int:
     return batch * max(1, round(WARMUP * tokens / batch))
 
 
-def _whole_batch(goal: Goal) -> int:
-    """The goal's batch in tokens, rounded to whole sequences."""
-    return goal.shape.seq_len * max(1, round(goal.batch_tokens / goal.shape.seq_len))
-
-
 def _goal_rung(layout: Layout) -> dict[str, Any]:
     goal = layout.goal
-    batch = _whole_batch(goal)
-    tokens = max(1, round(goal.tokens / batch)) * batch
+    tokens, batch = goal.whole_run
     return _sizes("model", "goal", goal.shape) | {"batch_tokens": batch, "horizons": [tokens]}
 
 

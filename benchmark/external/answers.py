@@ -63,13 +63,13 @@ class Answers(NamedTuple):
         return _answers(str(path), read_text(path, ", ".join(NEEDED)), columns)
 
     @classmethod
-    def of_rows(cls, rows: Iterable[Mapping[str, object]]) -> "Answers":
-        """Rows with the keys of COLUMNS, of which name and loss are needed. Raises InputError."""
+    def of_rows(cls, rows: Iterable[Mapping[str, object]], columns: Mapping[str, str]) -> "Answers":
+        """Rows with the keys of COLUMNS, or those that `columns` maps them to. Raises InputError."""
         given = [dict(row) for row in rows]
         keys = list(dict.fromkeys(chain.from_iterable(given)))  # with those whose values are all None
         table = pd.DataFrame.from_records([flat(row) for row in given], columns=keys).astype(object).fillna("")
         table.index = pd.RangeIndex(1, len(table) + 1)
-        return _answers("rows", table, {}) if len(table) else cls("rows", ())
+        return _answers("rows", table, columns) if len(table) else cls("rows", ())
 
     def refuse(self, row: Row, why: str) -> InputError:
         return InputError(f"{self.source}: row {row.place}: {row.name}: {why}")

@@ -3,7 +3,7 @@
 Both go on with the study as far as its results allow, and write results.json. Either may be killed and repeated.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +13,7 @@ from lrladder.benchmark.external.answers import Answers, Row
 from lrladder.benchmark.external.jobs import Job
 from lrladder.benchmark.lab.register import Register, Told
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.kinds import load_stored_study
-from lrladder.benchmark.studies.regret.config import RegretConfig
-from lrladder.benchmark.studies.regret.making import require_paradigms
+from lrladder.benchmark.studies.kinds import kind_of, load_stored_study
 from lrladder.benchmark.studies.runner import Ended, run_stored
 
 NAMED = 3  # unknown runs that a message names
@@ -55,34 +53,17 @@ class Taken(NamedTuple):
     ignored: int = 0  # that were never asked for
 
 
-def ask(folder: Path | str) -> list[Job]:
-    """The runs that the study in `folder` wants next; none when every entry has what it needs. Raises InputError."""
-    return list(look(Path(folder)).jobs)
-
-
-def tell(
-    folder: Path | str,
-    rows: Iterable[Mapping[str, object]],
-    *,
-    replace: bool = False,
-    ignore_unknown: bool = False,
-) -> Taken:
-    """Take in losses by the names of their jobs. Nothing is taken in if a row is bad. Raises InputError.
-
-    A row has `name` and `loss` (nats per token; nan for a run that diverged), and may have `status`, `seconds` and
-    `message`. `replace`: a row may give another value for a run whose value is known. `ignore_unknown`: skip rows with
-    names that the study never asked for.
-    """
-    return take(Path(folder), Answers.of_rows(rows), replace=replace, ignore_unknown=ignore_unknown)
-
-
 def look(folder: Path, *, from_here: bool = False) -> Asked:
     """What the study wants. `from_here`: entries may import classes from the working directory. Raises InputError."""
     return Asked.of(run_stored(_study(folder, from_here=from_here), folder))
 
 
 def take(folder: Path, answers: Answers, *, replace: bool, ignore_unknown: bool, from_here: bool = False) -> Taken:
-    """Take in the rows of a table. Raises InputError."""
+    """Take in losses by the names of their jobs. Nothing is taken in if a row is bad. Raises InputError.
+
+    `replace`: a row may give another value for a run whose value is known. `ignore_unknown`: skip rows with names that
+    the study never asked for.
+    """
     study, counts = _study(folder, from_here=from_here), dict[str, int]()
     taking = partial(_take, answers=answers, replace=replace, ignore_unknown=ignore_unknown, counts=counts)
     return Taken(Asked.of(run_stored(study, folder, taking)), **counts)
@@ -92,8 +73,7 @@ def _study(folder: Path, *, from_here: bool) -> StudyConfig:
     if not (folder / "config.yaml").is_file():
         raise InputError(f"{folder}: holds no study; run `lrladder run STUDY.yaml --out {folder}` first")
     config = load_stored_study(folder)
-    if isinstance(config, RegretConfig):
-        require_paradigms(config, from_here=from_here)
+    kind_of(config).require_classes(config, from_here=from_here)
     return config
 
 

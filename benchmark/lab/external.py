@@ -10,15 +10,15 @@ from itertools import chain
 from typing import Literal
 
 from lrladder.benchmark.config.lab import LabConfig
+from lrladder.benchmark.lab.executor import Executor, Outcome
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.register import Reading, Register, Told
 from lrladder.benchmark.lab.resolve import Setup, resolve
 from lrladder.benchmark.lab.store import Store
-from lrladder.benchmark.lab.trained import Executor, TrainedLab
+from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
-from lrladder.benchmark.lab.workers import Outcome
 from lrladder.paradigms.lab import Request
 
 PRECISION: Literal["fp32"] = "fp32"  # in ids alone, so that they are the same on every machine
@@ -50,6 +50,9 @@ class NoTrainer:
         if trials:
             raise Waiting
         yield from ()
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 class ExternalLab(TrainedLab):

@@ -11,7 +11,7 @@ from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import STORE_VERSION, refuse_older
 from lrladder.benchmark.lab.rows import FILES, TABLES, connect, refusing, row_digest, texts, to_json, whole_trials
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.trial_log import complete_logs
+from lrladder.benchmark.lab.trial_log import complete_logs, last_attempt
 
 
 class Store:
@@ -92,9 +92,17 @@ class Store:
         self._write(trial, measurements)
 
     def digest(self, key: str) -> str | None:
-        """The digest of the config or the corpus that the store belongs to; None for a new store."""
+        """What is known of the study by a key, such as the digest of its config or corpus; None for a new store."""
         found = self._db.execute("SELECT value FROM study WHERE key = ?", (key,)).fetchone()
         return None if found is None else str(found[0])
+
+    def next_attempt(self) -> int:
+        """A number for one more attempt to train a trial, above all numbers before it in this study."""
+        with self._db:
+            known = self.digest("attempts")
+            number = 1 + (int(known) if known and known.isdecimal() else last_attempt(self.folder))
+            self._db.execute("INSERT OR REPLACE INTO study VALUES ('attempts', ?)", (str(number),))
+        return number
 
     def _write(self, trial: Trial, measurements: Sequence[TrialMeasurement]) -> None:
         rows = [(trial.id, m.horizon, to_json(m)) for m in measurements]

@@ -1,23 +1,15 @@
 """The lab that trains. Requests become trials; stored trials are looked up, and workers train the others."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
+from lrladder.benchmark.lab.executor import Executor, Fault, Outcome
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.resolve import Setup, planned_flops, resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import Fault, Outcome
 from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
-
-
-class Executor(Protocol):
-    """Trains trials, as `workers.LocalExecutor` does."""
-
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        """Train the trials, and yield each with its outcome when it ends."""
-        ...
 
 
 class TrainedLab:

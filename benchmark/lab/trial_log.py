@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_bytes
+
+ATTEMPT = re.compile(rb'^{"attempt": (\d{1,15}),', re.MULTILINE)  # as `TrialLog.begin` writes it
 
 
 class TrialLog:
@@ -31,6 +34,10 @@ class TrialLog:
         """Append a row, such as that of a training step."""
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
+
+    def begin(self, attempt: int, node: str) -> None:
+        """Append which attempt the next rows are of, and the address of the machine that trains it."""
+        self.write({"attempt": attempt, "node": node})
 
     def finish(self, measurements: Iterable[TrialMeasurement]) -> None:
         """Append the measurements with their digest, and close the log."""
@@ -100,6 +107,15 @@ def _is_whole(trial: Trial, trial_id: str, found: Sequence[TrialMeasurement]) ->
     """Whether measurements are those of a trial at all of its horizons."""
     own = all((m.trial_id, m.lr, m.seed) == (trial_id, trial.lr, trial.seed) for m in found)
     return own and [m.horizon for m in found] == list(trial.horizons)
+
+
+def last_attempt(folder: Path) -> int:
+    """The highest number of an attempt in the logs of a study; 0 if there is none."""
+    numbers = [0]
+    for path in (folder / "trials").glob("*.jsonl"):
+        with suppress(OSError, ValueError):
+            numbers += map(int, ATTEMPT.findall(read_bytes(path, LOG_BYTES)))
+    return max(numbers)
 
 
 def read_log(path: Path) -> tuple[Trial, list[TrialMeasurement]] | None:

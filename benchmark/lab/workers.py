@@ -3,45 +3,33 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from lrladder.benchmark.environment import die_with, keep_freed_memory, train_alone
 from lrladder.benchmark.errors import InputError, one_line
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.lab.executor import ATTEMPTS, SAVE_SECONDS, Fault, Outcome, Runner, Say
 from lrladder.benchmark.lab.heartbeat import LOOK_SECONDS, LOOKS, SILENCE, Pulse
 from lrladder.benchmark.lab.loggers import copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
 
-Runner = Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]
 Start = Callable[[], Runner]  # called once in each worker; must be picklable
 Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of them at the same time
 
-ATTEMPTS = 2  # the machine may be the cause of a fault, so a failed trial is tried once more in a fresh worker
 LEAVE_SECONDS = 10.0  # for an idle worker to exit; assumption: it needs far less
-SAVE_SECONDS = 25.0  # for a busy worker to save its run; schedulers kill a job 30 s after SIGTERM
 SHARED = "LRLADDER_DEVICES"  # the GPUs of a trial on several GPUs, for its ranks
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A trial that failed because of the program or the machine. A divergence is not a fault."""
-
-    message: str
-
-
-Outcome = list[TrialMeasurement] | Fault
-Say = Callable[[str], None]
 
 
 class Answer(NamedTuple):
@@ -65,7 +53,8 @@ class _Worker:
         self.pulse = Pulse(counter)
         arguments = (index, folder, start, theirs, os.getpid(), devices, counter)
         self.process: SpawnProcess = context.Process(target=_serve, args=arguments, daemon=True)
-        self.process.start()
+        with _no_main():
+            self.process.start()
         theirs.close()
 
     def send(self, trial: Trial, attempt: int, held: tuple[str, ...]) -> None:
@@ -101,6 +90,20 @@ class _Worker:
         self.process.join(LEAVE_SECONDS if self.trial is None else SAVE_SECONDS)
         self.process.kill()
         self.process.join()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """A context in which a new process does not import the user's script again, as multiprocessing would have it do.
+
+    A worker needs nothing of that script, and one without `if __name__ == "__main__"` would run as a whole in each.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 class LocalExecutor:

@@ -3,7 +3,6 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -55,15 +54,21 @@ def parse_columns(text: str | None, known: Sequence[str] = (*REQUIRED, *OPTIONAL
             continue
         if not equals or not theirs:
             raise InputError(f"--columns {part.strip()!r}: write name=column, as in lr=learning_rate,loss=eval/loss")
-        if name not in known:
-            raise InputError(f"--columns {name}: there is no such column; use one of {', '.join(known)}")
         if name in chosen:
             raise InputError(f"--columns {name}: given twice; keep one")
         chosen[name] = theirs
-    return chosen
+    return known_columns(chosen, known)
 
 
-def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def known_columns(chosen: Mapping[str, str], known: Sequence[str] = (*REQUIRED, *OPTIONAL)) -> dict[str, str]:
+    """The same mapping. Raises InputError for a name that is none of ours."""
+    for name in chosen:
+        if name not in known:
+            raise InputError(f"--columns {name}: there is no such column; use one of {', '.join(known)}")
+    return dict(chosen)
+
+
+def rename(source: str, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with our column names, and a flag about the columns in `chosen`.
 
     Optional columns that the table does not have are added with "". Raises InputError.
@@ -73,21 +78,23 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
     fixed: dict[str, str] = {}
     for ours, theirs in chosen.items():
         if theirs in names:
-            places[ours] = only_place(path, names, theirs)
+            places[ours] = only_place(source, names, theirs)
         elif count(theirs) is not None:
             fixed[ours] = theirs
         else:
-            raise InputError(f"{path}: --columns {ours}={theirs}: there is no such column; {near_names(theirs, names)}")
+            raise InputError(
+                f"{source}: --columns {ours}={theirs}: there is no such column; {near_names(theirs, names)}"
+            )
     for ours in (*REQUIRED, *OPTIONAL):
         if ours not in chosen and ours in names:
-            places[ours] = only_place(path, names, ours)
+            places[ours] = only_place(source, names, ours)
     if "status" not in places and "status" not in fixed:
         found = [name for name in names if name.lower() in STATUS]
-        places |= {"status": only_place(path, names, found[0])} if found else {}
+        places |= {"status": only_place(source, names, found[0])} if found else {}
     missing = [ours for ours in REQUIRED if ours not in places and ours not in fixed]
     if missing:
         taken = [names[place] for place in places.values()]
-        raise InputError(f"{path}: row 1: {_missing(missing, [name for name in names if name not in taken], places)}")
+        raise InputError(f"{source}: row 1: {_missing(missing, [name for name in names if name not in taken], places)}")
     columns = {ours: table.iloc[:, place] for ours, place in places.items()}
     columns |= {ours: pd.Series(value, table.index) for ours, value in fixed.items()}
     renamed = pd.DataFrame(columns, index=table.index, dtype=str)
@@ -96,10 +103,10 @@ def rename(path: Path, table: pd.DataFrame, chosen: Mapping[str, str]) -> tuple[
     return renamed.reindex(columns=[*REQUIRED, *OPTIONAL], fill_value=""), flags
 
 
-def only_place(path: Path | str, names: Sequence[str], name: str) -> int:
+def only_place(source: str, names: Sequence[str], name: str) -> int:
     """The place of a column. Raises InputError where two have its name."""
     if names.count(name) > 1:
-        raise InputError(f"{path}: row 1: column {name} appears {names.count(name)} times; keep one")
+        raise InputError(f"{source}: row 1: column {name} appears {names.count(name)} times; keep one")
     return names.index(name)
 
 

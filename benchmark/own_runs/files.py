@@ -1,4 +1,4 @@
-"""Reads a table of runs from a file as text: CSV with commas, tabs or semicolons, JSONL, JSON, or Parquet."""
+"""Reads a table of runs as text: CSV with commas, tabs or semicolons, JSONL, JSON, Parquet, or a DataFrame."""
 
 import csv
 import json
@@ -15,31 +15,51 @@ from lrladder.benchmark.errors import InputError
 MAX_BYTES = 128 * 2**20  # a larger file is refused without reading it; 1,000,000 rows take about 100 MiB
 MAX_ROWS = 1_000_000  # assumption: a table of final losses has fewer
 SEPARATORS = (",", "\t", ";")
+FRAME = "the DataFrame"  # what messages call a table that is no file
 NEEDED = "n_params, tokens, lr, loss"
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
 
 
-def read_text(path: Path, needed: str = NEEDED) -> pd.DataFrame:
-    """The table as stripped text, with "" for a missing field. The index is the row in the file. Raises InputError.
+Source = Path | pd.DataFrame
 
-    Blank rows are dropped. If a column name appears twice, both columns are kept. `needed` are
-    the columns that messages name.
+
+def name_of(source: Source) -> str:
+    """What messages call the table."""
+    return FRAME if isinstance(source, pd.DataFrame) else str(source)
+
+
+def read_text(source: Source, needed: str = NEEDED) -> pd.DataFrame:
+    """The table as stripped text, with "" for a missing field. Raises InputError.
+
+    The index is the row in the file; in a DataFrame it is the position, counted from 0. Blank rows are dropped. If a
+    column name appears twice, both columns are kept. `needed` are the columns that messages name.
     """
-    _check_file(path, needed)
-    suffix = path.suffix.lower()
-    if suffix in (".parquet", ".pq"):
-        table = _parquet(path)
-    elif suffix in (".jsonl", ".ndjson", ".json"):
-        table = _json(path, needed)
-    else:
-        table = _csv(path, needed)
+    table = _frame(source) if isinstance(source, pd.DataFrame) else _file(source, needed)
     table = table.map(str.strip)
     table = table[(table != "").any(axis=1)]
     if table.empty:
-        raise InputError(f"{path}: there are no runs, only a header; give one row per run")
+        raise InputError(f"{name_of(source)}: there are no runs, only a header; give one row per run")
     if len(table) > MAX_ROWS:
-        raise InputError(f"{path}: more than {MAX_ROWS:,} rows; give final losses, one row per run")
+        raise InputError(f"{name_of(source)}: more than {MAX_ROWS:,} rows; give final losses, one row per run")
     return table
+
+
+def _frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A DataFrame of any types as text. A missing value is empty: of a loss, that means a run that diverged."""
+    text = frame.astype(object).where(frame.notna(), "").map(str)
+    text.columns = pd.Index([str(name).strip() for name in frame.columns])
+    text.index = pd.RangeIndex(len(text))
+    return text
+
+
+def _file(path: Path, needed: str) -> pd.DataFrame:
+    _check_file(path, needed)
+    suffix = path.suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        return _parquet(path)
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return _json(path, needed)
+    return _csv(path, needed)
 
 
 def _check_file(path: Path, needed: str) -> None:

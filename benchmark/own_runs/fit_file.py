@@ -1,4 +1,4 @@
-"""Fits the table in a file, saves and loads the results, and puts the laws into words."""
+"""Fits the table in a file or a DataFrame, saves and loads the results, and puts the laws into words."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.own_runs.cells import Protocol
+from lrladder.benchmark.own_runs.files import FRAME, Source
 from lrladder.benchmark.own_runs.fit import fit_runs
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.runs import load_runs
@@ -17,19 +18,23 @@ from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 
 
 def fit_file(
-    path: Path, *, protocol: Protocol, columns: Mapping[str, str] | None = None, budget: float | None = None
+    source: Source, *, protocol: Protocol, columns: Mapping[str, str] | None = None, budget: float | None = None
 ) -> FitResults:
-    """Fit the table in a file, or with `budget` only the runs that a search within this budget asks for.
+    """Fit the table in a file or a DataFrame. With `budget`: only the runs that a search within it asks for.
 
-    `columns` maps our column names to those of the file. Raises InputError for a file that cannot be used.
+    `columns` maps our column names to those of the table. Raises InputError for a table that cannot be used.
     """
-    runs = load_runs(path, columns)
+    runs = load_runs(source, columns)
     told = repr(sorted(columns.items())).encode() if columns else b""
     if budget is not None:
         runs = within_budget(runs, budget, protocol=protocol)
         told += f"budget {budget!r}".encode()
-    digest = hashlib.sha256(path.read_bytes() + told).hexdigest()[:16]
-    return fit_runs(runs, source=path.name, digest=digest, protocol=protocol, environment=environment())
+    if isinstance(source, Path):
+        name, data = source.name, source.read_bytes()
+    else:
+        name, data = FRAME, source.to_csv(index=False).encode(errors="surrogatepass")
+    digest = hashlib.sha256(data + told).hexdigest()[:16]
+    return fit_runs(runs, source=name, digest=digest, protocol=protocol, environment=environment())
 
 
 def save(results: FitResults, out: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lrladder.benchmark.own_runs.files import Source
 from lrladder.benchmark.own_runs.resolution import loss_step
 from lrladder.benchmark.own_runs.settings import CELL, SETTINGS, SWEEP, Tried, choose_settings
 from lrladder.benchmark.own_runs.table import NO_SEED, read_frame
@@ -34,13 +35,13 @@ class Runs:
     tried: tuple[Tried, ...] = ()  # other settings than the LR that vary within cells
 
 
-def load_runs(path: Path | str, columns: Mapping[str, str] | None = None) -> Runs:
+def load_runs(source: Source | str, columns: Mapping[str, str] | None = None) -> Runs:
     """Read and check a table. Raises InputError.
 
-    `columns` maps our column names to those of the file. A run that appears twice counts once. Flags say what was
+    `columns` maps our column names to those of the table. A run that appears twice counts once. Flags say what was
     noticed.
     """
-    frame, read = read_frame(Path(path), columns)
+    frame, read = read_frame(Path(source) if isinstance(source, str) else source, columns)
     frame, joined = join_horizons(frame)
     step, written = loss_step(frame["loss"].to_numpy())
     again = frame.duplicated([*RUN, *SETTINGS, "loss"])

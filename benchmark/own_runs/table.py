@@ -1,14 +1,13 @@
 """Reads and checks a table of training runs. A fault gives one line that names the file, row and column."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.columns import rename
-from lrladder.benchmark.own_runs.files import read_text
+from lrladder.benchmark.own_runs.files import Source, name_of, read_text
 from lrladder.benchmark.own_runs.numerals import counts, numbers
 from lrladder.benchmark.own_runs.settings import SETTINGS
 from lrladder.benchmark.own_runs.status import apply_status
@@ -21,19 +20,19 @@ TRUTHS = {"": 0.0, "0": 0.0, "0.0": 0.0, "false": 0.0, "1": 1.0, "1.0": 1.0, "tr
 NO_SEED = -1
 
 
-def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The runs of a file, and flags that say how it was read. Raises InputError.
+def read_frame(given: Source, columns: Mapping[str, str] | None = None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The runs of a file or a DataFrame, and flags that say how it was read. Raises InputError.
 
     `columns` maps our column names to those of the file. The frame has the columns n_params, tokens, lr, loss,
     n_active, batch_tokens, family, seed, held_out, log, those of SETTINGS and `row`, the place of the run in the file.
     `loss` is NaN for a diverged run. Where the file has no value, `n_active` is n_params, `batch_tokens` and settings
     are NaN, `family` and `log` "", `seed` NO_SEED and `held_out` False.
     """
-    chosen = columns or {}
-    table, wide = lengthen(read_text(path), chosen)
+    chosen, source = columns or {}, name_of(given)
+    table, wide = lengthen(read_text(given), chosen)
     rows = pd.Series(table.index.to_numpy())
-    text, renamed = rename(path, table.reset_index(drop=True), chosen)
-    check = _Check(path, text, rows)
+    text, renamed = rename(source, table.reset_index(drop=True), chosen)
+    check = _Check(source, text, rows)
     frame = pd.DataFrame({"row": rows})
     for column in ("n_params", "tokens"):
         frame[column] = check.positive(column, counts)
@@ -49,18 +48,18 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> tuple[pd
         frame[column] = check.setting(column)
     frame, left_out = apply_status(frame, text)
     if frame.empty:
-        raise InputError(f"{path}: no run finished or diverged by its status; {'; '.join(left_out)}")
-    _check_active(path, frame)
+        raise InputError(f"{source}: no run finished or diverged by its status; {'; '.join(left_out)}")
+    _check_active(source, frame)
     for column in COUNTS:
-        check_units(path, frame, column)
+        check_units(source, frame, column)
     return frame.reset_index(drop=True), (*wide, *renamed, *left_out)
 
 
 class _Check:
     """Turns columns of text into values. The first bad value is refused with its row."""
 
-    def __init__(self, path: Path, text: pd.DataFrame, rows: pd.Series) -> None:
-        self.path, self.text, self.rows = path, text, rows
+    def __init__(self, source: str, text: pd.DataFrame, rows: pd.Series) -> None:
+        self.source, self.text, self.rows = source, text, rows
 
     def positive(
         self, column: str, parse: Callable[[pd.Series], pd.Series], *, empty: pd.Series | None = None
@@ -114,12 +113,12 @@ class _Check:
             more = int(bad.sum()) - 1
             others = f" ({more:,} more rows like it)" if more else ""
             value = str(self.text.at[first, column])[:60]
-            raise InputError(f"{self.path}: row {self.rows[first]}: column {column}: {value!r} {why}{others}")
+            raise InputError(f"{self.source}: row {self.rows[first]}: column {column}: {value!r} {why}{others}")
 
 
-def _check_active(path: Path, frame: pd.DataFrame) -> None:
+def _check_active(source: str, frame: pd.DataFrame) -> None:
     bad = frame["n_active"] > frame["n_params"]
     if bad.any():
         row = frame[bad].iloc[0]
         values = f"{row.n_active:,.12g} is more than n_params ({row.n_params:,.12g})"
-        raise InputError(f"{path}: row {row.row}: column n_active: {values}; n_params counts all parameters")
+        raise InputError(f"{source}: row {row.row}: column n_active: {values}; n_params counts all parameters")

@@ -1,7 +1,5 @@
 """Checks that a column of counts has one unit."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -18,7 +16,7 @@ BESIDE = {
 }  # the column that could explain a lower loss
 
 
-def check_units(path: Path, frame: pd.DataFrame, column: str) -> None:
+def check_units(source: str, frame: pd.DataFrame, column: str) -> None:
     """Raise InputError if a column seems to have two units.
 
     This is so if neighbouring values differ by UNIT_GAP, or by DOUBTFUL_GAP with lower losses at the smaller values.
@@ -35,7 +33,7 @@ def check_units(path: Path, frame: pd.DataFrame, column: str) -> None:
             continue
         rows = [frame.loc[frame[column] == value, "row"].iloc[0] for value in (low, high)]
         raise InputError(
-            f"{path}: row {rows[0]}: column {column}: {low:,.12g}, but {high:,.12g} in row {rows[1]}, {why}: "
+            f"{source}: row {rows[0]}: column {column}: {low:,.12g}, but {high:,.12g} in row {rows[1]}, {why}: "
             "are there two units in this column? Write plain counts everywhere, or 350M and 1.3B"
         )
 

@@ -98,7 +98,10 @@ def _behind(advice: Advice) -> str:
 def _table(advice: Advice) -> str:
     """The answer as a table for people, the LRs first."""
     if advice.recipe is None:
-        head = [f"LR {advice.lr:.4g} for all parameters, in standard parametrization"]
+        ratios = "".join(f", {ratio:g} times that for {role}" for role, ratio in advice.lr_ratios.items())
+        whose = f"the matrices{ratios}" if ratios else "all parameters"
+        how = "standard parametrization" if advice.parametrization == "sp" else advice.parametrization
+        head = [f"LR {advice.lr:.4g} for {whose}, in {how}"]
     else:
         rows = [(s.kind, s.lr, s.weight_decay, s.eps, s.init_std, s.forward) for s in advice.recipe.settings]
         names = ("set", "LR", "weight decay", "eps", "init std", "forward")

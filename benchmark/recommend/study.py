@@ -1,6 +1,7 @@
 """Recommends the LR and recipe of a finished study, for a rung of its ladder or for a model of the user."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,30 +17,32 @@ from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.recommend.choice import Choice, choose
 from lrladder.benchmark.recommend.proposed import propose
-from lrladder.benchmark.recommend.reach import require_reach
+from lrladder.benchmark.recommend.reach import CHECKED, require_reach
 from lrladder.benchmark.recommend.wanted import Bare, Wanted, wanted_rung
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig
 from lrladder.benchmark.studies.regret.recipes import label_of
-from lrladder.benchmark.studies.regret.results import (
-    RegretResults,
-)
+from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.benchmark.training.recipe import proposal_trial, trial_recipe
 from lrladder.models.rules import Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
+from lrladder.paradigms.paradigm import Proposal
 
 
 class Advice(BaseModel):
     """The answer. `lrs` are the LRs to set. They are computed from `lr`, the study's LR, which has a 90% interval.
 
-    If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty.
+    If only the number of parameters is known, `recipe`, `schedule` and `reference` are None and `lrs` is empty. Then
+    `lr` is that of the matrices, and `lr_ratios` has the roles that the study trains at a multiple of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lrs: dict[str, float]  # peak, by kind of parameter as in the recipe
+    lr_ratios: dict[str, float] = {}  # by role; empty if there is a recipe, whose LRs contain them
     paradigm: str  # the entry that answers
     why: str  # why this entry answers
     others: tuple[str, ...]  # entries that are not measurably worse in the study
@@ -109,11 +112,14 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         _require_decay(config.schedule_of(label_of(config.entries[name].arm)), rung)
     proposal = propose(results, config, name, rung)
     shape = rung.shape if isinstance(rung, LadderRung) else None
-    far = require_reach(proposal.extrapolation, forced=wanted.force)
+    weak = tuple(_unlike(shape, config.base.shape) if shape else _assumed(results, name, wanted, rung))
+    simulated = (SIMULATED,) if results.lab == "simulated" else ()
+    far = require_reach(proposal.extrapolation, forced=wanted.force, nearer=_nearer(results, config, choice, rung))
     trial = proposal_trial(_setup(config, rung), proposal) if isinstance(rung, LadderRung) else None
     recipe = trial_recipe(trial, parametrization=proposal.parametrization) if trial else None
     return Advice(
         lrs=recipe.lrs if recipe else {},
+        lr_ratios={} if recipe else _ratios(config, proposal),
         paradigm=name,
         why=choice.why,
         others=choice.others,
@@ -123,7 +129,7 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         n_active=rung.n_active,
         tokens=rung.horizons[0],
         batch_tokens=rung.batch_tokens,
-        flags=(*far, *proposal.flags, *(_unlike(shape, config.base.shape) if shape else ())),
+        flags=(*simulated, *far, *proposal.flags, *weak),
         recipe=recipe,
         schedule=trial.schedule if trial else None,
         reference=reference(trial) if trial else None,
@@ -183,6 +189,28 @@ def _require_decay(schedule: ScheduleConfig, rung: LadderRung) -> None:
 
 def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
     return _Setup(config.corpus, config, config.expert_backend, rungs=Ladder([rung]), base=config.base)
+
+
+def _ratios(config: RegretConfig, proposal: Proposal) -> dict[str, float]:
+    """LRs of roles divided by that of the matrices, where the base recipe has them differ."""
+    ratios = config.recipe_of(proposal.parametrization).role_lrs
+    return {str(role): ratio for role, ratio in ratios.items() if ratio != 1}
+
+
+def _nearer(results: RegretResults, config: RegretConfig, choice: Choice, rung: LadderRung | Bare) -> Iterator[str]:
+    """Entries that the study does not find worse than the chosen one, and that searched larger models."""
+    for name in choice.others:
+        with suppress(InputError):
+            if propose(results, config, name, rung).extrapolation <= CHECKED:
+                yield name
+
+
+def _assumed(results: RegretResults, name: str, wanted: Wanted, rung: LadderRung | Bare) -> Iterator[str]:
+    """What a law that counts all parameters had to assume, if only the active ones are known."""
+    law = next((entry.law for entry in results.entries if entry.name == name), results.law)
+    if law is not None and law.size != "active" and wanted.n_total is None:
+        how = "a dense model" if rung.n_total == rung.n_active else "a model as sparse as the study's goal"
+        yield f"--n-total is not given, so the law, which depends on it, takes {rung.n_total:,}, as of {how}"
 
 
 def _unlike(shape: ModelShape, base: ModelShape) -> Iterator[str]:

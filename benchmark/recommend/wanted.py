@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape, nearest_divisor
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 
@@ -15,15 +16,19 @@ from lrladder.paradigms.published import FLOPS_PER_PARAMETER
 class Wanted(NamedTuple):
     """The request of the user. It names a rung, or model sizes by the field names of ModelShape, or only `n_active`.
 
-    Missing sizes are those of the ladder, and expert widths keep their ratio to the width. If a rung is named and
-    `tokens` or `batch_tokens` is None, that of the rung is used. If no model is named, the only goal of the study is
-    meant. With `force` there is an answer at any distance.
+    Missing sizes are those of the ladder, and expert widths keep their ratio to the width. With an `architecture`, the
+    answer is refused if the study's models have another one; without it, theirs is meant. `n_total` goes with
+    `n_active`; without it, the model is as sparse as the only goal of the study, or dense if there is none. If a rung
+    is named and `tokens` or `batch_tokens` is None, that of the rung is used. If no model is named, the only goal of
+    the study is meant. With `force` there is an answer at any distance.
     """
 
     entry: str | None = None
     rung: str | None = None
-    sizes: Mapping[str, int] = {}
+    sizes: Mapping[str, int | None] = {}
+    architecture: Architecture | None = None
     n_active: int | None = None
+    n_total: int | None = None
     tokens: int | None = None
     batch_tokens: int | None = None
     force: bool = False
@@ -48,6 +53,8 @@ def wanted_rung(config: RegretConfig, wanted: Wanted) -> LadderRung | Bare:
     """The requested model, with its batch and its single horizon."""
     ways = {"--rung": wanted.rung, "--width and --depth": wanted.sizes, "--n-active": wanted.n_active}
     given = [way for way, value in ways.items() if value]
+    if wanted.n_total is not None and wanted.n_active is None:
+        raise InputError("--n-total says how sparse a model of --n-active is; give both, or neither")
     if not given and len(config.rungs.goals) == 1:
         return _named_rung(config, config.rungs.goals[0].name, wanted)
     if len(given) != 1:
@@ -59,8 +66,40 @@ def wanted_rung(config: RegretConfig, wanted: Wanted) -> LadderRung | Bare:
         return _named_rung(config, wanted.rung, wanted)
     assert wanted.tokens is not None
     if wanted.n_active is not None:
-        return Bare("own", "target", wanted.n_active, wanted.n_active, _batch(config, wanted), (wanted.tokens,))
-    return LadderRung("own", "target", _shape(config, wanted.sizes), _batch(config, wanted), (wanted.tokens,))
+        return Bare("own", "target", wanted.n_active, _total(config, wanted), _batch(config, wanted), (wanted.tokens,))
+    shape = _shape(config, wanted.sizes)
+    _require_architecture(config, wanted.architecture)
+    return _as_known(config, LadderRung("own", "target", shape, _batch(config, wanted), (wanted.tokens,)))
+
+
+def _total(config: RegretConfig, wanted: Wanted) -> int:
+    """Parameters with all experts of a model that has `n_active` active ones."""
+    assert wanted.n_active is not None
+    if wanted.n_total is not None and wanted.n_total < wanted.n_active:
+        raise InputError(
+            f"--n-total {wanted.n_total:,} is less than --n-active {wanted.n_active:,}; correct one of them"
+        )
+    goals = config.rungs.goals
+    as_sparse = goals[0].n_total / goals[0].n_active if len(goals) == 1 else 1.0
+    return wanted.n_total or round(wanted.n_active * as_sparse)
+
+
+def _require_architecture(config: RegretConfig, asked: Architecture | None) -> None:
+    """Raise InputError if the user's model computes something else than the models of the study."""
+    ours = config.base.shape.architecture
+    if asked is None or asked == ours:
+        return
+    names = [name for name in type(ours).model_fields if getattr(asked, name) != getattr(ours, name)]
+    differ = ", ".join(f"{name} {getattr(asked, name)} (the study: {getattr(ours, name)})" for name in names)
+    raise InputError(f"the model differs from the study's models in {differ}; design a study for this model")
+
+
+def _as_known(config: RegretConfig, own: LadderRung) -> LadderRung:
+    """The run under the name of the rung that it is, if the study has it: some entries answer for those alone."""
+    for rung in config.rungs:
+        if (rung.shape, rung.batch_tokens) == (own.shape, own.batch_tokens) and own.horizons[0] in rung.horizons:
+            return own._replace(name=rung.name)
+    return own
 
 
 def _named_rung(config: RegretConfig, name: str, wanted: Wanted) -> LadderRung:
@@ -80,10 +119,10 @@ def _batch(config: RegretConfig, wanted: Wanted) -> int:
     return wanted.batch_tokens
 
 
-def _shape(config: RegretConfig, sizes: Mapping[str, int]) -> ModelShape:
-    if "width" not in sizes or "depth" not in sizes:
+def _shape(config: RegretConfig, sizes: Mapping[str, int | None]) -> ModelShape:
+    ladder, width = config.ladder, sizes.get("width")
+    if width is None or "depth" not in sizes:
         raise InputError("--width and --depth describe a model together; give both")
-    ladder, width = config.ladder, sizes["width"]
     own = {
         **config.base.shape.model_dump(),
         "expert_width": max(1, round(ladder.expert_ratio * width)),

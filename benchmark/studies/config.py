@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lrladder.benchmark.config.executor import LOCAL, ExecutorConfig
 from lrladder.benchmark.config.lab import HERE, LabConfig
 from lrladder.benchmark.config.parts import CorpusConfig, OptimizerConfig, RecipeConfig, Strict
 from lrladder.benchmark.config.text import config_digest, suggest
@@ -33,6 +34,8 @@ class StudyConfig(Strict, ABC):
     """Name of the study, which its pages show. No number depends on it."""
     lab: LabConfig = Field(HERE, exclude_if=lambda lab: lab == HERE)  # left out, so that digests stay as they were
     """Where runs are trained. Only a benchmark can have them trained elsewhere."""
+    executor: ExecutorConfig = Field(LOCAL, exclude_if=lambda executor: executor == LOCAL)
+    """What trains the runs: this machine, or a cluster."""
     corpus: CorpusConfig = CorpusConfig()
     """The text that the models train on, and its tokenizer."""
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -126,7 +129,7 @@ class StudyConfig(Strict, ABC):
     @property
     def digest(self) -> str:
         """Hash of the resolved config without the name of the study, and without what changes no number."""
-        data = self.model_dump(mode="json", exclude={"name", "training"})
+        data = self.model_dump(mode="json", exclude={"name", "training", "executor"})
         data["optimizer"]["zero_stage"] = 0  # as in configs of store version 4, so that their digests stay the same
         sequences = {rung.name: self.training_of(rung).aux_loss_sequences for rung in self.rungs}
         if any(sequences.values()):

@@ -59,6 +59,12 @@ class StudyKind(ABC, Generic[Config, Results]):
         """Notes for the reader of the plan."""
         return ()
 
+    def require_classes(self, config: Config, *, from_here: bool) -> None:
+        """Import the classes of the user's own that the config names, so that a fault is found before any training.
+
+        `from_here` also imports from the working directory. Raises InputError.
+        """
+
     def simulated_lab(self, config: Config) -> Lab | None:
         """The simulated lab of the study; None if the study trains."""
         return None

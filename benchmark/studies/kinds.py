@@ -21,7 +21,12 @@ KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDUL
 
 def load_study(preset: str) -> StudyConfig:
     """The config of a preset or YAML file. Raises InputError with one line that names the key."""
-    return _study(parse_yaml(read_preset(preset), source=preset), source=preset)
+    return parse_study(read_preset(preset), source=preset)
+
+
+def parse_study(text: str, *, source: str) -> StudyConfig:
+    """The config in a YAML text, whose origin messages call `source`. Raises InputError as `load_study`."""
+    return _study(parse_yaml(text, source=source), source=source)
 
 
 def load_stored_study(folder: Path) -> StudyConfig:

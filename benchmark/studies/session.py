@@ -1,16 +1,12 @@
-"""The resources of a running study that trains: folder, corpus, store and workers.
+"""The resources of a running study that trains: folder, corpus, store and the site that trains its trials.
 
-A study whose runs are all trained elsewhere has neither corpus nor workers. `open_stored` opens any such study, also
+A study whose runs are all trained elsewhere has neither corpus nor site. `open_stored` opens any such study, also
 one that trains some runs here, to look at what is stored; then nothing is trained.
 """
 
-import functools
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,39 +15,37 @@ from rich.console import Console
 
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
-from lrladder.benchmark.environment import cuda_devices, default_workers, environment, gpu_bytes, gpu_names
+from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
 from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.executor import Executor
 from lrladder.benchmark.lab.external import ExternalLab, NoTrainer, take_in
 from lrladder.benchmark.lab.heartbeat import allowed_silence
 from lrladder.benchmark.lab.lock import lock
-from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.register import Register
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.time_left import Work
-from lrladder.benchmark.lab.trained import Executor, TrainedLab
+from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import SHARED, LocalExecutor
 from lrladder.benchmark.studies.config import StudyConfig
+from lrladder.benchmark.studies.executors import open_site
 from lrladder.benchmark.studies.written import read_written
 from lrladder.benchmark.training import compiling, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
-from lrladder.benchmark.training.entry import Verified
-from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, micro_batch_of
+from lrladder.benchmark.training.site import Machines, Site
 from lrladder.benchmark.training.text.progress import shown
 from lrladder.benchmark.training.text.words import sentences
-from lrladder.models.experts.megablocks import unavailable_reason
-from lrladder.models.shape import ModelShape
+from lrladder.benchmark.training.worker import WorkerSetup
 
 INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its folder
 
 
 @dataclass(frozen=True)
 class Session:
-    """An open study folder, locked by this process. `corpus` None: it trains nothing.
+    """An open study folder, locked by this process. `corpus` and `site` None: it trains nothing.
 
     `facts` and `environment` say what the runs were trained on, for the results.
     """
@@ -63,7 +57,7 @@ class Session:
     facts: Mapping[str, object]
     environment: Mapping[str, str]
     store: Store
-    workers: int
+    site: Site | None
     console: Console
     not_trained: dict[str, Trial] = field(default_factory=dict)  # by id, where nothing is trained: what must be first
 
@@ -71,14 +65,19 @@ class Session:
     def corpus_tokens(self) -> int | None:
         return None if self.corpus is None else len(self.corpus.train)
 
+    @property
+    def workers(self) -> int:
+        """Number of trials that train at the same time."""
+        return 1 if self.site is None else self.site.machines.workers
+
     @contextmanager
     def lab(self, *, planned: Iterable[Work]) -> Iterator[tuple[TrainedLab, Progress]]:
         """A lab with its workers, and the display of its progress."""
         progress = Progress(self.console, planned=planned, workers=self.workers)
-        if self.corpus is None:
+        if self.corpus is None or self.site is None:
             yield self._lab(NoTrainer(self.not_trained), progress), progress
             return
-        executor = self._executor(self.corpus, progress)
+        executor = self.site.executor(self._setup(self.corpus), self.store, progress.say)
         try:
             with progress:
                 yield self._lab(executor, progress), progress
@@ -98,50 +97,28 @@ class Session:
         )
 
     def _precision(self) -> Literal["fp32", "bf16"]:
-        """That of this machine; where nothing is trained, that of the runs that were trained here before."""
-        if self.corpus is None:
+        """That of the site; where nothing is trained, that of the runs that were trained here before."""
+        if self.site is None:
             for trial, _ in self.store.all():
                 if trial.corpus_digest == self.digest != self.study.lab.digest:
                     return trial.precision
-        return "bf16" if gpu_names() else "fp32"
+        return "bf16" if self.site is not None and self.site.machines.gpus else "fp32"
 
-    def _executor(self, corpus: Corpus, progress: Progress) -> LocalExecutor:
-        shape = self.study.base.shape
+    def _setup(self, corpus: Corpus) -> WorkerSetup:
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
-        documents = self.study.corpus.val_documents
-        start = partial(start_worker, corpus.verified, shape.seq_len, documents, self.out / "trunks", kept)
-        return LocalExecutor(
-            self.out,
-            start,
-            workers=self.workers,
-            devices=cuda_devices(),
-            fits=partial(_fit, room_bytes=gpu_bytes()),
-            silence=allowed_silence(),
-            say=progress.say,
-        )
+        seq_len, documents = self.study.base.shape.seq_len, self.study.corpus.val_documents
+        return WorkerSetup(corpus.verified, seq_len, documents, self.out / "trunks", kept)
 
 
-def _fit(trials: Sequence[Trial], *, room_bytes: float | None) -> bool:
-    """Whether these trials fit on one device together. Without a GPU every core trains one trial."""
-    if room_bytes is None:
-        return True
-    needed = (device_bytes(trial, micro_batch_of(trial, room_bytes)) for trial in trials)
-    return sum(need + PROCESS_BYTES for need in needed) <= room_bytes
-
-
-def _require_devices(study: StudyConfig, workers: int) -> None:
-    """Raises InputError if a trial needs more devices than this machine gives."""
-    gpus = len(cuda_devices())
+def _require_devices(study: StudyConfig, machines: Machines) -> None:
+    """Raises InputError if a trial needs more devices than there are."""
+    kind, remedy = ("GPUs", "") if machines.gpus else ("processes", ", or give --workers {}")
     for rung in study.rungs:
         needed = study.training_of(rung).devices
-        if gpus and needed > gpus:
+        if needed > machines.devices:
             raise InputError(
-                f"training.devices: rung {rung.name} needs {needed} GPUs, but this machine has {gpus}; lower devices"
-            )
-        if not gpus and needed > workers:
-            raise InputError(
-                f"training.devices: rung {rung.name} needs {needed} processes, but there are {workers} workers; "
-                f"lower devices, or give --workers {needed}"
+                f"training.devices: rung {rung.name} needs {needed} {kind}, but {machines.called} has "
+                f"{machines.devices}; lower devices{remedy.format(needed)}"
             )
 
 
@@ -153,15 +130,24 @@ def open_session(
 
     `change` assigns the folder to this config. It is called under the lock, once the corpus is known to suffice.
     """
-    if study.trained_here:
-        _require_trainer(study, workers or default_workers())
     refuse_older(out)
+    if study.trained_here:
+        _require_settings()
+    with open_site(study.executor, workers) if study.trained_here else nullcontext() as site:
+        if site is not None:
+            _require_trainer(study, site.machines)
+        with _open(study, out, site, change) as session:
+            yield session
+
+
+@contextmanager
+def _open(study: StudyConfig, out: Path, site: Site | None, change: Callable[[], None] | None) -> Iterator[Session]:
     make_folder(out)
     console = make_console()
     with lock(out):
         for name in INNER:
             require_inner(out / name)
-        corpus = _prepared(study, console) if study.trained_here else None
+        corpus = _prepared(study, console) if site is not None else None
         if change is not None:
             change()
         digest = study.lab.digest if corpus is None else corpus.digest
@@ -172,18 +158,22 @@ def open_session(
             )
         write_config(study, out)
         facts = _elsewhere(study) if corpus is None else {**corpus.manifest, **_mixed(study)}
-        machine = {} if corpus is None else environment(gpus=gpu_names())
-        yield Session(study, out, corpus, digest, facts, machine, store, workers or default_workers(), console)
+        machine = {} if site is None else {**environment(gpus=site.machines.gpus), **site.machines.facts}
+        yield Session(study, out, corpus, digest, facts, machine, store, site, console)
 
 
-def _require_trainer(study: StudyConfig, workers: int) -> None:
-    """Raises InputError if this machine or environment cannot train the study."""
-    if study.expert_backend == "megablocks" and (reason := unavailable_reason()):
-        raise InputError(reason)
-    loggers.chosen()  # refuse a bad choice here, not in a worker
+def _require_settings() -> None:
+    """Raises InputError for a bad choice in the environment; otherwise a worker would refuse it."""
+    loggers.chosen()
     compiling.chosen()
     allowed_silence()
-    _require_devices(study, workers)
+
+
+def _require_trainer(study: StudyConfig, machines: Machines) -> None:
+    """Raises InputError if the machines cannot train the study."""
+    if study.expert_backend == "megablocks" and machines.no_megablocks:
+        raise InputError(machines.no_megablocks)
+    _require_devices(study, machines)
 
 
 def _prepared(study: StudyConfig, console: Console) -> Corpus:
@@ -225,47 +215,9 @@ def open_stored(study: StudyConfig, folder: Path) -> Iterator[Session]:
         store = Store.open(folder, config_digest=study.digest, corpus_digest=digest)
         before, _ = read_written(folder, with_measurements=False)
         facts = before.corpus or _elsewhere(study)
-        yield Session(study, folder, None, digest, facts, before.environment, store, 1, Console(quiet=True))
+        yield Session(study, folder, None, digest, facts, before.environment, store, None, Console(quiet=True))
 
 
 def write_config(study: StudyConfig, out: Path) -> None:
     """Write the resolved config, which can be run again."""
     write_text(out / "config.yaml", yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False))
-
-
-def start_worker(
-    verified: Verified, seq_len: int, val_documents: int, trunks: Path, kept: frozenset[ModelShape]
-) -> Callable[[Trial, Callable[[dict[str, object]], None]], list[TrialMeasurement]]:
-    """Start a worker: import the training code and open the corpus. Returns the function that trains one trial.
-
-    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons.
-    """
-    import torch
-
-    from lrladder.benchmark.training.checkpoints import STOP
-    from lrladder.benchmark.training.corpus import load
-    from lrladder.benchmark.training.launch import Job, train_on_ranks
-    from lrladder.benchmark.training.train import train
-
-    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
-    torch.set_num_threads(1)
-    corpus = load(verified, seq_len, val_documents)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    compiles = functools.cache(
-        partial(compiling.prepare, cache_folder() / "compiled", device)
-    )  # checked only if compiling pays
-
-    def run(trial: Trial, log: Callable[[dict[str, object]], None]) -> list[TrialMeasurement]:
-        keep, micro_batch = trial.shape in kept, micro_batch_of(trial, gpu_bytes())
-        if trial.training.devices > 1:
-            cache = cache_folder() / "compiled" if compiling.pays(trial, device) else None
-            job = Job(trial, verified, val_documents, trunks, keep, micro_batch, cache)
-            return train_on_ranks(job, log=log, is_told_to_end=STOP.is_set, devices=os.environ.get(SHARED))
-        compiled = compiling.pays(trial, device) and compiles()
-        try:
-            return train(trial, corpus, log=log, trunks=trunks, keep=keep, micro_batch=micro_batch, compiled=compiled)
-        finally:
-            if device == "cuda":
-                torch.cuda.empty_cache()  # for other workers on this GPU
-
-    return run

@@ -17,6 +17,7 @@ from lrladder.benchmark.studies.recipe.config import TuningConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
 
+SHARED = ("corpus", "executor", "optimizer", "recipe", "schedule", "expert_backend")  # keys that a tuning takes over
 N_SEARCH, N_FRESH = 2, 3  # seeds of the search and of the final comparison, as the defaults of TuningConfig
 
 
@@ -37,7 +38,7 @@ def tuning_of(config: StudyConfig, *, budget: int | None = None) -> TuningConfig
     known = _known(config)
     seeds = tuple(islice((seed for seed in count() if seed not in known.seeds), N_SEARCH + N_FRESH))
     is_tuned = config.recipe.embedding_lr != 1.0
-    data = config.model_dump(mode="json", include={"corpus", "optimizer", "recipe", "schedule", "expert_backend"})
+    data = config.model_dump(mode="json", include=set(SHARED))
     data |= {
         "name": f"{config.name}-recipe",
         "start": config.base.model_dump(mode="json"),
@@ -87,7 +88,7 @@ def new_budget(folder: Path, config: TuningConfig) -> Callable[[], None] | None:
     if (
         not isinstance(held, TuningConfig)
         or held == config
-        or held.model_copy(update={"budget": config.budget}) != config
+        or held.model_copy(update={"budget": config.budget, "executor": config.executor}) != config
     ):
         return None
     return partial(_retarget, folder, config.digest)

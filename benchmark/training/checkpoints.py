@@ -13,6 +13,7 @@ import torch
 
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.sealed import Sealed
+from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.benchmark.training.state import EngineState
 
 FORMAT = 4  # of a file; a run with a file of an earlier format starts again, because these have no digest
@@ -72,27 +73,31 @@ class Stored(NamedTuple):
         return all(state is None or len(state.params) == num_params for state in (self.now, self.trunk))
 
 
-def save(path: Path, stored: Stored, *, say: Say, alone: bool = False) -> None:
-    """Write a file of the run that `path` names, beside the one before it unless `alone`. Raises OSError."""
+def save(path: Path, stored: Stored, *, say: Say, alone: bool = False, sharing: Sharing = ALONE) -> None:
+    """Write a file of the run that `path` names, beside the one before it unless `alone`. Raises OSError, and
+    Superseded.
+    """
     states = {name: state and state._asdict() for name, state in (("now", stored.now), ("trunk", stored.trunk))}
     content = {"format": FORMAT, "known": json.dumps(_plain(stored.known)), **states}
     try:
-        _files(path, say).write(partial(torch.save, content), alone=alone)
+        _files(path, say, sharing).write(partial(torch.save, content), alone=alone)
     except RuntimeError as error:  # what torch raises if the disk is full
         raise OSError(str(error)) from error
 
 
-def is_saved(path: Path, *, say: Say) -> bool:
+def is_saved(path: Path, *, say: Say, sharing: Sharing = ALONE) -> bool:
     """Whether there is a file of the run that `path` names, whole or damaged."""
-    return _files(path, say).any()
+    return _files(path, say, sharing).any()
 
 
-def load(path: Path, *, say: Say) -> Stored | None:
+def load(path: Path, *, say: Say, sharing: Sharing = ALONE) -> Stored | None:
     """The newest whole file of the run that `path` names; None if there is none.
 
-    A damaged file is renamed, and `say` is told. Only tensors and plain values are loaded.
+    From now on the files belong to this attempt. A damaged file is renamed, and `say` is told. Only tensors and plain
+    values are loaded. Raises Superseded.
     """
-    files = _files(path, say)
+    files = _files(path, say, sharing)
+    files.claim()
     for file in files.whole():
         try:
             return _load(file)
@@ -101,8 +106,8 @@ def load(path: Path, *, say: Say) -> Stored | None:
     return None
 
 
-def _files(path: Path, say: Say) -> Sealed:
-    return Sealed(path.parent, path.stem, say)
+def _files(path: Path, say: Say, sharing: Sharing) -> Sealed:
+    return Sealed(path.parent, path.stem, say, sharing)
 
 
 def _load(file: Path) -> Stored:

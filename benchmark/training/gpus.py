@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from lrladder.benchmark.config.text import suggest
+from lrladder.benchmark.errors import InputError
+
 GpuName = Literal["a100", "h100", "h200", "b200"]
 
 
@@ -28,3 +31,10 @@ GPUS: Mapping[str, Gpu] = {  # by GpuName
     "b200": Gpu(180e9, 2250e12),  # HGX B200, one of its 8 GPUs: 4.5 PFLOP/s with sparsity
 }
 SUSTAINED = 0.35  # share of the peak that training sustains, in model FLOPs; assumption, nothing was measured
+
+
+def gpus_of(name: str, number: int) -> Gpus:
+    """GPUs of a kind by its name. Raises InputError for an unknown kind."""
+    if name not in GPUS:
+        raise InputError(f"--gpu: {name!r} is unknown{suggest(name, list(GPUS))}")
+    return Gpus(GPUS[name], number)

@@ -19,10 +19,11 @@ from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.entry import Verified
+from lrladder.benchmark.training.shared import ALONE, Sharing
 
 START_SECONDS = 300.0  # for all ranks to connect; assumption: imports take a minute on a busy machine
 SILENT_SECONDS = 20.0  # without a sign of life, after which a rank counts as frozen, so that the trial ends within 30 s
-LEAVE_SECONDS = 20.0  # for ranks to save their trial when told to end; the worker has 25 s (benchmark/lab/workers.py)
+LEAVE_SECONDS = 20.0  # for ranks to save their trial when told to end; the worker has 25 s (benchmark/lab/executor.py)
 LOOK_SECONDS = 0.5  # longest wait for a message; assumption
 CLOSE_SECONDS = 1  # for killed processes to disappear; assumption
 
@@ -37,6 +38,7 @@ class Job(NamedTuple):
     keep: bool
     micro_batch: int
     compile_cache: Path | None  # None: the trial is not compiled
+    sharing: Sharing = ALONE
 
 
 class RankLost(RuntimeError):

@@ -12,6 +12,8 @@ from typing import Any
 from lrladder.benchmark.environment import die_with, keep_freed_memory
 from lrladder.benchmark.errors import one_line
 from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.lab.executor import Log
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.training.launch import Job
 
 SIGN_SECONDS = 2.0  # between two signs of life; assumption: a tenth of launch.SILENT_SECONDS
@@ -58,7 +60,8 @@ def main(folder: Path, parent: int) -> None:
         line = Line(pipe)
         line.give_signs_of_life()
         try:
-            found = _train(job, folder, rank, line)
+            log = (lambda row: line.send("row", row)) if rank == 0 else (lambda row: None)
+            found = train_share(job, f"file://{folder / 'ranks'}", log)
             line.send("measured", found if rank == 0 else None)
         except SystemExit:
             line.send("left")
@@ -69,8 +72,8 @@ def main(folder: Path, parent: int) -> None:
             line.close()
 
 
-def _train(job: Job, folder: Path, rank: int, line: Line) -> Any:
-    """Import the training code, join the other ranks and train."""
+def train_share(job: Job, meeting: str | None, log: Log) -> list[TrialMeasurement]:
+    """Import the training code, join the other ranks and train. `meeting` None: this process has joined them."""
     import torch
 
     from lrladder.benchmark.training.checkpoints import STOP
@@ -80,16 +83,17 @@ def _train(job: Job, folder: Path, rank: int, line: Line) -> Any:
 
     signal.signal(signal.SIGTERM, lambda *_: STOP.set())
     torch.set_num_threads(1)
-    start_deepspeed(f"file://{folder / 'ranks'}")
+    start_deepspeed(meeting)
     corpus = load(job.corpus, job.trial.shape.seq_len, job.val_documents)
     return train(
         job.trial,
         corpus,
-        log=(lambda row: line.send("row", row)) if rank == 0 else (lambda row: None),
+        log=log,
         trunks=job.trunks,
         keep=job.keep,
         micro_batch=job.micro_batch,
         compiled=_compiles(job),
+        sharing=job.sharing,
     )
 
 

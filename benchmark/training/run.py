@@ -21,6 +21,7 @@ from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.disk import MAX_TRUNK
 from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
+from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.benchmark.training.state import size_of
 
 
@@ -43,9 +44,11 @@ class Run:
         path: Path | None = None,
         micro_batch: int | None = None,
         compiled: bool = False,
+        sharing: Sharing = ALONE,
     ) -> None:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
+        self._sharing = sharing
         self.loop = Loop(trial, corpus, log, micro_batch=micro_batch, compiled=compiled)
         self.setup_seconds = time.perf_counter() - self._started
         self.ranks = self.loop.ranks
@@ -92,7 +95,7 @@ class Run:
         now, trunk = self.loop.whole(), self.decay and self.loop.whole(self.decay.began)
         try:
             if self.ranks.is_first:
-                save(path, Stored(known, now, trunk), say=self._say)
+                save(path, Stored(known, now, trunk), say=self._say, sharing=self._sharing)
         except OSError as error:
             self._say(f"no checkpoint could be written: {error}")
         self.clock.saved(time.monotonic() - began)
@@ -109,9 +112,10 @@ class Run:
             self._say("the trunk is too large to be kept; longer horizons will train anew")
             keep_trunk = False
         state = self.loop.whole() if keep_trunk and self.ended is None else None
-        if self.ranks.is_first and (keep_trunk or is_saved(self.path, say=self._say)):
+        if self.ranks.is_first and (keep_trunk or is_saved(self.path, say=self._say, sharing=self._sharing)):
             try:
-                save(self.path, Stored(self._known(), state, None), say=self._say, alone=True)
+                stored = Stored(self._known(), state, None)
+                save(self.path, stored, say=self._say, alone=True, sharing=self._sharing)
             except OSError as error:
                 self._say(f"the trunk could not be written: {error}")
 
@@ -133,7 +137,9 @@ class Run:
         """
         trial = self.trial
         path = self.path
-        stored = self.ranks.in_turn(lambda: load(path, say=self._say)) if path is not None else None
+        stored = None
+        if path is not None:
+            stored = self.ranks.in_turn(lambda: load(path, say=self._say, sharing=self._sharing))
         branches = [branch_point(horizon, trial) for horizon in trial.horizons]
         num_params = len(list(self.loop.engine.module.parameters()))
         serves = stored is not None and stored.serves(trial.horizons, branches, trial.batch_tokens)

@@ -14,6 +14,7 @@ from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.optimizer import share_of, tau_ema
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.run import Decay, Run
+from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.models.compiled import uncompiled
 from lrladder.models.experts import gemm_of
 
@@ -29,16 +30,17 @@ def train(
     keep: bool = False,
     micro_batch: int | None = None,
     compiled: bool = False,
+    sharing: Sharing = ALONE,
 ) -> list[TrialMeasurement]:
     """Train one trial and evaluate it at each horizon, shortest first. A divergence is a result, not an error.
 
     A long run writes checkpoints to the folder `trunks`, from which the next call continues. With `keep` the trunk
     stays there, so that the run can continue to longer horizons. `micro_batch` is the number of sequences that each
-    rank takes at a time; None: its whole share of the batch.
+    rank takes at a time; None: its whole share of the batch. `sharing` says who else may write the checkpoints.
     """
     corpus.require(max(trial.horizons))
     path = trunks / f"{trial.trunk_id if trial.schedule.has_trunk else trial.id}.pt" if trunks is not None else None
-    run = Run(trial, corpus, log, path=path, micro_batch=micro_batch, compiled=compiled)
+    run = Run(trial, corpus, log, path=path, micro_batch=micro_batch, compiled=compiled, sharing=sharing)
     try:
         run.resume()
         _read_all(run)

@@ -1,5 +1,7 @@
 """Shows a regret study in one line, and as a table on the terminal."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 
 from lrladder.benchmark.studies.regret.results import RegretResults
@@ -41,13 +43,19 @@ def show(results: RegretResults, console: Console) -> None:
             )
     if results.targets or not results.goals:
         console.print(table)
-    if is_unscored(results):
-        console.print(UNSCORED, highlight=False, markup=False)
-    for target in results.targets:
-        console.print(f"{_place(target.rung, target.tokens)}: {target.conclusion}", highlight=False, markup=False)
+    for line in conclusions(results):
+        console.print(line, highlight=False, markup=False)
     if results.goals:
         show_goals(results, console)
     show_counts(results.trials, console)
+
+
+def conclusions(results: RegretResults) -> Iterator[str]:
+    """The conclusion for each target, or that the study has none."""
+    if is_unscored(results):
+        yield UNSCORED
+    for target in results.targets:
+        yield f"{_place(target.rung, target.tokens)}: {target.conclusion}"
 
 
 def _place(rung: str, tokens: int) -> str:

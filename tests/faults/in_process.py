@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from lrladder.benchmark.cli import main
+from lrladder.benchmark.lab.executor import Outcome
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
-from lrladder.benchmark.lab.workers import Outcome
 from lrladder.benchmark.studies import session
+from lrladder.benchmark.training import local
 from tests.benchmark.lab.fake_runner import fake_measurements
 from tests.benchmark.trials import tiny_corpus
 
@@ -36,7 +37,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
     """Train in this process from now on. Returns the list to which the ids of trained trials are added."""
     corpus = tiny_corpus(folder / "corpus", tokens=400_000)
     monkeypatch.setattr(session, "prepare", lambda *arguments, **options: corpus)
-    monkeypatch.setattr(session, "LocalExecutor", InProcess)
+    monkeypatch.setattr(local, "LocalExecutor", InProcess)
     trained: list[str] = []
     monkeypatch.setattr(InProcess, "trained", trained, raising=False)
     return trained

@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from lrladder.benchmark.lab.executor import Fault
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import Fault, LocalExecutor
+from lrladder.benchmark.lab.workers import LocalExecutor
 from tests.benchmark.lab.fake_runner import Log, fake_measurements
 from tests.benchmark.trials import tiny_trial
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from lrladder import tell
 from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.external import formats
-from lrladder.benchmark.external.verbs import tell
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.stored import load_results

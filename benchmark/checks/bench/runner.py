@@ -32,9 +32,9 @@ from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_study
-from lrladder.benchmark.studies.session import start_worker
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
+from lrladder.benchmark.training.worker import WorkerSetup, start_worker
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.paradigms.lab import Request
 
@@ -122,13 +122,11 @@ def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float
 
 
 def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int) -> float:
-    start = partial(
-        start_worker, corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path(), frozenset()
-    )
+    setup = WorkerSetup(corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path())
     trials = [_trial(config, rung, corpus).model_copy(update={"seed": seed}) for seed in range(workers + TRIALS)]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "trials").mkdir()
-        executor = LocalExecutor(Path(folder), start, workers=workers, devices=cuda_devices())
+        executor = LocalExecutor(Path(folder), partial(start_worker, setup), workers=workers, devices=cuda_devices())
         try:
             list(executor.run(trials[TRIALS:]))  # one trial per worker, for imports and caches
             begun = time.perf_counter()

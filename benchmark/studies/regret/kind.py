@@ -31,6 +31,11 @@ class RegretKind(StudyKind[RegretConfig, RegretResults]):
 
         return notes(config)
 
+    def require_classes(self, config: RegretConfig, *, from_here: bool) -> None:
+        from lrladder.benchmark.studies.regret.making import require_paradigms
+
+        require_paradigms(config, from_here=from_here)
+
     def simulated_lab(self, config: RegretConfig) -> Lab | None:
         from lrladder.benchmark.lab.resolve import planned_flops
         from lrladder.benchmark.lab.simulated import SimulatedLab

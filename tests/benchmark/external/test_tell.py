@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from lrladder import ask, tell
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.external.answers import COLUMNS, Answers
-from lrladder.benchmark.external.verbs import ask, tell
 from lrladder.benchmark.lab.register import Told
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.stored_trials import read_trials
@@ -68,6 +68,21 @@ def test_one_bad_row_and_nothing_is_taken_in(
     assert told(study) == []
 
 
+def test_a_frame_is_taken_in_as_rows_and_a_missing_loss_needs_a_status(
+    study: Path, rows: list[dict[str, object]]
+) -> None:
+    frame = pd.DataFrame([{"run": row["name"], "loss": float(str(row["loss"]))} for row in rows[:2]])
+    assert tell(study, frame, columns={"name": "run"}).finished == 2
+    assert [one["loss"] for one in told(study)] == [row["loss"] for row in rows[:2]]
+    unknown = pd.DataFrame([{"name": rows[2]["name"], "loss": float("nan")}])
+    with pytest.raises(InputError, match="row 1: its loss is NaN, which in a DataFrame says nothing; add a column"):
+        tell(study, unknown)
+    assert tell(study, unknown.assign(status="running")).not_over == 1
+    assert tell(study, unknown.assign(status="diverged")).diverged == 1
+    with pytest.raises(InputError, match="columns run: there is no such column; use one of name, loss"):
+        tell(study, frame, columns={"run": "name"})
+
+
 def test_unknown_rows_can_be_left_out_whatever_they_say(study: Path, rows: list[dict[str, object]]) -> None:
     taken = tell(study, [{"name": "baseline", "loss": "n/a", "status": "odd"}, rows[0]], ignore_unknown=True)
     assert (taken.ignored, taken.finished) == (1, 1)
@@ -81,7 +96,7 @@ def test_repeating_changes_nothing_and_another_value_is_refused_with_both(
     before = told(study)
     assert tell(study, rows).known == 2
     assert told(study) == before
-    with pytest.raises(InputError, match=rf"1\.5 here, but it was told as {rows[0]['loss']!r} before; --replace"):
+    with pytest.raises(InputError, match=rf"1\.5 here, but it was told as {rows[0]['loss']!r} before; replace=True"):
         tell(study, [{**rows[0], "loss": 1.5}])
     assert told(study) == before
     with pytest.raises(InputError, match=r"two results for it, 1\.5 here and 1\.25 in row 1"):
@@ -167,7 +182,7 @@ def test_a_missing_column_is_suggested(tmp_path: Path) -> None:
 def test_a_table_of_failures_needs_no_losses(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"name": "a", "loss": null, "status": "failed"}\n')
     of_file = Answers.of_file(tmp_path / "a.jsonl", {})
-    of_rows = Answers.of_rows([{"name": "a", "loss": None, "status": "failed"}])
+    of_rows = Answers.of_rows([{"name": "a", "loss": None, "status": "failed"}], {})
     assert of_file.rows == of_rows.rows
     assert of_file.told(of_file.rows[0]) == Told("a", "failed", message="failed")
 

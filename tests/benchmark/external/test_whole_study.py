@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from typer.testing import CliRunner
 
+from lrladder import ask, tell
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.external.jobs import Job
-from lrladder.benchmark.external.verbs import ask, tell
+from lrladder.benchmark.lab.executor import Outcome
 from lrladder.benchmark.lab.external import TRAINER, ExternalLab
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
@@ -19,7 +20,6 @@ from lrladder.benchmark.lab.register import Register
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import Outcome
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.regret.results import RegretResults

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from lrladder.benchmark.lab.executor import Fault, Outcome
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trained import TrainedLab
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import Fault, Outcome
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.paradigms.lab import Request
 from tests.benchmark.lab.fake_runner import FAULTY_SEED, fake_measurements

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,9 +15,10 @@ import pytest
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab import heartbeat
+from lrladder.benchmark.lab.executor import Fault
 from lrladder.benchmark.lab.heartbeat import SILENCE, Pulse, allowed_silence
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import Answer, Fault, LocalExecutor, _Worker
+from lrladder.benchmark.lab.workers import Answer, LocalExecutor, _Worker
 from tests.benchmark.lab.fake_runner import (
     DEADLY_SEED,
     ENDLESS_SEED,
@@ -29,6 +32,7 @@ from tests.benchmark.lab.fake_runner import (
     start_and_tell_ranks,
 )
 from tests.benchmark.trials import tiny_trial
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -44,6 +48,30 @@ def test_all_trials_come_back_with_their_own_results(executor: LocalExecutor) ->
     assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}
     again = list(executor.run([tiny_trial(seed=7)]))  # the workers are still there
     assert again[0][1] == fake_measurements(tiny_trial(seed=7))
+
+
+SCRIPT = """
+import sys
+from functools import partial
+from pathlib import Path
+
+from lrladder.benchmark.lab.workers import LocalExecutor
+from tests.benchmark.lab.fake_runner import start
+from tests.benchmark.trials import tiny_trial
+
+executor = LocalExecutor(Path(sys.argv[1]), partial(start, Path(sys.argv[1])), workers=1)
+[(_, outcome)] = executor.run([tiny_trial()])
+executor.close()
+print(len(outcome))
+"""
+
+
+def test_a_script_without_a_main_guard_trains_and_is_not_run_again_in_its_workers(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "script.py", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "2\n", done.stderr
 
 
 def test_exception_is_retried_once_then_a_one_line_fault(executor: LocalExecutor, tmp_path: Path) -> None:

@@ -232,11 +232,52 @@ def test_a_count_of_parameters_is_enough_for_the_law(results: RegretResults) -> 
     assert advice.lr == pytest.approx(results.law.k * 1e8**-results.law.u * 1e10**-results.law.v)
     assert advice.lr_low < advice.lr < advice.lr_high
     assert any("extrapolates" in flag for flag in advice.flags)
+    assert advice.lr_ratios == {"embedding": 32.0, "norm": 0.5, "head": 2.0, "router": 4.0}
+    assert f"LR {advice.lr:.4g} for the matrices, 32 times that for embedding" in text(advice, "text")
+    plain = advice.model_copy(update={"lr_ratios": {}})
+    assert f"LR {advice.lr:.4g} for all parameters, in standard parametrization" in text(plain, "text")
     with pytest.raises(InputError, match="needs the recipe by role"):
         text(advice, "torch")
     assert json.loads(text(advice, "json"))["schema"] == "lrladder.recipe/1"
     without = advice.model_copy(update={"lr_low": None, "lr_high": None})
     assert f"LR {advice.lr:.4g} (no interval)" in text(without, "text")
+
+
+def test_a_law_that_counts_all_parameters_says_what_it_assumed(results: RegretResults) -> None:
+    def counting(size: str) -> RegretResults:
+        laws = [e.law and e.law.model_copy(update={"size": size}) for e in results.entries]
+        entries = [e.model_copy(update={"law": law}) for e, law in zip(results.entries, laws, strict=True)]
+        return results.model_copy(update={"entries": tuple(entries)})
+
+    asked = Wanted("fitting", n_active=10**6, tokens=10**7, batch_tokens=BATCH, force=True)
+    assert not any("--n-total" in flag for flag in advise(counting("active"), asked).flags)
+    (assumed,) = [flag for flag in advise(counting("total"), asked).flags if "--n-total" in flag]
+    assert assumed.endswith("takes 1,000,000, as of a dense model")
+    assert not any("--n-total" in f for f in advise(counting("total"), asked._replace(n_total=10**7)).flags)
+    with pytest.raises(InputError, match="--n-total 5 is less than --n-active 1,000,000"):
+        advise(results, asked._replace(n_total=5))
+
+
+def test_simulated_losses_are_said_first(results: RegretResults) -> None:
+    flags = advise(results.model_copy(update={"lab": "simulated"}), Wanted(rung="t96x3")).flags
+    assert flags[0].startswith("SIMULATED")
+    assert not any("SIMULATED" in flag for flag in advise(results, Wanted(rung="t96x3")).flags)
+
+
+def test_a_refusal_names_an_entry_that_is_no_worse_and_reaches_that_far(
+    results: RegretResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def near(results: RegretResults, config: RegretConfig, name: str, rung: object) -> Proposal:
+        return proposal("mup", extrapolation=10.0 if name == "fitting" else 1000.0)
+
+    monkeypatch.setattr("lrladder.benchmark.recommend.study.propose", near)
+    target = results.targets[-1].model_copy(update={"winner": None, "cheapest": "mutransfer", "behind": ()})
+    tied = results.model_copy(update={"targets": (target,)})
+    with pytest.raises(InputError, match="search larger models first, name --entry fitting, or give --force"):
+        advise(tied, Wanted(rung="t96x3"))
+    won = results.model_copy(update={"targets": (target.model_copy(update={"winner": "mutransfer"}),)})
+    with pytest.raises(InputError, match="search larger models first, or give --force"):
+        advise(won, Wanted(rung="t96x3"))
 
 
 def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
@@ -282,6 +323,7 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
         (Wanted(sizes={"width": 64, "depth": 2, "top_k": 0}, tokens=5), "--top-k: "),
         (Wanted(sizes=OWN, tokens=10**6, batch_tokens=10**6), "--tokens: horizon 1000000 decays over 0.2 of it"),
         (Wanted("mutransfer", n_active=5, tokens=5, batch_tokens=1), "--n-active is not enough for mutransfer"),
+        (Wanted(rung="t96x3", n_total=5), "--n-total says how sparse a model of --n-active is; give both, or neither"),
     ],
 )
 def test_a_request_that_says_too_little_is_refused_in_one_line(

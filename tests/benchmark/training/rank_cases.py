@@ -27,6 +27,7 @@ from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
+from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.benchmark.training.train import train
 from tests.benchmark.trials import BATCH, biased_shape, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
 from tests.golden.groups import golden_trial
@@ -94,7 +95,7 @@ def resumed_trial(stage: int) -> Trial:
     return tiny_trial(lr=0.003, shape=wide_shape(), training=TrainingSettings(zero_stage=stage))
 
 
-def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None) -> None:
+def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None, sharing: Sharing = ALONE) -> None:
     """Train with a checkpoint at every step, and stop as a kill would."""
     steps, real, due = iter(range(KILLED_AT)), Loop._step, Clock.due
 
@@ -105,7 +106,8 @@ def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None) -> None:
 
     Loop._step, Clock.due = until_killed, lambda self: True  # type: ignore[method-assign]
     try:
-        train(trial, corpus or tiny_corpus(folder, trial.shape), log=no_log, trunks=folder)
+        corpus = corpus or tiny_corpus(folder, trial.shape)
+        train(trial, corpus, log=no_log, trunks=folder, sharing=sharing)
     except Killed:
         return
     finally:

@@ -1,0 +1,31 @@
+"""What trains the trials that are trained here: the processes of this machine, or a Ray cluster. Changes no number."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lrladder.benchmark.config.strict import Strict
+
+
+class LocalConfig(Strict):
+    """Processes of this machine."""
+
+    kind: Literal["local"] = "local"
+    """The trials train in processes of this machine."""
+
+
+class RayConfig(Strict):
+    """A Ray cluster."""
+
+    kind: Literal["ray"] = "ray"
+    """The trials train on a Ray cluster."""
+    address: str = Field("auto", min_length=1)
+    """HOST:PORT, `auto` (the cluster that runs on this machine) or `local` (start one)."""
+    listen: Literal["loopback", "network"] = "loopback"
+    """Where the coordinator listens. Whoever reaches the ports of Ray can run programs there."""
+    checkpoints: str | None = Field(None, min_length=1)
+    """A folder or fsspec URL that all machines see. null: the folder trunks of OUT."""
+
+
+ExecutorConfig = Annotated[LocalConfig | RayConfig, Field(discriminator="kind")]
+LOCAL = LocalConfig()
