@@ -10,8 +10,10 @@ from lrladder.benchmark.own_runs import fit_results, replay
 from lrladder.benchmark.own_runs.fit_file import load_fit
 from lrladder.benchmark.reading import understood
 from lrladder.benchmark.studies.drift.kind import DRIFT
+from lrladder.benchmark.studies.drift.older import with_decay
 from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
+from lrladder.benchmark.studies.regret.older import with_next_runs
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
 from lrladder.benchmark.studies.stored import load_results, schema_of, stored_kind
 from lrladder.reports.drift import page as drift
@@ -30,9 +32,14 @@ from lrladder.reports.schedules import summary as schedules_summary
 FILES = ("results.json", "replay.json", "store.sqlite")  # a folder with one of these has results of ours
 PAGES: dict[str, ResultsPage[Any]] = {
     REGRET.schema: ResultsPage(
-        partial(load_results, kind=REGRET), regret.write, regret_summary.held, regret_summary.show
+        lambda folder: with_next_runs(load_results(folder, REGRET)),
+        regret.write,
+        regret_summary.held,
+        regret_summary.show,
     ),
-    DRIFT.schema: ResultsPage(partial(load_results, kind=DRIFT), drift.write, drift_summary.held, drift_summary.show),
+    DRIFT.schema: ResultsPage(
+        lambda folder: with_decay(load_results(folder, DRIFT)), drift.write, drift_summary.held, drift_summary.show
+    ),
     SCHEDULES.schema: ResultsPage(
         partial(load_results, kind=SCHEDULES), schedules.write, schedules_summary.held, schedules_summary.show
     ),

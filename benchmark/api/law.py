@@ -23,8 +23,8 @@ class Law:
 
     @classmethod
     def of(cls, results: RegretResults) -> "Law":
-        """The law of the study's first entry of fitting that has one. Raises InputError if there is none."""
-        for one in results.entries:
+        """The law of the first entry of fitting that has one, those under `sp` first. Raises InputError without any."""
+        for one in sorted(results.entries, key=lambda one: one.parametrization != "sp"):
             if one.paradigm == "fitting" and one.law is not None:
                 return cls(results, one.name, one.law)
         why = "; ".join(f"{one.name}: {one.reason}" for one in results.entries if one.reason)
@@ -43,7 +43,7 @@ class Law:
         batch_tokens: float | None = None,
         force: bool = False,
     ) -> Recommendation:
-        """The LR of a model with so many active non-embedding parameters, in standard parametrization.
+        """The LR of a model with so many active non-embedding parameters, in the entry's parametrization.
 
         `n_total` counts all experts. Without it, the model is as sparse as the study's only goal, or dense if there is
         none. Without `batch_tokens`, the batch is that of the goal. `force` answers even where no interval was checked.

@@ -75,7 +75,7 @@ class Options:
         float | None,
         typer.Option(
             callback=finite,
-            help="For a fit: TFLOP/s that one GPU sustains, to give the cost of a wrong LR in GPU-hours.",
+            help="TFLOP/s that one GPU sustains, to give the cost of a wrong LR in GPU-hours.",
         ),
     ] = None
     budget: Annotated[
@@ -162,7 +162,7 @@ def _by_study(options: Options) -> str:
         batch_tokens=_whole("batch_tokens", options.batch_tokens),
         force=options.force,
     )
-    advice = advise(load_results(folder, REGRET), wanted)
+    advice = advise(load_results(folder, REGRET), wanted, folder=folder, tflops=options.tflops)
     return text(advice if options.multipliers else advice.fold(), "json" if options.as_json else options.form)
 
 

@@ -130,6 +130,8 @@ def _batch_rule(best: Sequence[RunCell]) -> tuple[float, float]:
 
 
 def _sweeps(runs: Runs) -> list[_Sweep]:
+    if runs.frame.empty:
+        return []
     frame = _best_of_unknown(runs.frame.sort_values([*SWEEP, "lr", "seed", "loss"]))
     number = frame.groupby(SWEEP, dropna=False, sort=False).ngroup().to_numpy()
     starts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(frame)]

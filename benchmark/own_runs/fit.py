@@ -53,7 +53,7 @@ def fit_runs(
             alpha=loss_law.alpha,
             beta=loss_law.beta,
             gamma=loss_law.gamma,
-            scatter=loss_law.scatter,
+            scatter=loss_law.scatter.sd,
             miss=loss_law.miss,
             missed={name: found.rms for name, found in loss_law.missed.items()},
             n_points=loss_law.n_points,
@@ -62,7 +62,7 @@ def fit_runs(
         batch_law=_batch_law(cells),
         horizons=_horizons(cells),
         settings=results_of(runs.tried),
-        flags=(*runs.flags, *_flags(cells)),
+        flags=(*runs.flags, *_flags(cells, is_empty=runs.frame.empty)),
         environment=dict(environment or {}),
     )
 
@@ -223,7 +223,7 @@ def _horizons(cells: Sequence[FitCell]) -> HorizonResult:
     )
 
 
-def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
+def _flags(cells: Sequence[FitCell], *, is_empty: bool) -> Iterator[str]:
     chosen = [cell for cell in cells if cell.chosen]
     open_cells = [cell for cell in chosen if cell.lr_best is None]
     if open_cells:
@@ -233,7 +233,7 @@ def _flags(cells: Sequence[FitCell]) -> Iterator[str]:
     single = sum(len(set(cell.lrs)) == 1 for cell in chosen)
     if single:
         yield f"{single} cells have only one learning rate"
-    if not cells:
+    if not cells and not is_empty:
         yield "every cell is held out: there is nothing to fit"
     families = {cell.family for cell in chosen}
     if len(families) > 1:

@@ -34,7 +34,8 @@ def fit_file(
     else:
         name, data = FRAME, source.to_csv(index=False).encode(errors="surrogatepass")
     digest = hashlib.sha256(data + told).hexdigest()[:16]
-    return fit_runs(runs, source=name, digest=digest, protocol=protocol, environment=environment())
+    results = fit_runs(runs, source=name, digest=digest, protocol=protocol, environment=environment())
+    return results.model_copy(update={"budget": budget})
 
 
 def save(results: FitResults, out: Path) -> None:
@@ -76,7 +77,8 @@ def words(results: FitResults) -> str:
         lines.append(f"lr* by {law.size} parameters, {kind}, n = {law.n_points} optima: exponents {exponents}")
         lines += [f"  flag: {flag}" for flag in law.flags]
     if not results.laws:
-        lines.append("no law: no cell has a bracketed minimum")
+        few = "" if results.budget is None else "; `lrladder recommend` answers nevertheless, with a wide interval"
+        lines.append(f"no law: no cell has a bracketed minimum{few}")
     lines += [setting_words(found) for found in results.settings]
     return "\n".join([*lines, *(f"flag: {flag}" for flag in results.flags)])
 

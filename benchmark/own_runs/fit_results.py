@@ -131,6 +131,9 @@ class FitResults(Document):
     loss_law: LossResult | None
     batch_law: BatchResult | None
     horizons: HorizonResult
+    budget: float | None = (
+        None  # if only the runs that a search within so many runs of the largest cell asks for are used
+    )
     settings: tuple[SettingResult, ...] = ()  # settings that vary within cells; the laws use the best one of each cell
     flags: tuple[str, ...]
     environment: dict[str, str]

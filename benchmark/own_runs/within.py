@@ -1,10 +1,7 @@
 """Selects the runs of a table that a search within a budget would have asked for."""
 
-from contextlib import suppress
-
 import pandas as pd
 
-from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.cells import Protocol, RunCell, cells
 from lrladder.benchmark.own_runs.lab import ReplayedLab, rungs_of
 from lrladder.benchmark.own_runs.replay import sources_of
@@ -13,6 +10,7 @@ from lrladder.benchmark.own_runs.settings import SWEEP
 from lrladder.benchmark.own_runs.ways import Way
 from lrladder.paradigms.paradigm import NoProposal
 from lrladder.paradigms.registry import NAMED
+from lrladder.paradigms.strategies.fallback import from_few_runs
 from lrladder.paradigms.strategies.search import run_flops
 
 SEARCH = "economy"  # it was chosen because it fixes its cells beforehand, not by its scores
@@ -21,7 +19,7 @@ SEARCH = "economy"  # it was chosen because it fixes its cells beforehand, not b
 def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
     """The runs that SEARCH asks for within `budget` runs of each family's largest cell, with a flag.
 
-    Raises InputError if the budget allows no sweep.
+    If it finds no minimum, it spends the rest on the cheapest cell. There may be no run that the budget pays for.
     """
     searched = [cell for cell in cells(runs, protocol=protocol) if not cell.held_out]
     kept, said = [], []
@@ -30,9 +28,7 @@ def within_budget(runs: Runs, budget: float, *, protocol: Protocol) -> Runs:
         asked, cost = _asked(target, sources_of(target, searched), budget)
         kept.append(_rows(runs.frame, asked))
         said.append(f"{SEARCH} spends {cost:.2g} of {budget:g} runs of {target.name}")
-    if not any(map(len, kept)):
-        raise InputError(f"--budget {budget:g} is too small for a sweep of any smaller cell; raise it")
-    frame = pd.concat(kept).sort_index()
+    frame = pd.concat([runs.frame.iloc[:0], *kept]).sort_index()
     flag = f"{len(frame):,} of {len(runs.frame):,} runs are fitted, those within the budget: {'; '.join(said)}"
     return Runs(frame.reset_index(drop=True), (*runs.flags, flag), runs.loss_step)
 
@@ -44,8 +40,11 @@ def _asked(target: RunCell, sources: tuple[RunCell, ...], budget: float) -> tupl
     rungs, aim = rungs_of(sources, target)
     lab = ReplayedLab(rungs, sources)
     way = Way(SEARCH, NAMED[SEARCH], budget)
-    with suppress(NoProposal):  # the runs that it asked for are fitted anyway, and the fit gets flags
+    try:
         way.search(lab, (*rungs, aim))
+    except NoProposal as none:
+        paid = lab.asked(way.name)
+        from_few_runs(lab, rungs, aim, payer=way.name, asked=paid, target_runs=budget, why=str(none))
     by_name = {rung.name: cell for rung, cell in zip(rungs, sources, strict=True)}
     asked = [(by_name[name], lr) for name, lr in lab.asked(way.name)]
     return asked, lab.cost_flops(way.name) / run_flops(aim)

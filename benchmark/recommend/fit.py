@@ -10,6 +10,7 @@ from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.benchmark.own_runs.settings import SettingResult
 from lrladder.benchmark.own_runs.settings import words as setting_words
 from lrladder.benchmark.recommend.anchor import Assumed, by_published, needs_exponents, said
+from lrladder.benchmark.recommend.few_runs import few_flag, soft_points
 from lrladder.benchmark.recommend.mistake import Mistake, mistake_of
 from lrladder.benchmark.recommend.mistake import words as price_words
 from lrladder.benchmark.recommend.next_sweep import NextSweep, next_sweep, too_short
@@ -20,6 +21,7 @@ from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.laws.law import Law, Prediction, fit_law
 from lrladder.paradigms.laws.loss_law import fit_loss_law
 from lrladder.paradigms.published import FLOPS_PER_PARAMETER
+from lrladder.paradigms.strategies.fallback import by_middle
 
 
 class Recommendation(BaseModel):
@@ -33,12 +35,12 @@ class Recommendation(BaseModel):
     loss: float | None
     loss_low: float | None
     loss_high: float | None
-    extrapolation: float  # FLOPs of the target / FLOPs of the largest fitted cell
+    extrapolation: float | None  # FLOPs of the target / FLOPs of the largest fitted cell; None without a fitted cell
     assumed: tuple[Assumed, ...] = ()  # LRs by published exponents, if the runs determine none
     mistake: Mistake | None  # what it costs if the best LR is at an end of the interval
     best_batch: float | None  # tokens, by the law of the best batch
     settings: tuple[SettingResult, ...]  # other settings than LR and batch that the table varies
-    next_sweep: NextSweep
+    next_sweep: NextSweep | None  # None without a fitted cell
     flags: tuple[str, ...]
 
     def to_json(self) -> str:
@@ -56,12 +58,15 @@ def recommend(
 ) -> Recommendation:
     """The recommendation. One GPU sustains `tflops`. The next sweep may cost `budget` target runs at most.
 
-    Raises InputError for a target that is invalid or too far, or if there is no minimum.
+    A fit within a budget always gives an answer. Raises InputError for a target that is invalid or too far, or if
+    another fit has no minimum.
     """
     points = law_points(results.cells)
-    if not points:
-        raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")
+    few = None if points else _few(results)
+    points = points or soft_points(results.cells)
     odd = check_target(target, points)
+    if not points:
+        return _published(results, target)
     law = fit_law(points)
     found = _predict(law, target)
     assumed = by_published(points, target) if needs_exponents(law) else ()
@@ -81,11 +86,38 @@ def recommend(
         settings=results.settings,
         next_sweep=sweep,
         flags=(
+            *([few] if few else []),
             *(*far, *odd, *said(assumed), *_of_law(law, target), *far_flags(extrapolation)),
             *too_short(sweep, points),
             *(f"no loss is predicted: {flag}" for flag in (loss_law.flags if loss_law else ())),
             *results.flags,
         ),
+    )
+
+
+def _few(results: FitResults) -> str:
+    """The flag of an answer without a bracketed minimum. Raises InputError for a fit that is not within a budget."""
+    if results.budget is None:
+        raise InputError(f"{results.source}: no cell has a bracketed minimum, so there is no law; see its cells' flags")
+    return few_flag(results.cells)
+
+
+def _published(results: FitResults, target: Target) -> Recommendation:
+    """The answer of published laws, if the budget bought no two runs of any cell."""
+    found = by_middle(target.active, target.n_params, target.tokens, why="no cell has two finished LRs; raise --budget")
+    return Recommendation(
+        lr=found.lr,
+        lr_low=found.lr_low,
+        lr_high=found.lr_high,
+        loss=None,
+        loss_low=None,
+        loss_high=None,
+        extrapolation=None,
+        mistake=None,
+        best_batch=None,
+        settings=results.settings,
+        next_sweep=None,
+        flags=(*found.flags, *results.flags),
     )
 
 
@@ -115,7 +147,9 @@ def words(found: Recommendation) -> str:
     if found.best_batch is not None:
         lines.append(f"best batch by the law of the table: {found.best_batch:,.4g} tokens")
     lines += [setting_words(one) for one in found.settings]
-    lines.append(f"extrapolation {found.extrapolation:.3g}x in FLOPs over the largest cell fitted")
-    lines.append(sweep_words(found.next_sweep))
+    if found.extrapolation is not None:
+        lines.append(f"extrapolation {found.extrapolation:.3g}x in FLOPs over the largest cell fitted")
+    if found.next_sweep is not None:
+        lines.append(sweep_words(found.next_sweep))
     lines += [f"flag: {flag}" for flag in found.flags]
     return "\n".join(lines)

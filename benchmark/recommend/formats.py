@@ -1,13 +1,15 @@
 """Writes a recommendation as text: a table, Python for torch's parameter groups, a DeepSpeed config, or JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe, Setting
+from lrladder.benchmark.recommend.mistake import words as price_words
 from lrladder.benchmark.recommend.schedule_code import schedule_code
 from lrladder.benchmark.recommend.study import Advice
+from lrladder.benchmark.recommend.tripwires import described
 
 SCHEMA = "lrladder.recipe/1"
 Format = Literal["text", "torch", "deepspeed", "json"]
@@ -109,7 +111,17 @@ def _table(advice: Advice) -> str:
         betas = f"AdamW betas {advice.recipe.beta1:g}, {advice.recipe.beta2:g}; clip {advice.recipe.grad_clip:g}"
         head += [FOLDED] if advice.folded else []
         head += [f"{betas}; {advice.recipe.schedule}", "--format torch prints this to paste, with the schedule"]
-    return "\n".join([*head, summary(advice), *(f"weak: {flag}" for flag in advice.flags)])
+    return "\n".join([*head, summary(advice), *_risk(advice), *(f"weak: {flag}" for flag in advice.flags)])
+
+
+def _risk(advice: Advice) -> Iterator[str]:
+    """What a mistake costs, and the bands that a healthy run stays in."""
+    if advice.mistake is not None and advice.lr_high is not None:
+        yield from price_words(advice.mistake, advice.lr_high, advice.lr)
+    if advice.bands:
+        yield from described(advice.bands)
+        run = f"--n-active {advice.n_active} --tokens {advice.tokens} --arm {advice.arm}"
+        yield f"`lrladder watch LOG --ladder STUDY {run}` checks the log of the run against these bands"
 
 
 def _row(cells: Sequence[str]) -> str:

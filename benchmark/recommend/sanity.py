@@ -32,7 +32,10 @@ class Target(NamedTuple):
 
 
 def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
-    """Flags for odd counts of a target. Raises InputError for counts that must be a mistake."""
+    """Flags for odd counts of a target, beside fitted runs if there are any.
+
+    Raises InputError for counts that must be a mistake.
+    """
     if target.active > target.n_params:
         raise InputError(
             f"--n-active {target.active:g} is more than --n-params {target.n_params:g}, which counts all parameters; "
@@ -48,6 +51,8 @@ def check_target(target: Target, points: Sequence[LawPoint]) -> tuple[str, ...]:
             "--n-active is missing: the fitted runs give n_active, and the law depends on it; for a dense model give "
             "the same number as for --n-params"
         )
+    if not points:
+        return ()
     totals = [point.n_total or point.n_active for point in points]
     flags = [*_far("--n-params", target.n_params, totals), *_far("--tokens", target.tokens, [p.tokens for p in points])]
     if target.batch_tokens is not None:

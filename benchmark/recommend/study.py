@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,8 +17,12 @@ from lrladder.benchmark.lab.trial import reference
 from lrladder.benchmark.ladder import Base, Ladder
 from lrladder.benchmark.ladder import Rung as LadderRung
 from lrladder.benchmark.recommend.choice import Choice, choose
+from lrladder.benchmark.recommend.mistake import Mistake
 from lrladder.benchmark.recommend.proposed import propose
 from lrladder.benchmark.recommend.reach import CHECKED, require_reach
+from lrladder.benchmark.recommend.sanity import Target
+from lrladder.benchmark.recommend.study_price import bands_in, price
+from lrladder.benchmark.recommend.tripwires import Band
 from lrladder.benchmark.recommend.wanted import Bare, Wanted, wanted_rung
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -60,6 +65,9 @@ class Advice(BaseModel):
     recipe: Recipe | None
     schedule: ScheduleConfig | None
     reference: Reference | None  # batch and horizon at which the peak of a Power schedule is the given LRs
+    arm: ParametrizationName = ""  # the label of the parametrization and schedule of the run, as `watch --arm` takes it
+    mistake: Mistake | None = None  # what `lr` costs if the best LR is at an end of its interval; None without one
+    bands: tuple[Band, ...] = ()  # of the loss and the gradient norm of a healthy run, from the logs of the study
     folded: bool = False  # whether the multipliers of the model's outputs are folded into the other values
 
     def fold(self) -> "Advice":
@@ -98,8 +106,13 @@ class _Setup(NamedTuple):
         return TrainingSettings()  # a recipe does not depend on it
 
 
-def advise(results: RegretResults, wanted: Wanted) -> Advice:
-    """The answer to a request. Raises InputError if the study or the request does not allow one."""
+def advise(
+    results: RegretResults, wanted: Wanted, *, folder: Path | None = None, tflops: float | None = None
+) -> Advice:
+    """The answer to a request. Raises InputError if the study or the request does not allow one.
+
+    `folder` is that of the study; its logs give the bands. One GPU sustains `tflops`.
+    """
     config = _config(results)
     rung = wanted_rung(config, wanted)
     bare = isinstance(rung, Bare)
@@ -133,7 +146,27 @@ def advise(results: RegretResults, wanted: Wanted) -> Advice:
         recipe=recipe,
         schedule=trial.schedule if trial else None,
         reference=reference(trial) if trial else None,
+        **_risk(results, config, proposal, rung, folder=folder, tflops=tflops),
     )
+
+
+def _risk(
+    results: RegretResults,
+    config: RegretConfig,
+    proposal: Proposal,
+    rung: LadderRung | Bare,
+    *,
+    folder: Path | None,
+    tflops: float | None,
+) -> dict[str, Any]:
+    """The fields `arm`, `mistake` and `bands` of an answer."""
+    name, target = proposal.paradigm, Target(rung.n_active, rung.horizons[0])
+    arm = label_of(config.entries[name].arm)
+    return {
+        "arm": arm,
+        "mistake": price(results, config, name, proposal, target, tflops=tflops),
+        "bands": bands_in(folder, arm=arm, target=target) if folder else (),
+    }
 
 
 def _choice(results: RegretResults, config: RegretConfig, wanted: Wanted, rung: LadderRung | Bare) -> Choice:

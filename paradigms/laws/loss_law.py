@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.laws.loss_forms import FORMS, Form
-from lrladder.paradigms.level import Z
+from lrladder.paradigms.level import LEVEL
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,8 @@ USUAL_MISS, USUAL_WORTH = 0.0025, 2
 # The same prior for the rms miss of log loss at a size without a cell. Assumption: if each size of a public table is
 # left out, the law of the others misses it by 0.1 to 1.1% (docs/fitting.md).
 SIZE_MISS = 0.01
+# The same prior for the scatter of log loss about the law. Assumption: the noise of a minimum and what the form misses.
+USUAL_SCATTER = 0.001
 SAME_SIZE = 0.02  # |ln ratio| up to which two sizes count as the same; assumption
 MAX_LEFT_OUT = 6  # sizes that are left out in turn; assumption: more would say little more
 MEDIAN_SD = 0.6745  # median distance from the mean of a normal distribution, in sds
@@ -56,6 +59,21 @@ class Missed(NamedTuple):
     n: int  # number of missed cells
 
 
+class Spread(NamedTuple):
+    """An sd of log loss, and the degrees of freedom of its estimate."""
+
+    sd: float
+    dof: float
+
+
+def half_width(*parts: Spread) -> float:
+    """Half width of the interval of a sum of independent errors, with degrees of freedom by Satterthwaite."""
+    variance = sum(part.sd**2 for part in parts)
+    doubt = sum(part.sd**4 / part.dof for part in parts)
+    dof = variance**2 / doubt if doubt else math.inf
+    return float(stats.t.ppf((1 + LEVEL) / 2, dof)) * math.sqrt(variance)
+
+
 @dataclass(frozen=True)
 class LossLaw:
     """A fitted law of the loss at the best LR."""
@@ -64,10 +82,10 @@ class LossLaw:
     constants: Array  # [6], NAMES of loss_forms
     center: tuple[float, float]  # units of N and D in the constants
     largest: float  # N D of the largest cell, in the units of the points
-    scatter: float  # sd of log loss about the law
+    scatter: Spread  # of the cells about the law
     missed: dict[str, Missed]  # by form, if there are enough cells to judge it
     sizes: tuple[float, ...]  # of the cells
-    size_miss: float  # sd of log loss at a size without a cell
+    size_miss: Spread  # of the law at a size without a cell
     n_points: int
     draws: Array  # [draws, 6], constants of refits to resampled cells
     flags: tuple[str, ...]
@@ -85,16 +103,16 @@ class LossLaw:
             float(np.median(np.abs(logs))) / MEDIAN_SD if len(logs) else 0.0
         )  # robust: some refits determine nothing
         is_new = all(abs(math.log(n / size)) > SAME_SIZE for size in self.sizes)
-        away = max(self._beyond(n * tokens), self.size_miss if is_new else 0.0)
-        half = Z * math.hypot(drawn, self.scatter, away)
+        known = (Spread(drawn, math.inf), self.scatter)
+        half = max(half_width(*known, away) for away in (self._beyond(n * tokens), *([self.size_miss] * is_new)))
         return LossPrediction(*(math.exp(own + off) for off in (0.0, -half, half)))
 
-    def _beyond(self, n_d: float) -> float:
-        """Sd of log loss by which the law may miss at this N D, in proportion to ln of the distance from the cells."""
+    def _beyond(self, n_d: float) -> Spread:
+        """How far the law may miss at this N D, in proportion to ln of the distance from the cells."""
         found = self.missed.get(self.form.name)
         rate, n = (found.rms / found.reach, found.n) if found else (0.0, 0)
         per_fold = math.sqrt((n * rate**2 + USUAL_WORTH * USUAL_MISS**2) / (n + USUAL_WORTH))
-        return per_fold * max(0.0, math.log(n_d / self.largest))
+        return Spread(per_fold * max(0.0, math.log(n_d / self.largest)), n + USUAL_WORTH)
 
     @property
     def gamma(self) -> float:
@@ -141,14 +159,14 @@ def fit_loss_law(points: Sequence[LossPoint], *, n_boot: int = 50, seed: int = 0
     rng = np.random.default_rng(seed)
     draws = [_resampled(form, x, z, y - level, best, rng) for _ in range(n_boot)]
     residuals = y - level - form.log_loss(best, x, z)[0]
-    dof = max(1, len(points) - form.n_constants)
+    dof = max(0, len(points) - form.n_constants) + USUAL_WORTH
     shift = np.array([level, level, level, 0.0, 0.0, 0.0])
     return LossLaw(
         form=form,
         constants=best + shift,
         center=(math.exp(center[0]), math.exp(center[1])),
         largest=math.exp(float((n + d).max())),
-        scatter=math.sqrt(float((residuals**2).sum()) / dof),
+        scatter=Spread(math.sqrt((float((residuals**2).sum()) + USUAL_WORTH * USUAL_SCATTER**2) / dof), dof),
         missed=missed,
         sizes=tuple(sorted({point.n for point in points})),
         size_miss=_size_miss(form, x, z, y - level, best),
@@ -182,8 +200,8 @@ def _missed(form: Form, x: Array, z: Array, y: Array) -> Missed | None:
     return Missed(math.sqrt(float(np.mean(np.square(misses)))), float(np.mean(reaches)), len(misses))
 
 
-def _size_miss(form: Form, x: Array, z: Array, y: Array, start: Array) -> float:
-    """Sd of log loss at a new size: the rms miss of sizes that are left out in turn, averaged with its prior."""
+def _size_miss(form: Form, x: Array, z: Array, y: Array, start: Array) -> Spread:
+    """How far the law misses a new size: the rms miss of sizes left out in turn, averaged with its prior."""
     found = []
     sizes = np.unique(x)
     for size in sizes[-MAX_LEFT_OUT:] if len(sizes) > 2 else ():
@@ -191,7 +209,8 @@ def _size_miss(form: Form, x: Array, z: Array, y: Array, start: Array) -> float:
         if rest.sum() >= form.n_constants and _tell(x[rest], z[rest]):
             constants = form.fit(x[rest], z[rest], y[rest], start=start)
             found.append(float(np.mean((form.log_loss(constants, x[~rest], z[~rest])[0] - y[~rest]) ** 2)))
-    return math.sqrt((sum(found) + USUAL_WORTH * SIZE_MISS**2) / (len(found) + USUAL_WORTH))
+    dof = len(found) + USUAL_WORTH
+    return Spread(math.sqrt((sum(found) + USUAL_WORTH * SIZE_MISS**2) / dof), dof)
 
 
 def _tell(x: Array, z: Array) -> bool:

@@ -55,14 +55,23 @@ def from_few_runs(
 
 def from_published(target: Rung, *, why: str) -> Choice:
     """The median LR of the published laws that can be evaluated. `why` says why the search found no minimum."""
-    lr = math.exp(_middle(target))
+    return by_middle(target.n_active, target.n_total, max(target.horizons), why=why)
+
+
+def by_middle(n_active: float, n_total: float, tokens: float, *, why: str) -> Choice:
+    """The same for a model that is no rung."""
+    lr = math.exp(middle_published(n_active, n_total, tokens))
     said = f"no minimum was found, so the LR is the middle one of 3 published laws, +-{MISS:g} octaves"
     return Choice(lr, lr * 2**-MISS, lr * 2**MISS, (f"{said}: {why}", "N and D are assumed to be plain counts"))
 
 
+def middle_published(n_active: float, n_total: float, tokens: float) -> float:
+    """ln lr by the middle one of the published laws that need only these counts."""
+    return median(law.ln_lr(n_active, n_total, tokens) for law in LAWS if not law.needs)
+
+
 def _middle(rung: Rung) -> float:
-    laws = [law for law in LAWS if not law.needs]
-    return median(law.ln_lr(rung.n_active, rung.n_total, max(rung.horizons)) for law in laws)
+    return middle_published(rung.n_active, rung.n_total, max(rung.horizons))
 
 
 def _buy(book: Book, cell: Cell, *, budget: float) -> None:

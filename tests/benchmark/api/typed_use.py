@@ -34,7 +34,8 @@ def from_study_to_optimizer(run: ll.Run, model: ll.Model, goal: ll.Goal, hf_mode
 def from_own_runs(frame: pd.DataFrame) -> float:
     fit = assert_type(ll.fit(frame, columns={"lr": "learning_rate"}), ll.Fit)
     try:
-        return assert_type(fit.recommend(n_params=1e9, tokens=1e11).next_sweep.n_params, float)
+        following = fit.recommend(n_params=1e9, tokens=1e11).next_sweep
+        return assert_type(following.n_params, float) if following else 0.0
     except ll.InputError:
         return 0.0
 

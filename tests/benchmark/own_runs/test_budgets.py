@@ -12,6 +12,8 @@ from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, replay
 from lrladder.benchmark.own_runs.runs import Runs, load_runs
 from lrladder.benchmark.own_runs.ways import parse_budgets
 from lrladder.benchmark.own_runs.within import within_budget
+from lrladder.benchmark.recommend.fit import recommend
+from lrladder.benchmark.recommend.sanity import Target
 from lrladder.paradigms.published import LAWS
 from lrladder.paradigms.strategies.fallback import MISS
 from lrladder.reports.fit.replay_table import Summary, frontier
@@ -104,9 +106,36 @@ def test_a_fit_within_a_budget_has_only_what_that_buys() -> None:
     assert results.digest != fit_file(TABLE, protocol="best").digest
 
 
-def test_a_budget_that_buys_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match=r"--budget 0\.001 is too small"):
-        within_budget(load_runs(TABLE), 0.001, protocol="best")
+def a_pair() -> float:
+    """The budget that buys two runs of the cheapest cell."""
+    flops = [cell.flops for cell in cells(load_runs(TABLE))]
+    return 2.5 * min(flops) / max(flops)
+
+
+def test_a_fit_within_any_budget_answers_and_its_interval_holds_the_best_lr() -> None:
+    largest = max(cells(load_runs(TABLE)), key=lambda cell: cell.flops)
+    assert largest.curve.lr_best is not None
+    halves = []
+    for budget in (0.001, a_pair(), 0.1):  # no run, two runs of one cell, three sweeps
+        results = fit_file(TABLE, protocol="best", budget=budget)
+        assert 6 * sum(cell.n_active * cell.tokens * cell.n for cell in results.cells) <= budget * largest.flops
+        found = recommend(results, Target(largest.n_params, largest.tokens), force=True)
+        assert found.lr_low < largest.curve.lr_best < found.lr_high
+        halves.append(math.log2(found.lr_high / found.lr_low) / 2)
+    assert halves[0] == pytest.approx(MISS)
+    assert halves == sorted(halves, reverse=True)
+
+
+def test_an_answer_of_a_fit_without_a_minimum_says_so() -> None:
+    target = Target(2.4e8, 1.92e10)
+    none = recommend(fit_file(TABLE, protocol="best", budget=0.001), target)
+    assert "middle one of 3 published laws" in none.flags[0]
+    assert (none.next_sweep, none.extrapolation) == (None, None)
+    few = fit_file(TABLE, protocol="best", budget=a_pair())
+    assert few.counts.keys() == {"few"}
+    assert "2 runs of 1 cells and the usual curvature" in recommend(few, target, force=True).flags[0]
+    with pytest.raises(InputError, match="no cell has a bracketed minimum"):
+        recommend(few.model_copy(update={"budget": None}), target)
 
 
 @pytest.mark.parametrize("text", ["", "0.1,,1", "0", "-1", "nan", "ten", "inf"])

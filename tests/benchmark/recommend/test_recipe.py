@@ -1,9 +1,11 @@
 """Recipes: what they say is what training builds, and what they print works."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 
 import pytest
@@ -138,6 +140,20 @@ def test_advice_for_a_rung_is_the_studys_own_proposal(results: RegretResults, pa
         assert advice.recipe is not None
         assert stored.recipe is not None
         assert advice.recipe.settings[0].lr == pytest.approx(stored.recipe.settings[0].lr)
+
+
+@pytest.mark.parametrize("paradigm", ["fitting", "mutransfer"])
+def test_a_mistake_costs_what_the_curves_of_the_arm_say(results: RegretResults, paradigm: str) -> None:
+    advice = advise(results, Wanted(paradigm, "t96x3"), tflops=100.0)
+    curved = [c.curvature for c in results.curves if c.parametrization == advice.arm and c.status == "interior"]
+    assert advice.mistake is not None
+    assert advice.mistake.n_cells == len(curved)
+    assert advice.mistake.curvature == pytest.approx(median(curve for curve in curved if curve))
+    for end, lr in ((advice.mistake.low, advice.lr_low), (advice.mistake.high, advice.lr_high)):
+        assert lr is not None
+        assert end.rise == pytest.approx(advice.mistake.curvature * math.log(lr / advice.lr) ** 2)
+    assert "this one costs" in text(advice, "text")
+    assert advice.bands == ()  # a simulation has no logs
 
 
 def own_code(results: RegretResults, **changes: object) -> SimpleNamespace:

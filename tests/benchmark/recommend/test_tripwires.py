@@ -14,6 +14,8 @@ from lrladder.benchmark.commands.watch import follow_log, parse_log_columns
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.recommend.ladder_logs import ladder_of
 from lrladder.benchmark.recommend.run_log import RunLog, read_run_log
+from lrladder.benchmark.recommend.sanity import Target
+from lrladder.benchmark.recommend.study_price import bands_in
 from lrladder.benchmark.recommend.tripwires import SHARES, Band, LadderLog, bands_of, departures
 from tests.paths import ROOT
 
@@ -183,5 +185,8 @@ def test_a_study_gives_the_logs_of_its_best_runs(tmp_path: Path) -> None:
     bands = bands_of(every, n_active=1e5, tokens=32768)
     assert {band.share for band in bands} <= set(SHARES)
     assert bands
+    target = Target(1e5, 32768)
+    assert bands_in(folder, arm="sp", target=target) == bands_of(sp, n_active=1e5, tokens=32768) != ()
     with pytest.raises(InputError, match="no log of a finished run"):
         ladder_of(folder, arm="nosuch")
+    assert bands_in(folder, arm="nosuch", target=target) == ()

@@ -8,6 +8,7 @@ import pytest
 
 from lrladder.benchmark.studies.drift.decay import decay_result
 from lrladder.benchmark.studies.drift.drift import Scatter
+from lrladder.benchmark.studies.drift.older import with_decay
 from lrladder.benchmark.studies.drift.results import DriftResults, VariantResult
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.paradigms.level import LEVEL
@@ -63,6 +64,13 @@ def test_the_page_and_the_results_have_the_answer(monkeypatch: pytest.MonkeyPatc
     assert axis.decay.sentence in page and "n = 4 decay fractions, 16 minima" in axis.decay.sentence
     assert all(f'<th class="t">{p.fraction:g}</th>' in page for p in axis.decay.points)
     assert DriftResults.from_json(results.to_json()) == results
+
+
+def test_results_of_an_older_version_get_the_answer_from_their_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = study(monkeypatch, exponents(-0.5, 0.1))
+    older = results.model_copy(update={"axes": tuple(a.model_copy(update={"decay": None}) for a in results.axes)})
+    assert with_decay(older) == results
+    assert with_decay(older.model_copy(update={"config": {}})).axes == older.axes
 
 
 def variant(name: str, drift: float, half: float) -> VariantResult:
