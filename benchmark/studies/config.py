@@ -31,14 +31,23 @@ class StudyConfig(Strict, ABC):
     can_be_external: ClassVar[bool] = False  # whether runs of this kind of study may be trained elsewhere
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    """Name of the study, which its pages show. No number depends on it."""
     lab: LabConfig = Field(HERE, exclude_if=lambda lab: lab == HERE)  # left out, so that digests stay as they were
+    """Where runs are trained. Only a benchmark can have them trained elsewhere."""
     executor: ExecutorConfig = Field(LOCAL, exclude_if=lambda executor: executor == LOCAL)
+    """What trains the runs: this machine, or a cluster."""
     corpus: CorpusConfig = CorpusConfig()
+    """The text that the models train on, and its tokenizer."""
     optimizer: OptimizerConfig = OptimizerConfig()
+    """The settings of AdamW and of the auxiliary losses at the base."""
     recipe: RecipeConfig = RecipeConfig()
+    """The LRs of single roles at the base, relative to that of the matrices."""
     training: TrainingConfig = TrainingConfig()
+    """Devices, memory and micro batches of the training runs."""
     schedule: ScheduleConfig
+    """How the LR of a run changes with its tokens."""
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+    """What computes the experts: a loop over them, grouped matrix products of torch, or MegaBlocks."""
 
     @field_validator("schedule")
     @classmethod
