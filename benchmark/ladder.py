@@ -15,8 +15,11 @@ class Base(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shape: ModelShape
+    """The sizes of the model."""
     batch_tokens: int
+    """Batch in tokens."""
     tokens: int
+    """Horizon in tokens."""
 
 
 class Rung(NamedTuple):

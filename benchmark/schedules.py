@@ -43,15 +43,23 @@ class ScheduleConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Kind = "wsd"
+    """Shape of the LR over the tokens. `wsd`: warm-up, stable LR, decay."""
     warmup_tokens: PositiveInt
+    """Length of the linear warm-up in tokens."""
     decay_fraction: float = Field(DECAY_FRACTION, gt=0, lt=1)
-    decay: DecayShape = "linear"  # of wsd and power
-    decay_to: float = Field(0.0, ge=0, lt=1)  # share of the LR before the decay; arXiv 2502.15938: zero is best
+    """Share of the horizon over which wsd and power decay."""
+    decay: DecayShape = "linear"
+    """Shape of the decay of wsd and power."""
+    decay_to: float = Field(0.0, ge=0, lt=1)  # arXiv 2502.15938: zero is best
+    """The LR at the end of the decay, as a share of that before it."""
     exponent: Annotated[float, Field(ge=-2, le=0)] = POWER_D
-    cap: float = Field(4.0, ge=1)  # lr_max / LR of the trial; in the paper 1.1 to 6.4 at batch 1,024, 32B to 1T tokens
-    # ema: no decay; an average of the weights is evaluated instead, arXiv 2608.20061. The default is not written, so
-    # that trials that are read after a decay keep the ids that they had before this key existed.
-    read: Read = Field("decay", exclude_if=lambda read: read == "decay")
+    """Exponent of the tokens in the power law of the LR; only for power."""
+    cap: float = Field(4.0, ge=1)  # in the paper 1.1 to 6.4 at batch 1,024, 32B to 1T tokens
+    """Highest LR of power, as a multiple of the LR of the trial."""
+    # The default is not written, so that trials that are read after a decay keep the ids that they had before this key.
+    read: Read = Field("decay", exclude_if=lambda read: read == "decay")  # ema: arXiv 2608.20061
+    """How a run is evaluated at a horizon: after a decay, or without one on an average of the weights (`ema`).
+    The schedule of a study leaves it at `decay`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -18,33 +18,37 @@ def _later(default: Any, **limits: Any) -> Any:
 
 
 class Architecture(BaseModel):
-    """What the blocks of a model compute.
-
-    `qk_norm` is the RMSNorm of queries and keys: in each head, over the full width of all heads, or none. With
-    `renormalise` the weights of the chosen experts sum to 1, before `routed_scale` multiplies them; without it, each is
-    its score among all experts. RoPE turns the first `rotary_fraction` of each head. `rope_pairs` says what it turns
-    together: entries of the first and of the second half, or neighbours. With `qkv_bias` queries, keys and values have
-    a bias.
-
-    The `score` of an expert is a softmax or a sigmoid. With `expert_bias` the top k are those of score plus bias; the
-    bias balances the experts' loads (arXiv 2408.15664) and is in no weight. With `num_groups` the top k come from the
-    `top_groups` groups whose two best experts have the largest sum (arXiv 2412.19437).
-    """
+    """What the blocks of a model compute."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     qk_norm: Literal["head", "full", "none"] = "head"
+    """RMSNorm of queries and keys: in each head, over the full width of all heads, or none."""
     norm_eps: float = Field(OWN_NORM_EPS, gt=0, lt=1)
+    """Added to the mean square in every RMSNorm."""
     rope_theta: float = Field(OWN_ROPE_THETA, gt=1)
+    """Base of RoPE's wavelengths. The longest is almost 2 pi times this many tokens."""
     renormalise: bool = True
+    """Whether the weights of the chosen experts sum to 1, before `routed_scale` multiplies them. Without it, each is
+    its score among all experts."""
     qkv_bias: bool = _later(False)
+    """Whether queries, keys and values have a bias."""
     rotary_fraction: float = _later(1.0, gt=0, le=1)
+    """Share of each head, from its start, that RoPE turns."""
     rope_pairs: Literal["halves", "neighbours"] = _later("halves")
+    """What RoPE turns together: entries of the first and of the second half, or neighbours."""
     routed_scale: float = _later(1.0, gt=0)
+    """Factor on the weights of the routed experts."""
     score: Literal["softmax", "sigmoid"] = _later("softmax")
-    expert_bias: bool = _later(False)
-    num_groups: int = _later(1, ge=1)
+    """What turns the router's logits into scores of the experts."""
+    expert_bias: bool = _later(False)  # arXiv 2408.15664
+    """Whether each expert has a bias that balances the loads. The top k are those of score plus bias; no weight has the
+    bias."""
+    num_groups: int = _later(1, ge=1)  # arXiv 2412.19437
+    """Number of equal groups of experts. The top k come from the `top_groups` groups whose two best experts have the
+    largest sum."""
     top_groups: int = _later(1, ge=1)
+    """Number of groups that each token uses."""
 
     @model_validator(mode="after")
     def _groups(self) -> Self:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lrladder.models.experts.exchange import Share, share_of
 from lrladder.models.experts.reference import swiglu
 from lrladder.models.hooks import Call, attention_logits, calls_of, inside
 from lrladder.models.moe import Dense, MoE, log_scores
@@ -85,9 +86,10 @@ def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: lis
     by_role: dict[str, list[tuple[float, float]]] = {}
     for name, changed, output in _outputs(model, start, now):
         weight = model.get_parameter(name)
-        relative = rms(weight - start[name]) / rms(weight)
-        if relative and (size := rms(output)):
-            change = rms(changed) / size
+        share = share_of(weight)
+        relative = rms(weight - start[name], share) / rms(weight, share)
+        if relative and (size := rms(output, share)):
+            change = rms(changed, share) / size
             by_role.setdefault(tag_of(weight, name).role, []).append((change, change / relative))
     for role, pairs in by_role.items():
         found[f"output_change/{role}"] = math.fsum(change for change, _ in pairs) / len(pairs)
@@ -96,7 +98,7 @@ def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: lis
 
 
 def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """(name, dW x, W x) for each matrix whose input the calls hold."""
+    """(name, dW x, W x) for each matrix whose input the calls hold. Of experts it is those that this rank holds."""
     calls = now.calls
 
     def of(name: str, x: Tensor) -> tuple[str, Tensor, Tensor]:
@@ -136,20 +138,31 @@ def _rows_of_experts(moe: MoE, x_td: Tensor) -> list[Tensor]:
     if moe.router is None:
         return [x_td]
     chosen = moe.routing(x_td).expert_tk
-    return [x_td[(chosen == expert).any(-1)] for expert in range(moe.num_experts)]
+    share = share_of(moe.up)
+    first = 0 if share is None else share.part * len(moe.up)
+    return [x_td[(chosen == first + own).any(-1)] for own in range(len(moe.up))]
 
 
-def rms(value: Tensor) -> float:
-    """Root mean square over all entries."""
-    return value.float().square().mean().sqrt().item()
+def rms(value: Tensor, share: Share | None = None) -> float:
+    """Root mean square over all entries; with a share, over those of all ranks of its group, which must all call it."""
+    if share is None:
+        return value.float().square().mean().sqrt().item()
+    square, count = share.sum([value.float().square().sum().item(), value.numel()], value.device)
+    return math.sqrt(square / count)
 
 
 def rms_by_role(model: Transformer, values: Mapping[str, Tensor]) -> Metrics:
-    """RMS of each role, over all entries of its tensors; `values` maps parameter names to tensors."""
+    """RMS of each role, over all entries of its tensors; `values` maps parameter names to tensors.
+
+    If experts are spread over ranks, all of these must call this.
+    """
     sums: dict[str, list[float]] = {}
     squares = torch._foreach_norm(list(values.values()))
     for (name, value), norm in zip(values.items(), squares, strict=True):
-        total = sums.setdefault(tag_of(model.get_parameter(name), name).role, [0.0, 0.0])
-        total[0] += norm.item() ** 2
-        total[1] += value.numel()
+        param = model.get_parameter(name)
+        share, found = share_of(param), [norm.item() ** 2, float(value.numel())]
+        square, count = found if share is None else share.sum(found, value.device)
+        total = sums.setdefault(tag_of(param, name).role, [0.0, 0.0])
+        total[0] += square
+        total[1] += count
     return {role: math.sqrt(square / count) for role, (square, count) in sums.items()}

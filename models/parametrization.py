@@ -8,6 +8,7 @@ import mup
 import torch
 from torch import nn
 
+from lrladder.models.experts.exchange import share_of
 from lrladder.models.parameters import tag_of
 from lrladder.models.roles import Role
 from lrladder.models.rules import AT_BASE, Ratios, Rule, Rules, TokenRule, rule
@@ -123,16 +124,17 @@ def param_groups(
     tokens: TokenRule = AT_BASE,
     role_lrs: Mapping[str, float] | None = None,
 ) -> list[dict[str, object]]:
-    """AdamW groups, one per distinct (LR, weight decay, eps).
+    """AdamW groups, one per distinct (LR, weight decay, eps). Experts that are spread over ranks have their own groups.
 
     Each group also holds `lr_multiplier`, which the schedule needs, and `roles`, which the recorded metrics need.
     `role_lrs` maps the name of a role to a multiplier of its LR.
     """
-    groups: dict[tuple[float, float, float], dict[str, nn.Parameter]] = {}
+    groups: dict[tuple[float, float, float, bool], dict[str, nn.Parameter]] = {}
     for name, param in model.named_parameters():
         found = rules[name]
         m_lr = found.lr * tokens.lr * (role_lrs or {}).get(tag_of(param, name).role, 1.0)
-        key = (m_lr, found.weight_decay * tokens.weight_decay, found.eps * tokens.eps)
+        is_spread = share_of(param) is not None
+        key = (m_lr, found.weight_decay * tokens.weight_decay, found.eps * tokens.eps, is_spread)
         groups.setdefault(key, {})[name] = param
     return [
         {
@@ -143,5 +145,5 @@ def param_groups(
             "lr_multiplier": m_lr,
             "roles": sorted({tag_of(param, name).role.value for name, param in params.items()}),
         }
-        for (m_lr, m_decay, m_eps), params in groups.items()
+        for (m_lr, m_decay, m_eps, _), params in groups.items()
     ]

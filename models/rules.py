@@ -29,17 +29,28 @@ class Rules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: bool = False  # LR of attention, expert up and dense blocks; init and multiplier of the head
-    router: bool = False  # init and LR of the router
-    experts: Literal["none", "mf", "fi"] = "none"  # LR of expert and shared down by their fan-in; "mf" also their init
-    depth: Literal["none", "depth_mup", "completep"] = "none"  # multiplier of what blocks add; LR
-    weight_decay: Literal["standard", "sqrt", "independent"] = "standard"  # times 1, sqrt(m) or m if the LR is over m
-    eps: bool = False  # AdamW's eps by width and depth
-    horizon: Literal["none", "wsd", "sde", "power", "fitted"] = "none"  # LR by tokens and batch
-    betas: bool = False  # Adam's betas and eps by tokens and batch
-    decay_horizon: Literal["none", "tau", "power_lines"] = "none"  # weight decay by tokens and batch
-    embedding: bool = False  # LR of the embedding times the width ratio, and nothing else
-    norm: bool = False  # LR of the norms times the width ratio, and nothing else
+    width: bool = False
+    """Whether width changes the LR of attention, expert up and dense blocks, and init and multiplier of the head."""
+    router: bool = False
+    """Whether width changes init and LR of the router."""
+    experts: Literal["none", "mf", "fi"] = "none"
+    """Whether the fan-in of expert and shared down changes their LR (`fi`), or their LR and init (`mf`)."""
+    depth: Literal["none", "depth_mup", "completep"] = "none"
+    """How depth changes the LR and the multiplier of what blocks add."""
+    weight_decay: Literal["standard", "sqrt", "independent"] = "standard"
+    """Factor of the weight decay of a role whose LR a rule divides by m: 1, sqrt(m) or m."""
+    eps: bool = False
+    """Whether width and depth change AdamW's eps."""
+    horizon: Literal["none", "wsd", "sde", "power", "fitted"] = "none"
+    """How tokens and batch change the LR."""
+    betas: bool = False
+    """Whether tokens and batch change Adam's betas and eps."""
+    decay_horizon: Literal["none", "tau", "power_lines"] = "none"
+    """How tokens and batch change the weight decay."""
+    embedding: bool = False
+    """Whether the LR of the embedding is multiplied by the width ratio. Nothing else changes."""
+    norm: bool = False
+    """Whether the LR of the norms is multiplied by the width ratio. Nothing else changes."""
 
     @model_validator(mode="after")
     def _once(self) -> Self:

@@ -22,30 +22,40 @@ def nearest_divisor(number: int, wanted: float) -> int:
 class ModelShape(BaseModel):
     """Sizes of one decoder-only MoE transformer, or of a dense SwiGLU transformer when `num_experts` is 1.
 
-    `expert_width` is the hidden width of one routed expert. `shared_width` is that of the shared expert; 0 means that
-    there is none, and several shared experts are one expert of their joint width. The first `dense_blocks` blocks have
-    a dense SwiGLU of `dense_width` instead of experts. There are width / head_size heads unless `heads` is given, and
-    as many key-value heads unless `kv_heads` is given (grouped queries). A dump leaves out fields with their default,
-    so that the ids of older trials do not change. Parameter counts leave out token embedding and LM head, as Step Law
-    does (arXiv 2503.04715).
+    Parameter counts leave out token embedding and LM head, as Step Law does (arXiv 2503.04715).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     vocab_size: Size
+    """Number of token ids."""
     width: Size
+    """Width of the residual stream."""
     depth: Depth
+    """Number of blocks."""
     head_size: Size
+    """Width of one attention head."""
     num_experts: Size
+    """Number of routed experts in each block; 1 for a dense model."""
     top_k: Size
+    """Number of routed experts that each token uses."""
     expert_width: Size
+    """Hidden width of one routed expert."""
     shared_width: Annotated[int, Field(le=MAX_SIZE)] = 0
+    """Hidden width of the shared expert. 0 means that there is none; several are one expert of their joint width."""
     seq_len: Size
+    """Tokens of one training sequence."""
+    # A dump leaves out these fields with their default, so that the ids of older trials do not change.
     heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
+    """Number of heads of queries. null: width / head_size."""
     kv_heads: Size | None = Field(None, exclude_if=lambda heads: heads is None)
+    """Number of heads of keys and of values (grouped queries). null: one for each head of queries."""
     dense_blocks: Size | None = Field(None, exclude_if=lambda blocks: blocks is None)
+    """Number of first blocks that have a dense SwiGLU instead of experts. null: none."""
     dense_width: Size | None = Field(None, exclude_if=lambda width: width is None)
+    """Hidden width of the dense blocks."""
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
+    """What the blocks compute, such as norms and RoPE."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -150,6 +160,11 @@ class ModelShape(BaseModel):
     def n_total(self) -> int:
         """Non-embedding parameters, with all experts."""
         return self._n_blocks(self.num_experts) + self.width
+
+    @property
+    def n_experts(self) -> int:
+        """Parameters of all routed experts, without routers and shared experts."""
+        return (self.depth - self.num_dense) * 3 * self.width * self.num_experts * self.expert_width
 
     @property
     def n_active(self) -> int:

@@ -4,18 +4,19 @@ import math
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.studies.planner import Plan, PlannedTrials
+from lrladder.benchmark.tables import WordTable
+from lrladder.reports.formats import flops, short
 
 
 def render(plan: Plan, console: Console) -> None:
     """Print one row for each sweep; runs in brackets are those that extensions of the sweep would add."""
-    table = Table(title=f"Plan of study {plan.name}; (+n): runs that extended sweeps would add")
-    for column in ("for", "model", "LRs", "seeds", "read after (tokens)"):
-        table.add_column(column)
-    for column in ("runs", "tokens/run", "FLOPs/run", "GiB/device", "time/run"):
-        table.add_column(column, justify="right")
+    table = WordTable(
+        f"Plan of study {plan.name}; (+n): runs that extended sweeps would add; tokens, FLOPs, GiB and time of one run",
+        ("for", "model", "LRs", "seeds", "read after", "runs", "tokens", "FLOPs", "GiB", "time"),
+        left=5,
+    )
     for sweep in _grouped(plan.trials):
         first = sweep[0]
         certain = [trial for trial in sweep if not trial.extension]
@@ -25,10 +26,10 @@ def render(plan: Plan, console: Console) -> None:
             first.rung,
             _lrs(certain),
             " ".join(map(str, first.seeds)),
-            " ".join(f"{horizon:,}" for horizon in first.horizons),
+            " ".join(map(short, first.horizons)),
             f"{sum(trial.runs for trial in certain)}" + (f" (+{extra})" if extra else ""),
-            f"{first.tokens:.3g}",
-            f"{first.flops:.2e}",
+            short(first.tokens),
+            flops(first.flops),
             f"{first.memory_bytes / 2**30:.2f}",
             _duration(first.seconds),
         )
@@ -50,20 +51,20 @@ def render(plan: Plan, console: Console) -> None:
         console.print(f"note: {note}")
 
 
-def _placements(plan: Plan) -> Table:
+def _placements(plan: Plan) -> WordTable:
     """One row for the longest run of each rung: how it is trained on the given GPUs, and the memory of each GPU."""
-    table = Table(title=f"The cheapest way to train the longest run of each model on {plan.workers} GPU(s)")
-    for column in ("model", "fits on", "GPUs", "zero_stage", "micro_batch", "recompute", "hours/run", "GB/GPU"):
-        table.add_column(column)
-    parts = list(plan.placed[0].memory)
-    table.add_column("of these " + ", ".join(parts))
+    settings = ("zero_stage", "expert_parallel", "micro_batch", "recompute")
+    heads = ("model", "fits on", "GPUs", *settings, "hours/run", "GB/GPU")
+    parts = ", ".join(plan.placed[0].memory)
+    title = f"The cheapest way to train the longest run of each model on {plan.workers} GPU(s)"
+    table = WordTable(title, (*heads, f"of these {parts}"), left=len(heads) + 1)
     for one in plan.placed:
         fits = "none" if one.fewest is None else f"{one.fewest} or more"
         if one.gpus is None:
-            table.add_row(one.rung, fits, *["-"] * 7)
+            table.add_row(one.rung, fits, *["-"] * 8)
             continue
         sizes = ", ".join(f"{size / 1e9:.1f}" for size in one.memory.values())
-        how = (str(one.gpus), str(one.zero_stage), str(one.micro_batch), one.recompute)
+        how = (str(one.gpus), *(str(getattr(one, name)) for name in settings))
         table.add_row(one.rung, fits, *how, f"{one.seconds / 3600:,.3g}", f"{one.needed_bytes / 1e9:.1f}", sizes)
     return table
 
@@ -97,5 +98,5 @@ def _duration(seconds: float) -> str:
         return "does not fit"
     for unit, length in (("years", 365 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:.1f} s"
+            return f"{seconds / length:,.{1 if seconds < 10 * length else 0}f} {unit}"
+    return f"{seconds:.{1 if seconds < 10 else 0}f} s"

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from lrladder.benchmark.studies.watcher import Snapshot, Watcher
+from lrladder.benchmark.tables import WordTable
 
 EVERY = 2.0  # seconds
 
@@ -35,7 +35,7 @@ def watch(
 
 def view(now: Snapshot, time_of_day: float) -> Group:
     """The numbers of trials, the running trials, and the best LRs so far."""
-    parts: list[Text | Table] = [Text(f"{now.preset}: {_counts(now)}"), Text(state(now, time_of_day))]
+    parts: list[Text | WordTable] = [Text(f"{now.preset}: {_counts(now)}"), Text(state(now, time_of_day))]
     parts += map(Text, now.differences)
     if now.running:
         parts.append(_running(now))
@@ -61,29 +61,21 @@ def _counts(now: Snapshot) -> str:
     return f"{planned}{now.finished} finished, {now.diverged} diverged, {now.failed} failed, {len(now.running)} running"
 
 
-def _running(now: Snapshot) -> Table:
-    table = _table("running now", ("trial", "LR", "seed", "step", "tokens", "of", "loss, nats"), left=1)
+def _running(now: Snapshot) -> WordTable:
+    table = WordTable("running now", ("trial", "LR", "seed", "step", "tokens", "of", "loss, nats"), left=1)
     for one in now.running:
         logged = ("-", "-") if one.step is None else (f"{one.step:,}", f"{one.tokens or 0:,}")
         loss = "-" if one.loss is None else f"{one.loss:.4f}"
-        columns = (one.label, f"{one.lr:.4g}", f"{one.seed}", *logged, f"{one.of_tokens:,}", loss)
-        table.add_row(*map(Text, columns))
+        table.add_row(one.label, f"{one.lr:.4g}", f"{one.seed}", *logged, f"{one.of_tokens:,}", loss)
     return table
 
 
-def _best(now: Snapshot) -> Table:
+def _best(now: Snapshot) -> WordTable:
     columns = ("model", "rules", "tokens", "LR", "loss, nats", "LRs tried", "seeds", "")
     title = "best LR measured so far (edge: at the end of its sweep; no decay: of runs that were read before any)"
-    table = _table(title, columns, left=2)
+    table = WordTable(title, columns, left=2)
     for one in now.best:
         numbers = (f"{one.horizon:,}", f"{one.lr:.4g}", f"{one.loss:.4f}", f"{one.n_lrs}", f"{one.n_seeds}")
         marks = ", ".join((*(["edge"] if one.edge else []), *(["no decay"] if one.undecayed else [])))
-        table.add_row(*map(Text, (one.rung, one.parametrization, *numbers, marks)))
-    return table
-
-
-def _table(title: str, columns: tuple[str, ...], *, left: int) -> Table:
-    table = Table(title=title, title_justify="left")
-    for place, name in enumerate(columns):
-        table.add_column(name, justify="left" if place < left else "right")
+        table.add_row(one.rung, one.parametrization, *numbers, marks)
     return table

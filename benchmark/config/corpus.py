@@ -40,15 +40,20 @@ class SourceConfig(SourceKeys):
 class CorpusConfig(SourceKeys):
     """Text to train on. Without any source it is the source code of the running Python's standard library."""
 
-    packages: bool = False  # also sources of installed packages: about ten times the text, different on each machine
+    packages: bool = False
+    """Whether the sources of installed packages are read too: ten times the text, and not the same everywhere."""
     sources: dict[str, SourceConfig] = _newer({}, "Several sources by name, each with a weight.")
     prepared: str = _newer("", "A folder that `lrladder prepare --out` wrote, instead of any source.")
     tokenizer: str = _newer("", "A tokenizer.json, a folder that has one, or a name that transformers knows.")
     end_token: str = _newer("", "The token after each document, where the tokenizer does not say which.")
-    vocab_size: int = Field(1024, ge=300)  # 256 bytes and the merges of the BPE; a tokenizer of yours must fit in it
-    val_fraction: float = Field(0.05, gt=0, lt=0.5)  # share of the files, or of the documents
-    max_bytes: PositiveInt = 64_000_000  # of text, read at most
-    val_documents: PositiveInt = 64  # windows of seq_len + 1 tokens, each from another file if there are enough
+    vocab_size: int = Field(1024, ge=300)
+    """Number of token ids: 256 bytes and the merges of the BPE. A tokenizer of yours must fit in it."""
+    val_fraction: float = Field(0.05, gt=0, lt=0.5)
+    """Share of the files, or of the documents, that is kept for validation."""
+    max_bytes: PositiveInt = 64_000_000
+    """Most bytes of text that are read."""
+    val_documents: PositiveInt = 64
+    """Number of validation windows of seq_len + 1 tokens, each from another file if there are enough."""
 
 
 class CorpusFile(Strict):

@@ -11,15 +11,20 @@ class LocalConfig(Strict):
     """Processes of this machine."""
 
     kind: Literal["local"] = "local"
+    """The trials train in processes of this machine."""
 
 
 class RayConfig(Strict):
-    """A Ray cluster. `address` is HOST:PORT, `auto` (the cluster that runs on this machine) or `local` (start one)."""
+    """A Ray cluster."""
 
     kind: Literal["ray"] = "ray"
+    """The trials train on a Ray cluster."""
     address: str = Field("auto", min_length=1)
-    listen: Literal["loopback", "network"] = "loopback"  # whoever reaches the ports of Ray can run programs there
-    checkpoints: str | None = Field(None, min_length=1)  # a folder or fsspec URL for all nodes; None: OUT/trunks
+    """HOST:PORT, `auto` (the cluster that runs on this machine) or `local` (start one)."""
+    listen: Literal["loopback", "network"] = "loopback"
+    """Where the coordinator listens. Whoever reaches the ports of Ray can run programs there."""
+    checkpoints: str | None = Field(None, min_length=1)
+    """A folder or fsspec URL that all machines see. null: the folder trunks of OUT."""
 
 
 ExecutorConfig = Annotated[LocalConfig | RayConfig, Field(discriminator="kind")]

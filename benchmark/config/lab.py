@@ -15,9 +15,11 @@ class LabConfig(Strict):
     """`trained`: all runs are trained here. `external`: those of `parts` are trained elsewhere, on the text `data`."""
 
     kind: Literal["trained", "external"] = "trained"
-    # The user's own name for that text. It is in the ids of these runs, so runs on another text need another name.
+    """Who trains: LR Ladder itself, or a trainer of your own (docs/own-trainer.md)."""
     data: str | None = Field(None, min_length=1, max_length=200)
-    parts: tuple[TrainedPart, ...] = Field(ALL_PARTS, min_length=1)  # rungs whose runs are trained elsewhere
+    """Your own name for the text. It is in the ids of these runs, so runs on another text need another name."""
+    parts: tuple[TrainedPart, ...] = Field(ALL_PARTS, min_length=1)
+    """Parts of the ladder whose runs are trained elsewhere."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -17,14 +17,23 @@ class TrueLaw(Strict):
     """
 
     k: PositiveFloat
+    """The factor k of the law: the LR where all other factors are 1."""
     u: float
+    """Exponent of 1 / N, with N active parameters without embeddings."""
     v: float
+    """Exponent of 1 / D, with D training tokens."""
     w: float = 0.0
+    """Exponent of the batch in tokens."""
     s: float = 0.0
+    """Exponent of the share of the parameters that one token uses."""
     mup_base: PositiveInt = 1
-    mup_drift: float = 0.0  # exponent that the size rules leave
+    """Active parameters of the base."""
+    mup_drift: float = 0.0
+    """Exponent of 1 / N that the size rules leave."""
     mup_tokens: PositiveInt = 1
-    mup_v: float | None = None  # exponent that a horizon rule leaves; None: v, no rule
+    """Training tokens of the base."""
+    mup_v: float | None = None
+    """Exponent of 1 / D that a horizon rule leaves. null: v, as without such a rule."""
 
     def lr(
         self,
@@ -58,11 +67,17 @@ class Bowl(Strict):
     """The loss around lr*, in nats: curvature (ln lr - ln lr*)^2 plus noise. Defaults: Step Law's dense models."""
 
     curvature: PositiveFloat = published.STEP_LAW_CURVATURE
-    steeper: PositiveFloat = 1.0  # factor on the curvature above lr*
-    plateau: PositiveFloat | None = None  # nats; limit of the rise, as if nothing were learnt; None: no limit
-    diverge_above: PositiveFloat | None = None  # runs above this factor times lr* diverge; None: no run does
-    noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE  # nats; own noise of each run at each horizon
-    common_sd: NonNegativeFloat = 0.0  # nats; effect of a seed at a rung and horizon, the same for all LRs
+    """Rise of the loss in nats per squared ln of the LR."""
+    steeper: PositiveFloat = 1.0
+    """Factor on the curvature above the best LR."""
+    plateau: PositiveFloat | None = None
+    """Limit of the rise in nats, as if nothing were learnt. null: no limit."""
+    diverge_above: PositiveFloat | None = None
+    """Runs above this multiple of the best LR diverge. null: no run does."""
+    noise_sd: NonNegativeFloat = published.STEP_LAW_NOISE
+    """Standard deviation of the own noise of each run at each horizon, in nats."""
+    common_sd: NonNegativeFloat = 0.0
+    """Standard deviation, in nats, of the effect of a seed at a rung and horizon, which is the same for all LRs."""
 
     def rise(self, x: float) -> float:
         """Loss above the minimum at x = ln(lr / lr*), without noise."""

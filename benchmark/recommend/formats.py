@@ -125,7 +125,7 @@ def _risk(advice: Advice) -> Iterator[str]:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"{cells[0]:<14}" + "".join(f"{cell:>14}" for cell in cells[1:])
+    return f"{cells[0]:<14}" + "".join(f"{cell:>13}" for cell in cells[1:])
 
 
 def _short(value: float | None) -> str:

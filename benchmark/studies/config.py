@@ -31,14 +31,23 @@ class StudyConfig(Strict, ABC):
     can_be_external: ClassVar[bool] = False  # whether runs of this kind of study may be trained elsewhere
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    """Name of the study, which its pages show. No number depends on it."""
     lab: LabConfig = Field(HERE, exclude_if=lambda lab: lab == HERE)  # left out, so that digests stay as they were
+    """Where runs are trained. Only a benchmark can have them trained elsewhere."""
     executor: ExecutorConfig = Field(LOCAL, exclude_if=lambda executor: executor == LOCAL)
+    """What trains the runs: this machine, or a cluster."""
     corpus: CorpusConfig = CorpusConfig()
+    """The text that the models train on, and its tokenizer."""
     optimizer: OptimizerConfig = OptimizerConfig()
+    """The settings of AdamW and of the auxiliary losses at the base."""
     recipe: RecipeConfig = RecipeConfig()
+    """The LRs of single roles at the base, relative to that of the matrices."""
     training: TrainingConfig = TrainingConfig()
+    """Devices, memory and micro batches of the training runs."""
     schedule: ScheduleConfig
+    """How the LR of a run changes with its tokens."""
     expert_backend: Literal["reference", "grouped", "megablocks"] = "grouped"
+    """What computes the experts: a loop over them, grouped matrix products of torch, or MegaBlocks."""
 
     @field_validator("schedule")
     @classmethod
@@ -112,6 +121,12 @@ class StudyConfig(Strict, ABC):
                 f"training: a batch of rung {rung.name} has {sequences} sequences, which cannot be divided evenly "
                 f"among {training.devices} devices with {micro} in each pass; change devices, micro_batch or "
                 "batch_tokens"
+            )
+        experts, devices = rung.shape.num_experts, training.expert_parallel
+        if devices > 1 and (experts == 1 or experts % devices):
+            raise ValueError(
+                f"training.expert_parallel: the experts of rung {rung.name} ({experts}) cannot be divided evenly among "
+                f"{devices} devices; change it, or set it to 1 for this rung in training.rungs"
             )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -62,6 +62,7 @@ class PlacedRung(Frozen):
     gpus: int | None = None
     fewest: int | None = None
     zero_stage: int = 0
+    expert_parallel: int = 1  # devices over which the experts are spread
     micro_batch: int = 0  # sequences
     recompute: str = "none"
     needed_bytes: float = 0.0  # on each GPU, with what the process itself needs
@@ -203,6 +204,7 @@ def _placed_rung(name: str, trial: Trial, gpus: Gpus) -> PlacedRung:
         gpus=best.training.devices,
         fewest=fewest,
         zero_stage=best.training.zero_stage,
+        expert_parallel=best.training.expert_parallel,
         micro_batch=best.micro_batch,
         recompute=best.training.recompute,
         needed_bytes=best.needed_bytes,

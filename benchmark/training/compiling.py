@@ -58,6 +58,15 @@ def pays(trial: Trial, device: str) -> bool:
     return trial.flops >= PAYS_FROM[device]
 
 
+def is_possible(trial: Trial) -> bool:
+    """Whether the settings of the trial allow compilation.
+
+    At ZeRO 3 no rank holds a block to compare with. Experts on other ranks get another number of tokens at each step,
+    and each number would be compiled anew.
+    """
+    return trial.training.zero_stage < 3 and trial.training.expert_parallel == 1
+
+
 def expected(trial: Trial) -> bool:
     """Whether a worker will compile the trial if the machine can. A bf16 trial runs on a GPU."""
-    return chosen() == "auto" and pays(trial, "cuda" if trial.precision == "bf16" else "cpu")
+    return chosen() == "auto" and is_possible(trial) and pays(trial, "cuda" if trial.precision == "bf16" else "cpu")

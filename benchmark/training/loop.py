@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lrladder.benchmark.lab.trial import Trial, branch_point, reference
 from lrladder.benchmark.schedules import factor
-from lrladder.benchmark.training import averaging
+from lrladder.benchmark.training import averaging, compiling
 from lrladder.benchmark.training.accumulation import Accumulation, Step
 from lrladder.benchmark.training.checkpoints import Position, Snapshot
 from lrladder.benchmark.training.corpus import Corpus
@@ -17,7 +17,15 @@ from lrladder.benchmark.training.divergence import DivergenceRule, StepNumbers
 from lrladder.benchmark.training.metrics import Validation, clip_gradients, validate, validate_by_window
 from lrladder.benchmark.training.optimizer import build_engine, set_lrs, share_of
 from lrladder.benchmark.training.ranks import Ranks
-from lrladder.benchmark.training.state import EngineState, copied_state, put_back, restore, whole_state
+from lrladder.benchmark.training.state import (
+    EngineState,
+    copied_state,
+    holds_whole,
+    put_back,
+    restore,
+    whole_state,
+    whole_weights,
+)
 from lrladder.benchmark.training.watch import EVERY, PROBE_WINDOWS, Watch
 from lrladder.models.balance import balance
 from lrladder.models.compiled import compile_blocks
@@ -49,7 +57,7 @@ class Loop:
         self.read_every = EVERY if device.type == "cuda" else 1
         self.micro_batch = micro_batch or self._share
         self._accumulation = Accumulation(self.engine, self.ranks, trial, self.micro_batch)
-        compiled = compiled and trial.training.zero_stage < 3  # there no rank holds a block to compare with
+        compiled = compiled and compiling.is_possible(trial)
         loss = compile_blocks(self.engine.module, batch=self.micro_batch) if compiled else None
         self.engine.module.loss_of, self.compiled = loss or next_token_loss, loss is not None
         if compiled and not self.compiled:
@@ -164,7 +172,7 @@ class Loop:
         """The whole state now, or at a snapshot, on the first rank. All ranks must call this."""
         if snapshot is None:
             return whole_state(self.engine, self.ranks)
-        if not self.engine.zero_optimization_stage():
+        if holds_whole(self.engine):
             return snapshot.state
         now = copied_state(self.engine)
         put_back(self.engine, snapshot.state)
@@ -174,16 +182,7 @@ class Loop:
 
     def weights(self) -> dict[str, Tensor]:
         """Parameters and buffers of the model as it is now, by name, on the first rank. All ranks must call this."""
-        module = self.engine.module
-        if self.engine.zero_optimization_stage() < 3:
-            return dict(module.state_dict())
-        whole = self.whole()
-        names = [name for name, _ in module.named_parameters()], [name for name, _ in module.named_buffers()]
-        return {
-            name: tensor
-            for of_kind, tensors in zip(names, (whole.params, whole.buffers), strict=True)
-            for name, tensor in zip(of_kind, tensors, strict=self.ranks.is_first)
-        }
+        return whole_weights(self.engine, self.ranks)
 
     def restore(self, whole: EngineState) -> None:
         """Set the engine to a whole state, which only the first rank needs to have. All ranks must call this."""

@@ -17,7 +17,8 @@ SOURCE = (
     "weight for metrics (at the start and before the observed step), and in a decay the trunk's weight and moments. In "
     "bf16 the rounded weight takes 2 bytes more. Activations of the whole batch take 4 bytes each in fp32 and 2 in "
     "bf16 (4 for the router's input). Logits and their loss are counted too. docs/performance.md compares the plan "
-    "with measurements, none of them on a GPU. docs/devices.md says what several devices and micro batches change"
+    "with measurements, none of them on a GPU. docs/devices.md says what several devices, micro batches and spread "
+    "experts change"
 )
 
 
@@ -45,6 +46,7 @@ def device_memory(trial: Trial, micro_batch: int, *, compiled: bool | None = Non
     shape, training = trial.shape, trial.training
     stage, size = training.zero_stage, float(shape.n_total + shape.n_embedding)
     part = size / training.devices
+    size -= shape.n_experts * (1 - 1 / training.expert_parallel)  # what a device has of the model without ZeRO
     on_device = 0.0 if training.offload == "cpu" else 1.0
     copies = 0.0 if trial.precision == "fp32" else 2 * (size if training.recompute == "none" else size / shape.depth)
     updated = (0.0, part, part, part)[stage] * on_device  # flat fp32 parts beside the weights

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
 from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.training.ranks import Ranks
+from lrladder.models.experts.exchange import share_of
 
 
 class Validation(NamedTuple):
@@ -73,6 +75,19 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor | No
     held = [param for param in parameters if param.grad is not None]
     if not held:
         return None
-    norm = torch.nn.utils.get_total_norm([param.grad for param in held if param.grad is not None])
+    norm = _joint_norm(held)
     torch.nn.utils.clip_grads_with_norm_(held, max_norm, norm)
     return norm
+
+
+def _joint_norm(held: list[Tensor]) -> Tensor:
+    """The L2 norm of all gradients, where those of spread experts are on several ranks."""
+    shares = [share_of(param) for param in held]
+    own, spread = ([p.grad for p, s in zip(held, shares, strict=True) if (s is None) == same] for same in (True, False))
+    norm = torch.nn.utils.get_total_norm([grad for grad in own if grad is not None])
+    share = next((share for share in shares if share is not None), None)
+    if share is None:
+        return norm
+    of_experts = torch.nn.utils.get_total_norm([grad for grad in spread if grad is not None]).square()
+    dist.all_reduce(of_experts, group=share.group)
+    return (norm.square() + of_experts).sqrt()

@@ -8,6 +8,7 @@ import torch
 from torch._C._distributed_c10d import HashStore
 
 from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
+from lrladder.benchmark.training.expert_parallel import mark_groups, spread_experts
 from lrladder.benchmark.training.memory import BUCKET, GATHERED
 from lrladder.models import parametrization
 from lrladder.models.roles import Role
@@ -64,7 +65,11 @@ def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
         seed=trial.seed,
         dtype=dtype_of(trial),
     )
-    optimizer = torch.optim.AdamW(groups(trial, model, rules), betas=betas(trial), fused=True)
+    if trial.training.expert_parallel > 1:
+        spread_experts(model, trial.training.expert_parallel)
+    params = groups(trial, model, rules)
+    mark_groups(params)
+    optimizer = torch.optim.AdamW(params, betas=betas(trial), fused=True)
     if trial.training.recompute == "blocks":
         model.call_block = _recomputed
     config = engine_config(trial, micro_batch or share_of(trial))

@@ -7,6 +7,7 @@ tensors made of a part of each parameter. The names read here are those of DeepS
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import torch.distributed as dist
 from torch import Tensor
 
 from lrladder.benchmark.training.ranks import Ranks
@@ -55,12 +56,13 @@ def pieces(engine: Any, ranks: Ranks) -> list[Piece]:
         case 3:
             return list(_by_parameter(engine.optimizer, index, ranks))
         case _:
-            return list(_by_group(engine.optimizer, index, ranks))
+            return list(_by_group(engine.optimizer, index))
 
 
-def _by_group(optimizer: Any, index: dict[int, int], ranks: Ranks) -> Iterator[Piece]:
+def _by_group(optimizer: Any, index: dict[int, int]) -> Iterator[Piece]:
     for group, flat in enumerate(optimizer.single_partition_of_fp32_groups):
-        before = optimizer.parallel_partitioned_bit16_groups[group][: ranks.index]
+        place = dist.get_rank(optimizer.real_dp_process_group[group])  # fewer ranks hold parts of spread experts
+        before = optimizer.parallel_partitioned_bit16_groups[group][:place]
         begin = sum(part.numel() for part in before)
         params, offsets = optimizer.round_robin_bit16_groups[group], optimizer.round_robin_bit16_offsets[group]
         for param, offset in zip(params, offsets, strict=True):

@@ -1,7 +1,7 @@
 """Plans on how many GPUs, and with which settings, a trial can be trained: what fits, and how long it takes."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial
@@ -54,10 +54,15 @@ def fewest(trial: Trial, gpu: Gpu, num_gpus: int) -> int | None:
 
 
 def _placements(trial: Trial, gpu: Gpu, count: int) -> Iterator[Placement]:
-    """All settings on `count` GPUs, without offload, which is slower in a way that we have not measured."""
-    for stage in (0, 1, 2, 3) if count > 1 else (0,):
+    """All settings on `count` GPUs, without offload, which is slower in a way that we have not measured.
+
+    Experts are spread as in the settings of the trial, if that divides `count`. The time to send tokens is unknown.
+    """
+    asked = trial.training.expert_parallel
+    spread = asked if count % asked == 0 else 1
+    for stage in _stages(count, spread):
         for recompute in ("none", "blocks"):
-            training = TrainingSettings(devices=count, zero_stage=stage, recompute=recompute)
+            training = TrainingSettings(devices=count, zero_stage=stage, recompute=recompute, expert_parallel=spread)
             placed = trial.model_copy(update={"training": training})
             for micro_batch in divisors(share_of_batch(placed)):
                 yield Placement(
@@ -66,6 +71,13 @@ def _placements(trial: Trial, gpu: Gpu, count: int) -> Iterator[Placement]:
                     device_memory(placed, micro_batch),
                     seconds(placed, micro_batch, SUSTAINED * gpu.flops_per_second),
                 )
+
+
+def _stages(count: int, spread: int) -> tuple[Literal[0, 1, 2, 3], ...]:
+    """The stages on `count` GPUs with the experts spread over `spread` of them."""
+    if count == 1:
+        return (0,)
+    return (0, 1, 2, 3) if spread == 1 else (0, 1, 2)
 
 
 def seconds(trial: Trial, micro_batch: int, flops_per_second: float) -> float:

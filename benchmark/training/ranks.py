@@ -1,7 +1,7 @@
 """The ranks of a trial: one process for each of its devices. Each rank trains its share of every batch."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -35,10 +35,10 @@ class Ranks:
         dist.all_reduce(total)
         return total / self.count
 
-    def sum(self, value: Tensor) -> Tensor:
-        """The sum over the ranks, in place."""
+    def sum(self, value: Tensor, group: Any = None) -> Tensor:
+        """The sum over the ranks, in place; over some of them if a group is given."""
         if self.count > 1:
-            dist.all_reduce(value)
+            dist.all_reduce(value, group=group)
         return value
 
     def any(self, *flags: bool) -> tuple[bool, ...]:

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lrladder.benchmark.training.partition import flat_tensors, pieces
+from lrladder.benchmark.training.expert_parallel import has_spread_experts
+from lrladder.benchmark.training.partition import Piece, flat_tensors, pieces
 from lrladder.benchmark.training.ranks import Ranks
+from lrladder.models.experts.exchange import share_of
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's; it also counts steps
 BYTES = 12  # of the whole state per parameter: weight and two moments in fp32
@@ -52,38 +54,69 @@ def size_of(engine: Any) -> int:
     return BYTES * sum(_numel(param) for param in engine.module.parameters())
 
 
+def holds_whole(engine: Any) -> bool:
+    """Whether the state of this rank is the whole state."""
+    return engine.zero_optimization_stage() == 0 and not has_spread_experts(engine.module)
+
+
 @torch.no_grad()
 def whole_state(engine: Any, ranks: Ranks) -> EngineState:
     """The whole state on the first rank, and an empty one on the others. All ranks must call this.
 
     Without ZeRO the tensors are those of the engine, not copies.
     """
-    if engine.zero_optimization_stage() == 0:
+    if holds_whole(engine):
         return _live(engine)
-    held, params = pieces(engine, ranks), list(engine.module.parameters())
+    held = pieces(engine, ranks)
     buffers = [buffer.detach().cpu() for buffer in engine.module.buffers()]
     whole: EngineState = EngineState([], [], torch.get_rng_state(), buffers if ranks.is_first else [])
-    steps = [found["step"] for found in engine.basic_optimizer.state.values() if "step" in found]
-    for index, param in enumerate(params):
-        own = [piece for piece in held if piece.param == index]
-        weight = _gathered(param, [(piece, piece.flat) for piece in own], ranks)
-        state = engine.basic_optimizer.state
-        moments = {
-            name: _gathered(param, [(piece, state[piece.flat][name]) for piece in own], ranks)
-            for name in (MOMENTS if steps else ())
-        }
+    for index, param in enumerate(engine.module.parameters()):
+        weight, moments = _of_all_ranks(engine, param, [piece for piece in held if piece.param == index], ranks)
+        if (share := share_of(param)) is not None:
+            weight = share.join(weight)
+            moments = {name: value if name == "step" else share.join(value) for name, value in moments.items()}
         if ranks.is_first:
-            whole.params.append(weight.cpu())
-            whole.moments.append({name: value.cpu() for name, value in moments.items()})
-            whole.moments[-1] |= {"step": steps[0].clone().cpu()} if steps else {}
-            kept = state.get(param, {})  # what the state holds of whole parameters, such as the average of the weights
-            whole.moments[-1] |= {name: value.clone() for name, value in kept.items()}
+            whole.params.append(weight.to("cpu", copy=True))
+            whole.moments.append({name: value.to("cpu", copy=True) for name, value in moments.items()})
     return whole
+
+
+@torch.no_grad()
+def whole_weights(engine: Any, ranks: Ranks) -> dict[str, Tensor]:
+    """Parameters and buffers of the model as it is now, by name, on the first rank. All ranks must call this.
+
+    Below ZeRO stage 3 these are the values of the forward pass, which may be averages in the place of the trained ones.
+    """
+    module = engine.module
+    if engine.zero_optimization_stage() < 3:
+        shares = ((param.detach(), share_of(param)) for param in module.parameters())
+        params = [param if share is None else share.join(param) for param, share in shares]
+    else:
+        params = whole_state(engine, ranks).params
+    if not ranks.is_first:
+        return {}
+    names = [name for name, _ in module.named_parameters()]
+    return {**dict(zip(names, params, strict=True)), **dict(module.named_buffers())}
+
+
+def _of_all_ranks(engine: Any, param: Tensor, own: Sequence[Piece], ranks: Ranks) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weight and the moments of a parameter, from the pieces `own` of this rank and those of the others."""
+    state = engine.basic_optimizer.state
+    kept = dict(state.get(param, {}))  # what the state holds of whole parameters, such as the average of the weights
+    if engine.zero_optimization_stage() == 0:
+        return param.detach(), kept
+    weight = _gathered(param, [(piece, piece.flat) for piece in own], ranks)
+    steps = [found["step"] for found in state.values() if "step" in found]
+    if not steps:
+        return weight, kept
+    moments = {name: _gathered(param, [(piece, state[piece.flat][name]) for piece in own], ranks) for name in MOMENTS}
+    return weight, {**moments, "step": steps[0], **kept}
 
 
 @torch.no_grad()
 def restore(engine: Any, whole: EngineState, ranks: Ranks) -> None:
     """Copy a whole state into an engine of the same trial, at any stage and on any number of ranks."""
+    whole = _own_experts(engine, whole)
     if engine.zero_optimization_stage() == 0:
         put_back(engine, whole)
         return
@@ -106,6 +139,18 @@ def restore(engine: Any, whole: EngineState, ranks: Ranks) -> None:
     _put_buffers(engine, whole)
     engine.skipped_steps = 0
     torch.set_rng_state(whole.rng)
+
+
+def _own_experts(engine: Any, whole: EngineState) -> EngineState:
+    """A whole state without the experts that are on other ranks."""
+    params, moments = [], []
+    for param, weight, kept in zip(engine.module.parameters(), whole.params, whole.moments, strict=True):
+        share = share_of(param)
+        params.append(weight if share is None else share.of(weight))
+        moments.append(
+            kept if share is None else {name: v if name == "step" else share.of(v) for name, v in kept.items()}
+        )
+    return whole._replace(params=params, moments=moments)
 
 
 def _live(engine: Any) -> EngineState:
@@ -146,7 +191,8 @@ def _gathered(param: Tensor, own: list[Any], ranks: Ranks) -> Tensor:
     whole = torch.zeros(shape, dtype=torch.float32, device=param.device)
     for piece, flat in own:
         piece.inside(whole).copy_(piece.of(flat))
-    return ranks.sum(whole)
+    share = share_of(param)
+    return ranks.sum(whole, None if share is None else share.copies)
 
 
 def _spread(engine: Any, whole: EngineState) -> None:
@@ -163,4 +209,5 @@ def _spread(engine: Any, whole: EngineState) -> None:
 
 
 def _numel(param: Tensor) -> int:
-    return int(getattr(param, "ds_numel", param.numel()))
+    share = share_of(param)
+    return int(getattr(param, "ds_numel", param.numel())) * (1 if share is None else share.num_parts)

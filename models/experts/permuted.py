@@ -16,14 +16,17 @@ def chosen(expert_tk: Tensor, num_experts: int) -> Tensor:
     return expert_tk[..., None] == torch.arange(num_experts, device=expert_tk.device)
 
 
-def permuted(experts: RowsBackend) -> ExpertBackend:
-    """A backend that sorts rows by expert once per layer, runs `experts`, and sums each token's weighted choices."""
+def permuted(experts: RowsBackend, *, ranks: int = 1) -> ExpertBackend:
+    """A backend that sorts rows by expert once per layer, runs `experts`, and sums each token's weighted choices.
+
+    If the experts are spread over several ranks, the weights are those of this rank's experts alone.
+    """
 
     def run(x_td: Tensor, expert_tk: Tensor, weight_tk: Tensor, up_e2hd: Tensor, down_edh: Tensor) -> Tensor:
         top_k = expert_tk.shape[-1]
         order = expert_tk.flatten().argsort(stable=True)  # rows of (token, choice), grouped by expert
         inverse = _inverse(order)
-        rows_e = chosen(expert_tk, len(up_e2hd)).sum((0, 1))
+        rows_e = chosen(expert_tk, ranks * len(up_e2hd)).sum((0, 1))
         x_rd = Taken.apply(x_td, order // top_k, inverse.view(-1, top_k))
         y_rd = experts(x_rd, rows_e, up_e2hd, down_edh)
         y_tkd = Taken.apply(y_rd, inverse, order[:, None]).view(-1, top_k, x_td.shape[-1])

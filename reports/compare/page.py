@@ -4,11 +4,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult
 from lrladder.benchmark.studies.results import SIMULATED
+from lrladder.benchmark.tables import WordTable
 from lrladder.reports import formats
 from lrladder.reports.compare.figures import regret_by_size
 from lrladder.reports.compare.side_by_side import (
@@ -57,9 +56,9 @@ def write(comparison: Comparison, folder: Path) -> Path:
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print a row per target, entry and study, then whether losses can be compared, and the conclusions."""
-    table = Table(title="Loss above the best LR at each target (regret), within each study [90% interval]")
-    for column in ("target", "entry", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
-        table.add_column(column, justify="left" if column in ("target", "entry", "study") else "right")
+    title = "Loss above the best LR at each target (regret), within each study [90% interval]"
+    heads = ("target", "entry", "study", "LR", "loss, nats", "regret, millinats", "search cost, target runs")
+    table = WordTable(title, heads, left=3)
     for block in blocks(comparison.studies):
         _add(table, block, comparison)
         table.add_section()
@@ -86,13 +85,12 @@ def show(comparison: Comparison, console: Console) -> None:
     )
 
 
-def _add(table: Table, block: Block, comparison: Comparison) -> None:
+def _add(table: WordTable, block: Block, comparison: Comparison) -> None:
     place = f"{block.place.rung}, {block.place.tokens:,} tokens"
     for row in block.rows:
         for study, found in zip(comparison.studies, row.scores, strict=True):
             if found is not None:
-                columns = (place, row.paradigm, study.label, *_columns(found))
-                table.add_row(*map(Text, columns))
+                table.add_row(place, row.paradigm, study.label, *_columns(found))
 
 
 def _columns(found: ParadigmResult) -> tuple[str, ...]:

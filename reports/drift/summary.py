@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.studies.drift.config import OFF
 from lrladder.benchmark.studies.drift.results import AxisResult, DriftResults, VariantResult
+from lrladder.benchmark.tables import WordTable
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import show_counts
 
@@ -25,15 +25,15 @@ def held(results: DriftResults) -> Held:
 
 def show(results: DriftResults, console: Console) -> None:
     """One row per axis and variant on the terminal."""
-    table = Table(title=f"{results.preset}: how far the best LR moves when an axis doubles, in octaves [90% interval]")
-    for column in ("axis", "rules", "minima", "drift", "expected without rule", "finding", "moves, compared with off"):
-        table.add_column(column, justify="right" if column in ("minima", "drift") else "left")
+    title = f"{results.preset}: how far the best LR moves when an axis doubles, in octaves [90% interval]"
+    heads = ("axis", "rules", "finding", "moves, compared with off", "minima", "drift", "expected without rule")
+    table = WordTable(title, heads, left=4)
     for axis in results.axes:
         for variant in axis.variants:
             interval = "-" if variant.drift is None else variant.drift_words
             known = f"{axis.expected:+.2f}" if variant.name == OFF else ""
             table.add_row(
-                axis.axis, variant.name, f"{variant.n_optima}", interval, known, *_words(variant, ruled(axis))
+                axis.axis, variant.name, *_words(variant, ruled(axis)), f"{variant.n_optima}", interval, known
             )
     console.print(table)
     for axis in results.axes:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, require_new_or_own, write_result
 from lrladder.benchmark.own_runs.replay import SCHEMA as REPLAY_SCHEMA
 from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScore
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
+from lrladder.benchmark.tables import WordTable
 from lrladder.paradigms.level import LEVEL
 from lrladder.reports.formats import millinats
 from lrladder.reports.html import to_csv
@@ -125,10 +125,8 @@ def render(result: Replay, console: Console) -> None:
         console.print(flag, markup=False, highlight=False)
 
 
-def _table(title: str, rows: Iterable[Summary]) -> Table:
-    table = Table(title=title)
-    for head in COLUMNS:
-        table.add_column(head, justify="left" if head == "strategy" else "right")
+def _table(title: str, rows: Iterable[Summary]) -> WordTable:
+    table = WordTable(title, COLUMNS, left=1)
     for row in rows:
         table.add_row(*_columns(row))
     return table

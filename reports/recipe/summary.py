@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.studies.recipe.results import IngredientResult, TuningResults
+from lrladder.benchmark.tables import WordTable
 from lrladder.reports.formats import millinats_within
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
@@ -64,14 +64,11 @@ def sentences(results: TuningResults) -> Iterator[str]:
 
 def show(results: TuningResults, console: Console) -> None:
     """Print a table with a row per ingredient, then the sentences and the new recipe."""
-    table = Table(
-        title=f"{results.preset}: the base recipe. Worth: rise of the loss without the change (millinats, 90%)"
-    )
-    for column in ("ingredient", "old", "new", "status", "worse beyond", "worth"):
-        table.add_column(column, justify="left" if column in ("ingredient", "status") else "right")
+    title = f"{results.preset}: the base recipe. Worth: rise of the loss without the change (millinats, 90%)"
+    table = WordTable(title, ("ingredient", "status", "old", "new", "worse beyond", "worth"), left=2)
     for one in results.ingredients:
         worth = interval(one.worth, one.worth_low, one.worth_high)
-        table.add_row(one.name, f"{one.old:.4g}", f"{one.chosen:.4g}", one.status, beyond(one), worth)
+        table.add_row(one.name, one.status, f"{one.old:.4g}", f"{one.chosen:.4g}", beyond(one), worth)
     console.print(table)
     for sentence in sentences(results):
         console.print(sentence)

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.studies.regret.goal_notes import GOALS_ALONE
 from lrladder.benchmark.studies.regret.results import GoalAnswer, RegretResults
+from lrladder.benchmark.tables import WordTable
 
 UNSCORED = f"{GOALS_ALONE.capitalize()}."
 
@@ -39,13 +39,12 @@ def is_unscored(results: RegretResults) -> bool:
 
 def show_goals(results: RegretResults, console: Console) -> None:
     """Print a table with a row for each goal and entry, and then the LRs of each kind of parameter."""
-    table = Table(title=f"{results.preset}: goals, which are never trained [90% interval]")
-    for column in ("goal", "tokens", "entry", "study's LR", "search cost, goal runs", "FLOPs beyond the search"):
-        table.add_column(column, justify="left" if column in ("goal", "entry") else "right")
+    heads = ("goal", "entry", "tokens", "study's LR", "search cost, goal runs", "FLOPs beyond the search")
+    table = WordTable(f"{results.preset}: goals, which are never trained [90% interval]", heads, left=2)
     for goal in results.goals:
         for a in goal.answers:
             cost, far = f"{a.cost_fraction:.3g}", f"{a.extrapolation:.3g}x"
-            table.add_row(goal.rung, f"{goal.tokens:,}", a.name, _lr(a.lr, a.lr_low, a.lr_high), cost, far)
+            table.add_row(goal.rung, a.name, f"{goal.tokens:,}", _lr(a.lr, a.lr_low, a.lr_high), cost, far)
     console.print(table)
     for goal in results.goals:
         for a in goal.answers:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.tables import WordTable
 from lrladder.reports.formats import short
 from lrladder.reports.regret.goals import UNSCORED, is_unscored, show_goals
 from lrladder.reports.results_page import Held, in_a_line
@@ -27,15 +27,15 @@ def held(results: RegretResults) -> Held:
 
 def show(results: RegretResults, console: Console) -> None:
     """Print a table with a row per target and entry, and the conclusions in words."""
-    table = Table(title=f"{results.preset}: loss above the best LR at each target (regret) [90% interval]")
-    for column in ("target", "tokens", "entry", "LR", "loss, nats", "regret, millinats", "search cost, target runs"):
-        table.add_column(column, justify="left" if column in ("target", "entry") else "right")
+    title = f"{results.preset}: loss above the best LR at each target (regret) [90% interval]"
+    heads = ("target", "entry", "tokens", "LR", "loss, nats", "regret, millinats", "search cost, target runs")
+    table = WordTable(title, heads, left=2)
     for target in results.targets:
         for found in target.paradigms:
             table.add_row(
                 target.rung,
-                f"{target.tokens:,}",
                 found.name,
+                f"{target.tokens:,}",
                 f"{found.lr:.3g}",
                 "-" if found.loss is None else f"{found.loss:.4f} (n={found.n_seeds})",
                 interval(found.regret, found.regret_low, found.regret_high),

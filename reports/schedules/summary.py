@@ -1,9 +1,9 @@
 """Shows a study of schedules in a line, and as a table on the terminal."""
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.studies.schedules.results import SchedulesResults
+from lrladder.benchmark.tables import WordTable
 from lrladder.reports.formats import millinats
 from lrladder.reports.results_page import Held, in_a_line
 from lrladder.reports.terminal import interval, show_counts
@@ -25,24 +25,15 @@ def held(results: SchedulesResults) -> Held:
 
 def show(results: SchedulesResults, console: Console) -> None:
     """One row per family and schedule on the terminal."""
-    table = Table(title=f"{results.preset}: what one LR setting, tuned at the smallest cell, loses elsewhere [90%]")
-    for column in (
-        "family",
-        "schedule",
-        "LR of the setting",
-        "over",
-        "cells",
-        "mean regret, millinats",
-        "worst",
-        "tokens (separate runs = 1)",
-    ):
-        table.add_column(column, justify="left" if column in ("family", "schedule", "over") else "right")
+    title = f"{results.preset}: what one LR setting, tuned at the smallest cell, loses elsewhere [90%]"
+    numbers = ("LR of the setting", "cells", "mean regret, millinats", "worst", "tokens (separate runs = 1)")
+    table = WordTable(title, ("family", "schedule", "over", *numbers), left=3)
     for setting in results.settings:
         table.add_row(
             setting.family,
             setting.schedule,
-            "-" if setting.lr is None else f"{setting.lr:.3g}",
             setting.scope,
+            "-" if setting.lr is None else f"{setting.lr:.3g}",
             f"{setting.n_cells}",
             interval(setting.mean_regret, setting.mean_low, setting.mean_high),
             interval(setting.worst_regret, None, None),

@@ -4,7 +4,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrladder.benchmark.checks.bench.peer import require_transformers
+from lrladder.benchmark.checks.bench.scaling import DEEPSPEED, RANKS, TURNS, Timed, rank_seconds, worker_seconds
 from lrladder.benchmark.checks.bench.steps import (
     OURS,
     PLAIN,
@@ -28,18 +28,15 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, require_new_or_own, write_result
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_study
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
-from lrladder.benchmark.training.worker import WorkerSetup, start_worker
 from lrladder.models.experts.megablocks import unavailable_reason
 from lrladder.paradigms.lab import Request
 
 WritePage = Callable[[RegretResults, Path], Path]  # writes the report into a folder; returns the page
-TRIALS = 4  # trained with each number of workers; assumption
 KEY = "gemm_flops_per_s"  # a JSON file with this key was written by this command
 SMOKE = "smoke"  # the study whose overhead is measured
 
@@ -75,8 +72,7 @@ def run_bench(
         "threads": torch.get_num_threads(),
         "rungs": rungs,
         "startup_seconds": startup_seconds(trials[config.rungs[0].name], corpus),
-        "worker_speedup": _worker_speedup(config, corpus, workers),
-        "workers": workers,
+        **_scaling(trials, corpus, workers, steps),
         **_study_overhead(workers, write),
         "environment": environment(gpus=gpu_names()),
     }
@@ -114,26 +110,26 @@ def _ratio(name: str, theirs: list[float], ours: list[float]) -> dict[str, float
     return {name: median(ratios), f"{name}_low": ratios[0], f"{name}_high": ratios[-1]}
 
 
-def _worker_speedup(config: RegretConfig, corpus: Corpus, workers: int) -> float:
-    """Throughput of all workers / throughput of one, on equal trials of the first rung, without start-up."""
-    name = config.rungs[0].name
-    seconds = [_sweep_seconds(config, corpus, name, count) for count in (1, workers)]
-    return seconds[0] / seconds[1]
+def _scaling(trials: dict[str, Trial], corpus: Corpus, workers: int, steps: int) -> dict[str, Any]:
+    """Speed-ups: of workers on trials of the first rung, and of two ranks on one trial of the largest rung.
 
-
-def _sweep_seconds(config: RegretConfig, corpus: Corpus, rung: str, workers: int) -> float:
-    setup = WorkerSetup(corpus.verified, config.base.shape.seq_len, config.corpus.val_documents, Path())
-    trials = [_trial(config, rung, corpus).model_copy(update={"seed": seed}) for seed in range(workers + TRIALS)]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "trials").mkdir()
-        executor = LocalExecutor(Path(folder), partial(start_worker, setup), workers=workers, devices=cuda_devices())
-        try:
-            list(executor.run(trials[TRIALS:]))  # one trial per worker, for imports and caches
-            begun = time.perf_counter()
-            list(executor.run(trials[:TRIALS]))
-            return time.perf_counter() - begun
-        finally:
-            executor.close()
+    Each is the median over turns, with the lowest and the highest one. With a single GPU ranks are not timed.
+    """
+    first, largest = next(iter(trials.values())), max(trials, key=lambda name: trials[name].shape.n_total)
+    seconds = worker_seconds(first, corpus, (1, workers))
+    found: dict[str, Any] = {"workers": workers, **_ratio("worker_speedup", seconds[1], seconds[workers])}
+    if len(cuda_devices()) == 1 or trials[largest].batch_tokens // trials[largest].shape.seq_len % RANKS:
+        return found
+    by_program = rank_seconds(Timed(trials[largest], corpus.verified, steps))
+    ours, plain = by_program[OURS], by_program[DEEPSPEED]
+    return found | {
+        "ranks": RANKS,
+        "ranks_rung": largest,
+        "turns": TURNS,
+        **_ratio("rank_speedup", ours[1], ours[RANKS]),
+        **_ratio("deepspeed_rank_speedup", plain[1], plain[RANKS]),
+        **_ratio("deepspeed_ratio", plain[RANKS], ours[RANKS]),
+    }
 
 
 def _study_overhead(workers: int, write: WritePage) -> dict[str, float]:
@@ -171,10 +167,16 @@ def show(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"{found['workers']} workers together are {found['worker_speedup']:.2f} times as fast as one; "
+        f"{found['workers']} workers together are {_in_words(found, 'worker_speedup')} times as fast as one; "
         f"in a {SMOKE} study {found['overhead_fraction']:.1%} of the workers' time is not training; "
         f"a trial starts in {found['startup_seconds']:.2f} s"
     )
+    if "ranks" in found:
+        console.print(
+            f"{found['ranks']} ranks train {found['ranks_rung']} {_in_words(found, 'rank_speedup')} times as fast as "
+            f"one rank ({DEEPSPEED}: {_in_words(found, 'deepspeed_rank_speedup')}), and "
+            f"{_in_words(found, 'deepspeed_ratio')} times as fast as {DEEPSPEED} on {found['ranks']} ranks"
+        )
 
 
 def _in_words(row: dict[str, Any], name: str) -> str:

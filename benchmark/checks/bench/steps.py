@@ -16,7 +16,7 @@ from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.benchmark.training.optimizer import betas, dtype_of, groups
 from lrladder.models import parametrization
-from lrladder.models.transformer import next_token_loss
+from lrladder.models.transformer import Output, next_token_loss
 
 OURS, UNCOMPILED, PLAIN, PEER = "ours", "uncompiled", "plain", "mixtral "
 
@@ -32,7 +32,7 @@ def seconds_per_step(
         loops[UNCOMPILED] = Loop(trial, corpus, lambda row: None)
     contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
     contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}
-    works: dict[str, Callable[[], object]] = {name: partial(_engine_steps, loop, steps) for name, loop in loops.items()}
+    works: dict[str, Callable[[], object]] = {name: partial(engine_steps, loop, steps) for name, loop in loops.items()}
     works |= {name: partial(_steps, step, trial, corpus, steps, device) for name, step in contestants.items()}
     found: dict[str, list[float]] = {name: [] for name in works}
     try:
@@ -58,7 +58,7 @@ def startup_seconds(trial: Trial, corpus: Corpus) -> float:
     return median(times[1:])
 
 
-def _engine_steps(loop: Loop, steps: int) -> None:
+def engine_steps(loop: Loop, steps: int) -> None:
     """Train steps as in a trial, with engine, logs and watch. After the end of the run it starts again."""
     horizon = max(loop.trial.horizons)
     if loop.tokens + steps * loop.trial.batch_tokens > horizon:
@@ -74,29 +74,39 @@ def _steps(step: Step, trial: Trial, corpus: Corpus, steps: int, device: torch.d
 
 def plain_step(trial: Trial, device: torch.device) -> Step:
     """A step with our model and parameter groups, without DeepSpeed and without the watch."""
-    shape, settings = trial.shape, trial.optimizer
-    built = parametrization.build(
-        trial.rules,
-        shape,
-        trial.base.shape,
-        backend=trial.expert_backend,
-        embedding_std=settings.embedding_std,
-        seed=trial.seed,
-        dtype=dtype_of(trial),
-    )
-    model: Any = built.model.to(device)
-    optimizer = torch.optim.AdamW(groups(trial, model, built.rules), betas=betas(trial), fused=True)
+    model, optimizer = model_and_optimizer(trial, device)
 
     def step(tokens_bs: torch.Tensor) -> None:
         output = model(tokens_bs[:, :-1])
         loss = next_token_loss(output, tokens_bs[:, 1:])
-        (loss + settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
+        (loss + router_loss(trial, output)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), trial.optimizer.grad_clip)
         optimizer.step()
         optimizer.zero_grad()
         loss.item()
 
     return step
+
+
+def model_and_optimizer(trial: Trial, device: torch.device) -> tuple[Any, torch.optim.Optimizer]:
+    """Our model with its parameter groups."""
+    built = parametrization.build(
+        trial.rules,
+        trial.shape,
+        trial.base.shape,
+        backend=trial.expert_backend,
+        embedding_std=trial.optimizer.embedding_std,
+        seed=trial.seed,
+        dtype=dtype_of(trial),
+    )
+    model = built.model.to(device)
+    return model, torch.optim.AdamW(groups(trial, model, built.rules), betas=betas(trial), fused=True)
+
+
+def router_loss(trial: Trial, output: Output) -> torch.Tensor:
+    """The losses of the router in a pass alone, with their coefficients."""
+    settings = trial.optimizer
+    return settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z
 
 
 def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:

@@ -23,14 +23,19 @@ OFF = "off"  # the variant without the rule of the axis; every axis has it
 class AxisConfig(Strict):
     """One axis: its values, including that of the base, and the variants (sets of rules) that are swept at each.
 
-    `decay_fractions` has, by variant, the fraction of the horizon over which its runs decay, if it is not the study's.
+    The axis `weight_decay` changes the width, and its variants are rules of weight decay.
     """
 
     axis: AxisName
+    """What is changed. Everything else is that of `start`."""
     values: tuple[PositiveInt, ...] = Field(min_length=2, max_length=32)
+    """Values of the axis, that of `start` among them; those of `horizon` and `batch` are in tokens."""
     variants: dict[str, Rules] = Field(min_length=1, max_length=16)
-    weight_decay: float | None = Field(None, ge=0)  # replaces that of the study
+    """Sets of rules by name. `off`, the one without the rule of the axis, must be among them."""
+    weight_decay: float | None = Field(None, ge=0)
+    """Weight decay along this axis. null: that of the study."""
     decay_fractions: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
+    """By variant, the share of the horizon over which its runs decay, if it is not the study's."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -53,14 +58,23 @@ class BaseConfig(Strict):
     """The model, batch and horizon that all axes share. The default sizes are assumptions: a CPU can train them."""
 
     width: PositiveInt = 32
+    """Width of the residual stream."""
     depth: PositiveInt = 2
+    """Number of blocks."""
     expert_width: PositiveInt = 32
+    """Hidden width of one expert."""
     num_experts: PositiveInt = 8
+    """Number of experts in each block."""
     top_k: PositiveInt = 2
+    """Number of experts that each token uses."""
     head_size: PositiveInt = 16
+    """Width of one attention head."""
     seq_len: PositiveInt = 128
+    """Tokens of one training sequence."""
     batch_tokens: PositiveInt = 1024
+    """Batch in tokens."""
     tokens: PositiveInt = 131072
+    """Horizon in tokens."""
 
 
 class DriftConfig(StudyConfig):
@@ -68,9 +82,13 @@ class DriftConfig(StudyConfig):
 
     kind: Literal["axes"] = "axes"
     start: BaseConfig = BaseConfig()
+    """The base, which all axes start from."""
     search: SearchConfig
+    """The LR sweep at each value."""
     axes: tuple[AxisConfig, ...] = Field(min_length=1, max_length=16)
-    holds_within: PositiveFloat = 0.35  # octaves per doubling; assumption: a third of the drift with width in sp
+    """The axes along which the best LR is measured, each at most once."""
+    holds_within: PositiveFloat = 0.35  # assumption: a third of the drift with width in sp
+    """Largest drift at which a rule still holds, in octaves of the LR per doubling of the axis."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -21,14 +21,20 @@ class TuningConfig(StudyConfig):
     """
 
     kind: Literal["recipe"] = "recipe"
-    start: Base  # the base; its horizon matters, because the best LR ratio of the embedding depends on it
+    start: Base
+    """The base. Its horizon matters, because the best LR ratio of the embedding depends on it."""
     lr_guess: float = Field(ge=1e-8, le=100)
-    # LR ratio of the embedding at which the search starts; at widths 32 to 96 the best was between 28 and 56.
-    embedding_start: PositiveFloat = 16.0
+    """LR of the matrices under the old recipe, at which the search starts."""
+    embedding_start: PositiveFloat = 16.0  # at widths 32 to 96 the best was between 28 and 56
+    """LR ratio of the embedding at which the search starts."""
     search_seeds: tuple[Seed, ...] = Field((2, 3), min_length=2)
-    fresh_seeds: tuple[Seed, ...] = Field((4, 5, 6), min_length=2)  # for the final comparison
-    budget: PositiveInt = 200  # runs of the base that the search may take; the final comparison is not counted
+    """Seeds of the runs of the search."""
+    fresh_seeds: tuple[Seed, ...] = Field((4, 5, 6), min_length=2)
+    """Seeds of the final comparison of old and new recipe."""
+    budget: PositiveInt = 200
+    """Most runs of the base that the search may take. The final comparison is not counted."""
     max_passes: PositiveInt = 4  # assumption: after so many passes only noise moves an ingredient
+    """Most times that the search goes through all settings."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

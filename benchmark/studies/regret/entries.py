@@ -28,13 +28,18 @@ ORACLE = "oracle-"  # begins the name under which the study pays for the oracle'
 class EntryConfig(Strict):
     """One entry. In YAML the settings of its paradigm stand beside the other keys."""
 
-    paradigm: str  # the name of one that is shipped or installed, or package.module:Class
+    paradigm: str
+    """The name of a paradigm that is shipped or installed, or package.module:Class of your own."""
     parametrization: str
+    """Name of the parametrization of its runs."""
     schedule: str = DEFAULT
-    search_schedule: str | None = None  # the schedule of its search; None: that of its proposals
-    # How its search measures the loss at a horizon: after a decay, or without one on an average of the trunk's weights.
+    """Name of the schedule of its runs. `default`: that of the study."""
+    search_schedule: str | None = None
+    """Name of the schedule of its search. null: that of its proposals."""
     read: Read = Field("decay", exclude_if=lambda read: read == "decay")
-    budget: PositiveFloat | None = None  # cost of its search in runs of the largest target or goal; None: no limit
+    """How its search measures the loss at a horizon: after a decay, or without one on an average of the weights."""
+    budget: PositiveFloat | None = None
+    """Most that its search may cost, in runs of the largest target or goal. null: no limit."""
     settings: SerializeAsAny[Settings]
 
     @model_validator(mode="before")

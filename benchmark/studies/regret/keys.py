@@ -33,12 +33,19 @@ class RegretKeys(StudyConfig):
     can_be_external = True
 
     ladder: LadderConfig
-    base_rung: str = Field(alias="base")  # a proxy: the rules take their ratios to it, its batch and longest horizon
+    """The models of the study, with their token counts and batches."""
+    base_rung: str = Field(alias="base")
+    """Name of the proxy to whose size, batch and longest horizon the rules take their ratios."""
     parametrizations: dict[EntryName, ParametrizationConfig] = Field({}, validate_default=True)
+    """Sets of rules by name. `sp` and `mup` are there without being named."""
     schedules: dict[EntryName, ScheduleChange] = Field({}, validate_default=True)
+    """More schedules by name, for entries. `power` is there without being named."""
     entries: dict[EntryName, EntryConfig] = Field(min_length=1)
+    """The competitors by name."""
     validation: ValidationConfig = ValidationConfig()
-    simulated: SimulatedConfig | None = None  # if given, losses come from a law and nothing is trained
+    """How proposals are trained and scored at the targets."""
+    simulated: SimulatedConfig | None = None
+    """If this is given, losses come from a law and nothing is trained."""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,24 +14,37 @@ from lrladder.paradigms.sweep.grid import on_lattice
 
 
 class RungConfig(Strict):
-    """One rung as the user writes it. A value of None is filled in from the ladder or the schedule."""
+    """One rung as the user writes it. What is left out is filled in from the ladder or the schedule."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    part: Part  # proxy, target or goal
+    """Name of the rung."""
+    part: Part
+    """Searches may run proxies only. Targets are trained to score the answers, and goals are not trained at all."""
     width: PositiveInt
+    """Width of the residual stream."""
     depth: PositiveInt
-    horizons: tuple[PositiveInt, ...] = Field(min_length=1)  # tokens
-    continued: tuple[PositiveInt, ...] = ()  # longer horizons, to which a target's runs go on without a new LR
+    """Number of blocks."""
+    horizons: tuple[PositiveInt, ...] = Field(min_length=1)
+    """Token counts at which runs of this rung are read, in tokens."""
+    continued: tuple[PositiveInt, ...] = ()
+    """Longer horizons, in tokens, to which a target's runs go on without a new LR."""
     batch_tokens: PositiveInt | None = None
+    """Batch in tokens. null: that of the ladder."""
     # A None is left out of the dumped config, so that the digests of configs from before these keys stay the same.
-    # None means: width / head_size heads, one key-value head for each head, and expert_ratio times the width.
     heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Number of attention heads. null: width / head_size."""
     kv_heads: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Number of key-value heads. null: one for each head."""
     expert_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Hidden width of one routed expert. null: expert_ratio times the width."""
     shared_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Hidden width of the shared expert. null: shared_ratio times the width."""
     dense_blocks: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Number of dense blocks before those with experts. null: that of the ladder."""
     dense_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Hidden width of the dense blocks. null: dense_ratio times the width."""
     warmup_tokens: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Length of the warm-up in tokens. null: that of the schedule."""
 
 
 class LadderConfig(Strict):
@@ -41,17 +54,27 @@ class LadderConfig(Strict):
     """
 
     head_size: PositiveInt = 16
+    """Width of one attention head."""
     num_experts: PositiveInt = 8
+    """Number of routed experts in each block; 1 for dense models."""
     top_k: PositiveInt = 2
-    expert_ratio: float = Field(1.0, gt=0, le=64)  # expert_width / width
-    shared_ratio: float = Field(0.0, ge=0, le=64)  # width of the shared expert / width; 0 means no shared expert
-    # Blocks before those with experts that are dense, and their hidden width / width
+    """Number of routed experts that each token uses."""
+    expert_ratio: float = Field(1.0, gt=0, le=64)
+    """Hidden width of one routed expert, divided by the width."""
+    shared_ratio: float = Field(0.0, ge=0, le=64)
+    """Hidden width of the shared expert, divided by the width. 0 means no shared expert."""
     dense_blocks: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Number of dense blocks before those with experts. null: none."""
     dense_ratio: float | None = Field(None, gt=0, le=64, exclude_if=lambda given: given is None)
+    """Hidden width of the dense blocks, divided by the width."""
     seq_len: PositiveInt = 128
+    """Tokens of one training sequence."""
     batch_tokens: PositiveInt = 2048
+    """Batch of all rungs that have none of their own, in tokens."""
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
+    """What the blocks compute, such as norms and RoPE."""
     rungs: tuple[RungConfig, ...] = Field(min_length=1, max_length=256)
+    """The model sizes of the ladder."""
 
     @model_validator(mode="after")
     def _all_alike(self) -> Self:
@@ -84,15 +107,24 @@ class ValidationConfig(Strict):
     Both use the same seeds, so that a regret compares runs of the same seed.
     """
 
-    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=2)  # of proposals; 2 would find too little (docs/decision.md)
-    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)  # of sweeps, out of `seeds`; None: the first two
-    oracles: tuple[str, ...] | None = None  # labels of the arms to sweep, such as "mup+power"; None: of all entries
-    oracle_lr_guess: float | None = Field(None, ge=1e-8, le=100)  # middle of the sweeps' grids; None: from an entry
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=2)
+    """Seeds of the runs of proposals. Two would find too little (docs/decision.md)."""
+    oracle_seeds: tuple[Seed, ...] | None = Field(None, min_length=2)
+    """Seeds of the oracle's sweeps, out of `seeds`. null: the first two."""
+    oracles: tuple[str, ...] | None = None
+    """The parametrizations and schedules that the oracle sweeps, such as `mup+power`. null: those of all entries."""
+    oracle_lr_guess: float | None = Field(None, ge=1e-8, le=100)
+    """LR in the middle of the sweeps' grids. null: the guess of an entry."""
     oracle_points: int = Field(3, ge=3, le=32)
+    """Number of LRs with which a sweep starts."""
     oracle_factor: float = Field(2.0, ge=1.05, le=100)
+    """Ratio of neighbouring LRs of a sweep."""
     max_extensions: int = Field(4, ge=0, le=32)
-    oracle_refine: bool = True  # at the end try the best LR times and divided by sqrt(oracle_factor)
-    snap_proposals: bool = True  # move proposals to a lattice of 1/16 octave, so that near proposals share runs
+    """Most rounds in which LRs are added to a sweep whose best LR lies at its edge."""
+    oracle_refine: bool = True
+    """Whether a sweep ends with the best LR times and divided by sqrt(oracle_factor)."""
+    snap_proposals: bool = True
+    """Whether proposals are moved to a lattice of 1/16 octave, so that near proposals share runs."""
 
     @model_validator(mode="before")
     @classmethod
@@ -122,9 +154,12 @@ class SimulatedConfig(Strict):
     A simulated study says nothing about real models.
     """
 
-    law: TrueLaw  # its `mup_base` and `mup_tokens` are replaced by the parameters and tokens of the study's base
+    law: TrueLaw
+    """The law of the best LR. The base of the study replaces its `mup_base` and `mup_tokens`."""
     bowl: Bowl = Bowl()
+    """The loss around the best LR."""
     seed: Seed = 0
+    """Seed of the simulated noise."""
 
     def law_for(self, base: Base) -> TrueLaw:
         """The law with its muP base set to `base`, from which the best LR of all parametrizations but `sp` scales."""

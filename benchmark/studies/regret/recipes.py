@@ -1,6 +1,6 @@
 """Parametrizations and schedules by name, and the label under which requests name a pair of them."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from pydantic import Field, PositiveInt
 
@@ -18,11 +18,15 @@ class ParametrizationConfig(Strict):
     """The rules of a parametrization, and the proxy that is their base."""
 
     rules: Rules = STANDARD
-    base: str | None = None  # None: the base of the study
+    """The rules that are on."""
+    base: str | None = None
+    """Name of the proxy that is the base of these rules. null: the base of the study."""
 
 
 class ScheduleChange(Strict):
     """The keys in which a named schedule differs from the study's own. They are the keys of `schedule`."""
+
+    changes: ClassVar = ScheduleConfig
 
     kind: Kind | None = None
     warmup_tokens: PositiveInt | None = None

@@ -24,17 +24,24 @@ class SizeConfig(Strict):
     """The sizes in which the models of a family differ."""
 
     width: PositiveInt
+    """Width of the residual stream."""
     depth: PositiveInt
+    """Number of blocks."""
     expert_width: PositiveInt
+    """Hidden width of one expert, or of the dense MLP."""
 
 
 class FamilyConfig(Strict):
     """Models between which muTransfer transfers the LR. The first and smallest is the base. One expert means dense."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.]+$")
+    """Name of the family, with which the names of its rungs begin."""
     num_experts: PositiveInt = 1
+    """Number of experts in each block; 1 for a dense model."""
     top_k: PositiveInt = 1
+    """Number of experts that each token uses."""
     sizes: tuple[SizeConfig, ...] = Field(min_length=1, max_length=8)
+    """The models of the family, from small to large."""
 
 
 class SchedulesConfig(StudyConfig):
@@ -42,14 +49,23 @@ class SchedulesConfig(StudyConfig):
 
     kind: Literal["power"] = "power"
     head_size: PositiveInt = 16
+    """Width of one attention head."""
     seq_len: PositiveInt = 128
+    """Tokens of one training sequence."""
     families: tuple[FamilyConfig, ...] = Field(min_length=1, max_length=4)
+    """The families of models on which the schedules are compared."""
     horizons: tuple[PositiveInt, ...] = Field(min_length=2, max_length=16)
-    base_batch: PositiveInt  # batch at which the one setting of each schedule is chosen
+    """Token counts at which the LR is swept, in tokens."""
+    base_batch: PositiveInt
+    """Batch, in tokens, at which the one setting of each schedule is chosen."""
     batches: dict[ScheduleName, Annotated[tuple[PositiveInt, ...], Field(max_length=8)]]
+    """Batches, in tokens, at which each schedule is swept. Each list must have the base batch."""
     rules: Rules = BY_SIZE
+    """The rules that carry the LR over the sizes of a family. None of them may depend on tokens."""
     power: PowerConfig = PowerConfig()
+    """The numbers of the Power schedule."""
     search: SearchConfig
+    """The LR sweep of each cell."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

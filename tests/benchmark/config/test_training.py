@@ -37,6 +37,8 @@ def test_settings_are_in_no_id_and_a_study_goes_on_with_other_ones() -> None:
     many = _config(devices=4, zero_stage=3, micro_batch=2, recompute="blocks", offload="cpu")
     assert _trial(many).id == _trial(SMOKE).id and many.digest == SMOKE.digest
     assert _trial(many).training.devices == 4
+    spread = _config(devices=4, expert_parallel=2)
+    assert _trial(spread).id == _trial(SMOKE).id and spread.digest == SMOKE.digest
 
 
 def test_loads_of_micro_batches_change_the_ids_where_they_are_used() -> None:
@@ -67,6 +69,9 @@ def test_digests_and_ids_are_those_of_the_config_before_it_had_these_settings(pr
         ({"aux_loss_over": "micro_batch"}, "give that as a number"),
         ({"offload": "cpu", "zero_stage": 1}, "offload: cpu needs zero_stage 2 or 3, and this is 1"),
         ({"rungs": {"t48x4": {"offload": "cpu"}}}, "offload: cpu needs zero_stage 2 or 3, and this is 0"),
+        ({"expert_parallel": 2}, "expert_parallel: 1 devices are no multiple of 2; change one of them"),
+        ({"devices": 2, "expert_parallel": 2, "zero_stage": 3}, "expert_parallel needs zero_stage 2 or less"),
+        ({"devices": 8, "expert_parallel": 8}, "the experts of rung p16x1 (4) cannot be divided evenly among 8"),
         ({"stage": 1}, "unknown key training.stage; did you mean 'zero_stage'?"),
         ({"zero_stage": 4}, "training.zero_stage: Input should be 0, 1, 2 or 3"),
     ],

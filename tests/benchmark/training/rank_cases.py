@@ -13,13 +13,15 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training import checkpoints, optimizer
 from lrladder.benchmark.training import run as run_module
 from lrladder.benchmark.training.checkpoints import Clock
@@ -28,7 +30,9 @@ from lrladder.benchmark.training.divergence import Diverged
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.optimizer import build_engine, start_deepspeed
 from lrladder.benchmark.training.shared import ALONE, Sharing
+from lrladder.benchmark.training.state import BYTES, EngineState, size_of
 from lrladder.benchmark.training.train import train
+from lrladder.models.experts.exchange import share_of
 from tests.benchmark.trials import BATCH, biased_shape, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
 from tests.golden.groups import golden_trial
 
@@ -37,13 +41,18 @@ KEYS = ("lr", "weight_decay", "eps", "lr_multiplier")
 KILLED_AT = 9  # steps, in the first decay
 SEQUENCES = 8  # of a batch of the equality cases
 Settings = tuple[TrainingSettings, int | None]
+Which = Literal["all", "equality", "spread"]  # cases: all; the table of docs/devices.md; those of spread experts
+# what a run that is killed goes on with, by name
+CONTINUED = {str(stage): TrainingSettings.model_validate({"zero_stage": stage}) for stage in STAGES}
+SPREAD = {"devices": 2, "expert_parallel": 2}
+CONTINUED |= {f"{stage} experts": TrainingSettings.model_validate({**SPREAD, "zero_stage": stage}) for stage in (0, 2)}
 
 
 class Killed(Exception):
     """In place of a signal."""
 
 
-def settings(steps: int) -> dict[str, Settings]:
+def settings(steps: int, count: int = 2) -> dict[str, Settings]:
     """Every stage with all at once, and with four micro batches whose blocks are recomputed; all pairs for 50 steps."""
     found: dict[str, Settings] = {}
     for stage, micro, recompute in itertools.product(STAGES, (None, 1), ("none", "blocks")):
@@ -51,6 +60,26 @@ def settings(steps: int) -> dict[str, Settings]:
             training = TrainingSettings.model_validate({"zero_stage": stage, "recompute": recompute})
             found[f"zero{stage} micro={micro} recompute={recompute}"] = (training, micro)
     found["zero2 offload"] = (TrainingSettings(zero_stage=2, offload="cpu"), None)
+    return found | spread_settings(steps, count)
+
+
+def spread_settings(steps: int, count: int) -> dict[str, Settings]:
+    """Experts that are spread over two ranks, and over all `count`, for 50 steps; else some of these settings."""
+    stages, micros, recomputes = STAGES[:3], (None, 1), ("none", "blocks")
+    if steps >= 50:
+        cases = list(itertools.product(stages, micros, recomputes, ("none",), sorted({2, count})))
+        cases.append((2, None, "none", "cpu", 2))
+    elif count == 2:
+        cases = [(0, None, "none", "none", 2), (1, 1, "none", "none", 2), (2, 1, "blocks", "none", 2)]
+        cases.append((2, None, "none", "cpu", 2))
+    else:
+        cases = [(0, None, "none", "none", 2), (1, None, "none", "none", 4), (2, 1, "none", "none", 2)]
+    found: dict[str, Settings] = {}
+    for stage, micro, recompute, offload, spread in cases:
+        plain = {"zero_stage": stage, "recompute": recompute, "offload": offload, "expert_parallel": spread}
+        training = TrainingSettings.model_validate(plain | {"devices": count})
+        name = f"zero{stage} micro={micro} recompute={recompute} offload={offload} experts over {spread}"
+        found[name] = (training, micro)
     return found
 
 
@@ -67,6 +96,19 @@ def losses_and_norms(trial: Trial, folder: Path, micro_batch: int | None = None)
     norms = list(loop.watch.state["grad_norms"])
     loop.engine.destroy()
     return loop.losses, norms
+
+
+def gradients(trial: Trial, folder: Path) -> list[np.ndarray]:
+    """Of every parameter after one backward pass, whole."""
+    loop = Loop(trial, tiny_corpus(folder, trial.shape), no_log)
+    loop._accumulation.backward(loop._batch())
+    found = []
+    for param in loop.engine.module.parameters():
+        assert param.grad is not None
+        share = share_of(param)
+        found.append((param.grad if share is None else share.join(param.grad)).numpy())
+    loop.engine.destroy()
+    return found
 
 
 def balanced_trial(stage: int) -> Trial:
@@ -91,8 +133,29 @@ def biases(trial: Trial, folder: Path, micro_batch: int | None = None) -> list[l
     return found[0]
 
 
-def resumed_trial(stage: int) -> Trial:
-    return tiny_trial(lr=0.003, shape=wide_shape(), training=TrainingSettings(zero_stage=stage))
+def averaged_trial(training: TrainingSettings) -> Trial:
+    """The average of its weights is read, and the search of LRs of roles gives its experts an LR of their own."""
+    fields = {"schedule": ScheduleConfig(warmup_tokens=128, read="ema"), "role_lrs": (("expert_up", 0.5),)}
+    return equality_trial(6, training=training, **fields)
+
+
+def whole_after_move(trial: Trial, folder: Path) -> EngineState:
+    """The whole state after training, out of another loop that has restored it from the first rank."""
+    loop, later = (Loop(trial, tiny_corpus(folder, trial.shape), no_log) for _ in range(2))
+    loop.train_to(trial.horizons[0], horizon=trial.horizons[0])
+    whole = [loop.whole(loop.snapshot())]
+    if loop.ranks.count > 1:
+        torch.distributed.broadcast_object_list(whole)
+    later.restore(whole[0])
+    found = later.whole()
+    assert size_of(loop.engine) == BYTES * sum(weight.numel() for weight in whole[0].params)
+    for one in (loop, later):
+        one.engine.destroy()
+    return found
+
+
+def resumed_trial(name: str) -> Trial:
+    return tiny_trial(lr=0.003, shape=wide_shape(), training=CONTINUED[name])
 
 
 def killed(trial: Trial, folder: Path, *, corpus: Corpus | None = None, sharing: Sharing = ALONE) -> None:
@@ -135,9 +198,25 @@ def _groups(stage: int) -> list[dict[str, float]]:
     return held
 
 
-def _resumed(rank: int, stage: int, folder: Path) -> dict[str, Any]:
+def plain_state(state: EngineState) -> list[dict[str, np.ndarray]]:
+    """The weight and the moments of each parameter, for a queue; none on ranks that do not have them."""
+    pairs = zip(state.params, state.moments, strict=True)
+    return [{name: np.array(v) for name, v in {"weight": weight, **kept}.items()} for weight, kept in pairs]
+
+
+def roles_of(training: TrainingSettings) -> set[tuple[float | str, ...]]:
+    """Each role with what AdamW reads for it."""
+    engine = build_engine(golden_trial("mup", training=training))
+    found = {
+        (role, *(group[key] for key in KEYS)) for group in engine.optimizer.param_groups for role in group["roles"]
+    }
+    engine.destroy()
+    return found
+
+
+def _resumed(rank: int, name: str, folder: Path) -> dict[str, Any]:
     """A run killed and continued on these ranks, and one that is continued from a checkpoint of one device."""
-    trial, place = resumed_trial(stage), folder / f"zero{stage}"
+    trial, place = resumed_trial(name), folder / f"zero{name}"
     if rank == 0:
         place.mkdir()
     torch.distributed.barrier()
@@ -149,12 +228,12 @@ def _resumed(rank: int, stage: int, folder: Path) -> dict[str, Any]:
             (place / "kept" / path.name).write_bytes(path.read_bytes())
     torch.distributed.barrier()
     continued = finished(trial, folder, place)
-    return {"whole": whole, "continued": continued, "from_one": finished(trial, folder, folder / "one" / str(stage))}
+    return {"whole": whole, "continued": continued, "from_one": finished(trial, folder, folder / "one" / name)}
 
 
-def _diverged(rank: int, stage: int, folder: Path) -> str:
+def _diverged(rank: int, name: str, folder: Path) -> str:
     """One rank's loss is planted to be nan at step 3."""
-    trial = resumed_trial(stage)
+    trial = resumed_trial(name)
     loop = Loop(trial, tiny_corpus(folder, trial.shape), no_log)
     real = loop.engine.module.loss_of
     if rank == 1:
@@ -170,7 +249,7 @@ def _diverged(rank: int, stage: int, folder: Path) -> str:
 
 def _told_to_end(rank: int, folder: Path) -> list[int]:
     """Only rank 1 is told to end. The last steps, -1 for the end, and the steps of this rank's checkpoints."""
-    trial, steps, saved = resumed_trial(1), [], []
+    trial, steps, saved = resumed_trial("1"), [], []
     stop, real, save = threading.Event(), Loop._step, run_module.save
 
     def step(self: Loop, lr: float, *, decaying: bool) -> None:
@@ -195,22 +274,35 @@ def _told_to_end(rank: int, folder: Path) -> list[int]:
     return [*steps[-2:], *saved]
 
 
-def _rank(rank: int, count: int, folder: Path, steps: int, queue: "Queue[Any]", whole: bool) -> None:
+def _of_equality(count: int, folder: Path, steps: int, which: Which) -> dict[str, Callable[[], Any]]:
+    cases: dict[str, Callable[[], Any]] = {}
+    of_spread = spread_settings(steps, count)
+    for name, (training, micro) in (of_spread if which == "spread" else settings(steps, count)).items():
+        trial = equality_trial(steps, training=training)
+        cases[name] = lambda trial=trial, micro=micro: losses_and_norms(trial, folder, micro)
+    for experts in sorted({2, count}):
+        spread = TrainingSettings(devices=count, expert_parallel=experts)
+        cases[f"gradients {experts}"] = lambda spread=spread: gradients(equality_trial(steps, training=spread), folder)
+    return cases
+
+
+def _rank(rank: int, count: int, folder: Path, steps: int, queue: "Queue[Any]", which: Which) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1"}
     torch.set_num_threads(1)
     start_deepspeed(f"file://{folder / 'ranks'}")
     optimizer.UNSPLIT = 0  # ZeRO 3 splits even the smallest parameters
-    cases: dict[str, Callable[[], Any]] = {}
-    for name, (training, micro) in settings(steps).items():
-        trial = equality_trial(steps, training=training)
-        cases[name] = lambda trial=trial, micro=micro: losses_and_norms(trial, folder, micro)
-    if whole:
+    cases = _of_equality(count, folder, steps, which)
+    if which == "all":
         own = equality_trial(steps, aux_loss_sequences=2)
         cases["micro_batch"] = lambda: losses_and_norms(own, folder, 1)
         cases |= {f"groups {stage}": lambda stage=stage: _groups(stage) for stage in STAGES}
-        cases |= {f"resumed {stage}": lambda stage=stage: _resumed(rank, stage, folder) for stage in STAGES}
-        cases |= {f"diverged {stage}": lambda stage=stage: _diverged(rank, stage, folder) for stage in STAGES}
+        cases |= {f"resumed {name}": lambda name=name: _resumed(rank, name, folder) for name in CONTINUED}
+        cases |= {f"diverged {name}": lambda name=name: _diverged(rank, name, folder) for name in CONTINUED}
         cases |= {f"biases {stage}": lambda stage=stage: biases(balanced_trial(stage), folder, 1) for stage in (0, 3)}
+        for stage in (0, 1):
+            trial = averaged_trial(TrainingSettings.model_validate({**SPREAD, "zero_stage": stage}))
+            cases[f"averaged {stage}"] = lambda trial=trial: plain_state(whole_after_move(trial, folder))
+        cases["roles"] = lambda: roles_of(TrainingSettings.model_validate({**SPREAD, "zero_stage": 1}))
         cases["told"] = lambda: _told_to_end(rank, folder)
     try:
         queue.put((rank, {name: case() for name, case in cases.items()}))
@@ -218,17 +310,17 @@ def _rank(rank: int, count: int, folder: Path, steps: int, queue: "Queue[Any]", 
         queue.put((rank, traceback.format_exc()))
 
 
-def on_ranks(count: int, folder: Path, steps: int, *, whole: bool = True) -> list[dict[str, Any]]:
+def on_ranks(count: int, folder: Path, steps: int, which: Which = "all") -> list[dict[str, Any]]:
     """What every rank found, by case. A rank that fails ends the call."""
     context = multiprocessing.get_context("spawn")
     queue: Queue[Any] = context.Queue()
-    ranks = [context.Process(target=_rank, args=(r, count, folder, steps, queue, whole)) for r in range(count)]
+    ranks = [context.Process(target=_rank, args=(r, count, folder, steps, queue, which)) for r in range(count)]
     for process in ranks:
         process.start()
     try:
         found: dict[int, Any] = {}
         while len(found) < count:
-            rank, result = queue.get(timeout=300 if whole else 3000)
+            rank, result = queue.get(timeout=3000 if which == "equality" else 300)
             if isinstance(result, str):
                 raise RuntimeError(f"rank {rank}: {result}")
             found[rank] = result
@@ -247,8 +339,8 @@ def difference(found: list[float], plain: list[float]) -> float:
 def main(count: int, steps: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         plain, _ = losses_and_norms(equality_trial(steps), Path(folder))
-        found, *_ = on_ranks(count, Path(folder), steps, whole=False)
-        for name, (losses, _) in found.items():
+        found, *_ = on_ranks(count, Path(folder), steps, "equality")
+        for name, (losses, _) in ((name, found[name]) for name in settings(steps, count)):
             print(f"{count} ranks, {steps} steps, {name}: {difference(losses, plain):.1e}")
 
 

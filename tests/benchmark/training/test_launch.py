@@ -106,6 +106,24 @@ def test_a_rank_that_is_lost_ends_the_trial_with_all_its_processes(
     assert ranks.are_gone()
 
 
+def assert_same_weights(folder: Path, trial: Trial, plain: Trial) -> None:
+    """The weights that several ranks kept are those of one device, but for rounding."""
+    whole = kept(folder / "weights", trial, 40 * BATCH, say=pytest.fail)
+    expected = kept(folder / "alone", plain, 40 * BATCH, say=pytest.fail)
+    assert whole is not None and expected is not None and whole.keys() == expected.keys()
+    for name, weight in whole.items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-3, atol=1e-5)
+
+
+def test_spread_experts_are_kept_whole(ranks: Ranks, corpus: Corpus, tmp_path: Path) -> None:
+    spread = TrainingSettings(devices=2, expert_parallel=2, zero_stage=2)
+    plain = tiny_trial(lr=0.003, horizons=(40 * BATCH,))
+    trial = plain.model_copy(update={"training": spread})
+    train_on_ranks(_job(tmp_path, trial, corpus), log=no_log)
+    train(plain, corpus, log=no_log, weights=tmp_path / "alone")
+    assert_same_weights(tmp_path, trial, plain)
+
+
 def test_a_trial_goes_on_from_a_checkpoint_of_one_device(ranks: Ranks, corpus: Corpus, tmp_path: Path) -> None:
     """At ZeRO 3, with small parameters on every rank. The loss is that of one device without ZeRO."""
     trial, plain = _trial(40 * BATCH, stage=3), tiny_trial(lr=0.003, horizons=(40 * BATCH,))
@@ -117,13 +135,7 @@ def test_a_trial_goes_on_from_a_checkpoint_of_one_device(ranks: Ranks, corpus: C
     assert measured.training == {"devices": 2, "zero_stage": 3, "micro_batch": 1}
     alone = train(plain, corpus, log=no_log, weights=tmp_path / "alone")[0]
     assert measured.loss == pytest.approx(alone.loss, rel=1e-5)
-    whole, expected = (
-        kept(tmp_path / folder, of, 40 * BATCH, say=pytest.fail)
-        for folder, of in (("weights", trial), ("alone", plain))
-    )
-    assert whole is not None and expected is not None and whole.keys() == expected.keys()
-    for name, weight in whole.items():  # those that were validated, from the parts of both ranks
-        torch.testing.assert_close(weight, expected[name], rtol=1e-3, atol=1e-5)
+    assert_same_weights(tmp_path, trial, plain)
 
 
 def test_ranks_are_told_to_end_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,26 @@ def test_each_stage_and_each_smaller_micro_batch_needs_less(recompute: str) -> N
     assert micro == [n * micro[0] for n in divisors(8)]
 
 
+def test_spread_experts_take_their_share_of_the_memory() -> None:
+    """Weights, gradients and the trunk by the spread; moments of ZeRO as before, which splits them over all devices."""
+    trials = [_trial("t1300m", devices=64, zero_stage=1, expert_parallel=spread) for spread in (1, 8)]
+    alone, spread = (device_memory(trial, 1) for trial in trials)
+    shape = trials[0].shape
+    kept = shape.n_total + shape.n_embedding - shape.n_experts * 7 / 8
+    assert spread.gradients == 4 * kept and spread.moments == alone.moments
+    assert alone.weights - spread.weights == pytest.approx((4 + 2) * shape.n_experts * 7 / 8)  # fp32 and rounded
+    assert spread.total < alone.total / 2
+
+
+def test_a_plan_spreads_experts_as_the_config_asks_where_it_can() -> None:
+    asked = _trial("t1300m", devices=8, expert_parallel=8)
+    placed = cheapest(asked, H100, 64)
+    assert placed is not None and placed.training.expert_parallel == 8 and placed.training.zero_stage < 3
+    assert placed.needed_bytes < 80e9
+    few = cheapest(_trial("t1300m", devices=8, expert_parallel=8), GPUS["b200"], 4)
+    assert few is None or few.training.expert_parallel == 1
+
+
 def test_auto_takes_the_largest_micro_batch_that_has_room() -> None:
     trial = _trial("t1300m", devices=64, zero_stage=3, recompute="blocks")
     sizes = [micro_batch_of(trial, room) for room in (20e9, 30e9, 80e9)]
