@@ -31,7 +31,7 @@ tags: [lr-ladder]
 | corpus | digest {trial.corpus_digest}, {trial.shape.vocab_size:,} token ids |
 
 The weights are fp32. Multipliers of the parametrization are folded into them, so the model computes what the trial's
-did. On random tokens its logits differ from LR Ladder's by at most {difference:.1e}, and the largest logit is
-{largest:.2f}.
+did. On random tokens its logits differ from LR Ladder's by at most {difference:.1e}.
+The largest logit there is {largest:.2f}.
 The token ids are those of the study's corpus; this folder has no tokenizer.
 """
