@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from lrladder.benchmark.commands import design, external, laws, machine, recommend, studies, text, watch
+from lrladder.benchmark.commands import design, export, external, laws, machine, recommend, studies, text, watch
 from lrladder.benchmark.errors import ExitCode, InputError
 from lrladder.benchmark.reading import printable
 
@@ -43,7 +43,7 @@ def lrladder(
     """Find a learning rate (LR) for a large mixture-of-experts model, and learn which way of choosing it to trust."""
 
 
-for part in (studies, external, text, design, recommend, watch, laws, machine):
+for part in (studies, export, external, text, design, recommend, watch, laws, machine):
     app.add_typer(part.app)
 
 

@@ -5,6 +5,7 @@ A file is replaced atomically and never through a link: in a shared folder a lin
 
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -84,6 +85,34 @@ def replace(path: Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def require_free(folder: Path, option: str) -> None:
+    """Raise InputError unless there is nothing at `folder`, or an empty folder, which the user gave by `option`."""
+    try:
+        is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{option} {folder}: cannot be written ({why(error)}); name another folder") from error
+    if is_taken:
+        raise InputError(f"{option} {folder}: holds something else; name a new folder")
+
+
+@contextmanager
+def new_folder(folder: Path, option: str) -> Iterator[Path]:
+    """A context with a temporary folder to fill, which becomes `folder` at its end, so that none is ever half written.
+
+    Raises InputError as `require_free` does, and if the system refuses.
+    """
+    require_free(folder, option)
+    writing = folder.parent / f".{folder.name}-{secrets.token_hex(4)}"
+    try:
+        writing.mkdir(parents=True)
+        yield writing
+        writing.rename(folder)
+    except OSError as error:
+        raise InputError(f"{option} {folder}: cannot be written ({why(error)}); name another folder") from error
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
 
 
 def require_new_or_own(path: Path, option: str, is_own: Callable[[bytes], bool]) -> None:

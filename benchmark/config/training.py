@@ -71,10 +71,12 @@ class TrainingChange(Strict):
 class TrainingConfig(TrainingSettings):
     """The settings of a study, and the differences of single rungs, by the name of the rung."""
 
+    keep_weights: Literal["none", "targets"] = Field("none", exclude_if=lambda kept: kept == "none")
+    """`targets`: runs of targets keep the weights that were validated at each horizon, for `lrladder export`."""
     rungs: dict[str, TrainingChange] = Field(default_factory=dict)
     """What is different for single rungs, by the name of the rung."""
 
     def of(self, rung: str) -> TrainingSettings:
         """The settings of a rung. Raises ValueError if its changes do not fit the others."""
         change: dict[str, Any] = self.rungs[rung].model_dump(exclude_none=True) if rung in self.rungs else {}
-        return TrainingSettings(**{**self.model_dump(exclude={"rungs"}), **change})
+        return TrainingSettings(**{**self.model_dump(exclude={"rungs", "keep_weights"}), **change})

@@ -6,12 +6,16 @@ What a class computes whatever its file says was read in transformers 5.23.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from lrladder.models.shape import ModelShape
+
 
 class Family(NamedTuple):
     """What one model_type calls our fields, and what its other keys must say.
 
     `reads`: keys that `architecture` and `sizes` use. `fixed`: keys that must have one of these values where they are
-    given, as the model has nothing for any other. `unused`: keys without effect on training.
+    given, as the model has nothing for any other. `written`: the keys from which the class would make a shape of ours,
+    beside those of every family; those of `architecture` and `sizes` the other way round. None: another class computes
+    all that this one does. `unused`: keys without effect on training.
     """
 
     experts: str
@@ -20,6 +24,7 @@ class Family(NamedTuple):
     sizes: Callable[[Any], dict[str, int]] = lambda config: {}
     reads: frozenset[str] = frozenset()
     fixed: Mapping[str, tuple[object, ...]] = {}
+    written: Callable[[ModelShape], dict[str, Any]] | None = None
     unused: frozenset[str] = frozenset()
 
 
@@ -65,13 +70,43 @@ def _ernie_sizes(config: Any) -> dict[str, int]:
     return {"shared_width": shared} | _first_dense(config.moe_layer_start_index, config.intermediate_size)
 
 
+def _renormalise(shape: ModelShape) -> dict[str, Any]:
+    return {"norm_topk_prob": shape.architecture.renormalise}
+
+
+def _glm_keys(shape: ModelShape) -> dict[str, Any]:
+    asked = shape.architecture
+    return {
+        "use_qk_norm": asked.qk_norm == "head",
+        "attention_bias": asked.qkv_bias,
+        "partial_rotary_factor": asked.rotary_fraction,
+        "norm_topk_prob": asked.renormalise,
+        "routed_scaling_factor": asked.routed_scale,
+        "n_group": asked.num_groups,
+        "topk_group": asked.top_groups,
+        "n_shared_experts": shape.shared_width // shape.expert_width,
+        "first_k_dense_replace": shape.num_dense,
+        "intermediate_size": shape.dense_width or shape.expert_width,
+    }
+
+
+def _ernie_keys(shape: ModelShape) -> dict[str, Any]:
+    return {
+        "moe_num_shared_experts": shape.shared_width // shape.expert_width,
+        "moe_layer_start_index": shape.num_dense,
+        "moe_layer_end_index": shape.depth - 1,
+        "intermediate_size": shape.dense_width or shape.expert_width,
+    }
+
+
 FAMILIES = {
-    "mixtral": Family("num_local_experts", "intermediate_size", lambda _: {"qk_norm": "none"}),
+    "mixtral": Family("num_local_experts", "intermediate_size", lambda _: {"qk_norm": "none"}, written=lambda _: {}),
     "qwen3_moe": Family(
         "num_experts",
         "moe_intermediate_size",
         lambda config: {"qk_norm": "head", "renormalise": bool(config.norm_topk_prob)},
         reads=frozenset({"norm_topk_prob"}),
+        written=_renormalise,
         unused=frozenset({"intermediate_size"}),  # of dense blocks, and there are none
     ),
     "olmoe": Family(
@@ -79,6 +114,7 @@ FAMILIES = {
         "intermediate_size",
         lambda config: {"qk_norm": "full", "renormalise": bool(config.norm_topk_prob)},
         reads=frozenset({"norm_topk_prob"}),
+        written=_renormalise,
     ),
     "glm4_moe": Family(
         "n_routed_experts",
@@ -92,6 +128,7 @@ FAMILIES = {
         _shared_and_dense,
         reads=_OF_ROUTER | {"use_qk_norm", "attention_bias", "first_k_dense_replace", "intermediate_size"},
         fixed={"scoring_func": ("sigmoid",), "topk_method": ("noaux_tc",)},
+        written=_glm_keys,
     ),
     "dots1": Family(
         "n_routed_experts",
@@ -112,6 +149,7 @@ FAMILIES = {
             "qk_norm_type": ("per_layer",),
             "shared_intermediate_size": (0,),
         },
+        written=lambda shape: {"rotary_dim": shape.rotary_size},
         unused=frozenset({"mlp_intermediate_size", "shared_moe_mode"}),  # of parts that the class does not have
     ),
     "solar_open": Family(
@@ -144,6 +182,7 @@ FAMILIES = {
             "moe_gate": ("topk",),
             "moe_use_aux_free": (True,),
         },
+        written=_ernie_keys,
         unused=frozenset({"moe_capacity"}),  # nothing is dropped
     ),
 }

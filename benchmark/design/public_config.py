@@ -5,7 +5,6 @@ ignored silently: it is translated, or has no effect on training, or is named in
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from lrladder.benchmark.design.families import FAMILIES, Family, rope_of
 from lrladder.benchmark.design.foreign import named
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.hf.library import library
 from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
@@ -96,6 +96,34 @@ def public_of(data: dict[str, Any], *, source: str, seq_len: int | None = None) 
     return Public(str(kind), shape, _aux_loss(data, config, shape), tuple(_left_out(data, config, shape)))
 
 
+def keys_of(shape: ModelShape) -> Iterator[dict[str, Any]]:
+    """For each class the config.json with which it comes nearest to a shape of ours; `public_of` says how near."""
+    for kind, family in FAMILIES.items():
+        if family.written is not None:
+            yield {**_common_keys(shape, kind, family), **family.written(shape)}
+
+
+def _common_keys(shape: ModelShape, kind: str, family: Family) -> dict[str, Any]:
+    asked = shape.architecture
+    return {
+        "model_type": kind,
+        "vocab_size": shape.vocab_size,
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.depth,
+        "num_attention_heads": shape.num_heads,
+        "num_key_value_heads": shape.num_kv_heads,
+        "head_dim": shape.head_size,
+        "rms_norm_eps": asked.norm_eps,
+        "rope_theta": asked.rope_theta,
+        "num_experts_per_tok": shape.top_k,
+        "max_position_embeddings": shape.seq_len,
+        "tie_word_embeddings": False,
+        **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")),
+        family.experts: shape.num_experts,
+        family.expert_width: shape.expert_width,
+    }
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(read_text(path, CONFIG_BYTES))
@@ -108,16 +136,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _theirs(source: str, data: dict[str, Any], kind: str) -> Any:
     """The config as an object of transformers' own class."""
-    sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]  # mup's: a CUDA build that breaks on import
+    transformers = library("design reads config.json through")
     try:
-        from transformers import CONFIG_MAPPING
-    except ImportError as error:
-        raise InputError(
-            "design reads config.json through the transformers library, which is not installed: "
-            "pip install -c constraints.txt -e '.[hf]'"
-        ) from error
-    try:
-        return CONFIG_MAPPING[kind].from_dict(data)
+        return transformers.CONFIG_MAPPING[kind].from_dict(data)
     except Exception as error:  # their validation raises many kinds
         raise InputError(f"{source}: transformers refuses it: {' '.join(str(error).split())[:200]}") from error
 

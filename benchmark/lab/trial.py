@@ -68,6 +68,11 @@ class Trial(BaseModel):
         return hashlib.sha256(self.model_dump_json(exclude={"horizons"}).encode()).hexdigest()[:16]
 
     @property
+    def run_id(self) -> str:
+        """The name of the files of its run, which trials with the same trunk share."""
+        return self.trunk_id if self.schedule.has_trunk else self.id
+
+    @property
     def tokens(self) -> int:
         """Tokens that the trial trains on in total."""
         return self.schedule.run_tokens(self.horizons, self.batch_tokens)

@@ -1,35 +1,15 @@
 """Gives each parameter of a transformers model its kind in a recipe, by its name."""
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.hf.names import kind_of_theirs
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.models.shape import ModelShape
 
 if TYPE_CHECKING:
     from torch import nn
-
-# Names in the classes of transformers 5.23 for the architectures that design/families.py holds. `tests/hf` gives every
-# one of these parameters its counterpart in our model, and the kind is that of the counterpart.
-_BLOCK = r"model\.layers\.\d+\."
-PLACES = {
-    "embedding": r"model\.embed_tokens\.weight",
-    "norm_block": _BLOCK + r"(input_layernorm|post_attention_layernorm|self_attn\.[qk]_norm)\.weight",
-    "norm_final": r"model\.norm\.weight",
-    "attention_qkv": _BLOCK + r"self_attn\.[qkv]_proj\.weight",
-    "attention_out": _BLOCK + r"self_attn\.o_proj\.weight",
-    "bias": _BLOCK + r"self_attn\.[qkv]_proj\.bias",
-    "router": _BLOCK + r"mlp\.gate\.weight",
-    "expert_up": _BLOCK + r"mlp\.experts\.gate_up_proj",
-    "expert_down": _BLOCK + r"mlp\.experts\.down_proj",
-    "shared_up": _BLOCK + r"mlp\.shared_experts\.(gate|up)_proj\.weight",
-    "shared_down": _BLOCK + r"mlp\.shared_experts\.down_proj\.weight",
-    "dense_up": _BLOCK + r"mlp\.(gate|up)_proj\.weight",
-    "dense_down": _BLOCK + r"mlp\.down_proj\.weight",
-    "head": r"lm_head\.weight",
-}
 
 
 def place(model: "nn.Module", recipe: Recipe, sizes: ModelShape) -> "dict[str, list[nn.Parameter]]":
@@ -41,7 +21,7 @@ def place(model: "nn.Module", recipe: Recipe, sizes: ModelShape) -> "dict[str, l
     _require_untied(model)
     found: dict[str, list[nn.Parameter]] = {setting.kind: [] for setting in recipe.settings}
     for name, param in _trained(model):
-        kind = next((kind for kind, pattern in PLACES.items() if re.fullmatch(pattern, name)), None)
+        kind = kind_of_theirs(name)
         if kind is None or kind not in found:
             why = (
                 "is of no kind that a recipe has" if kind is None else f"is of the kind {kind}, which this recipe lacks"

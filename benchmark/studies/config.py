@@ -105,6 +105,10 @@ class StudyConfig(Strict, ABC):
         for name in self.training.rungs:
             if name not in names:
                 raise ValueError(f"training.rungs: there is no rung {name!r}{suggest(name, names)}")
+        if self.training.keep_weights == "targets" and all(rung.part != "target" for rung in self.trained_here):
+            raise ValueError(
+                "training.keep_weights: this study trains no target here, so it has no weights to keep; remove it"
+            )
         for rung in self.rungs:
             self._check_batch(rung, self.training_of(rung))
         return self

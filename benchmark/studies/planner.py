@@ -154,7 +154,7 @@ def plan_sweeps(
         disk_bytes=_disk_bytes(trials, workers),
         throughput_source=source,
         memory_source=memory.SOURCE,
-        disk_source=disk.SOURCE,
+        disk_source=disk.SOURCE + (disk.WEIGHTS_SOURCE if study.training.keep_weights != "none" else ""),
         placed=_placed(study, found, gpus) if gpus is not None else (),
         notes=notes,
     )
@@ -256,10 +256,16 @@ def _planned(
         flops=sum(trial.flops for trial in parts),
         memory_bytes=max(cost.memory_bytes for cost in costs),
         checkpoint_bytes=max(map(disk.checkpoint_bytes, parts)),
-        kept_bytes=sum(map(disk.trunk_bytes, parts)) if sweep.rung.part == "target" else 0.0,
+        kept_bytes=_kept_bytes(study, parts) if sweep.rung.part == "target" else 0.0,
         seconds=sum(cost.seconds for cost in costs),
         devices=max(cost.devices for cost in costs),
     )
+
+
+def _kept_bytes(study: StudyConfig, parts: Sequence[Trial]) -> float:
+    """What the run of a target leaves on the disk: its trunk, and its weights if they are kept."""
+    weights = sum(map(disk.weights_bytes, parts)) if study.training.keep_weights != "none" else 0.0
+    return sum(map(disk.trunk_bytes, parts)) + weights
 
 
 def _disk_bytes(trials: Sequence[PlannedTrials], workers: int) -> float:

@@ -13,6 +13,7 @@ from typing import Literal
 import yaml
 from rich.console import Console
 
+from lrladder.benchmark.config.executor import LOCAL
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment
@@ -33,14 +34,22 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.executors import open_site
 from lrladder.benchmark.studies.written import read_written
-from lrladder.benchmark.training import compiling, overlap
+from lrladder.benchmark.training import compiling, disk, overlap
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.site import Machines, Site
 from lrladder.benchmark.training.text.progress import shown
 from lrladder.benchmark.training.text.words import sentences
 from lrladder.benchmark.training.worker import WorkerSetup
 
-INNER = ("trials", "logs", "trunks", "tensorboard", "wandb", "report")  # folders that a study creates in its folder
+INNER = (
+    "trials",
+    "logs",
+    "trunks",
+    disk.WEIGHTS,
+    "tensorboard",
+    "wandb",
+    "report",
+)  # folders that a study creates in its folder
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,8 @@ class Session:
     def _setup(self, corpus: Corpus) -> WorkerSetup:
         kept = frozenset(rung.shape for rung in self.study.rungs if rung.part == "target")
         seq_len, documents = self.study.base.shape.seq_len, self.study.corpus.val_documents
-        return WorkerSetup(corpus.verified, seq_len, documents, self.out / "trunks", kept)
+        weights = self.out / disk.WEIGHTS if self.study.training.keep_weights != "none" else None
+        return WorkerSetup(corpus.verified, seq_len, documents, self.out / "trunks", kept, weights)
 
 
 def _require_devices(study: StudyConfig, machines: Machines) -> None:
@@ -132,7 +142,7 @@ def open_session(
     """
     refuse_older(out)
     if study.trained_here:
-        _require_settings()
+        _require_settings(study)
     with open_site(study.executor, workers) if study.trained_here else nullcontext() as site:
         if site is not None:
             _require_trainer(study, site.machines)
@@ -162,8 +172,13 @@ def _open(study: StudyConfig, out: Path, site: Site | None, change: Callable[[],
         yield Session(study, out, corpus, digest, facts, machine, store, site, console)
 
 
-def _require_settings() -> None:
-    """Raises InputError for a bad choice in the environment; otherwise a worker would refuse it."""
+def _require_settings(study: StudyConfig) -> None:
+    """Raises InputError for a bad choice in the environment, which a worker would refuse, or one that does not fit."""
+    if study.training.keep_weights != "none" and study.executor != LOCAL:
+        raise InputError(
+            "training.keep_weights: weights are kept only where this machine trains all runs; remove keep_weights, or "
+            "leave out the executor"
+        )
     loggers.chosen()
     compiling.chosen()
     allowed_silence()

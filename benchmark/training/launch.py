@@ -36,6 +36,7 @@ class Job(NamedTuple):
     val_documents: int
     trunks: Path | None
     keep: bool
+    weights: Path | None  # the folder for validated weights
     micro_batch: int
     compile_cache: Path | None  # None: the trial is not compiled
     sharing: Sharing = ALONE

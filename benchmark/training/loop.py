@@ -17,7 +17,15 @@ from lrladder.benchmark.training.divergence import DivergenceRule, StepNumbers
 from lrladder.benchmark.training.metrics import Validation, clip_gradients, validate, validate_by_window
 from lrladder.benchmark.training.optimizer import build_engine, set_lrs, share_of
 from lrladder.benchmark.training.ranks import Ranks
-from lrladder.benchmark.training.state import EngineState, copied_state, holds_whole, put_back, restore, whole_state
+from lrladder.benchmark.training.state import (
+    EngineState,
+    copied_state,
+    holds_whole,
+    put_back,
+    restore,
+    whole_state,
+    whole_weights,
+)
 from lrladder.benchmark.training.watch import EVERY, PROBE_WINDOWS, Watch
 from lrladder.models.balance import balance
 from lrladder.models.compiled import compile_blocks
@@ -171,6 +179,10 @@ class Loop:
         found = whole_state(self.engine, self.ranks)
         put_back(self.engine, now)
         return found
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the model as it is now, by name, on the first rank. All ranks must call this."""
+        return whole_weights(self.engine, self.ranks)
 
     def restore(self, whole: EngineState) -> None:
         """Set the engine to a whole state, which only the first rank needs to have. All ranks must call this."""

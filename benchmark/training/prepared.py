@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import uuid
 from pathlib import Path
 
 from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.reading import why
+from lrladder.benchmark.folders import new_folder
 from lrladder.benchmark.training.entry import PARTS, PLACES, TOKENIZER, Verified, manifest_of, read_manifest, verify
 
 
@@ -31,20 +30,11 @@ def write_prepared(verified: Verified, folder: Path) -> None:
     """Copy an entry to a new folder. Raises InputError for a folder that holds anything else."""
     if (there := read_manifest(folder, PLACES)) and there["digest"] == verified.digest:
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"--out {folder}: holds something else; name a new folder")
     manifest = manifest_of(verified)
-    writing = folder.parent / f".{folder.name}-{uuid.uuid4().hex[:8]}"
-    try:
-        writing.mkdir(parents=True)
+    with new_folder(folder, "--out") as writing:
         for part in PARTS:
             shutil.copyfile(verified.entry / manifest["paths"][part], writing / PLACES[part])
         if (verified.entry / TOKENIZER).is_file():
             shutil.copyfile(verified.entry / TOKENIZER, writing / TOKENIZER)
         text = json.dumps(manifest | {"paths": PLACES}, indent=1)
         (writing / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        writing.rename(folder)
-    except OSError as error:
-        raise InputError(f"--out {folder}: cannot be written ({why(error)}); name another folder") from error
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)

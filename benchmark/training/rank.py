@@ -91,6 +91,7 @@ def train_share(job: Job, meeting: str | None, log: Log) -> list[TrialMeasuremen
         log=log,
         trunks=job.trunks,
         keep=job.keep,
+        weights=job.weights,
         micro_batch=job.micro_batch,
         compiled=_compiles(job),
         sharing=job.sharing,

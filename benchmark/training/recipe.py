@@ -102,6 +102,11 @@ def meta_model(trial: Trial) -> Transformer:
     return _plan_of(trial).model
 
 
+def multipliers(trial: Trial) -> dict[str, float]:
+    """What the output of each parameter's layer is multiplied by, by the name of the parameter."""
+    return {name: rule.forward for name, rule in _plan_of(trial).rules.items()}
+
+
 def kind_of(tag: Tag) -> str:
     """The role, split where it matters: attention parameters that write to the residual stream, and norms in blocks."""
     if tag.role is Role.ATTENTION:

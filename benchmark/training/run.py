@@ -23,6 +23,7 @@ from lrladder.benchmark.training.loop import Log, Loop
 from lrladder.benchmark.training.reading import Reading
 from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.benchmark.training.state import size_of
+from lrladder.benchmark.training.weights import keep
 
 
 class Decay(NamedTuple):
@@ -33,7 +34,10 @@ class Decay(NamedTuple):
 
 
 class Run:
-    """One trial on its way through its horizons. Checkpoints go to `path` if one is given; `resume` continues it."""
+    """One trial on its way through its horizons.
+
+    Checkpoints go to `path` if one is given; `resume` continues it. Validated weights go to the folder `weights`.
+    """
 
     def __init__(
         self,
@@ -42,13 +46,14 @@ class Run:
         log: Log,
         *,
         path: Path | None = None,
+        weights: Path | None = None,
         micro_batch: int | None = None,
         compiled: bool = False,
         sharing: Sharing = ALONE,
     ) -> None:
         self._started, self._seconds_before, self._tokens_before = time.perf_counter(), 0.0, 0
         self.trial, self.log, self.path, self.clock = trial, log, path, Clock()
-        self._sharing = sharing
+        self.weights, self._sharing = weights, sharing
         self.loop = Loop(trial, corpus, log, micro_batch=micro_batch, compiled=compiled)
         self.setup_seconds = time.perf_counter() - self._started
         self.ranks = self.loop.ranks
@@ -118,6 +123,20 @@ class Run:
                 save(self.path, stored, say=self._say, alone=True, sharing=self._sharing)
             except OSError as error:
                 self._say(f"the trunk could not be written: {error}")
+
+    def keep_weights(self, horizon: int) -> None:
+        """Write the weights as they are now, if they are to be kept. All ranks must call this."""
+        if self.weights is None:
+            return
+        found = self.loop.weights()
+        if self.ranks.is_first:
+            try:
+                keep(self.weights, self.trial, horizon, found, say=self._say)
+            except OSError as error:
+                self._say(
+                    f"the weights after {horizon:,} tokens could not be written, so none can be exported: {error}"
+                )
+        beat()
 
     def resume(self) -> None:
         """Continue from the file of the run if it serves all horizons; else stay at the start."""

@@ -81,6 +81,24 @@ def whole_state(engine: Any, ranks: Ranks) -> EngineState:
     return whole
 
 
+@torch.no_grad()
+def whole_weights(engine: Any, ranks: Ranks) -> dict[str, Tensor]:
+    """Parameters and buffers of the model as it is now, by name, on the first rank. All ranks must call this.
+
+    Below ZeRO stage 3 these are the values of the forward pass, which may be averages in the place of the trained ones.
+    """
+    module = engine.module
+    if engine.zero_optimization_stage() < 3:
+        shares = ((param.detach(), share_of(param)) for param in module.parameters())
+        params = [param if share is None else share.join(param) for param, share in shares]
+    else:
+        params = whole_state(engine, ranks).params
+    if not ranks.is_first:
+        return {}
+    names = [name for name, _ in module.named_parameters()]
+    return {**dict(zip(names, params, strict=True)), **dict(module.named_buffers())}
+
+
 def _of_all_ranks(engine: Any, param: Tensor, own: Sequence[Piece], ranks: Ranks) -> tuple[Tensor, dict[str, Tensor]]:
     """The weight and the moments of a parameter, from the pieces `own` of this rank and those of the others."""
     state = engine.basic_optimizer.state

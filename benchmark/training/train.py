@@ -28,6 +28,7 @@ def train(
     log: Log,
     trunks: Path | None = None,
     keep: bool = False,
+    weights: Path | None = None,
     micro_batch: int | None = None,
     compiled: bool = False,
     sharing: Sharing = ALONE,
@@ -35,12 +36,15 @@ def train(
     """Train one trial and evaluate it at each horizon, shortest first. A divergence is a result, not an error.
 
     A long run writes checkpoints to the folder `trunks`, from which the next call continues. With `keep` the trunk
-    stays there, so that the run can continue to longer horizons. `micro_batch` is the number of sequences that each
-    rank takes at a time; None: its whole share of the batch. `sharing` says who else may write the checkpoints.
+    stays there, so that the run can continue to longer horizons. The weights that were validated at each horizon are
+    kept in the folder `weights`, if one is given. `micro_batch` is the number of sequences that each rank takes at a
+    time; None: its whole share of the batch. `sharing` says who else may write the checkpoints.
     """
     corpus.require(max(trial.horizons))
-    path = trunks / f"{trial.trunk_id if trial.schedule.has_trunk else trial.id}.pt" if trunks is not None else None
-    run = Run(trial, corpus, log, path=path, micro_batch=micro_batch, compiled=compiled, sharing=sharing)
+    path = trunks / f"{trial.run_id}.pt" if trunks is not None else None
+    run = Run(
+        trial, corpus, log, path=path, weights=weights, micro_batch=micro_batch, compiled=compiled, sharing=sharing
+    )
     try:
         run.resume()
         _read_all(run)
@@ -95,7 +99,7 @@ def read_horizon(run: Run, horizon: int) -> Reading:
         run.decay = Decay(run.loop.snapshot(), horizon)
     try:
         run.train_to(horizon, horizon=horizon)
-        return _read(run.loop)
+        return _read(run, horizon)
     except Diverged as reason:
         return _diverged(run.loop, _where(run.loop, reason))
     finally:
@@ -103,15 +107,18 @@ def read_horizon(run: Run, horizon: int) -> Reading:
         run.decay = None
 
 
-def _read(loop: Loop) -> Reading:
-    """Validate the model as it stands, or the average of its weights."""
+def _read(run: Run, horizon: int) -> Reading:
+    """Validate the model as it stands, or the average of its weights, and keep what was validated if that is asked."""
+    loop = run.loop
     averaged = average_in_place(loop.engine) if loop.trial.schedule.read == "ema" else nullcontext()
     loop.engine.eval()
     with uncompiled(), averaged:  # uncompiled because the batch size differs and this runs once per horizon
-        found = loop.validate()
+        found, limit = loop.validate(), loop.numbers.rule.limit
+        has_learnt = math.isfinite(found.loss) and found.loss <= limit
+        if has_learnt:
+            run.keep_weights(horizon)
     loop.engine.train()
-    limit = loop.numbers.rule.limit
-    if not math.isfinite(found.loss) or found.loss > limit:
+    if not has_learnt:
         return _diverged(loop, f"validation loss {found.loss:.3f} is above {limit:.3f}, no better than a guess")
     metrics = {
         **loop.watch.read(loop.losses),

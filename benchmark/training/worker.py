@@ -24,7 +24,8 @@ from lrladder.models.shape import ModelShape
 class WorkerSetup(NamedTuple):
     """What the workers of a study need to know.
 
-    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons.
+    Trunks of the shapes in `kept` stay in `trunks`, so that runs can continue to longer horizons, and their validated
+    weights stay in `weights`, if that is given.
     """
 
     verified: Verified
@@ -32,6 +33,11 @@ class WorkerSetup(NamedTuple):
     val_documents: int
     trunks: Path
     kept: frozenset[ModelShape] = frozenset()
+    weights: Path | None = None
+
+    def weights_of(self, trial: Trial) -> Path | None:
+        """The folder for the weights of a trial; None if they are not kept."""
+        return self.weights if trial.shape in self.kept else None
 
 
 class Trainer(Protocol):
@@ -69,6 +75,7 @@ def start_worker(setup: WorkerSetup) -> Trainer:
                 log=log,
                 trunks=setup.trunks,
                 keep=keep,
+                weights=setup.weights_of(trial),
                 micro_batch=micro_batch,
                 compiled=compiled,
                 sharing=sharing,
@@ -84,4 +91,5 @@ def job_of(setup: WorkerSetup, trial: Trial, device: str, sharing: Sharing = ALO
     """What the ranks of a trial on several devices need to know. `device` is cuda or cpu."""
     cache = cache_folder() / "compiled" if compiling.pays(trial, device) else None
     keep, micro_batch = trial.shape in setup.kept, micro_batch_of(trial, gpu_bytes())
-    return Job(trial, setup.verified, setup.val_documents, setup.trunks, keep, micro_batch, cache, sharing)
+    weights = setup.weights_of(trial)
+    return Job(trial, setup.verified, setup.val_documents, setup.trunks, keep, weights, micro_batch, cache, sharing)

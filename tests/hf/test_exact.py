@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from lrladder.benchmark.design.public_config import FAMILIES, read_public
+from lrladder.benchmark.export.given import give, trained_of
 from lrladder.models.experts import BACKENDS
 from lrladder.models.transformer import Transformer, next_token_loss
-from tests.hf.peers import give, gradients, ours_of, peer_of, trained, transformers
+from tests.hf.peers import gradients, ours_of, peer_of, transformers
 
 TRANSFORMERS = transformers()
 
@@ -111,7 +112,7 @@ def test_logits_and_every_gradient_are_theirs(name: str, tmp_path: Path) -> None
     for param, (ours, theirs) in gradients(model, peer).items():
         assert (ours - theirs).norm() < 1e-5 * theirs.norm(), param
     counted = model.shape.n_total + model.shape.n_embedding
-    assert counted == sum(param.numel() for param in trained(peer).values())
+    assert counted == sum(param.numel() for param in trained_of(peer).values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from lrladder.benchmark.config.parts import OptimizerConfig
+from lrladder.benchmark.export.given import give
+from lrladder.benchmark.hf.names import theirs_of
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Base
@@ -18,7 +20,7 @@ from lrladder.models.parametrization import build
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer, next_token_loss
 from tests.benchmark.trials import BATCH, tiny_trial
-from tests.hf.peers import give, peer_of, theirs_of, transformers
+from tests.hf.peers import peer_of, transformers
 
 TRANSFORMERS = transformers()
 STEPS, SEQ = 30, 16

@@ -1,6 +1,7 @@
 """Recipes on models of the transformers library: every parameter gets its kind's settings, or is refused by name."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import torch
 
 import lrladder as ll
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, theirs_of
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.recommend.formats import text
-from lrladder.benchmark.recommend.placing import PLACES, initialise, place
+from lrladder.benchmark.recommend.placing import initialise, place
 from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.schedules import factor
@@ -24,7 +26,7 @@ from lrladder.models.parameters import tag_of
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
 from tests.benchmark.trials import BATCH, tiny_trial
-from tests.hf.peers import peer_of, theirs_of, transformers
+from tests.hf.peers import peer_of, transformers
 from tests.hf.test_exact import CONFIGS, TINY
 from tests.paths import TWO_TARGETS
 
@@ -60,7 +62,7 @@ def test_every_kind_is_in_some_family() -> None:
     kinds = {
         setting.kind for name in CONFIGS for setting in recipe_of(ll.Model.from_hf(config_of(name)).shape).settings
     }
-    assert kinds == set(PLACES)
+    assert kinds == {counterpart.kind for counterpart in (*IN_BLOCK.values(), *ENDS.values())}
 
 
 def test_a_config_of_the_library_is_read_as_its_file(tmp_path: Path) -> None:
@@ -144,7 +146,19 @@ def model() -> ll.Model:
 
 
 GOAL = ll.Goal(tokens=1_000_000, batch_tokens=4096)
-PATTERNS = {kind: f"^{pattern}$" for kind, pattern in PLACES.items()}
+
+
+def pattern_of(kind: str) -> str:
+    """Of the names of their parameters of this kind."""
+    tables = ((r"model\.layers\.\d+\.", IN_BLOCK), ("", ENDS))
+    names = [
+        prefix + re.escape(name)
+        for prefix, table in tables
+        for counterpart in table.values()
+        if counterpart.kind == kind
+        for name in counterpart.theirs
+    ]
+    return f"^({'|'.join(names)})$"
 
 
 @pytest.mark.parametrize("entry", ["fitting", "mutransfer", "mutransfer+power"])
@@ -153,7 +167,7 @@ def test_groups_and_schedule_are_those_of_the_torch_code(run: ll.Run, model: ll.
     hf = peer_of(config_of("mixtral", hidden_size=128, num_attention_heads=16, intermediate_size=96, vocab_size=400))
     code = code_of(run, model, entry)
     groups = rec.param_groups(hf)
-    expected = code["param_groups"](code["by_name"](hf, {kind: PATTERNS[kind] for kind in code["RECIPE"]}))
+    expected = code["param_groups"](code["by_name"](hf, {kind: pattern_of(kind) for kind in code["RECIPE"]}))
     assert {group["name"]: bare(group) for group in groups} == {group["name"]: bare(group) for group in expected}
     assert all(group["betas"] == code["BETAS"] for group in groups)
     assert rec.grad_clip == code["GRAD_CLIP"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.config.training import TrainingSettings
@@ -18,6 +19,7 @@ from lrladder.benchmark.training import launch
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.launch import Job, RankLost, train_on_ranks
 from lrladder.benchmark.training.train import train
+from lrladder.benchmark.training.weights import kept
 from tests.benchmark.training.rank_cases import KILLED_AT, killed
 from tests.benchmark.trials import BATCH, no_log, tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
@@ -60,7 +62,14 @@ def ranks(monkeypatch: pytest.MonkeyPatch) -> Ranks:
 
 def _job(folder: Path, trial: Trial, corpus: Corpus) -> Job:
     return Job(
-        trial, corpus.verified, trial.val_documents, folder / "trunks", keep=False, micro_batch=1, compile_cache=None
+        trial,
+        corpus.verified,
+        trial.val_documents,
+        folder / "trunks",
+        keep=False,
+        weights=folder / "weights",
+        micro_batch=1,
+        compile_cache=None,
     )
 
 
@@ -97,6 +106,24 @@ def test_a_rank_that_is_lost_ends_the_trial_with_all_its_processes(
     assert ranks.are_gone()
 
 
+def assert_same_weights(folder: Path, trial: Trial, plain: Trial) -> None:
+    """The weights that several ranks kept are those of one device, but for rounding."""
+    whole = kept(folder / "weights", trial, 40 * BATCH, say=pytest.fail)
+    expected = kept(folder / "alone", plain, 40 * BATCH, say=pytest.fail)
+    assert whole is not None and expected is not None and whole.keys() == expected.keys()
+    for name, weight in whole.items():
+        torch.testing.assert_close(weight, expected[name], rtol=1e-3, atol=1e-5)
+
+
+def test_spread_experts_are_kept_whole(ranks: Ranks, corpus: Corpus, tmp_path: Path) -> None:
+    spread = TrainingSettings(devices=2, expert_parallel=2, zero_stage=2)
+    plain = tiny_trial(lr=0.003, horizons=(40 * BATCH,))
+    trial = plain.model_copy(update={"training": spread})
+    train_on_ranks(_job(tmp_path, trial, corpus), log=no_log)
+    train(plain, corpus, log=no_log, weights=tmp_path / "alone")
+    assert_same_weights(tmp_path, trial, plain)
+
+
 def test_a_trial_goes_on_from_a_checkpoint_of_one_device(ranks: Ranks, corpus: Corpus, tmp_path: Path) -> None:
     """At ZeRO 3, with small parameters on every rank. The loss is that of one device without ZeRO."""
     trial, plain = _trial(40 * BATCH, stage=3), tiny_trial(lr=0.003, horizons=(40 * BATCH,))
@@ -106,7 +133,9 @@ def test_a_trial_goes_on_from_a_checkpoint_of_one_device(ranks: Ranks, corpus: C
     (measured,) = train_on_ranks(_job(tmp_path, trial, corpus), log=rows.append)
     assert {"continued_from_tokens": KILLED_AT * BATCH} in rows and ranks.are_gone()
     assert measured.training == {"devices": 2, "zero_stage": 3, "micro_batch": 1}
-    assert measured.loss == pytest.approx(train(plain, corpus, log=no_log)[0].loss, rel=1e-5)
+    alone = train(plain, corpus, log=no_log, weights=tmp_path / "alone")[0]
+    assert measured.loss == pytest.approx(alone.loss, rel=1e-5)
+    assert_same_weights(tmp_path, trial, plain)
 
 
 def test_ranks_are_told_to_end_and_leave(monkeypatch: pytest.MonkeyPatch) -> None:
