@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrladder.benchmark import cli
-from lrladder.benchmark.commands import design, external, laws, machine, recommend, studies, text, watch
+from lrladder.benchmark.commands import design, export, external, laws, machine, recommend, studies, text, watch
 from lrladder.benchmark.config.text import preset_names, read_preset
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab import loggers
@@ -174,7 +174,7 @@ def test_logs(data: st.DataObject, tmp_path: Path) -> None:
 
 COMMANDS = {
     name or command.callback.__name__.replace("_", "-"): command
-    for part in (studies, recommend, laws, machine, design, external, text, watch)
+    for part in (studies, export, recommend, laws, machine, design, external, text, watch)
     for command in part.app.registered_commands
     if command.callback is not None
     for name in [command.name]
@@ -225,9 +225,7 @@ def test_arguments_of(name: str, data: st.DataObject, folder: Path, capsys: pyte
     for option, is_flag in data.draw(st.lists(st.sampled_from(options), max_size=4)) if options else []:
         arguments.append(option)
         if not is_flag:
-            arguments.append(
-                data.draw(st.one_of(ODD, st.sampled_from(["1e9", "1000", "0.01", "t48x4", "out", "json"])))
-            )
+            arguments.append(data.draw(st.one_of(ODD, st.sampled_from(LIKELY))))
     arguments = [argument for argument in arguments if argument not in ("--watch", "--pdf")]
     before, sys.argv = sys.argv, ["lrladder", name, *arguments]
     try:
