@@ -42,8 +42,8 @@ class Architecture(BaseModel):
     score: Literal["softmax", "sigmoid"] = _later("softmax")
     """What turns the router's logits into scores of the experts."""
     expert_bias: bool = _later(False)  # arXiv 2408.15664
-    """Whether each expert has a bias that balances the loads. The top k are those of score plus bias; no weight has the
-    bias."""
+    """Whether each expert has a bias that balances the loads. The top k are the experts with the largest score plus
+    bias. The weights of the chosen experts do not contain the bias."""
     num_groups: int = _later(1, ge=1)  # arXiv 2412.19437
     """Number of equal groups of experts. The top k come from the `top_groups` groups whose two best experts have the
     largest sum."""

@@ -13,7 +13,7 @@ class TrueLaw(Strict):
     """lr* = k N_active^-u D^-v B^w A^s in sp, with B batch tokens and A = N_active / N_total.
 
     In mup lr* has this value at N = `mup_base` and D = `mup_tokens`. From there it changes as
-    (N / mup_base)^-mup_drift (D / mup_tokens)^-mup_v, with v for a `mup_v` of None.
+    (N / mup_base)^-mup_drift (D / mup_tokens)^-mup_v. If `mup_v` is null, v takes its place.
     """
 
     k: PositiveFloat

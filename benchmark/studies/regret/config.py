@@ -21,7 +21,7 @@ _OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"
 
 
 class RegretConfig(RegretKeys):
-    """One regret study, whose keys fit together."""
+    """One study that measures regrets. A config whose keys contradict each other is refused."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
