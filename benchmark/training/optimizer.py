@@ -50,13 +50,9 @@ def _start_ranks(backend: str, meeting: str | None) -> None:
     torch.distributed.init_process_group(backend, init_method=meeting, rank=rank, world_size=world)
 
 
-def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
-    """A DeepSpeed engine with an initialised model. Each parameter group has its `lr_multiplier`.
-
-    `micro_batch` is the number of sequences that a rank takes at a time; None: its whole share of the batch.
-    """
-    deepspeed = start_deepspeed()
-    model, rules = parametrization.build(
+def build_model(trial: Trial) -> parametrization.Built:
+    """The trial's model with its initial weights, and the rule of each parameter."""
+    return parametrization.build(
         trial.rules,
         trial.shape,
         trial.base.shape,
@@ -65,6 +61,15 @@ def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
         seed=trial.seed,
         dtype=dtype_of(trial),
     )
+
+
+def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
+    """A DeepSpeed engine with an initialised model. Each parameter group has its `lr_multiplier`.
+
+    `micro_batch` is the number of sequences that a rank takes at a time; None: its whole share of the batch.
+    """
+    deepspeed = start_deepspeed()
+    model, rules = build_model(trial)
     if trial.training.expert_parallel > 1:
         spread_experts(model, trial.training.expert_parallel)
     params = groups(trial, model, rules)

@@ -14,8 +14,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.memory import memory_bytes
-from lrladder.benchmark.training.optimizer import betas, dtype_of, groups
-from lrladder.models import parametrization
+from lrladder.benchmark.training.optimizer import betas, build_model, groups
 from lrladder.models.transformer import Output, next_token_loss
 
 OURS, UNCOMPILED, PLAIN, PEER = "ours", "uncompiled", "plain", "mixtral "
@@ -90,15 +89,7 @@ def plain_step(trial: Trial, device: torch.device) -> Step:
 
 def model_and_optimizer(trial: Trial, device: torch.device) -> tuple[Any, torch.optim.Optimizer]:
     """Our model with its parameter groups."""
-    built = parametrization.build(
-        trial.rules,
-        trial.shape,
-        trial.base.shape,
-        backend=trial.expert_backend,
-        embedding_std=trial.optimizer.embedding_std,
-        seed=trial.seed,
-        dtype=dtype_of(trial),
-    )
+    built = build_model(trial)
     model = built.model.to(device)
     return model, torch.optim.AdamW(groups(trial, model, built.rules), betas=betas(trial), fused=True)
 

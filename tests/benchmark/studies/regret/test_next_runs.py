@@ -26,11 +26,13 @@ class Case(NamedTuple):
     leads: tuple[float, ...]  # of the first over each, sds
     others: tuple[str, ...] = ()
     interaction: float = 0.0  # variance
+    short: float = 0.03  # by how much the share that is found may miss FOUND_SHARE
 
 
 CASES = [
     Case(("0", "0"), (0.0, 1.1), ("1", "1")),
-    Case(("0", "1"), (0.0, 1.1)),
+    # Here the noise of many studies is not pooled, which the count of runs does not foresee: 0.757 are found.
+    Case(("0", "1"), (0.0, 1.1), short=0.05),
     Case(("0", "1"), (0.0, 1.5), ("0", "1"), 0.5),
     Case(("0", "0", "1"), (0.0, 1.5, 1.8), ("1",), 0.3),
 ]
@@ -77,7 +79,7 @@ def found(case: Case, seeds: int) -> float:
 def test_the_seeds_that_are_asked_for_find_such_a_lead_in_80_percent(case: Case) -> None:
     seeds = more_seeds(scored(case.tied, case.leads), known(case))
     assert seeds is not None
-    assert FOUND_SHARE - 0.05 < found(case, SEEDS + seeds) < FOUND_SHARE + 0.09  # seeds are whole numbers
+    assert FOUND_SHARE - case.short < found(case, SEEDS + seeds) < FOUND_SHARE + 0.09  # seeds are whole numbers
     assert found(case, SEEDS + seeds // 2) < FOUND_SHARE - 0.05
 
 
