@@ -15,7 +15,7 @@ from lrladder.benchmark.design.families import FAMILIES, Family, rope_of
 from lrladder.benchmark.design.foreign import named
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.hf.library import library
-from lrladder.benchmark.reading import CONFIG_BYTES, read_text
+from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 
@@ -126,7 +126,7 @@ def _common_keys(shape: ModelShape, kind: str, family: Family) -> dict[str, Any]
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(read_text(path, CONFIG_BYTES))
+        data = parse_json(read_text(path, CONFIG_BYTES))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); give a model's config.json") from error
     if not isinstance(data, dict) or "model_type" not in data:
