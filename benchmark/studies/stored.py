@@ -8,10 +8,11 @@ from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.documents import written_schema
 from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trained import labels_of
-from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, read_text
+from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
+from lrladder.benchmark.studies.layout import read_results
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.results import Found, StudyResults, in_order
 from lrladder.benchmark.studies.written import absent, unreadable
@@ -45,7 +46,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
         config = load_stored_study(folder)
         return kind.assemble(config, Found(_measured(folder, config, kind)))
     try:
-        return kind.results_model.from_json(read_text(path, RESULTS_BYTES))
+        return read_results(path, kind.results_model)
     except FileNotFoundError as error:
         raise absent(folder) from error
     except (OSError, ValueError) as error:
