@@ -96,11 +96,10 @@ def pieces(path: Path, laid: Laid) -> Iterator[list[Any]]:
 def _readings(file: Any, end: int) -> Iterator[bytes]:
     """The text of each reading: a line, or, as written until November 2026, the lines between two braces."""
     part: list[bytes] = []
-    size = 0
-    while file.tell() < end:
-        line = file.readline(min(LONGEST, end - file.tell()))
+    size, left = 0, end - file.tell()
+    while left > 0 and (line := file.readline(min(LONGEST, left))):
         part.append(line)
-        size += len(line)
+        size, left = size + len(line), left - len(line)
         if size >= LONGEST:
             raise TooLarge("a reading is longer than any reading should be")
         text = line.strip().removesuffix(b",")
