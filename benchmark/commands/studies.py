@@ -89,7 +89,7 @@ def run(
     allow_import: AllowImport = False,
     log: Annotated[
         list[str] | None,
-        typer.Option(help="Also copy the logs of the runs to `tensorboard` or `wandb`. May be given twice."),
+        typer.Option(help="Also copy the logs of the runs to `tensorboard`, `wandb` or `mlflow`. May be given again."),
     ] = None,
     compiled: Annotated[
         bool,
@@ -106,7 +106,7 @@ def run(
     A benchmark searches on small models and fixes its proposals.
     Then it trains them at the targets, sweeps the LR there, and scores them.
     """
-    from lrladder.benchmark.lab import loggers
+    from lrladder.benchmark.lab.loggers import choice
     from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
@@ -119,7 +119,7 @@ def run(
             raise InputError(
                 f"--log: {preset} is {how}, so no run is trained here whose log could be copied; leave --log out"
             )
-        loggers.choose(log)
+        choice.choose(log)
     if not compiled:
         compiling.choose("off")
     raise typer.Exit(_ended(run_study(study, out, workers=workers), out))
