@@ -1,6 +1,8 @@
 """Commands for rules, schedules and laws without a study: coordcheck, schedule, fit, replay."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +20,9 @@ app = typer.Typer()
 BUDGET = "Fit only the runs that a search within this budget asks for. The budget is in runs of the largest model."
 Runs = Annotated[
     Path, typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known.")
+]
+RunsOrSweep = Annotated[
+    Path, typer.Argument(help="A table of training runs, or a published sweep to fetch: steplaw or openeurollm.")
 ]
 Protocol = Annotated[
     Literal["best", "rule", "fixed"],
@@ -144,7 +149,7 @@ def fit(
 
 @app.command()
 def replay(
-    runs: Runs,
+    runs: RunsOrSweep,
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
     protocol: Protocol = "best",
@@ -160,6 +165,7 @@ def replay(
 ) -> None:
     """Score strategies that choose the LR of large runs from small ones, on runs that you already have."""
     from lrladder.benchmark.own_runs.columns import parse_columns
+    from lrladder.benchmark.own_runs.published_sweeps import BUDGETS, fetched_sweep
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
     from lrladder.benchmark.own_runs.ways import parse_budgets
@@ -168,8 +174,13 @@ def replay(
     spending = parse_budgets(budgets)
     if out is not None:
         require_own(out)  # refuse before the work, not after
-    table = load_runs(runs, parse_columns(columns))
-    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending, from_here=allow_import)
+    sweep = fetched_sweep(runs)
+    table = load_runs(runs if sweep is None else sweep.runs, parse_columns(columns))
+    chosen: Sequence[str] = strategy or ()
+    if sweep is not None:
+        table = replace(table, flags=(*table.flags, *sweep.flags))
+        chosen, spending = strategy or sweep.strategies, spending or (() if strategy else BUDGETS)
+    result = make_replay(table, protocol=protocol, strategies=chosen, budgets=spending, from_here=allow_import)
     if out is not None:
         write(result, out)
     if as_json:
