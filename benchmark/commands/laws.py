@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from lrladder.benchmark.commands import completion
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.reading import printable
@@ -22,7 +23,11 @@ Runs = Annotated[
     Path, typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known.")
 ]
 RunsOrSweep = Annotated[
-    Path, typer.Argument(help="A table of training runs, or a published sweep to fetch: steplaw or openeurollm.")
+    Path,
+    typer.Argument(
+        help="A table of training runs, or a published sweep to fetch: steplaw or openeurollm.",
+        autocompletion=completion.sweeps,
+    ),
 ]
 Protocol = Annotated[
     Literal["best", "rule", "fixed"],
@@ -47,7 +52,7 @@ Strategies = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Example: lrladder coordcheck cpu --out runs/check")
 def coordcheck(
     preset: Preset,
     out: Annotated[Path | None, typer.Option(help="Write the page OUT/coordcheck/index.html as well.")] = None,
@@ -72,7 +77,7 @@ def coordcheck(
         render(result, page, console)
 
 
-@app.command()
+@app.command(epilog="Example: lrladder schedule power --tokens 1e12 --batch-tokens 4194304")
 def schedule(
     kind: Annotated[Kind, typer.Argument(help="The kind of schedule.")],
     tokens: Annotated[float, typer.Option(callback=finite, help="Training tokens of the run.")],
@@ -119,7 +124,7 @@ def schedule(
         render(curve, make_console())
 
 
-@app.command()
+@app.command(epilog="Example: lrladder fit runs.csv --out fitted --columns lr=learning_rate,loss=eval/loss")
 def fit(
     runs: Runs,
     columns: Columns = None,
@@ -147,7 +152,7 @@ def fit(
         print(printable(f"Report: {page}"))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder replay runs.csv --budgets 0.1,1")
 def replay(
     runs: RunsOrSweep,
     columns: Columns = None,
