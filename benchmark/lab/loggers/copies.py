@@ -3,7 +3,7 @@
 import bisect
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,9 @@ class Copies:
         self._trial = trial
         self._tokens = self._branch = 0
         usable = [name for name in names if _resting.get(name, 0.0) <= time.monotonic()]
+        for name in usable:
+            with suppress(Exception):  # the line meets the same fault, and says it
+                LOGGERS[name].load()
         self._lines = {name: Line(partial(_made, name, folder, trial)) for name in usable}
 
     def row(self, row: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from lrladder.benchmark.errors import one_line
 from lrladder.benchmark.lab.loggers.logger import Logger
 
-PATIENCE = 10.0  # seconds to wait at the end of a trial; assumption: a tracker that works needs one or two
+PATIENCE = 20.0  # seconds to wait at the end of a trial; one that works took 9 on two cores with seven times their load
 MOST_WAITING = 10_000  # rows; a tracker that is so far behind is left out, so that memory stays bounded
 
 Use = Callable[[Logger], None]

@@ -18,6 +18,10 @@ class Logger(Protocol):
     title: str  # the tracker, as messages name it
 
     @staticmethod
+    def load() -> None:
+        """Import the tracker's package, which takes seconds, before the first trial of a process."""
+
+    @staticmethod
     def prepare(folder: Path) -> None:
         """Do what is slow and needs to be done once for the folder of a study, before its first trial."""
 

@@ -28,9 +28,16 @@ class MLflow:
     title = "MLflow"
 
     @staticmethod
+    def load() -> None:
+        """Import the package, and what it would import later."""
+        os.environ.setdefault(NO_REPORTS, "true")
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
+    @staticmethod
     def prepare(folder: Path) -> None:
         """Make the tables of the database, which takes seconds. A server is left to the trials."""
         if SERVER not in os.environ:
+            MLflow.load()
             _opened(folder)
 
     def __init__(self, folder: Path, trial: Trial) -> None:
@@ -66,7 +73,6 @@ class MLflow:
 
 def _opened(folder: Path) -> tuple[Any, str]:
     """A client, and the id of the experiment with the study's name, which is made if it is not there."""
-    os.environ.setdefault(NO_REPORTS, "true")
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes

@@ -13,6 +13,11 @@ class TensorBoard:
     title = "TensorBoard"
 
     @staticmethod
+    def load() -> None:
+        """Import the package."""
+        import torch.utils.tensorboard  # noqa: F401
+
+    @staticmethod
     def prepare(folder: Path) -> None:
         """Nothing is slow here."""
 

@@ -14,6 +14,11 @@ class Wandb:
     title = "Weights & Biases"
 
     @staticmethod
+    def load() -> None:
+        """Import the package."""
+        import wandb  # noqa: F401
+
+    @staticmethod
     def prepare(folder: Path) -> None:
         """Nothing is slow here."""
 
