@@ -45,7 +45,9 @@ class Exported(NamedTuple):
     @property
     def loss(self) -> float:
         """The validation loss of these weights, in nats per token."""
-        return self.chosen.measurement.loss
+        loss = self.chosen.measurement.loss
+        assert loss is not None, "a finished trial has a loss"
+        return loss
 
 
 def export(folder: Path, trial_id: str, out: Path, *, tokens: int | None = None) -> Exported:

@@ -1,5 +1,7 @@
 """What all recipes in Python have in common: the heading, the table of settings, and the schedule."""
 
+from collections.abc import Mapping
+
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe, Setting
 from lrladder.benchmark.recommend.schedule_code import schedule_code
@@ -40,7 +42,7 @@ def schedule(advice: Advice) -> str:
     return schedule_code(advice.schedule, tokens=advice.tokens, batch_tokens=advice.batch_tokens, at=advice.reference)
 
 
-def names_of(recipe: Recipe, names: dict[str, tuple[str, ...]], *, trainer: str) -> str:
+def names_of(recipe: Recipe, names: Mapping[str, tuple[str, ...]], *, trainer: str) -> str:
     """The names of the parameters of each kind as a dict in Python code. Raises InputError if a kind has none."""
     missing = [setting.kind for setting in recipe.settings if setting.kind not in names]
     if missing:
