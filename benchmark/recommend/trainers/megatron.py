@@ -1,9 +1,9 @@
 """The recipe for megatron-core: overrides of its parameter groups, and its scheduler, as Python code.
 
 It was read from and run on megatron-core 0.16.1. In its checkpoints, parameter groups are told apart by a few keys,
-which do not include the LR (megatron/core/optimizer/optimizer.py, param_group_identifier_keys). Groups that agree in
-these keys would all get the settings of one of them when a run resumes. So each kind has its own `lr_mult`, a key that
-is among these and that nothing else reads.
+which do not include the LR (megatron/core/optimizer/optimizer.py, param_group_identifier_keys). If groups agree in
+these keys, a run that resumes fails, or with the distributed optimizer gives all of them the settings of one. So each
+kind has its own `lr_mult`, a key that is among these and that nothing else reads.
 """
 
 from lrladder.benchmark.lab.recipe import Recipe
@@ -74,7 +74,7 @@ def overrides(model_chunks):
     """LR, weight decay and eps by kind: get_megatron_optimizer(config, model_chunks, overrides(model_chunks)).
 
     Refuses a tied head, and a parameter that has no kind. `lr_mult` changes no LR. It tells the groups apart in a
-    checkpoint: without it, megatron-core 0.16 gives several groups the settings of one of them when a run resumes.
+    checkpoint, which megatron-core 0.16 does not do by their LRs: without it, a resumed run fails or mixes them up.
     """
     for chunk in model_chunks:
         if any(getattr(module, "share_embeddings_and_output_weights", False) for module in chunk.modules()):
