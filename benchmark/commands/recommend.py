@@ -83,8 +83,8 @@ class Options:
         typer.Option(callback=finite, help="For a fit: the most that the next sweep may cost, in runs of your model."),
     ] = None
     form: Annotated[
-        Literal["text", "torch", "deepspeed", "json"],
-        typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
+        Literal["text", "json", "torch", "deepspeed", "transformers", "megatron", "torchtitan"],
+        typer.Option("--format", help="How to print the recipe: for people, as JSON, or to paste into a trainer."),
     ] = "text"
     as_json: AsJson = False
     multipliers: Annotated[
@@ -102,7 +102,9 @@ class Options:
         return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
 
 
-@app.command()
+@app.command(
+    epilog="Example: lrladder recommend runs/cpu --width 128 --depth 4 --tokens 1e6 --batch-tokens 2048 --format torch"
+)
 @as_one(Options)
 def recommend(options: Options) -> None:
     """Print the LR to set for a model, with its 90% interval and what weakens it.

@@ -100,6 +100,8 @@ def _whole(trial_id: str, spec: str, rows: list[tuple[int, str, str | None]]) ->
         return None
     if [m.horizon for m in found] != list(trial.horizons):
         return None
+    if any((m.lr, m.seed) != (trial.lr, trial.seed) or m.trial_id not in (trial_id, trial.id) for m in found):
+        return None  # a digest would tell too, but all of them may be lost
     return StoredTrial(trial, found, all(digest is not None for _, _, digest in rows))
 
 

@@ -196,8 +196,8 @@ def _parquet(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path, dtype_backend="numpy_nullable")
     except ImportError as error:
         raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow, or save the table as CSV") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())[:100]})") from error
+    except Exception as error:  # a damaged file makes pyarrow and pandas raise errors of any kind
+        raise InputError(f"{path}: not a Parquet file ({type(error).__name__}: {why(error)[:100]})") from error
     table.index = pd.RangeIndex(1, len(table) + 1)
     # a missing value is empty, while a NaN that was logged stays nan
     return table.astype(object).map(lambda value: "" if value is None or value is pd.NA else str(value))

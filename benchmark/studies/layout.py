@@ -19,7 +19,7 @@ from lrladder.benchmark.reading import (
 from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import Measurement
 
-START_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the readings begin
+START_BYTES = 32 * 2**20  # read from the start; assumption: 256 rungs and the addresses of 200,000 logged trials
 END_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the readings
 START, END = b'\n  "measurements": [', b'\n  ],\n  "config": {'  # as `StudyResults.to_json` writes them
 MOST_BYTES = 2**30  # of a file of this layout; assumption: 400,000 readings of 2.5 KB

@@ -10,6 +10,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs import files
 from lrladder.benchmark.own_runs.runs import load_runs
 from lrladder.benchmark.recommend.run_log import read_run_log
+from tests.faults.readers import faults, readers
 
 HEADER = "n_params,tokens,lr,loss\n"
 GOOD = "1e7,1e9,1e-3,2.5\n"
@@ -131,6 +132,13 @@ def test_odd_json_is_refused_by_its_row(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"runs.jsonl: row 1: ") as refused:
         load_runs(path)
     assert len(str(refused.value)) < 500 and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", [19069, 20842, 24969, 29323, 5372])
+def test_a_damaged_parquet_file_is_one_line(seed: int, tmp_path: Path) -> None:
+    """Inputs of tests/faults/readers.py for which pyarrow and pandas raise errors of other kinds."""
+    reader = next(reader for reader in readers(tmp_path) if reader.name == "Parquet table")
+    assert not list(faults(reader, [seed]))
 
 
 def test_empty_fields_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,12 +72,12 @@ def test_the_memory_is_bounded(bound: str, most: int, tmp_path: Path, monkeypatc
 
 
 TEXT = build_results().to_json()
-AT = TEXT.index('"measurements"') + 40
+AT = TEXT.index('"lr": ', TEXT.index('"measurements"')) + len('"lr": ')
 BROKEN = {
-    "a brace too few": TEXT.replace("}},\n    {", "},\n    {", 1),
+    "a brace too few": TEXT.replace('"},\n    {', '",\n    {', 1),
     "not a list": TEXT.replace("\n    {", "\n    {{", 1),
     "nested": TEXT[:AT] + "[" * 100_000 + TEXT[AT:],
-    "a long integer": TEXT[:AT] + '": ' + "9" * 5000 + ', "' + TEXT[AT:],
+    "a long integer": TEXT[:AT] + "9" * 5000 + TEXT[AT:],
     "no text": TEXT[:AT] + "\udcff" + TEXT[AT:],
     "the rest of it": TEXT.replace('\n  ],\n  "config"', '\n    more\n  ],\n  "config"'),
 }
