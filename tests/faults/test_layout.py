@@ -72,7 +72,7 @@ def test_the_memory_is_bounded(bound: str, most: int, tmp_path: Path, monkeypatc
 
 
 TEXT = build_results().to_json()
-AT = TEXT.index('"lr": ', TEXT.index('"measurements"')) + len('"lr": ')
+AT = TEXT.index('"seed": ', TEXT.index('"measurements"')) + len('"seed": ')
 BROKEN = {
     "a brace too few": TEXT.replace('"},\n    {', '",\n    {', 1),
     "not a list": TEXT.replace("\n    {", "\n    {{", 1),
