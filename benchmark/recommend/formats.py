@@ -33,9 +33,9 @@ import re
 
 BETAS = ({beta1!r}, {beta2!r})
 GRAD_CLIP = {grad_clip!r}
-# LR before the schedule, PyTorch's weight decay and eps for the optimizer; init_std (None: start at ones) and forward
-# for the model: the head computes forward * W x; attention_out and each kind of down add forward * W x to the residual
-# stream. The router computes in fp32.
+# LR before the schedule, PyTorch's weight decay and eps for the optimizer; init_std (None: start at ones, or at the
+# value `start` if it is there) and forward for the model: {readout}; attention_out and each kind of
+# down add forward * W x to the residual stream. The router computes in fp32.
 RECIPE = {{
 {settings}
 }}
@@ -63,10 +63,13 @@ def by_name(model, patterns):
         if len(kinds) != 1:
             raise ValueError(f"{{name}} matches {{kinds or 'no pattern'}}; it must match exactly one")
         params.setdefault(kinds[0], []).append(param)
+    absent = [kind for kind in RECIPE if kind not in params]
+    if absent or len(params.get("tied", [0])) > 1:
+        raise ValueError(f"{{absent or 'tied'}}: {head_words}")
     return params
 
 
-# optimizer = torch.optim.AdamW(param_groups(by_name(model, {{"head": r"^lm_head", ...}})), betas=BETAS)
+# optimizer = torch.optim.AdamW(param_groups(by_name(model, {{{example}, ...}})), betas=BETAS)
 # scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)  # each group's own LR times factor(step)
 '''
 
@@ -80,6 +83,18 @@ def text(advice: Advice, form: Format) -> str:
     if advice.recipe is None:
         raise InputError(f"--format {form} needs the recipe by role: give --width and --depth instead of --n-active")
     return _torch(advice, advice.recipe) if form == "torch" else _deepspeed(advice, advice.recipe)
+
+
+# By whether head and embedding are one matrix: what the pasted text says of them.
+_READOUT = {
+    False: "the head computes forward * W x",
+    True: "norm_final computes forward * norm(x), and `tied` is embedding and head",
+}
+_HEAD_WORDS = {
+    False: "each kind needs a parameter, and the recipe is for a head that is not tied to the embedding",
+    True: "each kind needs a parameter, and the recipe is for a head that is the embedding's own matrix",
+}
+_EXAMPLE = {False: '"head": r"^lm_head"', True: '"tied": r"embed_tokens"'}
 
 
 def summary(advice: Advice) -> str:
@@ -105,7 +120,7 @@ def _table(advice: Advice) -> str:
         how = "standard parametrization" if advice.parametrization == "sp" else advice.parametrization
         head = [f"LR {advice.lr:.4g} for {whose}, in {how}"]
     else:
-        rows = [(s.kind, s.lr, s.weight_decay, s.eps, s.init_std, s.forward) for s in advice.recipe.settings]
+        rows = [(s.kind, s.lr, s.weight_decay, s.eps, _start(s), s.forward) for s in advice.recipe.settings]
         names = ("set", "LR", "weight decay", "eps", "init std", "forward")
         head = [_row(names), *(_row([row[0], *map(_short, row[1:])]) for row in rows)]
         betas = f"AdamW betas {advice.recipe.beta1:g}, {advice.recipe.beta2:g}; clip {advice.recipe.grad_clip:g}"
@@ -128,8 +143,15 @@ def _row(cells: Sequence[str]) -> str:
     return f"{cells[0]:<14}" + "".join(f"{cell:>13}" for cell in cells[1:])
 
 
-def _short(value: float | None) -> str:
-    return "ones" if value is None else f"{value:.4g}"
+def _start(setting: Setting) -> float | str:
+    """The init std, or in words the value at which all entries start."""
+    if setting.init_std is not None:
+        return setting.init_std
+    return "ones" if setting.start == 1 else f"all {setting.start:.4g}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _torch(advice: Advice, recipe: Recipe) -> str:
@@ -138,7 +160,11 @@ def _torch(advice: Advice, recipe: Recipe) -> str:
     weak = (f"weak: {flag}" for flag in advice.flags)
     folded = (FOLDED,) if advice.folded else ()
     lines = (summary(advice), *folded, _ratios(recipe), f"schedule: {recipe.schedule}", *weak)
+    tied = any(setting.kind == "tied" for setting in recipe.settings)
     return _TORCH.format(
+        readout=_READOUT[tied],
+        head_words=_HEAD_WORDS[tied],
+        example=_EXAMPLE[tied],
         header="\n".join(f"# {' '.join(line.split())}" for line in lines),
         beta1=recipe.beta1,
         beta2=recipe.beta2,
@@ -156,7 +182,7 @@ def _ratios(recipe: Recipe) -> str:
 
 
 def _values(setting: Setting) -> dict[str, float | None]:
-    return setting.model_dump(include={"lr", "weight_decay", "eps", "init_std", "forward"})
+    return setting.model_dump(include={"lr", "weight_decay", "eps", "init_std", "forward", "start"})
 
 
 def _deepspeed(advice: Advice, recipe: Recipe) -> str:

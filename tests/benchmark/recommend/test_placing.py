@@ -10,7 +10,7 @@ import torch
 
 import lrladder as ll
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, theirs_of
+from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, TIED, theirs_of
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.truth import TrueLaw
@@ -56,13 +56,14 @@ def test_every_parameter_has_the_kind_of_its_counterpart_in_our_model(name: str)
         for other in theirs_of(own):
             assert found.pop(id(theirs[other])) == kind_of(tag_of(param, own))
     assert not found
+    assert ("tied" in placed) == config.tie_word_embeddings
 
 
 def test_every_kind_is_in_some_family() -> None:
     kinds = {
         setting.kind for name in CONFIGS for setting in recipe_of(ll.Model.from_hf(config_of(name)).shape).settings
     }
-    assert kinds == {counterpart.kind for counterpart in (*IN_BLOCK.values(), *ENDS.values())}
+    assert kinds == {counterpart.kind for counterpart in (*IN_BLOCK.values(), *ENDS.values(), TIED)}
 
 
 def test_a_config_of_the_library_is_read_as_its_file(tmp_path: Path) -> None:
@@ -79,6 +80,11 @@ def test_what_cannot_be_placed_is_refused_by_name() -> None:
     tied = peer_of(config_of("mixtral", tie_word_embeddings=True))
     with pytest.raises(InputError, match=r"model\.embed_tokens\.weight and lm_head\.weight are one tensor, .* untied"):
         place(tied, recipe, shape)
+    of_tied = recipe_of(ll.Model.from_hf(config_of("mixtral, tied")).shape)
+    with pytest.raises(
+        InputError, match=r"lm_head\.weight is a matrix of its own, but .* set tie_word_embeddings=True"
+    ):
+        place(peer, of_tied, shape)
     with pytest.raises(
         InputError, match=r"recipe is for .* \(width 64, depth 3, .*\); ask for the recipe of this very"
     ):
