@@ -19,7 +19,7 @@ from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 
-PRETRAINING_LENGTH = 4096  # tokens of a sequence, unless the file names another length; assumption: the usual one
+PRETRAINING_LENGTH = 4096  # most tokens of a sequence; assumption: the usual number before the context is extended
 
 
 class Public(NamedTuple):
@@ -144,9 +144,9 @@ def _theirs(source: str, data: dict[str, Any], kind: str) -> Any:
 
 
 def _pretraining_length(config: Any) -> int:
-    """Tokens of a sequence in pre-training, before a later phase extends the context by scaling RoPE."""
-    longest = int(config.max_position_embeddings)
-    return int(rope_of(config).get("original_max_position_embeddings") or min(longest, PRETRAINING_LENGTH))
+    """Tokens of a sequence in pre-training, before later phases extend the context."""
+    longest = rope_of(config).get("original_max_position_embeddings") or config.max_position_embeddings
+    return min(int(longest), PRETRAINING_LENGTH)
 
 
 def _shape(config: Any, family: Family, seq_len: int) -> ModelShape:
