@@ -59,8 +59,8 @@ class RecipeConfig(Strict):
         `tied`: embedding and head are one matrix, which has the ratio of the head.
         """
         head = Role.TIED if tied else Role.HEAD
-        ratios = {Role.NORM: self.norm_lr, head: self.head_lr, Role.ROUTER: self.router_lr}
-        return ratios if tied else {Role.EMBEDDING: self.embedding_lr, **ratios}
+        embedding: dict[str, float] = {} if tied else {Role.EMBEDDING: self.embedding_lr}
+        return {**embedding, Role.NORM: self.norm_lr, head: self.head_lr, Role.ROUTER: self.router_lr}
 
 
 class PowerConfig(Strict):
