@@ -40,7 +40,10 @@ def words(layout: Layout, public: Public, found: Expected, *, gpu: GpuName | Non
 
 def _recipe(shape: ModelShape) -> str:
     if shape.architecture.tied:
-        return f"the one matrix of embedding and head has {TIED_LR:g} times the LR of the others (tune-recipe tests it)"
+        return (
+            f"the one matrix of embedding and head has {TIED_LR:g} times the LR of the others (tune-recipe tests it), "
+            "and muTransfer's depth rule holds beside a tied head, which nobody measured"
+        )
     return "the base recipe of preset modules"
 
 
