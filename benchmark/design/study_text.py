@@ -14,7 +14,7 @@ from lrladder.paradigms.published import LAWS
 WARMUP = 0.005  # warm-up as a share of a rung's longest horizon; assumption
 # Tuned for preset modules. Assumption: they also suit other ladders, which `lrladder tune-recipe` can test.
 EMBEDDING_LR, EMBEDDING_STD = 45.25, 2.828
-TIED_LR = 8.0  # LR of a tied matrix over that of the matrices; tried at one small model (docs/theory.md); assumption
+TIED_LR = 4.0  # LR of a tied matrix over that of the matrices; best of three at width 192 (docs/theory.md); assumption
 HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default it is the sources of Python, with a
 # vocabulary of the goal's size. Text: corpus.text; token ids of the goal's tokenizer: corpus.train_tokens, val_tokens.
 """
