@@ -31,7 +31,8 @@ def _public() -> Transformer:
 
 
 def _tied() -> Transformer:
-    shape = tied_shape(width=64, expert_width=64, depth=3)
+    """Of another width than the others, so that no compiled region of theirs serves it."""
+    shape = tied_shape(width=96, expert_width=96, depth=3)
     return build(MUTRANSFER, shape, tied_shape(), backend="grouped", embedding_std=1.0, seed=0).model
 
 
