@@ -125,7 +125,8 @@ class Study:
         self.measured = train(self.trial, self.corpus, log=no_log, trunks=out, weights=out / disk.WEIGHTS)[0]
         store = Store.open(out, config_digest=config.digest, corpus_digest="test")
         store.put(self.trial, [self.measured])
-        store.put(self._trial(config, seed=1), [self.measured.model_copy(update={"verdict": "diverged", "loss": None})])
+        gone = {"trial_id": self.diverged.id, "verdict": "diverged", "loss": None}
+        store.put(self.diverged, [self.measured.model_copy(update=gone)])
         store.close()
 
     @staticmethod
