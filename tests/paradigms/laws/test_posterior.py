@@ -117,16 +117,17 @@ def test_a_prediction_is_the_textbooks_mixture(members: list[int | None]) -> Non
             assert weights @ stats.norm.cdf((end - means) / sds) == pytest.approx(share, abs=1e-7)
 
 
-
 def test_each_point_weighs_as_under_students_t_about_the_law_and_its_shared_errors() -> None:
-    """(4 + 1) / (4 + z^2), of the residual in sds of the point (Lange, Little & Taylor 1989), after at most 6 rounds."""
+    """(4 + 1) / (4 + z^2), z the residual in sds of the point (Lange, Little & Taylor 1989); after at most 6 rounds."""
     of = CASES[2]
     found = fitted(of)
     rows = np.column_stack([of.x, *(np.eye(labels.max() + 1)[labels] for labels in of.groups)])
     z = (of.y - rows @ (found.weights @ found.coef)) / found.scatter
     assert found.robustness == pytest.approx(5 / (4 + z**2), abs=0.04)
     assert found.robustness[4] < 0.15 < 0.9 < np.delete(found.robustness, 4).min()
-    noise = [kappa**2 * (of.sd**2 + FLOOR**2) + tau**2 for kappa, tau, *_ in itertools.product(KAPPAS, TAUS, RHOS, RHOS)]
+    noise = [
+        kappa**2 * (of.sd**2 + FLOOR**2) + tau**2 for kappa, tau, *_ in itertools.product(KAPPAS, TAUS, RHOS, RHOS)
+    ]
     assert found.scatter == pytest.approx(np.sqrt(found.weights @ np.array(noise)), rel=1e-9)
 
 

@@ -1,4 +1,4 @@
-"""Curves against numpy's least squares and the definitions of their intervals, and each limit of a curve from both sides.
+"""Curves against numpy's least squares and the definition of their interval, and each limit of a curve from both sides.
 
 The grid has factor 2. A `shape` is the loss above the floor in units of (ln 2)^2, so that k^2 is a parabola.
 """
@@ -42,7 +42,9 @@ THREE = LRS[1:4], LOSSES[1:4]
 
 @pytest.mark.parametrize("noise", [None, 0.002])
 @pytest.mark.parametrize("level", [0.5, 0.9])
-@pytest.mark.parametrize("of", [(LRS, LOSSES), (LRS[:5], LOSSES[:5]), THREE], ids=["two seeds", "one seed", "three LRs"])
+@pytest.mark.parametrize(
+    "of", [(LRS, LOSSES), (LRS[:5], LOSSES[:5]), THREE], ids=["two seeds", "one seed", "three LRs"]
+)
 def test_a_curve_is_the_least_squares_parabola_with_fiellers_interval(
     of: tuple[list[float], list[float]], level: float, noise: float | None
 ) -> None:
@@ -151,7 +153,12 @@ def test_a_minimum_over_a_two_hundredth_below_the_lowest_run_is_not_believed(ris
     if status == "interior":
         assert (found.lr_best, found.minimum) == pytest.approx((math.sqrt(2), 1 - rise / 8))
         return
-    assert (found.lr_best, found.lr_low, found.lr_high, found.minimum) == (1.0, pytest.approx(0.5), pytest.approx(2.0), None)
+    assert (found.lr_best, found.lr_low, found.lr_high, found.minimum) == (
+        1.0,
+        pytest.approx(0.5),
+        pytest.approx(2.0),
+        None,
+    )
     assert found.sd_ln_lr == pytest.approx(math.log(4) / math.sqrt(12))  # uniform between its neighbours
     assert found.flags == (
         "no parabola holds near the lowest run",
