@@ -9,7 +9,9 @@ The session can be read with cosmic-ray's own `cr-report` and `cr-html`.
 import argparse
 import ast
 import difflib
+import hashlib
 import itertools
+import json
 import multiprocessing
 import os
 import random
@@ -58,25 +60,25 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="test the survivors again")
     args = parser.parse_args()
     settings = tomllib.loads((HERE / "mutants.toml").read_text(encoding="utf-8"))
-    copy = args.out.resolve() / "copy"
-    copy_checkout(copy, list(settings["tests"]))
+    out = args.out.resolve()
+    copy = copy_checkout(out, list(settings["tests"]))
     os.chdir(copy)
     sys.path.insert(0, str(copy))
-    with use_db(args.out.resolve() / "session.sqlite") as db:
+    with use_db(out / "session.sqlite") as db:
         if not db.num_work_items:
             init([Path(module) for module in settings["tests"]], db, {})
             draw(db, settings, args.seed)
-        again = (
-            [item for item, result in tested(db) if result.test_outcome == TestOutcome.SURVIVED] if args.again else []
-        )
-        work(db, settings, [*db.pending_work_items, *again])
+        survivors = [item for item, result in tested(db) if result.test_outcome == TestOutcome.SURVIVED]
+        work(db, settings, [*db.pending_work_items, *(survivors if args.again else ())])
         return report(db)
 
 
-def copy_checkout(copy: Path, modules: list[str]) -> None:
+def copy_checkout(out: Path, modules: list[str]) -> Path:
     """Copy what git knows or would add. A session is of one state of the modules, so these may not have changed."""
-    if changed := [m for m in modules if (copy / m).exists() and (copy / m).read_bytes() != (ROOT / m).read_bytes()]:
-        sys.exit(f"{', '.join(changed)} changed since the mutants were drawn; give a new folder with --out")
+    copy, drawn = out / "copy", out / "drawn.json"
+    state = {module: hashlib.sha256((ROOT / module).read_bytes()).hexdigest() for module in modules}
+    if drawn.exists() and json.loads(drawn.read_text(encoding="utf-8")) != state:
+        sys.exit("the modules changed since the mutants were drawn; give a new folder with --out")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(None, names.split("\0")):
@@ -84,6 +86,8 @@ def copy_checkout(copy: Path, modules: list[str]) -> None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).unlink(missing_ok=True)
             shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    drawn.write_text(json.dumps(state), encoding="utf-8")
+    return copy
 
 
 def draw(db: WorkDB, settings: dict[str, Any], seed: int | None) -> None:

@@ -84,8 +84,6 @@ def smallest_difference(noise: Noise, rivals: int) -> float | None:
     """
     if noise.sd is None or rivals < 1:
         return None
-    if noise.sd == 0:
-        return 0.0
 
     def short_by(difference: float) -> float:
         return found_share([Rival(difference, noise.dof)] * rivals) - FOUND_SHARE

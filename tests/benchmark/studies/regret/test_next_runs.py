@@ -134,11 +134,14 @@ def test_where_runs_do_not_scatter_one_seed_tells_any_lead_and_none_tells_a_tie(
     assert more_seeds(scored("00", (0.0, 0.0)), noises) is None
 
 
-def test_no_more_runs_are_asked_for_than_the_most() -> None:
+def test_no_more_than_a_hundred_runs_are_asked_for() -> None:
+    """Of a pair 50 seeds more, of three entries 33; each is asked for at the lead that just needs it, not below."""
     own = Components(1e-6, 50, 0.0, 0)
     noises = Noises(Noise(None, 0), own, own, {})
-    seeds = [more_seeds(scored("00", (0.0, lead)), noises) for lead in (0.6, 0.55, 0.5, 0.45)]
-    assert seeds[-1] is None and max(n for n in seeds if n is not None) <= MOST_RUNS // 2
+    for entries, most in (("00", 50), ("000", 33)):
+        leads = [0.3 + 0.001 * k for k in range(400)]
+        seeds = [more_seeds(scored(entries, (0.0, *[lead] * (len(entries) - 1))), noises) for lead in leads[::4]]
+        assert seeds[0] is None and max(n for n in seeds if n is not None) == most
     assert next_runs(scored("01", (0.0, 9.0)), scored("01", (0.0, 9.0))[0], noises) == ()  # nothing tells tau2
 
 
