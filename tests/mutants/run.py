@@ -7,10 +7,8 @@ The session can be read with cosmic-ray's own `cr-report` and `cr-html`.
 """
 
 import argparse
-import ast
 import difflib
 import hashlib
-import itertools
 import json
 import multiprocessing
 import os
@@ -35,7 +33,7 @@ import scipy.stats  # noqa: F401
 import seaborn  # noqa: F401
 import torch._dynamo  # noqa: F401
 from cosmic_ray.commands import init
-from cosmic_ray.mutating import mutate_code, use_mutation
+from cosmic_ray.mutating import use_mutation
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
@@ -91,24 +89,23 @@ def copy_checkout(out: Path, modules: list[str]) -> Path:
 
 
 def draw(db: WorkDB, settings: dict[str, Any], seed: int | None) -> None:
-    """Mark all mutants but the drawn ones as skipped. Those that are no Python, such as `f(a, /, b)`, are not drawn."""
+    """Mark all mutants but the drawn ones as skipped."""
     skipped = re.compile("|".join(settings["skip_operators"]))
     items = {key(item): item for item in db.work_items}
-    kept = sorted(place for place, item in items.items() if not skipped.search(mutation(item).operator_name))
-    random.Random(settings["seed"] if seed is None else seed).shuffle(kept)
-    drawn = set(itertools.islice((place for place in kept if is_python(items[place])), settings["number"]))
+    kept = sorted(
+        place
+        for place, item in items.items()
+        if not skipped.search(mutation(item).operator_name) and not marks_keywords(mutation(item))
+    )
+    drawn = set(random.Random(settings["seed"] if seed is None else seed).sample(kept, settings["number"]))
     print(f"{len(drawn)} of {len(kept)} mutants are drawn", flush=True)
     db.set_multiple_results([item.job_id for place, item in items.items() if place not in drawn], NOT_DRAWN)
 
 
-def is_python(item: WorkItem) -> bool:
-    of = mutation(item)
-    code = mutate_code(of.module_path.read_text(encoding="utf-8"), get_operator(of.operator_name)(), of.occurrence)
-    try:
-        ast.parse(code)
-    except SyntaxError:
-        return False
-    return True
+def marks_keywords(of: MutationSpec) -> bool:
+    """Whether it changes the star in `def f(a, *, b)`, which cosmic-ray takes for an operator."""
+    row, column = of.end_pos
+    return of.module_path.read_text(encoding="utf-8").splitlines()[row - 1][column:].startswith(",")
 
 
 def mutation(item: WorkItem) -> MutationSpec:

@@ -121,6 +121,8 @@ def test_the_best_lr_its_neighbours_and_such_as_rise_like_a_parabola_are_fitted(
     shape: list[float], fitted: Sequence[int]
 ) -> None:
     assert fit(shape).lrs_fitted == tuple(2.0**k for k in fitted)
+    if len(fitted) > 3:
+        assert fit(shape, floor=-3.0).lrs_fitted == fit(shape).lrs_fitted  # losses may be negative, as other scores are
 
 
 def test_at_most_two_lrs_to_either_side_are_fitted() -> None:

@@ -197,6 +197,19 @@ def test_roles_of_the_same_lr_share_a_row_and_none_is_lost() -> None:
             assert {s.role.replace("_", " ") for s in entry.recipe.settings} <= told
 
 
+def test_a_role_is_named_once_and_its_kinds_where_their_lrs_differ() -> None:
+    entry = simulated().targets[0].paradigms[0]
+    assert entry.recipe is not None
+    plain = entry.recipe.settings[0]
+    parts = [("attention", "attention_qkv", 0.1), ("attention", "attention_out", 0.2), ("head", "head", 0.3)]
+    parts += [("expert_up", "expert_up", 0.1), ("norm", "norm_out", 0.3), ("norm", "norm_in", 0.3)]
+    settings = [plain.model_copy(update={"role": role, "kind": kind, "lr": lr}) for role, kind, lr in parts]
+    recipe = entry.recipe.model_copy(update={"settings": tuple(settings)})
+    rows = role_lrs(entry.model_copy(update={"recipe": recipe}))
+    assert rows == (("attention qkv, expert up", 0.1), ("attention out", 0.2), ("head, norm", 0.3))
+    assert role_lrs(entry.model_copy(update={"recipe": None})) == ()
+
+
 def test_the_margin_is_the_distance_to_the_lowest_lr_that_diverged() -> None:
     results = build_results()
     target = results.targets[0]

@@ -65,7 +65,7 @@ def behind_level(rank: int) -> float:
 
     This is a Bonferroni correction over the pairs that can be formed of the best `rank` competitors.
     """
-    return 1 - (1 - WINNER_LEVEL) / (rank * (rank - 1) / 2)
+    return 1 - (1 - WINNER_LEVEL) / math.comb(rank, 2)
 
 
 class Rival(NamedTuple):

@@ -36,6 +36,7 @@ def test_an_interaction_is_that_of_all_runs_where_one_of_them_is_not_swept() -> 
 
 def test_a_difference_within_a_parametrization_has_no_interaction() -> None:
     assert NOISES.between("sp", "sp", 4) == satterthwaite((2e-6, 10))
+    assert NOISES.between("mup", "sp", 4) == NOISES.between("sp", "mup", 4)
     assert NOISES.between("sp", "mup", 4) == satterthwaite((2e-6, 10), (0.5e-6, 5))
     assert NOISES.between("wild", "wild", 3) == satterthwaite((6e-6, 4))
 
