@@ -103,9 +103,10 @@ def draw(db: WorkDB, settings: dict[str, Any], seed: int | None) -> None:
 
 
 def marks_keywords(of: MutationSpec) -> bool:
-    """Whether it changes the star in `def f(a, *, b)`, which cosmic-ray takes for an operator."""
+    """Whether it changes the star in `def f(a, *, b)`, which cosmic-ray takes for a product."""
     row, column = of.end_pos
-    return of.module_path.read_text(encoding="utf-8").splitlines()[row - 1][column:].startswith(",")
+    rest = of.module_path.read_text(encoding="utf-8").splitlines()[row - 1][column:]
+    return "ReplaceBinaryOperator_Mul" in of.operator_name and rest.startswith(",")
 
 
 def mutation(item: WorkItem) -> MutationSpec:
