@@ -188,6 +188,11 @@ def test_a_sweep_is_flat_up_to_a_rise_of_the_noise_over_half_its_width(seeds: in
     assert fit(squares(), seeds=seeds, noise=0.99 * limit).status == "interior"
 
 
+@pytest.mark.parametrize(("rise", "status"), [(2.9e-9, "flat"), (3.1e-9, "interior")])
+def test_a_rise_below_a_billionth_of_the_loss_is_rounding(rise: float, status: str) -> None:
+    assert fit([rise / LN2**2, 0.0, rise / LN2**2], ks=FIVE[1:4], curvature=1.0).status == status
+
+
 @pytest.mark.parametrize("noise", [None, 1e-9])
 def test_rounded_losses_have_at_least_the_noise_of_their_rounding(noise: float | None) -> None:
     """The sd of a number rounded to multiples of s is s / sqrt(12)."""
@@ -232,3 +237,9 @@ def test_of_four_lrs_none_can_be_told_to_be_the_outlier() -> None:
     shape = [1.0, 0.0, 1.3, 4.0]
     assert fit(shape, ks=FIVE[1:], curvature=0.2, noise=NOISE).n == 4
     assert fit([4.0, *shape], curvature=0.2, noise=NOISE).n == 4
+
+
+def test_a_low_run_on_a_hill_is_no_outlier_of_a_bowl() -> None:
+    """Without it the others lie on a parabola exactly, but on one that opens downwards."""
+    found = fit([0.6, 0.9, 0.0, 0.9, 0.6], noise=NOISE)
+    assert not any("left out" in flag for flag in found.flags)

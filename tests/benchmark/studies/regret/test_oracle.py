@@ -14,7 +14,7 @@ from lrladder.benchmark.studies.regret.scoring.oracle import Oracle, find_oracle
 from lrladder.benchmark.studies.regret.scoring.widths import Widths
 from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.level import LEVEL
-from lrladder.paradigms.sweep.curve import Curve
+from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.noise import Noise
 from tests.benchmark.studies.regret.test_comparison import (
     CONFIG,
@@ -65,6 +65,9 @@ def test_an_oracle_says_what_it_rests_on_and_what_it_cost() -> None:
     assert found.lr_low is not None and found.lr_high is not None and found.lr is not None
     assert found.lr_low < found.lr < found.lr_high
     assert found.cost_flops == len(GRID) * SEEDS  # a run each
+    means = [float(np.mean([m.loss for m in SWEEPS if (m.parametrization, m.lr) == ("sp", lr)])) for lr in GRID]
+    curve = fit_curve(GRID, means, noise=0.002 / math.sqrt(SEEDS))  # the noise of a mean over the seeds
+    assert (found.lr_low, found.lr_high, found.loss) == (curve.lr_low, curve.lr_high, curve.minimum)
     longer = [m.model_copy(update={"horizon": 2 * HORIZON}) for m in SWEEPS]
     off_grid = [run("sp", SP, 0, 3.0), run("mup", GRID[0], 7, 3.0)]
     elsewhere = [m.model_copy(update={"rung": "t96x3", "trial_id": f"{m.trial_id}b"}) for m in SWEEPS]

@@ -26,6 +26,8 @@ def test_a_lead_is_the_second_minus_the_best_with_the_interval_of_the_difference
     told = "the loss of `a` is 2.5 millinats lower than that of `b`"
     assert lead(ENTRIES["a"], ENTRIES["b"], 0.004) == f"{told} [{MINUS}1.5, 6.5; n = 3 seeds]"
     assert lead(ENTRIES["a"], ENTRIES["b"], None) == f"{told} [n = 3 seeds]"
+    small, large = (ENTRIES[name].model_copy(update={"loss": loss}) for name, loss in (("a", 0.5), ("b", 1.75)))
+    assert "is 1250.0 millinats lower" in lead(small, large, None)
 
 
 def next_text(*found: tuple[str, int | None]) -> list[str]:
