@@ -27,10 +27,10 @@ class Range(Frozen):
 
 
 class FittedLaw(Frozen):
-    """lr* = k N^a D^b B^c A^s. `exponents` has a, b, c, s as n, tokens, batch_tokens, sparsity.
+    """lr* = k N^-u D^-v B^w A^s. `exponents` has -u, -v, w, s as n, tokens, batch_tokens, sparsity.
 
     With batch "free", each cell has the one batch that the protocol chose, and the law has no B. With "given", the law
-    has B and is fitted to the sweeps of all batches. With size "flops", N stands for C = N_active D.
+    has B and is fitted to the sweeps of all batches. With size "flops", C = N_active D takes the place of N and D.
     """
 
     name: str

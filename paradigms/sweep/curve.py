@@ -6,14 +6,13 @@ loss = minimum + curvature * (ln lr - ln lr_best)^2, arXiv 2601.05049 eq. 2 (nat
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lrladder.paradigms.level import LEVEL
 from lrladder.paradigms.published import STEP_LAW_NOISE
+from lrladder.paradigms.sweep.parabola import Parabola, fit_parabola
 from lrladder.paradigms.sweep.status import Status
 from lrladder.paradigms.sweep.swept import Side, Sweep, open_side, settle, sweep
 
@@ -66,28 +65,6 @@ class Curve:
         if self.lr_best is None or self.minimum is None or self.curvature is None:
             raise ValueError(f"a curve of status {self.status} has no fitted loss")
         return self.minimum + self.curvature * math.log(lr / self.lr_best) ** 2
-
-
-class _Fit(NamedTuple):
-    """Parabola c0 + c1 x + c2 x^2 in x = ln(lr / best tried), with the covariance at unit noise."""
-
-    coef: Array
-    cov: Array
-    rss: float
-    r2: float
-    n: int
-    span: tuple[float, float]
-    lrs: tuple[float, ...]
-
-    @property
-    def vertex(self) -> float:
-        """x of the vertex. Infinite unless the parabola is convex."""
-        return float(-self.coef[1] / (2 * self.coef[2])) if self.coef[2] > 0 else math.inf
-
-    @property
-    def minimum(self) -> float:
-        """The loss at the vertex."""
-        return float(self.coef[0] + self.coef[1] * self.vertex / 2)
 
 
 def fit_curve(
@@ -144,10 +121,9 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
     if not _near_lowest(fit, data):
         return _bracketed(data, ("no parabola holds near the lowest run",))
     swept = (math.log(data.tried[0] / origin), math.log(data.tried[-1] / origin))
-    low, high, flags = _interval(fit, sd, stats.t.ppf((1 + level) / 2, noise_dof), swept)
+    low, high, flags = fit.interval(sd, noise_dof, level, swept)
     if residual is None and noise is None:
         flags = (f"the noise is not measured but assumed to be {1e3 * sd:.2g} millinats: search with 2 seeds", *flags)
-    slope = np.array([0.0, 1.0, 2 * fit.vertex]) / (2 * fit.coef[2])  # d vertex / d coef, up to sign
     return Curve(
         "interior",
         fit.n,
@@ -157,7 +133,7 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
         minimum=fit.minimum,
         curvature=float(fit.coef[2]),
         r2=fit.r2 if dof else None,
-        sd_ln_lr=sd * math.sqrt(slope @ fit.cov @ slope),
+        sd_ln_lr=fit.sd_vertex(sd),
         residual_sd=residual,
         dof=dof,
         lrs_fitted=fit.lrs,
@@ -183,7 +159,7 @@ def _bracketed(data: Sweep, flags: tuple[str, ...]) -> Curve:
     )
 
 
-def _near_lowest(fit: _Fit, data: Sweep) -> bool:
+def _near_lowest(fit: Parabola, data: Sweep) -> bool:
     """Whether the fitted minimum agrees with the lowest run."""
     above = (fit.minimum - float(data.means.min())) / (_level(data) or 1.0)
     return -MAX_BELOW <= above <= MAX_ABOVE
@@ -208,13 +184,13 @@ def _has_both_neighbours(data: Sweep) -> bool:
     return bool(np.isin(data.tried[[place - 1, place + 1]], data.finished).all())
 
 
-def _fit_best(data: Sweep) -> _Fit:
+def _fit_best(data: Sweep) -> Parabola:
     """The fit to the LRs in the window. If its minimum is not near the lowest run, the fit to three LRs alone."""
     best = int(np.argmin(data.means))
     x = np.log(data.finished / data.finished[best])
-    wide = _parabola(data, _window(x, data.means, best))
+    wide = fit_parabola(data, _window(x, data.means, best))
     left, right = _left_right(data)
-    return wide if left < wide.vertex < right and _near_lowest(wide, data) else _parabola(data, _around(x, best, 1))
+    return wide if left < wide.vertex < right and _near_lowest(wide, data) else fit_parabola(data, _around(x, best, 1))
 
 
 def _around(x: Array, best: int, reach: int) -> list[int]:
@@ -231,33 +207,15 @@ def _window(x: Array, means: Array, best: int) -> list[int]:
     return [i for i in _around(x, best, WINDOW_LRS) if i in near or rise[i] <= limit]
 
 
-def _parabola(data: Sweep, chosen: list[int]) -> _Fit:
-    origin = data.finished[int(np.argmin(data.means))]
-    base = float(data.means.min())  # a parabola of differences, so that rounding does not depend on the level of losses
-    x = np.array([math.log(data.finished[i] / origin) for i in chosen for _ in data.runs[i]])
-    y = np.array([loss - base for i in chosen for loss in data.runs[i]])
-    scale = float(np.abs(x).max())
-    design = np.column_stack([np.ones_like(x), x / scale, (x / scale) ** 2])
-    unit = np.diag([1.0, 1 / scale, 1 / scale**2])
-    inverse = np.linalg.inv(design.T @ design)
-    coef = inverse @ (design.T @ y)
-    rss = float(((y - design @ coef) ** 2).sum())
-    total = float(((y - y.mean()) ** 2).sum())
-    coef = unit @ coef + np.array([base, 0.0, 0.0])
-    r2 = 1 - rss / total if total > 0 else 0.0
-    lrs = tuple(float(data.finished[i]) for i in chosen)
-    return _Fit(coef, unit @ inverse @ unit, rss, r2, len(y), (float(x.min()), float(x.max())), lrs)
-
-
 def _outlier(data: Sweep, noise: float) -> float | None:
     """The LR whose runs are off the parabola of the others near the best by OUTLIER sds; None if there is none."""
     chosen = _around(data.finished, int(np.argmin(data.means)), WINDOW_LRS)
     if len(chosen) < 5:  # a parabola fits any three, so of four LRs each could be the outlier
         return None
-    everything = _parabola(data, chosen).rss
+    everything = fit_parabola(data, chosen).rss
     if everything < (OUTLIER * noise) ** 2:
         return None
-    fits = {i: _parabola(data, [j for j in chosen if j != i]) for i in chosen}
+    fits = {i: fit_parabola(data, [j for j in chosen if j != i]) for i in chosen}
     bad = min(fits, key=lambda i: fits[i].rss)
     holds = fits[bad].rss <= (fits[bad].n - 3) * (AGREES * noise) ** 2 and fits[bad].coef[2] > 0
     return float(data.finished[bad]) if holds and everything - fits[bad].rss > (OUTLIER * noise) ** 2 else None
@@ -272,24 +230,7 @@ def _noise(residual: float | None, dof: int, noise: float | None, assumed: float
     return math.sqrt((dof * residual**2 + NOISE_DOF * noise**2) / (dof + NOISE_DOF)), dof + NOISE_DOF
 
 
-def _is_flat(fit: _Fit, sd: float) -> bool:
+def _is_flat(fit: Parabola, sd: float) -> bool:
     """Whether the parabola is not convex, or rises over half its window by no more than the noise of one loss."""
     half = (fit.span[1] - fit.span[0]) / 2
     return bool(fit.coef[2] * half**2 <= sd)
-
-
-def _interval(
-    fit: _Fit, sd: float, quantile: float, swept: tuple[float, float]
-) -> tuple[float, float, tuple[str, ...]]:
-    """Fieller's interval of -c1 / (2 c2): all x whose slope c1 + 2 c2 x is within the noise of zero; within `swept`."""
-    q2 = (quantile * sd) ** 2
-    a = 4 * (fit.coef[2] ** 2 - q2 * fit.cov[2, 2])
-    b = 4 * (fit.coef[1] * fit.coef[2] - q2 * fit.cov[1, 2])
-    c = fit.coef[1] ** 2 - q2 * fit.cov[1, 1]
-    if a <= 0:  # the curvature does not differ from zero within the noise, so any LR could be best
-        return *swept, ("the fit does not bound the best LR, so the interval ends at the lowest and highest LR tried",)
-    root = math.sqrt(max(b * b - 4 * a * c, 0.0))
-    low, high = min((-b - root) / (2 * a), fit.vertex), max((-b + root) / (2 * a), fit.vertex)
-    if low >= swept[0] and high <= swept[1]:
-        return low, high, ()
-    return max(low, swept[0]), min(high, swept[1]), ("the interval ends at the lowest or the highest LR tried",)

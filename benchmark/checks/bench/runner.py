@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from lrladder.benchmark.checks.bench.peak import Peak
 from lrladder.benchmark.checks.bench.peer import require_transformers
 from lrladder.benchmark.checks.bench.scaling import DEEPSPEED, RANKS, TURNS, Timed, rank_seconds, worker_seconds
 from lrladder.benchmark.checks.bench.steps import (
@@ -19,7 +20,6 @@ from lrladder.benchmark.checks.bench.steps import (
     PLAIN,
     UNCOMPILED,
     best_peer,
-    gemm_flops_per_second,
     seconds_per_step,
     startup_seconds,
 )
@@ -58,17 +58,16 @@ def run_bench(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     corpus = prepare(config.corpus, seq_len=config.base.shape.seq_len, cache=cache_folder())
     trials = {rung.name: _trial(config, rung.name, corpus) for rung in config.rungs}
-    peak = gemm_flops_per_second(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
     compiles = compiling.prepare(cache_folder() / "compiled", device.type)
     rungs = []
     for name, trial in trials.items():
         console.print(f"{name} ...")
         compiled = compiles and compiling.pays(trial, device.type)
-        times = seconds_per_step(trial, corpus, rounds=rounds, steps=steps, compiled=compiled)
+        times, peak = seconds_per_step(trial, corpus, rounds=rounds, steps=steps, compiled=compiled)
         rungs.append(_rung(name, trial, times, peak))
     found = {
         "preset": config.name,
-        KEY: peak,
+        KEY: max(row[KEY] for row in rungs),
         "threads": torch.get_num_threads(),
         "rungs": rungs,
         "startup_seconds": startup_seconds(trials[config.rungs[0].name], corpus),
@@ -87,8 +86,12 @@ def _trial(config: RegretConfig, rung: str, corpus: Corpus) -> Trial:
     return resolve(request, config, corpus_digest=corpus.digest, precision=precision)[0]  # type: ignore[arg-type]
 
 
-def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: float) -> dict[str, Any]:
-    """The results of one rung. A ratio is the median over rounds, given with the lowest and the highest one."""
+def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: Peak) -> dict[str, Any]:
+    """The results of one rung. A ratio is the median over rounds, given with the lowest and the highest one.
+
+    The peak is the median of the rounds' best rates. MFU is the share of it that training reaches, and
+    `products_fraction` is the share of a step that its matrix products take if each is as fast as it can be.
+    """
     peer = best_peer(found)
     ours = trial.batch_tokens / median(found[OURS])
     return {
@@ -100,7 +103,11 @@ def _rung(name: str, trial: Trial, found: dict[str, list[float]], peak: float) -
         **_ratio("ratio", found[peer], found[OURS]),
         **_ratio("plain_ratio", found[PLAIN], found[OURS]),
         **(_ratio("compiled_ratio", found[UNCOMPILED], found[OURS]) if UNCOMPILED in found else {}),
-        "mfu": ours * trial.shape.flops_per_token / peak,
+        KEY: median(peak.rates),
+        f"{KEY}_low": min(peak.rates),
+        f"{KEY}_high": max(peak.rates),
+        "mfu": ours * trial.shape.flops_per_token / median(peak.rates),
+        "products_fraction": peak.products_seconds / median(found[OURS]),
         "rounds": len(found[OURS]),
     }
 
@@ -166,6 +173,12 @@ def show(found: dict[str, Any], console: Console) -> None:
             f"{row['mfu']:.1%}",
         )
     console.print(table)
+    for row in found["rungs"]:
+        low, peak, high = (row[name] / 1e9 for name in (f"{KEY}_low", KEY, f"{KEY}_high"))
+        console.print(
+            f"{row['rung']}: the GEMM peak is {peak:.0f} [{low:.0f}, {high:.0f}] GFLOP/s; "
+            f"at their best speed, the products of a step take {row['products_fraction']:.0%} of its time"
+        )
     console.print(
         f"{found['workers']} workers together are {_in_words(found, 'worker_speedup')} times as fast as one; "
         f"in a {SMOKE} study {found['overhead_fraction']:.1%} of the workers' time is not training; "

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lrladder.benchmark.checks.bench.peak import Peak, seconds
 from lrladder.benchmark.checks.bench.peer import IMPLEMENTATIONS, Step, mixtral_step
 from lrladder.benchmark.environment import gpu_bytes
 from lrladder.benchmark.lab.trial import Trial
@@ -22,14 +23,19 @@ OURS, UNCOMPILED, PLAIN, PEER = "ours", "uncompiled", "plain", "mixtral "
 
 def seconds_per_step(
     trial: Trial, corpus: Corpus, *, rounds: int, steps: int, compiled: bool
-) -> dict[str, list[float]]:
-    """Seconds per step by implementation, one value per round. The first round, which compiles, is left out."""
+) -> tuple[dict[str, list[float]], Peak]:
+    """Seconds per step by implementation, one value per round, and the peak of products, timed in the same rounds.
+
+    The first round, which compiles, is left out.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loops = {OURS: Loop(trial, corpus, lambda row: None, compiled=compiled)}
     room = gpu_bytes()
     if loops[OURS].compiled and (room is None or 3 * memory_bytes(trial) < room):  # all models are in memory at once
         loops[UNCOMPILED] = Loop(trial, corpus, lambda row: None)
     contestants: dict[str, Step] = {PLAIN: plain_step(trial, device)}
+    once = partial(_steps, contestants[PLAIN], trial, corpus, 1, device)
+    peak = Peak(once, device, torch.bfloat16 if device.type == "cuda" else torch.float32)
     contestants |= {PEER + name: mixtral_step(trial, name, device) for name in IMPLEMENTATIONS}
     works: dict[str, Callable[[], object]] = {name: partial(engine_steps, loop, steps) for name, loop in loops.items()}
     works |= {name: partial(_steps, step, trial, corpus, steps, device) for name, step in contestants.items()}
@@ -37,13 +43,15 @@ def seconds_per_step(
     try:
         for turn in range(rounds + 1):
             for name, work in works.items():
-                seconds = _time(work, device) / steps
+                taken = seconds(work, device) / steps
                 if turn:
-                    found[name].append(seconds)
+                    found[name].append(taken)
+            if turn:
+                peak.turn()
     finally:
         for loop in loops.values():
             loop.engine.destroy()
-    return found
+    return found, peak
 
 
 def startup_seconds(trial: Trial, corpus: Corpus) -> float:
@@ -98,24 +106,6 @@ def router_loss(trial: Trial, output: Output) -> torch.Tensor:
     """The losses of the router in a pass alone, with their coefficients."""
     settings = trial.optimizer
     return settings.aux_loss_coef * output.load_balance + settings.z_loss_coef * output.router_z
-
-
-def gemm_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    """The measured peak FLOP/s of this machine: the best of ten large square matrix products."""
-    size = 8192 if device.type == "cuda" else 1024
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    torch.mm(a, b)
-    return 2 * size**3 / min(_time(lambda: torch.mm(a, b), device) for _ in range(10))
-
-
-def _time(work: Callable[[], object], device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def best_peer(found: Mapping[str, list[float]]) -> str:

@@ -215,3 +215,34 @@ def test_published_sweeps_are_mostly_parabolas():
     interior = [curve for curve in curves if curve.status == "interior"]
     assert len(interior) > 0.4 * len(curves)
     assert np.median([curve.r2 for curve in interior if curve.r2 is not None]) > 0.9
+
+
+@pytest.mark.parametrize("skew", [-0.15, -0.05, 0.05, 0.15])
+@pytest.mark.parametrize("gaps", [(2, 1), (1, 2), (2, 0.5)])
+def test_three_uneven_lrs_allow_for_a_lopsided_curve(skew, gaps):
+    x = np.log([2.0 ** -gaps[0], 1.0, 2.0 ** gaps[1]])
+    losses = 3 + 0.05 * x**2 * (1 + skew * x)  # the best LR is 1, and a parabola through three points misses it
+    curve = fit_curve(np.exp(x), losses, noise=1e-6)
+    assert curve.status == "interior"
+    assert curve.lr_low < 1 < curve.lr_high
+    assert curve.sd_ln_lr > 0.1
+
+
+def test_three_even_lrs_say_nothing_of_a_lopsided_curve():
+    curve = fit_curve([0.5, 1, 2], [3.1, 3.0, 3.1], noise=1e-6)
+    assert not any("lopsided" in flag for flag in curve.flags)
+    assert curve.sd_ln_lr < 1e-4
+
+
+def test_published_sweeps_without_the_lr_next_to_the_best_still_hold_it():
+    held = []
+    for cell in published_cells():
+        lrs, losses = zip(*cell, strict=True)
+        best, whole = int(np.argmin(losses)), fit_curve(lrs, losses)
+        for gone in (best - 1, best + 1):
+            rest = [row for i, row in enumerate(cell) if i != gone]
+            curve = fit_curve(*zip(*rest, strict=True))
+            if whole.status == curve.status == "interior" and len(curve.lrs_fitted) == 3:
+                held.append(curve.lr_low <= whole.lr_best <= curve.lr_high)
+    assert len(held) >= 50
+    assert np.mean(held) > 0.85

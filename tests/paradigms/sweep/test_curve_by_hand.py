@@ -107,6 +107,34 @@ def test_three_lrs_of_one_run_say_which_noise_they_assume() -> None:
     assert fit(squares()).flags == ()
 
 
+@pytest.mark.parametrize(("wide", "uneven"), [(1.49, False), (1.51, True), (3.0, True)])
+@pytest.mark.parametrize("noise", [0.0005, 0.003])
+def test_three_lrs_at_uneven_distances_have_a_wider_interval(wide: float, uneven: bool, noise: float) -> None:
+    """By an sd of a tenth of the wider gap, added in squares to either side, as far as LRs were tried."""
+    x = np.array([-LN2, 0.0, wide * LN2])
+    c2, c1, _ = 0.05, -0.004, 3.0
+    losses = (3 + c1 * x + c2 * x**2).tolist()
+    found, turned = (
+        fit_curve(np.exp(x).tolist(), losses, noise=noise),
+        fit_curve(np.exp(-x).tolist(), losses, noise=noise),
+    )
+    cov, vertex, z = _unscaled(x), -c1 / (2 * c2), float(stats.norm.ppf(0.95))
+    hidden = 0.1 * wide * LN2 if uneven else 0.0
+    gradient = np.array([c1 / (2 * c2**2), -1 / (2 * c2), 0])
+    assert found.sd_ln_lr == pytest.approx(math.hypot(noise * math.sqrt(gradient @ cov @ gradient), hidden))
+
+    def excess(at: float) -> float:
+        slope = np.array([2 * at, 1, 0])
+        return float(abs(2 * c2 * at + c1) - z * noise * math.sqrt(slope @ cov @ slope))
+
+    fieller = [optimize.brentq(excess, vertex, end) if excess(end) > 0 else end for end in (x[0], x[-1])]
+    ends = [vertex + side * math.hypot(end - vertex, z * hidden) for side, end in zip((-1, 1), fieller, strict=True)]
+    expected = (max(ends[0], x[0]), min(ends[1], x[-1]))
+    assert np.log([found.lr_low or 0, found.lr_high or 0]) == pytest.approx(expected, abs=1e-9)
+    assert np.log([turned.lr_high or 0, turned.lr_low or 0]) == pytest.approx([-end for end in expected], abs=1e-9)
+    assert any("three LRs at uneven distances" in flag for flag in found.flags) == uneven
+
+
 @pytest.mark.parametrize(
     ("shape", "fitted"),
     [
