@@ -175,6 +175,8 @@ def test_a_run_to_several_horizons_trains_their_trunk_once() -> None:
     schedule = ScheduleConfig(warmup_tokens=WARM)
     assert schedule.run_tokens([1000], BATCH) == 1000
     assert schedule.run_tokens([1000, 2000], BATCH) == schedule.run_tokens([2000, 1000], BATCH) == 1600 + 400 + 200
+    long = schedule.model_copy(update={"decay_fraction": 0.6})
+    assert long.run_tokens([1000, 2000], BATCH) == 800 + 600 + 1200
     assert schedule.model_copy(update={"read": "ema"}).run_tokens([1000, 2000], BATCH) == 2000
     assert schedule.model_copy(update={"kind": "constant"}).run_tokens([1000, 2000], BATCH) == 2000
 
