@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lrladder.benchmark.api.export import export
     from lrladder.benchmark.api.external import ask, tell
     from lrladder.benchmark.api.fit import Fit, fit
     from lrladder.benchmark.api.law import Law
@@ -29,6 +30,7 @@ __all__ = [
     "Study",
     "ask",
     "design",
+    "export",
     "fit",
     "load",
     "run",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "api.export": ("export",),
     "api.external": ("ask", "tell"),
     "api.fit": ("Fit", "fit"),
     "api.law": ("Law",),

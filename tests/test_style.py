@@ -69,3 +69,10 @@ def test_lines_of_prose_are_not_too_wide(path: Path) -> None:
 def test_tables_and_code_may_be_wide() -> None:
     wide = "x" * (MAX_WIDTH + 1)
     assert list(long_lines(f"{wide}\n| {wide} |\n    {wide}\n```\n{wide}\n```\n{wide[1:]}\n{wide}")) == [1, 8]
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_the_rule_below_the_head_of_a_table_has_a_line_of_its_own(path: Path) -> None:
+    """An editor that wraps paragraphs can pour the rows of a table into one another."""
+    rules = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "|---" in line]
+    assert [rule for rule in rules if set(rule) - set("|-: ")] == []

@@ -9,9 +9,9 @@ from lrladder.benchmark.api.spoken import in_python, spoken
 from lrladder.benchmark.api.view import Shown, view
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.recipe import Recipe
-from lrladder.benchmark.recommend.formats import summary
 from lrladder.benchmark.recommend.placing import initialise, place, settings_of
 from lrladder.benchmark.recommend.study import Advice
+from lrladder.benchmark.recommend.summary import summary
 from lrladder.models.shape import ModelShape
 
 if TYPE_CHECKING:

@@ -54,7 +54,8 @@ class RaySite(NamedTuple):
         if url is not None:
             folder = cache_folder().resolve() / "checkpoints" / stable_hash("checkpoints", url)[:16]
         verified = setup.verified._replace(entry=setup.verified.entry.resolve())
-        return setup._replace(trunks=folder, verified=verified), url
+        weights = setup.weights and setup.weights.resolve()
+        return setup._replace(trunks=folder, verified=verified, weights=weights), url
 
 
 @contextmanager

@@ -30,9 +30,8 @@ def export(
     from lrladder.benchmark.export.checkpoint import export as write
 
     found = write(folder, trial, out, tokens=tokens)
-    one = found.chosen.measurement
     print(
-        f"{printable(str(out))}: {found.model_type}, trial {found.chosen.trial.id} after {one.horizon:,} tokens, "
-        f"loss {one.loss:.4f}; logits differ from ours by at most {found.difference:.1e} (the largest is "
+        f"{printable(str(out))}: {found.model_type}, trial {found.trial_id} after {found.tokens:,} tokens, "
+        f"loss {found.loss:.4f}; logits differ from ours by at most {found.difference:.1e} (the largest is "
         f"{found.largest:.2f})"
     )

@@ -83,8 +83,8 @@ class Options:
         typer.Option(callback=finite, help="For a fit: the most that the next sweep may cost, in runs of your model."),
     ] = None
     form: Annotated[
-        Literal["text", "torch", "deepspeed", "json"],
-        typer.Option("--format", help="How to print the recipe: `torch` and `deepspeed` can be pasted."),
+        Literal["text", "json", "torch", "deepspeed", "transformers", "megatron", "torchtitan"],
+        typer.Option("--format", help="How to print the recipe: for people, as JSON, or to paste into a trainer."),
     ] = "text"
     as_json: AsJson = False
     multipliers: Annotated[

@@ -13,6 +13,11 @@ class LocalConfig(Strict):
     kind: Literal["local"] = "local"
     """The trials train in processes of this machine."""
 
+    @property
+    def sees_out(self) -> bool:
+        """Whether what trains is known to see the folder of the study."""
+        return True
+
 
 class RayConfig(Strict):
     """A Ray cluster."""
@@ -25,6 +30,11 @@ class RayConfig(Strict):
     """Where the coordinator listens. Whoever reaches the ports of Ray can run programs there."""
     checkpoints: str | None = Field(None, min_length=1)
     """A folder or fsspec URL that all machines see. null: the folder trunks of OUT."""
+
+    @property
+    def sees_out(self) -> bool:
+        """Whether what trains is known to see the folder of the study: if it has the checkpoints, that is checked."""
+        return self.checkpoints is None
 
 
 ExecutorConfig = Annotated[LocalConfig | RayConfig, Field(discriminator="kind")]

@@ -32,6 +32,23 @@ class Exported(NamedTuple):
     difference: float
     largest: float
 
+    @property
+    def trial_id(self) -> str:
+        """The id of the trial."""
+        return self.chosen.trial.id
+
+    @property
+    def tokens(self) -> int:
+        """The horizon whose weights were written, in tokens."""
+        return self.chosen.measurement.horizon
+
+    @property
+    def loss(self) -> float:
+        """The validation loss of these weights, in nats per token."""
+        loss = self.chosen.measurement.loss
+        assert loss is not None, "a finished trial has a loss"
+        return loss
+
 
 def export(folder: Path, trial_id: str, out: Path, *, tokens: int | None = None) -> Exported:
     """Write the weights that a trial of a study had after `tokens`, or at its longest horizon, to the new folder `out`.

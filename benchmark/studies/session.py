@@ -13,7 +13,6 @@ from typing import Literal
 import yaml
 from rich.console import Console
 
-from lrladder.benchmark.config.executor import LOCAL
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment
@@ -174,10 +173,10 @@ def _open(study: StudyConfig, out: Path, site: Site | None, change: Callable[[],
 
 def _require_settings(study: StudyConfig) -> None:
     """Raises InputError for a bad choice in the environment, which a worker would refuse, or one that does not fit."""
-    if study.training.keep_weights != "none" and study.executor != LOCAL:
+    if study.training.keep_weights != "none" and not study.executor.sees_out:
         raise InputError(
-            "training.keep_weights: weights are kept only where this machine trains all runs; remove keep_weights, or "
-            "leave out the executor"
+            "training.keep_weights: weights are kept in OUT, which all machines must see; leave out "
+            "executor.checkpoints, so that the checkpoints are in OUT too, or remove keep_weights"
         )
     loggers.chosen()
     compiling.chosen()

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from lrladder.benchmark.training.tiktoken_ids import Coder
+
 END_OF_TEXT = "<|endoftext|>"
 BPE_SAMPLE = 8_000_000  # characters for training the BPE; more would change few merges of a small vocabulary
 PIECE = 1_000_000  # characters encoded at once, to limit memory; each cut of a longer file costs a token
@@ -41,8 +43,8 @@ def _sample(texts: Iterable[str]) -> Iterator[str]:
         left -= len(text)
 
 
-def encode(tokenizer: Tokenizer, end: int, texts: Iterable[str]) -> Iterator[list[int]]:
-    """The ids of each text, with `end` after them. Long texts are cut into pieces."""
+def encode(code: Coder, end: int, texts: Iterable[str]) -> Iterator[list[int]]:
+    """The ids of each text, with `end` after them. Long texts are cut into pieces. `code`: of `coder_of`."""
     owners, pieces = [], []
     count = 0
     for count, text in enumerate(texts, 1):
@@ -50,6 +52,6 @@ def encode(tokenizer: Tokenizer, end: int, texts: Iterable[str]) -> Iterator[lis
         owners += [count - 1] * len(cut)
         pieces += cut
     ids: list[list[int]] = [[] for _ in range(count)]
-    for owner, coded in zip(owners, tokenizer.encode_batch_fast(pieces, add_special_tokens=False), strict=True):
-        ids[owner] += coded.ids
+    for owner, coded in zip(owners, code(pieces), strict=True):
+        ids[owner] += coded
     return ([*one, end] for one in ids)

@@ -131,7 +131,8 @@ class Run:
         found = self.loop.weights()
         if self.ranks.is_first:
             try:
-                keep(self.weights, self.trial, horizon, found, say=self._say)
+                attempt = self._sharing.attempt
+                keep(self.weights, self.trial, horizon, found, say=self._say, attempt=attempt)
             except OSError as error:
                 self._say(
                     f"the weights after {horizon:,} tokens could not be written, so none can be exported: {error}"

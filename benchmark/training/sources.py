@@ -32,6 +32,7 @@ from lrladder.benchmark.training.files import (
 )
 from lrladder.benchmark.training.text.looks import require_ids
 from lrladder.benchmark.training.text.progress import Show, silent
+from lrladder.benchmark.training.tiktoken_ids import coder_of
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,10 @@ def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str
     """Write the ids of the texts, with the end marker after each. Returns offsets [len(texts) + 1] in tokens."""
     end = tokenizer.token_to_id(END_OF_TEXT)
     assert end is not None
-    offsets = [0]
+    offsets, code = [0], coder_of(tokenizer)
     with path.open("wb") as out:
         for text in texts:
-            (ids,) = encode(tokenizer, end, [text])
+            (ids,) = encode(code, end, [text])
             out.write(np.array(ids, dtype=dtype).data)
             offsets.append(offsets[-1] + len(ids))
     return offsets

@@ -14,15 +14,25 @@ from torch import Tensor
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.checkpoints import Say
 from lrladder.benchmark.training.sealed import Sealed
+from lrladder.benchmark.training.shared import Sharing, Superseded
 
 FORMAT = 1  # of a file
 
 
-def keep(folder: Path, trial: Trial, horizon: int, weights: Mapping[str, Tensor], *, say: Say) -> None:
-    """Write the weights, by the names of our model, after `horizon` tokens of a trial. Raises OSError."""
+def keep(
+    folder: Path, trial: Trial, horizon: int, weights: Mapping[str, Tensor], *, say: Say, attempt: int | None = None
+) -> None:
+    """Write the weights, by the names of our model, after `horizon` tokens of a trial. Raises OSError and Superseded.
+
+    `attempt`: which attempt to train the trial this is, if an earlier one may still be writing; see `shared.Sharing`.
+    """
     try:
         content = {"format": FORMAT, "weights": dict(weights)}
-        _files(folder, trial, horizon, say).write(partial(torch.save, content), alone=True)
+        files = Sealed(folder, _name(trial, horizon), say, Sharing(attempt))
+        files.claim()
+        files.write(partial(torch.save, content), alone=True)
+    except Superseded:
+        raise
     except RuntimeError as error:  # what torch raises if the disk is full
         raise OSError(str(error)) from error
 
@@ -32,7 +42,7 @@ def kept(folder: Path, trial: Trial, horizon: int, *, say: Say) -> dict[str, Ten
 
     A damaged file is renamed, and `say` is told. Only tensors and plain values are loaded.
     """
-    files = _files(folder, trial, horizon, say)
+    files = Sealed(folder, _name(trial, horizon), say)
     for file in files.whole():
         try:
             found = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
@@ -47,10 +57,6 @@ def kept(folder: Path, trial: Trial, horizon: int, *, say: Say) -> dict[str, Ten
 def are_kept(folder: Path, trial: Trial, horizon: int) -> bool:
     """Whether a file is named as kept, whole or damaged."""
     return (folder / f"{_name(trial, horizon)}.json").exists()
-
-
-def _files(folder: Path, trial: Trial, horizon: int, say: Say) -> Sealed:
-    return Sealed(folder, _name(trial, horizon), say)
 
 
 def _name(trial: Trial, horizon: int) -> str:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from typer.testing import CliRunner
 
+import lrladder as ll
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.config.text import parse_yaml, read_preset, validate
 from lrladder.benchmark.design.public_config import read_public
@@ -161,6 +162,16 @@ def test_a_finished_trial_is_exported_and_has_its_measured_loss(study: Study, tm
     for words in ("study smoke", study.trial.id, "t48x4 mup", "0.02", f"{study.measured.loss:.4f}", "32,768 tokens"):
         assert words in text
     assert [path.name for path in out.parent.iterdir()] == ["checkpoint"]
+
+
+def test_python_has_the_same_verb(study: Study, tmp_path: Path) -> None:
+    made = ll.export(str(study.out), study.trial.id[:6], tmp_path / "out", tokens=32768)
+    assert (made.trial_id, made.tokens, made.loss) == (study.trial.id, 32768, study.measured.loss)
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+    with pytest.raises(ll.InputError, match=r"^tokens 5: trial .* was evaluated at 32768"):
+        ll.export(study.out, study.trial.id, tmp_path / "more", tokens=5)
+    with pytest.raises(ll.InputError, match=r"^out .*holds something else; name a new folder"):
+        ll.export(study.out, study.trial.id, tmp_path / "out")
 
 
 @pytest.mark.parametrize("moment", ["_card", "compare"])

@@ -103,7 +103,7 @@ class Spool:
         texts = [document.content for document in documents if isinstance(document.content, str)]
         if texts:
             assert self.tokenizer is not None and len(texts) == len(documents)
-            return encode(self.tokenizer.tokenizer, self.tokenizer.end, texts)
+            return encode(self.tokenizer.code, self.tokenizer.end, texts)
         return [self._known(document.content) for document in documents]
 
     def _known(self, ids: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lrladder.benchmark.reading import why
 from lrladder.benchmark.training.files import stable_hash
 from lrladder.benchmark.training.text.extras import library
 from lrladder.benchmark.training.text.looks import head_of, magic_of
+from lrladder.benchmark.training.tiktoken_ids import Coder, coder_of
 
 # Names of the end of a document: GPT-2 and OLMo, Llama 3, Llama 2 and Mistral, DeepSeek, Gemma, Qwen
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<eos>", "<|im_end|>")
@@ -31,6 +33,11 @@ class OwnTokenizer:
     def size(self) -> int:
         """One more than the largest id."""
         return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+
+    @cached_property
+    def code(self) -> Coder:
+        """Turns texts into ids."""
+        return coder_of(self.tokenizer)
 
     @property
     def digest(self) -> str:

@@ -45,5 +45,9 @@ def own_trainer(folder: Path) -> int:
     return assert_type(ll.tell(folder, rows, replace=True).finished, int)
 
 
+def weights(run: ll.Run, trial: str) -> float:
+    return assert_type(ll.export(run, trial, "checkpoint").difference, float)
+
+
 def a_name_that_is_none_of_ours() -> None:
     ll.recommend  # type: ignore[attr-defined]  # noqa: B018

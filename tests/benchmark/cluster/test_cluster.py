@@ -27,6 +27,7 @@ from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.executor import Executor, Fault, Outcome
 from lrladder.benchmark.lab.store import Store
+from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import read_log
 from lrladder.benchmark.studies.executors import on_executor
@@ -35,6 +36,7 @@ from lrladder.benchmark.studies.runner import Ended, run_study
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.benchmark.training.site import Site
 from lrladder.benchmark.training.train import train
+from lrladder.benchmark.training.weights import kept
 from lrladder.benchmark.training.worker import WorkerSetup
 from tests.benchmark.cluster.machines import TwoMachines, two_machines
 from tests.benchmark.cluster.smoke import numbers
@@ -122,6 +124,7 @@ base: p16x1
 entries:
   mutransfer: {{paradigm: mutransfer, parametrization: mup, lr_guess: 0.03, points: 3, factor: 3, max_extensions: 0}}
 validation: {{seeds: [0, 1], oracle_factor: 3, max_extensions: 0, oracle_refine: false, snap_proposals: false}}
+training: {{keep_weights: targets}}
 """
 
 
@@ -142,6 +145,18 @@ def test_a_study_whose_coordinator_was_killed_goes_on_and_is_that_of_one_machine
     assert numbers(on_ray) == numbers(on_one)
     assert _trained(on_one) == len(list((folder / "trials").iterdir())) > _trained(on_ray)
     assert _trained(run_study(study, folder, workers=1)) == 0
+    assert_same_weights(folder, tmp_path / "local")
+
+
+def assert_same_weights(folder: Path, other: Path) -> None:
+    """The runs of targets have kept their weights in both folders, and they are equal to the last bit."""
+    targets = [trial for trial, _ in read_trials(folder) if trial.shape.width == 24]
+    assert targets
+    for trial in targets:
+        one, two = (kept(place / "weights", trial, 640, say=print) for place in (folder, other))
+        assert one is not None and two is not None and one.keys() == two.keys()
+        assert all(torch.equal(one[name], two[name]) for name in one)
+    assert len(list((folder / "weights").glob("*.json"))) == len(targets)
 
 
 def _trained(ended: Ended[Any]) -> int:

@@ -16,7 +16,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.truth import TrueLaw
-from lrladder.benchmark.recommend.formats import text
+from lrladder.benchmark.recommend.formats import TRAINERS, text
 from lrladder.benchmark.recommend.study import advise
 from lrladder.benchmark.recommend.wanted import Wanted
 from lrladder.benchmark.schedules import factor
@@ -203,21 +203,6 @@ def test_the_deepspeed_config_names_no_scheduler_and_holds_the_table(results: Re
     assert "model_parameters" in config["lrladder"]["note"]
 
 
-def test_deepspeed_keeps_the_groups_of_the_torch_code(results: RegretResults) -> None:
-    code = own_code(results)
-    config = json.loads(text(code.advice, "deepspeed"))
-    config["optimizer"]["params"]["torch_adam"] = True  # the fused default is compiled for a GPU
-    model = torch.nn.ModuleDict({kind: torch.nn.Linear(4, 4, bias=False) for kind in ("head", "router", "embedding")})
-    groups = code.param_groups({kind: layer.parameters() for kind, layer in model.items()})
-    _, adam, _, _ = optimizer.start_deepspeed().initialize(model=model, model_parameters=groups, config=config)
-    for group in adam.param_groups:
-        recipe = code.RECIPE[group["name"]]
-        assert (group["lr"], group["weight_decay"], group["eps"]) == tuple(
-            recipe[key] for key in ("lr", "weight_decay", "eps")
-        )
-        assert tuple(group["betas"]) == code.BETAS
-
-
 def test_rules_reach_the_users_own_model(results: RegretResults) -> None:
     """Twice the width, a quarter of the tokens per batch: hidden LR / 2, all LRs by the token rule."""
     base = CONFIG.base
@@ -312,7 +297,8 @@ def test_the_command_prints_what_was_asked_and_refuses_in_one_line(
     own = ("--width", "64", "--depth", "4", "--num-experts", "4", "--shared-width", "48", "--tokens", "1000000")
     own += ("--batch-tokens", str(BATCH))
     advice = advise(results, Wanted(sizes=OWN, tokens=1_000_000, batch_tokens=BATCH))
-    assert recommend(*own, "--format", "torch").strip() == text(advice.fold(), "torch").strip()
+    for form in TRAINERS:
+        assert recommend(*own, "--format", form).strip() == text(advice.fold(), form).strip()
     assert recommend(*own, "--format", "torch", "--multipliers").strip() == text(advice, "torch").strip()
     assert recommend(*own).strip() == text(advice.fold(), "text").strip()
     assert json.loads(recommend(*own, "--json")) == json.loads(text(advice.fold(), "json"))
