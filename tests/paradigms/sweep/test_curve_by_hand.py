@@ -166,6 +166,18 @@ def test_at_an_end_of_what_finished_the_nearest_three_are_fitted() -> None:
     assert math.log2(found.lr_best or 0) == pytest.approx(0.4)
 
 
+def test_at_an_end_of_what_finished_no_farther_lrs_speak_for_the_best() -> None:
+    """The vertex of the nearest three is three octaves above the best; that of the first three would be near it."""
+    losses = [3 + 0.01 * value for value in (11.56, 5.76, 1.96, -1.0)]
+    found = fit_curve([2.0**k for k in (-3, -2, -1, 0, 1)], [*losses, None])
+    assert (found.status, len(found.flags)) == ("bracketed", 1)
+
+
+@pytest.mark.parametrize(("rise", "status"), [(0.039, "interior"), (0.041, "bracketed")])
+def test_the_limits_of_a_loss_of_zero_are_those_of_one_nat(rise: float, status: str) -> None:
+    assert fit_curve([0.5, 1.0, 2.0], [rise, 0.0, 0.0]).status == status
+
+
 @pytest.mark.parametrize(("floor", "n_lrs"), [(1.0, 3), (1.4, 3), (1.6, 5), (3.0, 5)])
 def test_a_wide_fit_over_a_hundredth_above_the_lowest_run_gives_way_to_three_lrs(floor: float, n_lrs: int) -> None:
     """By the weights (-3, 12, 17, 12, -3) / 35 the middle of the parabola is 0.0154 above the lowest run."""
@@ -203,6 +215,7 @@ def test_where_a_neighbour_diverged_the_bracket_is_said_unless_the_vertex_lies_i
     assert outside.flags[-1].startswith("bracketed by divergence between LR 0.5 and 2, ")
     below = fit_curve([0.5, 1.0, 2.0, 4.0], [None, 3.02, 3.1, 3.2])
     assert (below.status, below.lr_low, below.lr_high) == ("bracketed", pytest.approx(0.5), pytest.approx(2.0))
+    assert [len(found.flags) for found in (outside, below)] == [1, 1]  # no parabola was asked whether it holds
     assert fit_curve([0.5, 1.0, 2.0, 4.0], [None, 3.0, 3.02, 3.12]).status == "interior"
     assert fit_curve([0.5, 1.0, 2.0], [None, 3.0, 3.1]).status == "bracketed"
 
