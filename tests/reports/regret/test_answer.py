@@ -114,6 +114,8 @@ def test_a_lead_is_over_the_best_of_the_others_that_are_other_runs() -> None:
     lost = fitting.model_copy(update={"name": "lost", "lr": 0.6, "loss": None})
     many = target.model_copy(update={"paradigms": (lost, third, twin, fitting, transfer)})
     assert "0.036 nats lower than with `fitting`'s [" in texts(many)[0]
+    small = with_arms(target, {"loss": 1.75}, {"loss": 0.5})
+    assert "1.250 nats lower than with `fitting`'s [" in texts(small)[0]
     far = target.model_copy(update={"paradigms": (third, transfer)})
     assert "0.090 nats lower than with `third`'s [2 seeds]" in texts(far)[0]  # no difference is stored
     alone = target.model_copy(update={"paradigms": (lost, twin, transfer)})
