@@ -26,7 +26,7 @@ READY := $(VENV)/.ready
 MARK := $(VENV)/.lrladder
 SAY := @printf '%s\n'
 
-.PHONY: help venv benchmark bench gpu-check test mutants lint format megablocks wheelhouse
+.PHONY: help venv benchmark bench gpu-check test mutants lint docs format megablocks wheelhouse
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,7 @@ help:
 	  '  make gpu-check   on a GPU: kernels, smoke, speed and first rungs in one table, 8 minutes at a time' \
 	  '  make mutants     test the tests of what decides: 400 small changes of the code, which they should notice' \
 	  '  make lint        ruff and mypy only' \
+  '  make docs        build the pages of docs/ as a site in site/' \
 	  '  make format      let ruff format and fix the sources' \
 	  '  make venv        only set up $(VENV), as the targets above do when it is missing or out of date' \
 	  '  make megablocks  build MegaBlocks into $(VENV); needs an NVIDIA GPU machine with nvcc' \
@@ -69,6 +70,11 @@ lint: $(READY)
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
+
+# Needs no network, and is strict: a broken link fails. mkdocs.yml says how.
+docs: $(READY)
+	@$(VENV)/bin/zensical build --clean --strict
+	@echo "The site is site/index.html."
 
 format: $(READY)
 	@$(VENV)/bin/ruff check --fix .

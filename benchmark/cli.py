@@ -23,7 +23,6 @@ MAX_LINE = 1000  # characters of a refusal: a key from a hostile file may be of 
 app = typer.Typer(
     name="lrladder",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

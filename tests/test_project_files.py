@@ -108,3 +108,11 @@ def test_a_text_names_files_and_targets_that_exist(path: Path) -> None:
     assert set(re.findall(r"^    make ([a-z-]+)", text, re.MULTILINE)) <= TARGETS
     assert set(re.findall(r"`make ([a-z-]+)", text)) <= TARGETS
     assert all((ROOT / name).exists() for name in re.findall(r"-f (\S+)", text))
+
+
+def test_the_site_is_built_where_tests_run() -> None:
+    """tests/test_site.py is skipped without the builder, which is pinned: mkdocs.yml is of this version."""
+    extras = PROJECT["optional-dependencies"]
+    assert extras["docs"] == ["zensical"]
+    assert "zensical" in extras["test"]
+    assert "zensical" in PINS

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.tables import WordTable
 from lrladder.models import parametrization
 from lrladder.models.coordcheck import (
     BAND,
@@ -113,7 +113,8 @@ class Result(NamedTuple):
 
 def render(result: Result, page: Path | None, console: Console) -> None:
     """Print the steepest slope of every role along every axis, and the outcomes."""
-    table = Table("axis", "role", "steepest slope [90%]", "step", "outcome", title=f"Coordinate check: {result.preset}")
+    heads = ("axis", "role", "steepest slope [90%]", "step", "outcome")
+    table = WordTable(f"Coordinate check: {result.preset}", heads, left=len(heads))
     for check in _steepest(result.ours.checks):
         interval = f"{check.slope:+.2f} [{check.low:+.2f}, {check.high:+.2f}]"
         table.add_row(check.axis, check.role, interval, str(check.step), check.note or check.outcome)

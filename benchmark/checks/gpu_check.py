@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.environment import gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, open_plain, write_text
 from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.tables import WordTable
 
 PRESET = "gpu"
 RUNGS = 3  # the first rungs of the preset; the third is the target
@@ -127,10 +127,9 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _table(todo: Sequence[Step], state: dict[str, Any]) -> Table:
-    table = Table(title="gpu-check")
-    for column in ("step", "", "seconds", "what was found"):
-        table.add_column(column, justify="right" if column == "seconds" else "left")
+def _table(todo: Sequence[Step], state: dict[str, Any]) -> WordTable:
+    heads = ("step", "", "seconds", "what was found")
+    table = WordTable("gpu-check", heads, left=len(heads))
     for step in todo:
         row = state.get(step.name)
         if row is None:

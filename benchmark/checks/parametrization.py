@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.documents import Frozen
 from lrladder.benchmark.errors import InputError
@@ -14,6 +13,7 @@ from lrladder.benchmark.lab.resolve import planned
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
+from lrladder.benchmark.tables import WordTable
 from lrladder.benchmark.training.recipe import kind_of, meta_model, trial_recipe
 from lrladder.models.parameters import tag_of
 from lrladder.paradigms.lab import Request
@@ -102,9 +102,8 @@ def render(found: Effective, console: Console) -> None:
     )
     if found.note:
         console.print(found.note)
-    table = Table()
-    for column in ("parameter", "role", "shape", "init std", "forward", "LR", "weight decay", "eps"):
-        table.add_column(column, justify="left" if column in ("parameter", "role") else "right", overflow="fold")
+    heads = ("parameter", "role", "shape", "init std", "forward", "LR", "weight decay", "eps")
+    table = WordTable("What the rules set for each parameter", heads, left=2)
     for name, p in _shown(found.parameters):
         std = "ones" if p.init_std is None else f"{p.init_std:.4g}"
         values = (f"{p.forward:.4g}", f"{p.lr:.4g}", f"{p.weight_decay:.4g}", f"{p.eps:.3g}")

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.benchmark.tables import WordTable
 from lrladder.paradigms.published import POWER_SEQ_LEN
 
 MAX_TOKENS = 2**53  # larger whole numbers are not exact in a float
@@ -124,9 +124,7 @@ def _schedule(settings: dict[str, object]) -> ScheduleConfig:
 
 def render(curve: Curve, console: Console) -> None:
     """Print the phase borders and a line that shows the shape."""
-    table = Table(title=f"{curve.schedule.kind}: LR of the step after these tokens")
-    for column in ("", "tokens", "LR"):
-        table.add_column(column, justify="right" if column else "left")
+    table = WordTable(f"{curve.schedule.kind}: LR of the step after these tokens", ("", "tokens", "LR"), left=1)
     by_tokens = {point.tokens: point.lr for point in curve.points}
     for name, place in borders(curve.schedule, curve.tokens, curve.batch_tokens).items():
         table.add_row(name, f"{place:,}", f"{by_tokens[place]:.4g}")

@@ -14,7 +14,8 @@ from lrladder.benchmark.cluster.mailbox import Letter
 from lrladder.benchmark.cluster.task import Assignment, Coordinator, train_rank, train_trial
 from lrladder.benchmark.environment import PER_GPU
 from lrladder.benchmark.lab.heartbeat import Pulse
-from lrladder.benchmark.lab.loggers import Copies, chosen
+from lrladder.benchmark.lab.loggers.choice import chosen
+from lrladder.benchmark.lab.loggers.copies import Copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.training.local import needed_bytes
@@ -38,6 +39,7 @@ class Attempt:
         self.given, self.trial, self.number = given, given.trial, given.attempt
         self.fault: str | None = None
         self.notes: list[str] = []
+        self.faults: dict[str, str] = {}  # of loggers
         self.processes: dict[int, tuple[Letter, Beats, Pulse]] = {}  # by rank
         self.refs: list[Any] = []
         self._folder, self._gpu_bytes = folder, gpu_bytes
@@ -96,13 +98,13 @@ class Attempt:
         log.finish(measurements)
         if self._copies is not None:
             self._copies.finish(measurements)
-            self._copies.close()
+            self.faults.update(self._copies.close())
 
     def fail(self, message: str) -> None:
         """End the log with the fault that ended the attempt."""
         (self._log or TrialLog(self._folder, self.trial)).fail(message)
         if self._copies is not None:
-            self._copies.close()
+            self.faults.update(self._copies.close())
 
     def clear_away(self) -> None:
         """End what is left of the tasks, and give their place back."""

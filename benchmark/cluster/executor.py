@@ -22,6 +22,7 @@ from lrladder.benchmark.cluster.task import Assignment, Coordinator
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab.executor import ATTEMPTS, SAVE_SECONDS, Fault, Outcome, Say
+from lrladder.benchmark.lab.loggers.copies import Said
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.shared import Sharing
@@ -58,7 +59,7 @@ class RayExecutor:
         say: Say,
     ) -> None:
         self._store, self._setup, self._url, self._machines = store, setup, url, machines
-        self._limit, self._silence, self._say = limit, silence, say
+        self._limit, self._silence, self._say, self._said = limit, silence, say, Said(say)
         self._attempts: list[Attempt] = []
         self._waited = 0.0  # seconds in which no attempt had room
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -114,9 +115,11 @@ class RayExecutor:
             self._say(f"trial {key}: {note}")
         if not isinstance(ended, Fault | Lost):
             attempt.finish(ended)
+            self._said(attempt.faults)
             return ended
         with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
             attempt.fail(ended.message)
+        self._said(attempt.faults)
         counted, most = (losses, LOSSES) if isinstance(ended, Lost) else (faults, ATTEMPTS)
         counted[key] += 1
         if counted[key] < most:

@@ -36,7 +36,9 @@ class Options:
     studies: Annotated[int, typer.Option(min=1, help="Number of studies that are simulated for the interval.")] = 200
 
 
-@app.command()
+@app.command(
+    epilog="Example: lrladder design --config config.json --tokens 1e12 --batch-tokens 4e6 --budget 0.05 > study.yaml"
+)
 @as_one(Options)
 def design(options: Options) -> None:
     """Lay out a study for your own model: small models in its proportions, within a budget.

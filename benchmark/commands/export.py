@@ -11,7 +11,7 @@ from lrladder.benchmark.reading import printable
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: lrladder export runs/study --trial 3f2a --out checkpoint")
 def export(
     folder: Folder,
     trial: Annotated[

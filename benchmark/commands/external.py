@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: lrladder ask runs/study --out jobs.csv")
 def ask(
     folder: Folder,
     out: Annotated[
@@ -51,7 +51,7 @@ def ask(
     raise typer.Exit(_say(asked, folder, out))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder tell runs/study losses.csv --columns loss=eval/loss")
 def tell(
     folder: Folder,
     losses: Annotated[

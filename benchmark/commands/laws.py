@@ -1,11 +1,14 @@
 """Commands for rules, schedules and laws without a study: coordcheck, schedule, fit, replay."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from lrladder.benchmark.commands import completion
 from lrladder.benchmark.commands.options import AllowImport, AsJson, Preset, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.reading import printable
@@ -18,6 +21,13 @@ app = typer.Typer()
 BUDGET = "Fit only the runs that a search within this budget asks for. The budget is in runs of the largest model."
 Runs = Annotated[
     Path, typer.Argument(help="A table of training runs with n_params, tokens, lr, loss, and more columns if known.")
+]
+RunsOrSweep = Annotated[
+    Path,
+    typer.Argument(
+        help="A table of training runs, or a published sweep to fetch: steplaw or openeurollm.",
+        autocompletion=completion.sweeps,
+    ),
 ]
 Protocol = Annotated[
     Literal["best", "rule", "fixed"],
@@ -42,7 +52,7 @@ Strategies = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Example: lrladder coordcheck cpu --out runs/check")
 def coordcheck(
     preset: Preset,
     out: Annotated[Path | None, typer.Option(help="Write the page OUT/coordcheck/index.html as well.")] = None,
@@ -67,7 +77,7 @@ def coordcheck(
         render(result, page, console)
 
 
-@app.command()
+@app.command(epilog="Example: lrladder schedule power --tokens 1e12 --batch-tokens 4194304")
 def schedule(
     kind: Annotated[Kind, typer.Argument(help="The kind of schedule.")],
     tokens: Annotated[float, typer.Option(callback=finite, help="Training tokens of the run.")],
@@ -114,7 +124,7 @@ def schedule(
         render(curve, make_console())
 
 
-@app.command()
+@app.command(epilog="Example: lrladder fit runs.csv --out fitted --columns lr=learning_rate,loss=eval/loss")
 def fit(
     runs: Runs,
     columns: Columns = None,
@@ -142,9 +152,9 @@ def fit(
         print(printable(f"Report: {page}"))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder replay runs.csv --budgets 0.1,1")
 def replay(
-    runs: Runs,
+    runs: RunsOrSweep,
     columns: Columns = None,
     out: Annotated[Path | None, typer.Option(help="Folder for replay.json and replay.csv.")] = None,
     protocol: Protocol = "best",
@@ -160,6 +170,7 @@ def replay(
 ) -> None:
     """Score strategies that choose the LR of large runs from small ones, on runs that you already have."""
     from lrladder.benchmark.own_runs.columns import parse_columns
+    from lrladder.benchmark.own_runs.published_sweeps import BUDGETS, fetched_sweep
     from lrladder.benchmark.own_runs.replay import replay as make_replay
     from lrladder.benchmark.own_runs.runs import load_runs
     from lrladder.benchmark.own_runs.ways import parse_budgets
@@ -168,8 +179,13 @@ def replay(
     spending = parse_budgets(budgets)
     if out is not None:
         require_own(out)  # refuse before the work, not after
-    table = load_runs(runs, parse_columns(columns))
-    result = make_replay(table, protocol=protocol, strategies=strategy or (), budgets=spending, from_here=allow_import)
+    sweep = fetched_sweep(runs)
+    table = load_runs(runs if sweep is None else sweep.runs, parse_columns(columns))
+    chosen: Sequence[str] = strategy or ()
+    if sweep is not None:
+        table = replace(table, flags=(*table.flags, *sweep.flags))
+        chosen, spending = strategy or sweep.strategies, spending or (() if strategy else BUDGETS)
+    result = make_replay(table, protocol=protocol, strategies=chosen, budgets=spending, from_here=allow_import)
     if out is not None:
         write(result, out)
     if as_json:

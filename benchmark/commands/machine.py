@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lrladder.benchmark.commands import completion
 from lrladder.benchmark.commands.options import AsJson, Workers, finite
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.errors import ExitCode, InputError
@@ -16,9 +17,9 @@ app = typer.Typer()
 RULES_OF = "A preset or a study's YAML file. Shows what its rules set for each parameter, instead of the machine."
 
 
-@app.command()
+@app.command(epilog="Example: lrladder doctor --parametrization cpu --rung p32x2")
 def doctor(
-    parametrization: Annotated[str | None, typer.Option(help=RULES_OF)] = None,
+    parametrization: Annotated[str | None, typer.Option(help=RULES_OF, autocompletion=completion.presets)] = None,
     rung: Annotated[str | None, typer.Option(help="With --parametrization: only this model of the study.")] = None,
     lr: Annotated[
         float | None,
@@ -60,9 +61,14 @@ def doctor(
     print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {unavailable_reason() or 'so does megablocks'}")
 
 
-@app.command()
+@app.command(epilog="Example: lrladder bench cpu --out bench.json")
 def bench(
-    preset: Annotated[str, typer.Argument(help="A preset or a study's YAML file, whose models are timed.")] = "cpu",
+    preset: Annotated[
+        str,
+        typer.Argument(
+            help="A preset or a study's YAML file, whose models are timed.", autocompletion=completion.presets
+        ),
+    ] = "cpu",
     out: Annotated[Path, typer.Option(help="JSON file for the results.")] = Path("bench.json"),
     rounds: Annotated[int, typer.Option(min=3, help="How many times each program is timed, in turns.")] = 7,
     steps: Annotated[int, typer.Option(min=1, help="Training steps in each timing.")] = 6,
@@ -78,7 +84,7 @@ def bench(
     run_bench(config, out, make_console(), rounds=rounds, steps=steps, workers=workers, write=write)
 
 
-@app.command(name="gpu-check")
+@app.command(name="gpu-check", epilog="Example: lrladder gpu-check --out runs/gpu-check --minutes 8")
 def check_gpu(
     out: Annotated[
         Path, typer.Option(help="Folder for logs and results. Steps that succeeded there are not run again.")

@@ -8,13 +8,21 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from lrladder.benchmark.commands import completion
 from lrladder.benchmark.config.text import preset_names
 from lrladder.benchmark.errors import require_positive
 
 Preset = Annotated[
-    str, typer.Argument(help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.")
+    str,
+    typer.Argument(
+        help=f"A preset ({', '.join(preset_names())}), or the path of a study's YAML file.",
+        autocompletion=completion.presets,
+    ),
 ]
-Folder = Annotated[Path, typer.Argument(help="The folder with the results, which was given to --out.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(help="The folder with the results, which was given to --out.", autocompletion=completion.folders),
+]
 Out = Annotated[Path, typer.Option(help="Folder for the results. An interrupted study continues there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of text.")]
 Workers = Annotated[

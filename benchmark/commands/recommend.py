@@ -102,7 +102,9 @@ class Options:
         return {name: size for name in SIZES if (size := getattr(self, name)) is not None}
 
 
-@app.command()
+@app.command(
+    epilog="Example: lrladder recommend runs/cpu --width 128 --depth 4 --tokens 1e6 --batch-tokens 2048 --format torch"
+)
 @as_one(Options)
 def recommend(options: Options) -> None:
     """Print the LR to set for a model, with its 90% interval and what weakens it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lrladder.benchmark.commands import completion
 from lrladder.benchmark.commands.options import (
     Address,
     AllowImport,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: lrladder plan gpu --gpu h100 --gpus 8")
 def plan(
     preset: Preset,
     workers: Workers = None,
@@ -81,7 +82,7 @@ def _gpus(name: str | None, count: int, tflops: float | None, workers: int | Non
     return asked
 
 
-@app.command()
+@app.command(epilog="Example: lrladder run cpu --out runs/cpu --log mlflow")
 def run(
     preset: Preset,
     out: Out,
@@ -89,7 +90,7 @@ def run(
     allow_import: AllowImport = False,
     log: Annotated[
         list[str] | None,
-        typer.Option(help="Also copy the logs of the runs to `tensorboard` or `wandb`. May be given twice."),
+        typer.Option(help="Also copy the logs of the runs to `tensorboard`, `wandb` or `mlflow`. May be given again."),
     ] = None,
     compiled: Annotated[
         bool,
@@ -106,7 +107,7 @@ def run(
     A benchmark searches on small models and fixes its proposals.
     Then it trains them at the targets, sweeps the LR there, and scores them.
     """
-    from lrladder.benchmark.lab import loggers
+    from lrladder.benchmark.lab.loggers import choice
     from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
@@ -119,13 +120,13 @@ def run(
             raise InputError(
                 f"--log: {preset} is {how}, so no run is trained here whose log could be copied; leave --log out"
             )
-        loggers.choose(log)
+        choice.choose(log)
     if not compiled:
         compiling.choose("off")
     raise typer.Exit(_ended(run_study(study, out, workers=workers), out))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder extend runs/cpu --tokens 800000")
 def extend(
     folder: Folder,
     tokens: Annotated[int, typer.Option(min=1, help="Continue every target to this number of training tokens.")],
@@ -146,7 +147,7 @@ def extend(
     raise typer.Exit(_ended(run_study(study, folder, workers=workers, change=extension.change), folder))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder tune-recipe cpu --out runs/recipe")
 def tune_recipe(
     preset: Preset,
     out: Out,
@@ -210,7 +211,7 @@ def _wanted(ended: "Ended[Any]", out: Path) -> Iterator[str]:
         yield from next_steps(Asked.of(ended), out)
 
 
-@app.command()
+@app.command(epilog="Example: lrladder status runs/cpu --watch")
 def status(
     folder: Folder,
     watch: Annotated[
@@ -236,7 +237,7 @@ def status(
         make_console().print(views.view(now, time.time()))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder report runs/cpu --pdf")
 def report(
     folder: Folder,
     pdf: Annotated[
@@ -256,9 +257,11 @@ def report(
         print(printable(str(print_page(page, browser))))
 
 
-@app.command()
+@app.command(epilog="Example: lrladder compare runs/cpu runs/gpu --out compared")
 def compare(
-    folders: Annotated[list[Path], typer.Argument(help="Two or more folders with results.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Two or more folders with results.", autocompletion=completion.folders)
+    ],
     out: Annotated[Path | None, typer.Option(help="Write the page OUT/index.html as well.")] = None,
 ) -> None:
     """Show several benchmarks side by side: scores, conclusions, and the settings in which they differ."""
@@ -277,8 +280,12 @@ def compare(
         console.print(f"Page: {page}", soft_wrap=True, markup=False)
 
 
-@app.command()
-def index(folder: Annotated[Path, typer.Argument(help="The folder that your studies are in.")]) -> None:
+@app.command(epilog="Example: lrladder index runs")
+def index(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder that your studies are in.", autocompletion=completion.folders)
+    ],
+) -> None:
     """Write FOLDER/index.html, a page with links to all reports below a folder."""
     from lrladder.reports.index.page import write
 

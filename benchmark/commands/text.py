@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lrladder.benchmark.commands import completion
 from lrladder.benchmark.config.corpus import CorpusConfig, CorpusFile
 from lrladder.benchmark.config.text import parse_yaml, preset_names, read_preset, validate
 from lrladder.benchmark.console import make_console
@@ -20,11 +21,12 @@ Named = Annotated[
     typer.Argument(
         metavar="STUDY",
         help=f"A preset ({', '.join(preset_names())}), a study's YAML file, or a YAML file with `corpus` alone.",
+        autocompletion=completion.presets,
     ),
 ]
 
 
-@app.command()
+@app.command(epilog="Example: lrladder prepare study.yaml --out tokens")
 def prepare(
     study: Named,
     out: Annotated[

@@ -49,7 +49,9 @@ class Options:
     as_json: AsJson = False
 
 
-@app.command()
+@app.command(
+    epilog="Example: lrladder watch train.jsonl --ladder runs/cpu --n-active 1e6 --tokens 1e9 --batch-tokens 65536"
+)
 @as_one(Options)
 def watch(options: Options) -> None:
     """Print one line when the loss or the gradient norm of a run leaves the band that smaller runs predict.

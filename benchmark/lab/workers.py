@@ -20,7 +20,7 @@ from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.lab.executor import ATTEMPTS, SAVE_SECONDS, Fault, Outcome, Runner, Say
 from lrladder.benchmark.lab.heartbeat import LOOK_SECONDS, LOOKS, SILENCE, Pulse
-from lrladder.benchmark.lab.loggers import copies
+from lrladder.benchmark.lab.loggers.copies import Said, copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
@@ -33,11 +33,15 @@ SHARED = "LRLADDER_DEVICES"  # the GPUs of a trial on several GPUs, for its rank
 
 
 class Answer(NamedTuple):
-    """What a worker sends back: the outcome of one attempt, and what the log of the trial notes about it."""
+    """What a worker sends back: the outcome of one attempt, and what the log of the trial notes about it.
+
+    `faults` says what is wrong with loggers, each by its name.
+    """
 
     attempt: int
     outcome: Outcome
     notes: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 class _Worker:
@@ -128,7 +132,7 @@ class LocalExecutor:
         say: Say = lambda sentence: None,
     ) -> None:
         self._folder, self._start, self._devices, self._fits = folder, start, tuple(devices), fits
-        self._silence, self._say = silence, say
+        self._silence, self._say, self._said = silence, say, Said(say)
         self._workers: list[_Worker | None] = [None] * workers
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
@@ -205,6 +209,7 @@ class LocalExecutor:
         worker.trial = None
         for note in answer.notes:
             self._say(f"trial {trial.id}: {note}")
+        self._said(dict(answer.faults))
         if isinstance(outcome, Fault):
             with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
@@ -241,22 +246,22 @@ def _serve(
             trial, attempt, held = pipe.recv()
         except EOFError:
             return
-        notes: list[str] = []
+        notes, faults = list[str](), dict[str, str]()
         if held:
             os.environ[SHARED] = ",".join(held)
         try:
             run = run or start()
             heartbeat.beat()
-            outcome: Outcome = _train(run, folder, trial, notes)
+            outcome: Outcome = _train(run, folder, trial, notes, faults)
         except Exception as error:
             traceback.print_exc()
             outcome = Fault(one_line(error))
-        pipe.send(Answer(attempt, outcome, tuple(notes)))
+        pipe.send(Answer(attempt, outcome, tuple(notes), tuple(faults.items())))
 
 
-def _train(run: Runner, folder: Path, trial: Trial, notes: list[str]) -> list[TrialMeasurement]:
+def _train(run: Runner, folder: Path, trial: Trial, notes: list[str], faults: dict[str, str]) -> list[TrialMeasurement]:
     log = TrialLog(folder, trial)
-    with copies(folder, trial) as copied:
+    with copies(folder, trial, faults) as copied:
 
         def write(row: dict[str, object]) -> None:
             heartbeat.beat()

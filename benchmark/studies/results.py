@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import Field
+
 from lrladder.benchmark.documents import Document
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.counts import TrialCounts, count_trials
@@ -29,6 +31,7 @@ class StudyResults(Document):
     config: dict[str, object]
     corpus: dict[str, object]  # digest, tokens, files, source
     environment: dict[str, str]  # versions and hardware
+    logged: dict[str, dict[str, str]] = Field({}, exclude_if=lambda logged: not logged)  # address by trial and logger
 
     def to_json(self) -> str:
         """The content of results.json, with the long fields at the end."""
@@ -41,7 +44,7 @@ class Found:
     """The input for the results of a study: all measurements so far, corpus and environment.
 
     `seconds` is the wall time of the runs by payer. `losses` gives the training losses of a trial by its id, as the
-    logs have them: pairs of tokens and nats.
+    logs have them: pairs of tokens and nats. `logged` says where trials were logged.
     """
 
     measurements: Sequence[Measurement]
@@ -49,6 +52,7 @@ class Found:
     environment: Mapping[str, str] = field(default_factory=dict)
     trained_now: int = 0  # number of trials that this process trained
     seconds: Mapping[str, float] = field(default_factory=dict)
+    logged: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     losses: Callable[[str], Sequence[tuple[int, float]]] = lambda trial_id: ()
 
     def common(self, config: StudyConfig, missing: Sequence[str]) -> dict[str, Any]:
@@ -64,6 +68,7 @@ class Found:
             "config": config.model_dump(mode="json"),
             "corpus": dict(self.corpus),
             "environment": dict(self.environment),
+            "logged": {key: dict(places) for key, places in self.logged.items()},
         }
 
 

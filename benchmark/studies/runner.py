@@ -17,6 +17,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_folder, write_text
 from lrladder.benchmark.lab.external import ExternalLab, Wanted
 from lrladder.benchmark.lab.lock import lock
+from lrladder.benchmark.lab.loggers.places import read_places
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.register import Register
@@ -120,6 +121,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         trained_now=lab.trained_now,
         seconds=lab.seconds,
         losses=partial(training_losses, session.out),
+        logged=read_places(session.out),
     )
     results = study.results(found)
     try:

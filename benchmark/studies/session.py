@@ -18,11 +18,11 @@ from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import cache_folder, make_folder, require_inner, write_text
-from lrladder.benchmark.lab import loggers
 from lrladder.benchmark.lab.executor import Executor
 from lrladder.benchmark.lab.external import ExternalLab, NoTrainer, take_in
 from lrladder.benchmark.lab.heartbeat import allowed_silence
 from lrladder.benchmark.lab.lock import lock
+from lrladder.benchmark.lab.loggers import choice
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.register import Register
@@ -47,6 +47,7 @@ INNER = (
     disk.WEIGHTS,
     "tensorboard",
     "wandb",
+    "mlflow",
     "report",
 )  # folders that a study creates in its folder
 
@@ -166,6 +167,8 @@ def _open(study: StudyConfig, out: Path, site: Site | None, change: Callable[[],
                 f"{store.mended} trials were missing or different in store.sqlite; they were taken from trials/."
             )
         write_config(study, out)
+        if site is not None:
+            choice.prepare(out)
         facts = _elsewhere(study) if corpus is None else {**corpus.manifest, **_mixed(study)}
         machine = {} if site is None else {**environment(gpus=site.machines.gpus), **site.machines.facts}
         yield Session(study, out, corpus, digest, facts, machine, store, site, console)
@@ -178,7 +181,7 @@ def _require_settings(study: StudyConfig) -> None:
             "training.keep_weights: weights are kept in OUT, which all machines must see; leave out "
             "executor.checkpoints, so that the checkpoints are in OUT too, or remove keep_weights"
         )
-    loggers.chosen()
+    choice.chosen()
     compiling.chosen()
     allowed_silence()
 

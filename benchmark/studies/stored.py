@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
+from lrladder.benchmark.lab.loggers.places import read_places
 from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text
@@ -50,7 +51,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
     path = folder / "results.json"
     if not path.exists() and any((folder / name).exists() for name in ("store.sqlite", "trials")):
         config = load_stored_study(folder)
-        return kind.assemble(config, Found(_measured(folder, config, kind)))
+        return kind.assemble(config, Found(_measured(folder, config, kind), logged=read_places(folder)))
     try:
         return kind.results_model.from_json(read_text(path, RESULTS_BYTES))
     except FileNotFoundError as error:

@@ -16,7 +16,8 @@ from lrladder.reports.owned_page import mark, require_own, write_own
 from lrladder.reports.results_page import Held
 
 COMMAND = "index"
-INNER = {"trials", "logs", "trunks", "report", "tensorboard", "wandb"}  # folders of a study, which are not searched
+# Folders of a study, which are not searched.
+INNER = {"trials", "logs", "trunks", "report", "tensorboard", "wandb", "mlflow"}
 
 
 class Entry(NamedTuple):

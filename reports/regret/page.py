@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from markupsafe import Markup
 
+from lrladder.benchmark.lab.loggers.places import link
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.paradigms.published import FITTING_D, FITTING_N
@@ -85,6 +86,7 @@ def render(results: RegretResults) -> str:
             data=_data(results),
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
+            logged=_logged(results),
             left_out=few_sentence(results),
             choices={key: sorted({str(t[key]) for t in trials}) for key in ("rung", "paradigm", "verdict")},
             **_stability(results),
@@ -100,6 +102,14 @@ def render(results: RegretResults) -> str:
             script=Markup((TEMPLATES / "report.js").read_text("utf-8")),
         )
     )
+
+
+def _logged(results: RegretResults) -> dict[str, list[tuple[str, str]]]:
+    """Names of trackers with what to link to, by the id of the trial. An address that is no plain link is left out."""
+    return {
+        trial: [(name, href) for name, address in sorted(places.items()) if (href := link(address)) is not None]
+        for trial, places in results.logged.items()
+    }
 
 
 def _proposal_seeds(results: RegretResults) -> list[int]:

@@ -91,3 +91,10 @@ def test_a_status_and_a_comparison_cut_no_word_at_80_columns(tmp_path: Path) -> 
     assert isinstance(console.file, io.StringIO)
     assert "32,768" in console.file.getvalue()
     assert "…" not in console.file.getvalue()
+
+
+def test_no_table_on_the_terminal_cuts_words() -> None:
+    """rich's own tables cut a cell that is too wide; WordTable, which uses one inside, does not."""
+    sources = [path for part in ("benchmark", "reports") for path in (ROOT / part).rglob("*.py")]
+    with_table = [path.name for path in sources if "from rich.table import" in path.read_text(encoding="utf-8")]
+    assert with_table == ["tables.py"]

@@ -80,7 +80,7 @@ def test_unknown_logger_is_refused_before_anything_is_written(
     tmp_path: Path, refused: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LRLADDER_LOG", "")
-    assert "'mlflow' is not a logger" in refused("run", "smoke", "--out", str(tmp_path / "out"), "--log", "mlflow")
+    assert "'clearml' is not a logger" in refused("run", "smoke", "--out", str(tmp_path / "out"), "--log", "clearml")
     assert "is simulated" in refused("run", "moe12b", "--out", str(tmp_path / "out"), "--log", "wandb")
     assert not (tmp_path / "out").exists()
 

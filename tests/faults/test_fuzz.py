@@ -22,7 +22,7 @@ from lrladder.benchmark import cli
 from lrladder.benchmark.commands import design, export, external, laws, machine, recommend, studies, text, watch
 from lrladder.benchmark.config.text import preset_names, read_preset
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab import loggers
+from lrladder.benchmark.lab.loggers import choice
 from lrladder.benchmark.lab.trial_log import TrialLog, read_state
 from lrladder.benchmark.own_runs.fit_file import fit_file
 from lrladder.benchmark.studies.kinds import load_study, plan_of
@@ -206,7 +206,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         monkeypatch.setattr(f"lrladder.benchmark.{name}", stop)
     monkeypatch.setattr("lrladder.benchmark.checks.gpu_check.gpu_names", list)
-    for variable in (loggers.VARIABLE, compiling.VARIABLE):  # what --log and --no-compile set ends with the test
+    for variable in (choice.VARIABLE, compiling.VARIABLE):  # what --log and --no-compile set ends with the test
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
     (tmp_path / "results.json").write_text(RESULTS)

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from lrladder.benchmark.checks.bench.peak import Peak
 from lrladder.benchmark.checks.bench.peer import require_transformers
@@ -31,6 +30,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.runner import run_study
+from lrladder.benchmark.tables import WordTable
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
 from lrladder.models.experts.megablocks import unavailable_reason
@@ -153,17 +153,9 @@ def _study_overhead(workers: int, write: WritePage) -> dict[str, float]:
 
 def show(found: dict[str, Any], console: Console) -> None:
     """Print the results as a table."""
-    table = Table(title=f"{found['preset']}: training speed, one thread or GPU, medians of rounds [least, most]")
-    for column in (
-        "rung",
-        "backend",
-        "tokens/s",
-        "/ Mixtral",
-        "/ plain loop",
-        "/ uncompiled",
-        "share of GEMM peak",
-    ):
-        table.add_column(column, justify="left" if column in ("rung", "backend") else "right")
+    title = f"{found['preset']}: training speed, one thread or GPU, medians of rounds [least, most]"
+    heads = ("rung", "backend", "tokens/s", "/ Mixtral", "/ plain loop", "/ uncompiled", "share of GEMM peak")
+    table = WordTable(title, heads, left=2)
     for row in found["rungs"]:
         table.add_row(
             row["rung"],

@@ -192,3 +192,28 @@ def test_results_of_an_older_version_are_read_and_drawn() -> None:
     assert older.targets[0].paradigms[0].regret is not None
     html = page.render(older)
     assert older.targets[0].conclusion in html
+
+
+def test_a_trial_is_linked_to_where_it_was_logged_and_nothing_else_is() -> None:
+    results = build_results()
+    trial = results.measurements[0].trial_id
+    places = {
+        "wandb": 'https://wandb.ai/a"b<c/runs/1',
+        "tensorboard": "tensorboard/w64-1",
+        "mlflow": "javascript:alert(1)",
+        '"><script>': "../../x",
+    }
+    html = page.render(results.model_copy(update={"logged": {trial: places, "of no trial": {"wandb": "https://x.y"}}}))
+    references = re.findall(r'href="([^"]+)"', html)
+    assert {r for r in references if not r.startswith(("data:", "#"))} == {
+        "https://wandb.ai/a&#34;b&lt;c/runs/1",
+        "../tensorboard/w64-1",
+    }
+    assert '<a href="../tensorboard/w64-1">tensorboard</a>' in html
+
+
+def test_results_of_a_study_that_logged_nothing_are_as_before() -> None:
+    results = build_results()
+    assert "logged" not in json.loads(results.to_json())
+    logged = results.model_copy(update={"logged": {"a": {"wandb": "https://x.y"}}})
+    assert RegretResults.from_json(logged.to_json()).logged == {"a": {"wandb": "https://x.y"}}
