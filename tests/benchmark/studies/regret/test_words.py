@@ -150,6 +150,13 @@ def test_the_smallest_lead_is_that_of_the_widest_noise_over_as_many_rivals() -> 
     assert f"A lead of {1000 * sizes[2]:.1f} millinats over all others would have been found" in three.conclusion
 
 
+def test_runs_that_do_not_scatter_are_not_the_widest_noise() -> None:
+    """Within a parametrization runs are exact here, and only across is there a noise."""
+    exact = NEAR._replace(variance=0.0, interaction=0.01**2)
+    found = judged({"a": Entry(0), "b": Entry(1), "c": Entry(2, "mup")}, near=exact)
+    assert found.winner is None and (found.smallest_difference or 0) > 0.01
+
+
 def test_a_run_that_two_entries_propose_is_named_after_the_first_of_them() -> None:
     found = judged({"a": Entry(9, lr=0.02), "b": Entry(0), "c": Entry(9, lr=0.02), "d": Entry(9, lr=0.02)})
     assert "c proposes the same run as a, so they share one place." in found.conclusion
