@@ -1,12 +1,16 @@
 """Base classes of data that is written as JSON: frozen values, and documents that begin with their schema's name."""
 
 import json
+import re
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from lrladder.benchmark import upgrade
-from lrladder.benchmark.reading import parse_json
+from lrladder.benchmark.reading import RESULTS_BYTES, parse_json, read_head, read_text
+
+_SCHEMA = re.compile(r'\s*\{\s*"schema"\s*:\s*"([a-z./0-9]+)"')  # as our documents begin
 
 
 class Frozen(BaseModel):
@@ -37,3 +41,14 @@ class Document(Frozen):
         if data.pop("schema", None) != schema:
             raise ValueError(f"not a {schema} file")
         return cls.model_validate(data)
+
+
+def written_schema(path: Path) -> str | None:
+    """The name of the schema that a file has written in it, of any version; None if there is none to be read."""
+    try:
+        if (found := _SCHEMA.match(read_head(path).decode("utf-8", errors="replace"))) is not None:
+            return found[1]
+        data = parse_json(read_text(path, RESULTS_BYTES))
+    except (OSError, ValueError):
+        return None
+    return str(data.get("schema")) if isinstance(data, dict) else None

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -104,6 +105,20 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # the parent died before prctl
         os._exit(1)
+
+
+def kernel_kills() -> int:
+    """Number of processes that Linux has ended since it started because memory was short; 0 if it does not tell."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", Path("/proc/vmstat").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def said_of_kill(before: int) -> str:
+    """A guess why a process was killed, if `kernel_kills` was `before` when it began; empty if there is none."""
+    return ", and the kernel ended a process because the machine was out of memory" if kernel_kills() > before else ""
 
 
 def keep_freed_memory() -> None:

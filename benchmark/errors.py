@@ -23,7 +23,8 @@ def require_positive(**given: float | None) -> None:
 
 def one_line(error: Exception) -> str:
     """The type and the message of an error that is not a user's fault."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    name, message = type(error).__name__, " ".join(str(error).split())
+    return f"{name}: {message}" if message else name
 
 
 class ExitCode(IntEnum):

@@ -49,6 +49,8 @@ class Architecture(BaseModel):
     largest sum."""
     top_groups: int = _later(1, ge=1)
     """Number of groups that each token uses."""
+    tied: bool = _later(False)
+    """Whether one matrix is both the token embedding and the head."""
 
     @model_validator(mode="after")
     def _groups(self) -> Self:

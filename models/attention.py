@@ -13,10 +13,13 @@ from lrladder.models.shape import ModelShape
 class RMSNorm(nn.Module):
     """x / rms(x) * gain over the last dimension."""
 
-    def __init__(self, width: int, eps: float = OWN_NORM_EPS, *, in_block: bool = True) -> None:
+    def __init__(
+        self, width: int, eps: float = OWN_NORM_EPS, *, in_block: bool = True, before_tied_head: bool = False
+    ) -> None:
         super().__init__()
         self.eps = eps
-        self.gain = parameter(width, tag=Tag(Role.NORM, 1, width, in_block=in_block))
+        tag = Tag(Role.NORM, 1, width, in_block=in_block, before_tied_head=before_tied_head)
+        self.gain = parameter(width, tag=tag)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), self.gain.to(x.dtype), self.eps)

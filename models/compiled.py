@@ -101,9 +101,10 @@ def _gradients(model: Transformer, loss_of: Loss, batch: int) -> list[Tensor]:
     stats = RouterStats(*found)
     balance = load_balance_of(stats.load_e.detach()[None], stats.probability_e[None])
     of_block = (y * weight).sum() + balance + stats.router_z
-    of_head = loss_of(Output(x, model.head, stats.probability_e[None], stats.router_z, stats.load_e[None]), tokens)
+    head = model.readout
+    of_head = loss_of(Output(x, head, stats.probability_e[None], stats.router_z, stats.load_e[None]), tokens)
     by_block = torch.autograd.grad(of_block, [x, *last.parameters()])
-    return [*of_dense, y.detach(), of_head.detach(), *by_block, *torch.autograd.grad(of_head, [x, model.head])]
+    return [*of_dense, y.detach(), of_head.detach(), *by_block, *torch.autograd.grad(of_head, [x, head])]
 
 
 def _gradients_of_dense(block: nn.Module, args: tuple[Any, ...], weight: Tensor) -> list[Tensor]:

@@ -175,7 +175,7 @@ class Recorder:
         updates["residual"] = [updates["embedding"][0] + model.branch_multiplier * branches]
         normed = calls["norm"].output * model.head_multiplier
         sizes["logits"] = [calls[""].output.logits]
-        updates["logits"] = [F.linear(normed, model.head - start["head"])]
+        updates["logits"] = [F.linear(normed, model.readout - start[model.readout_name])]
         return sizes, updates
 
 

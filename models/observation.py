@@ -105,7 +105,7 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
         weight = model.get_parameter(name)
         return name, linear(x, weight - start[name]), linear(x, weight)
 
-    yield of("head", calls["norm"].output)
+    yield of(model.readout_name, calls["norm"].output)
     for i, block in enumerate(blocks_of(model)):
         yield of(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
         x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)

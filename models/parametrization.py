@@ -72,7 +72,7 @@ def build(
     """
     model = Transformer(shape, backend=backend, dtype=dtype)
     table = rule_table(rules, model, base, embedding_std=embedding_std)
-    model.head_multiplier = table["head"].forward
+    model.head_multiplier = table[model.multiplied_name].forward
     model.branch_multiplier = table["blocks.0.attention.out"].forward
     initialise(model, table, seed=seed)
     return Built(model, table)

@@ -19,13 +19,14 @@ class Role(StrEnum):
     BIAS = "bias"  # of queries, keys and values
     NORM = "norm"
     HEAD = "head"
+    TIED = "tied"  # the one matrix of a model whose embedding is its head too
 
 
 class Tag(NamedTuple):
     """Role, fan-in and fan-out of one parameter.
 
     `writes_residual`: its output is added to the residual stream. `in_block`: it belongs to a block, so depth rules
-    apply to it.
+    apply to it. `before_tied_head`: it is the norm whose output a tied head reads.
     """
 
     role: Role
@@ -33,3 +34,4 @@ class Tag(NamedTuple):
     fan_out: int
     writes_residual: bool = False
     in_block: bool = True
+    before_tied_head: bool = False

@@ -26,6 +26,7 @@ class _Row(NamedTuple):
     in_block: bool = True
     writes_residual: bool = False
     experts: Literal["mf", "fi"] = "mf"
+    before_tied_head: bool = False
 
 
 ROWS = (
@@ -42,6 +43,8 @@ ROWS = (
     _Row("norm gain, in a block", Role.NORM),
     _Row("norm gain, final", Role.NORM, in_block=False),
     _Row("head, untied", Role.HEAD, "m_N", in_block=False),
+    _Row("embedding and head, tied", Role.TIED, "m_N", in_block=False),
+    _Row("norm gain, final, before a tied head", Role.NORM, in_block=False, before_tied_head=True),
 )
 
 
@@ -79,7 +82,8 @@ def _rule(row: _Row, *, doubled: Axis | None = None, depth: DepthRule = "complet
     m: dict[Axis | None, int] = {"m_N": 1, "m_h": 1, "m_f": 1, "m_L": 1}
     m[doubled] = 2
     m[None] = 1  # a fan that does not grow
-    tag = Tag(row.role, BASE_FAN * m[row.fan_in], BASE_FAN * m[row.fan_out], row.writes_residual, row.in_block)
+    fans = (BASE_FAN * m[row.fan_in], BASE_FAN * m[row.fan_out])
+    tag = Tag(row.role, *fans, row.writes_residual, row.in_block, row.before_tied_head)
     rules = MUTRANSFER.model_copy(update={"experts": row.experts, "depth": depth})
     ratios = Ratios(m[row.fan_in], m[row.fan_out], m["m_L"], m["m_N"])
     return rule(rules, tag, ratios, depth=BASE_DEPTH * m["m_L"], embedding_std=1.0)

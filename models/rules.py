@@ -2,16 +2,18 @@
 
 docs/theory.md shows the table with all rules on, as `models.rule_text` prints it. Its entries are powers of ratios to
 the base model: width, expert width and depth. A shared expert follows the rules of routed experts, with the ratio of
-its own width. The token rule (`token_rule`) multiplies the LRs of all roles by one factor, and so for decays and eps.
+its own width. The one matrix of a tied model, both embedding and head, has the row of a head. The multiplier of its
+logits stands in the row of the norm before it, because the embedding, which is the same matrix, has no multiplier. The
+token rule (`token_rule`) multiplies the LRs of all roles by one factor, and so for decays and eps.
 
 `embedding` and `norm` are for parametrizations without the width rule. Each multiplies the LR of its role by the width
 ratio and changes nothing else. In such a parametrization the best LR of the matrices falls as the inverse of that
 ratio, so the role keeps the LR that it has at the base.
 
-Sources: width, Tensor Programs V, arXiv 2203.03466 table 8; router and experts, 2508.09752, 2601.20205 (its mean-field
-init is "mf"); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244 (alpha 1/2); eps, 2505.01618 and
-2601.20205; decay, 2510.19093; embedding and norm alone, 2605.21486. The combination is ours; docs/theory.md says how
-sure we are of each source.
+Sources: width, Tensor Programs V, arXiv 2203.03466 table 8, whose form allows for a tied matrix; router and experts,
+2508.09752, 2601.20205 (its mean-field init is "mf"); depth, CompleteP 2505.01618 (alpha 1) and Depth-muP 2310.02244
+(alpha 1/2); eps, 2505.01618 and 2601.20205; decay, 2510.19093; embedding and norm alone, 2605.21486. The combination is
+ours; docs/theory.md says how sure we are of each source.
 """
 
 from typing import Literal, NamedTuple, Self
@@ -21,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from lrladder.models.roles import Role, Tag
 from lrladder.paradigms.published import FITTING_D, POWER_B, POWER_D, POWER_LINES_TAU, SDE_B
 
+# Init std of a tied matrix, times the root of the width of its base. Logits then start at an sd of about this number,
+# and the first loss about half its square above ln V: within 0.2, where 1 gives 0.5 (docs/theory.md). Our choice.
+TIED_STD = 0.5
 DEPTH_ALPHA = {"completep": 1.0, "depth_mup": 0.5}
 
 
@@ -144,12 +149,16 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
         case Role.EMBEDDING:
             return Rule(embedding_std, 1.0, ratios.width if rules.embedding else 1.0, 0.0, 1.0), 1 / m_out
         case Role.NORM:
-            return Rule(None, 1.0, ratios.width if rules.norm else 1.0, 0.0, 1.0), 1.0
+            m = ratios.width if rules.width and tag.before_tied_head else 1.0
+            return Rule(None, 1 / m, ratios.width if rules.norm else 1.0, 0.0, 1.0), 1.0
         case Role.BIAS:
             return Rule(0.0, 1.0, 1.0, 0.0, 1.0), 1 / ratios.width
         case Role.HEAD:
             m = m_in if rules.width else 1.0
             return Rule(std * m**0.5, 1 / m, 1.0, 0.0, 1.0), 1 / m_in
+        case Role.TIED:
+            m = m_in if rules.width else 1.0
+            return Rule(TIED_STD * std * m**0.5, 1.0, 1.0, 0.0, 1.0), 1 / m_in
         case Role.ROUTER:
             m = m_in if rules.router else 1.0
             return Rule(std * m**-0.5, 1.0, 1 / m, 0.0, 1.0), 1.0

@@ -173,8 +173,8 @@ class ModelShape(BaseModel):
 
     @property
     def n_embedding(self) -> int:
-        """Parameters of the token embedding and of the untied LM head."""
-        return 2 * self.vocab_size * self.width
+        """Parameters of the token embedding and of the LM head, which are one matrix if they are tied."""
+        return (1 if self.architecture.tied else 2) * self.vocab_size * self.width
 
     @property
     def flops_per_token(self) -> int:

@@ -88,10 +88,27 @@ class Transformer(nn.Module):
         self.head_multiplier = self.branch_multiplier = 1.0
         self.call_block: Callable[..., tuple[Tensor, ...]] = _call
         self.loss_of: Callable[[Output, Tensor], Tensor] = next_token_loss
-        self.embedding = parameter(vocab, width, tag=Tag(Role.EMBEDDING, vocab, width, in_block=False))
+        tied = shape.architecture.tied
+        fans = (Role.TIED, width, vocab) if tied else (Role.EMBEDDING, vocab, width)
+        self.embedding = parameter(vocab, width, tag=Tag(*fans, in_block=False))
         self.blocks = nn.ModuleList(Block(shape, backend, dense=i < shape.num_dense) for i in range(shape.depth))
-        self.norm = RMSNorm(width, shape.architecture.norm_eps, in_block=False)
-        self.head = parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
+        self.norm = RMSNorm(width, shape.architecture.norm_eps, in_block=False, before_tied_head=tied)
+        self.head = None if tied else parameter(vocab, width, tag=Tag(Role.HEAD, width, vocab, in_block=False))
+
+    @property
+    def readout(self) -> nn.Parameter:
+        """The matrix of the logits: the head, or the embedding if they are tied."""
+        return self.embedding if self.head is None else self.head
+
+    @property
+    def readout_name(self) -> str:
+        """The name of the parameter `readout`."""
+        return "embedding" if self.head is None else "head"
+
+    @property
+    def multiplied_name(self) -> str:
+        """The name of the parameter in whose rule the multiplier of the logits stands."""
+        return "norm.gain" if self.head is None else "head"
 
     def forward(self, tokens_bs: Tensor, targets_bs: Tensor | None = None) -> Output | Losses:
         """The output for `tokens_bs`, or what a training step needs if the targets are given too."""
@@ -103,7 +120,7 @@ class Transformer(nn.Module):
             if of_block:
                 stats.append(of_block)
         probability, z, load = (torch.stack(column) for column in zip(*stats, strict=True))
-        output = Output(self.norm(x) * self.head_multiplier, self.head, probability, z.sum(), load.detach())
+        output = Output(self.norm(x) * self.head_multiplier, self.readout, probability, z.sum(), load.detach())
         if targets_bs is None:
             return output
         return Losses(self.loss_of(output, targets_bs), probability, output.router_z, output.load)

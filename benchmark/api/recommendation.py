@@ -97,21 +97,22 @@ class Recommendation:
     def table(self) -> "pd.DataFrame":
         """The settings of each kind of parameter, a row for each. Raises InputError without a recipe.
 
-        `weight_decay` is PyTorch's: a step shrinks a weight by LR times decay. An `init_std` of NaN: start at ones.
+        `weight_decay` is PyTorch's: a step shrinks a weight by LR times decay. An `init_std` of NaN: start at `start`,
+        which is 1 but for the norm before a tied head; there the multiplier of the logits is folded into it.
         """
         import pandas as pd
 
-        columns = ("kind", "role", "lr", "weight_decay", "eps", "init_std")
-        return pd.DataFrame([setting.model_dump(include=set(columns)) for setting in self._recipe().settings])[
-            list(columns)
-        ].astype({"init_std": float})
+        columns = ("kind", "role", "lr", "weight_decay", "eps", "init_std", "start")
+        rows = [[getattr(setting, column) for column in columns] for setting in self._recipe().settings]
+        table = pd.DataFrame(rows, columns=list(columns)).astype({"init_std": float})
+        return table.assign(start=table["start"].where(table["init_std"].isna()))
 
     @spoken
     def param_groups(self, model: "nn.Module") -> list[dict[str, Any]]:
         """Groups for torch.optim.AdamW, one for each kind: its parameters, LR, weight decay, eps and betas.
 
-        `model` is the model of transformers that this recipe is for. Raises InputError, by name, for a tied head and
-        for a parameter that has no place in the recipe.
+        `model` is the model of transformers that this recipe is for. Raises InputError, by name, if its head is tied
+        and that of the recipe is not, or the reverse, and for a parameter that has no place in the recipe.
         """
         recipe, sizes = self._recipe(), self._sizes()
         settings = settings_of(recipe)
@@ -122,7 +123,7 @@ class Recommendation:
     def initialise(self, model: "nn.Module", *, seed: int = 0) -> None:
         """Give the weights of the model the initial values that the LRs are for. Raises InputError as `param_groups`.
 
-        They are normals of the recipe's standard deviations, cut at three of them; norms start at ones.
+        They are normals of the recipe's standard deviations, cut at three of them; norms start at ones, or at `start`.
         """
         recipe = self._recipe()
         initialise(place(model, recipe, self._sizes()), recipe, seed=seed)

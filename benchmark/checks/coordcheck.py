@@ -169,7 +169,7 @@ def probe_settings(config: RegretConfig) -> Settings:
         grad_clip=optimizer.grad_clip,
         aux_loss_coef=optimizer.aux_loss_coef,
         z_loss_coef=optimizer.z_loss_coef,
-        role_lrs=tuple(config.recipe.role_lrs.items()),
+        role_lrs=tuple(config.recipe.role_lrs(tied=config.base.shape.architecture.tied).items()),
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +22,12 @@ from lrladder.benchmark.cluster.mailbox import Mailbox
 from lrladder.benchmark.cluster.task import Assignment, Coordinator
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_inner, open_plain
-from lrladder.benchmark.lab.executor import ATTEMPTS, SAVE_SECONDS, Fault, Outcome, Say
+from lrladder.benchmark.lab.executor import SAVE_SECONDS, Fault, Outcome, Say
 from lrladder.benchmark.lab.loggers.copies import Said
+from lrladder.benchmark.lab.retries import Retries
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.training.memory import halved
 from lrladder.benchmark.training.shared import Sharing
 from lrladder.benchmark.training.site import Machines
 from lrladder.benchmark.training.worker import WorkerSetup
@@ -79,17 +82,19 @@ class RayExecutor:
         lost.
         """
         waiting = sorted(trials, key=lambda trial: trial.flops)
-        faults, losses = Counter[str](), Counter[str]()
+        asked = {trial.id: trial for trial in trials}
+        losses = Counter[str]()
+        retries = Retries(partial(halved, room_bytes=self._machines.gpu_bytes), self._say)
         try:
             while waiting or self._attempts:
                 while waiting and (self._limit is None or len(self._attempts) < self._limit):
                     self._hand_out(waiting.pop())
                 for attempt, ended in self._ended():
-                    outcome = self._outcome(attempt, ended, faults, losses)
-                    if outcome is None:
-                        waiting.append(attempt.trial)
+                    outcome = self._outcome(attempt, ended, retries, losses)
+                    if isinstance(outcome, Trial):
+                        waiting.append(outcome)
                     else:
-                        yield attempt.trial, outcome
+                        yield asked[attempt.trial.id], outcome
         except ActorDiedError as error:
             self._attempts.clear()
             raise OSError(f"the Ray cluster was lost ({' '.join(str(error).split())[:200]})") from error
@@ -107,9 +112,9 @@ class RayExecutor:
         attempt.submit(self._coordinator)
 
     def _outcome(
-        self, attempt: Attempt, ended: Outcome | Lost, faults: Counter[str], losses: Counter[str]
-    ) -> Outcome | None:
-        """The outcome of a trial, after its log has it; None if the trial is to be tried again."""
+        self, attempt: Attempt, ended: Outcome | Lost, retries: Retries, losses: Counter[str]
+    ) -> Outcome | Trial:
+        """The outcome of a trial, after its log has it, or the trial that is to be tried in its place."""
         key = attempt.trial.id
         for note in attempt.notes:
             self._say(f"trial {key}: {note}")
@@ -120,12 +125,13 @@ class RayExecutor:
         with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
             attempt.fail(ended.message)
         self._said(attempt.faults)
-        counted, most = (losses, LOSSES) if isinstance(ended, Lost) else (faults, ATTEMPTS)
-        counted[key] += 1
-        if counted[key] < most:
-            self._say(f"trial {key}: {ended.message}; it is tried again")
-            return None
-        return Fault(ended.message)
+        if isinstance(ended, Fault):
+            return retries.after(attempt.trial, ended)
+        losses[key] += 1
+        if losses[key] >= LOSSES:
+            return Fault(ended.message)
+        self._say(f"trial {key}: {ended.message}; it is tried again")
+        return attempt.trial
 
     def _ended(self) -> list[tuple[Attempt, Outcome | Lost]]:
         """The attempts that have ended since the last call, after a wait of LOOK_SECONDS at most."""

@@ -28,7 +28,9 @@ class Options:
     memory: Annotated[
         float, typer.Option(callback=finite, help="GiB that weights, gradients and moments may take.")
     ] = 80.0
-    seq_len: Annotated[int | None, typer.Option(min=2, help="Tokens of a sequence. Default: your model's.")] = None
+    seq_len: Annotated[
+        int | None, typer.Option(min=2, help="Tokens of a sequence. Default: your model's, at most 4096.")
+    ] = None
     validation: Annotated[
         bool, typer.Option("--validation/--no-validation", help="Spend a quarter of the budget on a validation target.")
     ] = True

@@ -49,19 +49,18 @@ class RecipeConfig(Strict):
     norm_lr: PositiveFloat = 1.0
     """LR of the gains of all norms, divided by that of the matrices."""
     head_lr: PositiveFloat = 1.0
-    """LR of the LM head, divided by that of the matrices."""
+    """LR of the LM head, or of the matrix that is both embedding and head, divided by that of the matrices."""
     router_lr: PositiveFloat = 1.0
     """LR of the routers, divided by that of the matrices."""
 
-    @property
-    def role_lrs(self) -> dict[str, float]:
-        """The ratio of each of the four roles. All other roles have the LR of the matrices."""
-        return {
-            Role.EMBEDDING: self.embedding_lr,
-            Role.NORM: self.norm_lr,
-            Role.HEAD: self.head_lr,
-            Role.ROUTER: self.router_lr,
-        }
+    def role_lrs(self, *, tied: bool) -> dict[str, float]:
+        """The ratio of each role that has one. All other roles have the LR of the matrices.
+
+        `tied`: embedding and head are one matrix, which has the ratio of the head.
+        """
+        head = Role.TIED if tied else Role.HEAD
+        embedding: dict[str, float] = {} if tied else {Role.EMBEDDING: self.embedding_lr}
+        return {**embedding, Role.NORM: self.norm_lr, head: self.head_lr, Role.ROUTER: self.router_lr}
 
 
 class PowerConfig(Strict):

@@ -106,6 +106,8 @@ FAMILIES = {
         "moe_intermediate_size",
         lambda config: {"qk_norm": "head", "renormalise": bool(config.norm_topk_prob)},
         reads=frozenset({"norm_topk_prob"}),
+        # Qwen3-Coder-480B's file has these keys, which the class does not read.
+        fixed={"qkv_bias": (False,), "use_qk_norm": (True,), "shared_expert_intermediate_size": (0,)},
         written=_renormalise,
         unused=frozenset({"intermediate_size"}),  # of dense blocks, and there are none
     ),

@@ -18,7 +18,6 @@ FOREIGN = {
     "attention_bias": "biases of attention",
     "use_bias": "biases",
     "shared_expert_intermediate_size": "gated shared expert",
-    "tie_word_embeddings": "tied head",
 }
 OFF: tuple[object, ...] = (None, False, 0, "", [])
 # What a model_type always does, whatever its file says; read in the code of transformers 5.23.

@@ -15,11 +15,11 @@ from lrladder.benchmark.design.families import FAMILIES, Family, rope_of
 from lrladder.benchmark.design.foreign import named
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.hf.library import library
-from lrladder.benchmark.reading import CONFIG_BYTES, read_text
+from lrladder.benchmark.reading import CONFIG_BYTES, parse_json, read_text
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 
-PRETRAINING_LENGTH = 4096  # tokens of a sequence, unless the file names another length; assumption: the usual one
+PRETRAINING_LENGTH = 4096  # most tokens of a sequence; assumption: the usual number before the context is extended
 
 
 class Public(NamedTuple):
@@ -36,6 +36,7 @@ HELD = frozenset(
         *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"),
         *("rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "num_experts_per_tok", "model_type"),
         *("max_position_embeddings", "router_aux_loss_coef", "partial_rotary_factor", "rotary_dim"),
+        "tie_word_embeddings",
     }
 )
 # Said in `left_out`, or looked at apart.
@@ -62,7 +63,6 @@ FIXED: Mapping[str, tuple[object, ...]] = {
     "decoder_sparse_step": (1,),
     "mlp_only_layers": ([], None),
     "router_jitter_noise": (0, None),
-    "tie_word_embeddings": (False, None),
     "use_sliding_window": (False, None),
 }
 
@@ -117,7 +117,7 @@ def _common_keys(shape: ModelShape, kind: str, family: Family) -> dict[str, Any]
         "rope_theta": asked.rope_theta,
         "num_experts_per_tok": shape.top_k,
         "max_position_embeddings": shape.seq_len,
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": asked.tied,
         **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id")),
         family.experts: shape.num_experts,
         family.expert_width: shape.expert_width,
@@ -126,7 +126,7 @@ def _common_keys(shape: ModelShape, kind: str, family: Family) -> dict[str, Any]
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(read_text(path, CONFIG_BYTES))
+        data = parse_json(read_text(path, CONFIG_BYTES))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}); give a model's config.json") from error
     if not isinstance(data, dict) or "model_type" not in data:
@@ -144,9 +144,9 @@ def _theirs(source: str, data: dict[str, Any], kind: str) -> Any:
 
 
 def _pretraining_length(config: Any) -> int:
-    """Tokens of a sequence in pre-training, before a later phase extends the context by scaling RoPE."""
-    longest = int(config.max_position_embeddings)
-    return int(rope_of(config).get("original_max_position_embeddings") or min(longest, PRETRAINING_LENGTH))
+    """Tokens of a sequence in pre-training, before later phases extend the context."""
+    longest = rope_of(config).get("original_max_position_embeddings") or config.max_position_embeddings
+    return min(int(longest), PRETRAINING_LENGTH)
 
 
 def _shape(config: Any, family: Family, seq_len: int) -> ModelShape:
@@ -155,6 +155,7 @@ def _shape(config: Any, family: Family, seq_len: int) -> ModelShape:
     architecture = Architecture(
         norm_eps=float(config.rms_norm_eps),
         rope_theta=float(rope_of(config)["rope_theta"]),
+        tied=bool(config.tie_word_embeddings),
         **family.architecture(config),
     )
     return ModelShape(

@@ -14,6 +14,7 @@ from lrladder.paradigms.published import LAWS
 WARMUP = 0.005  # warm-up as a share of a rung's longest horizon; assumption
 # Tuned for preset modules. Assumption: they also suit other ladders, which `lrladder tune-recipe` can test.
 EMBEDDING_LR, EMBEDDING_STD = 45.25, 2.828
+TIED_LR = 4.0  # LR of a tied matrix over that of the matrices; best of three at width 192 (docs/theory.md); assumption
 HEAD = """# Made by `lrladder design`. The corpus is yours to name: by default it is the sources of Python, with a
 # vocabulary of the goal's size. Text: corpus.text; token ids of the goal's tokenizer: corpus.train_tokens, val_tokens.
 """
@@ -49,7 +50,8 @@ def _published(layout: Layout) -> list[float]:
 
 def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
     goal, shape = layout.goal, layout.goal.shape
-    optimizer = {"embedding_std": EMBEDDING_STD}
+    tied = shape.architecture.tied
+    optimizer: dict[str, float] = {} if tied else {"embedding_std": EMBEDDING_STD}
     if public.aux_loss_coef is not None:
         optimizer["aux_loss_coef"] = public.aux_loss_coef
     return {
@@ -67,7 +69,7 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
         },
         "schedule": {"warmup_tokens": _warmup(goal.tokens, goal.whole_run[1])},  # of the goal; each rung has its own
         "optimizer": optimizer,
-        "recipe": {"embedding_lr": EMBEDDING_LR},
+        "recipe": {"head_lr": TIED_LR} if tied else {"embedding_lr": EMBEDDING_LR},
         "base": layout.base,
         "entries": _entries(layout),
     }

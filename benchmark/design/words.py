@@ -6,7 +6,9 @@ from lrladder.benchmark.design.layout import TARGET_RUNS, TRANSFER, VALIDATION, 
 from lrladder.benchmark.design.proportions import BYTES_PER_PARAMETER
 from lrladder.benchmark.design.public_config import Public
 from lrladder.benchmark.design.simulation import Expected
+from lrladder.benchmark.design.study_text import TIED_LR
 from lrladder.benchmark.training.gpus import GPUS, SUSTAINED, GpuName
+from lrladder.models.shape import ModelShape
 from lrladder.paradigms.extrapolation import CHECKED
 from lrladder.paradigms.laws.design import PRIORS, Column
 from lrladder.paradigms.laws.posterior import OWN_SD, SIZE_SD
@@ -32,8 +34,17 @@ def words(layout: Layout, public: Public, found: Expected, *, gpu: GpuName | Non
     mfu = f"; {SUSTAINED:.0%} of the peak of {gpu}" if gpu else ""
     yield (
         f"assumed: a model fits if {BYTES_PER_PARAMETER} bytes a parameter do, without activations; "
-        f"the base recipe of preset modules; batches grow with the square root of tokens{mfu}"
+        f"{_recipe(shape)}; batches grow with the square root of tokens{mfu}"
     )
+
+
+def _recipe(shape: ModelShape) -> str:
+    if shape.architecture.tied:
+        return (
+            f"the one matrix of embedding and head has {TIED_LR:g} times the LR of the others (tune-recipe tests it), "
+            "and muTransfer's depth rule holds beside a tied head, which nobody measured"
+        )
+    return "the base recipe of preset modules"
 
 
 def _interval(found: Expected) -> str:

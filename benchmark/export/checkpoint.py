@@ -73,7 +73,7 @@ def our_model(shape: ModelShape, weights: Mapping[str, Tensor], scale: Mapping[s
     """Our model with these weights and multipliers, in fp32."""
     model = Transformer(shape, backend="reference")
     model.load_state_dict(weights)
-    model.head_multiplier, model.branch_multiplier = scale["head"], scale["blocks.0.attention.out"]
+    model.head_multiplier, model.branch_multiplier = scale[model.multiplied_name], scale["blocks.0.attention.out"]
     return model
 
 

@@ -53,6 +53,7 @@ def features(shape: ModelShape) -> Iterator[str]:
         "groups of experts": asked.num_groups > 1,
         "RoPE on a part of each head": shape.rotary_size < shape.head_size,
         "RoPE of neighbours": asked.rope_pairs == "neighbours",
+        "a tied head": asked.tied,
     }
     yield from (word for word, has in words.items() if has)
 

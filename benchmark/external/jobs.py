@@ -14,6 +14,7 @@ from lrladder.models.shape import ModelShape
 
 Cell = str | int | float | None
 BY_KIND = ("lr", "weight_decay", "eps", "init_std")  # what differs by kind of parameter, one column for each kind
+NORM = "norm_final"  # the kind that starts at another value than 1 where embedding and head are one matrix
 SEPARATOR = " "  # of the entries that want a job; no name of an entry has one
 
 
@@ -97,7 +98,7 @@ class Job:
     @property
     def row(self) -> dict[str, Cell]:
         """By column. A list of kinds of parameter has one column for each, such as lr_embedding."""
-        recipe = self.recipe
+        recipe, tied = self.recipe, self.shape.architecture.tied
         return {
             "name": self.name,
             "trunk": self.trunk,
@@ -117,6 +118,7 @@ class Job:
             "z_loss_coef": self.z_loss_coef,
             "lr": recipe.lr,
             **{f"{what}_{one.kind}": getattr(one, what) for what in BY_KIND for one in recipe.settings},
+            **({f"start_{NORM}": one.start for one in recipe.settings if one.kind == NORM} if tied else {}),
         }
 
 

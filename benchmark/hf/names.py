@@ -38,6 +38,7 @@ ENDS = {
     "norm.gain": Counterpart("norm_final", ("model.norm.weight",)),
     "head": Counterpart("head", ("lm_head.weight",)),
 }
+TIED = Counterpart("tied", ENDS["embedding"].theirs)  # the kind of the embedding where it is the head too
 CHOICE_BIAS = "e_score_correction_bias"  # how the name of theirs ends that is our buffer `expert_bias`
 _KINDS = {name: kind for kind, theirs in IN_BLOCK.values() for name in theirs}
 _KINDS_OF_ENDS = {name: kind for kind, theirs in ENDS.values() for name in theirs}
@@ -51,7 +52,12 @@ def theirs_of(name: str) -> tuple[str, ...]:
     return tuple(f"model.layers.{layer}.{part}" for part in IN_BLOCK[rest].theirs)
 
 
-def kind_of_theirs(name: str) -> str | None:
-    """The kind in a recipe of a parameter of theirs; None for one that ours has not."""
+def kind_of_theirs(name: str, *, tied: bool) -> str | None:
+    """The kind in a recipe of a parameter of theirs; None for one that ours has not.
+
+    `tied`: their head is their embedding.
+    """
+    if tied and name in TIED.theirs:
+        return TIED.kind
     found = re.fullmatch(r"model\.layers\.\d+\.(.+)", name)
     return _KINDS.get(found[1]) if found else _KINDS_OF_ENDS.get(name)

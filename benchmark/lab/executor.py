@@ -7,7 +7,6 @@ from typing import Protocol
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 
-ATTEMPTS = 2  # the machine may be the cause of a fault, so a failed trial is tried once more in a fresh worker
 SAVE_SECONDS = 25.0  # for a busy worker to save its run; schedulers kill a job 30 s after SIGTERM
 
 Log = Callable[[dict[str, object]], None]

@@ -1,16 +1,17 @@
 """Detects folders that another version wrote. No trial is trained into such a folder, so its results do not change."""
 
-import json
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from lrladder.benchmark import upgrade
+from lrladder.benchmark.documents import written_schema
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.trial import SPEC_VERSION
+from lrladder.benchmark.reading import LOG_BYTES, open_for_reading, parse_json
 
 STORE_VERSION = 4  # raised when the content of a store changes its meaning
 FILES = ("store.sqlite", "store.sqlite-wal")  # the second has the last writes of a killed process
@@ -44,7 +45,7 @@ def _writer(folder: Path) -> Writer | None:
         return _other("store version", _stored_version(folder), STORE_VERSION)
     if (logged := _logged_version(folder)) is not None:  # the store is gone and would be rebuilt from the logs
         return _other("trial version", logged, SPEC_VERSION)
-    schema = _schema(folder)
+    schema = written_schema(folder / "results.json") or ""
     return Writer(f"schema {schema}", f"schema {upgrade.schema(schema)}") if upgrade.is_older(schema) else None
 
 
@@ -73,17 +74,7 @@ def _stored_version(folder: Path) -> int | None:
 
 def _logged_version(folder: Path) -> int | None:
     for path in sorted((folder / "trials").glob("*.jsonl")):
-        with path.open(encoding="utf-8", errors="replace") as file:
-            try:
-                return int(json.loads(file.readline())["trial"]["spec_version"])
-            except (ValueError, KeyError, TypeError):
-                continue
+        with suppress(OSError, ValueError, LookupError, OverflowError, TypeError), open_for_reading(path) as file:
+            line = file.readline(LOG_BYTES).decode("utf-8", errors="replace")
+            return int(parse_json(line)["trial"]["spec_version"])
     return None
-
-
-def _schema(folder: Path) -> str:
-    try:
-        data = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(data.get("schema")) if isinstance(data, dict) else ""

@@ -8,7 +8,8 @@ from lrladder.benchmark.documents import Frozen
 class Setting(Frozen):
     """The settings of one kind of parameter.
 
-    An `init_std` of None means that the parameter starts at ones. `forward` multiplies the output of its layer.
+    An `init_std` of None means that all entries of the parameter start at `start`. `forward` multiplies the output of
+    its layer.
     """
 
     role: str  # models.roles.Role
@@ -19,6 +20,7 @@ class Setting(Frozen):
     eps: float
     init_std: float | None
     forward: float
+    start: float = Field(1.0, exclude_if=lambda start: start == 1)  # other than 1 only where a multiplier was folded in
 
     def folded(self) -> "Setting":
         """Settings that give the same training without the multiplier c = `forward`.
@@ -32,7 +34,7 @@ class Setting(Frozen):
                 "lr": self.lr * c,
                 "weight_decay": self.weight_decay / c,
                 "eps": self.eps / c,
-                "init_std": None if self.init_std is None else self.init_std * c,
+                **({"start": self.start * c} if self.init_std is None else {"init_std": self.init_std * c}),
                 "forward": 1.0,
             }
         )

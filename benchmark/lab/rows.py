@@ -12,6 +12,7 @@ from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.reading import parse_json
 
 FILES = ("store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "store.sqlite-journal")  # that SQLite opens
 TABLES = """
@@ -93,12 +94,14 @@ def _whole(trial_id: str, spec: str, rows: list[tuple[int, str, str | None]]) ->
             return None
         if any(digest not in (None, row_digest(trial_id, horizon, data)) for horizon, data, digest in rows):
             return None
-        trial = Trial.model_validate_json(json.dumps(upgrade.trial(json.loads(spec))))
-        found = [TrialMeasurement.model_validate(upgrade.measurement(json.loads(data))) for _, data, _ in rows]
+        trial = Trial.model_validate_json(json.dumps(upgrade.trial(parse_json(spec))))
+        found = [TrialMeasurement.model_validate(upgrade.measurement(parse_json(data))) for _, data, _ in rows]
     except (AttributeError, LookupError, TypeError, ValueError):
         return None
     if [m.horizon for m in found] != list(trial.horizons):
         return None
+    if any((m.lr, m.seed) != (trial.lr, trial.seed) or m.trial_id not in (trial_id, trial.id) for m in found):
+        return None  # a digest would tell too, but all of them may be lost
     return StoredTrial(trial, found, all(digest is not None for _, _, digest in rows))
 
 

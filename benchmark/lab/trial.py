@@ -93,9 +93,14 @@ def reference(trial: Trial) -> Reference:
     return Reference(trial.base.batch_tokens, trial.base.tokens)
 
 
+def lr_ratios_of(trial: Trial) -> dict[str, float]:
+    """The recipe's LR ratio of each role that has one, in the trial's model."""
+    return trial.recipe.role_lrs(tied=trial.shape.architecture.tied)
+
+
 def role_lrs_of(trial: Trial) -> dict[str, float]:
     """The factor on the LR of each role, apart from the rules: the recipe's LR ratio times the trial's multiplier."""
-    ratios, own = trial.recipe.role_lrs, dict(trial.role_lrs)
+    ratios, own = lr_ratios_of(trial), dict(trial.role_lrs)
     return {role: ratios.get(role, 1.0) * own.get(role, 1.0) for role in {**ratios, **own}}
 
 

@@ -14,14 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from lrladder.benchmark.environment import die_with, keep_freed_memory, train_alone
+from lrladder.benchmark.environment import die_with, keep_freed_memory, kernel_kills, said_of_kill, train_alone
 from lrladder.benchmark.errors import InputError, one_line
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab import heartbeat
-from lrladder.benchmark.lab.executor import ATTEMPTS, SAVE_SECONDS, Fault, Outcome, Runner, Say
+from lrladder.benchmark.lab.executor import SAVE_SECONDS, Fault, Outcome, Runner, Say
 from lrladder.benchmark.lab.heartbeat import LOOK_SECONDS, LOOKS, SILENCE, Pulse
 from lrladder.benchmark.lab.loggers.copies import Said, copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
+from lrladder.benchmark.lab.retries import Retries, Smaller, none_smaller
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
 
@@ -52,7 +53,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.trial: Trial | None = None
         self.held: tuple[str, ...] = ()
-        self.attempt = 0
+        self.attempt = self.kills = 0  # `kills`: by the kernel for lack of memory, before this attempt
         counter = context.RawValue("Q", 0)
         self.pulse = Pulse(counter)
         arguments = (index, folder, start, theirs, os.getpid(), devices, counter)
@@ -62,7 +63,7 @@ class _Worker:
         theirs.close()
 
     def send(self, trial: Trial, attempt: int, held: tuple[str, ...]) -> None:
-        self.trial, self.attempt, self.held = trial, attempt, held
+        self.trial, self.attempt, self.held, self.kills = trial, attempt, held, kernel_kills()
         self.pulse.reset()
         self.pipe.send((trial, attempt, held))
 
@@ -72,7 +73,9 @@ class _Worker:
             answer: Answer = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return Answer(self.attempt, Fault(f"worker died with exit code {self.process.exitcode}; see logs/"))
+            code = self.process.exitcode
+            why = said_of_kill(self.kills) if code == -signal.SIGKILL else ""
+            return Answer(self.attempt, Fault(f"worker died with exit code {code}{why}; see logs/"))
         return answer if answer.attempt == self.attempt else None
 
     def end(self) -> None:
@@ -116,8 +119,8 @@ class LocalExecutor:
     `devices` (GPUs) are assigned to the workers in turn; without devices they train on the CPU. Several trials share a
     device if `fits` allows it. A single trial on a device is always allowed. A trial on several devices
     (`training.devices`) shares none of them; on a CPU it takes the cores of as many workers. A worker without a sign of
-    life for `silence` seconds is ended. `say` gets a sentence for each trial that is tried again or whose log has a
-    note.
+    life for `silence` seconds is ended. `smaller` gives the trial to train after one that had too little memory. `say`
+    gets a sentence for each trial that is tried again or whose log has a note.
     """
 
     def __init__(
@@ -129,26 +132,29 @@ class LocalExecutor:
         devices: Sequence[str] = (),
         fits: Fits = lambda trials: True,
         silence: float = SILENCE,
+        smaller: Smaller = none_smaller,
         say: Say = lambda sentence: None,
     ) -> None:
         self._folder, self._start, self._devices, self._fits = folder, start, tuple(devices), fits
-        self._silence, self._say, self._said = silence, say, Said(say)
+        self._silence, self._smaller, self._say, self._said = silence, smaller, say, Said(say)
         self._workers: list[_Worker | None] = [None] * workers
 
     def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
         """Train all trials, the longest first, and yield each when it ends. A failed trial is first tried once more."""
         waiting = sorted(trials, key=lambda trial: trial.flops)
-        attempts = dict.fromkeys((trial.id for trial in trials), 0)
+        asked = {trial.id: trial for trial in trials}
+        attempts = dict.fromkeys(asked, 0)
+        retries = Retries(self._smaller, self._say)
         try:
             while waiting or self._busy():
                 self._hand_out(waiting, attempts)
                 for worker, answer in self._answers():
                     trial, outcome = self._take(worker, answer)
-                    if isinstance(outcome, Fault) and attempts[trial.id] < ATTEMPTS:
-                        self._say(f"trial {trial.id}: {outcome.message}; it is tried again")
-                        waiting.append(trial)
+                    next_step = retries.after(trial, outcome) if isinstance(outcome, Fault) else outcome
+                    if isinstance(next_step, Trial):
+                        waiting.append(next_step)
                     else:
-                        yield trial, outcome
+                        yield asked[trial.id], next_step
         except BaseException:  # in particular Ctrl-C: no worker may outlive the command
             self.close()
             raise

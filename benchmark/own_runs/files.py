@@ -1,7 +1,6 @@
 """Reads a table of runs as text: CSV with commas, tabs or semicolons, JSONL, JSON, Parquet, or a DataFrame."""
 
 import csv
-import json
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import parse_json, why
 
 MAX_BYTES = 128 * 2**20  # a larger file is refused without reading it; 1,000,000 rows take about 100 MiB
 MAX_ROWS = 1_000_000  # assumption: a table of final losses has fewer
+MAX_CELLS = 50_000_000  # rows times columns, as empty fields take memory too; assumption: 50 columns of MAX_ROWS
 SEPARATORS = (",", "\t", ";")
 FRAME = "the DataFrame"  # what messages call a table that is no file
 NEEDED = "n_params, tokens, lr, loss"
@@ -93,7 +94,7 @@ def _csv(path: Path, needed: str) -> pd.DataFrame:
             keep_default_na=False,
             na_filter=False,
             skip_blank_lines=False,
-            nrows=MAX_ROWS + 1,
+            nrows=min(MAX_ROWS, MAX_CELLS // width) + 1,
             encoding="utf-8-sig",
             on_bad_lines="error",
         )
@@ -104,6 +105,7 @@ def _csv(path: Path, needed: str) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError) as error:
         reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
         raise InputError(f"{path}: not a CSV with {width} columns ({reason}); check that line's commas") from error
+    require_cells(path, len(table), width)
     table = table.fillna("")
     table.index = pd.RangeIndex(2, len(table) + 2)
     beyond = table.pop(str(width)) != ""
@@ -147,12 +149,28 @@ def _json(path: Path, needed: str) -> pd.DataFrame:
         rows = dict(enumerate(_loaded(path, text, 1), start=1))
     else:
         rows = {i: _loaded(path, line, i) for i, line in enumerate(text.splitlines(), start=1) if line.strip()}
-    for i, row in rows.items():
-        if not isinstance(row, dict):
-            raise InputError(f"{path}: row {i}: not a JSON object; give one object per run, with the columns by name")
     if not rows:
         raise InputError(f"{path}: empty; give one JSON object per run, with {needed}")
-    return pd.DataFrame.from_dict({i: flat(row) for i, row in rows.items()}, orient="index").fillna("")
+    found = {i: _flat(path, row, i) for i, row in rows.items()}
+    require_cells(path, len(found), len({name for row in found.values() for name in row}))
+    return pd.DataFrame.from_dict(found, orient="index").fillna("")
+
+
+def require_cells(path: Path, rows: int, columns: int) -> None:
+    """Raise InputError for a table that would not fit the memory."""
+    if rows * columns > MAX_CELLS:
+        raise InputError(
+            f"{path}: {rows:,} rows of {columns:,} columns are more than {MAX_CELLS:,} fields; keep fewer columns"
+        )
+
+
+def _flat(path: Path, row: Any, place: int) -> dict[str, str]:
+    if not isinstance(row, dict):
+        raise InputError(f"{path}: row {place}: not a JSON object; give one object per run, with the columns by name")
+    try:
+        return flat(row)
+    except RecursionError as error:
+        raise InputError(f"{path}: row {place}: objects are nested too deep; give one object per run") from error
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, str]:
@@ -168,9 +186,9 @@ def flat(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _loaded(path: Path, text: str, row: int) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: row {row}: not JSON ({error.msg}); give one object per line") from error
+        return parse_json(text)
+    except ValueError as error:
+        raise InputError(f"{path}: row {row}: not JSON ({why(error)}); give one object per line") from error
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -178,8 +196,8 @@ def _parquet(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path, dtype_backend="numpy_nullable")
     except ImportError as error:
         raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow, or save the table as CSV") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())[:100]})") from error
+    except Exception as error:  # a damaged file makes pyarrow and pandas raise errors of any kind
+        raise InputError(f"{path}: not a Parquet file ({type(error).__name__}: {why(error)[:100]})") from error
     table.index = pd.RangeIndex(1, len(table) + 1)
     # a missing value is empty, while a NaN that was logged stays nan
     return table.astype(object).map(lambda value: "" if value is None or value is pd.NA else str(value))

@@ -24,5 +24,6 @@ def loss_step(losses: Array) -> tuple[float, str]:
 
 
 def _on_steps(losses: Array, steps: Array) -> bool:
-    off = losses / steps
-    return bool(np.all(np.abs(off - np.round(off)) < CLOSE + 5e-5 / steps))
+    with np.errstate(over="ignore"):  # of losses that are next to 0, or absurdly large
+        off, close = losses / steps, CLOSE + 5e-5 / steps
+    return bool(np.isfinite(off).all() and np.all(np.abs(off - np.round(off)) < close))

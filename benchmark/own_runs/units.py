@@ -22,7 +22,8 @@ def check_units(source: str, frame: pd.DataFrame, column: str) -> None:
     This is so if neighbouring values differ by UNIT_GAP, or by DOUBTFUL_GAP with lower losses at the smaller values.
     """
     values = np.sort(frame[column].dropna().unique())
-    gaps = values[1:] / values[:-1]
+    with np.errstate(over="ignore"):  # a gap that is no float is a gap
+        gaps = values[1:] / values[:-1]
     for place in np.flatnonzero(gaps >= DOUBTFUL_GAP):
         low, high = values[place], values[place + 1]
         if gaps[place] >= UNIT_GAP:

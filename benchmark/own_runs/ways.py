@@ -1,6 +1,5 @@
 """The ways that a replay scores: paradigms on runs that were made before, some of them once for each budget."""
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.reading import parse_json
 from lrladder.paradigms import registry
 from lrladder.paradigms.entry_lab import EntryLab, Limits
 from lrladder.paradigms.lab import Lab, Rung
@@ -118,7 +118,7 @@ def _setting(pair: str) -> tuple[str, Any]:
     if not equals:
         raise ValueError(f"{pair!r} is not a setting; write key=value")
     try:
-        return key, json.loads(value)
+        return key, parse_json(value)
     except ValueError:
         return key, value
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, get_args
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.recipe import Recipe
+from lrladder.benchmark.lab.recipe import Recipe, Setting
 from lrladder.benchmark.recommend.mistake import words as price_words
 from lrladder.benchmark.recommend.study import Advice
 from lrladder.benchmark.recommend.summary import FOLDED, summary
@@ -43,7 +43,7 @@ def _table(advice: Advice) -> str:
         how = "standard parametrization" if advice.parametrization == "sp" else advice.parametrization
         head = [f"LR {advice.lr:.4g} for {whose}, in {how}"]
     else:
-        rows = [(s.kind, s.lr, s.weight_decay, s.eps, s.init_std, s.forward) for s in advice.recipe.settings]
+        rows = [(s.kind, s.lr, s.weight_decay, s.eps, _start(s), s.forward) for s in advice.recipe.settings]
         names = ("set", "LR", "weight decay", "eps", "init std", "forward")
         head = [_row(names), *(_row([row[0], *map(_short, row[1:])]) for row in rows)]
         betas = f"AdamW betas {advice.recipe.beta1:g}, {advice.recipe.beta2:g}; clip {advice.recipe.grad_clip:g}"
@@ -67,5 +67,12 @@ def _row(cells: Sequence[str]) -> str:
     return f"{cells[0]:<14}" + "".join(f"{cell:>13}" for cell in cells[1:])
 
 
-def _short(value: float | None) -> str:
-    return "ones" if value is None else f"{value:.4g}"
+def _start(setting: Setting) -> float | str:
+    """The init std, or in words the value at which all entries start."""
+    if setting.init_std is not None:
+        return setting.init_std
+    return "ones" if setting.start == 1 else f"all {setting.start:.4g}"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs.columns import guesses
 from lrladder.benchmark.own_runs.files import read_text as read_table
+from lrladder.benchmark.own_runs.files import require_cells
 from lrladder.benchmark.own_runs.numerals import numbers
 from lrladder.benchmark.reading import LOG_BYTES, read_bytes, why
 
@@ -100,4 +101,5 @@ def _lines(path: Path) -> pd.DataFrame:
             row = json.loads(line)
             if isinstance(row, dict):
                 rows.append({name: str(value) for name, value in row.items() if isinstance(value, (int, float, str))})
+    require_cells(path, len(rows), len({name for row in rows for name in row}))
     return pd.DataFrame(rows).fillna("").astype(str) if rows else pd.DataFrame({"loss": []}, dtype=str)

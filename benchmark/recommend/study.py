@@ -226,7 +226,7 @@ def _setup(config: RegretConfig, rung: LadderRung) -> _Setup:
 
 def _ratios(config: RegretConfig, proposal: Proposal) -> dict[str, float]:
     """LRs of roles divided by that of the matrices, where the base recipe has them differ."""
-    ratios = config.recipe_of(proposal.parametrization).role_lrs
+    ratios = config.recipe_of(proposal.parametrization).role_lrs(tied=config.base.shape.architecture.tied)
     return {str(role): ratio for role, ratio in ratios.items() if ratio != 1}
 
 

@@ -15,6 +15,7 @@ from lrladder.paradigms.lab import Measurement
 SIMULATED = (
     "SIMULATED: losses come from a known law plus noise; nothing was trained and nothing is said of real models."
 )
+NO_READINGS = '\n  "measurements": [],'
 LAST = ("measurements", "config", "corpus", "environment")  # written last in the file, because they are long
 
 
@@ -34,9 +35,13 @@ class StudyResults(Document):
     logged: dict[str, dict[str, str]] = Field({}, exclude_if=lambda logged: not logged)  # address by trial and logger
 
     def to_json(self) -> str:
-        """The content of results.json, with the long fields at the end."""
-        data = json.loads(super().to_json())
-        return json.dumps({**data, **{name: data.pop(name) for name in LAST}}, indent=2)
+        """The content of results.json, with the long fields at the end, and each reading in a line."""
+        rest = self.model_copy(update={"measurements": ()})
+        data = json.loads(super(StudyResults, rest).to_json())
+        text = json.dumps({**data, **{name: data.pop(name) for name in LAST}}, indent=2)
+        before, _, after = text.rpartition(NO_READINGS)
+        lines = ",\n".join(f"    {json.dumps(m.model_dump(mode='json'))}" for m in self.measurements)
+        return f'{before}\n  "measurements": [\n{lines}\n  ],{after}' if lines else text
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.register import Register
 from lrladder.benchmark.lab.training_losses import training_losses
-from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
+from lrladder.benchmark.reading import why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import kind_of, plan_of
+from lrladder.benchmark.studies.layout import read_results
 from lrladder.benchmark.studies.planner import works_of
 from lrladder.benchmark.studies.results import SIMULATED, Found, StudyResults, in_order
 from lrladder.benchmark.studies.session import Session, open_session, open_stored, write_config
@@ -137,5 +138,5 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:
     with suppress(OSError, ValueError):
-        return model.from_json(read_text(out / "results.json", RESULTS_BYTES)).complete
+        return read_results(out / "results.json", model).complete
     return False

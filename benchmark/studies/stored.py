@@ -1,37 +1,31 @@
 """Reads the folder of a study: its kind, its results, and what a killed run left in its store."""
 
-import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
+from lrladder.benchmark.documents import written_schema
 from lrladder.benchmark.lab.loggers.places import read_places
 from lrladder.benchmark.lab.stored_trials import read_trials
 from lrladder.benchmark.lab.trained import labels_of
-from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, parse_json, read_head, read_text
+from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.kinds import KINDS, AnyKind, load_stored_study
+from lrladder.benchmark.studies.layout import read_results
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.results import Found, StudyResults, in_order
 from lrladder.benchmark.studies.written import absent, unreadable
 from lrladder.paradigms.lab import Measurement
 
 Results = TypeVar("Results", bound=StudyResults)
-_SCHEMA = re.compile(r'\s*\{\s*"schema"\s*:\s*"([a-z./0-9]+)"')  # as our documents begin
 
 
 def schema_of(folder: Path) -> str | None:
     """The current schema of a folder's results.json, after conversion from an older one; None if there is none."""
-    path = folder / "results.json"
-    try:
-        if (found := _SCHEMA.match(read_head(path).decode("utf-8", errors="replace"))) is not None:
-            return upgrade.schema(found[1])
-        data = parse_json(read_text(path, RESULTS_BYTES))
-    except (OSError, ValueError):
-        return None
-    return upgrade.schema(str(data.get("schema"))) if isinstance(data, dict) else None
+    schema = written_schema(folder / "results.json")
+    return None if schema is None else upgrade.schema(schema)
 
 
 def stored_kind(folder: Path) -> AnyKind:
@@ -53,7 +47,7 @@ def load_results(folder: Path, kind: StudyKind[Any, Results]) -> Results:
         config = load_stored_study(folder)
         return kind.assemble(config, Found(_measured(folder, config, kind), logged=read_places(folder)))
     try:
-        return kind.results_model.from_json(read_text(path, RESULTS_BYTES))
+        return read_results(path, kind.results_model)
     except FileNotFoundError as error:
         raise absent(folder) from error
     except (OSError, ValueError) as error:

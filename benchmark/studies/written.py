@@ -7,14 +7,11 @@ from pydantic import BaseModel
 
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.reading import CONFIG_BYTES, RESULTS_BYTES, open_for_reading, parse_json, read_text, why
+from lrladder.benchmark.reading import why
 from lrladder.benchmark.studies.counts import TrialCounts
 from lrladder.benchmark.studies.kinds import KINDS
+from lrladder.benchmark.studies.layout import laid_out, pieces, read_whole
 from lrladder.paradigms.lab import Measurement
-
-START_BYTES = 8 * 2**20  # read from the start; assumption: 256 rungs need 1 MiB before the measurements begin
-END_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the measurements
-MEASUREMENTS, CONFIG = '\n  "measurements": [', '\n  "config": {'  # as `StudyResults.to_json` writes these keys
 
 
 class Written(BaseModel):
@@ -34,8 +31,7 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
     """results.json of any kind, and the time it was written in ns, 0 if there is none yet. Raises InputError."""
     path = folder / "results.json"
     try:
-        data = None if with_measurements else _without_measurements(path)
-        data = parse_json(read_text(path, RESULTS_BYTES)) if data is None else data
+        data = _document(path, with_measurements=with_measurements)
         data = upgrade.results(data) if isinstance(data, dict) else {}
         if data.get("schema") not in {kind.schema for kind in KINDS.values()}:
             raise ValueError("not of a study")
@@ -56,19 +52,13 @@ def absent(folder: Path) -> InputError:
     return InputError(f"{folder / 'results.json'} does not exist; run `lrladder run PRESET --out {folder}` first")
 
 
-def _without_measurements(path: Path) -> dict[str, Any] | None:
-    """The document with an empty list in place of its measurements; None if its layout is not the current one."""
-    with open_for_reading(path) as file:
-        head = file.read(START_BYTES).decode("utf-8", errors="replace")
-        file.seek(max(0, path.stat().st_size - END_BYTES))
-        tail = file.read().decode("utf-8", errors="replace")
-    before, found, _ = head.partition(MEASUREMENTS)
-    _, also_found, after = tail.rpartition(CONFIG)
-    if not (found and also_found):
-        return None
-    data = parse_json(f"{before}{MEASUREMENTS}],{CONFIG}{after}")
-    is_current = isinstance(data, dict) and data.get("schema") in {kind.schema for kind in KINDS.values()}
-    return data if is_current else None
+def _document(path: Path, *, with_measurements: bool) -> Any:
+    """The document in the file, with an empty list in place of its readings if these are not asked for."""
+    laid = laid_out(path)
+    if laid is None or laid.document.get("schema") not in {kind.schema for kind in KINDS.values()}:
+        return read_whole(path)
+    readings = [reading for piece in pieces(path, laid) for reading in piece] if with_measurements else []
+    return {**laid.document, "measurements": readings}
 
 
 def simulated_measurements(written: Written, folder: Path) -> list[Measurement]:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, Listener, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lrladder.benchmark.environment import kernel_kills, said_of_kill
 from lrladder.benchmark.lab.heartbeat import beat
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
@@ -46,6 +47,10 @@ class RankLost(RuntimeError):
     """A rank died, froze or failed. The message says which one."""
 
 
+class RankDied(RankLost):
+    """A rank is gone without a word."""
+
+
 def train_on_ranks(
     job: Job,
     *,
@@ -58,6 +63,7 @@ def train_on_ranks(
     `devices` is the value of CUDA_VISIBLE_DEVICES for the ranks. Raises RankLost, and SystemExit if told to end. No
     rank outlives this call.
     """
+    kills = kernel_kills()
     with tempfile.TemporaryDirectory(prefix="lrladder-") as private:
         folder = Path(private)
         with Listener(str(folder / "socket"), "AF_UNIX") as listener:
@@ -65,6 +71,8 @@ def train_on_ranks(
             try:
                 pipes = _connected(listener, processes, job)
                 return _watch(pipes, processes, log, is_told_to_end)
+            except RankDied as error:
+                raise RankLost(f"{error}{said_of_kill(kills)}; see logs/") from None
             finally:
                 _kill(processes)
 
@@ -98,7 +106,7 @@ def _connected(listener: Listener, processes: Any, job: Job) -> dict[int, Connec
             pipe.send(job)
         for rank, handler in processes.subprocess_handlers.items():
             if handler.proc.poll() is not None:
-                raise RankLost(f"rank {rank} died with exit code {handler.proc.returncode} at its start; see logs/")
+                raise RankDied(f"rank {rank} died with exit code {handler.proc.returncode} at its start")
         if time.monotonic() > until:
             count = job.trial.training.devices
             raise RankLost(f"only {len(pipes)} of {count} ranks had started after {START_SECONDS:g} s")
@@ -146,7 +154,7 @@ def _received(pipe: Connection, rank: int, count: int) -> tuple[str, Any]:
     try:
         kind, content = pipe.recv()
     except (EOFError, OSError):
-        raise RankLost(f"rank {rank} of {count} died; see logs/") from None
+        raise RankDied(f"rank {rank} of {count} died") from None
     if kind == "failed":
         raise RankLost(f"rank {rank} of {count} failed: {content}")
     return kind, content

@@ -114,6 +114,18 @@ def micro_batch_of(trial: Trial, room_bytes: float | None) -> int:
     return max(fitting, default=1)
 
 
+def halved(trial: Trial, *, room_bytes: float | None) -> Trial | None:
+    """The trial with half the micro batch that it would have, or less, for a device that proved to be too small.
+
+    None if that would change its numbers, or if it is one sequence already.
+    """
+    half = micro_batch_of(trial, room_bytes) // 2
+    if not half or trial.aux_loss_sequences is not None:
+        return None
+    micro_batch = max(n for n in divisors(share_of_batch(trial)) if n <= half)
+    return trial.model_copy(update={"training": trial.training.model_copy(update={"micro_batch": micro_batch})})
+
+
 def divisors(number: int) -> list[int]:
     """All divisors of a number, in ascending order."""
     return [n for n in range(1, number + 1) if number % n == 0]

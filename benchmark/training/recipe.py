@@ -12,7 +12,7 @@ from torch import nn
 
 from lrladder.benchmark.lab.recipe import Recipe, Setting
 from lrladder.benchmark.lab.resolve import Setup, planned
-from lrladder.benchmark.lab.trial import Trial, reference, token_rule_of
+from lrladder.benchmark.lab.trial import Trial, lr_ratios_of, reference, token_rule_of
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.training import optimizer
 from lrladder.models.parameters import tag_of
@@ -65,7 +65,7 @@ def recipe_at(trial: Trial, tokens: int, *, parametrization: str) -> Recipe:
         lr=trial.lr,
         token_factor=token_rule_of(trial).lr,
         horizon_exponent=trial.horizon_exponent,
-        lr_ratios=trial.recipe.role_lrs,
+        lr_ratios=lr_ratios_of(trial),
         role_lrs=trial.role_lrs,
         beta1=beta1,
         beta2=beta2,

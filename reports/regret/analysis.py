@@ -10,6 +10,7 @@ from lrladder.benchmark.studies.regret.recipes import DEFAULT, Arm, label_of
 from lrladder.benchmark.studies.regret.results import CurveResult, LawResult, RegretResults, RungResult
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
+from lrladder.reports.kept import kept
 
 MEASUREMENT_COLUMNS = (
     "trial_id",
@@ -64,6 +65,7 @@ def _numeric(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     return frame
 
 
+@kept
 def measurements(results: RegretResults) -> pd.DataFrame:
     """A row per run and horizon, in the order of the ladder, then by horizon, parametrization, LR and seed."""
     rungs = {rung.name: rung for rung in results.rungs}
@@ -131,10 +133,9 @@ def finished(frame: pd.DataFrame) -> pd.DataFrame:
 
 def panels(results: RegretResults) -> list[tuple[str, int]]:
     """(rung, horizon) pairs that have at least one measurement, in ladder order."""
-    frame = measurements(results)
-    return [
-        (str(rung), int(horizon)) for rung, horizon in dict.fromkeys(zip(frame["rung"], frame["horizon"], strict=True))
-    ]
+    order = {rung.name: place for place, rung in enumerate(results.rungs)}
+    found = {(m.rung, m.horizon) for m in results.measurements}
+    return sorted(found, key=lambda panel: (order.get(panel[0], len(order)), *panel))
 
 
 def paradigms(results: RegretResults) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Stability and feature metrics of the runs as tidy tables. docs/stability.md explains each metric."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.models.slope import fit_slope
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
+from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
 
 DECIDES = 0.5  # octaves per doubling of width; assumption: an interval of more than +-this does not decide anything
@@ -117,15 +118,17 @@ def deepest(results: RegretResults, m: Measurement) -> str:
     return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
 
 
-def own_runs(results: RegretResults) -> Iterator[tuple[int, str, Measurement]]:
+@kept
+def own_runs(results: RegretResults) -> list[tuple[int, str, Measurement]]:
     """(index of the target, entry, run) for every seed of every proposal that was trained."""
     proposed = analysis.proposals(results)
     places = {(t.rung, t.tokens): i for i, t in enumerate(results.targets)}
-    for m in results.measurements:
-        place = places.get((m.rung, m.horizon))
-        if place is not None:
-            for name in analysis.proposers(m, proposed):
-                yield place, name, m
+    return [
+        (places[m.rung, m.horizon], name, m)
+        for m in results.measurements
+        if (m.rung, m.horizon) in places
+        for name in analysis.proposers(m, proposed)
+    ]
 
 
 class Spread(NamedTuple):
@@ -182,19 +185,26 @@ def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rung", "parametrization", "log2_lr", "seed", "metric", "value"])
 
 
+@kept
 def at_best_lr(results: RegretResults, parametrization: str) -> list[Measurement]:
     """The runs at the swept LR with the lowest mean loss, at the longest horizon of each rung."""
     found = []
     for rung in results.rungs:
-        runs: dict[float, list[Measurement]] = {}
-        for m in results.measurements:
-            here = (m.rung, m.horizon, m.parametrization) == (rung.name, max(rung.horizons, default=0), parametrization)
-            if here and not m.role_lrs and m.loss is not None:
-                runs.setdefault(m.lr, []).append(m)
+        runs = _by_lr(results).get((rung.name, max(rung.horizons, default=0), parametrization), {})
         most = max(map(len, runs.values()), default=0)
         whole = {lr: some for lr, some in runs.items() if len(some) == most}
         if whole:
             found += min(whole.values(), key=lambda some: fmean(m.loss or 0.0 for m in some))
+    return found
+
+
+@kept
+def _by_lr(results: RegretResults) -> dict[tuple[str, int, str], dict[float, list[Measurement]]]:
+    """Swept runs with a loss, by LR, for each rung, horizon and parametrization."""
+    found: dict[tuple[str, int, str], dict[float, list[Measurement]]] = {}
+    for m in results.measurements:
+        if not m.role_lrs and m.loss is not None:
+            found.setdefault((m.rung, m.horizon, m.parametrization), {}).setdefault(m.lr, []).append(m)
     return found
 
 

@@ -1,6 +1,7 @@
 """The figure of the loss curves of all rungs in one panel for each parametrization, as inline SVG."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lrladder.benchmark.studies.regret.results import CurveResult, RegretResults
+from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import (
     INK,
     MARKERS,
@@ -20,6 +22,7 @@ from lrladder.reports.drawing import (
     to_svg,
 )
 from lrladder.reports.panels import STROKES, panel_grid, panel_title
+from lrladder.reports.regret.few import few
 
 TOP = 0.1  # nats above each curve's own minimum that a panel shows
 
@@ -49,9 +52,10 @@ def curves_of_all_rungs(results: RegretResults) -> str | None:
         figure, panels = panel_grid(
             len(labels), row=2.4, left=0.06, wspace=0.06, hspace=0.2, sharex=True, sharey=True, **look
         )
+        runs = few(results).measurements
         for axes, label in zip(panels, labels, strict=True):
             for curve in (c for c in curves if c.parametrization == label):
-                _curve(axes, results, curve, look_of[curve.rung])
+                _curve(axes, runs, curve, look_of[curve.rung])
             panel_title(axes, parametrization_name(label))
         panels[0].set_ylim(-0.06e3 * TOP, 1.06e3 * TOP)
         power_axis(panels[0], *panels[0].get_xlim())
@@ -69,7 +73,7 @@ def _drawn(results: RegretResults) -> list[CurveResult]:
     ]
 
 
-def _curve(axes: Axes, results: RegretResults, curve: CurveResult, look: Look) -> None:
+def _curve(axes: Axes, measurements: Sequence[Measurement], curve: CurveResult, look: Look) -> None:
     """The parabola as far as TOP, with its minimum on the axis, and the runs below TOP."""
     assert curve.lr_best and curve.minimum is not None and curve.curvature
     reach = math.sqrt(TOP / curve.curvature)
@@ -79,7 +83,7 @@ def _curve(axes: Axes, results: RegretResults, curve: CurveResult, look: Look) -
     )
     axes.plot([place], [0], marker="D", ms=4.5, mfc=PAPER, mec=look.color, mew=1.2, zorder=4)
     here = (curve.rung, curve.horizon, curve.parametrization)
-    runs = [m for m in results.measurements if (m.rung, m.horizon, m.parametrization) == here and not m.role_lrs]
+    runs = [m for m in measurements if (m.rung, m.horizon, m.parametrization) == here and not m.role_lrs]
     seen = [(math.log2(m.lr), m.loss - curve.minimum) for m in runs if m.loss is not None and m.lr > 0]
     seen = [(x, y) for x, y in seen if -0.05 * TOP <= y <= TOP]
     x, y = [x for x, _ in seen], [1e3 * y for _, y in seen]

@@ -1,7 +1,8 @@
 """The report of a regret study: one HTML page that needs no other file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -211,21 +212,21 @@ def write(results: RegretResults, folder: Path) -> Path:
 def _data(results: RegretResults) -> dict[str, dict[str, str]]:
     """The data of each figure, as a CSV file that the page offers for download."""
     effects = [effect.model_dump() for effect in results.role_effects]
-    frames = {
-        "measurements": analysis.measurements(results),
-        "comparison": analysis.paradigms(results),
-        "frontier": frontier.rows(results),
-        "learning": learning_figure.rows(results),
-        "cost": analysis.costs(results),
-        "optima": analysis.optima(results),
-        "drift": analysis.drift(results),
-        "stability": health.swept(results, health.STABILITY),
-        "features": health.feature_rows(results),
-        "own": health.all_rows(results),
-        "balance": balance_figure.rows(results),
-        "modules": pd.DataFrame(effects, columns=list(RoleEffect.model_fields)),
+    frames: dict[str, Callable[[], pd.DataFrame]] = {  # made one after another, as they may have millions of rows
+        "measurements": partial(analysis.measurements, results),
+        "comparison": partial(analysis.paradigms, results),
+        "frontier": partial(frontier.rows, results),
+        "learning": partial(learning_figure.rows, results),
+        "cost": partial(analysis.costs, results),
+        "optima": partial(analysis.optima, results),
+        "drift": partial(analysis.drift, results),
+        "stability": partial(health.swept, results, health.STABILITY),
+        "features": partial(health.feature_rows, results),
+        "own": partial(health.all_rows, results),
+        "balance": partial(balance_figure.rows, results),
+        "modules": partial(pd.DataFrame, effects, columns=list(RoleEffect.model_fields)),
     }
-    return {name: download(f"{name}.csv", frame) for name, frame in frames.items()}
+    return {name: download(f"{name}.csv", frame()) for name, frame in frames.items()}
 
 
 def _pretty(data: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ from lrladder.benchmark.training.entry import Verified
 from lrladder.models.architecture import Architecture
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
-from tests.models.shapes import moe_shape
+from tests.models.shapes import moe_shape, tied_shape
 
 BATCH = 64
 WIDTH_RULES = MUTRANSFER.model_copy(update={"horizon": "none", "decay_horizon": "none"})  # horizons share a trunk
@@ -73,6 +73,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "wsd": {},
     "zero1": {"training": TrainingSettings(zero_stage=1)},
     "bf16": {"precision": "bf16"},
+    "tied": {"shape": tied_shape()},
     "expert bias": {"shape": biased_shape(), "optimizer": OptimizerConfig(bias_rate=0.05)},
     "ema": {"schedule": ScheduleConfig(warmup_tokens=128, read="ema"), "horizons": (10 * BATCH, 24 * BATCH)},
     "ema zero2": {

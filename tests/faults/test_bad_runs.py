@@ -9,6 +9,8 @@ from lrladder.benchmark.cli import main
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.own_runs import files
 from lrladder.benchmark.own_runs.runs import load_runs
+from lrladder.benchmark.recommend.run_log import read_run_log
+from tests.faults.readers import faults, readers
 
 HEADER = "n_params,tokens,lr,loss\n"
 GOOD = "1e7,1e9,1e-3,2.5\n"
@@ -113,6 +115,50 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
 def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_ROWS", 3)
     assert "more than 3 rows" in _refusal(tmp_path, HEADER + 4 * GOOD)
+
+
+ODD_JSON = {
+    "a long integer": '{"n_params": ' + "9" * 5000 + "}",
+    "lists in lists": "[" * 100_000,
+    "objects in objects": '{"a": ' * 100_000,
+    "objects that are whole": '{"a": ' * 600 + "1" + "}" * 600,
+}
+
+
+@pytest.mark.parametrize("text", ODD_JSON.values(), ids=ODD_JSON)
+def test_odd_json_is_refused_by_its_row(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"runs.jsonl: row 1: ") as refused:
+        load_runs(path)
+    assert len(str(refused.value)) < 500 and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("seed", [19069, 20842, 24969, 29323, 5372])
+def test_a_damaged_parquet_file_is_one_line(seed: int, tmp_path: Path) -> None:
+    """Inputs of tests/faults/readers.py for which pyarrow and pandas raise errors of other kinds."""
+    reader = next(reader for reader in readers(tmp_path) if reader.name == "Parquet table")
+    assert not list(faults(reader, [seed]))
+
+
+def test_empty_fields_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_CELLS", 50)
+    tables = {
+        "runs.csv": ",".join(f"c{i}" for i in range(20)) + "\n" + 3 * "1\n",
+        "runs.jsonl": "".join(f'{{"c{i}": 1}}\n' for i in range(8)),
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text)
+        for read in (load_runs, read_run_log):
+            with pytest.raises(InputError, match=r"are more than 50 fields; keep fewer columns"):
+                read(tmp_path / name)
+
+
+@pytest.mark.parametrize("loss", [1e308, 1e-307])
+def test_absurd_losses_are_no_warning(tmp_path: Path, loss: float) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(HEADER + "".join(f"1e7,1e9,{i}e-4,{loss * i / 10}\n" for i in range(1, 9)))
+    assert len(load_runs(path).frame) == 8
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def test_results_that_are_no_plain_file_or_too_large(
     folders: tuple[Path, Path], refused: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, bad = folders
-    monkeypatch.setattr("lrladder.benchmark.studies.written.RESULTS_BYTES", 1000)
+    for bound in ("RESULTS_BYTES", "MOST_BYTES"):
+        monkeypatch.setattr(f"lrladder.benchmark.studies.layout.{bound}", 1000)
     assert "larger than" in refused("status", str(bad))
     (bad / "results.json").unlink()
     os.mkfifo(bad / "results.json")

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from lrladder.benchmark.cli import main
+from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.studies.drift.kind import DRIFT
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.benchmark.studies.regret.kind import REGRET
@@ -205,6 +206,14 @@ def test_results_that_are_not_what_their_older_schema_says_are_one_line(tmp_path
         (tmp_path / "results.json").write_text(text)
         for command in ("report", "status"):
             assert "cannot be read" in refused(command, str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"schema": ' + "[" * 100_000, '{"a": ' + "9" * 5000 + "}"])
+def test_a_folder_whose_files_are_odd_names_no_version(text: str, tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials" / "x.jsonl").write_text(text)
+    (tmp_path / "results.json").write_text(text)
+    refuse_older(tmp_path)  # does not raise
 
 
 def test_an_older_config_is_refused_by_the_name_of_its_key(tmp_path: Path, refused: Refusals) -> None:

@@ -10,7 +10,7 @@ from lrladder.benchmark.training.optimizer import groups
 from lrladder.models import parametrization
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from tests.benchmark.trials import BATCH, tiny_trial
-from tests.models.shapes import moe_shape, public_shape
+from tests.models.shapes import moe_shape, public_shape, tied_shape
 
 FOLDER = Path(__file__).parent
 RULES: dict[str, Rules] = {
@@ -20,6 +20,7 @@ RULES: dict[str, Rules] = {
     "sp_norm": Rules(norm=True),
     "sp_embedding_norm": Rules(embedding=True, norm=True),
     "mup_public": MUTRANSFER,  # of a public model, with biases and a dense first block
+    "mup_tied": MUTRANSFER,  # of a model whose embedding is its head
 }
 
 
@@ -28,6 +29,8 @@ def golden_trial(name: str, **changes: object) -> Trial:
     base, sizes = moe_shape(depth=2, shared_width=16), {"width": 64, "expert_width": 64, "shared_width": 32, "depth": 3}
     if name == "mup_public":  # the dense block is thrice as wide as the base's
         base, sizes = public_shape(depth=2), sizes | {"heads": 16, "kv_heads": 8, "dense_width": 144}
+    if name == "mup_tied":
+        base = tied_shape(shared_width=16)
     fields: dict[str, object] = {
         "shape": base.model_copy(update=sizes),
         "base": {"shape": base, "batch_tokens": BATCH, "tokens": 10 * BATCH},

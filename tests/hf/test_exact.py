@@ -83,6 +83,10 @@ CONFIGS |= {
     },
 }
 CONFIGS["qwen3_moe, not renormalised"] = CONFIGS["qwen3_moe"] | {"norm_topk_prob": False}
+CONFIGS |= {
+    f"{kind}, tied": CONFIGS[kind] | {"tie_word_embeddings": True}
+    for kind in ("mixtral", "qwen3_moe", "olmoe", "glm4_moe", "dots1", "minimax_m2", "solar_open", "ernie4_5_moe")
+}
 CONFIGS["olmoe, grouped queries"] = CONFIGS["olmoe"] | {"num_key_value_heads": 2}
 TOKENS = torch.randint(0, 97, (2, 17), generator=torch.Generator().manual_seed(3))
 

@@ -51,7 +51,8 @@ def multiplied(shape: ModelShape) -> dict[str, float]:
     small = {"width": shape.width // 2, "expert_width": shape.expert_width // 2, "depth": 2 * shape.depth}
     base = Base(shape=shape.model_copy(update=small), batch_tokens=BATCH, tokens=20 * BATCH)
     found = multipliers(tiny_trial(shape=shape, base=base))
-    assert found["head"] != 1 and found["blocks.0.attention.out"] != 1 and found["embedding"] == 1
+    of_logits = "norm.gain" if shape.architecture.tied else "head"
+    assert found[of_logits] != 1 and found["blocks.0.attention.out"] != 1 and found["embedding"] == 1
     return found
 
 

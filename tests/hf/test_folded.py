@@ -26,7 +26,7 @@ TRANSFORMERS = transformers()
 STEPS, SEQ = 30, 16
 
 
-def shape_of(width: int, depth: int) -> ModelShape:
+def shape_of(width: int, depth: int, *, tied: bool = False) -> ModelShape:
     return ModelShape(
         vocab_size=97,
         width=width,
@@ -38,15 +38,16 @@ def shape_of(width: int, depth: int) -> ModelShape:
         top_k=2,
         expert_width=width,
         seq_len=SEQ,
-        architecture=Architecture(rope_theta=1e6),
+        architecture=Architecture(rope_theta=1e6, tied=tied),
     )
 
 
-def trial_of(**changes: object) -> Trial:
+def trial_of(*, tied: bool = False, **changes: object) -> Trial:
     """A model three times as wide and twice as deep as its base, so that head and branches have multipliers."""
-    base = Base(shape=shape_of(16, 2), batch_tokens=BATCH, tokens=20 * BATCH)
+    base = Base(shape=shape_of(16, 2, tied=tied), batch_tokens=BATCH, tokens=20 * BATCH)
     settings = OptimizerConfig(eps=1e-6, embedding_std=1.0, weight_decay=0.3)
-    return tiny_trial(shape=shape_of(48, 4), base=base, optimizer=settings, horizons=(20 * BATCH,), lr=0.005, **changes)
+    fields = {"optimizer": settings, "horizons": (20 * BATCH,), "lr": 0.005} | changes
+    return tiny_trial(shape=shape_of(48, 4, tied=tied), base=base, **fields)
 
 
 def qwen(shape: ModelShape) -> Any:
@@ -62,6 +63,7 @@ def qwen(shape: ModelShape) -> Any:
         moe_intermediate_size=shape.expert_width,
         norm_topk_prob=True,
         rope_theta=1e6,
+        tie_word_embeddings=shape.architecture.tied,
         eos_token_id=1,
         bos_token_id=0,
         pad_token_id=0,
@@ -128,12 +130,16 @@ def trained(adam: torch.optim.Optimizer, loss_of: Any, params: list[torch.Tensor
     return losses
 
 
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
 @pytest.mark.parametrize(("clip", "tolerance"), [(0.0, 1e-5), (0.5, 5e-3)])
-def test_losses_of_thirty_steps_agree(clip: float, tolerance: float) -> None:
-    trial = trial_of()
+def test_losses_of_thirty_steps_agree(clip: float, tolerance: float, tied: bool) -> None:
+    trial = trial_of(tied=tied)
     recipe = trial_recipe(trial, parametrization="mup")
     multipliers = {setting.kind: setting.forward for setting in recipe.settings}
-    assert multipliers["head"] != 1
+    of_logits = "norm_final" if tied else "head"
+    assert multipliers[of_logits] == pytest.approx(1 / 3)
+    (logits,) = [setting for setting in recipe.folded().settings if setting.kind == of_logits]
+    assert (logits.forward, logits.start) == (1, pytest.approx(1 / 3) if tied else 1)
     assert multipliers["expert_down"] == multipliers["attention_out"] != 1
     start, expected = ours(trial, clip)
     assert expected[-1] < expected[0]

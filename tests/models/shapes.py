@@ -35,6 +35,11 @@ def dense_shape(**changes: int) -> ModelShape:
     return moe_shape(**({"num_experts": 1, "top_k": 1} | changes))
 
 
+def tied_shape(**changes: int) -> ModelShape:
+    """With one matrix for embedding and head."""
+    return ModelShape(**moe_shape(**changes).model_dump(), architecture=Architecture(tied=True))
+
+
 def public_shape(**changes: int) -> ModelShape:
     """Of a public model: grouped queries, a shared expert and a dense first block."""
     sizes = {"heads": 8, "kv_heads": 4, "shared_width": 16, "dense_blocks": 1, "dense_width": 48}

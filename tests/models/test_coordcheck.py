@@ -16,7 +16,7 @@ from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.models.slope import Slope, fit_slope
 from lrladder.models.transformer import Transformer
-from tests.models.shapes import dense_shape, moe_shape, public_shape
+from tests.models.shapes import dense_shape, moe_shape, public_shape, tied_shape
 
 SETTINGS = Settings(
     lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, aux_loss_coef=0.0, z_loss_coef=0.0
@@ -140,6 +140,35 @@ def test_dense_blocks_and_biases_learn_apart() -> None:
         assert got[own] > 0 == max(got[other] for other in others)
         if place == "moe.dense_down":
             assert got["dense"] == pytest.approx(got["dense_down"], rel=1e-4)
+
+
+@torch.no_grad()
+def test_a_tied_matrix_learns_for_both_of_its_uses() -> None:
+    shape = tied_shape()
+    model, tokens = _build(shape).model, _tokens(shape)[:, :-1]
+    recorder = Recorder(model, tokens)
+    model.embedding.mul_(2.0)
+    got = {c.role: c.rms for c in recorder.record(1) if c.quantity == "update"}
+    halved = model.embedding / 2  # of what it is now; as much as was there before
+    assert got.pop("embedding") == got.pop("residual") == pytest.approx(_rms(F.embedding(tokens, halved)))
+    assert got.pop("logits") == pytest.approx(_rms(model(tokens).features @ halved.T), rel=1e-4)
+    assert set(got.values()) == {0.0}
+
+
+def _rms(value: torch.Tensor) -> float:
+    return value.square().mean().sqrt().item()
+
+
+def test_a_tied_matrix_learns_alike_at_every_width() -> None:
+    """Under muP: what the embedding learns, and what the logits do."""
+    base, factors = tied_shape(depth=1), (1, 2, 4)
+    updates: dict[str, list[float]] = {"embedding": [], "logits": []}
+    for factor in factors:
+        found = trace(_build(grow(base, "width", factor), base), _tokens(base), SETTINGS, steps=1)
+        for role, values in updates.items():
+            values += [c.rms for c in found if (c.role, c.quantity) == (role, "update")]
+    for role, values in updates.items():
+        assert fit_slope(factors, values).slope == pytest.approx(0.0, abs=BAND), role
 
 
 def test_recording_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 """mup as the oracle for dense roles; all parametrizations are one function at the base."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ from lrladder.models.roles import Role
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
-from tests.models.shapes import dense_shape, moe_shape
+from tests.models.shapes import dense_shape, moe_shape, tied_shape
 
 LR, DECAY, EPS = 0.01, 0.1, 1e-8
 WIDTH_ONLY = Rules(width=True, router=True, experts="fi", weight_decay="independent")
@@ -91,6 +92,37 @@ def test_head_equals_mups_readout() -> None:
     torch.testing.assert_close((x * model.head_multiplier) @ model.head.T, readouts[2](x))
 
 
+def test_a_tied_head_equals_mups_shared_readout() -> None:
+    """Logits, and the LR that mup's optimizer gives a matrix that an embedding and its MuSharedReadout share."""
+    base, shape = tied_shape(), tied_shape(width=128, expert_width=128)
+    built = _build(WIDTH_ONLY, shape, base)
+
+    def shared(width: int) -> torch.nn.ModuleList:
+        embedding = torch.nn.Embedding(shape.vocab_size, width)
+        return torch.nn.ModuleList([embedding, mup.MuSharedReadout(embedding.weight, bias=False)])
+
+    theirs = shared(128)
+    mup.set_base_shapes(theirs, shared(32), delta=shared(64), rescale_params=False)
+    with torch.no_grad():
+        theirs[0].weight.copy_(built.model.embedding)
+    x = torch.randn(5, shape.width, generator=torch.Generator().manual_seed(0))
+    ours = (x * built.model.head_multiplier) @ built.model.readout.T
+    torch.testing.assert_close(ours, theirs[1](x))
+    (group,) = mup.MuAdamW(theirs.parameters(), lr=LR, weight_decay=0.0).param_groups
+    assert _effective(_groups(built), built.model)["embedding"] == (group["lr"], group["weight_decay"])
+
+
+@pytest.mark.parametrize("rules", [STANDARD, MUTRANSFER], ids=["sp", "mup"])
+@pytest.mark.parametrize(("width", "depth"), [(32, 2), (128, 2), (128, 8)])
+def test_a_tied_model_starts_near_the_loss_of_a_uniform_guess(rules: Rules, width: int, depth: int) -> None:
+    """Within 0.2 nats. At the init std of our own embeddings, which is 1, it would start many nats above."""
+    shape = tied_shape(width=width, depth=depth, expert_width=width, vocab_size=512)
+    model = _build(rules, shape, tied_shape(vocab_size=512)).model
+    tokens = torch.randint(512, (4, 17), generator=torch.Generator().manual_seed(0))
+    loss = F.cross_entropy(model(tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
+    assert loss.item() == pytest.approx(math.log(512), abs=0.2)
+
+
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(RULES)
 def test_at_the_base_every_parametrization_is_one_function(rules: Rules) -> None:
@@ -104,7 +136,11 @@ def test_at_the_base_each_switch_is_one_function(rules: Rules) -> None:
 
 def _assert_standard(rules: Rules) -> None:
     """Bitwise: init, groups, logits, and weights after each of three AdamW steps."""
-    shape = moe_shape(shared_width=16)
+    for shape in (moe_shape(shared_width=16), tied_shape(shared_width=16)):
+        _assert_standard_at(rules, shape)
+
+
+def _assert_standard_at(rules: Rules, shape: ModelShape) -> None:
     ours, standard = _build(rules, shape, shape), _build(STANDARD, shape, shape)
     assert ours.rules == standard.rules
     assert _effective(_groups(ours), ours.model) == _effective(_groups(standard), standard.model)

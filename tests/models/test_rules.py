@@ -27,6 +27,7 @@ TAGS = {
     Role.BIAS: Tag(Role.BIAS, 1, 3 * BASE_WIDTH),
     Role.NORM: Tag(Role.NORM, 1, BASE_WIDTH),
     Role.HEAD: Tag(Role.HEAD, BASE_WIDTH, 100, in_block=False),
+    Role.TIED: Tag(Role.TIED, BASE_WIDTH, 100, in_block=False),
 }
 
 
@@ -45,6 +46,7 @@ def _rule(rules: Rules, role: Role, *, m_n: float = 1, m_h: float = 1, m_l: floa
         Role.BIAS: (1, m_n),
         Role.NORM: (1, 1),
         Role.HEAD: (m_n, 1),
+        Role.TIED: (m_n, 1),
     }
     fan_in, fan_out = ratios[role]
     tag = TAGS[role]._replace(fan_in=TAGS[role].fan_in * fan_in)  # type: ignore[arg-type]
@@ -69,6 +71,7 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
         Role.BIAS: (0, 1, block, 0, eps / m_n),
         Role.NORM: (None, 1, block, 0, eps),
         Role.HEAD: (1, 1 / m_n, 1, 0, 1 / m_n),
+        Role.TIED: (1, 1, 1, 0, 1 / m_n),  # the norm before it multiplies the logits
     }
     table |= {Role.SHARED_UP: table[Role.EXPERT_UP], Role.SHARED_DOWN: table[Role.EXPERT_DOWN]}
     depth = {0.5: "depth_mup", 1.0: "completep"}[alpha]
@@ -117,6 +120,15 @@ def test_the_final_norm_knows_no_depth() -> None:
     tag = Tag(Role.NORM, 1, BASE_WIDTH, in_block=False)
     got = rule(MUTRANSFER, tag, Ratios(1, 4, 3), depth=3 * BASE_DEPTH, embedding_std=1.0)
     assert got == Rule(init_std=None, forward=1, lr=1, weight_decay=0, eps=1)
+
+
+def test_the_norm_before_a_tied_head_has_the_multiplier_of_a_head() -> None:
+    tag = Tag(Role.NORM, 1, BASE_WIDTH, in_block=False, before_tied_head=True)
+    got = rule(MUTRANSFER, tag, Ratios(1, 1, 3, 4), depth=3 * BASE_DEPTH, embedding_std=1.0)
+    assert got == Rule(init_std=None, forward=1 / 4, lr=1, weight_decay=0, eps=1)
+    assert got.forward == _rule(MUTRANSFER, Role.HEAD, m_n=4).forward
+    plain = rule(STANDARD, tag, Ratios(1, 1, 3, 4), depth=3 * BASE_DEPTH, embedding_std=1.0)
+    assert plain.forward == 1
 
 
 def _product(first: Rule, second: Rule, base: Rule) -> list[float]:

@@ -31,8 +31,8 @@ def table(recipe: Recipe, *keys: str) -> str:
 
 
 def _values(setting: Setting, keys: tuple[str, ...]) -> dict[str, float | None]:
-    values = setting.model_dump()
-    return {key: values[key] for key in keys}
+    """Of the keys, and the value at which the parameter starts if that is neither drawn nor 1."""
+    return setting.model_dump(include={*keys, "start"})
 
 
 def schedule(advice: Advice) -> str:
@@ -46,7 +46,9 @@ def names_of(recipe: Recipe, names: Mapping[str, tuple[str, ...]], *, trainer: s
     """The names of the parameters of each kind as a dict in Python code. Raises InputError if a kind has none."""
     missing = [setting.kind for setting in recipe.settings if setting.kind not in names]
     if missing:
-        raise InputError(f"--format {trainer}: its models have no {missing[0]}; take --format torch, with your names")
+        raise InputError(
+            f"--format {trainer}: it names no parameter of the kind {missing[0]}; take --format torch, with your names"
+        )
     rows = "\n".join(f"    {setting.kind!r}: {names[setting.kind]!r}," for setting in recipe.settings)
     return f"NAMES = {{\n{rows}\n}}"
 

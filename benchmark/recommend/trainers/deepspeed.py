@@ -33,7 +33,7 @@ def recipe_text(advice: Advice, recipe: Recipe) -> str:
             "schedule": recipe.schedule,
             "sequence_length": advice.sizes.seq_len if advice.sizes else None,
             "roles": {
-                setting.kind: setting.model_dump(include={"lr", "weight_decay", "eps", "init_std", "forward"})
+                setting.kind: setting.model_dump(include={"lr", "weight_decay", "eps", "init_std", "forward", "start"})
                 for setting in recipe.settings
             },
         },

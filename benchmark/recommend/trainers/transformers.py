@@ -2,7 +2,7 @@
 
 import re
 
-from lrladder.benchmark.hf.names import ENDS, IN_BLOCK
+from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, TIED
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.recommend.study import Advice
 from lrladder.benchmark.recommend.trainers.code import (
@@ -25,7 +25,8 @@ import torch
 
 {constants}
 BATCH_SEQUENCES = {sequences}  # of {seq_len} tokens: per_device_train_batch_size * devices * accumulation steps
-# LR before the schedule, PyTorch's weight decay, AdamW's eps, and the std of the initial weights (None: start at ones)
+# LR before the schedule, PyTorch's weight decay, AdamW's eps, and the std of the initial weights (None: start at ones,
+# or at `start`)
 {table}
 # Regular expressions for the names of the parameters
 {names}
@@ -36,7 +37,10 @@ BATCH_SEQUENCES = {sequences}  # of {seq_len} tokens: per_device_train_batch_siz
 {functions}
 
 def kinds(model):
-    """The parameters of a model of transformers by kind, before it is wrapped or adapted. Refuses a tied head."""
+    """The parameters of a model of transformers by kind, before it is wrapped or adapted.
+
+    Refuses a head that is tied to the embedding where that of the recipe is not, and the reverse.
+    """
     return by_name(model, {{kind: "|".join(patterns) for kind, patterns in NAMES.items()}})
 
 
@@ -76,4 +80,4 @@ def _names() -> dict[str, tuple[str, ...]]:
         for counterpart in counterparts.values():
             patterns = tuple(f"{before}{re.escape(name)}$" for name in counterpart.theirs)
             found[counterpart.kind] = found.get(counterpart.kind, ()) + patterns
-    return found
+    return found | {TIED.kind: found["embedding"] + found["head"]}

@@ -8,6 +8,7 @@ from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig, Seed
 from lrladder.benchmark.ladder import Base, Ladder, Rung
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.recipe.ingredients import Ingredient, changed, ingredients_of
+from lrladder.benchmark.studies.tied import require_no_embedding
 from lrladder.models.rules import STANDARD, Rules
 from lrladder.paradigms.lab import ParametrizationName
 
@@ -54,6 +55,7 @@ class TuningConfig(StudyConfig):
             )
         if self.schedule.decay_start(tokens, batch) <= self.schedule.warmup_tokens:
             raise ValueError("start: the decay begins before the warm-up is over; lower schedule.warmup_tokens")
+        require_no_embedding(shape.architecture, self.optimizer, self.recipe)
         return self
 
     @property
@@ -73,6 +75,7 @@ class TuningConfig(StudyConfig):
             lr=self.lr_guess,
             embedding_start=self.embedding_start,
             is_routed=self.start.shape.num_experts > 1,
+            is_tied=self.start.shape.architecture.tied,
         )
 
     def rules_of(self, parametrization: ParametrizationName) -> Rules:

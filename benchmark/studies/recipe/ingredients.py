@@ -23,6 +23,7 @@ RANGES = {
     "norm_lr": (0.125, 8.0),
     "router_lr": (0.125, 8.0),
 }
+TIED_HEAD_LR = (0.125, 128.0)  # of head_lr where the head is the embedding too; assumption, as above
 # The range is the old value divided by, and times, this factor. Assumption: beyond it training is another regime.
 FACTORS = {LR: 16.0, "weight_decay": 8.0, "beta2": 8.0}
 DIGITS = 4  # significant digits of a value, so that the value in the printed config is exactly the one that was trained
@@ -50,16 +51,23 @@ class Ingredient(NamedTuple):
 
 
 def ingredients_of(
-    recipe: RecipeConfig, optimizer: OptimizerConfig, *, lr: float, embedding_start: float, is_routed: bool
+    recipe: RecipeConfig,
+    optimizer: OptimizerConfig,
+    *,
+    lr: float,
+    embedding_start: float,
+    is_routed: bool,
+    is_tied: bool,
 ) -> dict[str, Ingredient]:
     """The ingredients in the order of the search.
 
-    A model without a router has no `router_lr`, and a recipe without weight decay has no `weight_decay`.
+    A model without a router has no `router_lr`, a tied one no embedding of its own, and a recipe without weight decay
+    no `weight_decay`.
     """
     old = {
-        "embedding_lr": recipe.embedding_lr,
+        **({} if is_tied else {"embedding_lr": recipe.embedding_lr}),
         LR: lr,
-        "embedding_std": optimizer.embedding_std,
+        **({} if is_tied else {"embedding_std": optimizer.embedding_std}),
         "head_lr": recipe.head_lr,
         "norm_lr": recipe.norm_lr,
         **({"router_lr": recipe.router_lr} if is_routed else {}),
@@ -67,12 +75,13 @@ def ingredients_of(
         "beta2": optimizer.beta2,
     }
     starts = {"embedding_lr": embedding_start}
-    return {name: _ingredient(name, value, starts.get(name, value)) for name, value in old.items()}
+    ranges = RANGES | ({"head_lr": TIED_HEAD_LR} if is_tied else {})
+    return {name: _ingredient(name, value, starts.get(name, value), ranges) for name, value in old.items()}
 
 
-def _ingredient(name: str, old: float, start: float) -> Ingredient:
-    if name in RANGES:
-        low, high = (math.log2(value / old) for value in RANGES[name])
+def _ingredient(name: str, old: float, start: float, ranges: Mapping[str, tuple[float, float]]) -> Ingredient:
+    if name in ranges:
+        low, high = (math.log2(value / old) for value in ranges[name])
     else:
         high = math.log2(FACTORS[name])
         low = -high

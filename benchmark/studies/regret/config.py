@@ -15,6 +15,7 @@ from lrladder.benchmark.studies.regret.recipes import (
     DEFAULT,
     label_of,
 )
+from lrladder.benchmark.studies.tied import require_no_embedding, require_roles
 from lrladder.paradigms.settings import TuningSettings
 
 _OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}  # settings that change its runs
@@ -32,6 +33,7 @@ class RegretConfig(RegretKeys):
             raise ValueError("lab: losses that are simulated are trained nowhere; remove lab or simulated")
         self._check_parts()
         self._check_entries()
+        self._check_tied()
         for rung in self.rungs:
             for label in self.arms:
                 self._check_rung(rung, rung.schedule(self.schedule_of(label)))
@@ -90,6 +92,16 @@ class RegretConfig(RegretKeys):
         for label in self.validation.oracles or ():
             if label not in self.arms:
                 raise ValueError(f"validation.oracles: no entry uses {label!r}{suggest(label, list(self.arms))}")
+
+    def _check_tied(self) -> None:
+        architecture = self.ladder.architecture
+        require_no_embedding(architecture, self.optimizer, self.recipe)
+        searches = {name: getattr(entry.settings, "role_search", None) for name, entry in self.entries.items()}
+        require_roles(
+            architecture,
+            {arm.parametrization: self.parametrizations[arm.parametrization].rules for arm in self._arms()},
+            {name: search.roles for name, search in searches.items() if search},
+        )
 
     def _check_tuning(self, where: str, entry: EntryConfig) -> None:
         if isinstance(entry.settings, TuningSettings) and entry.settings.seed in self.validation.seeds:

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from lrladder.benchmark.config.corpus import CorpusConfig
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.reading import why
+from lrladder.benchmark.reading import LOG_BYTES, parse_json, read_text, why
 from lrladder.benchmark.training.files import stable_hash
 from lrladder.benchmark.training.text.extras import library
 from lrladder.benchmark.training.text.looks import head_of, magic_of
@@ -103,7 +103,7 @@ def _not_one(path: Path) -> str:
 
 def _end_beside(path: Path) -> str:
     try:
-        named: Any = json.loads((path.parent / SETTINGS_FILE).read_text(encoding="utf-8")).get("eos_token")
+        named: Any = parse_json(read_text(path.parent / SETTINGS_FILE, LOG_BYTES)).get("eos_token")
     except (OSError, ValueError, AttributeError):
         return ""
     named = named.get("content") if isinstance(named, dict) else named

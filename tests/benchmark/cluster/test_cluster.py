@@ -17,6 +17,7 @@ import torch
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt -e '.[cluster]'")
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lrladder.benchmark.cluster import attempt as attempt_module
 from lrladder.benchmark.cluster.attempt import Attempt
@@ -40,7 +41,7 @@ from lrladder.benchmark.training.weights import kept
 from lrladder.benchmark.training.worker import WorkerSetup
 from tests.benchmark.cluster.machines import TwoMachines, two_machines
 from tests.benchmark.cluster.smoke import numbers
-from tests.benchmark.cluster.tasks import freeze_first
+from tests.benchmark.cluster.tasks import Gate, begin, freeze_first, node, wait_at
 from tests.benchmark.training.rank_cases import KILLED_AT, killed
 from tests.benchmark.trials import BATCH, no_log, outcome, tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
@@ -184,6 +185,22 @@ def _at_once(letters: Sequence[int]) -> Iterator[int]:
     """How many attempts had begun and not ended at each letter, of which an attempt sends the last before it ends."""
     for place in range(len(letters)):
         yield len(set(letters[: place + 1]) & set(letters[place:]))
+
+
+def test_a_task_that_waits_for_an_answer_keeps_its_core(cluster: TwoMachines, site: Site) -> None:
+    """Both cores wait. A third task must not begin, though Ray has had time to start others that need no core."""
+    gate: Any = ray.remote(Gate).options(num_cpus=0, max_concurrency=8).remote()
+    waiting = [ray.remote(wait_at).options(num_cpus=1).remote(gate) for _ in range(2)]
+    ray.get(gate.arrived.remote(2))
+    third = ray.remote(begin).options(num_cpus=1).remote(gate)
+    for machine in ray.nodes():
+        if machine["Alive"]:
+            there = NodeAffinitySchedulingStrategy(machine["NodeID"], soft=False)
+            ray.get(ray.remote(max_calls=1)(node).options(num_cpus=0, scheduling_strategy=there).remote())
+    assert ray.get(gate.num_others.remote()) == 0
+    ray.get(gate.open.remote())
+    ray.get([*waiting, third])
+    assert ray.get(gate.num_others.remote()) == 1
 
 
 def test_training_is_told_to_end_when_the_coordinator_is(

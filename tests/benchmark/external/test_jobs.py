@@ -14,6 +14,7 @@ from lrladder.benchmark.external.jobs import Job
 from lrladder.benchmark.lab.external import Wanted
 from lrladder.benchmark.lab.register import Reading
 from lrladder.benchmark.lab.trial import Trial, reference
+from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import ScheduleConfig, factor
 from lrladder.benchmark.training import optimizer
 from lrladder.benchmark.training.recipe import kind_of
@@ -21,7 +22,7 @@ from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import build
 from tests.benchmark.external.row_schedule import factor_of
 from tests.benchmark.trials import BATCH, tiny_trial, wide_shape
-from tests.models.shapes import moe_shape
+from tests.models.shapes import moe_shape, tied_shape
 
 SCHEDULES = {
     "wsd": {},
@@ -38,8 +39,11 @@ def job_of(trial: Trial) -> Job:
     return Job.of(Wanted(Reading(trial, "t64x2", max(trial.horizons)), "mup", ["fitting", "mutransfer"]))
 
 
-def test_settings_are_those_of_our_groups_with_multipliers_folded_in() -> None:
-    trial = tiny_trial(shape=wide_shape(), lr=0.0123, role_lrs=(("router", 2.0),))
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+def test_settings_are_those_of_our_groups_with_multipliers_folded_in(tied: bool) -> None:
+    shape, base = (tied_shape(width=64, expert_width=64), tied_shape()) if tied else (wide_shape(), moe_shape())
+    at = Base(shape=base, batch_tokens=BATCH, tokens=20 * BATCH)
+    trial = tiny_trial(shape=shape, base=at, lr=0.0123, role_lrs=(("router", 2.0),))
     model, rules = build(trial.rules, trial.shape, trial.base.shape, backend="reference", embedding_std=1.0, seed=0)
     groups = {id(param): group for group in optimizer.groups(trial, model, rules) for param in group["params"]}  # type: ignore[attr-defined]
     row, kinds = job_of(trial).row, set()
@@ -52,6 +56,7 @@ def test_settings_are_those_of_our_groups_with_multipliers_folded_in() -> None:
         assert row[f"eps_{kind}"] == pytest.approx(group["eps"] / c)  # type: ignore[operator]
         std = rules[name].init_std
         assert row[f"init_std_{kind}"] == (None if std is None else pytest.approx(std * c))
+    assert row.get("start_norm_final") == (0.5 if tied else None)
     assert {name.removeprefix("lr_") for name in row if name.startswith("lr_")} == kinds
     assert (row["beta1"], row["beta2"]) == optimizer.betas(trial)
     sizes = trial.shape

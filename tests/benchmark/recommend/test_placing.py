@@ -10,7 +10,7 @@ import torch
 
 import lrladder as ll
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, theirs_of
+from lrladder.benchmark.hf.names import ENDS, IN_BLOCK, TIED, theirs_of
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.truth import TrueLaw
@@ -56,13 +56,14 @@ def test_every_parameter_has_the_kind_of_its_counterpart_in_our_model(name: str)
         for other in theirs_of(own):
             assert found.pop(id(theirs[other])) == kind_of(tag_of(param, own))
     assert not found
+    assert ("tied" in placed) == config.tie_word_embeddings
 
 
 def test_every_kind_is_in_some_family() -> None:
     kinds = {
         setting.kind for name in CONFIGS for setting in recipe_of(ll.Model.from_hf(config_of(name)).shape).settings
     }
-    assert kinds == {counterpart.kind for counterpart in (*IN_BLOCK.values(), *ENDS.values())}
+    assert kinds == {counterpart.kind for counterpart in (*IN_BLOCK.values(), *ENDS.values(), TIED)}
 
 
 def test_a_config_of_the_library_is_read_as_its_file(tmp_path: Path) -> None:
@@ -79,6 +80,11 @@ def test_what_cannot_be_placed_is_refused_by_name() -> None:
     tied = peer_of(config_of("mixtral", tie_word_embeddings=True))
     with pytest.raises(InputError, match=r"model\.embed_tokens\.weight and lm_head\.weight are one tensor, .* untied"):
         place(tied, recipe, shape)
+    of_tied = recipe_of(ll.Model.from_hf(config_of("mixtral, tied")).shape)
+    with pytest.raises(
+        InputError, match=r"lm_head\.weight is a matrix of its own, but .* set tie_word_embeddings=True"
+    ):
+        place(peer, of_tied, shape)
     with pytest.raises(
         InputError, match=r"recipe is for .* \(width 64, depth 3, .*\); ask for the recipe of this very"
     ):
@@ -127,16 +133,23 @@ def test_initial_weights_are_those_of_the_recipe_and_of_the_seed() -> None:
     assert all(torch.equal(param, first[name]) for name, param in peer.named_parameters())
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> ll.Run:
-    """A study whose models compute what Mixtral computes, with the experts of the tiny one."""
+def run_of(name: str, folder: Path) -> ll.Run:
+    """A study whose models compute what a tiny model of transformers does, with its experts."""
     data = load_config(TWO_TARGETS).model_dump()
     data["corpus"]["vocab_size"] = 400
     data["ladder"] |= {"num_experts": 6, "top_k": 2, "expert_ratio": 0.75, "seq_len": 64, "head_size": 8}
-    data["ladder"]["architecture"] = ll.Model.from_hf(config_of("mixtral")).shape.architecture.model_dump()
+    architecture = ll.Model.from_hf(config_of(name)).shape.architecture
+    data["ladder"]["architecture"] = architecture.model_dump()
+    if architecture.tied:
+        data["optimizer"]["embedding_std"] = data["recipe"]["embedding_lr"] = 1.0
     config = RegretConfig.model_validate(data)
     law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=config.base.shape.n_active)
-    return ll.Run(tmp_path_factory.mktemp("run"), run_on(config, SimulatedLab(config.rungs, law)))
+    return ll.Run(folder, run_on(config, SimulatedLab(config.rungs, law)))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> ll.Run:
+    return run_of("mixtral", tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +214,37 @@ def code_of(run: ll.Run, model: ll.Model, entry: str) -> dict[str, Any]:
     scope: dict[str, Any] = {}
     exec(text(advise(run.results, wanted).fold(), "torch"), scope)  # type: ignore[arg-type]
     return scope
+
+
+def test_a_recipe_of_a_tied_study_is_for_a_tied_model_alone(run: ll.Run, model: ll.Model, tmp_path: Path) -> None:
+    """In Python and as pasted text; the norm before the head has the multiplier of the logits."""
+    sizes = {"hidden_size": 128, "num_attention_heads": 16, "intermediate_size": 96, "vocab_size": 400}
+    tied_hf, hf = (peer_of(config_of("mixtral", **sizes, tie_word_embeddings=tied)) for tied in (True, False))
+    tied_run = run_of("mixtral, tied", tmp_path)
+    tied_model = ll.Model.from_hf(tied_hf.config)
+    rec = tied_run.recommend(tied_model, GOAL, entry="mutransfer")
+    code = code_of(tied_run, tied_model, "mutransfer")
+    expected = code["param_groups"](code["by_name"](tied_hf, patterns(code)))
+    assert {g["name"]: bare(g) for g in rec.param_groups(tied_hf)} == {g["name"]: bare(g) for g in expected}
+    start = code["RECIPE"]["norm_final"]["start"]
+    assert start == 48 / 128  # widths of the base and of the model
+    rec.initialise(tied_hf)
+    assert (tied_hf.model.norm.weight == start).all()
+    assert rec.table.set_index("kind").loc["norm_final", "start"] == start
+    assert f"all {start:.4g}" in text(rec.advice, "text")
+    for other, own, kind in ((hf, code, "tied"), (tied_hf, code_of(run, model, "mutransfer"), "head")):
+        with pytest.raises(ValueError, match=kind):
+            own["by_name"](other, patterns(own))
+    with pytest.raises(InputError, match="tie_word_embeddings=True"):
+        rec.param_groups(hf)
+    with pytest.raises(InputError, match=r"differs from the study's models in tied False \(the study: True\)"):
+        tied_run.recommend(model, GOAL)
+
+
+def patterns(code: dict[str, Any]) -> dict[str, str]:
+    """Of the pasted code; for a head and an embedding of their own the kind `tied` would take both."""
+    own = {kind: pattern_of(kind) for kind in code["RECIPE"] if kind != "tied"}
+    return own | ({"tied": "embed_tokens|lm_head"} if "tied" in code["RECIPE"] else {})
 
 
 def test_a_goal_is_rounded_to_whole_steps(run: ll.Run, model: ll.Model) -> None:

@@ -13,14 +13,14 @@ from lrladder.benchmark.training.train import train
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 from tests.benchmark.trials import BATCH, no_log, tiny_corpus, tiny_trial
-from tests.models.shapes import LIKE_GLM, moe_shape
+from tests.models.shapes import LIKE_GLM, moe_shape, tied_shape
 
 LIKE = {
     "mixtral": Architecture(qk_norm="none", norm_eps=1e-5, rope_theta=1e6),
     "qwen3_moe": Architecture(rope_theta=1e6),
     "olmoe": Architecture(qk_norm="full", norm_eps=1e-5, renormalise=False),
     "glm4_moe": LIKE_GLM,
-    "ernie4_5_moe": Architecture(qk_norm="none", norm_eps=1e-5, rope_pairs="neighbours", expert_bias=True),
+    "ernie4_5_moe": Architecture(qk_norm="none", norm_eps=1e-5, rope_pairs="neighbours", expert_bias=True, tied=True),
 }
 DENSE = {"glm4_moe": {"dense_blocks": 1, "dense_width": 48, "shared_width": 16, "depth": 3}}
 
@@ -43,10 +43,28 @@ def test_it_learns_and_is_observed(kind: str, tmp_path: Path) -> None:
     assert {"output_change/attention", "router_entropy_batch"} <= set(found.metrics)
     kinds = {setting.kind: setting for setting in trial_recipe(trial, parametrization="mup").settings}
     assert kinds["attention_out"].lr == pytest.approx(trial.lr / 2)
+    if LIKE[kind].tied:
+        assert found.metrics["initial_loss"] == pytest.approx(math.log(shape.vocab_size), abs=0.2)
+        assert {"output_change/tied", "update_ratio/tied"} <= set(found.metrics)
+        assert {"embedding", "head"}.isdisjoint(kinds)
+        assert (kinds["tied"].lr, kinds["norm_final"].forward) == (trial.lr, 0.5)
     if kind in DENSE:
         assert found.metrics["output_change/dense_down"] > 0
         assert found.metrics["update_ratio/bias"] > 0
         assert (kinds["bias"].init_std, kinds["dense_up"].lr) == (0.0, pytest.approx(trial.lr / 2))
+
+
+def test_a_tied_matrix_that_ranks_share_trains_alike(tmp_path: Path) -> None:
+    """ZeRO 3 gathers it for both of its uses."""
+    shape, losses = tied_shape(), []
+    for stage in (0, 3):
+        training = TrainingSettings(zero_stage=stage)
+        trial = tiny_trial(shape=shape, base=Base(shape=shape, batch_tokens=BATCH, tokens=BATCH), training=training)
+        loop = Loop(trial, tiny_corpus(tmp_path, shape), no_log)
+        loop.train_to(4 * BATCH, horizon=20 * BATCH)
+        losses.append(loop.losses)
+        loop.engine.destroy()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 def test_recomputed_and_split_batches_give_the_same_losses(tmp_path: Path) -> None:

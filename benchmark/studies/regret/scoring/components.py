@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from lrladder.paradigms.sweep.noise import Noise
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+SINGULAR = 1e-9  # singular values up to this times the number of runs are 0 but for rounding; assumption
 
 
 class Run(NamedTuple):
@@ -83,29 +86,54 @@ def squares(runs: Sequence[Run], losses: Array) -> Squares:
     The larger fit lowers the residual sum of squares by s2 * interaction_dof + tau2 * scale on average (Henderson's
     method 3). If all LRs have the same seeds, this gives the formulas of docs/decision.md.
     """
-    points = _indicators([(run.group, run.point) for run in runs])
-    seeds = _indicators([run.seed for run in runs])
-    group_seeds = _indicators([(run.group, run.seed) for run in runs])
-    small, large = _residual_maker(points, seeds), _residual_maker(points, group_seeds)
-    rest, both = (np.sum((losses @ maker) ** 2, axis=-1) for maker in (large, small))
-    dof = round(float(np.trace(large)))
-    interaction_dof = round(float(np.trace(small))) - dof
-    scale = float(np.trace(group_seeds.T @ small @ group_seeds))
-    return Squares(rest if dof else 0 * rest, dof, both - rest, interaction_dof, scale)
+    points = _levels([(run.group, run.point) for run in runs])
+    seeds, within = _levels([run.seed for run in runs]), _levels([(run.group, run.seed) for run in runs])
+    small, large = _Fit(points, seeds), _Fit(points, within)
+    rest, both = large.residual(losses), small.residual(losses)
+    return Squares(
+        rest if large.dof else 0 * rest, large.dof, both - rest, small.dof - large.dof, small.unexplained(within)
+    )
 
 
-def _indicators(keys: Sequence[Hashable]) -> Array:
-    """One column for each distinct key, in the order of first use."""
+def _levels(keys: Sequence[Hashable]) -> Ints:
+    """The number of each key among the distinct keys, in the order of first use."""
     place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    columns = np.zeros((len(keys), len(place)))
-    columns[np.arange(len(keys)), [place[key] for key in keys]] = 1.0
-    return columns
+    return np.array([place[key] for key in keys])
 
 
-def _residual_maker(*factors: Array) -> Array:
-    """The matrix (runs, runs) that maps losses to their residuals after a least-squares fit of all the factors."""
-    design = np.hstack(factors)
-    return np.eye(len(design)) - design @ np.linalg.pinv(design)
+class _Fit:
+    """The least-squares fit of losses ~ (point) + (block), given the levels of both for each run.
+
+    The blocks, of which there may be thousands, are taken out first, by the mean of each. So no matrix has more than
+    runs times points entries.
+    """
+
+    def __init__(self, points: Ints, blocks: Ints) -> None:
+        self._order = np.argsort(blocks, kind="stable")
+        self._counts = np.bincount(blocks)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._blocks = blocks
+        found, sizes, _ = np.linalg.svd(self._without_blocks(np.eye(points.max() + 1)[points].T).T, full_matrices=False)
+        self._basis = found[:, sizes > SINGULAR * len(points)]  # of what points add to blocks
+        self.dof = len(points) - len(self._counts) - self._basis.shape[1]
+
+    def _without_blocks(self, values: Array) -> Array:
+        """Values, whose last axis is the runs, minus the mean of their block."""
+        sums = np.add.reduceat(values[..., self._order], self._starts, axis=-1)
+        return values - (sums / self._counts)[..., self._blocks]
+
+    def residual(self, losses: Array) -> Array:
+        """The residual sum of squares of losses [..., runs]."""
+        within = self._without_blocks(losses)
+        return np.asarray(np.sum((within - within @ self._basis @ self._basis.T) ** 2, axis=-1))
+
+    def unexplained(self, levels: Ints) -> float:
+        """The residual sum of squares of the indicators of levels, each of which lies in one block, added up."""
+        counts, block = np.bincount(levels), np.zeros(levels.max() + 1, dtype=int)
+        block[levels] = self._blocks
+        sums = np.zeros((len(counts), self._basis.shape[1]))
+        np.add.at(sums, levels, self._basis)
+        return float(np.sum(counts - counts**2 / self._counts[block]) - np.sum(sums**2))
 
 
 def combined(parts: Sequence[tuple[float, float]]) -> Noise:

@@ -138,3 +138,30 @@ def test_multipliers_are_refused() -> None:
     for form in ("transformers", "megatron", "torchtitan"):
         with pytest.raises(InputError, match="no multipliers of outputs; leave out --multipliers"):
             text(advice_of(SHAPES["mixtral"]), form)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", ["torch", "transformers"])
+def test_a_recipe_for_a_tied_head_is_for_no_other(form: str) -> None:
+    """The one matrix is of the kind `tied`, and the norm before it starts at the multiplier of the logits."""
+    shape = SHAPES["mixtral"]
+    tied_shape = shape.model_copy(update={"architecture": shape.architecture.model_copy(update={"tied": True})})
+    code = run(advice_of(tied_shape), form)  # type: ignore[arg-type]
+    names = run(advice_of(tied_shape), "transformers").NAMES
+    patterns = {kind: "|".join(found) for kind, found in names.items()}
+    model = model_of("mixtral", tied=True)
+    params = code.by_name(model, patterns)
+    assert params["tied"] == [model.lm_head.weight] == [model.model.embed_tokens.weight]
+    assert sum(len(found) for found in params.values()) == len(list(model.parameters()))
+    with torch.no_grad():
+        code.initialise(params)
+    assert (model.model.norm.weight == code.RECIPE["norm_final"]["start"]).all()
+    assert code.RECIPE["norm_final"]["start"] == pytest.approx(1 / 3)
+    with pytest.raises(ValueError, match="two tensors, and RECIPE is for a head that is tied"):
+        code.by_name(model_of("mixtral"), patterns)
+
+
+@pytest.mark.parametrize("form", ["megatron", "torchtitan"])
+def test_a_trainer_without_names_for_a_tied_head_is_refused(form: str) -> None:
+    shape = shape_of(architecture=Architecture(tied=True))
+    with pytest.raises(InputError, match=f"--format {form}: it names no parameter of the kind tied; take"):
+        text(advice_of(shape).fold(), form)  # type: ignore[arg-type]

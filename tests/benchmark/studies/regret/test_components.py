@@ -1,6 +1,7 @@
 """Variance components of near runs: against the balanced formulas and planted variances, and where none is told."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import product
 
 import numpy as np
 import pytest
@@ -108,3 +109,33 @@ def test_degrees_of_freedom_of_a_sum_lie_between_those_of_its_parts_and_their_su
     lopsided = combined([(1.0, 4), (0.1, 40)])
     assert 4 < lopsided.dof < 44
     assert combined([(1.0, 4), (0.0, 0)]).sd is None  # a part that nothing tells may be anything
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_sums_of_squares_are_those_of_the_projections_in_full(seed: int) -> None:
+    """Whatever runs are missing. A large study has no room for matrices of (runs, runs)."""
+    rng = np.random.default_rng(seed)
+    sizes = [range(rng.integers(1, 5)) for _ in range(3)]
+    runs = [Run("abcd"[group], point, s) for group, point, s in product(*sizes) if rng.random() < 0.7]
+    if not runs:
+        return
+    losses = rng.normal(size=(2, len(runs)))
+    within = _columns([(run.group, run.seed) for run in runs])
+    points, seeds = _columns([(run.group, run.point) for run in runs]), _columns([run.seed for run in runs])
+    small, large = _residual_maker(points, seeds), _residual_maker(points, within)
+    found = squares(runs, losses)
+    assert (found.dof, found.interaction_dof) == (round(np.trace(large)), round(np.trace(small) - np.trace(large)))
+    both, rest = (np.sum((losses @ maker) ** 2, axis=-1) for maker in (small, large))
+    assert found.rest == pytest.approx(rest, abs=1e-12)
+    assert found.interaction == pytest.approx(both - rest, abs=1e-12)
+    assert found.scale == pytest.approx(np.trace(within.T @ small @ within), abs=1e-12)
+
+
+def _columns(keys: Sequence[Hashable]) -> np.ndarray:
+    distinct = list(dict.fromkeys(keys))
+    return np.array([[key == other for other in distinct] for key in keys], dtype=float)
+
+
+def _residual_maker(*factors: np.ndarray) -> np.ndarray:
+    design = np.hstack(factors)
+    return np.eye(len(design)) - design @ np.linalg.pinv(design)
