@@ -89,13 +89,15 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
 
 @pytest.mark.parametrize("rules", [STANDARD, MUTRANSFER], ids=["sp", "mup"])
 def test_at_the_base_a_matrix_starts_at_one_over_the_root_of_its_fan_in(rules: Rules) -> None:
-    """And one that writes to the residual stream of L blocks at 1 / sqrt(2 L) of that, as in GPT-2."""
+    """One that writes to the residual stream of L blocks starts at 1 / sqrt(2 L) of that (GPT-2), a tied one at half."""
+    undecayed = (Role.EMBEDDING, Role.BIAS, Role.NORM, Role.HEAD, Role.TIED, Role.ROUTER)
     for role, tag in TAGS.items():
         got = rule(rules, tag, Ratios(), depth=8, embedding_std=0.7)
-        std = {Role.EMBEDDING: 0.7, Role.BIAS: 0.0, Role.NORM: None}.get(role, tag.fan_in**-0.5)
+        root = tag.fan_in**-0.5
+        std = {Role.EMBEDDING: 0.7, Role.BIAS: 0.0, Role.NORM: None, Role.TIED: root / 2}.get(role, root)
         assert got.init_std == (std and pytest.approx(std / (4 if tag.writes_residual else 1)))
         assert (got.forward, got.lr, got.eps) == pytest.approx((1, 1, 1))
-        assert got.weight_decay == (0 if role in (Role.EMBEDDING, Role.BIAS, Role.NORM, Role.HEAD, Role.ROUTER) else 1)
+        assert got.weight_decay == (0 if role in undecayed else 1)
 
 
 def test_without_a_depth_rule_a_residual_matrix_starts_smaller_in_a_deeper_model() -> None:
