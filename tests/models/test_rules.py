@@ -89,7 +89,7 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
 
 @pytest.mark.parametrize("rules", [STANDARD, MUTRANSFER], ids=["sp", "mup"])
 def test_at_the_base_a_matrix_starts_at_one_over_the_root_of_its_fan_in(rules: Rules) -> None:
-    """One that writes to the residual stream of L blocks starts at 1 / sqrt(2 L) of that (GPT-2), a tied one at half."""
+    """One that writes to the residual stream of L blocks starts at 1 / sqrt(2 L) of it (GPT-2), a tied one at half."""
     undecayed = (Role.EMBEDDING, Role.BIAS, Role.NORM, Role.HEAD, Role.TIED, Role.ROUTER)
     for role, tag in TAGS.items():
         got = rule(rules, tag, Ratios(), depth=8, embedding_std=0.7)
