@@ -6,6 +6,8 @@ VENV ?= .venv
 # pip reads these: make venv PIP_NO_INDEX=1 PIP_FIND_LINKS=wheelhouse installs without network.
 export PIP_NO_INDEX PIP_FIND_LINKS
 PYTEST_ARGS ?=
+MUTANTS ?= runs/mutants
+MUTANTS_ARGS ?=
 # The first Python of at least 3.11, `python3` before others; `make PYTHON=...` names another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
@@ -24,7 +26,7 @@ READY := $(VENV)/.ready
 MARK := $(VENV)/.lrladder
 SAY := @printf '%s\n'
 
-.PHONY: help venv benchmark bench gpu-check test lint docs format megablocks wheelhouse
+.PHONY: help venv benchmark bench gpu-check test mutants lint docs format megablocks wheelhouse
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +35,7 @@ help:
 	  '  make test        ruff, mypy and all tests (PYTEST_ARGS="-k law")' \
 	  '  make bench       training speed of the rungs of PRESET beside a peer, in ratios; bench.json' \
 	  '  make gpu-check   on a GPU: kernels, smoke, speed and first rungs in one table, 8 minutes at a time' \
+	  '  make mutants     test the tests of what decides: 400 small changes of the code, which they should notice' \
 	  '  make lint        ruff and mypy only' \
   '  make docs        build the pages of docs/ as a site in site/' \
 	  '  make format      let ruff format and fix the sources' \
@@ -56,6 +59,11 @@ gpu-check: $(READY)
 
 test: lint
 	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+
+# Slow, so neither `make test` nor .ci/run calls it. The same command goes on; MUTANTS_ARGS=--again tests survivors again.
+mutants: $(READY)
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[mutants]'
+	@OMP_NUM_THREADS=1 nice -n 10 $(VENV)/bin/python tests/mutants/run.py --out "$(MUTANTS)" $(MUTANTS_ARGS)
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -165,10 +165,9 @@ class _Grid:
 
 
 def _quantile(weights: Array, means: Array, sds: Array, q: float) -> float:
-    """The quantile q of a mixture of normal distributions, by bisection."""
-    center = float(weights @ means)
-    reach = 10 * math.sqrt(float(weights @ (sds**2 + (means - center) ** 2)))  # Cantelli: outside it lies under 1%
-    low, high = center - reach, center + reach
+    """The quantile q of a mixture of normal distributions, by bisection between the quantiles of its parts."""
+    parts = means + ndtri(q) * sds
+    low, high = float(parts.min()), float(parts.max())
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if weights @ ndtr((middle - means) / sds) < q else (low, middle)

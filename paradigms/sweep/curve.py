@@ -121,9 +121,6 @@ def _fit_bowl(data: Sweep, *, level: float, noise: float | None, least: float) -
     if not _near_lowest(fit, data):
         return _bracketed(data, ("no parabola holds near the lowest run",))
     swept = (math.log(data.tried[0] / origin), math.log(data.tried[-1] / origin))
-    if not swept[0] < fit.vertex < swept[1]:
-        side: Side = "low" if fit.vertex <= swept[0] else "high"
-        return Curve("edge", fit.n, edge=side, residual_sd=residual, dof=dof)
     low, high, flags = fit.interval(sd, noise_dof, level, swept)
     if residual is None and noise is None:
         flags = (f"the noise is not measured but assumed to be {1e3 * sd:.2g} millinats: search with 2 seeds", *flags)

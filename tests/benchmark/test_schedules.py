@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, factor, power_lr
+from lrladder.benchmark.schedules import Kind, Reference, ScheduleConfig, Shape, decay, factor, power_lr
 from lrladder.paradigms.published import POWER_A, POWER_D, POWER_LR_MAX
 
 BATCH, WARM = 10, 100
@@ -160,3 +160,97 @@ def test_without_a_trunk_the_horizon_matters_from_warm_up_on(tokens: int, schedu
 def test_an_exponential_decay_needs_its_end() -> None:
     with pytest.raises(ValidationError, match="give the value at its end"):
         ScheduleConfig(warmup_tokens=WARM, decay="exponential")
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
+def test_an_average_of_the_weights_is_as_old_as_the_decay_that_it_stands_for(fraction: float) -> None:
+    """The mean age of a uniform average over the decay is half of it; that of the weights (n / N)^g by quadrature."""
+    g = ScheduleConfig(warmup_tokens=WARM, decay_fraction=fraction, read="ema").average_exponent
+    n = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+    assert float(((1 - n) * n**g).sum() / (n**g).sum()) == pytest.approx(fraction / 2, rel=1e-4)
+
+
+def test_a_run_to_several_horizons_trains_their_trunk_once() -> None:
+    """To 1,600 of the longer of two horizons, of which 400 and 200 tokens are decays."""
+    schedule = ScheduleConfig(warmup_tokens=WARM)
+    assert schedule.run_tokens([1000], BATCH) == 1000
+    assert schedule.run_tokens([1000, 2000], BATCH) == schedule.run_tokens([2000, 1000], BATCH) == 1600 + 400 + 200
+    long = schedule.model_copy(update={"decay_fraction": 0.6})
+    assert long.run_tokens([1000, 2000], BATCH) == 800 + 600 + 1200
+    assert schedule.model_copy(update={"read": "ema"}).run_tokens([1000, 2000], BATCH) == 2000
+    assert schedule.model_copy(update={"kind": "constant"}).run_tokens([1000, 2000], BATCH) == 2000
+
+
+@pytest.mark.parametrize(
+    ("shape", "quarter"),
+    [
+        ("linear", 0.2 + 0.8 * 0.25),
+        ("sqrt", 1 - 0.8 * math.sqrt(0.75)),
+        ("cosine", 0.2 + 0.8 * (1 - math.sqrt(0.5)) / 2),
+        ("exponential", 0.2**0.75),
+    ],
+)
+def test_a_decay_goes_from_one_to_its_end(shape: Shape, quarter: float) -> None:
+    assert [decay(shape, left, 0.2) for left in (1.0, 0.25, 0.0)] == pytest.approx([1.0, quarter, 0.2])
+
+
+def test_the_power_law_starts_at_its_cap_and_is_a_times_the_batch_at_one_token() -> None:
+    assert power_lr(0, batch=2.0, a=3.0, b=-0.5, lr_max=100.0) == 100.0
+    assert power_lr(1, batch=2.0, a=3.0, b=-0.5, lr_max=100.0) == pytest.approx(6.0)
+    assert power_lr(4, batch=2.0, a=3.0, b=-0.5, lr_max=100.0) == pytest.approx(3.0)
+    assert power_lr(0.25, batch=2.0, a=3.0, b=-0.5, lr_max=100.0) == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "inside", "outside"),
+    [
+        ("decay_fraction", (0.001, 0.999), (0.0, 1.0)),
+        ("decay_to", (0.0, 0.999), (-0.001, 1.0)),
+        ("exponent", (-2.0, 0.0), (-2.001, 0.001)),
+        ("cap", (1.0, 6.4), (0.999,)),
+        ("warmup_tokens", (1,), (0,)),
+    ],
+)
+def test_the_ends_of_each_key(key: str, inside: tuple[float, ...], outside: tuple[float, ...]) -> None:
+    for value in inside:
+        assert getattr(ScheduleConfig.model_validate({"warmup_tokens": WARM, key: value}), key) == value
+    for value in outside:
+        with pytest.raises(ValidationError, match=key):
+            ScheduleConfig.model_validate({"warmup_tokens": WARM, key: value})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_kind_has(kind: Kind) -> None:
+    schedule = ScheduleConfig(warmup_tokens=WARM, kind=kind)
+    trunk = kind in ("constant", "wsd", "power")
+    assert (schedule.has_trunk, schedule.decays) == (trunk, kind != "constant")
+    assert schedule.shape == ("cosine" if kind == "cosine" else "linear")
+    schedule.require_decay(BATCH if kind == "constant" else 10 * WARM, BATCH, where="t9")
+    if trunk:
+        averaged = ScheduleConfig(warmup_tokens=WARM, kind=kind, read="ema")
+        assert not averaged.decays
+        assert averaged.decay_start(1000, BATCH) == averaged.fall_start(1000, BATCH) == 1000
+        assert averaged.words(1000, AT).endswith("evaluated through an average of the weights")
+        assert averaged.model_dump()["read"] == "ema" and "read" not in schedule.model_dump()
+    else:
+        with pytest.raises(ValidationError, match="has no trunk"):
+            ScheduleConfig(warmup_tokens=WARM, kind=kind, read="ema")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "constant"}, "constant: linear warm-up over 100 tokens, then constant"),
+        ({"kind": "linear"}, "linear: linear warm-up over 100 tokens, then decay to 0 of the peak at 5,000 tokens; at"),
+        ({"kind": "cosine", "decay_to": 0.1}, "cosine: linear warm-up over 100 tokens, then decay to 0.1 of the peak"),
+        ({}, "WSD: linear warm-up over 100 tokens, constant, then linear decay to 0 over the last 20% of 5,000 tokens"),
+        ({"decay_to": 0.1}, "constant, then linear decay to 0.1 times that over the last 20% of 5,000 tokens; at step"),
+        ({"kind": "power"}, "min(4, (B / 10) (n / 500)^-0.51) after n tokens, with B tokens per batch, then linear"),
+    ],
+)
+def test_the_words_of_a_schedule(changes: dict[str, object], words: str) -> None:
+    schedule = ScheduleConfig.model_validate({"warmup_tokens": WARM, **changes})
+    told = schedule.words(5000, AT)
+    assert words in told
+    edge = {"constant": None, "power": "(K + 1 - k) / K of"}.get(schedule.kind, "(K + 1 - k) / (K + 1) of")
+    assert "of the decay is still to come" not in told if edge is None else edge in told

@@ -87,6 +87,28 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
         assert tuple(got[1:]) == pytest.approx(others), role
 
 
+@pytest.mark.parametrize("rules", [STANDARD, MUTRANSFER], ids=["sp", "mup"])
+def test_at_the_base_a_matrix_starts_at_one_over_the_root_of_its_fan_in(rules: Rules) -> None:
+    """One that writes to the residual stream of L blocks starts at 1 / sqrt(2 L) of it (GPT-2), a tied one at half."""
+    undecayed = (Role.EMBEDDING, Role.BIAS, Role.NORM, Role.HEAD, Role.TIED, Role.ROUTER)
+    for role, tag in TAGS.items():
+        got = rule(rules, tag, Ratios(), depth=8, embedding_std=0.7)
+        root = tag.fan_in**-0.5
+        std = {Role.EMBEDDING: 0.7, Role.BIAS: 0.0, Role.NORM: None, Role.TIED: root / 2}.get(role, root)
+        assert got.init_std == (std and pytest.approx(std / (4 if tag.writes_residual else 1)))
+        assert (got.forward, got.lr, got.eps) == pytest.approx((1, 1, 1))
+        assert got.weight_decay == (0 if role in undecayed else 1)
+
+
+def test_without_a_depth_rule_a_residual_matrix_starts_smaller_in_a_deeper_model() -> None:
+    """With one, the init keeps the depth of the base, and the multiplier changes instead."""
+    tag = TAGS[Role.ATTENTION]
+    for depth, kept in (("none", 18), ("completep", 2), ("depth_mup", 2)):
+        got = rule(Rules(depth=depth), tag, Ratios(depth=9.0), depth=18, embedding_std=1.0)  # type: ignore[arg-type]
+        assert got.init_std == pytest.approx((2 * kept * BASE_WIDTH) ** -0.5)
+        assert got.forward == pytest.approx({"none": 1, "completep": 1 / 9, "depth_mup": 1 / 3}[depth])
+
+
 def test_the_theory_shows_the_table_that_the_code_prints() -> None:
     assert f"\n\n{table()}\n\n" in (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
 
@@ -245,6 +267,16 @@ def test_power_lines_moves_tau_with_tokens_per_parameter(m_batch: float, m_token
     got = token_rule(Rules(decay_horizon="power_lines"), m_batch=m_batch, m_tokens=m_tokens, m_size=m_size)
     tau = m_batch / (got.lr * got.weight_decay * m_tokens)
     assert tau == pytest.approx((m_tokens / m_size) ** -0.527)
+
+
+@pytest.mark.parametrize(
+    ("changes", "by"),
+    [({}, False), ({"betas": True}, True), ({"decay_horizon": "tau"}, True), ({"decay_horizon": "power_lines"}, True)]
+    + [({"horizon": name}, True) for name in ("wsd", "sde", "power", "fitted")],
+)
+def test_only_rules_of_tokens_keep_horizons_from_sharing_a_trunk(changes: dict[str, object], by: bool) -> None:
+    sizes = {"width": True, "router": True, "experts": "fi", "depth": "completep", "eps": True}
+    assert Rules.model_validate(changes).by_tokens == Rules.model_validate({**sizes, **changes}).by_tokens == by
 
 
 def test_a_power_rule_takes_the_published_exponent_unless_given_one() -> None:

@@ -1,6 +1,7 @@
 """Planted spikes are found, with their number, area and length."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,27 @@ def test_most_of_a_short_run_is_judged_and_a_long_one_has_the_whole_window() -> 
     values = _calm(128)
     values[50] = 6.0
     assert find_spikes(values).number == 1
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(1, 32), (128, 32), (132, 33), (200, 50), (256, 64), (300, 64)])
+def test_a_window_is_a_quarter_of_a_run_between_32_and_64_steps(steps: int, expected: int) -> None:
+    assert window(steps) == expected
+
+
+@given(st.lists(st.integers(0, 30).map(float), min_size=30, max_size=80), st.integers(0, 99))
+def test_spikes_are_those_of_the_definition(values: list[float], seed: int) -> None:
+    """Above the median of the 32 steps before by 5 robust sds, until below that threshold again."""
+    values = [value + 50 * (i % 17 == seed % 17) for i, value in enumerate(values)]
+    number, area, steps, until = 0, 0.0, 0, 0
+    for step in range(32, len(values)):
+        before = np.array(values[step - 32 : step])
+        middle = float(np.median(before))
+        threshold = middle + 5 * 1.4826 * float(np.median(np.abs(before - middle)))
+        if step >= until and values[step] > threshold:
+            end = next((i for i in range(step, len(values)) if values[i] <= threshold), len(values))
+            number, steps, until = number + 1, steps + end - step, end
+            area += sum(value - middle for value in values[step:end])
+    assert find_spikes(values) == (number, pytest.approx(area), steps, max(0, len(values) - 32))
 
 
 def test_calm_noise_of_128_steps_hardly_ever_spikes() -> None:

@@ -65,7 +65,7 @@ def behind_level(rank: int) -> float:
 
     This is a Bonferroni correction over the pairs that can be formed of the best `rank` competitors.
     """
-    return 1 - (1 - WINNER_LEVEL) / (rank * (rank - 1) / 2)
+    return 1 - (1 - WINNER_LEVEL) / math.comb(rank, 2)
 
 
 class Rival(NamedTuple):
@@ -84,8 +84,6 @@ def smallest_difference(noise: Noise, rivals: int) -> float | None:
     """
     if noise.sd is None or rivals < 1:
         return None
-    if noise.sd == 0:
-        return 0.0
 
     def short_by(difference: float) -> float:
         return found_share([Rival(difference, noise.dof)] * rivals) - FOUND_SHARE

@@ -62,6 +62,36 @@ def test_a_seeds_own_effect_and_an_lrs_level_do_not_enter() -> None:
     assert found.interaction == pytest.approx(expected.interaction)
 
 
+def test_each_row_of_losses_is_a_study_of_its_own() -> None:
+    targets = [study(np.random.default_rng(seed), points=(3, 2), seeds=(3, 3, 2)) for seed in (4, 5, 6)]
+    together = squares(list(targets[0]), np.array([list(target.values()) for target in targets]))
+    alone = [squares(list(target), np.array(list(target.values()))) for target in targets]
+    assert together.rest == pytest.approx([float(one.rest) for one in alone])
+    assert together.interaction == pytest.approx([float(one.interaction) for one in alone])
+
+
+def test_targets_are_pooled_by_their_sums_of_squares() -> None:
+    """A target of one LR under each of two parametrizations tells s2 + tau2 alone, and so nothing without another."""
+    rng = np.random.default_rng(8)
+    targets = [study(rng, tau=3.0), study(rng, points=(4, 2), tau=3.0), study(rng, points=(1, 1), tau=3.0)]
+    sums = [squares(list(target), np.array(list(target.values()))) for target in targets]
+    found = components([*targets, {}])
+    assert found.dof == 8 + 8 + 0 == sum(one.dof for one in sums)
+    assert found.interaction_dof == 2 + 2 + 2
+    s2 = sum(float(one.rest) for one in sums) / 16
+    assert found.variance == pytest.approx(s2)
+    excess = sum(float(one.interaction) for one in sums) - 6 * s2
+    assert found.interaction == pytest.approx(excess / sum(one.scale for one in sums))
+    assert found.run == (pytest.approx(s2**0.5), 16)
+
+
+def test_a_sum_of_exact_parts_is_exact_and_has_the_fewest_degrees_of_freedom() -> None:
+    assert combined([(0.0, 7), (0.0, 3)]) == (0.0, 3)
+    assert combined([]) == (0.0, float("inf"))
+    assert combined([(3.0, 5), (1.0, 2)]) == pytest.approx((2.0, 16 / (9 / 5 + 1 / 2)))
+    assert combined([(1.0, 1)]) == (1.0, 1)
+
+
 def test_too_few_runs_tell_nothing() -> None:
     rng = np.random.default_rng(3)
     assert components([]) == Components(None, 0, 0.0, 0)

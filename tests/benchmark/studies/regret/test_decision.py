@@ -67,6 +67,28 @@ def test_a_rival_far_behind_does_not_count_and_each_one_nearer_costs() -> None:
     assert shares == sorted(shares, reverse=True)
 
 
+def test_with_an_exact_noise_a_share_is_that_of_a_normal_distribution() -> None:
+    """Differences from the same best have a correlation of a half."""
+    bar = float(stats.norm.ppf(0.96))
+    for leads in ((3.0, 3.0), (2.0, 3.0, 2.5), (2.2, 2.2, 2.2, 4.0)):
+        cov = 0.5 * (np.eye(len(leads)) + 1)
+        expected = stats.multivariate_normal(np.zeros(len(leads)), cov, seed=0).cdf(np.array(leads) - bar)
+        assert found_share([Rival(lead, math.inf) for lead in leads]) == pytest.approx(float(expected), abs=0.001)
+
+
+@pytest.mark.parametrize("dof", [1, 2, 12, math.inf])
+def test_over_one_rival_the_smallest_difference_is_that_of_a_t_test_of_power_80(dof: float) -> None:
+    quantile = float(stats.t.ppf(0.96, dof))
+    found = smallest_difference(Noise(0.5, dof), 1)
+    assert found is not None
+    power = stats.norm.sf(quantile, found / 0.5) if math.isinf(dof) else stats.nct.sf(quantile, dof, found / 0.5)
+    assert power == pytest.approx(0.8, abs=0.006 if dof == 1 else 0.002)
+
+
+def test_the_level_of_a_rank_is_bonferronis_over_the_pairs_above_it() -> None:
+    assert [behind_level(rank) for rank in (2, 3, 4, 5)] == pytest.approx([1 - 0.08 / pairs for pairs in (1, 3, 6, 10)])
+
+
 @pytest.mark.parametrize("entries", ENTRIES)
 def test_the_smallest_difference_is_found_in_80_percent_of_studies(entries: int) -> None:
     n, dof, studies = 3, 12, 20_000

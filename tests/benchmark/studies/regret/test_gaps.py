@@ -33,3 +33,15 @@ def test_each_part_is_what_changing_it_alone_is_worth() -> None:
     assert split_gap(SP, ALL) == pytest.approx((0.03, 0.02))  # by muP under the own schedule
     assert split_gap(SP, {r: loss for r, loss in ALL.items() if r != MUP}) == pytest.approx((0.04, 0.01))
     assert split_gap(MUP_POWER, ALL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("first", "second"), [("power", "wsd"), ("wsd", "power")])
+@pytest.mark.parametrize(("one", "other"), [("mup", "sp"), ("sp", "mup")])
+def test_names_and_sizes_of_losses_do_not_matter(one: str, other: str, first: str, second: str) -> None:
+    own, best = Recipe(one, first), Recipe(other, second)
+    under_own, under_best = Recipe(other, first), Recipe(one, second)
+    assert split_gap(own, {own: 7.0, under_own: 5.5, best: 0.5}) == (1.5, 5.0)
+    assert split_gap(own, {own: 7.0, under_best: 5.5, best: 0.5}) == (5.0, 1.5)
+    assert split_gap(own, {own: 7.0, under_own: 0.5}) == (6.5, 0.0)
+    assert split_gap(own, {own: 7.0, under_best: 0.5}) == (0.0, 6.5)
+    assert split_gap(own, {own: 7.0, best: 0.5}) == (None, None)

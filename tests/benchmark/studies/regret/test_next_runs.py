@@ -8,7 +8,7 @@ import pytest
 
 from lrladder.benchmark.studies.regret.results import NextRunsResult, ParadigmResult
 from lrladder.benchmark.studies.regret.scoring.components import Components, Run, squares
-from lrladder.benchmark.studies.regret.scoring.decision import FOUND_SHARE
+from lrladder.benchmark.studies.regret.scoring.decision import FOUND_SHARE, Rival, found_share
 from lrladder.benchmark.studies.regret.scoring.next_runs import MOST_RUNS, more_seeds, next_runs
 from lrladder.benchmark.studies.regret.scoring.noise import Noises
 from lrladder.benchmark.studies.regret.scoring.words import of_next_runs
@@ -103,6 +103,57 @@ def test_without_a_noise_or_a_rival_nothing_is_asked_for() -> None:
     tied = scored("00", (0.0, 1.0))
     nothing = Noises(Noise(None, 0), Components(None, 0, 0.0, 0), Components(None, 0, 0.0, 0), {})
     assert next_runs(tied, tied[0], nothing) == next_runs(tied[:1], tied[0], known(CASES[0])) == ()
+
+
+@pytest.mark.parametrize(("groups", "leads"), [("00", (0.0, 1.5)), ("01", (0.0, 2.0)), ("000", (0.0, 1.6, 2.2))])
+def test_the_fewest_seeds_are_asked_for(groups: str, leads: tuple[float, ...]) -> None:
+    """By counting up from one, with the noise and the degrees of freedom that as many more seeds leave."""
+    variance, dof, tau2, tau_dof = 1e-6, 6, 0.3e-6, 3
+    own = Components(variance, dof, tau2, tau_dof)
+
+    def share(more: int) -> float:
+        n, kinds = SEEDS + more, len(set(groups))
+        within, across = dof + more * (len(groups) - kinds), tau_dof + more * (kinds - 1)
+        rivals = []
+        for group, lead in zip(groups[1:], leads[1:], strict=True):
+            parts = [(2 * variance / n, within)] + [(2 * tau2 / n, across)] * (group != groups[0])
+            total = sum(part for part, _ in parts)
+            df = total**2 / sum(part**2 / own_df for part, own_df in parts)
+            rivals.append(Rival(lead / 1000 / total**0.5, df))
+        return found_share(rivals)
+
+    fewest = next(more for more in range(1, 100) if share(more) >= FOUND_SHARE)
+    assert fewest > 2
+    assert more_seeds(scored(groups, leads), Noises(Noise(None, 0), own, own, {})) == fewest
+
+
+def test_where_runs_do_not_scatter_one_seed_tells_any_lead_and_none_tells_a_tie() -> None:
+    exact = Components(0.0, 6, 0.0, 3)
+    noises = Noises(Noise(None, 0), exact, exact, {})
+    assert more_seeds(scored("00", (0.0, 0.001)), noises) == 1
+    assert more_seeds(scored("00", (0.0, 0.0)), noises) is None
+
+
+def test_no_more_than_a_hundred_runs_are_asked_for() -> None:
+    """Of a pair 50 seeds more, of three entries 33; each is asked for at the lead that just needs it, not below."""
+    own = Components(1e-6, 50, 0.0, 0)
+    noises = Noises(Noise(None, 0), own, own, {})
+    for entries, most in (("00", 50), ("000", 33)):
+        leads = [0.3 + 0.001 * k for k in range(400)]
+        seeds = [more_seeds(scored(entries, (0.0, *[lead] * (len(entries) - 1))), noises) for lead in leads[::4]]
+        assert seeds[0] is None and max(n for n in seeds if n is not None) == most
+    assert next_runs(scored("01", (0.0, 9.0)), scored("01", (0.0, 9.0))[0], noises) == ()  # nothing tells tau2
+
+
+def test_a_pair_is_asked_for_only_beside_others_that_are_too_dear() -> None:
+    tied = scored("000", (0.0, 0.1, 1.4))
+    whole, pair = next_runs(tied, tied[2], known(CASES[0]))
+    assert (whole.seeds, pair.entries) == (None, ("0", "2")) and pair.seeds is not None
+    assert [found.entries for found in next_runs(tied[::2], tied[2], known(CASES[0]))] == [("0", "2")]
+    few = scored("00", (0.0, 0.1))
+    assert [found.seeds for found in next_runs(few, few[1], known(CASES[0]))] == [None]
+    clear = scored("000", (0.0, 1.8, 1.9))
+    assert [found.entries for found in next_runs(clear, clear[2], known(CASES[0]))] == [("0", "1", "2")]
 
 
 def test_that_it_would_take_too_many_runs_is_said_once() -> None:
