@@ -125,7 +125,7 @@ class Study:
         self.measured = train(self.trial, self.corpus, log=no_log, trunks=out, weights=out / disk.WEIGHTS)[0]
         store = Store.open(out, config_digest=config.digest, corpus_digest="test")
         store.put(self.trial, [self.measured])
-        gone = {"trial_id": self.diverged.id, "verdict": "diverged", "loss": None}
+        gone = {"trial_id": self.diverged.id, "seed": 1, "verdict": "diverged", "loss": None}
         store.put(self.diverged, [self.measured.model_copy(update=gone)])
         store.close()
 
