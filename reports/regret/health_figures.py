@@ -26,12 +26,13 @@ from lrladder.reports.drawing import (
 from lrladder.reports.formats import short
 from lrladder.reports.panels import panel_title
 from lrladder.reports.regret import health
+from lrladder.reports.regret.signs import Metric
 
 SHOWN = (
-    health.Metric("attention_logit_max", "largest\nattention logit"),
-    health.Metric("grad_spikes", "gradient spikes\nper run"),
-    health.Metric("max_violation_train", "expert overload\n(MaxVio)"),
-    health.Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady\nstate, expert up"),
+    Metric("attention_logit_max", "largest\nattention logit"),
+    Metric("grad_spikes", "gradient spikes\nper run"),
+    Metric("max_violation_train", "expert overload\n(MaxVio)"),
+    Metric("update_ratio/expert_up~update_ratio_steady/expert_up", "update / steady\nstate, expert up"),
 )
 GRID: dict[str, Any] = {"bottom": 0.16, "top": 0.91, "wspace": 0.22}
 MAX_COLUMNS = 6  # rungs that are shown; of a longer ladder the largest

@@ -36,6 +36,7 @@ from lrladder.reports.regret.few import sentence as few_sentence
 from lrladder.reports.regret.goals import UNSCORED, kind_lrs
 from lrladder.reports.regret.meanings import meanings
 from lrladder.reports.regret.sensitivity import sensitivities
+from lrladder.reports.regret.signs import STABILITY
 
 SECTIONS = (
     ("conclusion", "What to set"),
@@ -126,7 +127,7 @@ def _stability(results: RegretResults) -> dict[str, object]:
         "own": list(zip(results.targets, own, strict=True)),
         "differing": [health.differing(spreads) for spreads in own],
         "alike": [health.alike(spreads) for spreads in own],
-        "metrics": health.STABILITY,
+        "metrics": STABILITY,
         "sensitivities": sensitivities(results),
         "balances": health.balances(results),
     }
@@ -220,7 +221,7 @@ def _data(results: RegretResults) -> dict[str, dict[str, str]]:
         "cost": partial(analysis.costs, results),
         "optima": partial(analysis.optima, results),
         "drift": partial(analysis.drift, results),
-        "stability": partial(health.swept, results, health.STABILITY),
+        "stability": partial(health.swept, results, STABILITY),
         "features": partial(health.feature_rows, results),
         "own": partial(health.all_rows, results),
         "balance": partial(balance_figure.rows, results),
