@@ -73,10 +73,18 @@ def rotation_of(architecture: Architecture) -> Callable[[Tensor, Tensor, Tensor]
 class Mixing(nn.Module):
     """Values [batch, heads, seq, value_size], mixed by the causal softmax of q.k / sqrt(head_size).
 
-    The scale is constant, because a ladder has one head size. Groups of queries may share a key and a value.
+    The scale is constant, because a ladder has one head size. Groups of queries may share a key and a value. Heads of
+    queries and of values that differ in size are filled up with zeros, because the kernels that do not hold all scores
+    in memory want one size.
     """
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        head_size, value_size = q.shape[-1], v.shape[-1]
+        if head_size != value_size:
+            size = max(head_size, value_size)
+            filled = (F.pad(x, (0, size - x.shape[-1])) for x in (q, k, v))
+            mixed = F.scaled_dot_product_attention(*filled, is_causal=True, scale=head_size**-0.5)
+            return mixed[..., :value_size]
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
 
 

@@ -109,7 +109,7 @@ def test_a_context_that_was_extended_later_is_not_that_of_pretraining() -> None:
         ("DeepSeek-V3", {"scoring_func": "softmax"}, "scoring_func"),
         ("DeepSeek-V3", {"moe_layer_freq": 2}, "moe_layer_freq 2"),
         ("DeepSeek-V3", {"n_shared_experts": 0}, "n_shared_experts 0"),
-        ("DeepSeek-V3", {"qk_rope_head_dim": 63}, "rope_size 63"),
+        ("DeepSeek-V3", {"qk_rope_head_dim": 63}, "even rotary dimension"),
         ("DeepSeek-V3", {"index_topk": 2048}, "index_topk 2048"),
         ("DeepSeek-V2-Lite", {"norm_topk_prob": True}, "norm_topk_prob"),
         ("DeepSeek-V2-Lite", {"topk_method": "noaux_tc"}, "topk_method"),
