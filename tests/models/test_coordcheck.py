@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mup.coord_check import _get_coord_data
 from scipy import stats
 
+from lrladder.benchmark.checks.coordcheck import probe_batch
 from lrladder.models.coordcheck import BAND, Recorder, Settings, grow, is_judged, passes, trace
 from lrladder.models.parametrization import Built, build, param_groups
 from lrladder.models.rules import MUTRANSFER, Rules
@@ -157,11 +158,12 @@ def test_matrices_around_latents_learn_apart(place: str) -> None:
 
 
 def test_latents_keep_their_size_and_learn_alike_at_every_width() -> None:
-    """Under muP, along width, with ranks and heads in proportion."""
-    base, factors = latent_shape(depth=2), (1, 2, 4, 8)
+    """Under muP, along width, with ranks and heads in proportion; on the few kinds of tokens of the check."""
+    base, factors = latent_shape(width=64, expert_width=64, heads=8, kv_rank=32, q_rank=48), (1, 2, 4)
+    tokens, settings = probe_batch(base.vocab_size), SETTINGS._replace(lr=0.0025)
     found: dict[tuple[str, str], list[float]] = {}
     for factor in factors:
-        for c in trace(_build(grow(base, "width", factor), base), _tokens(base), SETTINGS, steps=1):
+        for c in trace(_build(grow(base, "width", factor), base), tokens, settings, steps=1):
             if c.role in ("q_a", "q_b", "kv_a", "kv_b") and (c.step, c.quantity) in ((0, "size"), (1, "update")):
                 found.setdefault((c.role, c.quantity), []).append(c.rms)
     assert len(found) == 8
