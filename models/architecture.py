@@ -45,8 +45,10 @@ class Architecture(BaseModel):
     """Whether each expert has a bias that balances the loads. The top k are the experts with the largest score plus
     bias. The weights of the chosen experts do not contain the bias."""
     num_groups: int = _later(1, ge=1)  # arXiv 2412.19437
-    """Number of equal groups of experts. The top k come from the `top_groups` groups whose two best experts have the
-    largest sum."""
+    """Number of equal groups of experts. The top k come from the `top_groups` groups whose `group_best` best experts
+    have the largest sum."""
+    group_best: Literal[1, 2] = _later(2)  # 1: arXiv 2405.04434; 2: 2412.19437
+    """Number of a group's best experts whose sum is compared with that of other groups."""
     top_groups: int = _later(1, ge=1)
     """Number of groups that each token uses."""
     tied: bool = _later(False)
@@ -56,8 +58,6 @@ class Architecture(BaseModel):
     def _groups(self) -> Self:
         if self.top_groups > self.num_groups:
             raise ValueError(f"top_groups {self.top_groups} is more than num_groups {self.num_groups}; lower it")
-        if self.num_groups > 1 and self.score != "sigmoid":
-            raise ValueError("num_groups: only experts with score sigmoid are chosen by groups; give 1 or that score")
         return self
 
 

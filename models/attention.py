@@ -1,10 +1,17 @@
-"""Causal self-attention with RoPE: grouped queries, and norms of queries and keys in each head or over all of them."""
+"""Causal self-attention with RoPE: grouped queries, and norms of queries and keys in each head or over all of them.
+
+A kind of attention is a module with the matrix `out`, `qkv_bias` (which may be None), and the methods `forward` and
+`inputs`. It puts its queries, keys and values through `Mixing`, where hooks find them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrladder.models.architecture import OWN_NORM_EPS
+from lrladder.models.architecture import OWN_NORM_EPS, Architecture
+from lrladder.models.calls import Call
 from lrladder.models.parameters import linear, parameter
 from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
@@ -58,6 +65,29 @@ def rotate_neighbours(x_bhsd: Tensor, cos_sd: Tensor, sin_sd: Tensor) -> Tensor:
     return torch.stack((first * cos - second * sin, second * cos + first * sin), dim=-1).flatten(-2)
 
 
+def rotation_of(architecture: Architecture) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """RoPE with the pairs of an architecture."""
+    return {"halves": rotate, "neighbours": rotate_neighbours}[architecture.rope_pairs]
+
+
+class Mixing(nn.Module):
+    """Values [batch, heads, seq, value_size], mixed by the causal softmax of q.k / sqrt(head_size).
+
+    The scale is constant, because a ladder has one head size. Groups of queries may share a key and a value. Heads of
+    queries and of values that differ in size are filled up with zeros, because the kernels that do not hold all scores
+    in memory want one size.
+    """
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        head_size, value_size = q.shape[-1], v.shape[-1]
+        if head_size != value_size:
+            size = max(head_size, value_size)
+            filled = (F.pad(x, (0, size - x.shape[-1])) for x in (q, k, v))
+            mixed = F.scaled_dot_product_attention(*filled, is_causal=True, scale=head_size**-0.5)
+            return mixed[..., :value_size]
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
+
+
 class Attention(nn.Module):
     """Causal self-attention. `qkv` has the rows of queries, then of keys, then of values.
 
@@ -74,7 +104,8 @@ class Attention(nn.Module):
         self.qkv_bias = parameter(rows, tag=Tag(Role.BIAS, 1, rows)) if has_bias else None
         self.out = parameter(width, all_heads, tag=Tag(Role.ATTENTION, all_heads, width, writes_residual=True))
         self.q_norm, self.k_norm = (_qk_norm(shape, size) for size in shape.qk_norm_sizes)
-        self._rotate = {"halves": rotate, "neighbours": rotate_neighbours}[shape.architecture.rope_pairs]
+        self.mixing = Mixing()
+        self._rotate = rotation_of(shape.architecture)
         self._rotary_size = shape.rotary_size
 
     def turned(self, x_bhsd: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
@@ -89,10 +120,11 @@ class Attention(nn.Module):
         qkv = linear(x_bsd, self.qkv, self.qkv_bias).view(batch, seq, sum(self.heads), self.head_size)
         q, k, v = (part.transpose(1, 2) for part in qkv.split(self.heads, dim=2))
         q, k = self.turned(self.q_norm(q), rope), self.turned(self.k_norm(k), rope)
-        # the default scale is 1/sqrt(head_size); it is constant, because a ladder has one head size
-        grouped = self.heads[0] != self.heads[1]
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
-        return linear(mixed.transpose(1, 2).flatten(2), self.out)
+        return linear(self.mixing(q, k, v).transpose(1, 2).flatten(2), self.out)
+
+    def inputs(self, calls: Mapping[str, Call]) -> Iterator[tuple[str, Tensor]]:
+        """The names of the matrices that read the residual stream, each with what it is multiplied by in the calls."""
+        yield "qkv", calls[""].args[0]
 
 
 def _qk_norm(shape: ModelShape, size: int) -> nn.Module:

@@ -25,11 +25,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lrladder.models.calls import Call
 from lrladder.models.experts.reference import swiglu
-from lrladder.models.hooks import Call, attention_logits, calls_of, inside
+from lrladder.models.hooks import attention_logits, calls_of, inside
 from lrladder.models.moe import Dense, MoE, route
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import Built, param_groups
+from lrladder.models.roles import Role
 from lrladder.models.shape import ModelShape
 from lrladder.models.slope import Slope
 from lrladder.models.transformer import Block, Transformer, blocks_of, next_token_loss
@@ -87,7 +89,7 @@ class Coordinate(NamedTuple):
 def grow(shape: ModelShape, axis: Axis, factor: int) -> ModelShape:
     """The shape made `factor` times larger along one axis. Head size and the share of active experts stay."""
     names: dict[Axis, tuple[str, ...]] = {
-        "width": ("width", "expert_width", "shared_width", "dense_width", "heads", "kv_heads"),
+        "width": (*("width", "expert_width", "shared_width", "dense_width", "heads", "kv_heads"), "q_rank", "kv_rank"),
         "depth": ("depth", "dense_blocks"),
         "experts": ("num_experts", "top_k"),
         "expert_width": ("expert_width", "shared_width", "dense_width"),
@@ -166,6 +168,8 @@ class Recorder:
             now_and_up, learnt = _parts(block.moe, inside(f"blocks.{i}.moe", start), moe.args[0])
             if (bias := block.attention.qkv_bias) is not None:
                 learnt["bias"] = bias - start[f"blocks.{i}.attention.qkv_bias"]
+            of_latents, learnt_by_latents = _latent_parts(block, inside(f"blocks.{i}.attention", start), attention)
+            now_and_up, learnt = now_and_up | of_latents, learnt | learnt_by_latents
             for role, value in (now | now_and_up).items():
                 sizes.setdefault(role, []).append(value)
             for role, value in ({role: value - before[role] for role, value in now.items()} | learnt).items():
@@ -181,7 +185,7 @@ class Recorder:
 
 def _roles(block: Block, attention: Mapping[str, Call], moe: Call, router: Tensor | None) -> dict[str, Tensor]:
     """Outputs of a block's modules by role, from the calls of its attention and its MoE."""
-    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(block.attention, attention)}
+    outputs = {"attention": attention[""].output, "attention_logits": attention_logits(attention)}
     if router is not None:
         outputs["router_logits"] = F.linear(moe.args[0].float(), router.float())
     return outputs | {"dense" if isinstance(block.moe, Dense) else "experts": moe.output[0]}
@@ -198,6 +202,19 @@ def _at_weights(
     router = moe.pop("router", None)
     experts = Call(moe_args, functional_call(block.moe, moe, moe_args))
     return calls_of(block.attention, attention_args, inside("attention", weights)), experts, router
+
+
+def _latent_parts(
+    block: Block, start: Mapping[str, Tensor], calls: Mapping[str, Call]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(sizes, updates) of the matrices of attention that have a role of their own: those around its latents."""
+    sizes, updates = {}, {}
+    for name, x in block.attention.inputs(calls):
+        weight = block.attention.get_parameter(name)
+        if (role := tag_of(weight, name).role) is not Role.ATTENTION:
+            sizes[role.value] = F.linear(x, weight)
+            updates[role.value] = F.linear(x, weight - start[name])
+    return sizes, updates
 
 
 def _parts(moe: Dense | MoE, start: Mapping[str, Tensor], x_bsd: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -1,23 +1,16 @@
 """Records the inputs and outputs of each module in one forward pass of a model."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lrladder.models.attention import Attention
+from lrladder.models.calls import Call
 from lrladder.models.compiled import uncompiled
 
 T = TypeVar("T")
-
-
-class Call(NamedTuple):
-    """The arguments and the output of one module."""
-
-    args: tuple[Any, ...]
-    output: Any
 
 
 @torch.no_grad()
@@ -47,10 +40,9 @@ def inside(place: str, found: Mapping[str, T]) -> dict[str, T]:
     }
 
 
-def attention_logits(attention: Attention, calls: Mapping[str, Call]) -> Tensor:
+def attention_logits(calls: Mapping[str, Call]) -> Tensor:
     """q.k / sqrt(head_size), [B, heads, pairs], of the pairs that the causal mask allows, from an attention's calls."""
-    rope = calls[""].args[1]
-    q, k = (attention.turned(calls[name].output, rope) for name in ("q_norm", "k_norm"))
+    q, k, _ = calls["mixing"].args
     k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)  # each group of queries shares one key
     logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     seen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=logits.device).tril()

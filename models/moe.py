@@ -100,10 +100,10 @@ def _top(logits_te: Tensor, top_k: int, architecture: Architecture, expert_bias:
 
 
 def _in_top_groups(score_te: Tensor, architecture: Architecture) -> Tensor:
-    """Scores [T, E], minus infinity outside of the groups with the largest sums of their two best."""
+    """Scores [T, E], minus infinity outside of the groups with the largest sums of their best."""
     groups = architecture.num_groups
     score_tgm = score_te.unflatten(-1, (groups, -1))
-    best = score_tgm.topk(2, dim=-1).values.sum(-1).topk(architecture.top_groups, dim=-1).indices
+    best = score_tgm.topk(architecture.group_best, dim=-1).values.sum(-1).topk(architecture.top_groups, dim=-1).indices
     is_best_tg = chosen(best, groups).any(-2)
     return score_tgm.masked_fill(~is_best_tg[..., None], -math.inf).flatten(-2)
 

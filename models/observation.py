@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lrladder.models.calls import Call
 from lrladder.models.experts.exchange import Share, share_of
 from lrladder.models.experts.reference import swiglu
-from lrladder.models.hooks import Call, attention_logits, calls_of, inside
+from lrladder.models.hooks import attention_logits, calls_of, inside
 from lrladder.models.moe import Dense, MoE, log_scores
 from lrladder.models.parameters import linear, tag_of
 from lrladder.models.roles import Role
@@ -36,10 +37,7 @@ def observe(model: Transformer, tokens_bs: Tensor) -> Observation:
     blocks = blocks_of(model)
     features = [calls[f"blocks.{i}.attention_norm"].args[0] for i in range(len(blocks))] + [calls["norm"].args[0]]
     metrics = {f"activation_rms/{depth}": rms(feature) for depth, feature in enumerate(features)}
-    largest = [
-        attention_logits(block.attention, inside(f"blocks.{i}.attention", calls)).abs().amax()
-        for i, block in enumerate(blocks)
-    ]
+    largest = [attention_logits(inside(f"blocks.{i}.attention", calls)).abs().amax() for i in range(len(blocks))]
     metrics["attention_logit_max"] = torch.stack(largest).max().item()
     metrics["log_z"] = calls[""].output.logits.float().logsumexp(-1).mean().item()
     return Observation(features, metrics | _router(model, calls), calls)
@@ -77,7 +75,8 @@ def feature_metrics(model: Transformer, start: Mapping[str, Tensor], before: lis
     * `feature_change/l`: RMS(h_l - h_l at start) / RMS(h_l at start).
     * `output_change/role`: norm(dW x) / norm(W x) on the present inputs x, with dW = W - W at start.
     * `alignment_ratio/role`: `output_change` divided by norm(dW) / norm(W). It says how much better dW is aligned with
-      x than W is (arXiv 2510.19093). For attention, W is the q, k, v matrix.
+      x than W is (arXiv 2510.19093). For attention, W is the q, k, v matrix; latent attention has a role for each of
+      its matrices, and `attention` is there the matrix of its output, and that of queries if they have no latent.
     """
     found = {
         f"feature_change/{depth}": rms(new.float() - old.float()) / rms(old)
@@ -107,7 +106,8 @@ def _outputs(model: Transformer, start: Mapping[str, Tensor], now: Observation) 
 
     yield of(model.readout_name, calls["norm"].output)
     for i, block in enumerate(blocks_of(model)):
-        yield of(f"blocks.{i}.attention.qkv", calls[f"blocks.{i}.attention"].args[0])
+        for matrix, x in block.attention.inputs(inside(f"blocks.{i}.attention", calls)):
+            yield of(f"blocks.{i}.attention.{matrix}", x)
         x_td = calls[f"blocks.{i}.moe"].args[0].flatten(0, -2)
         if isinstance(block.moe, Dense):
             yield of(f"blocks.{i}.moe.dense_up", x_td)

@@ -31,9 +31,10 @@ def attach_mup_shapes(model: Transformer, base: ModelShape) -> None:
     widths = {"width": base.width, "expert_width": base.expert_width, "shared_width": base.shared_width}
     if model.shape.heads or base.heads:
         widths |= {"heads": base.num_heads, "kv_heads": base.num_kv_heads}
-    if model.shape.dense_width:
-        assert base.dense_width is not None, "the config refuses a ladder where some models alone have dense blocks"
-        widths["dense_width"] = base.dense_width
+    for name in ("dense_width", "q_rank", "kv_rank"):
+        if getattr(model.shape, name) is not None:
+            widths[name] = getattr(base, name)  # the config refuses a ladder where some models alone have it
+            assert widths[name] is not None, name
     # mup treats every size that differs between base and delta as a width, so all other sizes are the model's own
     twice = {name: 2 * size for name, size in widths.items()}
     with torch.device("meta"):

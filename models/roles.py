@@ -9,6 +9,10 @@ class Role(StrEnum):
 
     EMBEDDING = "embedding"
     ATTENTION = "attention"
+    Q_A = "q_a"  # of latent attention: from the residual stream to the latent of queries
+    Q_B = "q_b"  # from that latent to queries
+    KV_A = "kv_a"  # from the residual stream to the latent of keys and values, and to the keys that RoPE turns
+    KV_B = "kv_b"  # from that latent to keys and values
     ROUTER = "router"
     EXPERT_UP = "expert_up"  # both matrices of SwiGLU that read the input, gate and up
     EXPERT_DOWN = "expert_down"
@@ -20,6 +24,10 @@ class Role(StrEnum):
     NORM = "norm"
     HEAD = "head"
     TIED = "tied"  # the one matrix of a model whose embedding is its head too
+
+
+# The role of a matrix with which attention reads the residual stream: the first of these that a model has.
+ATTENTION_INPUT = (Role.KV_A, Role.ATTENTION)
 
 
 class Tag(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 from lrladder.models.roles import Role, Tag
 from lrladder.models.rules import DEPTH_ALPHA, MUTRANSFER, Ratios, Rule, rule
 
-Axis = Literal["m_N", "m_h", "m_f", "m_L"]  # width, expert width, dense width and depth over those of the base
+# Width, expert width, dense width, rank of a latent and depth, each over that of the base
+Axis = Literal["m_N", "m_h", "m_f", "m_r", "m_L"]
 DepthRule = Literal["depth_mup", "completep"]
 COLUMNS = ("init std", "forward", "LR / lr", "decay / wd", "eps / eps0")  # in the order of Rule
 BASE_FAN, BASE_DEPTH = 64, 2  # any values would do, because the table shows only ratios to the base
@@ -34,6 +35,10 @@ ROWS = (
     _Row("attention q, k, v", Role.ATTENTION, "m_N", "m_N"),
     _Row("attention out", Role.ATTENTION, "m_N", "m_N", writes_residual=True),
     _Row("bias of q, k, v", Role.BIAS, None, "m_N"),
+    _Row("latent attention q_a", Role.Q_A, "m_N", "m_r"),
+    _Row("latent attention kv_a", Role.KV_A, "m_N", "m_r"),
+    _Row("latent attention q_b", Role.Q_B, "m_r", "m_N"),
+    _Row("latent attention kv_b", Role.KV_B, "m_r", "m_N"),
     _Row("router", Role.ROUTER, "m_N"),
     _Row("expert gate and up", Role.EXPERT_UP, "m_N", "m_h"),
     _Row("expert down, `mf`", Role.EXPERT_DOWN, "m_h", "m_N", writes_residual=True),
@@ -65,7 +70,7 @@ def _cell(row: _Row, column: int) -> str:
     if base == 0:
         return "0"
     start = "sigma" if COLUMNS[column] == "init std" else ""
-    axes: tuple[Axis, ...] = ("m_N", "m_h", "m_f")
+    axes: tuple[Axis, ...] = ("m_N", "m_h", "m_f", "m_r")
     powers = [_power(axis, _exponent(row, column, axis)) for axis in axes]
     return " ".join(part for part in (start, *powers, _depth_power(row, column)) if part) or "1"
 
@@ -79,7 +84,7 @@ def _exponent(row: _Row, column: int, axis: Axis, depth: DepthRule = "completep"
 
 
 def _rule(row: _Row, *, doubled: Axis | None = None, depth: DepthRule = "completep") -> Rule:
-    m: dict[Axis | None, int] = {"m_N": 1, "m_h": 1, "m_f": 1, "m_L": 1}
+    m: dict[Axis | None, int] = {"m_N": 1, "m_h": 1, "m_f": 1, "m_r": 1, "m_L": 1}
     m[doubled] = 2
     m[None] = 1  # a fan that does not grow
     fans = (BASE_FAN * m[row.fan_in], BASE_FAN * m[row.fan_out])

@@ -1,10 +1,10 @@
 """The rule table: role -> init std, forward multiplier, LR, weight decay, eps. Pure arithmetic, no torch.
 
 docs/theory.md shows the table with all rules on, as `models.rule_text` prints it. Its entries are powers of ratios to
-the base model: width, expert width and depth. A shared expert follows the rules of routed experts, with the ratio of
-its own width. The one matrix of a tied model, both embedding and head, has the row of a head. The multiplier of its
-logits stands in the row of the norm before it, because the embedding, which is the same matrix, has no multiplier. The
-token rule (`token_rule`) multiplies the LRs of all roles by one factor, and so for decays and eps.
+the base model: width, expert width, rank of a latent and depth. A shared expert follows the rules of routed experts,
+with the ratio of its own width. The one matrix of a tied model, both embedding and head, has the row of a head. The
+multiplier of its logits stands in the row of the norm before it, because the embedding, which is the same matrix, has
+no multiplier. The token rule (`token_rule`) multiplies the LRs of all roles by one factor, and so for decays and eps.
 
 `embedding` and `norm` are for parametrizations without the width rule. Each multiplies the LR of its role by the width
 ratio and changes nothing else. In such a parametrization the best LR of the matrices falls as the inverse of that
@@ -162,7 +162,7 @@ def _width_rule(rules: Rules, tag: Tag, ratios: Ratios, embedding_std: float) ->
         case Role.ROUTER:
             m = m_in if rules.router else 1.0
             return Rule(std * m**-0.5, 1.0, 1 / m, 0.0, 1.0), 1.0
-        case Role.ATTENTION:
+        case Role.ATTENTION | Role.Q_A | Role.Q_B | Role.KV_A | Role.KV_B:
             return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_in
         case Role.DENSE_UP:
             return _hidden(rules, std, m_in if rules.width else 1.0), 1 / m_in

@@ -11,6 +11,8 @@ MAX_SIZE = 2**24  # assumption: about a hundred times the widest published model
 Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
 Depth = Annotated[int, Field(gt=0, le=4096)]  # assumption: about thirty times the deepest published model
 
+OF_LATENTS = ("kv_rank", "q_rank", "rope_size", "value_size")  # fields that only latent attention has
+
 
 def nearest_divisor(number: int, wanted: float) -> int:
     """The divisor of `number` that is nearest to `wanted` in ratio."""
@@ -54,6 +56,14 @@ class ModelShape(BaseModel):
     """Number of first blocks that have a dense SwiGLU instead of experts. null: none."""
     dense_width: Size | None = Field(None, exclude_if=lambda width: width is None)
     """Hidden width of the dense blocks."""
+    kv_rank: Size | None = Field(None, exclude_if=lambda rank: rank is None)
+    """Width of the latent from which all keys and values are computed (multi-head latent attention). null: none."""
+    q_rank: Size | None = Field(None, exclude_if=lambda rank: rank is None)
+    """Width of the latent from which all queries are computed. null: they are computed from the residual stream."""
+    rope_size: Size | None = Field(None, exclude_if=lambda size: size is None)
+    """With kv_rank: the last entries of a head, which RoPE turns. All heads share these entries of the keys."""
+    value_size: Size | None = Field(None, exclude_if=lambda size: size is None)
+    """With kv_rank: width of one head of values; head_size is that of queries and keys."""
     architecture: Architecture = Field(OWN, exclude_if=lambda given: given == OWN)
     """What the blocks compute, such as norms and RoPE."""
 
@@ -63,6 +73,7 @@ class ModelShape(BaseModel):
             raise ValueError(f"width {self.width} is not divisible by head_size {self.head_size}; change one of them")
         if self.head_size % 2:
             raise ValueError(f"head_size {self.head_size} is odd, but RoPE needs an even one; change it")
+        self._require_latents()
         if self.rotary_size % 2 or not self.rotary_size:
             raise ValueError(
                 f"rotary_fraction {self.architecture.rotary_fraction:g} gives RoPE {self.rotary_size} of head_size "
@@ -77,6 +88,25 @@ class ModelShape(BaseModel):
         if self.shared_width < 0:
             raise ValueError(f"shared_width {self.shared_width} is negative; give 0 for no shared expert")
         return self
+
+    def _require_latents(self) -> None:
+        """Latent attention has all of its sizes, and nothing that it replaces."""
+        if self.kv_rank is None:
+            if self.q_rank or self.rope_size or self.value_size:
+                raise ValueError("q_rank, rope_size and value_size go with kv_rank; give it too, or leave them out")
+            return
+        if self.rope_size is None or self.value_size is None:
+            raise ValueError("kv_rank needs rope_size and value_size; give both")
+        if self.rope_size % 2 or self.rope_size >= self.head_size:
+            raise ValueError(f"rope_size {self.rope_size} is not an even number below head_size {self.head_size}")
+        if self.kv_heads not in (None, self.heads):
+            raise ValueError("kv_heads: with kv_rank each head has its own keys and values; leave kv_heads out")
+        asked = self.architecture
+        if asked.qk_norm != "none" or asked.qkv_bias or asked.rotary_fraction != 1:
+            raise ValueError(
+                "kv_rank goes with architecture qk_norm none, qkv_bias false and rotary_fraction 1, as its norms are "
+                "of its latents and rope_size says what RoPE turns; set these three"
+            )
 
     def _require_groups(self) -> None:
         """Groups of experts are equal, of at least two, and those that a token uses hold its top k."""
@@ -128,9 +158,14 @@ class ModelShape(BaseModel):
         return self.attention_width if self.kv_heads is None else self.kv_heads * self.head_size
 
     @property
+    def value_width(self) -> int:
+        """Width of all heads of values together, once for each head of queries. Attention's output reads it."""
+        return self.attention_width if self.value_size is None else self.num_heads * self.value_size
+
+    @property
     def rotary_size(self) -> int:
         """Entries of each head that RoPE turns, rounded down as in the transformers library."""
-        return int(self.head_size * self.architecture.rotary_fraction)
+        return self.rope_size or int(self.head_size * self.architecture.rotary_fraction)
 
     @property
     def qk_norm_sizes(self) -> tuple[int, int]:
@@ -150,11 +185,22 @@ class ModelShape(BaseModel):
 
     @property
     def _n_rest(self) -> int:
-        """Attention and norms of one block."""
-        attention = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
-        attention += self.attention_width + 2 * self.kv_width if self.architecture.qkv_bias else 0
-        norms = 2 * self.width + sum(self.qk_norm_sizes)  # pre-attention, pre-MoE, and the q and k norms
-        return attention + norms
+        """Attention, and the norms before attention and before the experts, of one block."""
+        return 2 * self.width + (self._n_attention if self.kv_rank is None else self._n_latent_attention(self.kv_rank))
+
+    @property
+    def _n_attention(self) -> int:
+        matrices = 2 * self.width * (self.attention_width + self.kv_width)  # q and out; k and v
+        biases = self.attention_width + 2 * self.kv_width if self.architecture.qkv_bias else 0
+        return matrices + biases + sum(self.qk_norm_sizes)
+
+    def _n_latent_attention(self, kv_rank: int) -> int:
+        d, heads, rope = self.width, self.num_heads, self.rotary_size
+        q_rank, all_q = self.q_rank, self.attention_width
+        # 1: the gains of the norm of a latent
+        queries = d * all_q if q_rank is None else q_rank * (d + 1 + all_q)
+        keys_and_values = heads * (self.head_size - rope) + self.value_width
+        return queries + d * (kv_rank + rope) + kv_rank * (1 + keys_and_values) + self.value_width * d
 
     @property
     def n_total(self) -> int:
@@ -181,8 +227,9 @@ class ModelShape(BaseModel):
         """Training FLOPs (forward + backward) per token.
 
         Each active non-embedding parameter and each parameter of the LM head costs 6. The embedding look-up is free.
-        Causal attention adds 6 * depth * seq_len * attention width. The factor is 12 in PaLM (arXiv 2204.02311
-        appendix B); the causal mask halves it.
+        Causal attention adds 3 * depth * seq_len * (attention width + value width), which are equal but for latent
+        attention. The factor for both is 12 in PaLM (arXiv 2204.02311 appendix B); the causal mask halves it.
         """
         head = self.vocab_size * self.width
-        return 6 * (self.n_active + head) + 6 * self.depth * self.seq_len * self.attention_width
+        scores_and_values = self.attention_width + self.value_width
+        return 6 * (self.n_active + head) + 3 * self.depth * self.seq_len * scores_and_values

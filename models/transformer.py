@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lrladder.models.attention import Attention, RMSNorm, rope_of
 from lrladder.models.experts import BACKENDS
+from lrladder.models.latent_attention import LatentAttention
 from lrladder.models.moe import Dense, MoE, load_balance_of
 from lrladder.models.parameters import linear, parameter
 from lrladder.models.roles import Role, Tag
@@ -59,7 +60,8 @@ class Block(nn.Module):
         super().__init__()
         eps = shape.architecture.norm_eps
         feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend])
-        self.attention_norm, self.attention = RMSNorm(shape.width, eps), Attention(shape)
+        attention = Attention(shape) if shape.kv_rank is None else LatentAttention(shape)
+        self.attention_norm, self.attention = RMSNorm(shape.width, eps), attention
         self.moe_norm, self.moe = RMSNorm(shape.width, eps), feed_forward
 
     def forward(self, x_bsd: Tensor, cos: Tensor, sin: Tensor, multiplier: float) -> tuple[Tensor, ...]:

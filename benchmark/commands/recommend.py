@@ -14,7 +14,7 @@ app = typer.Typer()
 
 SIZES = (
     *("width", "depth", "head_size", "heads", "kv_heads", "num_experts", "top_k", "expert_width", "shared_width"),
-    *("vocab_size", "seq_len"),
+    *("kv_rank", "q_rank", "vocab_size", "seq_len"),
 )
 OWN = "your own model: sizes that you leave out are those of the study's models"
 Size = Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN)]
@@ -45,6 +45,12 @@ class Options:
     shared_width: Annotated[
         int | None, typer.Option(min=0, rich_help_panel=OWN, help="Hidden width of the shared expert; 0 for none.")
     ] = None
+    kv_rank: Annotated[
+        int | None, typer.Option(min=1, rich_help_panel=OWN, help="Width of the latent of keys and values.")
+    ] = None
+    q_rank: Annotated[int | None, typer.Option(min=1, rich_help_panel=OWN, help="Width of the latent of queries.")] = (
+        None
+    )
     vocab_size: Size = None
     seq_len: Size = None
     n_active: Annotated[

@@ -3,71 +3,29 @@
 What a class computes whatever its file says was read in transformers 5.23.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from lrladder.benchmark.design.family import (
+    OF_ROUTER,
+    Family,
+    biased_sigmoid,
+    first_dense,
+    rope_of,
+    router_keys,
+    shared,
+    shared_and_dense,
+)
+from lrladder.benchmark.design.latent_families import LATENT
 from lrladder.models.shape import ModelShape
-
-
-class Family(NamedTuple):
-    """What one model_type calls our fields, and what its other keys must say.
-
-    `reads`: keys that `architecture` and `sizes` use. `fixed`: keys that must have one of these values where they are
-    given, as the model has nothing for any other. `written`: the keys from which the class would make a shape of ours,
-    beside those of every family; those of `architecture` and `sizes` the other way round. None: another class computes
-    all that this one does. `unused`: keys without effect on training.
-    """
-
-    experts: str
-    expert_width: str
-    architecture: Callable[[Any], dict[str, Any]]
-    sizes: Callable[[Any], dict[str, int]] = lambda config: {}
-    reads: frozenset[str] = frozenset()
-    fixed: Mapping[str, tuple[object, ...]] = {}
-    written: Callable[[ModelShape], dict[str, Any]] | None = None
-    unused: frozenset[str] = frozenset()
-
-
-def rope_of(config: Any) -> dict[str, Any]:
-    """The class folds rope_theta, rope_scaling, rotary_dim and partial_rotary_factor into this."""
-    return dict(getattr(config, "rope_parameters", None) or {})
 
 
 def _partial(config: Any) -> dict[str, Any]:
     return {"rotary_fraction": float(rope_of(config).get("partial_rotary_factor", 1.0))}
 
 
-def _biased_sigmoid(config: Any) -> dict[str, Any]:
-    """The router of DeepSeek-V3, which GLM, dots1 and Solar share (arXiv 2412.19437)."""
-    groups = config.n_group or 1
-    return {
-        "score": "sigmoid",
-        "expert_bias": True,
-        "renormalise": bool(config.norm_topk_prob),
-        "routed_scale": float(config.routed_scaling_factor),
-        "num_groups": groups,
-        "top_groups": (config.topk_group or 1) if groups > 1 else 1,
-    }
-
-
-_OF_ROUTER = frozenset({"norm_topk_prob", "routed_scaling_factor", "n_group", "topk_group", "n_shared_experts"})
-
-
-def _shared(config: Any) -> dict[str, int]:
-    return {"shared_width": (config.n_shared_experts or 0) * config.moe_intermediate_size}
-
-
-def _first_dense(blocks: int | None, width: int) -> dict[str, int]:
-    return {"dense_blocks": blocks, "dense_width": width} if blocks else {}
-
-
-def _shared_and_dense(config: Any) -> dict[str, int]:
-    return _shared(config) | _first_dense(config.first_k_dense_replace, config.intermediate_size)
-
-
-def _ernie_sizes(config: Any) -> dict[str, int]:
-    shared = (config.moe_num_shared_experts or 0) * config.moe_intermediate_size
-    return {"shared_width": shared} | _first_dense(config.moe_layer_start_index, config.intermediate_size)
+def _ernie_sizes(config: Any) -> dict[str, int | None]:
+    width = (config.moe_num_shared_experts or 0) * config.moe_intermediate_size
+    return {"shared_width": width} | first_dense(config.moe_layer_start_index, config.intermediate_size)
 
 
 def _renormalise(shape: ModelShape) -> dict[str, Any]:
@@ -80,13 +38,7 @@ def _glm_keys(shape: ModelShape) -> dict[str, Any]:
         "use_qk_norm": asked.qk_norm == "head",
         "attention_bias": asked.qkv_bias,
         "partial_rotary_factor": asked.rotary_fraction,
-        "norm_topk_prob": asked.renormalise,
-        "routed_scaling_factor": asked.routed_scale,
-        "n_group": asked.num_groups,
-        "topk_group": asked.top_groups,
-        "n_shared_experts": shape.shared_width // shape.expert_width,
-        "first_k_dense_replace": shape.num_dense,
-        "intermediate_size": shape.dense_width or shape.expert_width,
+        **router_keys(shape),
     }
 
 
@@ -99,7 +51,7 @@ def _ernie_keys(shape: ModelShape) -> dict[str, Any]:
     }
 
 
-FAMILIES = {
+FAMILIES: dict[str, Family] = {
     "mixtral": Family("num_local_experts", "intermediate_size", lambda _: {"qk_norm": "none"}, written=lambda _: {}),
     "qwen3_moe": Family(
         "num_experts",
@@ -125,19 +77,19 @@ FAMILIES = {
             "qk_norm": "head" if config.use_qk_norm else "none",
             "qkv_bias": bool(config.attention_bias),
             **_partial(config),
-            **_biased_sigmoid(config),
+            **biased_sigmoid(config),
         },
-        _shared_and_dense,
-        reads=_OF_ROUTER | {"use_qk_norm", "attention_bias", "first_k_dense_replace", "intermediate_size"},
+        shared_and_dense,
+        reads=OF_ROUTER | {"use_qk_norm", "attention_bias", "first_k_dense_replace", "intermediate_size"},
         fixed={"scoring_func": ("sigmoid",), "topk_method": ("noaux_tc",)},
         written=_glm_keys,
     ),
     "dots1": Family(
         "n_routed_experts",
         "moe_intermediate_size",
-        lambda config: {"qk_norm": "head", **_biased_sigmoid(config)},
-        _shared_and_dense,
-        reads=_OF_ROUTER | {"first_k_dense_replace", "intermediate_size"},
+        lambda config: {"qk_norm": "head", **biased_sigmoid(config)},
+        shared_and_dense,
+        reads=OF_ROUTER | {"first_k_dense_replace", "intermediate_size"},
         fixed={"scoring_func": ("noaux_tc", "sigmoid"), "topk_method": ("noaux_tc",), "moe_layer_freq": (1,)},
     ),
     "minimax_m2": Family(
@@ -161,10 +113,10 @@ FAMILIES = {
             "qk_norm": "none",
             "qkv_bias": bool(config.attention_bias),
             **_partial(config),
-            **_biased_sigmoid(config),
+            **biased_sigmoid(config),
         },
-        _shared,
-        reads=_OF_ROUTER | {"attention_bias"},
+        shared,
+        reads=OF_ROUTER | {"attention_bias"},
         fixed={"first_k_dense_replace": (0,), "use_qk_norm": (False,)},
         unused=frozenset({"intermediate_size"}),  # of dense blocks, and there are none
     ),
@@ -187,4 +139,5 @@ FAMILIES = {
         written=_ernie_keys,
         unused=frozenset({"moe_capacity"}),  # nothing is dropped
     ),
+    **LATENT,
 }

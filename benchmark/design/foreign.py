@@ -4,11 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-LATENT, LINEAR, INDEXER, SINKS = "latent attention", "linear attention", "sparse indexer", "attention sinks"
+LINEAR, INDEXER, SINKS = "linear attention", "sparse indexer", "attention sinks"
 # Fields of models that we do not have, and what they mean. A refusal names them, unless the value switches them off.
 FOREIGN = {
-    "kv_lora_rank": LATENT,
-    "q_lora_rank": LATENT,
     "linear_num_key_heads": LINEAR,
     "linear_attn_config": LINEAR,
     "index_topk": INDEXER,
@@ -22,7 +20,6 @@ FOREIGN = {
 OFF: tuple[object, ...] = (None, False, 0, "", [])
 # What a model_type always does, whatever its file says; read in the code of transformers 5.23.
 BY_CLASS = {
-    "deepseek_v2": LATENT,
     "gpt_oss": f"{SINKS}, biases of the experts",
     "hunyuan_v1_moe": "norms of queries and keys after RoPE",
     "granitemoe": "multipliers of embedding, residual stream, attention and logits",
@@ -30,9 +27,8 @@ BY_CLASS = {
     "qwen3_next": LINEAR,
 }
 STANDS_IN = {
-    LATENT: "a glm4_moe of its sizes stands in, with grouped queries",
     LINEAR: "a qwen3_moe of its sizes stands in, with full attention in every block",
-    INDEXER: "a glm4_moe of its sizes stands in, with full attention",
+    INDEXER: "a deepseek_v3 of its sizes stands in, with full attention",
     SINKS: "a mixtral of its sizes stands in, with full attention and no sinks",
 }
 

@@ -1,8 +1,8 @@
 """Makes smaller models with the proportions of a large one, and says which proportions could not be kept.
 
-The proportions are: head size; number of experts and top-k; widths of experts and of dense blocks / width; attention
-width / width; depth / width; query heads per key-value head. All can be kept at multiples of width / number of
-key-value heads. If that gives too few models, the depth gives way first.
+The proportions are: head size; number of experts and top-k; widths of experts, of dense blocks and of latents / width;
+attention width / width; depth / width; query heads per key-value head. All can be kept at multiples of width / number
+of key-value heads. If that gives too few models, the depth gives way first.
 """
 
 import math
@@ -11,13 +11,14 @@ from typing import NamedTuple
 from lrladder.models.shape import ModelShape, nearest_divisor
 
 LEAST_EXPERT_WIDTH = 64  # below it the grouped GEMM is mostly launch; assumption
-EXPERT_MULTIPLE = 16  # of expert widths, as the kernels' tiles want it; assumption
+EXPERT_MULTIPLE = 16  # of widths of experts and latents, as the kernels' tiles want it; assumption
 MOST_HEAD_SHARE = 0.5  # of the FLOPs of a token; assumption: laws count parameters without the head
 BYTES_PER_PARAMETER = 16  # fp32 weight, gradient and AdamW's two moments
 MOST_DENSE_SHARE = 0.25  # of the blocks may be dense first ones, but one always may; assumption
 LEAST_DEPTH = 3  # blocks; assumption: a law should not depend on models of one or two blocks
 ROUNDED = 0.01  # assumption: a proportion that is off by less than this, in ln, counts as kept
 WIDTHS = 16  # number of widths that are tried, evenly spread; assumption
+RANKS = {"kv_rank": "width of the latent of keys and values", "q_rank": "width of the latent of queries"}
 
 
 class Proxy(NamedTuple):
@@ -41,22 +42,29 @@ def scaled(target: ModelShape, width: int, depth: int) -> Proxy:
     """The model that has this width and depth, and otherwise the proportions of `target` as nearly as it can."""
     ratio = width / target.width
     heads = max(1, round(target.num_heads * ratio))
-    kv_heads = nearest_divisor(heads, target.num_kv_heads * ratio)
-    expert = max(1, EXPERT_MULTIPLE * round(target.expert_width * ratio / EXPERT_MULTIPLE))
-    sizes: dict[str, int] = {"width": width, "depth": depth, "heads": heads, "kv_heads": kv_heads}
+    expert = _rounded(target.expert_width * ratio)
+    sizes: dict[str, int] = {"width": width, "depth": depth, "heads": heads}
     sizes |= {"expert_width": expert, "shared_width": round(target.shared_width * expert / target.expert_width)}
+    if target.kv_rank is None:
+        sizes["kv_heads"] = nearest_divisor(heads, target.num_kv_heads * ratio)
+    else:
+        sizes |= {name: _rounded(rank * ratio) for name in RANKS if (rank := getattr(target, name)) is not None}
     if target.dense_blocks and target.dense_width:
-        dense = max(1, EXPERT_MULTIPLE * round(target.dense_width * ratio / EXPERT_MULTIPLE))
         most = max(1, int(MOST_DENSE_SHARE * depth))
+        dense = _rounded(target.dense_width * ratio)
         sizes |= {"dense_blocks": min(target.dense_blocks, most), "dense_width": dense}
     shape = target.model_copy(update=sizes)
     return Proxy(shape, tuple(_gave_way(target, shape)))
 
 
+def _rounded(width: float) -> int:
+    return max(1, EXPERT_MULTIPLE * round(width / EXPERT_MULTIPLE))
+
+
 def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
     ratios = {
         "expert width / width": (shape.expert_width / shape.width, target.expert_width / target.width),
-        **_dense_ratio(target, shape),
+        **_optional_ratios(target, shape),
         "attention width / width": (shape.attention_width / shape.width, target.attention_width / target.width),
         "queries per key": (shape.num_heads / shape.num_kv_heads, target.num_heads / target.num_kv_heads),
     }
@@ -73,10 +81,15 @@ def _gave_way(target: ModelShape, shape: ModelShape) -> list[str]:
     return found
 
 
-def _dense_ratio(target: ModelShape, shape: ModelShape) -> dict[str, tuple[float, float]]:
-    if not (shape.dense_width and target.dense_width):
-        return {}
-    return {"dense width / width": (shape.dense_width / shape.width, target.dense_width / target.width)}
+def _optional_ratios(target: ModelShape, shape: ModelShape) -> dict[str, tuple[float, float]]:
+    """Of widths that not every model has."""
+    names = {"dense_width": "dense width", **RANKS}
+    widths = {told: (getattr(shape, name), getattr(target, name)) for name, told in names.items()}
+    return {
+        f"{told} / width": (now / shape.width, wanted / target.width)
+        for told, (now, wanted) in widths.items()
+        if now and wanted
+    }
 
 
 def trainable(target: ModelShape, *, memory_bytes: float, wanted: int) -> list[Proxy]:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from lrladder.benchmark.design.families import FAMILIES, Family, rope_of
+from lrladder.benchmark.design.families import FAMILIES
+from lrladder.benchmark.design.family import Family, rope_of
 from lrladder.benchmark.design.foreign import named
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.hf.library import library
@@ -44,6 +45,7 @@ LEFT_OUT = frozenset(
     {
         *("sliding_window", "layer_types", "initializer_range", "attn_type_list", "num_nextn_predict_layers"),
         *("use_mtp", "num_mtp_modules", "mtp_transformer_layers", "moe_layer_end_index"),
+        *("aux_loss_alpha", "seq_aux"),
     }
 )
 # Keys about files and text generation, without effect on training.
@@ -82,7 +84,7 @@ def public_of(data: dict[str, Any], *, source: str, seq_len: int | None = None) 
     if family is None:
         told, known = named(str(kind), data), ", ".join(sorted(FAMILIES))
         raise InputError(f"{source}: model_type {kind!r} is not supported, only {known} are{told}")
-    config = _theirs(source, data, str(kind))
+    config = _theirs(source, data, family.library_type or str(kind))
     length = seq_len or _pretraining_length(config)
     faults = [*_unknown(data, config, family), *_not_fixed(config, family, length)]
     if faults:
@@ -99,7 +101,7 @@ def public_of(data: dict[str, Any], *, source: str, seq_len: int | None = None) 
 def keys_of(shape: ModelShape) -> Iterator[dict[str, Any]]:
     """For each class the config.json with which it comes nearest to a shape of ours; `public_of` says how near."""
     for kind, family in FAMILIES.items():
-        if family.written is not None:
+        if family.written is not None and family.has_latents == (shape.kv_rank is not None):
             yield {**_common_keys(shape, kind, family), **family.written(shape)}
 
 
@@ -158,20 +160,19 @@ def _shape(config: Any, family: Family, seq_len: int) -> ModelShape:
         tied=bool(config.tie_word_embeddings),
         **family.architecture(config),
     )
-    return ModelShape(
-        vocab_size=config.vocab_size,
-        width=config.hidden_size,
-        depth=config.num_hidden_layers,
-        head_size=head_size,
-        heads=heads,
-        kv_heads=config.num_key_value_heads or heads,
-        num_experts=getattr(config, family.experts),
-        top_k=config.num_experts_per_tok,
-        expert_width=getattr(config, family.expert_width),
-        seq_len=seq_len,
-        architecture=architecture,
-        **family.sizes(config),
-    )
+    sizes: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "width": config.hidden_size,
+        "depth": config.num_hidden_layers,
+        "head_size": head_size,
+        "heads": heads,
+        "kv_heads": config.num_key_value_heads or heads,
+        "num_experts": getattr(config, family.experts),
+        "top_k": config.num_experts_per_tok,
+        "expert_width": getattr(config, family.expert_width),
+        "seq_len": seq_len,
+    }
+    return ModelShape(**sizes | family.sizes(config), architecture=architecture)
 
 
 def _aux_loss(data: Mapping[str, Any], config: Any, shape: ModelShape) -> float | None:
@@ -181,6 +182,8 @@ def _aux_loss(data: Mapping[str, Any], config: Any, shape: ModelShape) -> float 
     blocks. With equal loads in all blocks both penalties are then equal. Where a bias balances the experts and the file
     has no coefficient, there is no such loss, whatever the class's default: an assumption.
     """
+    if data.get("aux_loss_alpha") is not None:  # DeepSeek's: shares of the choices, summed over blocks, as in ours
+        return float(data["aux_loss_alpha"])
     biased = shape.architecture.expert_bias
     given = data.get("router_aux_loss_coef") if biased else getattr(config, "router_aux_loss_coef", None)
     if given is None:
@@ -201,6 +204,7 @@ def _not_fixed(config: Any, family: Family, seq_len: int) -> Iterator[str]:
         value = getattr(config, name, allowed[0])
         if value not in allowed and name not in family.reads:
             yield f"{name} {json.dumps(value, default=str)[:40]}"
+    yield from family.faults(config)
     if any(kind != 1 for kind in getattr(config, "attn_type_list", None) or []):
         yield "attn_type_list with other than full attention"
     if getattr(config, "moe_layer_end_index", None) not in (None, config.num_hidden_layers - 1):
@@ -211,13 +215,16 @@ def _not_fixed(config: Any, family: Family, seq_len: int) -> Iterator[str]:
 
 
 def _left_out(data: Mapping[str, Any], config: Any, shape: ModelShape) -> Iterator[str]:
-    kind = rope_of(config).get("rope_type", "default")
-    if kind != "default":
-        yield f"RoPE scaling {kind!r}: a later phase; the ladder trains on {shape.seq_len:,} tokens a sequence"
+    rope = rope_of(config)
+    if (kind := rope.get("rope_type", "default")) != "default":
+        factor = " and its factor on attention's scores (mscale_all_dim)" if rope.get("mscale_all_dim") else ""
+        yield f"RoPE scaling {kind!r}{factor}: a later phase; the ladder trains on {shape.seq_len:,} tokens a sequence"
     elif shape.seq_len < config.max_position_embeddings:
         yield f"sequences over {shape.seq_len:,} tokens (max_position_embeddings {config.max_position_embeddings:,})"
     predicted = data.get("num_nextn_predict_layers") or data.get("num_mtp_modules")
     if predicted:
         yield f"multi-token prediction ({predicted}): the transformers library's class leaves it out too"
+    if data.get("seq_aux") and data.get("aux_loss_alpha"):
+        yield "seq_aux: the balance loss counts loads over a step; training.aux_loss_sequences 1 counts each sequence"
     if "initializer_range" in data:
         yield f"initializer_range {data['initializer_range']}: the rule table initialises each role"

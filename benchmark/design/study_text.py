@@ -76,10 +76,14 @@ def _data(layout: Layout, public: Public, name: str) -> dict[str, Any]:
 
 
 def _other_ratios(shape: ModelShape) -> dict[str, Any]:
-    """Of shared experts and dense first blocks, where the model has them."""
+    """Of shared experts, dense first blocks and latents, where the model has them."""
     found: dict[str, Any] = {"shared_ratio": shape.shared_width / shape.width} if shape.shared_width else {}
     if shape.dense_width:
         found |= {"dense_blocks": shape.dense_blocks, "dense_ratio": shape.dense_width / shape.width}
+    if shape.kv_rank:
+        found |= {"kv_rank_ratio": shape.kv_rank / shape.width}
+        found |= {"q_rank_ratio": shape.q_rank / shape.width} if shape.q_rank else {}
+        found |= {"rope_size": shape.rope_size, "value_size": shape.value_size}
     return found
 
 
@@ -121,6 +125,9 @@ def _goal_rung(layout: Layout) -> dict[str, Any]:
 
 
 def _sizes(name: str, part: str, shape: ModelShape) -> dict[str, Any]:
-    keys = ("width", "depth", "heads", "kv_heads", "expert_width", "shared_width", "dense_blocks", "dense_width")
+    keys = (
+        *("width", "depth", "heads", "kv_heads", "expert_width", "shared_width", "dense_blocks", "dense_width"),
+        *("kv_rank", "q_rank"),
+    )
     kept = {key: getattr(shape, key) for key in keys}
     return {"name": name, "part": part, **{key: size for key, size in kept.items() if size}}

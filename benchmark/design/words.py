@@ -69,7 +69,8 @@ def _aux(public: Public) -> str:
         return ""
     if not public.aux_loss_coef and public.shape.architecture.expert_bias:
         return "; no balance loss (optimizer.aux_loss_coef 0): a bias of step optimizer.bias_rate balances the experts"
-    return f"; router_aux_loss_coef became optimizer.aux_loss_coef {public.aux_loss_coef:.3g}, in our units"
+    coefficient = f"optimizer.aux_loss_coef {public.aux_loss_coef:.3g}"
+    return f"; the coefficient of the file's balance loss became {coefficient}, in our units"
 
 
 def _all(layout: Layout) -> tuple[PlannedRung, ...]:

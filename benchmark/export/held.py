@@ -41,7 +41,7 @@ def held(shape: ModelShape, source: str) -> Held:
 def features(shape: ModelShape) -> Iterator[str]:
     """What a shape has that not every class has, in words."""
     asked = shape.architecture
-    yield QK_NORMS[asked.qk_norm]
+    yield QK_NORMS[asked.qk_norm] if shape.kv_rank is None else "latent attention"
     yield f"{asked.score} routing{' with a bias of the choice' if asked.expert_bias else ''}"
     if shape.shared_width:
         yield f"an ungated shared expert of {shape.shared_width / shape.expert_width:g} times an expert's width"
@@ -51,7 +51,7 @@ def features(shape: ModelShape) -> Iterator[str]:
         "weights of experts that are not renormalised": not asked.renormalise,
         "a scale of the experts' weights": asked.routed_scale != 1,
         "groups of experts": asked.num_groups > 1,
-        "RoPE on a part of each head": shape.rotary_size < shape.head_size,
+        "RoPE on a part of each head": shape.rotary_size < shape.head_size and not shape.kv_rank,
         "RoPE of neighbours": asked.rope_pairs == "neighbours",
         "a tied head": asked.tied,
     }

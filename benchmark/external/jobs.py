@@ -10,7 +10,7 @@ from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.trial import reference
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training.recipe import recipe_at
-from lrladder.models.shape import ModelShape
+from lrladder.models.shape import OF_LATENTS, ModelShape
 
 Cell = str | int | float | None
 BY_KIND = ("lr", "weight_decay", "eps", "init_std")  # what differs by kind of parameter, one column for each kind
@@ -124,7 +124,8 @@ class Job:
 
 def _sizes(shape: ModelShape) -> dict[str, Cell]:
     """All sizes, with those that a config may leave out, and what the blocks compute."""
-    given = {name: getattr(shape, name) for name in type(shape).model_fields}
+    absent = OF_LATENTS if shape.kv_rank is None else ()
+    given = {name: getattr(shape, name) for name in type(shape).model_fields if name not in absent}
     given |= {"heads": shape.num_heads, "kv_heads": shape.num_kv_heads}
     return _flat(given)
 

@@ -134,7 +134,7 @@ def _parts(rung: Rung, asked: tuple[int, ...], *, shared: bool) -> tuple[tuple[i
 
 def _is_base(rules: Rules, rung: Rung, horizons: tuple[int, ...], base: Base) -> bool:
     """Whether every rule multiplies by 1 here. Sizes that no rule depends on (experts, vocabulary) may differ."""
-    names = ("width", "depth", "expert_width", "shared_width", "dense_width", "attention_width")
+    names = ("width", "depth", "expert_width", "shared_width", "dense_width", "attention_width", "q_rank", "kv_rank")
     same_shape = all(getattr(rung.shape, name) == getattr(base.shape, name) for name in names)
     return same_shape and (not rules.by_tokens or (rung.batch_tokens, horizons) == (base.batch_tokens, (base.tokens,)))
 

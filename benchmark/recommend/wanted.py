@@ -128,6 +128,7 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int | None]) -> ModelShape:
         "expert_width": max(1, round(ladder.expert_ratio * width)),
         "shared_width": round(ladder.shared_ratio * width),
         **_heads(config.base.shape, width),
+        **_ranks(config.base.shape, width),
         **sizes,
     }
     has_shared = bool(config.base.shape.shared_width)
@@ -142,9 +143,17 @@ def _shape(config: RegretConfig, sizes: Mapping[str, int | None]) -> ModelShape:
         raise InputError(key + first["msg"].removeprefix("Value error, ")) from error
 
 
+def _ranks(base: ModelShape, width: int) -> dict[str, int]:
+    """The ranks of latents in the proportions of the base, if it has them."""
+    given = {"kv_rank": base.kv_rank, "q_rank": base.q_rank}
+    return {name: max(1, round(rank * width / base.width)) for name, rank in given.items() if rank is not None}
+
+
 def _heads(base: ModelShape, width: int) -> dict[str, int]:
     """The numbers of heads in the proportions of the base, if its heads are given."""
     if base.heads is None:
         return {}
     heads = max(1, round(base.heads * width / base.width))
+    if base.kv_heads is None:
+        return {"heads": heads}
     return {"heads": heads, "kv_heads": nearest_divisor(heads, base.num_kv_heads * width / base.width)}

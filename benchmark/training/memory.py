@@ -4,11 +4,13 @@ from typing import NamedTuple
 
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.compiling import expected
+from lrladder.models.shape import ModelShape
 
 # Elements per token that the backward pass of a block keeps: multiples of width, and, for each chosen expert, of width
 # and of expert_width; then bytes per token and vocabulary entry for logits and loss. They are counted in the code of
 # models/ and were checked against the growth of a process (docs/performance.md). Compiled regions keep less.
 WRITTEN, COMPILED = (17, 3.0, 4, 12), (11, 2.5, 4, 6)
+OF_ATTENTION = 9  # of the multiples of width, those that attention keeps; as torch 2.13 saves them, uncompiled
 PROCESS_BYTES = 2 * 2**30  # assumption: GPU memory of a process besides its tensors: CUDA, libraries, fragmentation
 BUCKET = 50_000_000  # most values that ZeRO sums over the ranks at a time; DeepSpeed's default is ten times as much
 GATHERED = 1_000_000_000  # values that ZeRO 3 holds gathered at a time, DeepSpeed's default
@@ -84,8 +86,8 @@ def _activations(trial: Trial, micro_batch: int, compiled: bool) -> float:
     shape = trial.shape
     width, row, expert, logits = COMPILED if compiled else WRITTEN
     block = width * shape.width + shape.top_k * (row * shape.width + expert * shape.expert_width)
-    block += 4 * shape.shared_width + 2 * shape.num_experts
-    dense = width * shape.width + 4 * (shape.dense_width or 0)
+    block += 4 * shape.shared_width + 2 * shape.num_experts + more_of_latents(shape)
+    dense = width * shape.width + 4 * (shape.dense_width or 0) + more_of_latents(shape)
     element = 2 if trial.precision == "bf16" else 4
     of_router = 4 * shape.width if trial.precision == "bf16" else 0
     blocks = shape.num_dense * element * dense + (shape.depth - shape.num_dense) * (element * block + of_router)
@@ -93,6 +95,22 @@ def _activations(trial: Trial, micro_batch: int, compiled: bool) -> float:
         inside = element * max(block, dense if shape.num_dense else 0) + of_router
         blocks = shape.depth * element * shape.width + inside
     return micro_batch * shape.seq_len * (blocks + logits * shape.vocab_size)
+
+
+def more_of_latents(shape: ModelShape) -> float:
+    """Elements per token that latent attention keeps for the backward pass, beyond what our own attention does.
+
+    They are the queries, keys, values and their mixture, which are filled up to one size of head; the mixture without
+    what filled it up; and each latent three times, before, in and after its norm.
+    """
+    if shape.kv_rank is None or shape.value_size is None:
+        return 0.0
+    heads, rope = shape.num_heads, shape.rotary_size
+    one = heads * max(shape.head_size, shape.value_size)
+    # without filling up, values are kept within what kv_b computes
+    values = one if shape.head_size != shape.value_size else heads * (shape.head_size - rope + shape.value_size)
+    latents = 3 * (shape.kv_rank + (shape.q_rank or 0)) + rope
+    return 3 * one + values + shape.value_width + latents - OF_ATTENTION * shape.width
 
 
 def share_of_batch(trial: Trial) -> int:

@@ -11,7 +11,7 @@ from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
 from lrladder.benchmark.training.expert_parallel import mark_groups, spread_experts
 from lrladder.benchmark.training.memory import BUCKET, GATHERED
 from lrladder.models import parametrization
-from lrladder.models.roles import Role
+from lrladder.models.roles import ATTENTION_INPUT
 from lrladder.models.rules import Rule
 
 UNSPLIT = 100_000  # DeepSpeed's default: ZeRO 3 leaves parameters of up to so many values on every rank
@@ -125,9 +125,12 @@ def betas(trial: Trial) -> tuple[float, float]:
 def tau_ema(trial: Trial, groups: Iterable[Mapping[str, Any]], horizon: int) -> float | None:
     """The time over which AdamW averages, as a fraction of the run: batch / (lr weight_decay tokens), arXiv 2505.13738.
 
-    It is computed for the attention matrices in the optimizer's `groups`, at the peak LR. None without weight decay.
+    It is computed for the matrix with which attention reads the residual stream, in the optimizer's `groups`, at the
+    peak LR. Groups are in the order of the model, where that matrix comes first. None without weight decay.
     """
-    ((multiplier, decay),) = {(g["lr_multiplier"], g["weight_decay"]) for g in groups if Role.ATTENTION in g["roles"]}
+    known = list(groups)
+    first = next(group for role in ATTENTION_INPUT for group in known if role in group["roles"])
+    multiplier, decay = first["lr_multiplier"], first["weight_decay"]
     return trial.batch_tokens / (trial.lr * multiplier * decay * horizon) if decay else None
 
 

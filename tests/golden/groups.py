@@ -10,7 +10,7 @@ from lrladder.benchmark.training.optimizer import groups
 from lrladder.models import parametrization
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from tests.benchmark.trials import BATCH, tiny_trial
-from tests.models.shapes import moe_shape, public_shape, tied_shape
+from tests.models.shapes import latent_shape, moe_shape, public_shape, tied_shape, wide_latent_shape
 
 FOLDER = Path(__file__).parent
 RULES: dict[str, Rules] = {
@@ -21,6 +21,7 @@ RULES: dict[str, Rules] = {
     "sp_embedding_norm": Rules(embedding=True, norm=True),
     "mup_public": MUTRANSFER,  # of a public model, with biases and a dense first block
     "mup_tied": MUTRANSFER,  # of a model whose embedding is its head
+    "mup_latent": MUTRANSFER,  # of a model with latent attention, whose ranks grow by 2 and by 3
 }
 
 
@@ -31,6 +32,9 @@ def golden_trial(name: str, **changes: object) -> Trial:
         base, sizes = public_shape(depth=2), sizes | {"heads": 16, "kv_heads": 8, "dense_width": 144}
     if name == "mup_tied":
         base = tied_shape(shared_width=16)
+    if name == "mup_latent":
+        base, sizes = latent_shape(), wide_latent_shape().model_dump(include=set(wide_latent_shape().model_fields_set))
+        sizes.pop("architecture")
     fields: dict[str, object] = {
         "shape": base.model_copy(update=sizes),
         "base": {"shape": base, "batch_tokens": BATCH, "tokens": 10 * BATCH},

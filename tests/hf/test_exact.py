@@ -82,10 +82,43 @@ CONFIGS |= {
         "tie_word_embeddings": False,
     },
 }
+LATENT = {
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 24,
+    "qk_nope_head_dim": 12,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 10,
+    "moe_intermediate_size": 24,
+    "n_routed_experts": 8,
+    "n_shared_experts": 2,
+    "rms_norm_eps": 1e-5,  # the norms of the latents keep theirs
+}
+V3 = ROUTED | DENSE | LATENT | {"q_lora_rank": 20, "n_shared_experts": 1}
+CONFIGS |= {
+    "deepseek_v2, as Lite": {**LATENT, **DENSE, "q_lora_rank": None, "num_experts_per_tok": 3},
+    "deepseek_v2": {
+        **LATENT,
+        "q_lora_rank": 20,
+        "topk_method": "group_limited_greedy",
+        "n_group": 4,
+        "topk_group": 2,
+        "routed_scaling_factor": 16.0,
+        "first_k_dense_replace": 2,
+        "intermediate_size": 40,
+    },
+    "deepseek_v3": V3,
+    "deepseek_v3, as Moonlight": {**V3, "q_lora_rank": None, "n_group": 1, "topk_group": 1, "n_shared_experts": 2},
+    "deepseek_v3, halves": {**V3, "rope_interleave": False, "norm_topk_prob": False},
+    "kimi_k2": {**V3, "n_group": 1, "topk_group": 1, "rope_theta": 5e4, "routed_scaling_factor": 2.827},
+    "glm4_moe_lite": {**V3, "n_group": 1, "topk_group": 1, "v_head_dim": 24},
+}
 CONFIGS["qwen3_moe, not renormalised"] = CONFIGS["qwen3_moe"] | {"norm_topk_prob": False}
 CONFIGS |= {
     f"{kind}, tied": CONFIGS[kind] | {"tie_word_embeddings": True}
-    for kind in ("mixtral", "qwen3_moe", "olmoe", "glm4_moe", "dots1", "minimax_m2", "solar_open", "ernie4_5_moe")
+    for kind in (
+        *("mixtral", "qwen3_moe", "olmoe", "glm4_moe", "dots1", "minimax_m2", "solar_open", "ernie4_5_moe"),
+        *("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
+    )
 }
 CONFIGS["olmoe, grouped queries"] = CONFIGS["olmoe"] | {"num_key_value_heads": 2}
 TOKENS = torch.randint(0, 97, (2, 17), generator=torch.Generator().manual_seed(3))
@@ -97,7 +130,7 @@ def pair(name: str, folder: Path) -> tuple[Transformer, Any]:
     data = {**TINY, **CONFIGS[name], "model_type": kind}
     (folder / "config.json").write_text(json.dumps(data))
     model = ours_of(read_public(folder / "config.json").shape)
-    return model, peer_of(TRANSFORMERS.CONFIG_MAPPING[kind].from_dict(data))
+    return model, peer_of(TRANSFORMERS.CONFIG_MAPPING[FAMILIES[kind].library_type or kind].from_dict(data))
 
 
 def test_every_family_is_here() -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.export.given import give
+from lrladder.benchmark.export.held import held
 from lrladder.benchmark.hf.names import theirs_of
 from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.lab.trial import Trial
@@ -21,54 +22,33 @@ from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer, next_token_loss
 from tests.benchmark.trials import BATCH, tiny_trial
 from tests.hf.peers import peer_of, transformers
+from tests.models.shapes import LIKE_DEEPSEEK
 
 TRANSFORMERS = transformers()
 STEPS, SEQ = 30, 16
 
 
-def shape_of(width: int, depth: int, *, tied: bool = False) -> ModelShape:
-    return ModelShape(
-        vocab_size=97,
-        width=width,
-        depth=depth,
-        head_size=16,
-        heads=width // 8,
-        kv_heads=2,
-        num_experts=6,
-        top_k=2,
-        expert_width=width,
-        seq_len=SEQ,
-        architecture=Architecture(rope_theta=1e6, tied=tied),
-    )
+def shape_of(width: int, depth: int, kind: str = "untied") -> ModelShape:
+    sizes = {"vocab_size": 97, "width": width, "depth": depth, "head_size": 16, "heads": width // 8, "seq_len": SEQ}
+    sizes |= {"num_experts": 6, "top_k": 2, "expert_width": width}
+    if kind != "latent":
+        return ModelShape(**sizes, kv_heads=2, architecture=Architecture(rope_theta=1e6, tied=kind == "tied"))
+    sizes |= {"kv_rank": width // 2, "q_rank": 3 * width // 4, "rope_size": 4, "value_size": 8, "shared_width": width}
+    return ModelShape(**sizes, architecture=LIKE_DEEPSEEK)
 
 
-def trial_of(*, tied: bool = False, **changes: object) -> Trial:
+def trial_of(kind: str = "untied", **changes: object) -> Trial:
     """A model three times as wide and twice as deep as its base, so that head and branches have multipliers."""
-    base = Base(shape=shape_of(16, 2, tied=tied), batch_tokens=BATCH, tokens=20 * BATCH)
+    base = Base(shape=shape_of(16, 2, kind), batch_tokens=BATCH, tokens=20 * BATCH)
     settings = OptimizerConfig(eps=1e-6, embedding_std=1.0, weight_decay=0.3)
     fields = {"optimizer": settings, "horizons": (20 * BATCH,), "lr": 0.005} | changes
-    return tiny_trial(shape=shape_of(48, 4, tied=tied), base=base, **fields)
+    return tiny_trial(shape=shape_of(48, 4, kind), base=base, **fields)
 
 
-def qwen(shape: ModelShape) -> Any:
-    config = TRANSFORMERS.Qwen3MoeConfig(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.depth,
-        num_attention_heads=shape.num_heads,
-        num_key_value_heads=shape.num_kv_heads,
-        head_dim=shape.head_size,
-        num_experts=shape.num_experts,
-        num_experts_per_tok=shape.top_k,
-        moe_intermediate_size=shape.expert_width,
-        norm_topk_prob=True,
-        rope_theta=1e6,
-        tie_word_embeddings=shape.architecture.tied,
-        eos_token_id=1,
-        bos_token_id=0,
-        pad_token_id=0,
-    )
-    return peer_of(config)
+def peer_like(shape: ModelShape) -> Any:
+    """Their model of this shape: qwen3_moe, or deepseek_v3 for a latent one."""
+    kind, keys = held(shape, "test")
+    return peer_of(TRANSFORMERS.CONFIG_MAPPING[kind].from_dict(keys))
 
 
 def batches() -> list[torch.Tensor]:
@@ -95,7 +75,7 @@ def ours(trial: Trial, clip: float) -> tuple[Transformer, list[float]]:
 
 def theirs(start: Transformer, recipe: Recipe, clip: float, *, scaled: Recipe) -> list[float]:
     """Of their model with the settings of `recipe`; its weights start as ours, times what `scaled` folds into them."""
-    peer = qwen(start.shape)
+    peer = peer_like(start.shape)
     kinds = {name: kind_of(tag_of(param, name)) for name, param in start.named_parameters()}
     folded = {setting.kind: setting.forward for setting in scaled.settings}
     give(start, peer, {name: folded[kind] for name, kind in kinds.items()})
@@ -130,16 +110,21 @@ def trained(adam: torch.optim.Optimizer, loss_of: Any, params: list[torch.Tensor
     return losses
 
 
-@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
-@pytest.mark.parametrize(("clip", "tolerance"), [(0.0, 1e-5), (0.5, 5e-3)])
-def test_losses_of_thirty_steps_agree(clip: float, tolerance: float, tied: bool) -> None:
-    trial = trial_of(tied=tied)
+@pytest.mark.parametrize(
+    ("kind", "clip", "tolerance"),
+    [
+        *((kind, 0.0, 1e-5) for kind in ("untied", "tied", "latent")),
+        *(("untied", 0.5, 5e-3), ("tied", 0.5, 5e-3), ("latent", 0.5, 3e-2)),  # the clipped norm sees other gradients
+    ],
+)
+def test_losses_of_thirty_steps_agree(clip: float, tolerance: float, kind: str) -> None:
+    trial = trial_of(kind)
     recipe = trial_recipe(trial, parametrization="mup")
     multipliers = {setting.kind: setting.forward for setting in recipe.settings}
-    of_logits = "norm_final" if tied else "head"
+    of_logits = "norm_final" if kind == "tied" else "head"
     assert multipliers[of_logits] == pytest.approx(1 / 3)
     (logits,) = [setting for setting in recipe.folded().settings if setting.kind == of_logits]
-    assert (logits.forward, logits.start) == (1, pytest.approx(1 / 3) if tied else 1)
+    assert (logits.forward, logits.start) == (1, pytest.approx(1 / 3) if kind == "tied" else 1)
     assert multipliers["expert_down"] == multipliers["attention_out"] != 1
     start, expected = ours(trial, clip)
     assert expected[-1] < expected[0]

@@ -16,6 +16,11 @@ LIKE_GLM = Architecture(
     top_groups=1,
 )
 
+# As in DeepSeek-V3.
+LIKE_DEEPSEEK = LIKE_GLM.model_copy(
+    update={"qk_norm": "none", "qkv_bias": False, "rotary_fraction": 1.0, "rope_pairs": "neighbours"}
+)
+
 
 def moe_shape(**changes: int) -> ModelShape:
     sizes = {
@@ -44,3 +49,16 @@ def public_shape(**changes: int) -> ModelShape:
     """Of a public model: grouped queries, a shared expert and a dense first block."""
     sizes = {"heads": 8, "kv_heads": 4, "shared_width": 16, "dense_blocks": 1, "dense_width": 48}
     return ModelShape(**moe_shape().model_dump() | sizes | changes, architecture=LIKE_GLM)
+
+
+def latent_shape(**changes: int | None) -> ModelShape:
+    """With latent attention, a shared expert and a dense first block, as in DeepSeek-V3."""
+    sizes = {"heads": 4, "kv_rank": 16, "q_rank": 24, "rope_size": 4, "value_size": 6}
+    sizes |= {"shared_width": 16, "dense_blocks": 1, "dense_width": 48}
+    return ModelShape(**moe_shape().model_dump() | sizes | changes, architecture=LIKE_DEEPSEEK)
+
+
+def wide_latent_shape() -> ModelShape:
+    """Twice as wide as `latent_shape`, 1.5 times as deep, and with ranks that are 2 and 3 times as large."""
+    sizes = {"width": 64, "expert_width": 64, "shared_width": 32, "dense_width": 96, "depth": 3}
+    return latent_shape(**sizes, heads=8, kv_rank=32, q_rank=72)

@@ -15,7 +15,7 @@ from lrladder.models.parametrization import build
 from lrladder.models.rules import MUTRANSFER
 from lrladder.models.transformer import Transformer, next_token_loss
 from tests.benchmark.trials import tiny_corpus, tiny_trial
-from tests.models.shapes import moe_shape, public_shape, tied_shape
+from tests.models.shapes import latent_shape, moe_shape, public_shape, tied_shape, wide_latent_shape
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +36,18 @@ def _tied() -> Transformer:
     return build(MUTRANSFER, shape, tied_shape(), backend="grouped", embedding_std=1.0, seed=0).model
 
 
+def _latent() -> Transformer:
+    shape = wide_latent_shape().model_copy(update={"heads": 6})
+    return build(MUTRANSFER, shape, latent_shape(), backend="grouped", embedding_std=1.0, seed=0).model
+
+
 def _model(**changes: int) -> Transformer:
     """Deeper and wider than its base, so that no multiplier is 1."""
     shape = moe_shape(**({"width": 64, "expert_width": 64, "depth": 3} | changes))
     return build(MUTRANSFER, shape, moe_shape(), backend="grouped", embedding_std=1.0, seed=0).model
 
 
-@pytest.mark.parametrize("make", [_model, _public, _tied])
+@pytest.mark.parametrize("make", [_model, _public, _tied, _latent])
 def test_compiled_equals_written(make: Callable[[], Transformer]) -> None:
     """Loss, router losses, loads and every gradient; and hooks see the model as it is written."""
     torch._dynamo.utils.counters.clear()

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from mup.coord_check import _get_coord_data
 from scipy import stats
 
+from lrladder.benchmark.checks.coordcheck import probe_batch
 from lrladder.models.coordcheck import BAND, Recorder, Settings, grow, is_judged, passes, trace
 from lrladder.models.parametrization import Built, build, param_groups
 from lrladder.models.rules import MUTRANSFER, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.models.slope import Slope, fit_slope
 from lrladder.models.transformer import Transformer
-from tests.models.shapes import dense_shape, moe_shape, public_shape, tied_shape
+from tests.models.shapes import dense_shape, latent_shape, moe_shape, public_shape, tied_shape
 
 SETTINGS = Settings(
     lr=0.01, betas=(0.9, 0.95), eps=1e-12, weight_decay=0.1, grad_clip=1e9, aux_loss_coef=0.0, z_loss_coef=0.0
@@ -140,6 +141,34 @@ def test_dense_blocks_and_biases_learn_apart() -> None:
         assert got[own] > 0 == max(got[other] for other in others)
         if place == "moe.dense_down":
             assert got["dense"] == pytest.approx(got["dense_down"], rel=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("place", ["q_a", "q_b", "kv_a", "kv_b"])
+def test_matrices_around_latents_learn_apart(place: str) -> None:
+    """Each shows in its own coordinate, and in the output of attention."""
+    shape = latent_shape()
+    model, tokens = _build(shape).model, _tokens(shape)[:, :-1]
+    recorder = Recorder(model, tokens)
+    model.blocks[0].attention.get_parameter(place).add_(0.1)
+    got = {c.role: c.rms for c in recorder.record(1) if c.quantity == "update"}
+    others = {"q_a", "q_b", "kv_a", "kv_b", "experts", "logits"} - {place}
+    assert got[place] > 0 == max(got[other] for other in others)
+    assert got["attention"] > 0
+
+
+def test_latents_keep_their_size_and_learn_alike_at_every_width() -> None:
+    """Under muP, along width, with ranks and heads in proportion; on the few kinds of tokens of the check."""
+    base, factors = latent_shape(width=64, expert_width=64, heads=8, kv_rank=32, q_rank=48), (1, 2, 4)
+    tokens, settings = probe_batch(base.vocab_size), SETTINGS._replace(lr=0.0025)
+    found: dict[tuple[str, str], list[float]] = {}
+    for factor in factors:
+        for c in trace(_build(grow(base, "width", factor), base), tokens, settings, steps=1):
+            if c.role in ("q_a", "q_b", "kv_a", "kv_b") and (c.step, c.quantity) in ((0, "size"), (1, "update")):
+                found.setdefault((c.role, c.quantity), []).append(c.rms)
+    assert len(found) == 8
+    for (role, quantity), values in found.items():
+        assert fit_slope(factors, values).slope == pytest.approx(0.0, abs=BAND), (role, quantity)
 
 
 @torch.no_grad()

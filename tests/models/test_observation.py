@@ -12,7 +12,7 @@ from lrladder.models.roles import Role
 from lrladder.models.rules import STANDARD
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Block, Transformer
-from tests.models.shapes import dense_shape, moe_shape
+from tests.models.shapes import dense_shape, latent_shape, moe_shape
 
 
 def _model(shape: ModelShape | None = None) -> Transformer:
@@ -81,7 +81,9 @@ def test_features_that_grow_by_a_tenth_change_by_a_tenth() -> None:
     assert moved["feature_change/1"] < 0.11  # blocks see normed inputs, so what they add stays
 
 
-@pytest.mark.parametrize("shape", [moe_shape(), dense_shape()], ids=["moe", "dense"])
+@pytest.mark.parametrize(
+    "shape", [moe_shape(), dense_shape(), latent_shape(shared_width=0)], ids=["moe", "dense", "latent"]
+)
 @torch.no_grad()
 def test_an_update_along_the_weight_is_aligned_as_the_weight_is(shape: ModelShape) -> None:
     """dW = W / 4 of W at the end: output change 1/4 exactly, and alignment ratio 1, whatever the inputs."""

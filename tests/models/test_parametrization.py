@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lrladder.models.architecture import Architecture
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import Built, build, param_groups
 from lrladder.models.roles import Role
 from lrladder.models.rules import MUTRANSFER, STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
-from tests.models.shapes import dense_shape, moe_shape, tied_shape
+from tests.models.shapes import dense_shape, latent_shape, moe_shape, tied_shape
 
 LR, DECAY, EPS = 0.01, 0.1, 1e-8
 WIDTH_ONLY = Rules(width=True, router=True, experts="fi", weight_decay="independent")
@@ -60,15 +61,30 @@ def _effective(groups: list[dict[str, Any]], model: Transformer) -> dict[str, tu
     return {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
 
 
+def _latent_dense(**changes: int) -> ModelShape:
+    """A dense model with latent attention."""
+    sizes = {"heads": 4, "kv_rank": 16, "q_rank": 24, "rope_size": 4, "value_size": 6}
+    architecture = Architecture(qk_norm="none", rope_pairs="neighbours")
+    return ModelShape(**dense_shape().model_dump() | sizes | changes, architecture=architecture)
+
+
 @pytest.mark.parametrize("optimizer", [mup.MuAdamW, mup.MuAdam], ids=["MuAdamW", "MuAdam"])
 @pytest.mark.parametrize(
-    "changes",
-    [{"width": 64, "expert_width": 64}, {"width": 96, "expert_width": 160}, {"width": 128, "expert_width": 48}],
+    ("make", "changes"),
+    [
+        (dense_shape, {"width": 64, "expert_width": 64}),
+        (dense_shape, {"width": 96, "expert_width": 160}),
+        (dense_shape, {"width": 128, "expert_width": 48}),
+        (_latent_dense, {"width": 64, "expert_width": 64, "heads": 8, "kv_rank": 32, "q_rank": 48}),
+        (_latent_dense, {"width": 96, "expert_width": 96, "heads": 12, "kv_rank": 80, "q_rank": 56}),
+    ],
     ids=str,
 )
-def test_dense_groups_equal_mups_optimizers(changes: dict[str, int], optimizer: Callable[..., Any]) -> None:
+def test_dense_groups_equal_mups_optimizers(
+    make: Callable[..., ModelShape], changes: dict[str, int], optimizer: Callable[..., Any]
+) -> None:
     """mup decides LR and decay of each dense parameter; embedding, norms and head are handed to it without decay."""
-    built = _build(WIDTH_ONLY, dense_shape(**changes), dense_shape())
+    built = _build(WIDTH_ONLY, make(**changes), make())
     ours = _effective(_groups(built), built.model)
     vector_roles = (Role.EMBEDDING, Role.NORM, Role.HEAD)
     is_vector = {name: tag_of(param, name).role in vector_roles for name, param in built.model.named_parameters()}
@@ -136,7 +152,7 @@ def test_at_the_base_each_switch_is_one_function(rules: Rules) -> None:
 
 def _assert_standard(rules: Rules) -> None:
     """Bitwise: init, groups, logits, and weights after each of three AdamW steps."""
-    for shape in (moe_shape(shared_width=16), tied_shape(shared_width=16)):
+    for shape in (moe_shape(shared_width=16), tied_shape(shared_width=16), latent_shape()):
         _assert_standard_at(rules, shape)
 
 

@@ -44,11 +44,11 @@ def test_a_bias_moves_the_choice_and_no_weight(score: Any) -> None:
     assert torch.equal(route(logits_te, 2, asked, torch.zeros(6)).expert_tk, route(logits_te, 2).expert_tk)
 
 
-def in_groups(score_e: list[float], top_k: int, groups: int, top_groups: int) -> set[int]:
-    """DeepSeek-V3's choice for one token, expert by expert (arXiv 2412.19437; its model code)."""
+def in_groups(score_e: list[float], top_k: int, groups: int, top_groups: int, group_best: int = 2) -> set[int]:
+    """The choice of DeepSeek-V3 for one token, expert by expert (arXiv 2412.19437; its model code), or of V2."""
     size = len(score_e) // groups
     members = [range(g * size, (g + 1) * size) for g in range(groups)]
-    worth = [sum(sorted(score_e[e] for e in group)[-2:]) for group in members]
+    worth = [sum(sorted(score_e[e] for e in group)[-group_best:]) for group in members]
     best = sorted(range(groups), key=worth.__getitem__)[-top_groups:]
     allowed = [e for g in best for e in members[g]]
     return set(sorted(allowed, key=score_e.__getitem__)[-top_k:])
@@ -62,6 +62,18 @@ def test_groups_choose_as_a_loop_over_tokens_does(seed: int, groups: int, top_gr
     found = route(logits_te, 2, asked, bias_e if biased else None)
     for chosen, score_e in zip(found.expert_tk, logits_te.sigmoid() + biased * bias_e, strict=True):
         assert set(chosen.tolist()) == in_groups(score_e.tolist(), 2, groups, top_groups)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 999), groups=st.sampled_from([2, 4]), top_groups=st.integers(1, 2))
+def test_groups_may_go_by_their_best_expert(seed: int, groups: int, top_groups: int) -> None:
+    """As in DeepSeek-V2 (arXiv 2405.04434), whose scores are a softmax."""
+    logits_te = drawn(5, 8, seed=seed)
+    asked = Architecture(renormalise=False, num_groups=groups, top_groups=top_groups, group_best=1)
+    found = route(logits_te, 2, asked)
+    for chosen, score_e in zip(found.expert_tk, logits_te.softmax(-1), strict=True):
+        assert set(chosen.tolist()) == in_groups(score_e.tolist(), 2, groups, top_groups, group_best=1)
+    torch.testing.assert_close(found.weight_tk, logits_te.softmax(-1).gather(1, found.expert_tk))
 
 
 def updated_expert_bias(tokens_per_expert: Tensor, expert_bias: Tensor, rate: float) -> Tensor:
@@ -107,7 +119,7 @@ def test_a_bias_makes_loads_even() -> None:
         ({"score": "sigmoid", "num_groups": 3}, "no equal groups"),
         ({"score": "sigmoid", "num_groups": 4}, "no equal groups of two"),
         ({"score": "sigmoid", "num_groups": 2, "top_groups": 3}, "top_groups 3 is more"),
-        ({"num_groups": 2}, "score sigmoid"),
+        ({"num_groups": 4, "group_best": 1}, "no equal groups of two"),
     ],
 )
 def test_groups_must_fit_the_experts(of: dict[str, Any], named: str) -> None:

@@ -17,6 +17,10 @@ BASE_WIDTH, BASE_HIDDEN, BASE_DEPTH = 32, 48, 2
 TAGS = {
     Role.EMBEDDING: Tag(Role.EMBEDDING, 100, BASE_WIDTH, in_block=False),
     Role.ATTENTION: Tag(Role.ATTENTION, BASE_WIDTH, BASE_WIDTH, writes_residual=True),
+    Role.Q_A: Tag(Role.Q_A, BASE_WIDTH, BASE_HIDDEN),
+    Role.Q_B: Tag(Role.Q_B, BASE_HIDDEN, BASE_WIDTH),
+    Role.KV_A: Tag(Role.KV_A, BASE_WIDTH, BASE_HIDDEN),
+    Role.KV_B: Tag(Role.KV_B, BASE_HIDDEN, BASE_WIDTH),
     Role.ROUTER: Tag(Role.ROUTER, BASE_WIDTH, 8),
     Role.EXPERT_UP: Tag(Role.EXPERT_UP, BASE_WIDTH, 2 * BASE_HIDDEN),
     Role.EXPERT_DOWN: Tag(Role.EXPERT_DOWN, BASE_HIDDEN, BASE_WIDTH, writes_residual=True),
@@ -36,6 +40,10 @@ def _rule(rules: Rules, role: Role, *, m_n: float = 1, m_h: float = 1, m_l: floa
     ratios = {
         Role.EMBEDDING: (1, m_n),
         Role.ATTENTION: (m_n, m_n),
+        Role.Q_A: (m_n, m_h),
+        Role.Q_B: (m_h, m_n),
+        Role.KV_A: (m_n, m_h),
+        Role.KV_B: (m_h, m_n),
         Role.ROUTER: (m_n, 1),
         Role.EXPERT_UP: (m_n, m_h),
         Role.EXPERT_DOWN: (m_h, m_n),
@@ -74,6 +82,8 @@ def test_the_table_is_the_published_one(m_n: float, m_h: float, m_l: float, alph
         Role.TIED: (1, 1, 1, 0, 1 / m_n),  # the norm before it multiplies the logits
     }
     table |= {Role.SHARED_UP: table[Role.EXPERT_UP], Role.SHARED_DOWN: table[Role.EXPERT_DOWN]}
+    down, up = (m_n**-0.5, 1, block / m_n, m_n, eps / m_n), (m_h**-0.5, 1, block / m_h, m_h, eps / m_h)
+    table |= {Role.Q_A: down, Role.KV_A: down, Role.Q_B: up, Role.KV_B: up}  # m_h is here the ratio of the rank
     depth = {0.5: "depth_mup", 1.0: "completep"}[alpha]
     rules = MUTRANSFER.model_copy(update={"experts": init, "depth": depth})
     for role, (std, *others) in table.items():

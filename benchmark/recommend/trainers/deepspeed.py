@@ -6,6 +6,7 @@ from lrladder.benchmark.lab.recipe import Recipe
 from lrladder.benchmark.recommend.study import Advice
 from lrladder.benchmark.recommend.summary import FOLDED, summary
 from lrladder.benchmark.recommend.trainers.code import sequences
+from lrladder.models.roles import ATTENTION_INPUT
 
 NOTE = (
     "LR, weight decay and eps differ by role, which a DeepSpeed config cannot say: save `lrladder recommend ... "
@@ -18,7 +19,7 @@ NOTE = (
 
 def recipe_text(advice: Advice, recipe: Recipe) -> str:
     """The config as JSON. Raises InputError if a batch is not a whole number of sequences."""
-    hidden = next(setting for setting in recipe.settings if setting.kind == "attention_qkv")
+    hidden = next(one for role in ATTENTION_INPUT for one in recipe.settings if one.role == role)
     defaults = {"lr": hidden.lr, "betas": [recipe.beta1, recipe.beta2], "eps": hidden.eps}
     config = {
         "train_batch_size": sequences(advice),

@@ -79,5 +79,5 @@ def _names() -> dict[str, tuple[str, ...]]:
     for before, counterparts in ((r"^model\.layers\.\d+\.", IN_BLOCK), ("^", ENDS)):
         for counterpart in counterparts.values():
             patterns = tuple(f"{before}{re.escape(name)}$" for name in counterpart.theirs)
-            found[counterpart.kind] = found.get(counterpart.kind, ()) + patterns
+            found[counterpart.kind] = tuple(dict.fromkeys(found.get(counterpart.kind, ()) + patterns))
     return found | {TIED.kind: found["embedding"] + found["head"]}

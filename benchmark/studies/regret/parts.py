@@ -43,6 +43,10 @@ class RungConfig(Strict):
     """Number of dense blocks before those with experts. null: that of the ladder."""
     dense_width: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     """Hidden width of the dense blocks. null: dense_ratio times the width."""
+    kv_rank: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Width of the latent of keys and values. null: kv_rank_ratio times the width."""
+    q_rank: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """Width of the latent of queries. null: q_rank_ratio times the width."""
     warmup_tokens: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
     """Length of the warm-up in tokens. null: that of the schedule."""
 
@@ -67,6 +71,14 @@ class LadderConfig(Strict):
     """Number of dense blocks before those with experts. null: none."""
     dense_ratio: float | None = Field(None, gt=0, le=64, exclude_if=lambda given: given is None)
     """Hidden width of the dense blocks, divided by the width."""
+    kv_rank_ratio: float | None = Field(None, gt=0, le=64, exclude_if=lambda given: given is None)
+    """Width of the latent of keys and values (multi-head latent attention), divided by the width. null: none."""
+    q_rank_ratio: float | None = Field(None, gt=0, le=64, exclude_if=lambda given: given is None)
+    """Width of the latent of queries, divided by the width. null: queries are computed from the residual stream."""
+    rope_size: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """With kv_rank_ratio: entries at the end of each head that RoPE turns."""
+    value_size: PositiveInt | None = Field(None, exclude_if=lambda given: given is None)
+    """With kv_rank_ratio: width of one head of values. head_size is that of queries and keys."""
     seq_len: PositiveInt = 128
     """Tokens of one training sequence."""
     batch_tokens: PositiveInt = 2048
@@ -81,6 +93,12 @@ class LadderConfig(Strict):
         """The rules need the ratio of each width to the base's, so no rung alone has a kind of block."""
         if (self.dense_blocks is None) != (self.dense_ratio is None):
             raise ValueError("dense_blocks and dense_ratio go together; give both or neither")
+        of_latents = (self.kv_rank_ratio, self.rope_size, self.value_size)
+        if any(of_latents) != all(of_latents) or (self.q_rank_ratio and not self.kv_rank_ratio):
+            raise ValueError(
+                "latent attention needs kv_rank_ratio, rope_size and value_size, and may have q_rank_ratio; give all "
+                "three, or none of the four"
+            )
         for rung in self.rungs:
             if self.dense_blocks is None and (rung.dense_blocks or rung.dense_width):
                 raise ValueError(
@@ -88,16 +106,26 @@ class LadderConfig(Strict):
                 )
             if not self.shared_ratio and rung.shared_width:
                 raise ValueError(f"rung {rung.name} has a shared expert; give shared_ratio to the ladder too")
+            for rank in ("kv_rank", "q_rank"):
+                if getattr(rung, rank) and getattr(self, f"{rank}_ratio") is None:
+                    raise ValueError(f"rung {rung.name} has a {rank}; give {rank}_ratio to the ladder too")
         return self
 
     def widths_of(self, rung: RungConfig) -> dict[str, Any]:
-        """Hidden widths and dense blocks of a rung: its own, else the ladder's ratios of its width."""
-        dense = None if self.dense_ratio is None else max(1, round(self.dense_ratio * rung.width))
+        """Hidden widths, dense blocks and latents of a rung: its own, else the ladder's ratios of its width."""
+
+        def wide(ratio: float | None) -> int | None:
+            return None if ratio is None else max(1, round(ratio * rung.width))
+
         return {
             "expert_width": rung.expert_width or max(1, round(self.expert_ratio * rung.width)),
             "shared_width": rung.shared_width or round(self.shared_ratio * rung.width),
             "dense_blocks": rung.dense_blocks or self.dense_blocks,
-            "dense_width": rung.dense_width or dense,
+            "dense_width": rung.dense_width or wide(self.dense_ratio),
+            "kv_rank": rung.kv_rank or wide(self.kv_rank_ratio),
+            "q_rank": rung.q_rank or wide(self.q_rank_ratio),
+            "rope_size": self.rope_size,
+            "value_size": self.value_size,
         }
 
 

@@ -143,6 +143,58 @@ def test_shared_experts_and_dense_blocks_keep_their_proportions() -> None:
     assert config.optimizer.aux_loss_coef == 0
 
 
+V3 = ModelShape(
+    vocab_size=129280,
+    width=7168,
+    depth=61,
+    head_size=192,
+    heads=128,
+    num_experts=256,
+    top_k=8,
+    expert_width=2048,
+    shared_width=2048,
+    dense_blocks=3,
+    dense_width=18432,
+    kv_rank=512,
+    q_rank=1536,
+    rope_size=64,
+    value_size=128,
+    seq_len=4096,
+    architecture=Architecture(qk_norm="none", score="sigmoid", expert_bias=True, rope_pairs="neighbours"),
+)
+
+
+def test_latents_keep_their_proportions() -> None:
+    """Ranks over width, and the sizes of a head; at a width without whole tiles the ranks give way, by name."""
+    shape = scaled(V3, 1792, 15).shape
+    assert (shape.kv_rank, shape.q_rank, shape.num_heads, shape.kv_heads) == (128, 384, 32, None)
+    assert (shape.head_size, shape.rope_size, shape.value_size) == (192, 64, 128)
+    assert not any("latent" in way for way in scaled(V3, 1792, 15).gave_way)
+    assert "width of the latent of queries / width 0.222 (target 0.214)" in scaled(V3, 504, 4).gave_way
+    layout = lay_out(Goal(V3, 10**12, 4 * 10**6, 0.05, 80 * 2**30, validate=False))
+    config = study_of(layout, Public("deepseek_v3", V3, 0.0, ()), name="own")
+    (rung,) = config.rungs.goals
+    assert rung.shape == V3
+    assert [proxy.shape for proxy in config.rungs.proxies] == [planned.proxy.shape for planned in layout.proxies]
+    assert all(proxy.shape.kv_rank == proxy.shape.width // 14 for proxy in config.rungs.proxies)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"kv_rank_ratio": None}, "kv_rank_ratio, rope_size and value_size"),
+        ({"value_size": None}, "kv_rank_ratio, rope_size and value_size"),
+        ({"q_rank_ratio": None}, "give q_rank_ratio to the ladder too"),
+    ],
+)
+def test_latents_of_a_ladder_go_together(change: dict[str, object], named: str) -> None:
+    layout = lay_out(Goal(V3, 10**12, 4 * 10**6, 0.05, 80 * 2**30, validate=False))
+    data = yaml.safe_load(study_text(layout, Public("deepseek_v3", V3, 0.0, ()), name="own"))
+    data["ladder"] |= change
+    with pytest.raises(InputError, match=named):
+        parse_config(yaml.safe_dump(data), source="own")
+
+
 def test_a_rung_alone_has_no_dense_block() -> None:
     text = study_text(lay_out(goal()), PUBLIC, name="own").replace("part: proxy", "part: proxy\n    dense_blocks: 1", 1)
     with pytest.raises(InputError, match="dense_ratio"):

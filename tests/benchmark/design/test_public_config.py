@@ -27,11 +27,15 @@ HELD = {
     "MiniMax-M2": (9.80, 227.5),
     "Solar-Open-100B": (10.44, 101.0),
     "ERNIE-4.5-300B-A47B": (46.2, 297.8),
+    "DeepSeek-V2-Lite": (2.24, 15.29),  # 15.7 with embeddings, as published
+    "DeepSeek-V2": (20.3, 234.7),  # 236 and 21.4
+    "DeepSeek-V3": (35.7, 669.2),  # 671 and 37.6
+    "Kimi-K2": (30.5, 1024.1),  # 1,026 and 32.9
+    "Moonlight-16B-A3B": (2.24, 15.29),  # as published, arXiv 2502.16982 table 1
+    "GLM-4.7-Flash": (3.26, 29.3),
     "ERNIE-4.5-21B-A3B": (3.09, 21.56),  # tied: 21.8 with the embedding, as published
 }
 REFUSED = {
-    "DeepSeek-V3": ("kv_lora_rank 512 (latent attention)", "a glm4_moe of its sizes stands in"),
-    "Kimi-K2": ("kv_lora_rank", "a glm4_moe of its sizes stands in"),
     "gpt-oss-120b": ("attention sinks", "sliding_window 128", "swiglu_limit", "attention_bias", "a mixtral"),
 }
 
@@ -53,6 +57,25 @@ def test_routers_shared_experts_and_dense_blocks_are_read() -> None:
     minimax = read_public(CONFIGS / "MiniMax-M2.json")
     assert minimax.shape.rotary_size == 64
     assert minimax.aux_loss_coef == pytest.approx(0.001 * 8 / 62)  # as the file says
+
+
+def test_latents_are_read() -> None:
+    """The numbers of DeepSeek-V3's report (arXiv 2412.19437, section 4.2), and of V2's group-limited router."""
+    public = read_public(CONFIGS / "DeepSeek-V3.json")
+    shape, asked = public.shape, public.shape.architecture
+    assert (shape.kv_rank, shape.q_rank, shape.num_heads) == (512, 1536, 128)
+    assert (shape.head_size, shape.rope_size, shape.value_size, shape.value_width) == (192, 64, 128, 16384)
+    assert (shape.num_dense, shape.dense_width, shape.shared_width) == (3, 18432, 2048)
+    assert (asked.num_groups, asked.top_groups, asked.group_best, asked.routed_scale) == (8, 4, 2, 2.5)
+    assert (asked.qk_norm, asked.rope_pairs, asked.norm_eps) == ("none", "neighbours", 1e-6)
+    assert public.aux_loss_coef == 0.001  # aux_loss_alpha, which is in our units
+    for words in ("'yarn' and its factor on attention's scores", "multi-token prediction (1)", "aux_loss_sequences 1"):
+        assert any(words in left for left in public.left_out)
+    second = read_public(CONFIGS / "DeepSeek-V2.json").shape.architecture
+    assert (second.score, second.renormalise, second.routed_scale) == ("softmax", False, 16.0)
+    assert (second.num_groups, second.top_groups, second.group_best) == (8, 3, 1)
+    assert read_public(CONFIGS / "Moonlight-16B-A3B.json").shape.q_rank is None
+    assert read_public(CONFIGS / "GLM-4.7-Flash.json").shape.num_dense == 1  # without first_k_dense_replace, by class
 
 
 def test_a_context_that_was_extended_later_is_not_that_of_pretraining() -> None:
@@ -80,6 +103,18 @@ def test_a_context_that_was_extended_later_is_not_that_of_pretraining() -> None:
         ("ERNIE-4.5-300B-A47B", {"moe_layer_end_index": 50}, "moe_layer_end_index 50"),
         ("ERNIE-4.5-300B-A47B", {"moe_layer_interval": 2}, "moe_layer_interval 2"),
         ("ERNIE-4.5-300B-A47B", {"use_bias": True}, "use_bias"),
+        ("DeepSeek-V3", {"num_key_value_heads": 8}, "num_key_value_heads 8 beside 128 heads"),
+        ("DeepSeek-V3", {"head_dim": 128}, "head_dim 128 beside qk_rope_head_dim 64"),
+        ("DeepSeek-V3", {"attention_bias": True}, "attention_bias"),
+        ("DeepSeek-V3", {"scoring_func": "softmax"}, "scoring_func"),
+        ("DeepSeek-V3", {"moe_layer_freq": 2}, "moe_layer_freq 2"),
+        ("DeepSeek-V3", {"n_shared_experts": 0}, "n_shared_experts 0"),
+        ("DeepSeek-V3", {"qk_rope_head_dim": 63}, "even rotary dimension"),
+        ("DeepSeek-V3", {"index_topk": 2048}, "index_topk 2048"),
+        ("DeepSeek-V2-Lite", {"norm_topk_prob": True}, "norm_topk_prob"),
+        ("DeepSeek-V2-Lite", {"topk_method": "noaux_tc"}, "topk_method"),
+        ("GLM-4.7-Flash", {"first_k_dense_replace": 3}, "first_k_dense_replace 3 beside 1"),
+        ("GLM-4.7-Flash", {"mlp_layer_types": ["sparse", "dense"] + 45 * ["sparse"]}, "mlp_layer_types with dense"),
     ],
 )
 def test_what_a_family_does_not_hold_is_refused(

@@ -20,9 +20,10 @@ from lrladder.benchmark.training import optimizer
 from lrladder.benchmark.training.recipe import kind_of
 from lrladder.models.parameters import tag_of
 from lrladder.models.parametrization import build
+from lrladder.models.shape import OF_LATENTS
 from tests.benchmark.external.row_schedule import factor_of
 from tests.benchmark.trials import BATCH, tiny_trial, wide_shape
-from tests.models.shapes import moe_shape, tied_shape
+from tests.models.shapes import latent_shape, moe_shape, tied_shape
 
 SCHEDULES = {
     "wsd": {},
@@ -85,6 +86,14 @@ def test_names_are_of_readings_and_jobs_of_a_trunk_share_its_name() -> None:
 
 def jobs() -> list[Job]:
     return [job_of(tiny_trial(shape=shape)) for shape in (moe_shape(), moe_shape(num_experts=1, top_k=1))]
+
+
+def test_the_sizes_of_latents_have_columns_where_there_are_latents() -> None:
+    shape = latent_shape()
+    row = job_of(tiny_trial(shape=shape, base=Base(shape=shape, batch_tokens=BATCH, tokens=20 * BATCH))).row
+    assert {name: row[name] for name in OF_LATENTS} == shape.model_dump(include=set(OF_LATENTS))
+    assert row["lr_kv_a"] == row["lr"]
+    assert set(OF_LATENTS).isdisjoint(jobs()[0].row)
 
 
 def test_csv_and_json_lines_hold_the_rows() -> None:

@@ -13,7 +13,7 @@ from lrladder.benchmark.training.train import train
 from lrladder.models.architecture import Architecture
 from lrladder.models.shape import ModelShape
 from tests.benchmark.trials import BATCH, no_log, tiny_corpus, tiny_trial
-from tests.models.shapes import LIKE_GLM, moe_shape, tied_shape
+from tests.models.shapes import LIKE_DEEPSEEK, LIKE_GLM, latent_shape, moe_shape, tied_shape
 
 LIKE = {
     "mixtral": Architecture(qk_norm="none", norm_eps=1e-5, rope_theta=1e6),
@@ -22,12 +22,20 @@ LIKE = {
     "glm4_moe": LIKE_GLM,
     "ernie4_5_moe": Architecture(qk_norm="none", norm_eps=1e-5, rope_pairs="neighbours", expert_bias=True, tied=True),
 }
-DENSE = {"glm4_moe": {"dense_blocks": 1, "dense_width": 48, "shared_width": 16, "depth": 3}}
+LATENTS = {"kv_heads": None, "rope_size": 4, "value_size": 6}
+DENSE = {"dense_blocks": 1, "dense_width": 48, "shared_width": 16, "depth": 3}
+LIKE |= {
+    "deepseek_v2": LIKE_DEEPSEEK.model_copy(update={"score": "softmax", "expert_bias": False, "group_best": 1}),
+    "deepseek_v3": LIKE_DEEPSEEK,
+}
+MORE = {"glm4_moe": DENSE, "deepseek_v2": LATENTS, "deepseek_v3": LATENTS | DENSE | {"q_rank": 24}}
 
 
 def shape_of(kind: str, width: int, heads: int) -> ModelShape:
-    sizes = moe_shape(width=width, expert_width=width, **DENSE.get(kind, {})).model_dump()
-    return ModelShape(**sizes, heads=heads, kv_heads=heads // 2, architecture=LIKE[kind])
+    sizes = moe_shape(width=width, expert_width=width).model_dump() | {"heads": heads, "kv_heads": heads // 2}
+    more = MORE.get(kind, {})
+    ranks = {"kv_rank": width // 2} if "rope_size" in more else {}
+    return ModelShape(**sizes | more | ranks, architecture=LIKE[kind])
 
 
 @pytest.mark.parametrize("kind", LIKE)
@@ -48,15 +56,25 @@ def test_it_learns_and_is_observed(kind: str, tmp_path: Path) -> None:
         assert {"output_change/tied", "update_ratio/tied"} <= set(found.metrics)
         assert {"embedding", "head"}.isdisjoint(kinds)
         assert (kinds["tied"].lr, kinds["norm_final"].forward) == (trial.lr, 0.5)
-    if kind in DENSE:
+    if shape.dense_width:
         assert found.metrics["output_change/dense_down"] > 0
+        assert kinds["dense_up"].lr == pytest.approx(trial.lr / 2)
+    if LIKE[kind].qkv_bias:
         assert found.metrics["update_ratio/bias"] > 0
-        assert (kinds["bias"].init_std, kinds["dense_up"].lr) == (0.0, pytest.approx(trial.lr / 2))
+        assert kinds["bias"].init_std == 0
+    if shape.kv_rank:
+        assert {"output_change/kv_a", "alignment_ratio/kv_b", "update_ratio/kv_a"} <= set(found.metrics)
+        assert kinds["kv_a"].lr == kinds["kv_b"].lr == pytest.approx(trial.lr / 2)  # both fan-ins have doubled
+        assert ("attention_qkv" in kinds) == (shape.q_rank is None)
+    if shape.q_rank:
+        assert (kinds["q_a"].lr, kinds["q_b"].lr) == (pytest.approx(trial.lr / 2), trial.lr)  # this rank has not
+    assert found.metrics["tau_ema"] == trial_recipe(trial, parametrization="mup").tau_ema
 
 
-def test_a_tied_matrix_that_ranks_share_trains_alike(tmp_path: Path) -> None:
-    """ZeRO 3 gathers it for both of its uses."""
-    shape, losses = tied_shape(), []
+@pytest.mark.parametrize("shape", [tied_shape(), latent_shape()], ids=["tied", "latent"])
+def test_matrices_that_ranks_share_train_alike(shape: ModelShape, tmp_path: Path) -> None:
+    """ZeRO 3 gathers them, a tied one for both of its uses."""
+    losses = []
     for stage in (0, 3):
         training = TrainingSettings(zero_stage=stage)
         trial = tiny_trial(shape=shape, base=Base(shape=shape, batch_tokens=BATCH, tokens=BATCH), training=training)
@@ -67,9 +85,10 @@ def test_a_tied_matrix_that_ranks_share_trains_alike(tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_recomputed_and_split_batches_give_the_same_losses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["glm4_moe", "deepseek_v3"])
+def test_recomputed_and_split_batches_give_the_same_losses(kind: str, tmp_path: Path) -> None:
     """With a dense first block, whose recomputed output is one tensor."""
-    shape = shape_of("glm4_moe", 32, 8)
+    shape = shape_of(kind, 32, 8)
     losses = []
     for training, micro in ((TrainingSettings(), None), (TrainingSettings(recompute="blocks"), 2)):
         trial = tiny_trial(shape=shape, base=Base(shape=shape, batch_tokens=BATCH, tokens=BATCH), training=training)

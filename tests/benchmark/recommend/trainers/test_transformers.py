@@ -1,22 +1,31 @@
 """The printed recipe for transformers, in the library's own Trainer."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from lrladder.benchmark.design.public_config import keys_of
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.recommend.formats import text
 from lrladder.benchmark.recommend.placing import place
 from lrladder.models.architecture import Architecture
+from lrladder.models.shape import ModelShape
 from tests.benchmark.recommend.trainers.asked import SCHEDULES, STEPS, advice_of, ours, peak, points, run, shape_of
 from tests.hf.peers import peer_of, transformers
+from tests.models.shapes import LIKE_DEEPSEEK
 
 TRANSFORMERS = transformers()
 SHAPES = {
     "mixtral": shape_of(architecture=Architecture(qk_norm="none", norm_eps=1e-5, rope_theta=1e6)),
     "qwen3_moe": shape_of(),
+    "deepseek_v3": ModelShape(
+        **shape_of().model_dump(exclude={"kv_heads", "architecture"})
+        | {"kv_rank": 24, "q_rank": 36, "rope_size": 4, "value_size": 6, "shared_width": 48},
+        architecture=LIKE_DEEPSEEK,
+    ),
 }
 TOKENS = {"eos_token_id": 1, "bos_token_id": 0, "pad_token_id": 0}
 
@@ -38,6 +47,7 @@ def model_of(name: str, *, tied: bool = False) -> Any:
     experts = {
         "mixtral": {"num_local_experts": shape.num_experts, "intermediate_size": shape.expert_width},
         "qwen3_moe": {"num_experts": shape.num_experts, "moe_intermediate_size": shape.expert_width},
+        "deepseek_v3": next(keys for keys in keys_of(shape) if keys["model_type"] == name) if shape.kv_rank else {},
     }
     return peer_of(TRANSFORMERS.CONFIG_MAPPING[name].from_dict({**sizes, **experts[name], "model_type": name}))
 
@@ -158,6 +168,19 @@ def test_a_recipe_for_a_tied_head_is_for_no_other(form: str) -> None:
     assert code.RECIPE["norm_final"]["start"] == pytest.approx(1 / 3)
     with pytest.raises(ValueError, match="two tensors, and RECIPE is for a head that is tied"):
         code.by_name(model_of("mixtral"), patterns)
+
+
+@pytest.mark.parametrize("form", ["megatron", "torchtitan"])
+def test_a_trainer_without_names_for_latents_is_refused(form: str) -> None:
+    with pytest.raises(
+        InputError, match=f"--format {form}: it names no parameter of the kind q_a; take --format torch"
+    ):
+        text(advice_of(SHAPES["deepseek_v3"]).fold(), form)  # type: ignore[arg-type]
+
+
+def test_deepspeed_has_the_settings_of_the_matrix_that_reads_the_residual_stream() -> None:
+    config = json.loads(text(advice_of(SHAPES["deepseek_v3"]).fold(), "deepspeed"))
+    assert config["optimizer"]["params"]["lr"] == config["lrladder"]["roles"]["kv_a"]["lr"]
 
 
 @pytest.mark.parametrize("form", ["megatron", "torchtitan"])
