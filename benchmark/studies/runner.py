@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +20,7 @@ from lrladder.benchmark.lab.loggers.places import read_places
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.register import Register
-from lrladder.benchmark.lab.training_losses import training_losses
+from lrladder.benchmark.lab.training_losses import TrainingLosses
 from lrladder.benchmark.reading import why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
@@ -121,7 +120,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         environment=session.environment,
         trained_now=lab.trained_now,
         seconds=lab.seconds,
-        losses=partial(training_losses, session.out),
+        losses=TrainingLosses(session.out).of,
         logged=read_places(session.out),
     )
     results = study.results(found)
