@@ -1,7 +1,7 @@
 """Estimates how long a study still takes: from its plan, corrected by the times that its finished runs took."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from typing import NamedTuple, Self
 
 from lrladder.benchmark.lab.throughput import cpu_flops_per_second
@@ -31,6 +31,43 @@ class Work(NamedTuple):
     seconds: float
 
 
+class Runs:
+    """Runs by their ids. They are also counted by kind, so that a sum over many takes no longer than one over few."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Foreseen] = {}
+        self._kinds: Counter[tuple[int, float]] = Counter()  # width and seconds
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._runs
+
+    def put(self, run: Foreseen) -> None:
+        """Add a run, in the place of one with its id."""
+        self.drop(run.id)
+        self._runs[run.id] = run
+        self._kinds[run.width, run.seconds] += 1
+
+    def drop(self, run_id: str) -> None:
+        """Remove a run, if it is there."""
+        if (run := self._runs.pop(run_id, None)) is not None:
+            kind = run.width, run.seconds
+            self._kinds[kind] -= 1
+            if not self._kinds[kind]:
+                del self._kinds[kind]
+
+    @property
+    def kinds(self) -> Collection[tuple[int, float]]:
+        """Width and seconds of the runs, each pair once."""
+        return self._kinds
+
+    def by_width(self) -> Seconds:
+        """The sum of the seconds, by width."""
+        found: Seconds = defaultdict(float)
+        for (width, seconds), count in self._kinds.items():
+            found[width] += count * seconds
+        return found
+
+
 class TimeLeft:
     """Estimates the time to the end of a study, as soon as one run has finished.
 
@@ -46,9 +83,8 @@ class TimeLeft:
         for work in planned:
             self._planned.setdefault(work.stage, defaultdict(float))[work.width] += work.seconds
         self._workers = workers
-        self._asked: dict[Stage, dict[str, Foreseen]] = {}
-        self._open: dict[str, Foreseen] = {}
-        self._finished: dict[str, Foreseen] = {}
+        self._asked: dict[Stage, Runs] = defaultdict(Runs)
+        self._open, self._finished = Runs(), Runs()
         self._timed: Seconds = defaultdict(float)  # foreseen seconds of what was trained
         self._real: Seconds = defaultdict(float)  # seconds that it really took
         self._at = 0  # place in the plan of the stage whose runs were asked for last
@@ -57,22 +93,22 @@ class TimeLeft:
         """Note runs that the lab is asked for. Those that are not stored are trained next."""
         stages = list(self._planned)
         for stage, run in runs:
-            self._asked.setdefault(stage, {})[run.id] = run
+            self._asked[stage].put(run)
             self._at = stages.index(stage) if stage in stages else self._at
             if not stored and run.id not in self._finished:
-                self._open[run.id] = run
+                self._open.put(run)
 
     def finish(self, run: Foreseen, *, share: float, seconds: float) -> None:
         """Note a run that has ended after `share` of its tokens. `seconds`: from its first step on."""
-        self._open.pop(run.id, None)
-        self._finished[run.id] = run
+        self._open.drop(run.id)
+        self._finished.put(run)
         self._timed[run.width] += share * run.seconds
         self._real[run.width] += seconds if share else 0.0
 
     @property
     def done(self) -> float:
         """Foreseen seconds of the runs that have ended, on one worker."""
-        return sum(run.seconds for run in self._finished.values())
+        return sum(self._finished.by_width().values())
 
     @property
     def todo(self) -> float:
@@ -85,7 +121,7 @@ class TimeLeft:
         if not sum(self._timed.values()):
             return None
         total = sum(seconds * self._pace(width) for width, seconds in self._todo().items())
-        longest = max((run.seconds * self._pace(run.width) for run in self._open.values()), default=0.0)
+        longest = max((seconds * self._pace(width) for width, seconds in self._open.kinds), default=0.0)
         return max(total / self._workers, longest)
 
     def _pace(self, width: int) -> float:
@@ -96,16 +132,9 @@ class TimeLeft:
 
     def _todo(self) -> Seconds:
         """Foreseen seconds by width: of runs that were asked for, and of those that are still to be asked for."""
-        found = _by_width(self._open.values())
+        found = self._open.by_width()
         for stage, planned in list(self._planned.items())[self._at :]:
-            asked = _by_width(self._asked.get(stage, {}).values())
+            asked = self._asked[stage].by_width()
             for width, seconds in planned.items():
                 found[width] += max(0.0, seconds - asked[width])
         return found
-
-
-def _by_width(runs: Iterable[Foreseen]) -> Seconds:
-    found: Seconds = defaultdict(float)
-    for run in runs:
-        found[run.width] += run.seconds
-    return found

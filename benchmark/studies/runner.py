@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,14 +13,14 @@ from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.folders import make_folder, write_pieces
 from lrladder.benchmark.lab.external import ExternalLab, Wanted
 from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.loggers.places import read_places
 from lrladder.benchmark.lab.older import refuse_older
 from lrladder.benchmark.lab.recorder import Recorder
 from lrladder.benchmark.lab.register import Register
-from lrladder.benchmark.lab.training_losses import training_losses
+from lrladder.benchmark.lab.training_losses import TrainingLosses
 from lrladder.benchmark.reading import why
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind
@@ -97,7 +96,7 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
         raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
     write_config(config, out)
     results = run_on(config, lab, corpus={"source": SIMULATED})
-    write_text(out / "results.json", results.to_json())
+    write_pieces(out / "results.json", results.pieces())
     console.print(SIMULATED)
     return Ended(results)
 
@@ -121,12 +120,12 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
         environment=session.environment,
         trained_now=lab.trained_now,
         seconds=lab.seconds,
-        losses=partial(training_losses, session.out),
+        losses=TrainingLosses(session.out).of,
         logged=read_places(session.out),
     )
     results = study.results(found)
     try:
-        write_text(session.out / "results.json", results.to_json())
+        write_pieces(session.out / "results.json", results.pieces())
     except OSError as error:
         stopped = stopped or f"{session.out / 'results.json'}: {why(error)}"
     saved = lab.planned_tokens - lab.trained_tokens

@@ -229,7 +229,7 @@ def _with_other_values(data: bytes, rng: random.Random) -> bytes | None:
         text = data.decode()
         document = json.loads(text) if text[:1] in "{[" else yaml.load(text, yaml.CSafeLoader)
         return json.dumps(_replaced(document, rng), indent=2).encode() if isinstance(document, dict | list) else None
-    except (ValueError, yaml.YAMLError):
+    except Exception:  # what was changed before need not be a document any more, for many reasons
         return None
 
 

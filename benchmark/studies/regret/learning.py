@@ -9,16 +9,17 @@ from lrladder.benchmark.studies.regret.scoring.comparison import proposal_runs
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms.paradigm import Proposal
 
+MAX_SEEDS = 40  # of one proposal; assumption: as in figures of single runs, more cannot be told apart
 MAX_POINTS = 100  # of one curve; assumption: as many as a figure can show
 
 
 def learning_curves(config: RegretConfig, found: Found, proposals: Sequence[Proposal]) -> Iterator[LearningCurve]:
-    """One curve for each seed of each proposal for the longest horizon of a target."""
+    """One curve for each of the first seeds of each proposal for the longest horizon of a target."""
     longest = {rung.name: max(rung.read) for rung in config.rungs.targets}
     for p in proposals:
         if p.horizon != longest[p.rung]:
             continue
-        for seed, m in sorted(proposal_runs(config, found.measurements, p).items()):
+        for seed, m in sorted(proposal_runs(config, found.measurements, p).items())[:MAX_SEEDS]:
             points = thinned(found.losses(m.trial_id))
             if points:
                 tokens, losses = zip(*points, strict=True)

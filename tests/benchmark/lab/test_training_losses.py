@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from lrladder.benchmark.lab.training_losses import training_losses
+from lrladder.benchmark.lab.training_losses import TrainingLosses
 from lrladder.benchmark.studies.regret.learning import thinned
 
 
@@ -26,15 +26,15 @@ def test_the_last_row_of_a_step_counts_and_torn_lines_do_not(tmp_path: Path) -> 
     write(
         tmp_path, "a", [40, 80], [step(0, 9.0), step(10, 4.0), *decay, step(20, 3.5), step(30, 3.2), '{"step": 4, "to']
     )
-    assert training_losses(tmp_path, "a") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
-    assert training_losses(tmp_path, "missing") == []
+    assert TrainingLosses(tmp_path).of("a") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
+    assert TrainingLosses(tmp_path).of("missing") == []
 
 
 def test_what_was_taken_over_stands_in_the_log_of_the_shorter_run(tmp_path: Path) -> None:
     write(tmp_path, "short", [40], [step(0, 9.0), step(10, 4.0), step(20, 3.0)])
     write(tmp_path, "other", [40], [step(0, 8.0), step(10, 7.0)], lr=0.2)
     write(tmp_path, "long", [40, 80], [{"continued_from_tokens": 20}, step(20, 3.5), step(30, 3.2)])
-    assert training_losses(tmp_path, "long") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
+    assert TrainingLosses(tmp_path).of("long") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
 
 
 def test_thinned_curves_keep_their_ends_and_their_mean() -> None:

@@ -1,0 +1,114 @@
+"""Tables that a page offers as CSV files: small ones inside the page, large ones in files beside it."""
+
+import base64
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import pandas as pd
+
+MOST_EMBEDDED = 2_000_000  # characters of a table that a page may hold; as many as of a page with all its tables
+PIECE = 10_000  # rows that are written at a time
+END = "\r\n"
+Row = Sequence[object]
+Run = tuple[Row, Mapping[str, float]]  # the first fields of the rows of a run, and its numbers by name
+
+
+@dataclass(frozen=True)
+class Download:
+    """A table as a CSV file. `body` makes its lines anew whenever they are written, as there may be millions."""
+
+    name: str
+    columns: Sequence[str]
+    body: Callable[[], Iterator[str]]
+
+    @classmethod
+    def of(cls, name: str, frame: pd.DataFrame) -> Self:
+        """The rows of a frame."""
+        return cls(name, list(frame.columns), lambda: map(_lines, _rows_of(frame)))
+
+    @classmethod
+    def of_runs(cls, name: str, columns: Sequence[str], runs: Callable[[], Iterable[Run]]) -> Self:
+        """A row for each number of each run: what the run is, the name of the number, and the number."""
+        return cls(name, columns, lambda: _numbers_of(runs()))
+
+    @property
+    def header(self) -> str:
+        """The first line."""
+        return _lines([self.columns])
+
+    def pieces(self) -> Iterator[str]:
+        """The file, piece by piece."""
+        yield self.header
+        yield from self.body()
+
+    @cached_property
+    def embedded(self) -> str | None:
+        """The whole file, for the page; None if it is too large for that."""
+        text = ""
+        for piece in self.pieces():
+            text += piece
+            if len(text) > MOST_EMBEDDED:
+                return None
+        return text
+
+    @property
+    def uri(self) -> str:
+        """The address for a link in the page."""
+        return self.name if self.embedded is None else data_uri(self.embedded)
+
+
+def download(name: str, frame: pd.DataFrame) -> dict[str, str]:
+    """A table of any size as a CSV file inside the page."""
+    return {"name": name, "uri": data_uri(to_csv(frame))}
+
+
+def data_uri(text: str) -> str:
+    """The address of a link that downloads the text as CSV."""
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """CSV with a header. No field is run as a formula when it is opened in a spreadsheet."""
+    return "".join(Download.of("", frame).pieces())
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=END).writerows(map(_safe_row, rows))
+    return text.getvalue()
+
+
+def _rows_of(frame: pd.DataFrame) -> Iterator[Iterator[Row]]:
+    """The rows of a frame, in parts. What is missing is None."""
+    for start in range(0, len(frame), PIECE):
+        part = frame.iloc[start : start + PIECE].astype(object)
+        yield zip(*(part[name].where(part[name].notna(), None) for name in part.columns), strict=True)
+
+
+def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
+    """The lines of each run. Its first fields and the names are turned into text once, and not for every number."""
+    names: dict[str, str] = {}
+    for run, numbers in runs:
+        first = _lines([run]).removesuffix(END)
+        for name in numbers.keys() - names:
+            names[name] = _lines([[name]]).removesuffix(END)
+        yield "".join(
+            [f"{first},{names[name]},{'' if math.isnan(number) else number}{END}" for name, number in numbers.items()]
+        )
+
+
+def _safe_row(row: Row) -> list[object]:
+    return [_safe_text(value) if isinstance(value, str) else value if value == value else "" for value in row]  # NaN
+
+
+def _safe_text(value: str) -> str:
+    """Text that a spreadsheet would run as a formula is quoted."""
+    return "'" + value if value.startswith(_FORMULA) else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
