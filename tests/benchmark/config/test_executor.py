@@ -36,7 +36,7 @@ def test_no_digest_depends_on_the_executor() -> None:
     ("executor", "message"),
     [
         ({"kind": "ray", "adress": "auto"}, "adress; did you mean 'address'"),
-        ({"kind": "slurm"}, r"executor: .*'slurm'.*'local', 'ray'"),
+        ({"kind": "slurm"}, r"executor: .*'slurm'.*'local', 'hosts', 'ray'"),
         ({"address": "auto"}, "executor: key kind is missing"),
         ({"kind": "ray", "listen": "everywhere"}, "listen: .*'loopback' or 'network'"),
     ],
