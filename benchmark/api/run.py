@@ -1,5 +1,6 @@
 """A study that has run, wholly or in part: its results as frames and words, and what it recommends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,18 +128,29 @@ class Run:
 
 
 @spoken
-def run(study: Study, *, out: str | Path, workers: int | None = None, allow_import: bool = False) -> Run:
+def run(
+    study: Study,
+    *,
+    out: str | Path,
+    workers: int | None = None,
+    allow_import: bool = False,
+    executor: str | Mapping[str, str] | None = None,
+) -> Run:
     """Run a study, or continue it in the folder `out`, and write its report. Finished runs are used again.
 
     `workers`: number of processes; by default one for each core, or four for each GPU. `allow_import`: entries may name
-    classes of your own in the working directory. Raises InputError for bad input, and KeyboardInterrupt after an
-    interruption; everything that was measured is kept, and the same call continues.
+    classes of your own in the working directory. `executor`: what trains the runs, instead of what the study says: a
+    kind such as "ray", or the section `executor` of a config, such as {"kind": "ray", "address": "auto"}. Raises
+    InputError for bad input, and KeyboardInterrupt after an interruption; everything that was measured is kept, and the
+    same call continues.
     """
+    from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.reports.pages import write_report
 
     require_positive(workers=workers)
-    config, folder = study.config, Path(out)
+    asked = {"kind": executor} if executor is None or isinstance(executor, str) else dict(executor)
+    config, folder = on_executor(study.config, asked.pop("kind", None), **asked), Path(out)
     kind_of(config).require_classes(config, from_here=allow_import)
     ended = run_study(config, folder, workers=workers)
     if ended.results is not None and not ended.stopped:

@@ -16,6 +16,7 @@ from lrladder.benchmark.environment import default_workers
 from lrladder.benchmark.errors import InputError, require_positive
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kinds import parse_study, plan_of
+from lrladder.benchmark.studies.slots import hosts_of, slots_of, with_hosts
 from lrladder.benchmark.training.gpus import GpuName, gpus_of
 
 
@@ -67,13 +68,15 @@ class Study:
         require_positive(gpus=gpus, tflops=tflops, workers=workers)
         if gpus is not None and (tflops is not None or workers is not None):
             raise InputError("gpus plans the time on these GPUs; leave out tflops and workers")
+        config = self.config
+        hosts = hosts_of(config)
         made = plan_of(
-            self.config,
-            workers=workers or default_workers(),
+            config,
+            workers=workers or slots_of(hosts) or default_workers(),
             flops_per_second=None if tflops is None else 1e12 * tflops,
             gpus=None if gpus is None else gpus_of(gpu, gpus),
         )
-        return Plan(made)
+        return Plan(with_hosts(made, config, hosts))
 
     def _repr_html_(self) -> str:
         rungs = ", ".join(f"{rung.name} ({rung.part})" for rung in self.config.rungs)

@@ -35,14 +35,14 @@ class Beats:
 class Attempt:
     """The tasks of one attempt, and the log of its trial, which begins with the first letter."""
 
-    def __init__(self, given: Assignment, folder: Path, gpu_bytes: int | None) -> None:
+    def __init__(self, given: Assignment, folder: Path) -> None:
         self.given, self.trial, self.number = given, given.trial, given.attempt
         self.fault: str | None = None
         self.notes: list[str] = []
         self.faults: dict[str, str] = {}  # of loggers
         self.processes: dict[int, tuple[Letter, Beats, Pulse]] = {}  # by rank
         self.refs: list[Any] = []
-        self._folder, self._gpu_bytes = folder, gpu_bytes
+        self._folder = folder
         self._log: TrialLog | None = None
         self._copies: Copies | None = None
         self._group: PlacementGroup | None = None
@@ -62,9 +62,10 @@ class Attempt:
 
     def _resources(self) -> dict[str, float]:
         """A core, or as much of a GPU as the trial needs; several trials share one."""
-        if not self.given.has_gpu or self._gpu_bytes is None:
+        room = self.given.gpu_bytes
+        if room is None:
             return {"num_cpus": 1, "num_gpus": 0}
-        share = max(1 / PER_GPU, needed_bytes(self.trial, self._gpu_bytes) / self._gpu_bytes)
+        share = max(1 / PER_GPU, needed_bytes(self.trial, room) / room)
         return {"num_cpus": 0, "num_gpus": min(1.0, math.ceil(100 * share) / 100)}
 
     def receive(self, letter: Letter) -> None:

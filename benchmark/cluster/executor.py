@@ -104,9 +104,8 @@ class RayExecutor:
 
     def _hand_out(self, trial: Trial) -> None:
         number = self._store.next_attempt()
-        has_gpu = bool(self._machines.gpus)
-        given = Assignment(trial, self._setup, Sharing(number, self._url), number, has_gpu)
-        attempt = Attempt(given, self._folder, self._machines.gpu_bytes)
+        given = Assignment(trial, self._setup, Sharing(number, self._url), number, self._machines.gpu_bytes)
+        attempt = Attempt(given, self._folder)
         ray.get(self._mailbox.admit.remote(number))
         self._attempts.append(attempt)
         attempt.submit(self._coordinator)

@@ -1,17 +1,14 @@
-"""How the ranks of a trial find each other when each of them may be on another machine."""
+"""How the ranks of a trial on a cluster learn from the mailbox where to meet."""
 
-import os
-import socket
 import time
 from typing import Any
 
-import psutil
 import ray
-import torch
 from torch._C._distributed_c10d import TCPStore
 
 from lrladder.benchmark.cluster.answer import answer
 from lrladder.benchmark.lab.heartbeat import beat
+from lrladder.benchmark.training import meeting
 
 ASK_SECONDS = 0.2  # between two questions where to meet; assumption
 START_SECONDS = 300.0  # for the first rank to say where; as `training.launch`
@@ -23,19 +20,13 @@ def join(mailbox: Any, attempt: int, rank: int, count: int) -> str:
     Raises TimeoutError if the first rank does not come.
     """
     own = ray.util.get_node_ip_address()
-    os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = _interface(own)
-    has_cuda = torch.cuda.is_available()
     store = _lead(mailbox, attempt, own, count) if rank == 0 else _follow(mailbox, attempt, count)
-    backend = "nccl" if has_cuda else "gloo"
-    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
-    return "cuda" if has_cuda else "cpu"
+    return meeting.join(store, own, rank, count)
 
 
 def _lead(mailbox: Any, attempt: int, own: str, count: int) -> TCPStore:
-    listener = socket.create_server((own, 0))
-    port = listener.getsockname()[1]
-    store = TCPStore(own, port, count, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
-    answer(mailbox.meet.remote(attempt, f"{own}:{port}"))
+    store, address = meeting.lead(own, count)
+    answer(mailbox.meet.remote(attempt, address))
     return store
 
 
@@ -46,11 +37,4 @@ def _follow(mailbox: Any, attempt: int, count: int) -> TCPStore:
         if time.monotonic() > until:
             raise TimeoutError(f"the first rank had not started after {START_SECONDS:g} s")
         time.sleep(ASK_SECONDS)
-    host, _, port = address.rpartition(":")
-    return TCPStore(host, int(port), count, is_master=False, wait_for_workers=False)
-
-
-def _interface(address: str) -> str:
-    """The name of the network interface with an address."""
-    found = (name for name, ways in psutil.net_if_addrs().items() if any(way.address == address for way in ways))
-    return next(found)
+    return meeting.store_at(address, count)

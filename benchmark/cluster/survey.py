@@ -1,56 +1,22 @@
 """Looks at every machine of a cluster: its GPUs, whether it has our code, and whether it sees the checkpoints."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import metadata
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import NodeDiedError, RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lrladder.benchmark.environment import PER_GPU, gpu_bytes, gpu_names
+from lrladder.benchmark.environment import PER_GPU
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training.remote import opened
+from lrladder.benchmark.training.seen import Seen, look, software
 from lrladder.benchmark.training.site import Machines
 
-PACKAGE = Path(__file__).parents[2]  # lrladder, which has our code
 LOOK_SECONDS = 120.0  # for a machine to answer; assumption: importing torch takes less
 
 Found = TypeVar("Found")
-
-
-class Seen(NamedTuple):
-    """One machine."""
-
-    node: str
-    software: str
-    gpus: tuple[str, ...]
-    gpu_bytes: int | None
-    no_megablocks: str | None
-
-
-def look(node: str) -> Seen:
-    """What the machine has on which this is called, whose address is `node`."""
-    gpus = tuple(gpu_names())
-    why = None
-    if gpus:
-        from lrladder.models.experts.megablocks import unavailable_reason
-
-        why = unavailable_reason()
-    return Seen(node, software(), gpus, gpu_bytes(), why)
-
-
-def software() -> str:
-    """Versions that decide the numbers of a run, and a hash of our own code."""
-    folders = ("benchmark", "models", "paradigms")
-    code = hashlib.sha256()
-    for path in sorted(path for name in folders for path in (PACKAGE / name).rglob("*.py")):
-        code.update(path.read_bytes())
-    versions = (f"{name} {metadata.version(name)}" for name in ("torch", "deepspeed"))
-    return ", ".join((*versions, f"lrladder {code.hexdigest()[:12]}"))
 
 
 def survey() -> list[Seen]:
@@ -81,6 +47,7 @@ def machines(seen: Sequence[Seen], limit: int | None) -> Machines:
         no_megablocks=next((one.no_megablocks for one in with_gpus if one.no_megablocks), None)
         if with_gpus
         else "expert_backend megablocks needs CUDA GPUs and the Ray cluster has none; use expert_backend: grouped",
+        more="" if gpus else ", or give --workers {}",
         facts={"executor": f"Ray {ray.__version__} on {len(seen)} machines"},
     )
 

@@ -33,7 +33,12 @@ class Assignment(NamedTuple):
     setup: WorkerSetup  # as the coordinator sees the files
     sharing: Sharing
     attempt: int
-    has_gpu: bool
+    gpu_bytes: int | None  # memory of the smallest GPU of the cluster; None: it has none
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether trials train on GPUs."""
+        return self.gpu_bytes is not None
 
 
 Found = list[TrialMeasurement] | None  # None: told to end before it was done, or a rank that is not the first
@@ -55,7 +60,7 @@ def train_rank(coordinator: Coordinator, given: Assignment, rank: int) -> Found:
     def train() -> Found:
         setup = arrived(given.setup, coordinator.corpus)
         device = join(coordinator.mailbox, given.attempt, rank, count)
-        job = job_of(setup, given.trial, device, given.sharing)
+        job = job_of(setup, given.trial, device, given.sharing, room_bytes=given.gpu_bytes)
         found = train_share(job, None, post.row if rank == 0 else lambda row: None)
         return found if rank == 0 else None
 

@@ -30,7 +30,12 @@ Workers = Annotated[
 ]
 NumGpus = Annotated[int, typer.Option(min=1, help="Number of these GPUs.")]
 ExecutorKind = Annotated[
-    str | None, typer.Option("--executor", help="What trains the runs: local (this machine) or ray (docs/cluster.md).")
+    str | None,
+    typer.Option("--executor", help="What trains the runs: local (this machine), hosts or ray (docs/cluster.md)."),
+]
+Hostfile = Annotated[
+    str | None,
+    typer.Option(help="Train on the hosts of this file, with a line `HOST slots=N` for each (docs/devices.md)."),
 ]
 Address = Annotated[
     str | None, typer.Option(help="Of the Ray cluster: HOST:PORT, auto (that of this machine) or local (start one).")

@@ -16,6 +16,7 @@ from lrladder.benchmark.commands.options import (
     AsJson,
     ExecutorKind,
     Folder,
+    Hostfile,
     Listen,
     NumGpus,
     Out,
@@ -52,32 +53,38 @@ def plan(
         typer.Option(help=f"Plan for GPUs of this kind: {', '.join(GPUS)}. Each run takes all of them."),
     ] = None,
     gpus: NumGpus = 1,
+    hostfile: Hostfile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every training run of a study with its tokens, FLOPs, memory and time. Nothing is trained."""
     from lrladder.benchmark.commands.plan_table import render
     from lrladder.benchmark.environment import default_workers
+    from lrladder.benchmark.studies.executors import on_executor
+    from lrladder.benchmark.studies.slots import hosts_of, slots_of, with_hosts
 
     sustained = None if tflops is None else 1e12 * tflops
+    study = on_executor(load_study(preset), None, hostfile=hostfile)
+    hosts = hosts_of(study)
     made = plan_of(
-        load_study(preset),
-        workers=workers or default_workers(),
+        study,
+        workers=workers or slots_of(hosts) or default_workers(),
         flops_per_second=sustained,
-        gpus=_gpus(gpu, gpus, tflops, workers),
+        gpus=_gpus(gpu, gpus, tflops, workers, slots_of(hosts)),
     )
+    made = with_hosts(made, study, hosts)
     if as_json:
         print(made.to_json())
     else:
         render(made, make_console())
 
 
-def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None) -> Gpus | None:
-    """The GPUs to plan for. Raises InputError for options that contradict each other."""
+def _gpus(name: str | None, count: int, tflops: float | None, workers: int | None, slots: int) -> Gpus | None:
+    """The GPUs to plan for, by default all `slots` of a hostfile. Raises InputError for options that do not fit."""
     if name is None:
         if count > 1:
             raise InputError("--gpus is the number of GPUs of the kind --gpu; give --gpu too")
         return None
-    asked = gpus_of(name, count)
+    asked = gpus_of(name, slots if slots and count == 1 else count)
     if tflops is not None or workers is not None:
         raise InputError("--gpu plans the time on these GPUs; leave out --tflops and --workers")
     return asked
@@ -102,6 +109,7 @@ def run(
     executor: ExecutorKind = None,
     address: Address = None,
     listen: Listen = None,
+    hostfile: Hostfile = None,
 ) -> None:
     """Run a study and write its report. Finished runs that OUT already holds are used again.
 
@@ -113,7 +121,7 @@ def run(
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.training import compiling
 
-    study = on_executor(load_study(preset), executor, address=address, listen=listen)
+    study = on_executor(load_study(preset), executor, address=address, listen=listen, hostfile=hostfile)
     kind_of(study).require_classes(study, from_here=allow_import)
     if log:
         if kind_of(study).simulated_lab(study) is not None or not study.trained_here:
@@ -136,6 +144,7 @@ def extend(
     executor: ExecutorKind = None,
     address: Address = None,
     listen: Listen = None,
+    hostfile: Hostfile = None,
 ) -> None:
     """Continue the target runs of a study to more training tokens, from stored checkpoints. Write the report again."""
     from lrladder.benchmark.studies.executors import on_executor
@@ -143,7 +152,7 @@ def extend(
     from lrladder.benchmark.studies.runner import run_study
 
     extension = longer(folder, tokens)
-    study = on_executor(extension.config, executor, address=address, listen=listen)
+    study = on_executor(extension.config, executor, address=address, listen=listen, hostfile=hostfile)
     kind_of(study).require_classes(study, from_here=allow_import)
     raise typer.Exit(_ended(run_study(study, folder, workers=workers, change=extension.change), folder))
 
@@ -160,13 +169,16 @@ def tune_recipe(
     executor: ExecutorKind = None,
     address: Address = None,
     listen: Listen = None,
+    hostfile: Hostfile = None,
 ) -> None:
     """Tune the base recipe of a study: LR ratios of roles, embedding std, decay and beta2, together with the LR."""
     from lrladder.benchmark.studies.executors import on_executor
     from lrladder.benchmark.studies.runner import run_study
     from lrladder.benchmark.studies.tune import new_budget, tuning_of
 
-    study = on_executor(tuning_of(load_study(preset), budget=budget), executor, address=address, listen=listen)
+    study = on_executor(
+        tuning_of(load_study(preset), budget=budget), executor, address=address, listen=listen, hostfile=hostfile
+    )
     raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
 
 

@@ -1,4 +1,7 @@
-"""What trains the trials that are trained here: the processes of this machine, or a Ray cluster. Changes no number."""
+"""What trains the trials that are trained here: this machine, the hosts of a hostfile, or a Ray cluster.
+
+It changes no number.
+"""
 
 from typing import Annotated, Literal
 
@@ -16,6 +19,20 @@ class LocalConfig(Strict):
     @property
     def sees_out(self) -> bool:
         """Whether what trains is known to see the folder of the study."""
+        return True
+
+
+class HostsConfig(Strict):
+    """Hosts of a hostfile, which this machine reaches by ssh."""
+
+    kind: Literal["hosts"] = "hosts"
+    """The trials train on the hosts of a hostfile."""
+    hostfile: str = Field(min_length=1)
+    """The path of a file with a line `HOST slots=N` for each host, as DeepSpeed reads it."""
+
+    @property
+    def sees_out(self) -> bool:
+        """Whether what trains is known to see the folder of the study: that is checked."""
         return True
 
 
@@ -37,5 +54,5 @@ class RayConfig(Strict):
         return self.checkpoints is None
 
 
-ExecutorConfig = Annotated[LocalConfig | RayConfig, Field(discriminator="kind")]
+ExecutorConfig = Annotated[LocalConfig | HostsConfig | RayConfig, Field(discriminator="kind")]
 LOCAL = LocalConfig()

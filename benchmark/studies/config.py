@@ -35,7 +35,7 @@ class StudyConfig(Strict, ABC):
     lab: LabConfig = Field(HERE, exclude_if=lambda lab: lab == HERE)  # left out, so that digests stay as they were
     """Where runs are trained. Only a benchmark can have them trained elsewhere."""
     executor: ExecutorConfig = Field(LOCAL, exclude_if=lambda executor: executor == LOCAL)
-    """What trains the runs: this machine, or a cluster."""
+    """What trains the runs: this machine, the hosts of a hostfile, or a Ray cluster."""
     corpus: CorpusConfig = CorpusConfig()
     """The text that the models train on, and its tokenizer."""
     optimizer: OptimizerConfig = OptimizerConfig()

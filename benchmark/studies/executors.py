@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
-from lrladder.benchmark.config.executor import ExecutorConfig, LocalConfig, RayConfig
+from lrladder.benchmark.config.executor import ExecutorConfig, HostsConfig, LocalConfig, RayConfig
 from lrladder.benchmark.config.strict import Strict
 from lrladder.benchmark.config.text import validate
 from lrladder.benchmark.errors import InputError
@@ -22,6 +22,14 @@ def _local(config: LocalConfig, workers: int | None) -> Iterator[Site]:
 
 
 @contextmanager
+def _hosts(config: HostsConfig, workers: int | None) -> Iterator[Site]:
+    from lrladder.benchmark.hosts.site import open_hosts
+
+    with open_hosts(config, workers) as site:
+        yield site
+
+
+@contextmanager
 def _ray(config: RayConfig, workers: int | None) -> Iterator[Site]:
     from lrladder.benchmark.cluster.site import open_cluster
 
@@ -29,7 +37,11 @@ def _ray(config: RayConfig, workers: int | None) -> Iterator[Site]:
         yield site
 
 
-KINDS: dict[str, Callable[[Any, int | None], AbstractContextManager[Site]]] = {"local": _local, "ray": _ray}
+KINDS: dict[str, Callable[[Any, int | None], AbstractContextManager[Site]]] = {
+    "local": _local,
+    "hosts": _hosts,
+    "ray": _ray,
+}
 
 
 def open_site(config: ExecutorConfig, workers: int | None) -> AbstractContextManager[Site]:
@@ -40,13 +52,17 @@ def open_site(config: ExecutorConfig, workers: int | None) -> AbstractContextMan
 def on_executor(study: Study, kind: str | None, **keys: str | None) -> Study:
     """The study on another kind of executor, or with other keys of its executor. None: as the config says.
 
-    Raises InputError for what is unknown, does not fit, or makes no difference.
+    A hostfile asks for hosts by itself. Raises InputError for what is unknown, does not fit, or makes no difference.
     """
+    if kind is None and keys.get("hostfile") is not None:
+        kind = "hosts"
     given = {name: value for name, value in {"kind": kind, **keys}.items() if value is not None}
     if not given:
         return study
     if not study.trained_here or kind_of(study).simulated_lab(study) is not None:
-        raise InputError(f"--executor: {study.name} trains no run here; leave out --executor, --address and --listen")
+        raise InputError(
+            f"--executor: {study.name} trains no run here; leave out --executor, --hostfile, --address and --listen"
+        )
     now = study.executor.model_dump(exclude_defaults=True) | {"kind": study.executor.kind}
     kept = now if kind in (None, study.executor.kind) else {}
     chosen = validate(_Chosen, {"executor": {**kept, **given}}, source="--executor")

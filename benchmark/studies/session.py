@@ -122,13 +122,13 @@ class Session:
 
 def _require_devices(study: StudyConfig, machines: Machines) -> None:
     """Raises InputError if a trial needs more devices than there are."""
-    kind, remedy = ("GPUs", "") if machines.gpus else ("processes", ", or give --workers {}")
+    kind = "GPUs" if machines.gpus else "processes"
     for rung in study.rungs:
         needed = study.training_of(rung).devices
         if needed > machines.devices:
             raise InputError(
                 f"training.devices: rung {rung.name} needs {needed} {kind}, but {machines.called} has "
-                f"{machines.devices}; lower devices{remedy.format(needed)}"
+                f"{machines.devices}; lower devices{machines.more.format(needed)}"
             )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.config.text import validate
@@ -45,10 +45,21 @@ def tuning_of(config: StudyConfig, *, budget: int | None = None) -> TuningConfig
         "lr_guess": known.lr_guess,
         "search_seeds": seeds[:N_SEARCH],
         "fresh_seeds": seeds[N_SEARCH:],
+        "training": _training(config),
         **({"embedding_start": config.recipe.embedding_lr} if is_tuned else {}),
         **({} if budget is None else {"budget": budget}),
     }
     return validate(TuningConfig, data, source=config.name)
+
+
+def _training(config: StudyConfig) -> dict[str, Any]:
+    """How the other study trains its base: as its rungs in general, but for what it changes at the base's own rung."""
+    base = config.base
+    settings = config.training.model_dump(mode="json", exclude={"rungs", "keep_weights"})
+    for rung in config.rungs:
+        if (rung.shape, rung.batch_tokens) == (base.shape, base.batch_tokens):
+            settings = config.training_of(rung).model_dump(mode="json")
+    return settings
 
 
 def _known(config: StudyConfig) -> Known:
@@ -85,11 +96,9 @@ def new_budget(folder: Path, config: TuningConfig) -> Callable[[], None] | None:
     if not (folder / "store.sqlite").exists() or not path.exists():
         return None
     held = load_study(str(path))
-    if (
-        not isinstance(held, TuningConfig)
-        or held == config
-        or held.model_copy(update={"budget": config.budget, "executor": config.executor}) != config
-    ):
+    if not isinstance(held, TuningConfig) or held.digest == config.digest:
+        return None
+    if held.model_copy(update={"budget": config.budget}).digest != config.digest:
         return None
     return partial(_retarget, folder, config.digest)
 

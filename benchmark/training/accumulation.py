@@ -39,23 +39,29 @@ class Accumulation:
             if index:
                 self._engine.step()  # between the passes of one step the engine only counts
             found.append(self._pass(part, load))
-        if len(found) == 1 and self._ranks.count == 1:
+        if len(found) == 1:
             return found[0]
         loss, balance, loads = (torch.stack(column).mean(0) for column in zip(*found, strict=True))
-        loss, balance = self._ranks.mean(torch.stack((loss, balance)))
+        if load is not None:
+            loss, balance = self._ranks.means(loss, balance)
         return Step(loss, balance, loads)
 
     @torch.no_grad()
     def _count(self, parts: tuple[Tensor, ...]) -> Tensor:
         loads = [self._engine(part[:, :-1], part[:, 1:]).load for part in parts]
-        return self._ranks.mean(torch.stack(loads).mean(0))
+        return self._ranks.means(torch.stack(loads).mean(0))[0]
 
     def _pass(self, windows_bs: Tensor, load: Tensor | None) -> Step:
-        """One forward and backward pass. If `load` is None, the loads are those of all ranks in this pass."""
+        """One forward and backward pass. With `load` its numbers are those of this rank.
+
+        Else loads and numbers are those of all ranks in this pass, which all come from one exchange between the passes.
+        """
         settings = self._trial.optimizer
         output = self._engine(windows_bs[:, :-1], windows_bs[:, 1:])
-        load = self._ranks.mean(output.load) if load is None else load
+        loss, probability = output.loss.detach(), output.probability.detach()
+        if load is None:
+            loss, probability, load = self._ranks.means(loss, probability, output.load)
         balance = load_balance_of(load, output.probability)
         router = settings.aux_loss_coef * balance + settings.z_loss_coef * output.router_z
         self._engine.backward(output.loss + router)
-        return Step(output.loss.detach(), balance.detach(), load)
+        return Step(loss, load_balance_of(load, probability), load)

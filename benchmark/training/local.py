@@ -27,6 +27,7 @@ class LocalSite:
             gpus=tuple(gpu_names()),
             gpu_bytes=gpu_bytes(),
             no_megablocks=unavailable_reason(),
+            more="" if gpu_names() else ", or give --workers {}",
         )
 
     def executor(self, setup: WorkerSetup, store: Store, say: Say) -> Executor:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from lrladder.benchmark.lab import heartbeat
 from lrladder.benchmark.lab.executor import Log
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.training.launch import Job
+from lrladder.benchmark.training.meeting import Meeting, join, store_at
+from lrladder.benchmark.training.members import RankLost
 
-SIGN_SECONDS = 2.0  # between two signs of life; assumption: a tenth of launch.SILENT_SECONDS
+SIGN_SECONDS = 2.0  # between two signs of life; assumption: a tenth of members.SILENT_SECONDS
 
 
 class Line:
@@ -29,7 +32,7 @@ class Line:
         heartbeat.use(self._steps)
 
     def send(self, kind: str, content: Any = None) -> None:
-        """Send a message; `launch` knows the kinds alive, row, measured, left and failed."""
+        """Send a message; `members` knows the kinds alive, row, measured, left and failed."""
         with self._lock:
             self._pipe.send((kind, content))
 
@@ -45,6 +48,16 @@ class Line:
             self.send("alive", now != seen)
             seen = now
 
+    def carry_out(self, train: Callable[[], list[TrialMeasurement] | None]) -> None:
+        """Train, and send what was measured, or how training ended. A fault is sent as one line, and raised."""
+        try:
+            self.send("measured", train())
+        except SystemExit:
+            self.send("left")
+        except Exception as error:
+            self.send("failed", str(error) if isinstance(error, RankLost) else one_line(error))
+            raise
+
     def close(self) -> None:
         """End the signs of life."""
         self._ended.set()
@@ -56,18 +69,22 @@ def main(folder: Path, parent: int) -> None:
     rank = int(os.environ["RANK"])
     with Client(str(folder / "socket"), "AF_UNIX") as pipe:
         pipe.send(rank)
-        job: Job = pipe.recv()
+        job: Job
+        meeting: Meeting | None
+        job, meeting = pipe.recv()
         line = Line(pipe)
         line.give_signs_of_life()
+        log = (lambda row: line.send("row", row)) if rank == 0 else (lambda row: None)
+
+        def train() -> list[TrialMeasurement] | None:
+            if meeting is not None:
+                count = int(os.environ["WORLD_SIZE"])
+                join(store_at(meeting.address, count), meeting.own, rank, count)
+            found = train_share(job, None if meeting else f"file://{folder / 'ranks'}", log)
+            return found if rank == 0 else None
+
         try:
-            log = (lambda row: line.send("row", row)) if rank == 0 else (lambda row: None)
-            found = train_share(job, f"file://{folder / 'ranks'}", log)
-            line.send("measured", found if rank == 0 else None)
-        except SystemExit:
-            line.send("left")
-        except Exception as error:
-            line.send("failed", one_line(error))
-            raise
+            line.carry_out(train)
         finally:
             line.close()
 

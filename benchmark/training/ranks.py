@@ -27,13 +27,17 @@ class Ranks:
         """Whether this rank writes the files."""
         return self.index == 0
 
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean over the ranks, without a gradient. It is nan on every rank if one rank has nan."""
+    def means(self, *values: Tensor) -> list[Tensor]:
+        """The mean of each value over the ranks, without a gradient. It is nan on every rank if one rank has nan.
+
+        All are sent together, because each exchange waits for the slowest rank.
+        """
         if self.count == 1:
-            return value.detach()
-        total = value.detach().clone()
-        dist.all_reduce(total)
-        return total / self.count
+            return [value.detach() for value in values]
+        sent = torch.cat([value.detach().flatten() for value in values])
+        dist.all_reduce(sent)
+        parts = (sent / self.count).split([value.numel() for value in values])
+        return [part.view(value.shape) for part, value in zip(parts, values, strict=True)]
 
     def sum(self, value: Tensor, group: Any = None) -> Tensor:
         """The sum over the ranks, in place; over some of them if a group is given."""

@@ -18,6 +18,7 @@ class Machines(NamedTuple):
     gpu_bytes: int | None = None  # memory of the smallest GPU
     no_megablocks: str | None = None  # why the expert backend megablocks cannot run there
     facts: Mapping[str, str] = {}  # for the environment in results.json
+    more: str = ""  # the end of a message about too few devices: how to have more; {} is the number
 
 
 class Site(Protocol):

@@ -64,7 +64,7 @@ def start_worker(setup: WorkerSetup) -> Trainer:
 
     def run(trial: Trial, log: Log, sharing: Sharing = ALONE) -> list[TrialMeasurement]:
         if trial.training.devices > 1:
-            job = job_of(setup, trial, device, sharing)
+            job = job_of(setup, trial, device, sharing, room_bytes=gpu_bytes())
             return train_on_ranks(job, log=log, is_told_to_end=STOP.is_set, devices=os.environ.get(SHARED))
         compiled = compiling.pays(trial, device) and compiles()
         keep, micro_batch = trial.shape in setup.kept, micro_batch_of(trial, gpu_bytes())
@@ -87,9 +87,12 @@ def start_worker(setup: WorkerSetup) -> Trainer:
     return run
 
 
-def job_of(setup: WorkerSetup, trial: Trial, device: str, sharing: Sharing = ALONE) -> Job:
-    """What the ranks of a trial on several devices need to know. `device` is cuda or cpu."""
+def job_of(setup: WorkerSetup, trial: Trial, device: str, sharing: Sharing = ALONE, *, room_bytes: float | None) -> Job:
+    """What the ranks of a trial on several devices need to know. `device` is cuda or cpu.
+
+    `room_bytes` is the memory of the smallest GPU of all ranks; None on a CPU.
+    """
     cache = cache_folder() / "compiled" if compiling.pays(trial, device) else None
-    keep, micro_batch = trial.shape in setup.kept, micro_batch_of(trial, gpu_bytes())
+    keep, micro_batch = trial.shape in setup.kept, micro_batch_of(trial, room_bytes)
     weights = setup.weights_of(trial)
     return Job(trial, setup.verified, setup.val_documents, setup.trunks, keep, weights, micro_batch, cache, sharing)

@@ -99,7 +99,7 @@ def test_messages_name_arguments_and_not_options(message: str, said: str) -> Non
 
 def test_bad_input_is_one_line_with_a_remedy(run: ll.Run, tmp_path: Path) -> None:
     (tmp_path / "fitted").mkdir()
-    study = simulated()
+    study, trained = simulated(), ll.Study.read("smoke")
     refused = {
         "give a finite number from 1": lambda: ll.Goal(tokens=float("inf"), batch_tokens=1),
         "give the tokens of one step": lambda: ll.Goal(tokens=10, batch_tokens=100),
@@ -116,6 +116,14 @@ def test_bad_input_is_one_line_with_a_remedy(run: ll.Run, tmp_path: Path) -> Non
         "holds no study": lambda: ll.ask(tmp_path),
         "gpus 0: give a finite number above zero": lambda: study.plan(gpus=0),
         "workers -1: give a finite": lambda: ll.run(study, out=tmp_path / "run", workers=-1),
+        "expected tags: 'local', 'hosts', 'ray'": lambda: ll.run(trained, out=tmp_path / "run", executor="slurm"),
+        "unknown key executor.ray.adress": lambda: ll.run(
+            trained, out=tmp_path / "run", executor={"kind": "ray", "adress": "auto"}
+        ),
+        "trains no run here; leave out executor": lambda: ll.run(study, out=tmp_path / "run", executor="ray"),
+        "absent: cannot be read": lambda: ll.run(
+            trained, out=tmp_path / "run", executor={"kind": "hosts", "hostfile": "absent"}
+        ),
         "budget nan: give a finite": lambda: ll.fit(TABLE, budget=float("nan")),
         "n_active inf: give a whole number": lambda: run.law.predict(n_active=float("inf"), tokens=1e6),
     }

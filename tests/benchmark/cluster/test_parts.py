@@ -136,8 +136,8 @@ def test_a_trial_asks_for_a_core_or_for_the_share_of_a_gpu_that_it_needs(
     has_gpu: bool, gpu_bytes: int | None, asked: dict[str, float], tmp_path: Path
 ) -> None:
     verified = Verified(tmp_path, "d", ())
-    given = Assignment(tiny_trial(), WorkerSetup(verified, 16, 4, tmp_path), Sharing(1), 1, has_gpu)
-    assert Attempt(given, tmp_path, gpu_bytes)._resources() == asked
+    given = Assignment(tiny_trial(), WorkerSetup(verified, 16, 4, tmp_path), Sharing(1), 1, gpu_bytes)
+    assert Attempt(given, tmp_path)._resources() == asked
 
 
 def test_the_machines_of_a_cluster_are_summed_and_its_smallest_gpu_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from lrladder.benchmark.config.executor import LOCAL, RayConfig
 from lrladder.benchmark.config.text import validate
+from lrladder.benchmark.config.training import TrainingConfig, TrainingSettings
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies import executors
 from lrladder.benchmark.studies.config import StudyConfig
@@ -36,7 +37,7 @@ def test_no_digest_depends_on_the_executor() -> None:
     ("executor", "message"),
     [
         ({"kind": "ray", "adress": "auto"}, "adress; did you mean 'address'"),
-        ({"kind": "slurm"}, r"executor: .*'slurm'.*'local', 'ray'"),
+        ({"kind": "slurm"}, r"executor: .*'slurm'.*'local', 'hosts', 'ray'"),
         ({"address": "auto"}, "executor: key kind is missing"),
         ({"kind": "ray", "listen": "everywhere"}, "listen: .*'loopback' or 'network'"),
     ],
@@ -65,6 +66,18 @@ def test_a_tuning_takes_the_executor_over_and_may_change_it(tmp_path: Path) -> N
     study = tuning_of(_with({"kind": "ray"}), budget=20)
     assert study.executor == RayConfig()
     assert new_budget(tmp_path, study) is None  # nothing is there yet
+
+
+def test_a_tuning_trains_as_the_study_trains_its_base() -> None:
+    """Its trials have the same ids with and without; the settings of other rungs do not matter."""
+    rungs = {"p16x2": {"zero_stage": 1}, "t48x4": {"devices": 4}}
+    training = {"devices": 2, "recompute": "blocks", "keep_weights": "targets", "rungs": rungs}
+    study = validate(RegretConfig, SMOKE.model_dump(mode="json") | {"training": training}, source="smoke")
+    tuning, plain = tuning_of(study), tuning_of(SMOKE)
+    (rung,) = tuning.rungs
+    assert tuning.training_of(rung) == TrainingSettings(devices=2, recompute="blocks", zero_stage=1)
+    assert tuning.digest == plain.digest and plain.training == TrainingConfig()
+    assert tuning.training.keep_weights == "none"  # it has no targets
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +15,10 @@ import torch
 from lrladder.benchmark.config.parts import CorpusConfig
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.benchmark.training import launch
+from lrladder.benchmark.training import launch, members
 from lrladder.benchmark.training.corpus import Corpus, prepare
-from lrladder.benchmark.training.launch import Job, RankLost, train_on_ranks
+from lrladder.benchmark.training.launch import Job, train_on_ranks
+from lrladder.benchmark.training.members import Member, RankLost, watch
 from lrladder.benchmark.training.train import train
 from lrladder.benchmark.training.weights import kept
 from tests.benchmark.training.rank_cases import KILLED_AT, killed
@@ -56,8 +57,11 @@ class Ranks:
 
 
 @pytest.fixture
-def ranks(monkeypatch: pytest.MonkeyPatch) -> Ranks:
-    return Ranks(monkeypatch)
+def ranks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ranks]:
+    """A launch leaves the worker's answer to SIGTERM as it is; else a run could not be saved."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield Ranks(monkeypatch)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def _job(folder: Path, trial: Trial, corpus: Corpus) -> Job:
@@ -100,7 +104,7 @@ def _trial(horizon: int, stage: int = 1) -> Trial:
 def test_a_rank_that_is_lost_ends_the_trial_with_all_its_processes(
     number: signal.Signals, message: str, ranks: Ranks, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "SILENT_SECONDS", 8.0)  # four signs of life; a user's trial waits for ten
+    monkeypatch.setattr(members, "SILENT_SECONDS", 8.0)  # four signs of life; a user's trial waits for ten
     with pytest.raises(RankLost, match=message):
         train_on_ranks(_job(tmp_path, _trial(ENDLESS), corpus), log=ranks.send(number, 1))
     assert ranks.are_gone()
@@ -151,6 +155,7 @@ def test_ranks_are_told_to_end_and_leave(monkeypatch: pytest.MonkeyPatch) -> Non
     theirs[0].send(("row", {"step": 0}))
     rows: list[dict[str, object]] = []
     processes = SimpleNamespace(pids=lambda: {0: 0, 1: 1})
+    told_ranks = [Member(f"rank {rank} of 2", pipe) for rank, pipe in enumerate(ours)]
     with pytest.raises(SystemExit):
-        launch._watch(dict(enumerate(ours)), processes, rows.append, lambda: bool(rows))
+        watch(told_ranks, rows.append, lambda: bool(rows), lambda: launch._tell_to_end(processes))
     assert rows == [{"step": 0}] and told == [(0, signal.SIGTERM), (1, signal.SIGTERM)]
