@@ -3,14 +3,15 @@
 This module imports nothing heavy, so that a config can be read quickly.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES
 from lrladder.paradigms.published import LAWS
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+Confirm = Literal["always", "if_noisy"]
 LawName = Literal["step_law", "deepseek", "zhou", "joint_moe"]
 assert set(LawName.__args__) == {law.name for law in LAWS}  # type: ignore[attr-defined]
 
@@ -61,6 +62,18 @@ class FittingSettings(SearchSettings):
 
     strategy: Literal["full", "search_factor", "economy", "active"] = "full"
     """Which runs it asks for (docs/fitting.md)."""
+    confirm: Confirm = Field("always", exclude_if=lambda given: given == "always")
+    """Whether search_factor and economy try two LRs on either side of every best one. `if_noisy`: only if the noise,
+    which two cells then show, moves the best LRs by more than 5% (one sd)."""
+
+    @model_validator(mode="after")
+    def _confirmed(self) -> Self:
+        if self.confirm != "always" and self.strategy not in ("search_factor", "economy"):
+            raise ValueError(
+                f"confirm: the strategy {self.strategy} asks for its runs in another way; remove confirm, or give the "
+                "strategy search_factor or economy"
+            )
+        return self
 
 
 class RoleSearchSettings(Settings):
