@@ -63,16 +63,13 @@ class FittingSettings(SearchSettings):
     strategy: Literal["full", "search_factor", "economy", "active"] = "full"
     """Which runs it asks for (docs/fitting.md)."""
     confirm: Confirm = Field("always", exclude_if=lambda given: given == "always")
-    """Whether search_factor and economy try two LRs on either side of every best one. `if_noisy`: only if the noise,
-    which two cells then show, moves the best LRs by more than 5% (one sd)."""
+    """Whether the search always makes sure of its best LRs by more runs: search_factor and economy by two LRs on either
+    side, `full` by the seeds after the first. `if_noisy`: only if the noise moves the best LRs by more than 5%."""
 
     @model_validator(mode="after")
     def _confirmed(self) -> Self:
-        if self.confirm != "always" and self.strategy not in ("search_factor", "economy"):
-            raise ValueError(
-                f"confirm: the strategy {self.strategy} asks for its runs in another way; remove confirm, or give the "
-                "strategy search_factor or economy"
-            )
+        if self.confirm != "always" and self.strategy == "active":
+            raise ValueError("confirm: the strategy active weighs the noise itself; remove confirm")
         return self
 
 

@@ -2,24 +2,20 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
-from lrladder.paradigms.laws.design import OPTIMUM_SD
 from lrladder.paradigms.settings import Confirm
 from lrladder.paradigms.sweep.bracket import Cell, CellLosses
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import grid_lr
-from lrladder.paradigms.sweep.noise import typical_noise
 from lrladder.paradigms.sweep.pooled import fit_curves
+from lrladder.paradigms.sweep.quiet import is_quiet
 from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of the first block of a cell: as many as a parabola has coefficients
 NEAR = 2  # grid steps from a minimum within which runs are asked for: those that the fit of a curve uses
 PILOTS = 2  # cells whose five LRs each leave enough degrees of freedom (MIN_SHARED_DOF) to estimate the noise
-# Sd of ln lr* of a minimum due to the noise that more LRs need not lower, because a parabola misses by as much anyway.
-QUIET_SD = OPTIMUM_SD
 ROUNDING = 1e-6  # costs whose ratio is this near to 1 count as equal, so that the units of N and D do not matter
 
 
@@ -148,12 +144,11 @@ class Book:
 
     def _flanks_if_noisy(self) -> list[Block]:
         """The flanks of the cheapest cells until they show the noise. Then those of all cells, unless it is small."""
-        blocks, curves = self._flanks(), self.curves().values()
-        if typical_noise(curves).shared is None:
+        blocks, quiet = self._flanks(), is_quiet(self.curves().values())
+        if quiet is None:
             pilots = [cell for cell in self.cells if any((b.rung, b.horizons[0]) == cell for b in blocks)][:PILOTS]
             return [block for block in blocks if (block.rung, block.horizons[0]) in pilots]
-        sds = [curve.sd_ln_lr for curve in curves if curve.status == "interior" and curve.sd_ln_lr is not None]
-        return [] if sds and median(sds) <= QUIET_SD else blocks
+        return [] if quiet else blocks
 
     def _flanks(self) -> list[Block]:
         """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""

@@ -114,7 +114,7 @@ class StrategyEntry(Paradigm):
 def make_fitting(settings: FittingSettings, terms: Terms) -> Paradigm:
     """The paradigm `fitting`, with its strategy."""
     if settings.strategy == "full" and not terms.is_replay:
-        return Fitting(settings, terms)
+        return Fitting(settings, terms, confirm=settings.confirm)
     return StrategyEntry(settings, terms, partial(_LAWS[settings.strategy], confirm=settings.confirm))
 
 
