@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lrladder.models.architecture import OWN, Architecture
+from lrladder.models.roles import Role
 
 MAX_SIZE = 2**24  # assumption: about a hundred times the widest published model and longest context
 Size = Annotated[int, Field(gt=0, le=MAX_SIZE)]
@@ -131,6 +132,23 @@ class ModelShape(BaseModel):
             raise ValueError(f"dense_blocks {self.num_dense} leaves no block of {self.depth} with experts; give fewer")
         if self.dense_blocks and self.num_experts == 1:
             raise ValueError("dense_blocks: with num_experts 1 all blocks are dense; leave it and dense_width out")
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles of the model's parameters."""
+        tied, shared, dense = self.architecture.tied, self.shared_width > 0, self.num_dense > 0
+        optional = {
+            Role.EMBEDDING: not tied,
+            Role.HEAD: not tied,
+            Role.TIED: tied,
+            Role.ROUTER: self.num_experts > 1,
+            Role.SHARED_UP: shared,
+            Role.SHARED_DOWN: shared,
+            Role.DENSE_UP: dense,
+            Role.DENSE_DOWN: dense,
+            Role.BIAS: self.architecture.qkv_bias,
+        }
+        return tuple(role for role in Role if optional.get(role, True))
 
     @property
     def num_dense(self) -> int:

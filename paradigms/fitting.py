@@ -10,6 +10,7 @@ from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, ParametrizationName, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.paradigm import NO_MINIMUM, NOT_SEARCHED, NoProposal, Paradigm, Proposal, Terms
+from lrladder.paradigms.settings import Confirm
 from lrladder.paradigms.sweep.bracket import Cell, search_brackets
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import SearchSpec
@@ -23,8 +24,9 @@ class Fitting(Paradigm):
     `curves` and `law` are kept for reports.
     """
 
-    def __init__(self, settings: SearchSpec, terms: Terms) -> None:
+    def __init__(self, settings: SearchSpec, terms: Terms, *, confirm: Confirm = "always") -> None:
         super().__init__(settings, terms)
+        self._confirm = confirm
         self.name = terms.name
         self.curves: dict[Cell, Curve] = {}
         self.law: Law | None = None
@@ -41,6 +43,7 @@ class Fitting(Paradigm):
             self.settings,
             payer=self.name,
             parametrization=STANDARD,
+            confirm=self._confirm,
         )
         self.learn(proxies, curves)
 

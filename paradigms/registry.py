@@ -63,6 +63,7 @@ TRIALS = (3, 5)  # numbers of trials of the tuners at the target that `replay` s
 NAMED: Mapping[str, Named] = {
     "fitting": Named("fitting", {}),
     **{name: Named("fitting", {"strategy": name}, has_budget=True) for name in ("search_factor", "economy", "active")},
+    "search_factor_if_noisy": Named("fitting", {"strategy": "search_factor", "confirm": "if_noisy"}, has_budget=True),
     "nearest_cell": Named("nearest_cell", {}),
     **{f"constant_{by}": Named("constant", {"by": by}) for by in ("median", "best")},
     **{f"{law.name}_published": Named("published", {"law": law.name, "prefactor": "published"}) for law in LAWS},

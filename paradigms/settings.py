@@ -3,14 +3,15 @@
 This module imports nothing heavy, so that a config can be read quickly.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from lrladder.paradigms.mutransfer.drift import DRIFT_OCTAVES
 from lrladder.paradigms.published import LAWS
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+Confirm = Literal["always", "if_noisy"]
 LawName = Literal["step_law", "deepseek", "zhou", "joint_moe"]
 assert set(LawName.__args__) == {law.name for law in LAWS}  # type: ignore[attr-defined]
 
@@ -61,6 +62,15 @@ class FittingSettings(SearchSettings):
 
     strategy: Literal["full", "search_factor", "economy", "active"] = "full"
     """Which runs it asks for (docs/fitting.md)."""
+    confirm: Confirm = Field("always", exclude_if=lambda given: given == "always")
+    """Whether the search always makes sure of its best LRs by more runs: search_factor and economy by two LRs on either
+    side, `full` by the seeds after the first. `if_noisy`: only if the noise moves the best LRs by more than 5%."""
+
+    @model_validator(mode="after")
+    def _confirmed(self) -> Self:
+        if self.confirm != "always" and self.strategy == "active":
+            raise ValueError("confirm: the strategy active weighs the noise itself; remove confirm")
+        return self
 
 
 class RoleSearchSettings(Settings):

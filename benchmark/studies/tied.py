@@ -1,10 +1,9 @@
 """Refuses settings of the token embedding where it is the head too, as they would change nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.models.architecture import Architecture
-from lrladder.models.roles import Role
 from lrladder.models.rules import Rules
 
 WHY = "one matrix is both embedding and head (architecture.tied)"
@@ -20,22 +19,11 @@ def require_no_embedding(architecture: Architecture, optimizer: OptimizerConfig,
         raise ValueError(f"recipe.embedding_lr: {WHY}; remove this key and set head_lr, the LR of that matrix")
 
 
-def require_roles(
-    architecture: Architecture, rules: Mapping[str, Rules], searched: Mapping[str, Iterable[str]]
-) -> None:
-    """Raise ValueError if rules, or a search of LRs by role, are about a role that the models do not have.
-
-    `rules` are by parametrization, and `searched` has the roles by the name of the entry.
-    """
+def require_no_embedding_rule(architecture: Architecture, rules: Mapping[str, Rules]) -> None:
+    """Raise ValueError if the models are tied and the `rules` of a parametrization, by name, are for an embedding."""
     for name, of_name in rules.items():
         if architecture.tied and of_name.embedding:
             raise ValueError(
                 f"parametrizations.{name}.rules.embedding: {WHY}, and the rule is for an embedding of its own; "
                 "turn it off"
             )
-    absent = {Role.EMBEDDING, Role.HEAD} if architecture.tied else {Role.TIED}
-    for name, roles in searched.items():
-        for role in roles:
-            if role in absent:
-                told = f"{WHY}; its role is tied" if architecture.tied else "embedding and head are two matrices"
-                raise ValueError(f"entries.{name}.role_search.roles: there is no role {role!r}: {told}")

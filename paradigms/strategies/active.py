@@ -20,7 +20,7 @@ from lrladder.paradigms.laws.law import fit_law
 from lrladder.paradigms.laws.posterior import LEAST_SD
 from lrladder.paradigms.level import Z
 from lrladder.paradigms.strategies.book import Block, Book, GridSpec, fixed_lrs
-from lrladder.paradigms.strategies.search import LawSearch, curves_of, points_of
+from lrladder.paradigms.strategies.search import LawSearch, points_of
 from lrladder.paradigms.strategies.surrogate import REACH, ROUNDING, Surrogate
 from lrladder.paradigms.sweep.bracket import Cell
 
@@ -85,7 +85,7 @@ def explore(book: Book, aim: Rung, spec: ActiveSpec) -> None:
 
 def _law_sd(book: Book, aim: Rung) -> float:
     """The part of the sd of ln lr* at the aim, by the law so far, that runs can lower. Infinite without a law."""
-    points = points_of(book.rungs, curves_of(book))
+    points = points_of(book.rungs, book.curves())
     if not points:
         return math.inf
     law = fit_law(points, n_boot=0)

@@ -9,7 +9,7 @@ from lrladder.paradigms.lab import Lab, Request, Rung
 from lrladder.paradigms.paradigm import NO_MINIMUM, NOT_SEARCHED, NoProposal
 from lrladder.paradigms.published import PublishedLaw
 from lrladder.paradigms.strategies.book import Book, GridSpec, fixed_lrs
-from lrladder.paradigms.strategies.search import GRID, Choice, curves_of, full_grid
+from lrladder.paradigms.strategies.search import GRID, Choice, full_grid
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
 
@@ -31,7 +31,7 @@ class NearestCell:
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Sweep rungs until one has its minimum between worse LRs. Raises NoProposal if none has."""
         for rung in sorted(rungs, key=lambda rung: _distance(rung, self.aim)):
-            curves = curves_of(full_grid(lab, [rung], self.grid, payer=self.name))
+            curves = full_grid(lab, [rung], self.grid, payer=self.name).curves()
             longest = curves.get((rung.name, max(rung.horizons)))
             if longest is not None and longest.lr_best is not None:
                 self._found = rung, longest.lr_best
@@ -62,7 +62,7 @@ class _Swept:
     def search(self, lab: Lab, rungs: Sequence[Rung]) -> None:
         """Sweep all cells. Raises NoProposal if no cell has its minimum between worse LRs."""
         book: Book = full_grid(lab, rungs, self.grid, payer=self.name)
-        found = curves_of(book).items()
+        found = book.curves().items()
         self.minima = [(book.rungs[cell[0]], cell, curve) for cell, curve in found if curve.lr_best is not None]
         if not self.minima:
             raise NoProposal(f"{self.name}: {NO_MINIMUM}")

@@ -5,12 +5,17 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lrladder.paradigms.lab import Lab, Request, Rung
+from lrladder.paradigms.settings import Confirm
 from lrladder.paradigms.sweep.bracket import Cell, CellLosses
+from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.grid import grid_lr
+from lrladder.paradigms.sweep.pooled import fit_curves
+from lrladder.paradigms.sweep.quiet import is_quiet
 from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of the first block of a cell: as many as a parabola has coefficients
 NEAR = 2  # grid steps from a minimum within which runs are asked for: those that the fit of a curve uses
+PILOTS = 2  # cells whose five LRs each leave enough degrees of freedom (MIN_SHARED_DOF) to estimate the noise
 ROUNDING = 1e-6  # costs whose ratio is this near to 1 count as equal, so that the units of N and D do not matter
 
 
@@ -121,14 +126,29 @@ class Book:
         while self.ask(self._extensions(), budget=budget):
             pass
 
-    def confirm(self, *, budget: float) -> None:
+    def curves(self) -> dict[Cell, Curve]:
+        """The curves of all cells with runs, fitted together as one study."""
+        cells = list(self.measured)
+        found = fit_curves([(self.measured[cell].lrs, self.measured[cell].losses) for cell in cells])
+        return dict(zip(cells, found, strict=True))
+
+    def confirm(self, *, budget: float, when: Confirm = "always") -> None:
         """Ask until the best LR of each cell has NEAR others on either side, cheapest first, within the budget.
 
         Three LRs are enough if the noise is small. Otherwise the fitted minimum is drawn towards the middle of the LRs
-        that happen to bracket it. Asking only where a curve looks uncertain would have the same bias.
+        that happen to bracket it. Asking only where a curve looks uncertain would have the same bias. Therefore
+        "if_noisy" decides for all cells together.
         """
-        while self.ask(self._flanks(), budget=budget):
+        while self.ask(self._flanks() if when == "always" else self._flanks_if_noisy(), budget=budget):
             self.close(budget=budget)
+
+    def _flanks_if_noisy(self) -> list[Block]:
+        """The flanks of the cheapest cells until they show the noise. Then those of all cells, unless it is small."""
+        blocks, quiet = self._flanks(), is_quiet(self.curves().values())
+        if quiet is None:
+            pilots = [cell for cell in self.cells if any((b.rung, b.horizons[0]) == cell for b in blocks)][:PILOTS]
+            return [block for block in blocks if (block.rung, block.horizons[0]) in pilots]
+        return [] if quiet else blocks
 
     def _flanks(self) -> list[Block]:
         """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""

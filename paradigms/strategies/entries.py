@@ -1,6 +1,8 @@
 """Turns strategies, which search for one aim, into paradigms, which propose an LR for every target and horizon."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from lrladder.paradigms.entry_lab import EntryLab
@@ -8,7 +10,7 @@ from lrladder.paradigms.fitting import Fitting
 from lrladder.paradigms.lab import Part, Rung, largest_aim
 from lrladder.paradigms.paradigm import NOT_SEARCHED, ONLY_PROPOSALS, NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.published import law_named
-from lrladder.paradigms.settings import ConstantSettings, FittingSettings, GridSettings, PublishedSettings
+from lrladder.paradigms.settings import Confirm, ConstantSettings, FittingSettings, GridSettings, PublishedSettings
 from lrladder.paradigms.strategies.active import Active, ActiveSpec
 from lrladder.paradigms.strategies.baselines import AsPublished, ConstantBest, ConstantMedian, NearestCell, Refitted
 from lrladder.paradigms.strategies.book import GridSpec
@@ -112,8 +114,8 @@ class StrategyEntry(Paradigm):
 def make_fitting(settings: FittingSettings, terms: Terms) -> Paradigm:
     """The paradigm `fitting`, with its strategy."""
     if settings.strategy == "full" and not terms.is_replay:
-        return Fitting(settings, terms)
-    return StrategyEntry(settings, terms, _LAWS[settings.strategy])
+        return Fitting(settings, terms, confirm=settings.confirm)
+    return StrategyEntry(settings, terms, partial(_LAWS[settings.strategy], confirm=settings.confirm))
 
 
 def make_nearest_cell(settings: GridSettings, terms: Terms) -> Paradigm:
@@ -140,26 +142,26 @@ def make_published(settings: PublishedSettings, terms: Terms) -> Paradigm:
             return StrategyEntry(settings, terms, lambda grid, aim, budget: AsPublished(law))
 
 
-def _full(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
+def _full(grid: GridSpec, aim: Rung, budget: float | None, *, confirm: Confirm) -> Strategy:
     return FullGrid(grid)
 
 
-def _factor(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
-    spec = FactorSpec(grid)
-    return SearchFactor(spec if budget is None else FactorSpec(grid, target_runs=budget), aim=aim)
+def _factor(grid: GridSpec, aim: Rung, budget: float | None, *, confirm: Confirm) -> Strategy:
+    spec = FactorSpec(grid, confirm=confirm)
+    return SearchFactor(spec if budget is None else replace(spec, target_runs=budget), aim=aim)
 
 
-def _economy(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
-    spec = EconomySpec(grid)
-    return Economy(spec if budget is None else EconomySpec(grid, target_runs=budget), aim=aim)
+def _economy(grid: GridSpec, aim: Rung, budget: float | None, *, confirm: Confirm) -> Strategy:
+    spec = EconomySpec(grid, confirm=confirm)
+    return Economy(spec if budget is None else replace(spec, target_runs=budget), aim=aim)
 
 
-def _active(grid: GridSpec, aim: Rung, budget: float | None) -> Strategy:
+def _active(grid: GridSpec, aim: Rung, budget: float | None, *, confirm: Confirm) -> Strategy:
     spec = ActiveSpec(grid)
-    return Active(spec if budget is None else ActiveSpec(grid, target_runs=budget), aim=aim)
+    return Active(spec if budget is None else replace(spec, target_runs=budget), aim=aim)
 
 
-_LAWS: dict[str, MakeStrategy] = {
+_LAWS: dict[str, Callable[..., Strategy]] = {
     "full": _full,
     "search_factor": _factor,
     "economy": _economy,

@@ -11,11 +11,11 @@ from lrladder.paradigms.extrapolation import far_flags
 from lrladder.paradigms.lab import Lab, Rung
 from lrladder.paradigms.laws.law import Law, LawPoint, fit_law
 from lrladder.paradigms.paradigm import NO_MINIMUM, NOT_SEARCHED, NoProposal
+from lrladder.paradigms.settings import Confirm
 from lrladder.paradigms.strategies.book import OPENING, Block, Book, GridSpec, fixed_lrs
 from lrladder.paradigms.strategies.branches import predicted_curves
 from lrladder.paradigms.sweep.bracket import Cell
 from lrladder.paradigms.sweep.curve import Curve
-from lrladder.paradigms.sweep.pooled import fit_curves
 
 GRID = GridSpec()  # the LRs for a lab that has no fixed ones
 
@@ -80,7 +80,7 @@ class LawSearch:
         self.law = fit_law(points)
 
     def _learn(self, book: Book) -> None:
-        self.curves = curves_of(book)
+        self.curves = book.curves()
         points = points_of(book.rungs, self.curves)
         if not points:
             reasons = "; ".join(self._left_out()) or "no cell can be searched within the budget"
@@ -126,6 +126,7 @@ class FactorSpec:
     horizons: int = 3  # C_D, horizons of each size
     lrs: int = 3  # C_eta, LRs of each cell; more are asked for if these do not bracket the minimum
     target_runs: float = 5.0  # the budget, in runs of the aim; assumption
+    confirm: Confirm = "always"
 
 
 class SearchFactor(LawSearch):
@@ -158,7 +159,7 @@ class SearchFactor(LawSearch):
             opened = [opening(book, cell, lrs=self.spec.lrs) for cell in size if cell in chosen]
             book.ask((block for block in opened if block is not None), budget=budget)
             book.close(budget=budget)
-        book.confirm(budget=budget)
+        book.confirm(budget=budget, when=self.spec.confirm)
         self._learn(book)
         assert self.law is not None
         for size in by_size(book):
@@ -173,6 +174,7 @@ class EconomySpec:
 
     grid: GridSpec = field(default_factory=GridSpec)
     target_runs: float = 0.6  # the budget, in runs of the aim; assumption
+    confirm: Confirm = "always"
 
 
 class Economy(LawSearch):
@@ -200,7 +202,7 @@ class Economy(LawSearch):
                 if block is not None:
                     book.ask([block])
                     book.close(budget=budget)
-        book.confirm(budget=budget)
+        book.confirm(budget=budget, when=self.spec.confirm)
         self._learn(book)
 
 
@@ -252,7 +254,7 @@ def opening(book: Book, cell: Cell, *, lrs: int) -> Block | None:
 
 def expected(book: Book, cell: Cell) -> float:
     """The expected best ln lr of a cell: by the law of the minima so far, or else the middle of the lab's LRs."""
-    points = points_of(book.rungs, curves_of(book))
+    points = points_of(book.rungs, book.curves())
     if not points:
         lrs = fixed_lrs(book.lab, cell[0])
         return float(np.mean(np.log(lrs))) if lrs else math.log(book.grid.lr_guess)
@@ -260,13 +262,6 @@ def expected(book: Book, cell: Cell) -> float:
     law = fit_law(points, n_boot=0)
     found = law.predict(rung.n_active, cell[1], n_total=rung.n_total, batch_tokens=rung.batch_tokens)
     return math.log(found.lr)
-
-
-def curves_of(book: Book) -> dict[Cell, Curve]:
-    """The curves of all cells with runs, fitted together as one study."""
-    cells = list(book.measured)
-    curves = fit_curves([(book.measured[cell].lrs, book.measured[cell].losses) for cell in cells])
-    return dict(zip(cells, curves, strict=True))
 
 
 def points_of(rungs: Mapping[str, Rung], curves: Mapping[Cell, Curve]) -> list[LawPoint]:

@@ -10,9 +10,11 @@ from itertools import chain
 
 from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
+from lrladder.paradigms.settings import Confirm
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 from lrladder.paradigms.sweep.grid import SearchSpec, first_steps, grid_lr
 from lrladder.paradigms.sweep.noise import pooled_noise
+from lrladder.paradigms.sweep.quiet import is_quiet
 from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
 
 Cell = tuple[str, int]  # name of a rung, which has one shape and one batch; horizon in tokens
@@ -65,6 +67,7 @@ def search_brackets(
     role_lrs: tuple[tuple[str, float], ...] = (),
     continued: Mapping[str, tuple[int, ...]] | None = None,
     refine: bool = False,
+    confirm: Confirm = "always",
 ) -> dict[Cell, Curve]:
     """Search all cells, and return a fitted curve for each. `cells` maps the names of rungs to their horizons.
 
@@ -72,23 +75,24 @@ def search_brackets(
     for them. With `refine`, a last round adds half a grid step (in ln lr) on either side of each bracketed best LR: a
     parabola fits better over a narrower range, and the scoring can use more runs near the best.
 
+    With `confirm` "if_noisy" the seeds after the first are run only if the noise moves the best LRs (quiet.py).
+
     Every round asks for the runs of all rungs in one call, so that workers stay busy. If the curves have enough
     residuals, they share one estimate of the noise. Raises ValueError for a spec of fewer than three points.
     """
     if spec.points < 3:
         raise ValueError(f"points is {spec.points}; a minimum needs at least 3 learning rates")
     grids = {rung: list(first_steps(spec.points)) for rung in cells}
-    todo = {rung: list(grid) for rung, grid in grids.items()}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
     asked = _Asked(lab, payer, spec, read, parametrization, horizon_exponent, role_lrs)
-    for extension in range(spec.max_extensions + 1):
-        if not any(todo.values()):
-            break
-        asked.measure(todo)
-        if extension < spec.max_extensions:
-            open_cells = {rung: asked.losses(rung, cells[rung]) for rung in cells if rung not in asked.cut}
-            least = MIN_LRS - LAST_STEPS if refine else MIN_LRS
-            todo = asked.affordable({rung: _extend(grids[rung], found, least) for rung, found in open_cells.items()})
+    least = MIN_LRS - LAST_STEPS if refine else MIN_LRS
+    asked.seeds = spec.seeds[:1] if confirm == "if_noisy" else spec.seeds
+    _bracket(asked, cells, grids, {rung: list(grid) for rung, grid in grids.items()}, least=least)
+    if len(asked.seeds) < len(spec.seeds) and not is_quiet(_fit_together(asked.measured).values()):
+        asked.seeds = spec.seeds[1:]
+        asked.measure(asked.affordable(grids))
+        asked.seeds = spec.seeds
+        _bracket(asked, cells, grids, _extensions(asked, cells, grids, least=least), least=least)
     if refine:
         asked.measure({rung: last_steps(spec, asked.losses(rung, cells[rung])) for rung in cells})
     curves = _fit_together(asked.measured)
@@ -109,8 +113,9 @@ class _Asked:
         horizon_exponent: float | None,
         role_lrs: tuple[tuple[str, float], ...],
     ) -> None:
-        self._lab, self._payer, self._spec, self._read = lab, payer, spec, read
+        self._lab, self._payer, self.spec, self._read = lab, payer, spec, read
         self._recipe = parametrization, horizon_exponent, role_lrs
+        self.seeds = spec.seeds
         self.measured = {(rung, horizon): CellLosses() for rung in read for horizon in read[rung]}
         self.cut: set[str] = set()  # rungs whose next LRs the budget does not allow
 
@@ -139,10 +144,34 @@ class _Asked:
     def _requests(self, rung: str, ks: Sequence[float]) -> list[Request]:
         parametrization, horizon_exponent, role_lrs = self._recipe
         return [
-            Request(rung, parametrization, grid_lr(self._spec, k), seed, self._read[rung], horizon_exponent, role_lrs)
+            Request(rung, parametrization, grid_lr(self.spec, k), seed, self._read[rung], horizon_exponent, role_lrs)
             for k in ks
-            for seed in self._spec.seeds
+            for seed in self.seeds
         ]
+
+
+def _bracket(
+    asked: _Asked,
+    cells: Mapping[str, Sequence[int]],
+    grids: dict[str, list[int]],
+    todo: dict[str, list[int]],
+    *,
+    least: int,
+) -> None:
+    """Run the steps `todo` of the grids, and extend each grid while a minimum of its rung is not bracketed."""
+    for extension in range(asked.spec.max_extensions + 1):
+        if not any(todo.values()):
+            break
+        asked.measure(todo)
+        todo = _extensions(asked, cells, grids, least=least) if extension < asked.spec.max_extensions else {}
+
+
+def _extensions(
+    asked: _Asked, cells: Mapping[str, Sequence[int]], grids: dict[str, list[int]], *, least: int
+) -> dict[str, list[int]]:
+    """The next steps of each grid that the budget pays for, which are added to it. `least`: LRs that a cell needs."""
+    open_cells = {rung: asked.losses(rung, cells[rung]) for rung in cells if rung not in asked.cut}
+    return asked.affordable({rung: _extend(grids[rung], found, least) for rung, found in open_cells.items()})
 
 
 def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:

@@ -15,7 +15,7 @@ from lrladder.benchmark.studies.regret.recipes import (
     DEFAULT,
     label_of,
 )
-from lrladder.benchmark.studies.tied import require_no_embedding, require_roles
+from lrladder.benchmark.studies.tied import require_no_embedding, require_no_embedding_rule
 from lrladder.paradigms.settings import TuningSettings
 
 _OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}  # settings that change its runs
@@ -80,6 +80,7 @@ class RegretConfig(RegretKeys):
                     raise ValueError(f"{where}.schedule: there is no schedule {schedule!r}{known}")
             self._check_tuning(where, entry)
             self._check_read(where, entry)
+            self._check_role_search(where, entry)
         for arm in self._arms():
             if self.arms[label_of(arm)] != arm:
                 raise ValueError(
@@ -96,12 +97,20 @@ class RegretConfig(RegretKeys):
     def _check_tied(self) -> None:
         architecture = self.ladder.architecture
         require_no_embedding(architecture, self.optimizer, self.recipe)
-        searches = {name: getattr(entry.settings, "role_search", None) for name, entry in self.entries.items()}
-        require_roles(
+        require_no_embedding_rule(
             architecture,
             {arm.parametrization: self.parametrizations[arm.parametrization].rules for arm in self._arms()},
-            {name: search.roles for name, search in searches.items() if search},
         )
+
+    def _check_role_search(self, where: str, entry: EntryConfig) -> None:
+        """Refuses a search of LRs by role, about a role that the models do not have."""
+        search, shape = getattr(entry.settings, "role_search", None), self.rungs[0].shape  # all rungs have its roles
+        for role in search.roles if search else ():
+            if role not in shape.roles:
+                raise ValueError(
+                    f"{where}.role_search.roles: the models have no parameters of the role {role!r}; "
+                    f"choose from {', '.join(shape.roles)}"
+                )
 
     def _check_tuning(self, where: str, entry: EntryConfig) -> None:
         if isinstance(entry.settings, TuningSettings) and entry.settings.seed in self.validation.seeds:

@@ -48,7 +48,11 @@ def _fitting(config: RegretConfig, name: str, entry: EntryConfig) -> Iterator[Sw
     assert isinstance(settings, FittingSettings)
     if settings.strategy == "full":
         for rung in config.rungs.proxies:
-            yield search_sweep(name, rung, label, settings)
+            sweep = search_sweep(name, rung, label, settings)
+            certain = 1 if settings.confirm == "if_noisy" else len(settings.seeds)
+            yield sweep._replace(seeds=settings.seeds[:certain])
+            if settings.seeds[certain:]:
+                yield sweep._replace(seeds=settings.seeds[certain:], lrs=[(lr, True) for lr, _ in sweep.lrs])
         return
     yield from _within_budget(config, entry, _opened(config, name, entry, settings))
 
