@@ -82,8 +82,8 @@ class Mixing(nn.Module):
         head_size, value_size = q.shape[-1], v.shape[-1]
         if head_size != value_size:
             size = max(head_size, value_size)
-            filled = (F.pad(x, (0, size - x.shape[-1])) for x in (q, k, v))
-            mixed = F.scaled_dot_product_attention(*filled, is_causal=True, scale=head_size**-0.5)
+            q, k, v = (F.pad(x, (0, size - x.shape[-1])) for x in (q, k, v))
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=head_size**-0.5)
             return mixed[..., :value_size]
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
 
