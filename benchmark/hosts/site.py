@@ -10,7 +10,7 @@ from lrladder.benchmark.config.executor import HostsConfig
 from lrladder.benchmark.config.hostfile import Hosts, read_hostfile
 from lrladder.benchmark.environment import PER_GPU
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.hosts.launch import linked, start_launcher
+from lrladder.benchmark.hosts.launch import addresses, linked, start_launcher
 from lrladder.benchmark.hosts.link import Link
 from lrladder.benchmark.lab.executor import Executor, Say
 from lrladder.benchmark.lab.heartbeat import allowed_silence
@@ -85,6 +85,7 @@ def open_hosts(config: HostsConfig, workers: int | None) -> Iterator[Site]:
     """Read the hostfile, and look at every host. Raises InputError."""
     hosts = read_hostfile(config.hostfile)
     with _asked(config, hosts) as links:
+        addresses(links)  # refuse here what the ranks would need
         seen: list[Seen] = [link.ask("look", link.host) for link in links]
     yield HostsSite(config, hosts, machines(config, hosts, seen, workers))
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lrladder.benchmark.config.training import TrainingSettings
+from lrladder.benchmark.training.ranks import Ranks
 from lrladder.benchmark.training.train import train
 from tests.benchmark.training.rank_cases import (
     CONTINUED,
@@ -64,6 +65,24 @@ def plain(folder: Path) -> tuple[list[float], list[float]]:
 def alone(folder: Path) -> list[dict[str, Any]]:
     """What one device measures of the run that others continue."""
     return finished(resumed_trial("0"), folder, None)
+
+
+def test_all_that_a_pass_tells_the_other_ranks_is_one_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value comes back with its shape. The other rank here has twice this rank's values, and once nan."""
+    ranks, sent = object.__new__(Ranks), list[int]()
+    ranks.count = 2
+
+    def other(values: torch.Tensor) -> None:
+        sent.append(values.numel())
+        values.mul_(3)
+        values[0] = torch.nan
+
+    monkeypatch.setattr("torch.distributed.all_reduce", other)
+    given = torch.tensor(2.0), torch.arange(8.0).view(2, 4), torch.ones(2, 4, requires_grad=True)
+    loss, probability, load = ranks.means(*given)
+    assert sent == [17] and loss.isnan() and not load.requires_grad
+    torch.testing.assert_close(probability, 1.5 * given[1])
+    torch.testing.assert_close(load, torch.full((2, 4), 1.5))
 
 
 @pytest.mark.parametrize("name", settings(STEPS))
