@@ -15,7 +15,7 @@ from lrladder.paradigms.sweep.swept import open_side, settle, sweep
 
 OPENING = 3  # LRs of the first block of a cell: as many as a parabola has coefficients
 NEAR = 2  # grid steps from a minimum within which runs are asked for: those that the fit of a curve uses
-PILOTS = 2  # cells whose five LRs each leave enough degrees of freedom (MIN_SHARED_DOF) to estimate the noise
+PILOTS = 4  # more LRs that leave enough degrees of freedom (MIN_SHARED_DOF) to estimate the noise, one each
 ROUNDING = 1e-6  # costs whose ratio is this near to 1 count as equal, so that the units of N and D do not matter
 
 
@@ -143,12 +143,18 @@ class Book:
             self.close(budget=budget)
 
     def _flanks_if_noisy(self) -> list[Block]:
-        """The flanks of the cheapest cells until they show the noise. Then those of all cells, unless it is small."""
+        """The flanks of the cheapest rungs until they show the noise. Then those of all rungs, unless it is small.
+
+        The cells of a rung are asked for together, so that they share trunks.
+        """
         blocks, quiet = self._flanks(), is_quiet(self.curves().values())
-        if quiet is None:
-            pilots = [cell for cell in self.cells if any((b.rung, b.horizons[0]) == cell for b in blocks)][:PILOTS]
-            return [block for block in blocks if (block.rung, block.horizons[0]) in pilots]
-        return [] if quiet else blocks
+        if quiet is not None:
+            return [] if quiet else blocks
+        pilots: list[Block] = []
+        for rung in dict.fromkeys(name for name, _ in self.cells):  # cheapest first
+            if len(pilots) < PILOTS:
+                pilots += [block for block in blocks if block.rung == rung]
+        return pilots
 
     def _flanks(self) -> list[Block]:
         """For each cell with a bracketed best, the next LR on each side that has fewer than NEAR."""

@@ -40,7 +40,7 @@ def test_quiet_losses_need_no_more_lrs(economy: bool) -> None:
     assert simulated.cost_flops(strategy.name) < 0.75 * confirmed.cost_flops(strategy.name)
     few, many = (lrs_by_cell(one, strategy.name) for one in (simulated, confirmed))
     assert min(many.values()) >= 2 * NEAR + 1
-    assert sum(count >= 2 * NEAR + 1 for count in few.values()) <= PILOTS + 1  # an opening may have missed the best LR
+    assert sum(count >= 2 * NEAR + 1 for count in few.values()) <= PILOTS  # and where an opening missed the best LR
     assert min(few.values()) == OPENING
     assert strategy.propose(AIM).lr == pytest.approx(BEST, rel=0.15)
 
