@@ -12,7 +12,7 @@ def sweep_middle(config: RegretConfig, proposals: Iterable[Proposal], rung: str,
     """An LR of the sweep's grid, from which all others follow: the guess, or for a lean sweep that of a proposal.
 
     A lean sweep shares the runs of the proposal of its arm that is nearest, in ln lr, to the mean of their distinct
-    LRs. Which one it is depends on no loss at a target, and stays the same if a study is continued to longer horizons.
+    LRs. Which one it is depends on no loss that is scored. A study that is continued to longer horizons keeps it.
     """
     own = sorted({p.lr for p in proposals if (p.rung, p.parametrization) == (rung, label)})
     if not config.validation.oracle_lean or not own:
