@@ -25,7 +25,7 @@ def render(plan: Plan, console: Console) -> None:
             _label(first),
             first.rung,
             _lrs(certain),
-            " ".join(map(str, first.seeds)),
+            " ".join(map(str, dict.fromkeys(seed for trial in sweep for seed in trial.seeds))),
             " ".join(map(short, first.horizons)),
             f"{sum(trial.runs for trial in certain)}" + (f" (+{extra})" if extra else ""),
             short(first.tokens),

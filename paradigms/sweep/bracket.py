@@ -12,7 +12,7 @@ from lrladder.paradigms.entry_lab import EntryLab
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.settings import Confirm
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
-from lrladder.paradigms.sweep.grid import SearchSpec, first_steps, grid_lr
+from lrladder.paradigms.sweep.grid import SearchSpec, first_steps, grid_lr, steps_to
 from lrladder.paradigms.sweep.noise import pooled_noise
 from lrladder.paradigms.sweep.quiet import is_quiet
 from lrladder.paradigms.sweep.swept import Sweep, open_side, settle, sweep
@@ -21,7 +21,7 @@ Cell = tuple[str, int]  # name of a rung, which has one shape and one batch; hor
 
 OUT_OF_BUDGET = "not extended further: the next LRs would exceed the budget"
 MIN_LRS = 4  # one more than a parabola has coefficients, so that residuals can show a misfit
-LAST_STEPS = 2  # LRs that a last round adds to a bracketed cell
+LAST_STEPS, LEAN_STEPS = 2, 1  # LRs that a last round adds to a bracketed cell, and that of a lean sweep
 
 
 @dataclass
@@ -68,6 +68,8 @@ def search_brackets(
     continued: Mapping[str, tuple[int, ...]] | None = None,
     refine: bool = False,
     confirm: Confirm = "always",
+    lean: bool = False,
+    starts: Mapping[str, float] | None = None,
 ) -> dict[Cell, Curve]:
     """Search all cells, and return a fitted curve for each. `cells` maps the names of rungs to their horizons.
 
@@ -77,24 +79,32 @@ def search_brackets(
 
     With `confirm` "if_noisy" the seeds after the first are run only if the noise moves the best LRs (quiet.py).
 
+    A `lean` search does as with `refine`, with fewer runs. The grid is tried with the first seed alone. Then the best
+    LR, its neighbour with the lower loss and the half step between them get all seeds, and no other LR does.
+
+    `starts` has the step of the grid, which need not be whole, at which the search of a rung starts; it is 0 otherwise.
+
     Every round asks for the runs of all rungs in one call, so that workers stay busy. If the curves have enough
     residuals, they share one estimate of the noise. Raises ValueError for a spec of fewer than three points.
     """
     if spec.points < 3:
         raise ValueError(f"points is {spec.points}; a minimum needs at least 3 learning rates")
-    grids = {rung: list(first_steps(spec.points)) for rung in cells}
+    starts = starts or {}
+    grids = {rung: [starts.get(rung, 0.0) + k for k in first_steps(spec.points)] for rung in cells}
     read = {rung: (*cells[rung], *(continued or {}).get(rung, ())) for rung in cells}
     asked = _Asked(lab, payer, spec, read, parametrization, horizon_exponent, role_lrs)
-    least = MIN_LRS - LAST_STEPS if refine else MIN_LRS
-    asked.seeds = spec.seeds[:1] if confirm == "if_noisy" else spec.seeds
+    least = MIN_LRS - (LEAN_STEPS if lean else LAST_STEPS if refine else 0)
+    asked.seeds = spec.seeds[:1] if lean or confirm == "if_noisy" else spec.seeds
     _bracket(asked, cells, grids, {rung: list(grid) for rung, grid in grids.items()}, least=least)
-    if len(asked.seeds) < len(spec.seeds) and not is_quiet(_fit_together(asked.measured).values()):
+    if confirm == "if_noisy" and len(spec.seeds) > 1 and not is_quiet(_fit_together(asked.measured).values()):
         asked.seeds = spec.seeds[1:]
         asked.measure(asked.affordable(grids))
         asked.seeds = spec.seeds
         _bracket(asked, cells, grids, _extensions(asked, cells, grids, least=least), least=least)
-    if refine:
-        asked.measure({rung: last_steps(spec, asked.losses(rung, cells[rung])) for rung in cells})
+    if refine or lean:
+        asked.seeds = spec.seeds if lean else asked.seeds
+        last = lean_steps if lean else last_steps
+        asked.measure({rung: last(spec, asked.losses(rung, cells[rung]), starts.get(rung, 0.0)) for rung in cells})
     curves = _fit_together(asked.measured)
     out = {cell: curve for cell, curve in curves.items() if cell[0] in asked.cut}
     return curves | {cell: replace(curve, flags=(*curve.flags, OUT_OF_BUDGET)) for cell, curve in out.items()}
@@ -118,17 +128,20 @@ class _Asked:
         self.seeds = spec.seeds
         self.measured = {(rung, horizon): CellLosses() for rung in read for horizon in read[rung]}
         self.cut: set[str] = set()  # rungs whose next LRs the budget does not allow
+        self._asked: set[Request] = set()
 
     def measure(self, steps: Mapping[str, Sequence[float]]) -> None:
-        """Run all rungs at their steps of the grid, in one call."""
-        requests = [request for rung, ks in steps.items() for request in self._requests(rung, ks)]
+        """Run all rungs at their steps of the grid, in one call, without the runs that were asked for before."""
+        wanted = (request for rung, ks in steps.items() for request in self._requests(rung, ks))
+        requests = [request for request in wanted if request not in self._asked]
+        self._asked.update(requests)
         for measurement in chain.from_iterable(self._lab.measure(requests, payer=self._payer) if requests else ()):
             self.measured[measurement.rung, measurement.horizon].add(measurement)
 
     def losses(self, rung: str, horizons: Sequence[int]) -> list[CellLosses]:
         return [self.measured[rung, horizon] for horizon in horizons]
 
-    def affordable(self, steps: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    def affordable(self, steps: Mapping[str, list[float]]) -> dict[str, list[float]]:
         """The steps of the rungs that the budget pays for, cheapest first. The other rungs are cut."""
         if not isinstance(self._lab, EntryLab):
             return dict(steps)
@@ -153,8 +166,8 @@ class _Asked:
 def _bracket(
     asked: _Asked,
     cells: Mapping[str, Sequence[int]],
-    grids: dict[str, list[int]],
-    todo: dict[str, list[int]],
+    grids: dict[str, list[float]],
+    todo: dict[str, list[float]],
     *,
     least: int,
 ) -> None:
@@ -167,8 +180,8 @@ def _bracket(
 
 
 def _extensions(
-    asked: _Asked, cells: Mapping[str, Sequence[int]], grids: dict[str, list[int]], *, least: int
-) -> dict[str, list[int]]:
+    asked: _Asked, cells: Mapping[str, Sequence[int]], grids: dict[str, list[float]], *, least: int
+) -> dict[str, list[float]]:
     """The next steps of each grid that the budget pays for, which are added to it. `least`: LRs that a cell needs."""
     open_cells = {rung: asked.losses(rung, cells[rung]) for rung in cells if rung not in asked.cut}
     return asked.affordable({rung: _extend(grids[rung], found, least) for rung, found in open_cells.items()})
@@ -181,7 +194,7 @@ def _fit_together(measured: Mapping[Cell, CellLosses]) -> dict[Cell, Curve]:
     return curves if noise is None else {cell: measured[cell].fit(noise=noise) for cell in curves}
 
 
-def _extend(grid: list[int], cells: list[CellLosses], least: int) -> list[int]:
+def _extend(grid: list[float], cells: list[CellLosses], least: int) -> list[float]:
     """Add grid points to `grid`, at most one on either side, and return them. `least`: LRs that a cell needs."""
     sides = {side for cell in cells for side in _open_sides(cell, least)}
     added = ([min(grid) - 1] if "low" in sides else []) + ([max(grid) + 1] if "high" in sides else [])
@@ -189,17 +202,36 @@ def _extend(grid: list[int], cells: list[CellLosses], least: int) -> list[int]:
     return added
 
 
-def last_steps(spec: SearchSpec, cells: Iterable[CellLosses]) -> list[float]:
+def last_steps(spec: SearchSpec, cells: Iterable[CellLosses], start: float = 0.0) -> list[float]:
     """Half grid steps beside the best LR of each bracketed cell, ascending, without those tried already."""
     steps: set[float] = set()
     for cell in cells:
         data = settle(sweep(cell.lrs, cell.losses)).sweep
         if len(data.finished) and open_side(data) is None:
-            best = data.finished[int(data.means.argmin())]
-            middle = round(2 * math.log(best / spec.lr_guess) / math.log(spec.factor)) / 2
-            tried = {round(2 * math.log(lr / spec.lr_guess) / math.log(spec.factor)) / 2 for lr in cell.lrs}
-            steps |= {middle - 0.5, middle + 0.5} - tried
+            middle = _step(spec, start, data.finished[int(data.means.argmin())])
+            steps |= {middle - 0.5, middle + 0.5} - {_step(spec, start, lr) for lr in cell.lrs}
     return sorted(steps)
+
+
+def lean_steps(spec: SearchSpec, cells: Iterable[CellLosses], start: float = 0.0) -> list[float]:
+    """Grid steps of the LRs that get all seeds in a lean search of these cells, ascending.
+
+    They are the best LR of each cell and, if it is bracketed, its neighbour with the lower loss and the LR between the
+    two.
+    """
+    steps: set[float] = set()
+    for cell in cells:
+        data = settle(sweep(cell.lrs, cell.losses)).sweep
+        if len(data.finished):
+            best = _step(spec, start, data.finished[int(data.means.argmin())])
+            side = 0.0 if open_side(data) else 1.0 if _thin_side(data) == "high" else -1.0
+            steps |= {best, best + side / 2, best + side}
+    return sorted(steps)
+
+
+def _step(spec: SearchSpec, start: float, lr: float) -> float:
+    """The step of an LR, which is a whole or half number of steps from the start."""
+    return start + round(2 * (steps_to(lr, spec) - start)) / 2
 
 
 def _open_sides(cell: CellLosses, least: int) -> set[str]:

@@ -39,6 +39,11 @@ def grid_lr(grid: Grid, k: float) -> float:
     return float(grid.lr_guess * grid.factor**k)
 
 
+def steps_to(lr: float, grid: Grid) -> float:
+    """The k of `grid_lr` at an LR, which need not be whole."""
+    return math.log(lr / grid.lr_guess) / math.log(grid.factor)
+
+
 def first_steps(points: int) -> range:
     """The steps k around the guess with which a search starts. If `points` is even, there are more below the guess.
 
@@ -61,6 +66,14 @@ def on_lattice(factor: float) -> bool:
 def snap(lr: float, grid: Grid) -> float:
     """The nearest LR of the lattice that contains the grid of `grid`. LRs of the grid are unchanged.
 
+    Raises ValueError as `lattice_step` does.
+    """
+    return grid_lr(grid, lattice_step(lr, grid))
+
+
+def lattice_step(lr: float, grid: Grid) -> float:
+    """The step of the grid, which need not be whole, at which the lattice has the LR nearest to this one.
+
     Raises ValueError for an LR that is not positive and finite, or for a factor whose grid fits no lattice.
     """
     if not (math.isfinite(lr) and lr > 0):
@@ -72,4 +85,4 @@ def snap(lr: float, grid: Grid) -> float:
         )
     per_grid_step = round(STEPS_PER_OCTAVE * math.log2(grid.factor))
     steps = round(STEPS_PER_OCTAVE * math.log2(lr / grid.lr_guess))
-    return grid_lr(grid, steps / per_grid_step)
+    return steps / per_grid_step

@@ -4,14 +4,16 @@ They are computed from stored results.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from statistics import fmean
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lrladder.benchmark.studies.regret.parts import ValidationConfig
 from lrladder.benchmark.studies.regret.results import CurveResult, OracleResult, RegretResults, TargetResult
+from lrladder.benchmark.studies.regret.scoring.means import seed_means
 from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.sweep.noise import Noise
 from lrladder.reports.regret import analysis
@@ -72,7 +74,7 @@ def _regret(
     """
     place = (target.rung, target.tokens, KEPT_UNDER)
     curve = next((c for c in results.curves if (c.rung, c.horizon, c.parametrization) == place), None)
-    means = _means(analysis.cells(results).get(place, ()))
+    means = _means(results, analysis.cells(results).get(place, ()))
     x = math.log(lr)
     fitted = None if curve is None or not curve.lrs_fitted else _Parabola.of(curve, means)
     if curve is not None and curve.curvature and curve.lr_best and abs(x - math.log(curve.lr_best)) <= NEAR:
@@ -81,23 +83,34 @@ def _regret(
     if oracle.loss is None or len(means) < 2 or not min(means) <= lr <= max(means):
         return None, None
     places = np.log(list(means))
-    value = float(np.interp(x, places, list(means.values()))) - oracle.loss
+    value = float(np.interp(x, places, [mean.loss for mean in means.values()])) - oracle.loss
     return value, fitted and _half_width(
         results, oracle, fitted, lambda y: float(np.interp(x, places, y)) - fitted.minimum(y)
     )
 
 
+class Finished(NamedTuple):
+    """The mean loss at an LR whose runs finished, and the weights of runs in it, by LR and seed."""
+
+    loss: float
+    runs: Mapping[tuple[float, int], float]
+
+
 class _Parabola(NamedTuple):
-    """Least squares through the LRs of a sweep that its curve was fitted to; `losses` are of all LRs."""
+    """Least squares through the LRs of a sweep that its curve was fitted to; `means` are of all LRs."""
 
     x: Array  # ln LR of all
-    losses: Array
+    means: Sequence[Finished]
     entered: NDArray[np.bool_]
 
+    @property
+    def losses(self) -> Array:
+        return np.array([mean.loss for mean in self.means])
+
     @classmethod
-    def of(cls, curve: CurveResult, means: dict[float, float]) -> "_Parabola | None":
+    def of(cls, curve: CurveResult, means: dict[float, Finished]) -> "_Parabola | None":
         entered = np.array([any(math.isclose(lr, known, rel_tol=1e-6) for known in curve.lrs_fitted) for lr in means])
-        return cls(np.log(list(means)), np.array(list(means.values())), entered) if entered.sum() > 2 else None
+        return cls(np.log(list(means)), list(means.values()), entered) if entered.sum() > 2 else None
 
     def _fit(self, losses: Array) -> Array:
         return np.polyfit(self.x[self.entered], losses[self.entered], 2)
@@ -125,16 +138,28 @@ def _half_width(
     losses = fitted.losses
     slopes = [(read(losses + STEP * unit) - read(losses - STEP * unit)) / (2 * STEP) for unit in np.eye(len(losses))]
     squared, explained = math.fsum(slope**2 for slope in slopes), results.seed_noise**2 / oracle.n_seeds
+    runs: dict[tuple[float, int], float] = defaultdict(float)
+    for slope, mean in zip(slopes, fitted.means, strict=True):
+        for run, weight in mean.runs.items():
+            runs[run] += slope * weight
     noise = Noise(results.seed_noise, results.seed_noise_df)
-    return noise.half_width(squared / oracle.n_seeds, max(0.0, fitted.scatter() - explained) * squared)
+    variance = math.fsum(weight**2 for weight in runs.values())
+    return noise.half_width(variance, max(0.0, fitted.scatter() - explained) * squared)
 
 
-def _means(runs: Sequence[Measurement]) -> dict[float, float]:
-    """Mean loss by LR, ascending, over the seeds that every LR has, of the LRs at which these finished."""
+def _means(results: RegretResults, runs: Sequence[Measurement]) -> dict[float, Finished]:
+    """The mean at each LR, ascending, over the seeds that every LR has, of the LRs at which these finished.
+
+    In a lean sweep it is over the seeds of the sweep, as in the scoring.
+    """
     by_lr: dict[float, dict[int, float | None]] = {}
     for m in sorted(runs, key=lambda m: m.lr):
         if not m.role_lrs and m.verdict != "failed":
             by_lr.setdefault(m.lr, {})[m.seed] = m.loss
+    validation = results.config.get("validation")
+    lean = isinstance(validation, dict) and bool(validation.get("oracle_lean"))
     common = set.intersection(*(set(losses) for losses in by_lr.values())) if by_lr else set()
-    kept = {lr: [losses[seed] for seed in sorted(common)] for lr, losses in by_lr.items() if common}
-    return {lr: fmean(x for x in losses if x is not None) for lr, losses in kept.items() if None not in losses}
+    seeds = ValidationConfig.model_validate(validation).sweep_seeds if lean else tuple(sorted(common))
+    kept = {lr: {seed: losses[seed] for seed in seeds if seed in losses} for lr, losses in by_lr.items()}
+    means = seed_means({lr: own for lr, own in kept.items() if own}, seeds, lean=lean)
+    return {lr: Finished(mean.loss, mean.runs) for lr, mean in means.items() if mean.loss is not None}

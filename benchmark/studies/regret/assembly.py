@@ -12,6 +12,7 @@ from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.goals import Answer, goal_results, unanswered
 from lrladder.benchmark.studies.regret.learning import learning_curves
+from lrladder.benchmark.studies.regret.missing import missing_runs
 from lrladder.benchmark.studies.regret.recipes import label_of
 from lrladder.benchmark.studies.regret.results import (
     CurveResult,
@@ -23,15 +24,10 @@ from lrladder.benchmark.studies.regret.results import (
     TargetResult,
 )
 from lrladder.benchmark.studies.regret.role_effects import role_effects
-from lrladder.benchmark.studies.regret.scoring.comparison import compare, proposal_runs
+from lrladder.benchmark.studies.regret.scoring.comparison import compare
 from lrladder.benchmark.studies.regret.scoring.near import target_noises
 from lrladder.benchmark.studies.regret.scoring.noise import Noises
-from lrladder.benchmark.studies.regret.scoring.oracle import (
-    find_oracle,
-    on_grid,
-    on_search_grid,
-    swept_means,
-)
+from lrladder.benchmark.studies.regret.scoring.oracle import find_oracle, on_search_grid
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms import registry
 from lrladder.paradigms.lab import Measurement, ParametrizationName
@@ -40,7 +36,6 @@ from lrladder.paradigms.paradigm import Paradigm, Proposal
 from lrladder.paradigms.sweep.bracket import Cell, collect
 from lrladder.paradigms.sweep.curve import Curve
 from lrladder.paradigms.sweep.noise import Noise, pooled_noise
-from lrladder.paradigms.sweep.swept import open_side, sweep
 
 
 class Searched(NamedTuple):
@@ -74,7 +69,7 @@ def assemble(
     noises = target_noises(config, measurements, proposals)
     near = noises.base
     missing = (
-        *_missing(config, measurements, proposals, reasons or {}),
+        *missing_runs(config, measurements, proposals, reasons or {}),
         *unanswered(config, answers, reasons or {}),
     )
     entries = tuple(_entries(config, searched or {}, reasons or {}))
@@ -88,7 +83,7 @@ def assemble(
         rungs=tuple(_rung(rung) for rung in ladder),
         targets=tuple(_targets(config, measurements, proposals, noises, payers)),
         goals=tuple(goal_results(config, answers, payers)),
-        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, noises.curves)),
+        curves=(*_proxy_curves(config, measurements), *_target_curves(config, measurements, proposals, noises.curves)),
         law=next((entry.law for entry in entries if entry.law is not None and entry.searched == "sp"), None),
         entries=entries,
         role_effects=tuple(role_effects(measurements)),
@@ -137,64 +132,6 @@ def _entries(
         )
 
 
-def _missing(
-    config: RegretConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], reasons: Mapping[str, str]
-) -> Iterator[str]:
-    for m in {m.trial_id: m for m in measurements if m.verdict == "failed"}.values():
-        yield f"failed run: {m.rung}, {m.parametrization}, lr {m.lr:.4g}, seed {m.seed}: {m.message or 'no message'}"
-    known = {(p.paradigm, p.rung, p.horizon): p for p in proposals}
-    seeds = config.validation.seeds
-    for rung in config.rungs.targets:
-        for horizon in rung.read:
-            where = f"{rung.name} at {horizon:,} tokens"
-            for name in config.entries:
-                proposal = known.get((name, rung.name, horizon))
-                if proposal is None:
-                    yield f"{where}: no proposal of {name}: {reasons.get(name, 'not made yet')}"
-                    continue
-                runs = proposal_runs(config, measurements, proposal)
-                if len(runs) < len(seeds):
-                    yield f"{where}: proposal of {name} trained with {len(runs)} of {len(seeds)} seeds"
-            for parametrization in config.labels:
-                if reason := _unfinished_oracle(config, measurements, rung, horizon, parametrization):
-                    yield f"{where}: oracle of {parametrization}: {reason}"
-
-
-def _unfinished_oracle(
-    config: RegretConfig,
-    measurements: Sequence[Measurement],
-    rung: Rung,
-    horizon: int,
-    parametrization: ParametrizationName,
-) -> str | None:
-    """Why the oracle's sweep at a target is not complete; None if it is, or if it may not be extended any more."""
-    validation = config.validation
-    means = swept_means(config, measurements, rung, horizon, parametrization)
-    if len(means) < validation.oracle_points:
-        return f"{len(means)} of {validation.oracle_points} learning rates measured"
-    whole = [lr for lr in means if on_grid(lr, config.oracle_guess(parametrization), validation.oracle_factor)]
-    side = open_side(sweep(list(means), list(means.values())))
-    if horizon in rung.continued:
-        return None  # no sweep is extended for a horizon to which runs are only continued
-    if side and len(whole) < validation.oracle_points + validation.max_extensions:
-        return f"best of {len(means)} learning rates is at the {side} edge, to be extended"
-    if validation.oracle_refine and not side and _unrefined(config, parametrization, means):
-        return f"best of {len(means)} learning rates is bracketed, its last step to be measured"
-    return None
-
-
-def _unrefined(config: RegretConfig, parametrization: ParametrizationName, means: Mapping[float, float | None]) -> bool:
-    """Whether a half step beside the best LR of the grid has not been tried.
-
-    The best LR is taken from whole steps only: a half step that turns out better is not refined again.
-    """
-    origin, factor = config.oracle_guess(parametrization), config.validation.oracle_factor
-    whole = {lr: loss for lr, loss in means.items() if on_grid(lr, origin, factor)}
-    best = min((lr for lr in whole if whole[lr] is not None), key=lambda lr: whole[lr] or math.inf, default=None)
-    beside = [] if best is None else [best * math.sqrt(factor), best / math.sqrt(factor)]
-    return any(not any(math.isclose(lr, tried, rel_tol=1e-6) for tried in means) for lr in beside)
-
-
 def _rung(rung: Rung) -> RungResult:
     return RungResult(
         name=rung.name,
@@ -223,25 +160,27 @@ def _proxy_curves(config: RegretConfig, measurements: Sequence[Measurement]) -> 
             yield _curve(rung, horizon, name, cell.fit(noise=noise))
 
 
-def _target_curves(config: RegretConfig, measurements: Sequence[Measurement], noise: Noise) -> Iterator[CurveResult]:
+def _target_curves(
+    config: RegretConfig, measurements: Sequence[Measurement], proposals: Sequence[Proposal], noise: Noise
+) -> Iterator[CurveResult]:
     """The oracle's curves at the targets, fitted to losses that are averaged over the seeds. Their `n` counts runs."""
     for rung in config.rungs.targets:
         for horizon in rung.read:
             for name in config.labels:
-                oracle = find_oracle(config, measurements, rung, horizon, name, noise)
+                oracle = find_oracle(config, measurements, rung, horizon, name, noise, proposals)
                 if oracle.result.n_lrs:
-                    yield _curve(rung.name, horizon, name, oracle.curve, per_lr=len(config.validation.sweep_seeds))
+                    yield _curve(rung.name, horizon, name, oracle.curve, n=oracle.n_runs)
 
 
 def _curve(
-    rung: str, horizon: int, parametrization: ParametrizationName, curve: Curve, *, per_lr: int = 1
+    rung: str, horizon: int, parametrization: ParametrizationName, curve: Curve, *, n: int | None = None
 ) -> CurveResult:
     return CurveResult(
         rung=rung,
         horizon=horizon,
         parametrization=parametrization,
         status=curve.status,
-        n=curve.n * per_lr,
+        n=curve.n if n is None else n,
         lr_best=curve.lr_best,
         lr_low=curve.lr_low,
         lr_high=curve.lr_high,

@@ -151,6 +151,10 @@ class ValidationConfig(Strict):
     """Most rounds in which LRs are added to a sweep whose best LR lies at its edge."""
     oracle_refine: bool = True
     """Whether a sweep ends with the best LR times and divided by sqrt(oracle_factor)."""
+    # Left out of the dumped config where it is off, so that the digests of configs from before this key stay the same.
+    oracle_lean: bool = Field(False, exclude_if=lambda given: not given)
+    """Whether a sweep shares an LR with a proposal, and has all its seeds only at the three LRs nearest to the minimum,
+    and its first seed at the others. docs/decision.md says what this saves and costs."""
     snap_proposals: bool = True
     """Whether proposals are moved to a lattice of 1/16 octave, so that near proposals share runs."""
 
@@ -168,6 +172,13 @@ class ValidationConfig(Strict):
                 f"snap_proposals: no lattice of 1/16 octave holds a grid of oracle_factor {self.oracle_factor:g}; "
                 "set oracle_factor to a power of 2 or of sqrt(2), or set snap_proposals to false"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _lean(self) -> Self:
+        for key in ("oracle_refine", "snap_proposals"):
+            if self.oracle_lean and not getattr(self, key):
+                raise ValueError(f"oracle_lean: a lean sweep needs {key}; set {key} to true, or oracle_lean to false")
         return self
 
     @property

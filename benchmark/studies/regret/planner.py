@@ -18,6 +18,10 @@ NOTES = (
     "the LRs of validation runs come from the searches; the oracle's sweeps start at the proposals",
     "there is one validation run per entry, horizon and seed; runs that share an LR and a seed are trained once",
 )
+LEAN_NOTE = (
+    "the oracle's sweeps are lean: each shares an LR with a proposal, and has all its seeds only at the three LRs "
+    "nearest to the minimum (docs/decision.md)"
+)
 EXTERNAL_NOTE = (
     "the runs at {parts} are trained elsewhere; their memory and time here are what our own trainer would take"
 )
@@ -29,6 +33,8 @@ SIMULATED_NOTE = (
 def notes(config: RegretConfig) -> tuple[str, ...]:
     """What a reader of the plan must know beside its numbers, one sentence each."""
     found: tuple[str, ...] = NOTES if config.simulated is None else (SIMULATED_NOTE, *NOTES)
+    if config.validation.oracle_lean and config.rungs.targets:
+        found += (LEAN_NOTE,)
     if config.lab != HERE:
         found += (EXTERNAL_NOTE.format(parts=", ".join(config.lab.parts)),)
     for name, entry in config.entries.items():
@@ -57,7 +63,7 @@ def _at_targets(config: RegretConfig) -> Iterator[Sweep]:
                 yield Sweep("validation", "validation", rung, label_of(entry.arm), proposal, seeds, horizons)
     for rung in config.rungs.targets:
         for label in config.labels:
-            yield _oracle(config, rung, label)
+            yield from _lean(config, rung, label) if config.validation.oracle_lean else [_oracle(config, rung, label)]
     for entry in config.entries.values():
         yield from _ablation(config, entry)
 
@@ -92,6 +98,21 @@ def _oracle(config: RegretConfig, rung: Rung, label: str) -> Sweep:
     if validation.oracle_refine:  # two half steps if all horizons have the same best LR, else two for each horizon
         grid += [(None, i >= 2) for i in range(2 * len(rung.horizons))]
     return Sweep(f"{ORACLE}{label}", "oracle", rung, label, grid, validation.sweep_seeds, rung.read)
+
+
+def _lean(config: RegretConfig, rung: Rung, label: str) -> Iterator[Sweep]:
+    """A lean sweep: LRs with the first seed alone, then the other seeds and a half step beside each best LR.
+
+    The LR in its middle is that of a proposal, whose runs are planned there. It is planned again, as an extension, for
+    the case that another LR is better.
+    """
+    validation, horizons = config.validation, len(rung.horizons)
+    first, others = validation.sweep_seeds[:1], validation.sweep_seeds[1:]
+    grid: Lrs = [*[(None, False)] * (validation.oracle_points - 1), *extensions(rung, validation.max_extensions)]
+    beside: Lrs = [(None, i >= 1) for i in range(2 * horizons)]
+    half: Lrs = [(None, i >= 1) for i in range(horizons)]
+    for lrs, seeds in ((grid, first), (beside, others), (half, validation.sweep_seeds)):
+        yield Sweep(f"{ORACLE}{label}", "oracle", rung, label, lrs, seeds, rung.read)
 
 
 def _validated(config: RegretConfig, entry: EntryConfig, rung: Rung) -> list[tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """Runs a regret study: entries search on proxies, their proposals are trained at targets, and the oracle is swept."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from statistics import fmean
 
@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED
 from lrladder.benchmark.studies.regret.goals import Answer
 from lrladder.benchmark.studies.regret.making import completed, default_exponent, entry_lab, make_paradigm
+from lrladder.benchmark.studies.regret.middle import sweep_middle
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.benchmark.studies.results import Found
 from lrladder.paradigms import registry
@@ -20,7 +21,7 @@ from lrladder.paradigms.lab import Lab, ParametrizationName, Request
 from lrladder.paradigms.paradigm import NoProposal, Paradigm, Proposal
 from lrladder.paradigms.settings import RoleSearchSettings
 from lrladder.paradigms.sweep.bracket import search_brackets
-from lrladder.paradigms.sweep.grid import grid_lr, snap
+from lrladder.paradigms.sweep.grid import grid_lr, lattice_step, snap
 
 WAITS = "its search waits for runs that are trained elsewhere"
 
@@ -137,24 +138,40 @@ class RegretStudy:
     def _sweep_oracle(self, label: ParametrizationName) -> None:
         """Sweeps the LR at all targets under one arm.
 
-        Targets whose sweeps start at the same LR are swept together, so that workers stay busy. Apart from the LR, the
-        runs are like those of the proposals under this arm: they have the same exponent of a fitted horizon rule.
+        Targets whose sweeps have the same grid and start are swept together, so that workers stay busy. Lean sweeps of
+        all targets are. Apart from the LR, the runs are like those of the proposals under this arm: they have the same
+        exponent of a fitted horizon rule.
         """
+        if self.config.validation.oracle_lean:
+            spec = self._oracle_spec(label, 0)
+            middles = {
+                r.name: sweep_middle(self.config, self.proposals, r.name, label) for r in self.config.rungs.targets
+            }
+            steps = {name: lattice_step(lr, spec) for name, lr in middles.items()}
+            self._sweep(label, self.config.rungs.targets, spec, starts=steps)
+            return
         starts: dict[int, list[Rung]] = {}
         for rung in self.config.rungs.targets:
             starts.setdefault(self._start(rung, label), []).append(rung)
         for start, rungs in starts.items():
-            with suppress(Waiting):
-                search_brackets(
-                    self.lab,
-                    {rung.name: rung.horizons for rung in rungs},
-                    self._oracle_spec(label, start),
-                    payer=f"{ORACLE}{label}",
-                    parametrization=label,
-                    horizon_exponent=self._exponent(label),
-                    continued={rung.name: rung.continued for rung in rungs},
-                    refine=self.config.validation.oracle_refine,
-                )
+            self._sweep(label, rungs, self._oracle_spec(label, start), starts={})
+
+    def _sweep(
+        self, label: ParametrizationName, rungs: Sequence[Rung], spec: SearchConfig, starts: Mapping[str, float]
+    ) -> None:
+        with suppress(Waiting):
+            search_brackets(
+                self.lab,
+                {rung.name: rung.horizons for rung in rungs},
+                spec,
+                payer=f"{ORACLE}{label}",
+                parametrization=label,
+                horizon_exponent=self._exponent(label),
+                continued={rung.name: rung.continued for rung in rungs},
+                refine=self.config.validation.oracle_refine,
+                lean=self.config.validation.oracle_lean,
+                starts=starts,
+            )
 
     def _exponent(self, label: str) -> float | None:
         """The horizon exponent of an arm, which is the same in all its proposals."""

@@ -100,6 +100,23 @@ def test_runs_are_counted_as_in_the_plan(preset: str) -> None:
     assert num_runs_of(study) == (made.planned.runs, made.maximum.runs)
 
 
+def test_the_plan_of_lean_sweeps_counts_what_they_share_with_proposals_once() -> None:
+    changes = {"seeds": (0, 1, 2), "oracle_seeds": (0, 1), "oracle_points": 3, "oracle_refine": True}
+    changes |= {"snap_proposals": True, "oracle_lean": True}
+    config = CONFIG.model_copy(update={"validation": CONFIG.validation.model_copy(update=changes)})
+    made = plan_of(config)
+    sweeps = len(config.labels) * len(config.rungs.targets)
+    swept = [t for t in made.trials if t.purpose == "oracle"]
+    assert sum(t.runs for t in swept if not t.extension) == 5 * sweeps  # two LRs, a neighbour, and a half step twice
+    assert any("the oracle's sweeps are lean" in note for note in made.notes)
+    law = TrueLaw(k=50.0, u=0.4, v=0.3, mup_base=CONFIG.rungs.rung("p48x3").n_active)
+    results = run_on(config, SimulatedLab(config.rungs, law))
+    trained = {m.trial_id: m.flops for m in results.measurements}
+    assert results.complete
+    assert made.planned.runs <= len(trained) <= made.maximum.runs
+    assert made.planned.flops * 0.99 <= sum(trained.values()) <= made.maximum.flops
+
+
 def test_the_search_grid_is_the_one_that_runs() -> None:
     asked: list[Request] = []
 

@@ -176,3 +176,36 @@ def test_nothing_is_refined_that_is_not_bracketed(ladder, spec):
     guess = LAW.lr(100_000, 2_000_000, "sp") * 64
     search(lab, ladder, spec._replace(lr_guess=guess, max_extensions=0), refine=True)
     assert len(lab.rounds) == 1
+
+
+def lean(ladder, spec, off, **changes):
+    """The rounds of a lean search of one cell whose best LR is `off` octaves above its start: (octaves from it, seed).
+
+    It starts between two LRs of the grid of the spec.
+    """
+    rung, start = ladder[0], 5 / 16
+    lab = Watched([rung], LAW, noise_sd=0.0)
+    guess = LAW.lr(rung.n_active, rung.horizons[-1], "sp") / 2 ** (off + start)
+    changed = spec._replace(**{"factor": 2.0, "points": 3, "seeds": (0, 1), "max_extensions": 4, **changes})
+    where = {"starts": {rung.name: start}, "payer": "me", "parametrization": "sp"}
+    cells = {rung.name: rung.horizons[-1:]}
+    search_brackets(lab, cells, changed._replace(lr_guess=guess), refine=True, lean=True, **where)
+    return [[(round(math.log2(r.lr / guess) - start, 6), r.seed) for r in requests] for requests in lab.rounds]
+
+
+def test_a_lean_search_has_all_seeds_at_the_best_lr_its_lower_neighbour_and_the_half_step_between_them(ladder, spec):
+    first = [(-1.0, 0), (0.0, 0), (1.0, 0)]
+    assert lean(ladder, spec, 0.2) == [first, [(0.0, 1), (0.5, 0), (0.5, 1), (1.0, 1)]]
+    assert lean(ladder, spec, -0.2) == [first, [(-1.0, 1), (-0.5, 0), (-0.5, 1), (0.0, 1)]]
+
+
+def test_a_lean_search_is_extended_with_the_first_seed_alone(ladder, spec):
+    rounds = lean(ladder, spec, 2.2)
+    assert [{seed for _, seed in asked} for asked in rounds] == [{0}, {0}, {0}, {0, 1}]
+    assert [step for step, _ in rounds[1] + rounds[2]] == [2.0, 3.0]
+    assert rounds[3] == [(2.0, 1), (2.5, 0), (2.5, 1), (3.0, 1)]
+
+
+def test_a_lean_search_without_a_bracket_has_all_seeds_at_its_best_lr(ladder, spec):
+    assert lean(ladder, spec, 9.0, max_extensions=0)[1:] == [[(1.0, 1)]]
+    assert lean(ladder, spec, 9.0, max_extensions=1)[1:] == [[(2.0, 0)], [(2.0, 1)]]

@@ -7,7 +7,7 @@ import pytest
 
 from lrladder.benchmark.studies.regret.results import CurveResult, LawResult
 from lrladder.reports.regret import analysis, learning_figure, sensitivity, sentences
-from lrladder.reports.regret.baselines import KEEP, SWEEP, Array, _half_width, _means, _Parabola, baselines
+from lrladder.reports.regret.baselines import KEEP, SWEEP, Array, Finished, _half_width, _means, _Parabola, baselines
 from lrladder.reports.regret.bowls import _is_fitted
 from lrladder.reports.regret.frontier import Point, frontier, points
 from lrladder.reports.regret.page import render
@@ -108,7 +108,8 @@ def test_the_interval_of_the_proxys_lr_covers_the_truth(octaves: float, on_curve
     x, place = math.log(2) * np.arange(-2.0, 3.0), octaves * math.log(2)
     for _ in range(300):
         losses = 3 + 0.05 * x**2 + sd / math.sqrt(2) * rng.standard_normal(5)
-        fitted = _Parabola(x, losses, np.ones(5, dtype=bool))
+        means = [Finished(loss, {(lr, seed): 0.5 for seed in range(2)}) for lr, loss in zip(x, losses, strict=True)]
+        fitted = _Parabola(x, means, np.ones(5, dtype=bool))
 
         def read(y: Array, fitted: _Parabola = fitted) -> float:
             return fitted.above(place, y) if on_curve else float(np.interp(place, x, y)) - fitted.minimum(y)
@@ -123,7 +124,19 @@ def test_the_baselines_are_read_off_the_seeds_that_all_lrs_have() -> None:
     """A proposal on the sweep's grid has a seed more, whose own effect would enter."""
     runs = [m for m in build_results().measurements if (m.rung, m.parametrization) == ("t96x3", "mup")]
     more = runs[0].model_copy(update={"seed": 9, "loss": 99.0})
-    assert _means([*runs, more]) == _means(runs)
+    assert _means(build_results(), [*runs, more]) == _means(build_results(), runs)
+
+
+def test_the_baselines_of_a_lean_sweep_are_read_off_all_its_seeds() -> None:
+    """An LR with the first seed alone is completed as in the scoring, so that seeds whose own effects differ agree."""
+    results = build_results(config={"validation": {"oracle_lean": True, "seeds": [1, 2, 3]}})
+    runs = [m for m in results.measurements if (m.rung, m.parametrization) == ("t96x3", "mup")]
+    runs = [m.model_copy(update={"loss": 3.0 + 0.1 * m.seed, "verdict": "finished"}) for m in runs]
+    far = min(m.lr for m in runs)
+    found = _means(results, [m for m in runs if m.lr != far or m.seed == 1])
+    assert [mean.loss for mean in found.values()] == pytest.approx([3.15] * len(found))
+    assert len(found) == len({m.lr for m in runs})
+    assert sum(w**2 for w in found[far].runs.values()) > 1 > sum(w**2 for w in found[max(found)].runs.values())
 
 
 def test_what_was_not_swept_has_no_row_and_no_baseline() -> None:

@@ -39,7 +39,9 @@ def compare(
     A proposal is left out until all its validation runs have ended, or one of them has diverged. `payers` has the
     FLOPs charged to each entry.
     """
-    oracles = {name: find_oracle(config, measurements, rung, horizon, name, noises.curves) for name in config.labels}
+    oracles = {
+        name: find_oracle(config, measurements, rung, horizon, name, noises.curves, proposals) for name in config.labels
+    }
     run_flops = float(rung.flops_per_token * horizon)
     own = [p for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)]
     scored = tuple(
@@ -84,8 +86,8 @@ def _score(
     paired = None if diverged else float(np.mean([losses[seed] for seed in config.validation.sweep_seeds]))
     own = oracles.get(proposal.parametrization)
     best = min(oracles.values(), key=lambda o: math.inf if o.result.loss is None else o.result.loss)
-    regret, low, high = _interval(paired, proposal, best, noises)
-    lr_regret, lr_low, lr_high = _interval(paired, proposal, own, noises) if own else (None, None, None)
+    regret, low, high = _interval(config, paired, proposal, best, noises)
+    lr_regret, lr_low, lr_high = _interval(config, paired, proposal, own, noises) if own else (None, None, None)
     if own and own.result.loss is None:
         regret = low = high = None  # its own oracle has no loss yet, and this could be the lowest
     gaps = _gaps(config, proposal.parametrization, oracles)
@@ -136,23 +138,24 @@ def proposal_runs(
 
 
 def _interval(
-    loss: float | None, proposal: Proposal, oracle: Oracle, noises: Noises
+    config: RegretConfig, loss: float | None, proposal: Proposal, oracle: Oracle, noises: Noises
 ) -> tuple[float | None, float | None, float | None]:
     """The loss above the minimum of an oracle, and the ends of its 90% interval; nats.
 
-    `loss` is the mean over the seeds of the oracle's sweep, so that the effect of a seed cancels. If both have the same
-    arm, the interaction of seed and arm cancels too. The interval contains the noise of the proposal's mean and, to
-    first order, that of the oracle's minimum. The ends are None if the noise is unknown, and all three if a loss is.
+    `loss` is the mean over the seeds of the oracle's sweep, so that the effect of a seed cancels. If both have the
+    same arm, the interaction of seed and arm cancels too. The interval contains the noise of the proposal's mean and,
+    to first order, that of the oracle's minimum. The ends are None if the noise is unknown, and all three if a loss is.
     """
     if loss is None or oracle.result.loss is None:
         return None, None, None
-    n, value, own = oracle.result.n_seeds, loss - oracle.result.loss, proposal.parametrization
+    seeds, value, own = config.validation.sweep_seeds, loss - oracle.result.loss, proposal.parametrization
     if own == oracle.parametrization:
         point: Point = (label(proposal), proposal.lr)
-        weights = {key: -weight for key, weight in oracle.weights.items()}
-        weights[point] = weights.get(point, 0.0) + 1
-        noise = noises.of({own: sum(weight**2 for weight in weights.values()) / n})
+        weights = {run: -weight for run, weight in oracle.runs.items()}
+        for seed in seeds:
+            weights[point, seed] = weights.get((point, seed), 0.0) + 1 / len(seeds)
+        noise = noises.of({own: sum(weight**2 for weight in weights.values())})
     else:
-        noise = noises.of({own: 1 / n, oracle.parametrization: oracle.squared_weights / n}, 2 / n)
+        noise = noises.of({own: 1 / len(seeds), oracle.parametrization: oracle.variance}, 2 / len(seeds))
     half = noise.half_width(1.0, oracle.misfit(noises.base.run), level=LEVEL)
     return (value, None, None) if half is None else (value, value - half, value + half)

@@ -24,7 +24,10 @@ def target_noises(
     runs = []
     for rung in config.rungs.targets:
         for horizon in rung.read:
-            best = {name: find_oracle(config, measurements, rung, horizon, name, curves).result.lr for name in swept}
+            oracles = [
+                find_oracle(config, measurements, rung, horizon, name, curves, proposals) for name in config.labels
+            ]
+            best = {oracle.parametrization: oracle.result.lr for oracle in oracles}
             here = [m for m in measurements if (m.rung, m.horizon) == (rung.name, horizon)]
             entries = {(label(p), p.lr) for p in proposals if (p.rung, p.horizon) == (rung.name, horizon)}
             runs.append(near_runs(here, best, entries))

@@ -27,6 +27,6 @@ class Widths(NamedTuple):
         """The half width for the minima of two sweeps with the same seeds, given by their arms."""
         sweeps = [self.oracles[name] for name in (first, second)]
         n = sweeps[0].result.n_seeds
-        weights = {oracle.parametrization: oracle.squared_weights / n for oracle in sweeps}
+        weights = {oracle.parametrization: oracle.variance for oracle in sweeps}
         misfit = sum(oracle.misfit(self.noises.base.run) for oracle in sweeps)
         return self.noises.of(weights, 2 / n).half_width(1.0, misfit, level=level)

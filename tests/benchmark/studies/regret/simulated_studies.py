@@ -1,8 +1,9 @@
 """Simulated regret studies on arrays: how often the rule of decision names and misses the wrong ones.
 
 `python -m tests.benchmark.studies.regret.simulated_studies` prints the table of docs/decision.md with 1,000 studies a
-cell. A study has two targets, over which its noise is pooled, two or four parametrizations with a sweep of 4 LRs at
-factor 2 each, and entries 0.3 octaves from the best LR, whose true losses differ by what is planted.
+cell, and `... simulated_studies 1000 lean` that of lean sweeps. A study has two targets, over which its noise is
+pooled, two or four parametrizations with a sweep of 4 LRs at factor 2 each, and entries 0.3 octaves from the best LR,
+whose true losses differ by what is planted.
 """
 
 import sys
@@ -59,7 +60,11 @@ def sample(
     studies: int,
     rng: np.random.Generator,
     n_groups: int = GROUPS,
+    lean: bool = False,
 ) -> Sampled:
+    """A lean sweep has the LR of an entry in its middle, and one half step, on the side where the loss is lower."""
+    if lean:
+        return _sample_lean(pattern, entries, seeds, sweep_seeds, studies, rng, n_groups)
     shape = (studies, TARGETS)
     groups = np.arange(entries) % n_groups
     off = OFF * rng.choice([-1.0, 1.0], (*shape, entries))
@@ -72,6 +77,22 @@ def sample(
     nearest = np.abs(grid - _vertex(grid, curve)).argmin(-1)[..., None, None]
     near = np.take_along_axis(swept, nearest, axis=3)[:, :, :, 0]
     return Sampled(noise[:, :, :entries], near, groups)
+
+
+def _sample_lean(
+    pattern: str, entries: int, seeds: int, sweep_seeds: int, studies: int, rng: np.random.Generator, n_groups: int
+) -> Sampled:
+    shape = (studies, TARGETS)
+    groups = np.arange(entries) % n_groups
+    off = OFF * rng.choice([-1.0, 1.0], (*shape, entries))
+    grid = off[..., :n_groups, None] + np.array([-1.0, -0.5, 0.5, 1.0])  # beside the first entry of each group
+    where = np.concatenate([off, grid.reshape(*shape, -1)], axis=-1)
+    which = np.concatenate([groups, np.repeat(np.arange(n_groups), grid.shape[-1])])
+    noise = _noise(pattern, where, which, seeds, rng) + 5 * rng.standard_normal((*shape, 1, seeds))
+    swept = noise[:, :, entries:, :sweep_seeds].reshape(*shape, n_groups, grid.shape[-1], sweep_seeds)
+    first = swept[..., 0] + BOWL * grid**2
+    half = np.where(first[..., 0] < first[..., -1], 1, 2)[..., None, None]
+    return Sampled(noise[:, :, :entries], np.take_along_axis(swept, half, axis=3)[:, :, :, 0], groups)
 
 
 def _noise(pattern: str, where: Array, which: NDArray[np.int64], seeds: int, rng: np.random.Generator) -> Array:
@@ -158,10 +179,17 @@ def planted(entries: int, unit: float) -> dict[str, tuple[Array, int]]:
 
 
 def rates(
-    pattern: str, entries: int, seeds: int, sweep_seeds: int, studies: int, seed: int = 0, n_groups: int = GROUPS
+    pattern: str,
+    entries: int,
+    seeds: int,
+    sweep_seeds: int,
+    studies: int,
+    seed: int = 0,
+    n_groups: int = GROUPS,
+    lean: bool = False,
 ) -> Rates:
     rng = np.random.default_rng([seed, list(UNITS).index(pattern), entries, seeds, sweep_seeds])
-    drawn = sample(pattern, entries, seeds, sweep_seeds, studies, rng, n_groups)
+    drawn = sample(pattern, entries, seeds, sweep_seeds, studies, rng, n_groups, lean)
     found = estimate(drawn)
     means, false, power = drawn.entries.mean(-1), [], 0.0
     for truth, (above, tied) in planted(entries, UNITS[pattern]).items():
@@ -187,11 +215,13 @@ def _coverage(means: Array, groups: NDArray[np.int64], seeds: int, found: Estima
 
 
 if __name__ == "__main__":
-    studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    print(f"{studies} studies a cell: false claims / best found at 3 sds / 90% intervals that cover, %")
+    studies, lean = int(sys.argv[1]) if len(sys.argv) > 1 else 1000, "lean" in sys.argv[2:]
+    print(f"{studies} studies a cell, {'lean' if lean else 'full'} sweeps", end=": ")
+    print("false claims / best found at 3 sds / 90% intervals that cover, %")
     shapes = [(n, *seeds, GROUPS) for seeds in ((2, 2), (3, 2), (3, 3), (4, 2), (4, 4)) for n in (2, 4, 6, 8)]
-    for entries, seeds, sweep_seeds, n_groups in [*shapes, (4, 3, 2, 4), (8, 3, 2, 4)]:
-        cells = {p: rates(p, entries, seeds, sweep_seeds, studies, n_groups=n_groups) for p in UNITS}
+    shapes += [(4, 3, 2, 4), (8, 3, 2, 4)]
+    for entries, seeds, sweep_seeds, n_groups in shapes:
+        cells = {p: rates(p, entries, seeds, sweep_seeds, studies, n_groups=n_groups, lean=lean) for p in UNITS}
         row = "  ".join(f"{p} {100 * r.false:.1f}/{100 * r.found:.1f}/{100 * r.covered:.1f}" for p, r in cells.items())
         shape = f"seeds {seeds}, sweep {sweep_seeds}, entries {entries}, parametrizations {n_groups}"
         print(f"{shape}:  {row}", flush=True)

@@ -8,6 +8,7 @@ import pytest
 from lrladder.benchmark.studies.regret.results import OracleResult, ParadigmResult
 from lrladder.benchmark.studies.regret.scoring.components import Components
 from lrladder.benchmark.studies.regret.scoring.conclusion import Judgement, conclude
+from lrladder.benchmark.studies.regret.scoring.means import Mean
 from lrladder.benchmark.studies.regret.scoring.noise import Noises
 from lrladder.benchmark.studies.regret.scoring.oracle import Oracle
 from lrladder.benchmark.studies.regret.scoring.widths import Widths
@@ -54,7 +55,8 @@ def sweep(name: str, loss: float) -> Oracle:
     found = OracleResult(
         lr=0.01, lr_low=None, lr_high=None, loss=loss, status="interior", n_lrs=4, n_seeds=SEEDS, cost_flops=8.0
     )
-    return Oracle(name, found, Curve("interior", 4), {(name, 0.01): 1.0})  # type: ignore[arg-type]
+    mean = Mean(loss, SEEDS, {(0.01, seed): 1 / SEEDS for seed in range(SEEDS)})
+    return Oracle(name, found, Curve("interior", 4), {(name, 0.01): 1.0}, {0.01: mean})
 
 
 def judged(

@@ -171,6 +171,13 @@ def test_four_parametrizations_keep_the_promise(pattern: str) -> None:
         assert holds(found := rates(pattern, entries, 3, 2, STUDIES, n_groups=4), 0.80), (entries, found)
 
 
+@pytest.mark.parametrize("pattern", UNITS)
+def test_lean_sweeps_keep_the_promise(pattern: str) -> None:
+    for entries, n_groups in [*((entries, 2) for entries in ENTRIES), (4, 4), (8, 4)]:
+        found = rates(pattern, entries, 3, 2, STUDIES, n_groups=n_groups, lean=True)
+        assert holds(found, 0.80), (entries, n_groups, found)
+
+
 def test_an_interaction_estimated_as_zero_is_pooled_in_about_half_of_the_studies_without_one() -> None:
     drawn = sample("even", 2, 3, 2, STUDIES, np.random.default_rng(1))
     found = estimate(drawn)

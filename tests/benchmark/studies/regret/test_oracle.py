@@ -9,8 +9,9 @@ from scipy import stats
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult
 from lrladder.benchmark.studies.regret.scoring.components import components
+from lrladder.benchmark.studies.regret.scoring.means import losses_by_lr, seed_means
 from lrladder.benchmark.studies.regret.scoring.near import near_runs, target_noises
-from lrladder.benchmark.studies.regret.scoring.oracle import Oracle, find_oracle, on_grid, seed_means
+from lrladder.benchmark.studies.regret.scoring.oracle import Oracle, find_oracle, on_grid
 from lrladder.benchmark.studies.regret.scoring.widths import Widths
 from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.level import LEVEL
@@ -86,8 +87,8 @@ def test_a_mean_over_seeds_waits_for_all_of_them_and_one_divergence_is_one() -> 
     runs = [run("sp", 0.01, 0, 3.0), run("sp", 0.01, 1, 3.2), run("sp", 0.02, 0, 3.0), run("sp", 0.01, 2, 9.0)]
     runs += [run("sp", 0.03, 0, 3.0), run("sp", 0.03, 1, None, "diverged"), run("sp", 0.02, 1, None, "failed")]
     runs += [run("sp", 0.04, 1, None, "diverged"), run("mup", 0.05, 0, 3.0), run("mup", 0.05, 1, 3.0)]
-    found = seed_means(runs, RUNG.name, HORIZON, "sp", {0, 1})
-    assert found == {0.01: pytest.approx(3.1), 0.03: None, 0.04: None}
+    found = seed_means(losses_by_lr(runs, RUNG.name, HORIZON, "sp", (0, 1)), (0, 1), lean=False)
+    assert {lr: mean.loss for lr, mean in found.items()} == {0.01: pytest.approx(3.1), 0.03: None, 0.04: None}
     assert list(found) == sorted(found)
 
 

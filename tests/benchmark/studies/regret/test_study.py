@@ -11,13 +11,16 @@ from lrladder.benchmark.lab.simulated import SimulatedLab, TrueLaw, loss_floor
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
+from lrladder.benchmark.studies.regret.middle import sweep_middle
 from lrladder.benchmark.studies.regret.results import RegretResults
+from lrladder.benchmark.studies.regret.scoring.oracle import Oracle, find_oracle
 from lrladder.benchmark.studies.regret.study import RegretStudy
 from lrladder.benchmark.studies.results import Found
 from lrladder.benchmark.studies.runner import run_on
 from lrladder.models.rules import MUTRANSFER
 from lrladder.paradigms.lab import Lab, Measurement, ParametrizationName, Request
 from lrladder.paradigms.paradigm import Proposal
+from lrladder.paradigms.sweep.noise import Noise
 from tests.paths import TWO_TARGETS
 
 CONFIG = load_config(TWO_TARGETS)
@@ -400,3 +403,84 @@ def test_a_proposal_on_the_grid_is_no_sweep() -> None:
         assert fitting.loss is not None
         assert (fitting.regret, fitting.lr_regret) == (None, None)
         assert (target.oracle["sp"].loss, target.oracle["sp"].n_lrs) == (None, 0)
+
+
+LEAN = with_validation(oracle_refine=True, snap_proposals=True, oracle_lean=True, oracle_points=3)
+
+
+def test_a_lean_study_finds_the_same_minima_with_fewer_runs() -> None:
+    full = LEAN.model_copy(update={"validation": LEAN.validation.model_copy(update={"oracle_lean": False})})
+    labs = [Log(CONFIG.rungs, LAW, noise_sd=0.0) for _ in range(2)]
+    for before, after in zip(*(run_on(c, lab).targets for c, lab in zip((full, LEAN), labs, strict=True)), strict=True):
+        for name, oracle in after.oracle.items():
+            assert (oracle.status, oracle.n_lrs) == ("interior", 4)
+            assert oracle.lr == pytest.approx(before.oracle[name].lr)
+            assert oracle.loss == pytest.approx(before.oracle[name].loss)
+        for old, new in zip(before.paradigms, after.paradigms, strict=True):
+            assert new.lr == old.lr
+            assert new.lr_regret == pytest.approx(old.lr_regret, abs=1e-9)
+    fewer = [len({request for payer, request in lab.asked if request.rung == "t128x4"}) for lab in labs]
+    assert fewer[1] == fewer[0] - 5 * len(LEAN.labels)
+
+
+def test_a_lean_sweep_shares_the_runs_of_the_proposal_nearest_to_their_mean() -> None:
+    study = Started(LEAN, Log(CONFIG.rungs, LAW))
+    rung, guess = LEAN.rungs.rung("t128x4"), LEAN.oracle_guess("sp")
+    lrs = [guess * 2 ** (steps / 16) for steps in (-13, 3, 5, 5, 40)]  # the mean of the distinct ones is at 8.75
+    study.proposals = [_proposal(f"e{i}", "sp", rung, 262144, lr) for i, lr in enumerate(lrs)]
+    assert sweep_middle(LEAN, study.proposals, "t128x4", "sp") == lrs[2]
+    assert sweep_middle(LEAN, study.proposals, "t128x4", "mup") == LEAN.oracle_guess("mup")
+    assert sweep_middle(CONFIG, study.proposals, "t128x4", "sp") == guess
+    study._validate()
+    study._sweep_oracle("sp")
+    own = {r.lr for payer, r in study.recorder._lab.asked if payer == "oracle-sp" and r.rung == "t128x4"}  # type: ignore[attr-defined]
+    assert lrs[2] in own
+    assert all((16 * math.log2(lr / lrs[2])) % 8 == pytest.approx(0, abs=1e-6) for lr in own)
+
+
+def test_a_lean_sweep_is_missing_until_its_near_lrs_have_all_seeds() -> None:
+    whole = run_on(LEAN, simulate(noise_sd=0.0))
+    assert whole.complete
+    proposals = [
+        _proposal(p.name, p.parametrization, LEAN.rungs.rung(t.rung), t.tokens, p.lr)
+        for t in whole.targets
+        for p in t.paradigms
+    ]
+    halves = {
+        (m.rung, m.parametrization, m.lr)
+        for m in whole.measurements
+        if m.rung.startswith("t")
+        and (8 * math.log2(m.lr / sweep_middle(LEAN, proposals, m.rung, m.parametrization))) % 8 == pytest.approx(4)
+    }
+    kept = [m for m in whole.measurements if m.seed != 1 or (m.rung, m.parametrization, m.lr) not in halves]
+    missing = assemble(LEAN, Found(kept), proposals=proposals).missing
+    assert sum("its last step to be measured" in line for line in missing) == 3 * len(whole.targets)
+
+
+@pytest.mark.parametrize("key", ["oracle_refine", "snap_proposals"])
+def test_a_lean_sweep_needs_a_last_step_and_proposals_on_the_lattice(key: str) -> None:
+    with pytest.raises(ValueError, match=f"oracle_lean: a lean sweep needs {key}; set {key} to true"):
+        with_validation(**{"oracle_refine": True, "snap_proposals": True, "oracle_lean": True, key: False})
+
+
+def test_the_runs_of_a_lean_minimum_weigh_what_a_change_of_their_losses_does() -> None:
+    results = run_on(LEAN, simulate(noise_sd=0.002))
+    target = results.targets[-1]
+    rung, noise = LEAN.rungs.rung(target.rung), Noise(0.002, 9)
+    proposals = [_proposal(p.name, p.parametrization, rung, target.tokens, p.lr) for p in target.paradigms]
+
+    def oracle(runs: Sequence[Measurement]) -> Oracle:
+        return find_oracle(LEAN, runs, rung, target.tokens, "sp", noise, proposals)
+
+    found = oracle(results.measurements)
+    assert found.result.status == "interior" and found.result.loss is not None
+    assert sum(found.runs.values()) == pytest.approx(1, abs=1e-4)
+    assert found.n_runs == 7
+    for ((name, lr), seed), weight in found.runs.items():
+        moved = [
+            m.model_copy(update={"loss": (m.loss or 0) + 1e-7})
+            if (m.rung, m.horizon, m.parametrization, m.lr, m.seed) == (rung.name, target.tokens, name, lr, seed)
+            else m
+            for m in results.measurements
+        ]
+        assert ((oracle(moved).result.loss or 0) - found.result.loss) / 1e-7 == pytest.approx(weight, abs=1e-4)
