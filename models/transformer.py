@@ -58,7 +58,7 @@ class Block(nn.Module):
     def __init__(self, shape: ModelShape, backend: str, *, dense: bool = False) -> None:
         super().__init__()
         eps = shape.architecture.norm_eps
-        feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend])
+        feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend]())
         self.attention_norm, self.attention = RMSNorm(shape.width, eps), Attention(shape)
         self.moe_norm, self.moe = RMSNorm(shape.width, eps), feed_forward
 

@@ -15,6 +15,7 @@ from lrladder.benchmark.environment import PER_GPU, gpu_bytes, gpu_names
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.training.remote import opened
 from lrladder.benchmark.training.site import Machines
+from lrladder.models.no_megablocks import no_megablocks
 
 PACKAGE = Path(__file__).parents[2]  # lrladder, which has our code
 LOOK_SECONDS = 120.0  # for a machine to answer; assumption: importing torch takes less
@@ -35,11 +36,7 @@ class Seen(NamedTuple):
 def look(node: str) -> Seen:
     """What the machine has on which this is called, whose address is `node`."""
     gpus = tuple(gpu_names())
-    why = None
-    if gpus:
-        from lrladder.models.experts.megablocks import unavailable_reason
-
-        why = unavailable_reason()
+    why = no_megablocks(has_gpu=True) if gpus else None
     return Seen(node, software(), gpus, gpu_bytes(), why)
 
 
