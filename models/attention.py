@@ -6,6 +6,8 @@ A kind of attention is a module with the matrix `out`, `qkv_bias` (which may be 
 
 from collections.abc import Callable, Iterator, Mapping
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,6 +41,7 @@ class AllHeadsNorm(RMSNorm):
         return super().forward(x_bhsd.transpose(1, 2).flatten(2)).view_as(x_bhsd.transpose(1, 2)).transpose(1, 2)
 
 
+@functools.lru_cache(maxsize=8)  # every step of a run asks for the same one
 def rope_table(seq_len: int, head_size: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosines and sines, each [seq_len, head_size / 2], fp32."""
     frequency = theta ** (-torch.arange(0, head_size, 2, device=device, dtype=torch.float32) / head_size)

@@ -52,7 +52,10 @@ def compile_blocks(model: Transformer, *, batch: int) -> Loss | None:
     Return None and leave the model uncompiled if compiled and eager gradients differ: torch 2.13 compiles some sizes
     wrongly and gives no message (docs/performance.md).
     """
+    from torch._inductor import config  # this imports the compiler, which takes seconds
+
     torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = MAX_VARIANTS
+    config.size_asserts = False  # `_agrees` checks instead; a step has 150 of them, in Python
     torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs eagerly; the worker's log says so
     for block in model.blocks:
         block.compile(dynamic=False)
@@ -66,7 +69,18 @@ def compile_blocks(model: Transformer, *, batch: int) -> Loss | None:
 
 @functools.cache
 def _compiled_loss() -> Loss:
-    return torch.compile(next_token_loss, dynamic=False)
+    return torch.compile(_fused_loss, dynamic=False)
+
+
+def _fused_loss(output: Output, targets_bs: Tensor) -> Tensor:
+    """As `next_token_loss`, in operations whose backward pass is one loop over the logits.
+
+    torch's cross-entropy is compiled to a scatter, a loop that sums it over the vocabulary, and this loop.
+    """
+    logits_tv = output.logits.float().flatten(0, 1)
+    ids_v = torch.arange(logits_tv.shape[-1], device=logits_tv.device, dtype=torch.int32)  # as wide as a logit
+    is_target_tv = targets_bs.flatten().int()[:, None] == ids_v
+    return (logits_tv.logsumexp(-1) - torch.where(is_target_tv, logits_tv, 0).sum(-1)).mean()
 
 
 _AGREED: dict[Hashable, bool] = {}  # results of this process's comparisons; compiled code is kept too

@@ -59,7 +59,7 @@ class Block(nn.Module):
     def __init__(self, shape: ModelShape, backend: str, *, dense: bool = False) -> None:
         super().__init__()
         eps = shape.architecture.norm_eps
-        feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend])
+        feed_forward = Dense(shape) if dense else MoE(shape, BACKENDS[backend]())
         attention = Attention(shape) if shape.kv_rank is None else LatentAttention(shape)
         self.attention_norm, self.attention = RMSNorm(shape.width, eps), attention
         self.moe_norm, self.moe = RMSNorm(shape.width, eps), feed_forward

@@ -51,14 +51,20 @@ def doctor(
         return
     if rung is not None or lr is not None or as_json:
         raise InputError("--rung, --lr and --json describe a study's rules; give --parametrization PRESET as well")
+    _show_machine()
+
+
+def _show_machine() -> None:
     from lrladder.benchmark.environment import environment, gpu_names
     from lrladder.models.compiled import compiler_missing
-    from lrladder.models.experts.megablocks import unavailable_reason
+    from lrladder.models.no_megablocks import no_megablocks
 
-    for key, value in environment(gpus=gpu_names()).items():
+    gpus = gpu_names()
+    for key, value in environment(gpus=gpus).items():
         print(f"{key:12} {value}")
     print(f"{'compiler':12} {compiler_missing() or 'torch.compile works here'}")
-    print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {unavailable_reason() or 'so does megablocks'}")
+    megablocks = no_megablocks(has_gpu=bool(gpus)) or "so does megablocks"
+    print(f"{'experts':12} grouped (torch grouped GEMM) runs here; {megablocks}")
 
 
 @app.command(epilog="Example: lrladder bench cpu --out bench.json")

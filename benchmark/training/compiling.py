@@ -15,9 +15,9 @@ Choice = Literal["auto", "off"]
 VARIABLE = "LRLADDER_COMPILE"  # worker processes inherit it
 CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's own name; all later processes use the cache
 THREADS = "TORCHINDUCTOR_COMPILE_THREADS"
-# A trial is compiled if its training FLOPs are at least this. CPU: about 2 s of one core. Compiling a shape takes 15 s
+# A trial is compiled if its training FLOPs are at least this. CPU: 2 to 5 s of one core. Compiling a shape takes 15 s
 # once and 0.5 s in each later process, and saves a fifth (docs/performance.md). GPU: by the same reasoning, unmeasured.
-PAYS_FROM = {"cpu": 5e10, "cuda": 1e15}
+PAYS_FROM = {"cpu": 4e10, "cuda": 1e15}
 # Compiler processes of one worker. CPU: 1, because every core has a worker, and helpers would outlive a stopped worker.
 # GPU: workers share the cores, and torch would start one helper per core for each worker; 4 is an assumption.
 HELPERS = {"cpu": "1", "cuda": "4"}

@@ -12,22 +12,22 @@ from lrladder.benchmark.lab.workers import LocalExecutor
 from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, halved, micro_batch_of
 from lrladder.benchmark.training.site import Machines
 from lrladder.benchmark.training.worker import WorkerSetup, start_worker
-from lrladder.models.experts.megablocks import unavailable_reason
+from lrladder.models.no_megablocks import no_megablocks
 
 
 class LocalSite:
     """This machine, with up to `workers` processes; None: one for each core, or several for each GPU."""
 
     def __init__(self, workers: int | None) -> None:
-        count = workers or default_workers()
+        count, gpus = workers or default_workers(), tuple(gpu_names())
         self.machines = Machines(
             called="this machine",
             workers=count,
             devices=len(cuda_devices()) or count,
-            gpus=tuple(gpu_names()),
+            gpus=gpus,
             gpu_bytes=gpu_bytes(),
-            no_megablocks=unavailable_reason(),
-            more="" if gpu_names() else ", or give --workers {}",
+            no_megablocks=no_megablocks(has_gpu=bool(gpus)),
+            more="" if gpus else ", or give --workers {}",
         )
 
     def executor(self, setup: WorkerSetup, store: Store, say: Say) -> Executor:

@@ -56,6 +56,7 @@ class Loop:
         # So that no step waits for the GPU, its numbers are read together at every probe.
         self.read_every = EVERY if device.type == "cuda" else 1
         self.micro_batch = micro_batch or self._share
+        self._parameters = list(self.engine.module.parameters())
         self._accumulation = Accumulation(self.engine, self.ranks, trial, self.micro_batch)
         compiled = compiled and compiling.is_possible(trial)
         loss = compile_blocks(self.engine.module, batch=self.micro_batch) if compiled else None
@@ -111,7 +112,7 @@ class Loop:
 
     def _update(self) -> Tensor:
         """One optimizer step. Returns the L2 norm of the gradient before clipping."""
-        norm = clip_gradients(self.engine.module.parameters(), self.trial.optimizer.grad_clip)
+        norm = clip_gradients(self._parameters, self.trial.optimizer.grad_clip)
         self.watch.before_step(self.step)
         self.engine.step()
         if norm is None:  # ZeRO holds the gradients in partitions, and clips them

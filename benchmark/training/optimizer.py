@@ -1,13 +1,17 @@
 """Builds a DeepSpeed engine with AdamW for a trial, and sets the LR of each group at each step."""
 
 import os
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch._C._distributed_c10d import HashStore
 
 from lrladder.benchmark.lab.trial import Trial, role_lrs_of, token_rule_of
+from lrladder.benchmark.training.adamw import AdamW
 from lrladder.benchmark.training.expert_parallel import mark_groups, spread_experts
 from lrladder.benchmark.training.memory import BUCKET, GATHERED
 from lrladder.models import parametrization
@@ -27,8 +31,9 @@ def start_deepspeed(meeting: str | None = None) -> Any:
         os.environ.setdefault(key, value)
     if not has_cuda:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import deepspeed
-    import deepspeed.ops
+    with _without("mlflow"):
+        import deepspeed
+        import deepspeed.ops
 
     if not has_cuda:
         # without this the first initialize() spends a minute on compiling a CPU op that training never uses
@@ -37,6 +42,22 @@ def start_deepspeed(meeting: str | None = None) -> Any:
         _start_ranks("nccl" if has_cuda else "gloo", meeting)
     deepspeed.init_distributed(auto_mpi_discovery=False)
     return deepspeed
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """A context in which a package cannot be imported for the first time.
+
+    DeepSpeed's autotuner, which training does not use, imports mlflow where it is installed. That takes 2 s.
+    """
+    absent = package not in sys.modules
+    if absent:
+        sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[package]
 
 
 def _start_ranks(backend: str, meeting: str | None) -> None:
@@ -74,14 +95,21 @@ def build_engine(trial: Trial, micro_batch: int | None = None) -> Any:
         spread_experts(model, trial.training.expert_parallel)
     params = groups(trial, model, rules)
     mark_groups(params)
-    optimizer = torch.optim.AdamW(params, betas=betas(trial), fused=True)
+    optimizer = AdamW(params, betas=betas(trial), fused=True)
     if trial.training.recompute == "blocks":
         model.call_block = _recomputed
     config = engine_config(trial, micro_batch or share_of(trial))
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     if torch.distributed.get_world_size() == 1 and trial.training.zero_stage == 0:
         engine.enable_backward_allreduce = False  # it would copy all gradients twice to sum them over one rank
+        # DeepSpeed's own walks over all modules at each step
+        engine.zero_grad = partial(_forget_gradients, list(model.parameters()))
     return engine
+
+
+def _forget_gradients(params: list[torch.nn.Parameter]) -> None:
+    for param in params:
+        param.grad = None
 
 
 def _recomputed(block: torch.nn.Module, *args: object) -> Any:

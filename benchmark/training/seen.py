@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lrladder.benchmark.environment import gpu_bytes, gpu_names
+from lrladder.models.no_megablocks import no_megablocks
 
 PACKAGE = Path(__file__).parents[2]  # lrladder, which has our code
 
@@ -23,11 +24,7 @@ class Seen(NamedTuple):
 def look(node: str) -> Seen:
     """What the machine has on which this is called, whose address is `node`."""
     gpus = tuple(gpu_names())
-    why = None
-    if gpus:
-        from lrladder.models.experts.megablocks import unavailable_reason
-
-        why = unavailable_reason()
+    why = no_megablocks(has_gpu=True) if gpus else None
     return Seen(node, software(), gpus, gpu_bytes(), why)
 
 

@@ -7,7 +7,6 @@ installed.
 
 import functools
 import importlib
-import importlib.util
 import warnings
 from typing import Any, NamedTuple
 
@@ -17,19 +16,8 @@ from torch import Tensor
 from lrladder.models.experts.grouped import product
 from lrladder.models.experts.reference import swiglu
 
-PARTS = ("megablocks", "megablocks_ops", "stk", "triton")  # modules; the second is compiled with nvcc
 GROUPED_GEMM, TORCH_GEMM = "grouped_gemm", "torch grouped_mm"
 HOPPER = (9, 0)  # compute capability; grouped_gemm reads the number of rows per expert on the host, in every layer
-
-
-def unavailable_reason() -> str | None:
-    """Why this backend cannot run here, in one sentence with the remedy; None if it can."""
-    if not torch.cuda.is_available():
-        return "expert_backend megablocks needs a CUDA GPU and this machine has none; use expert_backend: grouped"
-    absent = [name for name in PARTS if importlib.util.find_spec(name) is None]
-    if absent:
-        return f"expert_backend megablocks: {', '.join(absent)} not installed; run `make megablocks` or use grouped"
-    return None
 
 
 class TorchGemm:

@@ -12,7 +12,7 @@ from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.benchmark.training.run import Run
 from lrladder.benchmark.training.train import train
 from lrladder.models.experts import BACKENDS
-from lrladder.models.experts.megablocks import unavailable_reason
+from lrladder.models.no_megablocks import no_megablocks
 from lrladder.models.shape import ModelShape
 from tests.benchmark.trials import tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
@@ -29,7 +29,7 @@ BF16 = 2e-2  # of the largest entry; bf16 holds 8 bits, and sums of D or H produ
 
 
 def _backend(name: str) -> str:
-    if name == "megablocks" and (reason := unavailable_reason()):
+    if name == "megablocks" and (reason := no_megablocks(has_gpu=torch.cuda.is_available())):
         pytest.skip(reason)
     return name
 
@@ -61,7 +61,7 @@ def test_backends_in_bf16_equal_the_loop_in_fp32(name: str, routing) -> None:  #
 
     def outcome(backend: str, dtype: torch.dtype) -> list[Tensor]:
         x, weight, up, down = (tensor.cuda().requires_grad_() for tensor in inputs)
-        y = BACKENDS[backend](x.to(dtype), expert_tk, weight, up.to(dtype), down.to(dtype))
+        y = BACKENDS[backend]()(x.to(dtype), expert_tk, weight, up.to(dtype), down.to(dtype))
         (y.float() * out).sum().backward()
         return [y.detach().float(), *(tensor.grad for tensor in (x, weight, up, down) if tensor.grad is not None)]
 

@@ -42,7 +42,7 @@ def run(backend: str, case: Case, dtype: torch.dtype = torch.float32) -> list[to
     """Output, and gradients of x, weights, up and down, in fp32; computed in `dtype` but for routing."""
     x, expert_tk, weight_tk, up, down = case.tensors()
     inputs = [tensor.requires_grad_() for tensor in (x, weight_tk, up, down)]
-    y = BACKENDS[backend](x.to(dtype), expert_tk, weight_tk, up.to(dtype), down.to(dtype)).float()
+    y = BACKENDS[backend]()(x.to(dtype), expert_tk, weight_tk, up.to(dtype), down.to(dtype)).float()
     (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(1))).sum().backward()
     grads = [tensor.grad for tensor in inputs if tensor.grad is not None]
     assert len(grads) == len(inputs)

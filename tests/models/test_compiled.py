@@ -13,7 +13,7 @@ from lrladder.models.compiled import agree, compile_blocks, compiler_missing
 from lrladder.models.hooks import calls_of
 from lrladder.models.parametrization import build
 from lrladder.models.rules import MUTRANSFER
-from lrladder.models.transformer import Transformer, next_token_loss
+from lrladder.models.transformer import Output, Transformer, next_token_loss
 from tests.benchmark.trials import tiny_corpus, tiny_trial
 from tests.models.shapes import latent_shape, moe_shape, public_shape, tied_shape, wide_latent_shape
 
@@ -71,6 +71,22 @@ def test_compiled_equals_written(make: Callable[[], Transformer]) -> None:
     calls = [calls_of(model, (tokens[:, :-1],)) for model in (written, compiled)]
     assert calls[0].keys() == calls[1].keys()
     torch.testing.assert_close(calls[0][""].output.logits, calls[1][""].output.logits)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_the_loss_that_is_compiled_is_torchs_cross_entropy(scale: float) -> None:
+    """Uncompiled here, with its gradients; also where a softmax is 0 or 1 in fp32."""
+    generator = torch.Generator().manual_seed(0)
+    features, head = torch.randn(2, 8, 16, generator=generator), scale * torch.randn(64, 16, generator=generator)
+    targets = torch.randint(0, 64, (2, 8), generator=generator)
+    none = torch.zeros(())
+    found = []
+    for loss_fn in (next_token_loss, regions._fused_loss):
+        x, w = features.clone().requires_grad_(), head.clone().requires_grad_()
+        loss = loss_fn(Output(x, w, none, none, none), targets)
+        found.append([loss.detach(), *torch.autograd.grad(loss, [x, w])])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * scale)
 
 
 def test_a_compiled_trial_gives_the_uncompiled_losses(tmp_path: Path) -> None:

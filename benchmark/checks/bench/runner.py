@@ -33,7 +33,7 @@ from lrladder.benchmark.studies.runner import run_study
 from lrladder.benchmark.tables import WordTable
 from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.corpus import Corpus, prepare
-from lrladder.models.experts.megablocks import unavailable_reason
+from lrladder.models.no_megablocks import no_megablocks
 from lrladder.paradigms.lab import Request
 
 WritePage = Callable[[RegretResults, Path], Path]  # writes the report into a folder; returns the page
@@ -50,7 +50,7 @@ def run_bench(
     """
     require_transformers()
     require_new_or_own(out, "--out", lambda head: KEY.encode() in head)
-    if config.expert_backend == "megablocks" and (reason := unavailable_reason()):
+    if config.expert_backend == "megablocks" and (reason := no_megablocks(has_gpu=bool(gpu_names()))):
         raise InputError(reason)
     torch.set_num_threads(1)
     train_alone()

@@ -1,0 +1,28 @@
+"""What a study need not import: each of these takes seconds, in the command or in every worker."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def _imported(code: str, names: tuple[str, ...], folder: Path) -> str:
+    """Which of these modules a new process has imported after it ran the code."""
+    code += f"\nimport sys\nprint('imported', [name for name in {names!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()[-1]
+
+
+def test_the_process_that_leads_a_study_does_not_import_torch(tmp_path: Path) -> None:
+    code = "from lrladder.benchmark.studies import runner\nfrom lrladder.benchmark.training.local import LocalSite"
+    assert _imported(code + "\nLocalSite(2)", ("torch",), tmp_path) == "imported []"
+
+
+def test_uncompiled_training_imports_neither_the_compiler_nor_mlflow(tmp_path: Path) -> None:
+    """A run is trained and read. mlflow is what DeepSpeed imports where it is installed, for its autotuner."""
+    code = (
+        "from pathlib import Path\nfrom lrladder.benchmark.training.train import train\n"
+        "from tests.benchmark.trials import tiny_corpus, tiny_trial\n"
+        "train(tiny_trial(), tiny_corpus(Path('corpus')), log=lambda row: None)"
+    )
+    assert _imported(code, ("torch._dynamo", "mlflow"), tmp_path) == "imported []"
