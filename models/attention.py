@@ -4,9 +4,8 @@ A kind of attention is a module with the matrix `out`, `qkv_bias` (which may be 
 `inputs`. It puts its queries, keys and values through `Mixing`, where hooks find them.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-
 import functools
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
