@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NoReturn
@@ -65,6 +65,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Like `write_text`, for bytes. If `path` is a link, the link itself is replaced and not followed."""
     with replace(path) as file:
         file.write(data)
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Like `write_text`, for a text that need never be in memory as a whole."""
+    with replace(path) as file:
+        for piece in pieces:
+            file.write(piece.encode("utf-8"))
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """What a paradigm sees: rungs, requests, and a lab that measures them. Plain Python, no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WrapValidator
+
+from lrladder.paradigms.metrics import Metrics
 
 Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
 Part = Literal["proxy", "target", "goal"]  # of the ladder; the `Rung` says what each means
@@ -82,7 +84,9 @@ class Measured(BaseModel):
     compiled: bool = False  # by torch.compile
     # how it was trained, where that is not one device with the whole batch at once
     training: Mapping[str, int | str] = Field({}, exclude_if=lambda found: not found)
-    metrics: Mapping[str, float] = Field(default_factory=dict)
+    metrics: Annotated[
+        Mapping[str, float], WrapValidator(Metrics.validated), PlainSerializer(dict, return_type=dict[str, float])
+    ] = Metrics({})
     message: str = ""  # why it diverged or failed
 
 

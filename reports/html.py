@@ -1,25 +1,22 @@
-"""What all pages share: templates, number formats as filters, CSV downloads, and writing a page to a folder."""
+"""What all pages share: templates, number formats as filters, and writing a page to a folder."""
 
 import base64
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Mapping
-from functools import cache, partial
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, require_new_or_own, write_bytes
+from lrladder.benchmark.folders import make_folder, require_new_or_own, write_bytes, write_pieces
 from lrladder.benchmark.reading import why
 from lrladder.benchmark.training import overlap
 from lrladder.reports import formats
+from lrladder.reports.downloads import Download
 from lrladder.reports.drawing import parametrization_name
 
 Name = TypeVar("Name", bound=str)
@@ -55,11 +52,12 @@ _FILTERS = {
 }
 
 
-def write_page(text: str, folder: Path) -> Path:
+def write_page(text: str, folder: Path, downloads: Iterable[Download] = ()) -> Path:
     """Write folder/index.html. A reader sees the old page or the new one, never half of one.
 
-    If the page is larger than MAX_PAGE, its data are written as files beside it. Raises InputError if there is a page
-    that is not ours, or if the system refuses.
+    `downloads` are the tables that the page offers; those that are too large for it are written as files beside it. If
+    the page is larger than MAX_PAGE, so are all others. Raises InputError if there is a page that is not ours, or if
+    the system refuses.
     """
     if folder.is_symlink():
         raise InputError(
@@ -68,14 +66,19 @@ def write_page(text: str, folder: Path) -> Path:
     make_folder(folder)
     page = folder / "index.html"
     require_new_or_own(page, "page", _is_own)
-    text, files = _data_beside(text) if len(text) > MAX_PAGE else (text, {})
-    before = page.read_bytes() if files and page.exists() else b""
-    for name, data in files.items():
+    beside = {file.name: file for file in downloads if file.embedded is None}
+    text, files = _data_beside(text) if beside or len(text) > MAX_PAGE else (text, {})
+    headers = {name: data.partition(b"\n")[0] for name, data in files.items()}
+    headers |= {name: file.header.encode().partition(b"\n")[0] for name, file in beside.items()}
+    before = page.read_bytes() if headers and page.exists() else b""
+    for name, header in headers.items():
         if f'href="{name}"'.encode() not in before:  # otherwise the file belongs to our own page
-            require_new_or_own(folder / name, "data", partial(_has_same_columns, data))
+            require_new_or_own(folder / name, "data", partial(_has_columns, header))
     try:
         for name, data in files.items():
             write_bytes(folder / name, data)
+        for name, file in beside.items():
+            write_pieces(folder / name, file.pieces())
         write_bytes(page, text.encode(errors="replace"))  # a file name need not be text
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({why(error)}); choose another folder") from error
@@ -97,8 +100,8 @@ def _data_beside(text: str) -> tuple[str, dict[str, bytes]]:
     return _EMBEDDED.sub(link, text), files
 
 
-def _has_same_columns(data: bytes, head: bytes) -> bool:
-    return head.partition(b"\n")[0] == data.partition(b"\n")[0]
+def _has_columns(header: bytes, head: bytes) -> bool:
+    return head.partition(b"\n")[0] == header
 
 
 def environment() -> Environment:
@@ -123,43 +126,6 @@ def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def download(name: str, frame: pd.DataFrame) -> dict[str, str]:
-    """A table as a CSV file that a template offers for download."""
-    return {"name": name, "uri": data_uri(to_csv(frame))}
-
-
 def figures(drawn: Mapping[Name, str | None]) -> dict[Name, Markup | None]:
     """Our own drawings as SVG for a template. One with nothing to show is None."""
     return {name: Markup(svg) if svg else None for name, svg in drawn.items()}
-
-
-def data_uri(text: str) -> str:
-    """The address of a link that downloads the text as CSV."""
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """CSV with a header. No field is run as a formula when it is opened in a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(frame.columns)
-    writer.writerows(zip(*(_safe_column(frame[name]) for name in frame.columns), strict=True))
-    return text.getvalue()
-
-
-def _safe_column(column: pd.Series) -> list[object]:
-    """`safe_field` of each value, computed once for each text, as a column of a million rows has few."""
-    if pd.api.types.is_numeric_dtype(column):
-        return list(column.astype(object).where(column.notna(), ""))
-    safe = cache(safe_field)
-    return [safe(value) if isinstance(value, str) else safe_field(value) for value in column.astype(object)]
-
-
-def safe_field(value: object) -> object:
-    """A field for CSV: text that a spreadsheet would run as a formula is quoted, and numbers stay as they are."""
-    if isinstance(value, str):
-        return "'" + value if value.startswith(_FORMULA) else value
-    return "" if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)) else value
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")

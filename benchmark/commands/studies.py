@@ -1,5 +1,6 @@
 """Commands for studies, from plan to report."""
 
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -230,6 +231,7 @@ def status(
     if watch:
         views.watch(watcher, make_console())
         return
+    gc.disable()  # one look at 100,000 trials makes as many objects, all of which stay until the command ends
     now = watcher.look()
     if as_json:
         print(json.dumps(now.to_dict()))

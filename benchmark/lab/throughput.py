@@ -1,6 +1,7 @@
 """The speed that is expected of one worker on a CPU, before any run has been timed."""
 
 import math
+from functools import cache
 
 from lrladder.models.shape import ModelShape
 
@@ -12,6 +13,7 @@ SOURCE = (
 _MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
 
 
+@cache
 def cpu_flops_per_second(width: int) -> float:
     """Effective FLOP/s of one core, interpolated in log width; see SOURCE."""
     import numpy as np  # here, so that `--help` does not import it

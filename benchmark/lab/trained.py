@@ -103,9 +103,10 @@ class TrainedLab:
 def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
     """The labels of a stored trial: each rung and parametrization whose request resolves to this trial."""
     exponents = {trial.horizon_exponent, trial.horizon_exponent or 0.0}  # the request of a None may have had 0
+    alike = [r for r in setup.rungs if (r.shape, r.batch_tokens) == (trial.shape, trial.batch_tokens)]
     return [
         Label(rung.name, name)
-        for rung in setup.rungs
+        for rung in alike
         for name in parametrizations
         if any(trial.id in _ids(trial, setup, rung.name, name, exponent) for exponent in exponents)
     ]

@@ -9,7 +9,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.drift.kind import DRIFT
 from lrladder.benchmark.studies.kind import StudyKind
-from lrladder.benchmark.studies.planner import Plan, plan_sweeps
+from lrladder.benchmark.studies.planner import Plan, num_runs, plan_sweeps
 from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
@@ -70,3 +70,8 @@ def plan_of(
     return plan_sweeps(
         config, kind.sweeps(config), notes=notes, workers=workers, flops_per_second=flops_per_second, gpus=gpus
     )
+
+
+def num_runs_of(config: StudyConfig) -> tuple[int, int]:
+    """The number of runs in the plan of a study: without extensions, and with all of them."""
+    return num_runs(kind_of(config).sweeps(config))

@@ -160,6 +160,13 @@ def plan_sweeps(
     )
 
 
+def num_runs(sweeps: Iterable[Sweep]) -> tuple[int, int]:
+    """The number of runs of a plan of these sweeps: without extensions, and with all of them."""
+    found = [(len(sweep.seeds), sweep.lrs) for sweep in sweeps]
+    planned = sum(seeds * sum(not extension for _, extension in lrs) for seeds, lrs in found)
+    return planned, sum(seeds * len(lrs) for seeds, lrs in found)
+
+
 def works_of(study: StudyConfig, plan: Plan) -> Iterator[Work]:
     """The work of a plan here, without extensions, from which the display of progress estimates the time left."""
     widths = {rung.name: rung.shape.width for rung in study.trained_here}

@@ -1,7 +1,7 @@
 """The part of results.json that all kinds of study share. docs/results.md documents it."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,13 +35,22 @@ class StudyResults(Document):
     logged: dict[str, dict[str, str]] = Field({}, exclude_if=lambda logged: not logged)  # address by trial and logger
 
     def to_json(self) -> str:
+        """The content of results.json."""
+        return "".join(self.pieces())
+
+    def pieces(self) -> Iterator[str]:
         """The content of results.json, with the long fields at the end, and each reading in a line."""
         rest = self.model_copy(update={"measurements": ()})
         data = json.loads(super(StudyResults, rest).to_json())
         text = json.dumps({**data, **{name: data.pop(name) for name in LAST}}, indent=2)
+        if not self.measurements:
+            yield text
+            return
         before, _, after = text.rpartition(NO_READINGS)
-        lines = ",\n".join(f"    {json.dumps(m.model_dump(mode='json'))}" for m in self.measurements)
-        return f'{before}\n  "measurements": [\n{lines}\n  ],{after}' if lines else text
+        yield f'{before}\n  "measurements": ['
+        for place, m in enumerate(self.measurements):
+            yield f"{',' if place else ''}\n    {json.dumps(m.model_dump(mode='json'))}"
+        yield f"\n  ],{after}"
 
 
 @dataclass(frozen=True)

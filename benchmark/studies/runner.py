@@ -13,7 +13,7 @@ from lrladder.benchmark.config.lab import HERE
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.environment import environment
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.folders import make_folder, write_text
+from lrladder.benchmark.folders import make_folder, write_pieces
 from lrladder.benchmark.lab.external import ExternalLab, Wanted
 from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.loggers.places import read_places
@@ -96,7 +96,7 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
         raise InputError(f"OUT {out} holds a study that was trained; choose another folder for a simulated one")
     write_config(config, out)
     results = run_on(config, lab, corpus={"source": SIMULATED})
-    write_text(out / "results.json", results.to_json())
+    write_pieces(out / "results.json", results.pieces())
     console.print(SIMULATED)
     return Ended(results)
 
@@ -125,7 +125,7 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
     )
     results = study.results(found)
     try:
-        write_text(session.out / "results.json", results.to_json())
+        write_pieces(session.out / "results.json", results.pieces())
     except OSError as error:
         stopped = stopped or f"{session.out / 'results.json'}: {why(error)}"
     saved = lab.planned_tokens - lab.trained_tokens

@@ -1,10 +1,10 @@
 """The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pydantic import ValidationError
 
@@ -16,10 +16,9 @@ from lrladder.benchmark.lab.trial_log import LogState
 from lrladder.benchmark.reading import read_text
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.counts import count_trials
-from lrladder.benchmark.studies.kinds import kind_of, load_stored_study, plan_of
+from lrladder.benchmark.studies.kinds import kind_of, load_stored_study, num_runs_of
 from lrladder.benchmark.studies.logged import LogReader
 from lrladder.benchmark.studies.written import Written, absent, read_written, simulated_measurements
-from lrladder.paradigms.lab import Measurement
 
 PID_BYTES = 64  # most bytes that are read of a lock file; a process id is much shorter
 
@@ -51,16 +50,26 @@ class Best(NamedTuple):
     undecayed: bool  # its runs were read before any decay; after one the best LR and the loss are others
 
 
-class Run(NamedTuple):
-    """One reading of a labelled trial, without its metrics."""
+class Read(Protocol):
+    """What is needed here of one reading: those of the store, of a log and of results.json have it."""
+
+    @property
+    def horizon(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def loss(self) -> float | None: ...
+
+
+class Sweep(NamedTuple):
+    """Readings whose trials differ only in LR, seed and horizons. `recipe` tells sweeps of one label apart."""
 
     rung: str
     parametrization: str
-    trial_id: str
-    horizon: int
-    lr: float
-    seed: int
-    loss: float | None
+    recipe: object
+    readings: Sequence[Read]
 
 
 class Snapshot(NamedTuple):
@@ -114,7 +123,7 @@ class Watcher:
         trained = list(logged.trials)
         results, written = read_written(self._folder, with_measurements=not trained)
         simulated = [] if trained else simulated_measurements(results, self._folder)
-        measured = list(self._labelled(trained)) or simulated
+        sweeps = list(self._sweeps(trained)) or [Sweep(m.rung, m.parametrization, None, [m]) for m in simulated]
         counts = count_trials([reading for _, found in trained for reading in found] or simulated)
         failed = sum(state.fault is not None and not state.measurements for _, state in logged.logs.values())
         complete = started is None and results.complete and self._is_of_config(results, written)
@@ -126,7 +135,7 @@ class Watcher:
             diverged=counts.diverged,
             failed=counts.failed + failed,
             running=tuple(running),
-            best=self._best(measured, trained),
+            best=self._best(sweeps),
             started=None if started is None else started / 1e9,
             complete=complete,
             missing=results.missing,
@@ -139,8 +148,7 @@ class Watcher:
         path = self._folder / "config.yaml"
         if path.exists() and (changed := path.stat().st_mtime_ns) != self._config:
             self._study = load_stored_study(self._folder)
-            plan = plan_of(self._study)
-            self._config, self._runs = changed, (plan.planned.runs, plan.maximum.runs)
+            self._config, self._runs = changed, num_runs_of(self._study)
             self._labels.clear()
             self._places = {rung.name: place for place, rung in enumerate(self._study.rungs)}
 
@@ -151,11 +159,10 @@ class Watcher:
             self._labels[trial.id] = labels_of(trial, self._study, names)
         return self._labels.get(trial.id, [])
 
-    def _labelled(self, trained: Iterable[tuple[Trial, Sequence[Reading]]]) -> Iterator[Run]:
+    def _sweeps(self, trained: Iterable[tuple[Trial, Sequence[Reading]]]) -> Iterator[Sweep]:
         for trial, readings in trained:
             for label in self._names(trial):
-                for m in readings:
-                    yield Run(*label, m.trial_id, m.horizon, m.lr, m.seed, m.loss)
+                yield Sweep(*label, (trial.role_lrs, trial.horizon_exponent), readings)
 
     def _running(self, state: LogState) -> Running:
         trial, last = state.trial, state.last or {}
@@ -187,54 +194,46 @@ class Watcher:
         except ValidationError:
             return False
 
-    def _place(self, m: Run | Measurement) -> tuple[int, str]:
-        """Sort key: the order of the ladder."""
-        return self._places.get(m.rung, len(self._places)), m.parametrization
-
-    def _swept(self, measured: Iterable[Run | Measurement]) -> list[Run | Measurement]:
-        """The measurements of parametrizations in the study's plan. A tuning tries dozens more, at one LR each."""
+    def _best(self, sweeps: Iterable[Sweep]) -> tuple[Best, ...]:
+        """Of parametrizations in the plan, in the order of the ladder. A tuning tries dozens more, at one LR each."""
         known = kind_of(self._study).parametrizations(self._study) if self._study else None
-        return [m for m in measured if known is None or m.parametrization in known]
-
-    def _best(
-        self, measured: Iterable[Run | Measurement], trained: Iterable[tuple[Trial, Sequence[Reading]]]
-    ) -> tuple[Best, ...]:
-        swept = sorted(self._swept(measured), key=self._place)
-        names = {m.parametrization for m in swept} if self._study else set()
-        undecayed = {name for name in names if self._study and not self._study.schedule_of(name).decays}
-        return best_lrs(swept, self._recipes(trained), undecayed=undecayed)
-
-    def _recipes(self, trained: Iterable[tuple[Trial, Sequence[Reading]]]) -> dict[str, object]:
-        return {m.trial_id: (trial.role_lrs, trial.horizon_exponent) for trial, found in trained for m in found}
+        planned = [sweep for sweep in sweeps if known is None or sweep.parametrization in known]
+        planned.sort(key=lambda sweep: (self._places.get(sweep.rung, len(self._places)), sweep.parametrization))
+        names = {sweep.parametrization for sweep in planned} if self._study else set()
+        return best_lrs(
+            planned, undecayed={name for name in names if self._study and not self._study.schedule_of(name).decays}
+        )
 
 
-def best_lrs(
-    measured: Iterable[Run | Measurement], recipes: Mapping[str, object], *, undecayed: Container[str] = ()
-) -> tuple[Best, ...]:
+def best_lrs(sweeps: Iterable[Sweep], *, undecayed: Container[str] = ()) -> tuple[Best, ...]:
     """The best LR of each rung and parametrization, at its longest measured horizon.
 
-    Runs that differ in more than LR and seed (in `recipes`, by trial id) are different sweeps. The largest one counts.
-    Runs of the parametrizations in `undecayed` are read without a decay.
+    Runs that differ in more than LR and seed are different sweeps. The largest one counts. Runs of the parametrizations
+    in `undecayed` are read without a decay.
     """
-    sweeps: dict[tuple[str, str], dict[tuple[int, object], list[Run | Measurement]]] = {}
-    for m in measured:
-        if m.loss is not None:
-            place = sweeps.setdefault((m.rung, m.parametrization), {})
-            place.setdefault((m.horizon, recipes.get(m.trial_id)), []).append(m)
-    largest = (max(found.values(), key=lambda runs: (runs[0].horizon, len(runs))) for found in sweeps.values())
-    return tuple(_best(runs, undecayed=runs[0].parametrization in undecayed) for runs in largest)
+    found: dict[tuple[str, str], dict[tuple[int, object], list[Read]]] = {}
+    for sweep in sweeps:
+        place = found.setdefault((sweep.rung, sweep.parametrization), {})
+        for reading in sweep.readings:
+            if reading.loss is not None:
+                place.setdefault((reading.horizon, sweep.recipe), []).append(reading)
+    largest = {
+        where: max(runs.values(), key=lambda runs: (runs[0].horizon, len(runs)))
+        for where, runs in found.items()
+        if runs
+    }
+    return tuple(_best(*where, runs, undecayed=where[1] in undecayed) for where, runs in largest.items())
 
 
-def _best(runs: Sequence[Run | Measurement], *, undecayed: bool) -> Best:
+def _best(rung: str, parametrization: str, runs: Sequence[Read], *, undecayed: bool) -> Best:
     losses: dict[float, dict[int, float]] = {}
     for m in runs:
         losses.setdefault(m.lr, {})[m.seed] = m.loss or 0.0
     seeds = max(map(len, losses.values()))
     means = {lr: fmean(found.values()) for lr, found in losses.items() if len(found) == seeds}  # with all seeds
     lr = min(means, key=lambda lr: means[lr])
-    first = runs[0]
     edge = lr in (min(means), max(means))
-    return Best(first.rung, first.parametrization, first.horizon, lr, means[lr], len(means), seeds, edge, undecayed)
+    return Best(rung, parametrization, runs[0].horizon, lr, means[lr], len(means), seeds, edge, undecayed)
 
 
 def _is_under_way(state: LogState) -> bool:

@@ -19,7 +19,8 @@ from lrladder.reports.compare.side_by_side import (
     loss_groups,
     loss_sentence,
 )
-from lrladder.reports.html import download, environment
+from lrladder.reports.downloads import download
+from lrladder.reports.html import environment
 from lrladder.reports.owned_page import mark, write_own
 
 COMMAND = "compare"

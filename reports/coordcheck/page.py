@@ -10,8 +10,9 @@ from markupsafe import Markup
 from lrladder.benchmark.checks.coordcheck import FACTORS, KINDS, LENGTH, SEQUENCES, Arm, Check, Result
 from lrladder.models.coordcheck import BAND, INIT_SLOPE, READOUTS, Axis
 from lrladder.reports.coordcheck.figures import coordinates, log2
+from lrladder.reports.downloads import download
 from lrladder.reports.formats import fixed
-from lrladder.reports.html import download, environment, write_page
+from lrladder.reports.html import environment, write_page
 
 COLUMNS = ("parametrization", "axis", "factor", "seed", "step", "role", "quantity", "rms", "mean_abs")  # downloaded
 

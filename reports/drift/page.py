@@ -6,9 +6,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.studies.drift.results import DriftResults
+from lrladder.reports.downloads import download
 from lrladder.reports.drift.decay_figure import drift_over_fraction
 from lrladder.reports.drift.figures import axis_panels, measured
-from lrladder.reports.html import download, environment, figures, write_page
+from lrladder.reports.html import environment, figures, write_page
 from lrladder.reports.study_page import config_text, measurements
 
 

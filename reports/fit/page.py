@@ -8,8 +8,9 @@ import pandas as pd
 
 from lrladder.benchmark.own_runs.fit_results import FitResults
 from lrladder.paradigms import published
+from lrladder.reports.downloads import download
 from lrladder.reports.fit import figures as fit_figures
-from lrladder.reports.html import download, environment, figures, write_page
+from lrladder.reports.html import environment, figures, write_page
 
 # Source, exponents of N, D and batch, and what they hold for. docs/theory.md says how certain each source is.
 PUBLISHED = (

@@ -16,8 +16,8 @@ from lrladder.benchmark.own_runs.replay import Replay, StrategyScore, TargetScor
 from lrladder.benchmark.reading import RESULTS_BYTES, read_text, why
 from lrladder.benchmark.tables import WordTable
 from lrladder.paradigms.level import LEVEL
+from lrladder.reports.downloads import to_csv
 from lrladder.reports.formats import millinats
-from lrladder.reports.html import to_csv
 from lrladder.reports.results_page import Held, in_a_line
 
 Array = NDArray[np.float64]

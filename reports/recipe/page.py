@@ -6,7 +6,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from lrladder.benchmark.studies.recipe.results import TuningResults
-from lrladder.reports.html import download, environment, write_page
+from lrladder.reports.downloads import download
+from lrladder.reports.html import environment, write_page
 from lrladder.reports.recipe.figures import NAMES, panels
 from lrladder.reports.recipe.summary import beyond, sentences
 from lrladder.reports.study_page import config_text, measurements

@@ -1,7 +1,7 @@
 """Stability and feature metrics of the runs as tidy tables. docs/stability.md explains each metric."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -15,6 +15,8 @@ from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
 from lrladder.reports.regret.signs import STABILITY, Metric
 
+SWEPT = ("rung", "parametrization", "log2_lr", "seed", "metric", "value")
+OWN = ("rung", "horizon", "paradigm", "seed", "metric", "value")
 DECIDES = 0.5  # octaves per doubling of width; assumption: an interval of more than +-this does not decide anything
 TINY = 0.01  # octaves per doubling of width; assumption: a trend this small does not matter
 
@@ -88,18 +90,22 @@ def alike(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
     return [metric for metric in STABILITY if metric.key in recorded and metric not in apart]
 
 
-def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
-    """A row per swept run and metric at the longest horizon of each rung."""
+def swept_rows(results: RegretResults, metrics: Sequence[Metric]) -> Iterator[tuple[object, ...]]:
+    """A row per swept run and metric at the longest horizon of each rung, with the columns SWEPT."""
     labels = set(labels_of(results))
     longest = {rung.name: max(rung.horizons) for rung in results.rungs}
-    rows = [
-        (m.rung, m.parametrization, math.log2(m.lr), m.seed, metric.key, seen)
-        for m in results.measurements
-        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in labels and m.lr > 0
-        for metric in metrics
-        if (seen := value(m, metric.key)) is not None
-    ]
-    return pd.DataFrame(rows, columns=["rung", "parametrization", "log2_lr", "seed", "metric", "value"])
+    for m in results.measurements:
+        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in labels and m.lr > 0:
+            run = m.rung, m.parametrization, math.log2(m.lr), m.seed
+            for metric in metrics:
+                if (seen := value(m, metric.key)) is not None:
+                    yield (*run, metric.key, seen)
+
+
+@kept
+def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
+    """The rows of `swept_rows` as a table."""
+    return pd.DataFrame(swept_rows(results, metrics), columns=SWEPT)
 
 
 @kept
@@ -202,14 +208,11 @@ def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) ->
     return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
 
 
-def all_rows(results: RegretResults) -> pd.DataFrame:
-    """A row for every metric of every run of a proposal."""
-    rows = [
-        (m.rung, m.horizon, name, m.seed, key, seen)
-        for _, name, m in own_runs(results)
-        for key, seen in m.metrics.items()
-    ]
-    return pd.DataFrame(rows, columns=["rung", "horizon", "paradigm", "seed", "metric", "value"])
+def all_rows(results: RegretResults) -> Iterator[tuple[object, ...]]:
+    """A row for every metric of every run of a proposal, with the columns OWN."""
+    for _, name, m in own_runs(results):
+        for key, seen in m.metrics.items():
+            yield m.rung, m.horizon, name, m.seed, key, seen
 
 
 def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:

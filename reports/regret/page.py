@@ -1,7 +1,7 @@
 """The report of a regret study: one HTML page that needs no other file."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from lrladder.benchmark.lab.loggers.places import link
 from lrladder.benchmark.studies.regret.results import RegretResults, RoleEffect
 from lrladder.benchmark.studies.results import SIMULATED
 from lrladder.paradigms.published import FITTING_D, FITTING_N
+from lrladder.reports.downloads import Download
 from lrladder.reports.drawing import colors_of, css_class, label_colors
-from lrladder.reports.html import TEMPLATES, download, environment, figures, write_page
+from lrladder.reports.html import TEMPLATES, environment, figures, write_page
 from lrladder.reports.regret import (
     analysis,
     balance_figure,
@@ -65,6 +66,10 @@ ORACLE_STATUS = {
 
 def render(results: RegretResults) -> str:
     """The whole page as text; the same results give the same bytes."""
+    return _render(results, _data(results))
+
+
+def _render(results: RegretResults, data: Mapping[str, Download]) -> str:
     figures_, sentences_ = _figures(results), _sentences(results)
     sections = _sections(results, figures_, sentences_)
     trials = analysis.measurements(few(results)).astype(object).to_dict("records")
@@ -85,7 +90,7 @@ def render(results: RegretResults) -> str:
             shown=dict(sections),
             figures=figures_,
             sentences=sentences_,
-            data=_data(results),
+            data=data,
             costs=analysis.costs(results).to_dict("records"),
             trials=trials,
             logged=_logged(results),
@@ -207,27 +212,30 @@ def _schedules(results: RegretResults) -> dict[str, list[str]]:
 
 def write(results: RegretResults, folder: Path) -> Path:
     """Write the report of a study to folder/index.html."""
-    return write_page(render(results), folder)
+    data = _data(results)
+    return write_page(_render(results, data), folder, data.values())
 
 
-def _data(results: RegretResults) -> dict[str, dict[str, str]]:
+def _data(results: RegretResults) -> dict[str, Download]:
     """The data of each figure, as a CSV file that the page offers for download."""
-    effects = [effect.model_dump() for effect in results.role_effects]
-    frames: dict[str, Callable[[], pd.DataFrame]] = {  # made one after another, as they may have millions of rows
-        "measurements": partial(analysis.measurements, results),
-        "comparison": partial(analysis.paradigms, results),
-        "frontier": partial(frontier.rows, results),
-        "learning": partial(learning_figure.rows, results),
-        "cost": partial(analysis.costs, results),
-        "optima": partial(analysis.optima, results),
-        "drift": partial(analysis.drift, results),
-        "stability": partial(health.swept, results, STABILITY),
-        "features": partial(health.feature_rows, results),
-        "own": partial(health.all_rows, results),
-        "balance": partial(balance_figure.rows, results),
-        "modules": partial(pd.DataFrame, effects, columns=list(RoleEffect.model_fields)),
+    effects = pd.DataFrame([e.model_dump() for e in results.role_effects], columns=list(RoleEffect.model_fields))
+    frames = {
+        "measurements": analysis.measurements(results),
+        "comparison": analysis.paradigms(results),
+        "frontier": frontier.rows(results),
+        "learning": learning_figure.rows(results),
+        "cost": analysis.costs(results),
+        "optima": analysis.optima(results),
+        "drift": analysis.drift(results),
+        "features": health.feature_rows(results),
+        "balance": balance_figure.rows(results),
+        "modules": effects,
     }
-    return {name: download(f"{name}.csv", frame()) for name, frame in frames.items()}
+    return {
+        **{name: Download.of(f"{name}.csv", frame) for name, frame in frames.items()},
+        "stability": Download("stability.csv", health.SWEPT, partial(health.swept_rows, results, STABILITY)),
+        "own": Download("own.csv", health.OWN, partial(health.all_rows, results)),
+    }
 
 
 def _pretty(data: dict[str, object]) -> str:

@@ -7,8 +7,9 @@ import pandas as pd
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
 from lrladder.benchmark.studies.schedules.results import LawFit, SchedulesResults
 from lrladder.paradigms.published import POWER_A_FITTED, POWER_B, POWER_D, POWER_SEQ_LEN
+from lrladder.reports.downloads import download
 from lrladder.reports.formats import fixed
-from lrladder.reports.html import download, environment, figures, write_page
+from lrladder.reports.html import environment, figures, write_page
 from lrladder.reports.schedules.conclusion import conclusion
 from lrladder.reports.schedules.figures import NAMES, best_lrs, over_horizons, regrets
 from lrladder.reports.study_page import config_text, measurements

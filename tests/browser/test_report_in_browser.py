@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.reports.html import to_csv
+from lrladder.reports.downloads import to_csv
 from lrladder.reports.pdf import find_browser, print_page, require_browser
 from lrladder.reports.regret import analysis
 from lrladder.reports.regret.page import SECTIONS, write

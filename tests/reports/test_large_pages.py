@@ -8,7 +8,8 @@ import pytest
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports import html
-from lrladder.reports.html import data_uri, write_page
+from lrladder.reports.downloads import data_uri
+from lrladder.reports.html import write_page
 from lrladder.reports.regret import few as few_module
 from lrladder.reports.regret import page
 from lrladder.reports.regret.few import few, sentence

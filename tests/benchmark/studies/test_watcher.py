@@ -15,13 +15,14 @@ from lrladder.benchmark.cli import main
 from lrladder.benchmark.commands.status_view import EVERY, state, view, watch
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
+from lrladder.benchmark.lab.summaries import Reading
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.runner import run_study
-from lrladder.benchmark.studies.watcher import Snapshot, Watcher, best_lrs
-from lrladder.paradigms.lab import Measurement, Request
+from lrladder.benchmark.studies.watcher import Snapshot, Sweep, Watcher, best_lrs
+from lrladder.paradigms.lab import Request
 from tests.benchmark.lab.fake_runner import fake_measurements
 
 SMOKE = load_config("smoke")
@@ -107,28 +108,18 @@ def test_torn_and_foreign_lines_are_passed_over(folder: Path) -> None:
     assert running.step == 3
 
 
-def _measured(lr: float, seed: int, loss: float, trial_id: str = "a", horizon: int = 100) -> Measurement:
-    return Measurement(
-        trial_id=trial_id,
-        rung="p",
-        parametrization="sp",
-        lr=lr,
-        seed=seed,
-        horizon=horizon,
-        verdict="finished",
-        loss=loss,
-        flops=1.0,
-    )
+def _read(lr: float, seed: int, loss: float, horizon: int = 100) -> Reading:
+    return Reading("a", "", horizon, lr, seed, "finished", loss)
 
 
 def test_best_lr_is_of_equal_seeds_at_the_longest_horizon_in_one_sweep() -> None:
-    runs = [_measured(lr, seed, (lr - 2) ** 2 + seed) for lr in (1.0, 2.0, 4.0) for seed in (0, 1)]
-    lucky = _measured(8.0, 0, 0.0)  # one seed only
-    shorter = _measured(1.0, 0, -9.0, horizon=50)
-    tuned = _measured(1.0, 0, -9.0, trial_id="b")
-    [best] = best_lrs([*runs, lucky, shorter, tuned], {"b": "other roles"})
+    runs = [_read(lr, seed, (lr - 2) ** 2 + seed) for lr in (1.0, 2.0, 4.0) for seed in (0, 1)]
+    lucky = _read(8.0, 0, 0.0)  # one seed only
+    shorter, tuned = _read(1.0, 0, -9.0, horizon=50), _read(1.0, 0, -9.0)
+    sweeps = [Sweep("p", "sp", None, [*runs, lucky, shorter]), Sweep("p", "sp", "other roles", [tuned])]
+    [best] = best_lrs(sweeps)
     assert (best.lr, best.loss, best.n_lrs, best.n_seeds, best.edge) == (2.0, 0.5, 3, 2, False)
-    [half] = best_lrs([run for run in runs if run.lr < 4], {})
+    [half] = best_lrs([Sweep("p", "sp", None, [run for run in runs if run.lr < 4])])
     assert half.edge
 
 

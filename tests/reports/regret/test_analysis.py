@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lrladder.reports import formats
-from lrladder.reports.html import to_csv
+from lrladder.reports.downloads import to_csv
 from lrladder.reports.regret import analysis, health, sentences
 from lrladder.reports.regret.sensitivity import sensitivities
 from tests.reports.synthetic import build_results, empty_results, watched_results
