@@ -3,39 +3,48 @@
 import base64
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import islice
+from functools import cached_property
 from typing import Self
 
 import pandas as pd
 
 MOST_EMBEDDED = 2_000_000  # characters of a table that a page may hold; as many as of a page with all its tables
 PIECE = 10_000  # rows that are written at a time
+END = "\r\n"
 Row = Sequence[object]
+Run = tuple[Row, Mapping[str, float]]  # the first fields of the rows of a run, and its numbers by name
 
 
 @dataclass(frozen=True)
 class Download:
-    """A table as a CSV file. `rows` makes its rows anew whenever they are written, as there may be millions."""
+    """A table as a CSV file. `body` makes its lines anew whenever they are written, as there may be millions."""
 
     name: str
     columns: Sequence[str]
-    rows: Callable[[], Iterable[Row]]
+    body: Callable[[], Iterator[str]]
 
     @classmethod
     def of(cls, name: str, frame: pd.DataFrame) -> Self:
-        return cls(name, list(frame.columns), partial(_rows_of, frame))
+        """The rows of a frame."""
+        return cls(name, list(frame.columns), lambda: map(_lines, _rows_of(frame)))
 
-    def pieces(self) -> Iterator[str]:
-        """The file, piece by piece."""
-        return _pieces(self.columns, map(_safe_row, self.rows()))
+    @classmethod
+    def of_runs(cls, name: str, columns: Sequence[str], runs: Callable[[], Iterable[Run]]) -> Self:
+        """A row for each number of each run: what the run is, the name of the number, and the number."""
+        return cls(name, columns, lambda: _numbers_of(runs()))
 
     @property
     def header(self) -> str:
         """The first line."""
-        return next(_pieces(self.columns, ()))
+        return _lines([self.columns])
+
+    def pieces(self) -> Iterator[str]:
+        """The file, piece by piece."""
+        yield self.header
+        yield from self.body()
 
     @cached_property
     def embedded(self) -> str | None:
@@ -68,22 +77,29 @@ def to_csv(frame: pd.DataFrame) -> str:
     return "".join(Download.of("", frame).pieces())
 
 
-def _pieces(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    text, waiting = io.StringIO(), iter(rows)
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(columns)
-    yield text.getvalue()
-    while some := list(islice(waiting, PIECE)):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\r\n").writerows(some)
-        yield text.getvalue()
+def _lines(rows: Iterable[Row]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=END).writerows(map(_safe_row, rows))
+    return text.getvalue()
 
 
-def _rows_of(frame: pd.DataFrame) -> Iterator[Row]:
-    """The rows of a frame. What is missing is None."""
+def _rows_of(frame: pd.DataFrame) -> Iterator[Iterator[Row]]:
+    """The rows of a frame, in parts. What is missing is None."""
     for start in range(0, len(frame), PIECE):
         part = frame.iloc[start : start + PIECE].astype(object)
-        yield from zip(*(part[name].where(part[name].notna(), None) for name in part.columns), strict=True)
+        yield zip(*(part[name].where(part[name].notna(), None) for name in part.columns), strict=True)
+
+
+def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
+    """The lines of each run. Its first fields and the names are turned into text once, and not for every number."""
+    names: dict[str, str] = {}
+    for run, numbers in runs:
+        first = _lines([run]).removesuffix(END)
+        for name in numbers.keys() - names:
+            names[name] = _lines([[name]]).removesuffix(END)
+        yield "".join(
+            [f"{first},{names[name]},{'' if math.isnan(number) else number}{END}" for name, number in numbers.items()]
+        )
 
 
 def _safe_row(row: Row) -> list[object]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from statistics import fmean
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.models.slope import fit_slope
 from lrladder.paradigms.lab import Measurement
+from lrladder.reports.downloads import Run
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
@@ -23,13 +25,21 @@ TINY = 0.01  # octaves per doubling of width; assumption: a trend this small doe
 
 def value(m: Measurement, key: str) -> float | None:
     """A metric of a run, or a ratio of two. None if it was not recorded or the run was too short to judge spikes."""
-    top, _, bottom = key.partition("~")
-    if "_spike" in key and m.metrics.get(f"{key.partition('_')[0]}_spike_judged") == 0:
+    metrics, (judged, top, bottom) = m.metrics, _names_in(key)
+    if judged and metrics.get(judged) == 0:
         return None
+    above = metrics.get(top)
     if not bottom:
-        return m.metrics.get(top)
-    below = m.metrics.get(bottom)
-    return m.metrics[top] / below if top in m.metrics and below else None
+        return above
+    below = metrics.get(bottom)
+    return above / below if above is not None and below else None
+
+
+@cache
+def _names_in(key: str) -> tuple[str, str, str]:
+    """The metrics in a key: that which says whether spikes were judged, and the two of a ratio; empty where none is."""
+    top, _, bottom = key.partition("~")
+    return f"{key.partition('_')[0]}_spike_judged" if "_spike" in key else "", top, bottom
 
 
 def deepest(results: RegretResults, m: Measurement) -> str:
@@ -90,22 +100,22 @@ def alike(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
     return [metric for metric in STABILITY if metric.key in recorded and metric not in apart]
 
 
-def swept_rows(results: RegretResults, metrics: Sequence[Metric]) -> Iterator[tuple[object, ...]]:
-    """A row per swept run and metric at the longest horizon of each rung, with the columns SWEPT."""
+def swept_runs(results: RegretResults, metrics: Sequence[Metric]) -> Iterator[Run]:
+    """The metrics of each swept run at the longest horizon of each rung. The columns are SWEPT."""
     labels = set(labels_of(results))
     longest = {rung.name: max(rung.horizons) for rung in results.rungs}
     for m in results.measurements:
         if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in labels and m.lr > 0:
-            run = m.rung, m.parametrization, math.log2(m.lr), m.seed
-            for metric in metrics:
-                if (seen := value(m, metric.key)) is not None:
-                    yield (*run, metric.key, seen)
+            found = ((metric.key, value(m, metric.key)) for metric in metrics)
+            numbers = {key: seen for key, seen in found if seen is not None}
+            yield (m.rung, m.parametrization, math.log2(m.lr), m.seed), numbers
 
 
 @kept
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
-    """The rows of `swept_rows` as a table."""
-    return pd.DataFrame(swept_rows(results, metrics), columns=SWEPT)
+    """A row for each number of `swept_runs`."""
+    rows = ((*run, *seen) for run, numbers in swept_runs(results, metrics) for seen in numbers.items())
+    return pd.DataFrame(rows, columns=SWEPT)
 
 
 @kept
@@ -208,11 +218,10 @@ def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) ->
     return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
 
 
-def all_rows(results: RegretResults) -> Iterator[tuple[object, ...]]:
-    """A row for every metric of every run of a proposal, with the columns OWN."""
+def all_runs(results: RegretResults) -> Iterator[Run]:
+    """All metrics of every run of a proposal. The columns are OWN."""
     for _, name, m in own_runs(results):
-        for key, seen in m.metrics.items():
-            yield m.rung, m.horizon, name, m.seed, key, seen
+        yield (m.rung, m.horizon, name, m.seed), m.metrics
 
 
 def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:

@@ -233,8 +233,8 @@ def _data(results: RegretResults) -> dict[str, Download]:
     }
     return {
         **{name: Download.of(f"{name}.csv", frame) for name, frame in frames.items()},
-        "stability": Download("stability.csv", health.SWEPT, partial(health.swept_rows, results, STABILITY)),
-        "own": Download("own.csv", health.OWN, partial(health.all_rows, results)),
+        "stability": Download.of_runs("stability.csv", health.SWEPT, partial(health.swept_runs, results, STABILITY)),
+        "own": Download.of_runs("own.csv", health.OWN, partial(health.all_runs, results)),
     }
 
 
