@@ -58,11 +58,12 @@ def missing(db: sqlite3.Connection) -> frozenset[str]:
 
 
 def read(db: sqlite3.Connection) -> Summaries:
-    """All summaries. Raises sqlite3.Error, or ValueError for a damaged specification."""
-    stored = frozenset(trial_id for (trial_id,) in db.execute("SELECT id FROM trials"))
+    """All summaries. Raises sqlite3.Error, also for damaged text, or ValueError for a damaged specification."""
+    db.text_factory = str  # its errors are not passed over here, as nothing says later which row is damaged
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summaries'").fetchone() is None:
-        return Summaries(stored, [], {})
+        return Summaries(frozenset(trial_id for (trial_id,) in db.execute("SELECT id FROM trials")), [], {})
     readings = list(map(Reading._make, db.execute(f"SELECT {', '.join(Reading._fields)} FROM summaries")))
+    stored = missing(db).union(reading.trial_id for reading in readings)
     return Summaries(stored, readings, dict(_trials(db)))
 
 

@@ -1,5 +1,6 @@
 """Counts the trials of a study by verdict."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -28,9 +29,12 @@ class TrialCounts(Frozen):
 def count_trials(measurements: Sequence[Ended], *, trained_now: int = 0) -> TrialCounts:
     """Distinct trials by verdict. A trial with several horizons counts under its worst verdict."""
     worst: dict[str, int] = {}
-    order = ("finished", "diverged", "failed")
     for m in measurements:
-        if m.verdict in order:
-            worst[m.trial_id] = max(worst.get(m.trial_id, 0), order.index(m.verdict))
-    finished, diverged, failed = (sum(value == rank for value in worst.values()) for rank in range(3))
-    return TrialCounts(finished=finished, diverged=diverged, failed=failed, trained_now=trained_now)
+        rank = _RANKS.get(m.verdict)
+        if rank is not None and rank >= worst.get(m.trial_id, 0):
+            worst[m.trial_id] = rank
+    found = Counter(worst.values())
+    return TrialCounts(**{verdict: found[rank] for verdict, rank in _RANKS.items()}, trained_now=trained_now)
+
+
+_RANKS = {"finished": 0, "diverged": 1, "failed": 2}  # the worst last

@@ -84,6 +84,15 @@ def measurements(results: RegretResults) -> pd.DataFrame:
     return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))
 
 
+@kept
+def cells(results: RegretResults) -> dict[tuple[str, int, str], list[Measurement]]:
+    """The readings by rung, horizon and parametrization, so that not all are looked through for those of one cell."""
+    found: dict[tuple[str, int, str], list[Measurement]] = {}
+    for m in results.measurements:
+        found.setdefault((m.rung, m.horizon, m.parametrization), []).append(m)
+    return found
+
+
 def proposals(results: RegretResults) -> dict[tuple[object, ...], list[str]]:
     """The entries that proposed a run, by (rung, tokens, parametrization, LR, multipliers of roles)."""
     found: dict[tuple[object, ...], list[str]] = {}

@@ -54,8 +54,8 @@ def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
     longest = max(own, key=lambda curve: curve.horizon, default=None)
     if oracle is None or not oracle.n_lrs or longest is None or longest.lr_best is None:
         return
-    cell = base, KEPT_UNDER, longest.horizon
-    runs = {m.trial_id: m.flops for m in results.measurements if (m.rung, m.parametrization, m.horizon) == cell}
+    cell = longest.rung, longest.horizon, KEPT_UNDER
+    runs = {m.trial_id: m.flops for m in analysis.cells(results).get(cell, ())}
     regret, half = _regret(results, target, oracle, longest.lr_best)
     ends = (None, None) if regret is None or half is None else (regret - half, regret + half)
     cost = math.fsum(runs.values())
@@ -72,7 +72,7 @@ def _regret(
     """
     place = (target.rung, target.tokens, KEPT_UNDER)
     curve = next((c for c in results.curves if (c.rung, c.horizon, c.parametrization) == place), None)
-    means = _means([m for m in results.measurements if (m.rung, m.horizon, m.parametrization) == place])
+    means = _means(analysis.cells(results).get(place, ()))
     x = math.log(lr)
     fitted = None if curve is None or not curve.lrs_fitted else _Parabola.of(curve, means)
     if curve is not None and curve.curvature and curve.lr_best and abs(x - math.log(curve.lr_best)) <= NEAR:

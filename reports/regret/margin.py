@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from lrladder.benchmark.studies.regret.results import ParadigmResult, RegretResults, TargetResult
+from lrladder.reports.regret import analysis
 
 
 class Margin(NamedTuple):
@@ -24,7 +25,7 @@ class Margin(NamedTuple):
 def margin(results: RegretResults, target: TargetResult, entry: ParadigmResult) -> Margin | None:
     """The margin of an entry at a target; None if nothing was run there."""
     place = (target.rung, target.tokens, entry.parametrization)
-    runs = [m for m in results.measurements if (m.rung, m.horizon, m.parametrization) == place and m.lr > 0]
+    runs = [m for m in analysis.cells(results).get(place, ()) if m.lr > 0]
     runs = [m for m in runs if m.verdict != "failed" and (not m.role_lrs or m.role_lrs == entry.role_lrs)]
     if not runs:
         return None

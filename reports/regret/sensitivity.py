@@ -10,6 +10,7 @@ import numpy as np
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
+from lrladder.reports.regret import analysis
 from lrladder.reports.regret.health import Spread, spread
 
 LEAST = 0.5  # octaves; assumption: a narrower range says nothing about wrong LRs
@@ -59,9 +60,8 @@ def sensitivities(results: RegretResults) -> list[Sensitivity]:
 def _sweep(results: RegretResults, rung: str, horizon: int, parametrization: str) -> Swept:
     """The runs of a sweep by LR and seed, with the seeds that were run at all of its LRs."""
     runs: dict[float, dict[int, Measurement]] = {}
-    for m in results.measurements:
-        here = (m.rung, m.horizon, m.parametrization) == (rung, horizon, parametrization)
-        if here and not m.role_lrs and m.lr > 0 and m.verdict != "failed":
+    for m in analysis.cells(results).get((rung, horizon, parametrization), ()):
+        if not m.role_lrs and m.lr > 0 and m.verdict != "failed":
             runs.setdefault(m.lr, {})[m.seed] = m
     seeds = [set(by_seed) for by_seed in runs.values()]
     common = set.intersection(*seeds) if seeds else set()

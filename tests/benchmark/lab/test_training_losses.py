@@ -3,9 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from lrladder.benchmark.lab import training_losses
 from lrladder.benchmark.lab.training_losses import TrainingLosses
+from lrladder.benchmark.studies.regret import learning
+from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.learning import thinned
+from lrladder.benchmark.studies.results import Found
+from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.paradigm import Proposal
 
 
 def write(
@@ -35,6 +44,49 @@ def test_what_was_taken_over_stands_in_the_log_of_the_shorter_run(tmp_path: Path
     write(tmp_path, "other", [40], [step(0, 8.0), step(10, 7.0)], lr=0.2)
     write(tmp_path, "long", [40, 80], [{"continued_from_tokens": 20}, step(20, 3.5), step(30, 3.2)])
     assert TrainingLosses(tmp_path).of("long") == [(0, 9.0), (10, 4.0), (20, 3.5), (30, 3.2)]
+
+
+def test_of_other_runs_no_more_than_the_first_line_is_read_and_that_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "short", [40], [step(0, 9.0)])
+    for place in range(3):
+        write(tmp_path, f"other{place}", [40], [step(0, 8.0)], lr=0.2 + place)
+        write(tmp_path, f"long{place}", [40, 80], [step(20, 3.5)])
+    (tmp_path / "trials" / "damaged.jsonl").write_text("no log\n")
+    whole, first = list[str](), list[str]()
+    read, look = training_losses._log, training_losses._specification
+
+    def note(path: Path) -> Any:
+        whole.append(path.stem)
+        return read(path)
+
+    def note_first(path: Path) -> Any:
+        first.append(path.stem)
+        return look(path)
+
+    monkeypatch.setattr(training_losses, "_log", note)
+    monkeypatch.setattr(training_losses, "_specification", note_first)
+    losses = TrainingLosses(tmp_path)
+    for place in range(3):
+        assert losses.of(f"long{place}") == [(0, 9.0), (20, 3.5)]
+    assert sorted(first) == sorted(path.stem for path in (tmp_path / "trials").iterdir())
+    assert not any(name.startswith(("other", "damaged")) for name in whole)
+
+
+@pytest.mark.parametrize("num_seeds", [3, learning.MAX_SEEDS + 5])
+def test_a_proposal_has_curves_of_its_first_seeds(num_seeds: int) -> None:
+    data = load_config("smoke").model_dump(mode="json")
+    study = RegretConfig.model_validate({**data, "validation": {**data["validation"], "seeds": list(range(num_seeds))}})
+    rung = study.rungs.targets[0]
+    proposal = Proposal(
+        paradigm="fitting", rung=rung.name, horizon=max(rung.read), parametrization="sp", lr=0.01, extrapolation=1
+    )
+    known = {"rung": rung.name, "horizon": max(rung.read), "parametrization": "sp", "lr": 0.01, "verdict": "finished"}
+    runs = [Measurement.model_validate({**known, "trial_id": f"{n}", "seed": n, "loss": 3.0}) for n in range(num_seeds)]
+    found = Found(runs, losses=lambda trial_id: [(0, float(trial_id))])
+    curves = list(learning.learning_curves(study, found, [proposal]))
+    assert [(c.seed, c.losses) for c in curves] == [(n, (float(n),)) for n in range(min(num_seeds, learning.MAX_SEEDS))]
 
 
 def test_thinned_curves_keep_their_ends_and_their_mean() -> None:

@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from lrladder.benchmark.commands.plan_table import render
+from lrladder.benchmark.config.text import preset_names
 from lrladder.benchmark.lab.resolve import planned_flops, resolve
 from lrladder.benchmark.lab.simulated import SimulatedLab
 from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.kinds import load_study, plan_of
+from lrladder.benchmark.studies.kinds import load_study, num_runs_of, plan_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.benchmark.studies.regret.making import entry_lab, make_paradigm
 from lrladder.benchmark.studies.runner import run_on
@@ -90,6 +91,13 @@ def test_the_plan_counts_the_last_step_of_a_sweep_and_its_own_seeds() -> None:
     assert made.planned.flops * 0.99 <= sum(results.payers.values()) <= made.maximum.flops
     assert {o.n_seeds for target in results.targets for o in target.oracle.values()} == {2}
     assert {p.n_seeds for target in results.targets for p in target.paradigms} == {3}
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_runs_are_counted_as_in_the_plan(preset: str) -> None:
+    study = load_study(preset)
+    made = plan_of(study)
+    assert num_runs_of(study) == (made.planned.runs, made.maximum.runs)
 
 
 def test_the_search_grid_is_the_one_that_runs() -> None:
