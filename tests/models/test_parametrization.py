@@ -78,7 +78,7 @@ def _latent_dense(**changes: int) -> ModelShape:
         (_latent_dense, {"width": 64, "expert_width": 64, "heads": 8, "kv_rank": 32, "q_rank": 48}),
         (_latent_dense, {"width": 96, "expert_width": 96, "heads": 12, "kv_rank": 80, "q_rank": 56}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_dense_groups_equal_mups_optimizers(
     make: Callable[..., ModelShape], changes: dict[str, int], optimizer: Callable[..., Any]
