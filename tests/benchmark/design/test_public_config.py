@@ -69,7 +69,8 @@ def test_latents_are_read() -> None:
     assert (asked.num_groups, asked.top_groups, asked.group_best, asked.routed_scale) == (8, 4, 2, 2.5)
     assert (asked.qk_norm, asked.rope_pairs, asked.norm_eps) == ("none", "neighbours", 1e-6)
     assert public.aux_loss_coef == 0.001  # aux_loss_alpha, which is in our units
-    for words in ("'yarn' and its factor on attention's scores", "multi-token prediction (1)", "aux_loss_sequences 1"):
+    said = ("'yarn' and its factor on attention's scores", "multi-token prediction (1)", "aux_loss_over: micro_batch")
+    for words in said:
         assert any(words in left for left in public.left_out)
     second = read_public(CONFIGS / "DeepSeek-V2.json").shape.architecture
     assert (second.score, second.renormalise, second.routed_scale) == ("softmax", False, 16.0)
