@@ -225,6 +225,6 @@ def _left_out(data: Mapping[str, Any], config: Any, shape: ModelShape) -> Iterat
     if predicted:
         yield f"multi-token prediction ({predicted}): the transformers library's class leaves it out too"
     if data.get("seq_aux") and data.get("aux_loss_alpha"):
-        yield "seq_aux: our balance loss is over a batch (training: {micro_batch: 1, aux_loss_over: micro_batch} is close)"
+        yield "seq_aux: the balance loss is over a batch; training {micro_batch: 1, aux_loss_over: micro_batch} is near"
     if "initializer_range" in data:
         yield f"initializer_range {data['initializer_range']}: the rule table initialises each role"
