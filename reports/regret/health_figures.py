@@ -178,7 +178,7 @@ def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> Non
 
 def _by_depth(axes: Axes, rows: pd.DataFrame, results: RegretResults) -> None:
     if len(rows):
-        rows = rows.assign(depth=rows["name"].astype(int))
+        rows = rows.assign(depth=rows["metric"].astype(int))
         look: dict[str, Any] = {"palette": colors_of(results), "legend": False, "ax": axes, "linewidth": 1.1}
         look |= {"style": "paradigm", "markers": markers_of(results), "dashes": False, "markeredgewidth": 0}
         sns.lineplot(rows, x="depth", y="value", hue="paradigm", **look, **BAND)
@@ -190,8 +190,8 @@ def _by_depth(axes: Axes, rows: pd.DataFrame, results: RegretResults) -> None:
 def _by_role(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
     if len(rows):
         first = sorted(set(rows["seed"]))[:SEEDS]
-        rows = rows[rows["seed"].isin(first)].assign(name=rows["name"].str.replace("_", " "))
+        rows = rows[rows["seed"].isin(first)].assign(metric=rows["metric"].str.replace("_", " "))
         look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "size": 4}
-        sns.stripplot(rows, x="value", y="name", hue="paradigm", dodge=True, jitter=False, **look)
+        sns.stripplot(rows, x="value", y="metric", hue="paradigm", dodge=True, jitter=False, **look)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set(xlabel="", ylabel="")
