@@ -103,15 +103,23 @@ def _safe_column(column: pd.Series) -> list[object]:
 def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
     """The lines of each run. Its first fields and the names are turned into text once, and not for every number."""
     fields: dict[str, str] = {}
+    line = csv.writer(_Echo(), lineterminator=END).writerow
     for run, numbers in runs:
-        first, texts = _lines([run]).removesuffix(END), list(map(float.__repr__, numbers.values()))
+        first, texts = line(_safe_row(run)).removesuffix(END), list(map(float.__repr__, numbers.values()))
         if "nan" in texts:
             texts = ["" if text == "nan" else text for text in texts]
         for name in numbers:
             if name not in fields:
-                fields[name] = f",{_lines([[name]]).removesuffix(END)},"
+                fields[name] = f",{line(_safe_row([name])).removesuffix(END)},"
         if numbers:
             yield first + f"{END}{first}".join(map(add, map(fields.__getitem__, numbers), texts)) + END
+
+
+class _Echo:
+    """A file for `csv.writer` that returns the line, as `writerow` then does too."""
+
+    def write(self, line: str) -> str:
+        return line
 
 
 def _safe_row(row: Row) -> list[object]:

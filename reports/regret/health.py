@@ -14,7 +14,7 @@ from lrladder.reports.downloads import PIECE, Run
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
-from lrladder.reports.regret.recorded import Recorded, names_with, numbers_by_key, recorded
+from lrladder.reports.regret.recorded import Recorded, Table
 from lrladder.reports.regret.signs import STABILITY, Metric
 
 SWEPT = ("rung", "parametrization", "log2_lr", "seed", "metric", "value")
@@ -25,7 +25,12 @@ TINY = 0.01  # octaves per doubling of width; assumption: a trend this small doe
 
 def deepest(results: RegretResults, m: Measurement) -> str:
     """The key of the change of the deepest features of a run, those that enter the final norm."""
-    return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
+    return _deepest(results)[m.rung]
+
+
+@kept
+def _deepest(results: RegretResults) -> dict[str, str]:
+    return {rung.name: f"feature_change/{rung.depth}" for rung in results.rungs}
 
 
 @kept
@@ -60,7 +65,7 @@ def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
     keys = [metric.key for metric in STABILITY]
     found: list[dict[tuple[str, str], Spread]] = [{} for _ in results.targets]
     for (place, name), runs in _proposed(results).items():
-        numbers = recorded(runs, keys)
+        numbers = Table.of(runs).recorded(keys)
         for at, key in enumerate(keys):
             if over := spread(numbers.number[numbers.key == at].tolist()):
                 found[place][name, key] = over
@@ -96,14 +101,14 @@ def swept_runs(results: RegretResults, metrics: Sequence[Metric]) -> Iterator[Ru
     runs, keys = _swept(results), [metric.key for metric in metrics]
     for start in range(0, len(runs), PIECE):
         piece = runs[start : start + PIECE]
-        yield from zip(map(_place, piece), numbers_by_key(piece, keys), strict=True)
+        yield from zip(map(_place, piece), Table.of(piece).by_run(keys), strict=True)
 
 
 @kept
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
     """A row for each number of `swept_runs`."""
     runs, keys = _swept(results), [metric.key for metric in metrics]
-    return _rows(pd.DataFrame(map(_place, runs), columns=SWEPT[:4]), keys, recorded(runs, keys))
+    return _rows(pd.DataFrame(map(_place, runs), columns=SWEPT[:4]), keys, Table.of(runs).recorded(keys))
 
 
 def _swept(results: RegretResults) -> list[Measurement]:
@@ -203,6 +208,7 @@ def balances(results: RegretResults) -> list[Balance]:
     return [balance for _, balance in sorted(found, key=lambda pair: pair[0])]
 
 
+@kept
 def feature_rows(results: RegretResults) -> pd.DataFrame:
     """The change of the last features in a row per run at the best LR of its rung."""
     widths = {rung.name: rung.width for rung in results.rungs}
@@ -218,24 +224,25 @@ def feature_rows(results: RegretResults) -> pd.DataFrame:
 def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
     """All metrics whose key begins with `prefix`, for the proposals at one target: entry, seed, rest of key, value."""
     runs, own = _own(results, target)
-    keys = names_with(own, prefix)
-    return _rows(runs, [key.removeprefix(prefix) for key in keys], recorded(own, keys))
+    keys = own.names(prefix)
+    return _rows(runs, [key.removeprefix(prefix) for key in keys], own.recorded(keys))
 
 
 def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:
     """Update-to-weight ratio / its steady state by role, for the proposals at one target, as in `metric_rows`."""
     runs, own = _own(results, target)
-    steady = names_with(own, "update_ratio_steady/")
+    steady = own.names("update_ratio_steady/")
     roles = [key.removeprefix("update_ratio_steady/") for key in steady]
     keys = [f"update_ratio/{role}~{key}" for role, key in zip(roles, steady, strict=True)]
-    return _rows(runs, roles, recorded(own, keys))
+    return _rows(runs, roles, own.recorded(keys))
 
 
-def _own(results: RegretResults, target: tuple[str, int]) -> tuple[pd.DataFrame, list[Measurement]]:
-    """The runs of the proposals at one target, with a row of entry and seed for each."""
+@kept
+def _own(results: RegretResults, target: tuple[str, int]) -> tuple[pd.DataFrame, Table]:
+    """The runs of the proposals at one target, with a row of entry and seed for each, and their metrics."""
     found = [(name, m) for _, name, m in own_runs(results) if (m.rung, m.horizon) == target]
     runs = pd.DataFrame([(name, m.seed) for name, m in found], columns=["paradigm", "seed"])
-    return runs, [m for _, m in found]
+    return runs, Table.of([m for _, m in found])
 
 
 def all_runs(results: RegretResults) -> Iterator[Run]:

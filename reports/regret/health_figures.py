@@ -43,7 +43,8 @@ BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "lin
 def stability(results: RegretResults) -> str | None:
     """Metrics against LR, a row per metric and a column per rung. A metric that is equal in all runs has no row."""
     frame = health.swept(results, SHOWN)
-    rungs = [r.name for r in results.rungs if r.name in set(frame["rung"])][-MAX_COLUMNS:]
+    swept = set(frame["rung"].unique())
+    rungs = [r.name for r in results.rungs if r.name in swept][-MAX_COLUMNS:]
     shown = [metric for metric in SHOWN if frame.loc[frame["metric"] == metric.key, "value"].nunique() > 1]
     if not rungs or not shown:
         return None
@@ -149,7 +150,8 @@ def by_depth_and_role(results: RegretResults) -> str | None:
 def _entry_legend(results: RegretResults) -> list[Line2D]:
     """Legend entries for the entries whose proposals were trained."""
     colors = colors_of(results)
-    names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
+    proposed = {own for _, own, _ in health.own_runs(results)}
+    names = [name for name in colors if name in proposed]
     markers = markers_of(results)
     return [Line2D([], [], marker=markers[n], ms=4, mew=0, lw=1.1, color=colors[n], label=n) for n in names]
 

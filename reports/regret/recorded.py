@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,47 +28,53 @@ class _Alike(NamedTuple):
     columns: Mapping[str, Numbers]
 
 
-def recorded(runs: Sequence[Measurement], keys: Sequence[str]) -> Recorded:
-    """What runs recorded under `keys`. A run too short to judge spikes has no number for a key of spikes."""
-    parts = [_under(alike, place, key) for alike in _alike(runs) for place, key in enumerate(keys)]
-    if not parts:
-        return Recorded(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
-    run, key, number = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((key, run))
-    return Recorded(run[order], key[order], number[order])
+class Table(NamedTuple):
+    """All metrics of a sequence of runs."""
 
+    parts: Sequence[_Alike]
+    n: int
 
-def numbers_by_key(runs: Sequence[Measurement], keys: Sequence[str]) -> Iterator[dict[str, float]]:
-    """What each run recorded under `keys`."""
-    found = recorded(runs, keys)
-    names, numbers = [keys[place] for place in found.key.tolist()], found.number.tolist()
-    ends = np.searchsorted(found.run, np.arange(len(runs)), side="right").tolist()
-    for start, end in pairwise([0, *ends]):
-        yield dict(zip(names[start:end], numbers[start:end], strict=True))
+    @classmethod
+    def of(cls, runs: Sequence[Measurement]) -> Self:
+        """Of these runs."""
+        places: dict[tuple[str, ...], list[int]] = {}
+        for place, m in enumerate(runs):
+            places.setdefault(tuple(m.metrics), []).append(place)
+        parts = []
+        for names, here in places.items():
+            numbers = np.fromiter(chain.from_iterable(runs[place].metrics.values() for place in here), np.float64)
+            columns = np.ascontiguousarray(numbers.reshape(len(here), len(names)).T)
+            parts.append(_Alike(np.array(here, np.intp), dict(zip(names, columns, strict=True))))
+        return cls(parts, len(runs))
 
+    def names(self, prefix: str) -> list[str]:
+        """The names of metrics that begin with `prefix`, in the order in which they are met."""
+        met = dict.fromkeys(chain.from_iterable(part.columns for part in self.parts))
+        return [name for name in met if name.startswith(prefix)]
 
-def names_with(runs: Sequence[Measurement], prefix: str) -> list[str]:
-    """The names of all metrics of the runs that begin with `prefix`, in the order in which they are met."""
-    sets = dict.fromkeys(tuple(m.metrics) for m in runs)
-    return [name for name in dict.fromkeys(chain.from_iterable(sets)) if name.startswith(prefix)]
+    def recorded(self, keys: Sequence[str]) -> Recorded:
+        """What the runs recorded under `keys`. A run too short to judge spikes has no number for a key of spikes."""
+        found = [_under(part, place, key) for part in self.parts for place, key in enumerate(keys)]
+        if not found:
+            return Recorded(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
+        run, key, number = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = np.lexsort((key, run))
+        return Recorded(run[order], key[order], number[order])
 
-
-def _alike(runs: Sequence[Measurement]) -> Iterator[_Alike]:
-    places: dict[tuple[str, ...], list[int]] = {}
-    for place, m in enumerate(runs):
-        places.setdefault(tuple(m.metrics), []).append(place)
-    for names, here in places.items():
-        numbers = np.fromiter(chain.from_iterable(runs[place].metrics.values() for place in here), np.float64)
-        columns = numbers.reshape(len(here), len(names)).T
-        yield _Alike(np.array(here, np.intp), dict(zip(names, columns, strict=True)))
+    def by_run(self, keys: Sequence[str]) -> Iterator[dict[str, float]]:
+        """What each run recorded under `keys`."""
+        found = self.recorded(keys)
+        names, numbers = [keys[place] for place in found.key.tolist()], found.number.tolist()
+        ends = np.searchsorted(found.run, np.arange(self.n), side="right").tolist()
+        for start, end in pairwise([0, *ends]):
+            yield dict(zip(names[start:end], numbers[start:end], strict=True))
 
 
 def _under(alike: _Alike, place: int, key: str) -> tuple[Places, Places, Numbers]:
     """The runs that recorded a key, its place among the keys, and the numbers."""
     columns, (judged, top, bottom) = alike.columns, _names_in(key)
     if top not in columns or (bottom and bottom not in columns):
-        nothing: Any = np.empty(0, np.intp)
-        return nothing, nothing, np.empty(0)
+        return np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0)
     known = np.ones(len(alike.runs), bool)
     number = columns[top]
     if judged in columns:
