@@ -77,7 +77,7 @@ def parse_json(text: str) -> Any:
 
 def _quickly(text: str) -> Any:
     """JSON by pydantic's parser, in a third of the time. What it refuses, and what is refused, is up to Python's."""
-    with suppress(ValueError):  # such as half a surrogate pair, which Python reads
+    with suppress(ValueError, TypeError):  # such as for half a surrogate pair, which Python reads
         data = from_json(text)
         if _fits_64_bits(data):
             return data
