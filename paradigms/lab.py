@@ -83,7 +83,7 @@ class Measured(BaseModel):
     expert_gemm: str | None = None  # GEMM that the experts ran on; None if nothing was trained
     compiled: bool = False  # by torch.compile
     # how it was trained, where that is not one device with the whole batch at once
-    training: Mapping[str, int | str] = Field({}, exclude_if=lambda found: not found)
+    training: Mapping[str, int | str] = Field(default_factory=dict, exclude_if=lambda found: not found)
     metrics: Annotated[
         Mapping[str, float], WrapValidator(Metrics.validated), PlainSerializer(dict, return_type=dict[str, float])
     ] = Metrics({})

@@ -1,7 +1,7 @@
 """The metrics of a reading, in little memory: a study may have 100,000 readings with the same 60 names."""
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from functools import lru_cache
 from typing import Any, Self
 
@@ -35,6 +35,12 @@ class Metrics(Mapping[str, float]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 
+    def values(self) -> ValuesView[float]:
+        return _Values(self)
+
+    def items(self) -> ItemsView[str, float]:
+        return _Items(self)
+
     def __len__(self) -> int:
         return len(self._numbers)
 
@@ -43,6 +49,24 @@ class Metrics(Mapping[str, float]):
 
     def __reduce__(self) -> tuple[type[Self], tuple[dict[str, float]]]:
         return type(self), (dict(self),)
+
+
+class _Values(ValuesView[float]):
+    """The numbers, without a look at each name."""
+
+    _mapping: Metrics
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._mapping._numbers)
+
+
+class _Items(ItemsView[str, float]):
+    """Names and numbers, without a look at each name."""
+
+    _mapping: Metrics
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        return zip(self._mapping, self._mapping._numbers, strict=True)
 
 
 @lru_cache(NAMES)

@@ -3,10 +3,10 @@
 import base64
 import csv
 import io
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import add
 from typing import Self
 
 import pandas as pd
@@ -29,7 +29,7 @@ class Download:
     @classmethod
     def of(cls, name: str, frame: pd.DataFrame) -> Self:
         """The rows of a frame."""
-        return cls(name, list(frame.columns), lambda: map(_lines, _rows_of(frame)))
+        return cls(name, list(frame.columns), lambda: _lines_of(frame))
 
     @classmethod
     def of_runs(cls, name: str, columns: Sequence[str], runs: Callable[[], Iterable[Run]]) -> Self:
@@ -78,28 +78,48 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def _lines(rows: Iterable[Row]) -> str:
+    return _written(map(_safe_row, rows))
+
+
+def _written(rows: Iterable[Row]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator=END).writerows(map(_safe_row, rows))
+    csv.writer(text, lineterminator=END).writerows(rows)
     return text.getvalue()
 
 
-def _rows_of(frame: pd.DataFrame) -> Iterator[Iterator[Row]]:
-    """The rows of a frame, in parts. What is missing is None."""
+def _lines_of(frame: pd.DataFrame) -> Iterator[str]:
+    """The lines of the rows of a frame, in parts."""
     for start in range(0, len(frame), PIECE):
-        part = frame.iloc[start : start + PIECE].astype(object)
-        yield zip(*(part[name].where(part[name].notna(), None) for name in part.columns), strict=True)
+        part = frame.iloc[start : start + PIECE]
+        yield _written(zip(*(_safe_column(part[name]) for name in part.columns), strict=True))
+
+
+def _safe_column(column: pd.Series) -> list[object]:
+    """The fields of a column. What is missing is empty, and only text can be a formula."""
+    fields: list[object] = column.astype(object).where(column.notna(), "").tolist()
+    return fields if pd.api.types.is_numeric_dtype(column) else _safe_row(fields)
 
 
 def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
     """The lines of each run. Its first fields and the names are turned into text once, and not for every number."""
-    names: dict[str, str] = {}
+    fields: dict[str, str] = {}
+    line = csv.writer(_Echo(), lineterminator=END).writerow
     for run, numbers in runs:
-        first = _lines([run]).removesuffix(END)
-        for name in numbers.keys() - names:
-            names[name] = _lines([[name]]).removesuffix(END)
-        yield "".join(
-            [f"{first},{names[name]},{'' if math.isnan(number) else number}{END}" for name, number in numbers.items()]
-        )
+        first, texts = line(_safe_row(run)).removesuffix(END), list(map(float.__repr__, numbers.values()))
+        if "nan" in texts:
+            texts = ["" if text == "nan" else text for text in texts]
+        for name in numbers:
+            if name not in fields:
+                fields[name] = f",{line(_safe_row([name])).removesuffix(END)},"
+        if numbers:
+            yield first + f"{END}{first}".join(map(add, map(fields.__getitem__, numbers), texts)) + END
+
+
+class _Echo:
+    """A file for `csv.writer` that returns the line, as `writerow` then does too."""
+
+    def write(self, line: str) -> str:
+        return line
 
 
 def _safe_row(row: Row) -> list[object]:

@@ -32,6 +32,7 @@ MEASUREMENT_COLUMNS = (
     "purpose",
     "message",
 )
+_MEASURED = [name for name in MEASUREMENT_COLUMNS if name in Measurement.model_fields]
 PARADIGM_COLUMNS = (
     "rung",
     "tokens",
@@ -78,7 +79,7 @@ def measurements(results: RegretResults) -> pd.DataFrame:
     rows = []
     for m in kept:
         rung = rungs.get(m.rung)
-        fields = m.model_dump(exclude={"metrics", "role_lrs"}) | asked_for(m, proposed, owners, rung)
+        fields = {name: getattr(m, name) for name in _MEASURED} | asked_for(m, proposed, owners, rung)
         known = {"part": rung.part, "n_active": rung.n_active} if rung else {"part": "", "n_active": None}
         rows.append({**fields, **known, "log2_lr": float(np.log2(m.lr)) if m.lr > 0 else None})
     return _numeric(_frame(rows, MEASUREMENT_COLUMNS), ("n_active", "lr", "log2_lr", "loss", "loss_se", "horizon"))

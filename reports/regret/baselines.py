@@ -16,6 +16,7 @@ from lrladder.benchmark.studies.regret.results import CurveResult, OracleResult,
 from lrladder.benchmark.studies.regret.scoring.means import seed_means
 from lrladder.paradigms.lab import Measurement
 from lrladder.paradigms.sweep.noise import Noise
+from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
 
 Array = NDArray[np.float64]
@@ -39,6 +40,7 @@ class Baseline(NamedTuple):
     high: float | None = None
 
 
+@kept
 def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
     """The sweep of each parametrization, whose LR regret is 0 by definition, and the LR of the base."""
     found = [
@@ -46,10 +48,10 @@ def baselines(results: RegretResults, target: TargetResult) -> list[Baseline]:
         for label, oracle in target.oracle.items()
         if oracle.lr is not None
     ]
-    return [*found, *_kept(results, target)]
+    return [*found, *_keep(results, target)]
 
 
-def _kept(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
+def _keep(results: RegretResults, target: TargetResult) -> Iterator[Baseline]:
     """The best LR of the base at its longest horizon. Its cost is that of all runs of the base to this horizon."""
     base, oracle = analysis.base_rung(results), target.oracle.get(KEPT_UNDER)
     own = [c for c in results.curves if (c.rung, c.parametrization) == (base, KEPT_UNDER) and c.lr_best is not None]
@@ -160,6 +162,6 @@ def _means(results: RegretResults, runs: Sequence[Measurement]) -> dict[float, F
     lean = isinstance(validation, dict) and bool(validation.get("oracle_lean"))
     common = set.intersection(*(set(losses) for losses in by_lr.values())) if by_lr else set()
     seeds = ValidationConfig.model_validate(validation).sweep_seeds if lean else tuple(sorted(common))
-    kept = {lr: {seed: losses[seed] for seed in seeds if seed in losses} for lr, losses in by_lr.items()}
-    means = seed_means({lr: own for lr, own in kept.items() if own}, seeds, lean=lean)
+    whole = {lr: {seed: losses[seed] for seed in seeds if seed in losses} for lr, losses in by_lr.items()}
+    means = seed_means({lr: own for lr, own in whole.items() if own}, seeds, lean=lean)
     return {lr: Finished(mean.loss, mean.runs) for lr, mean in means.items() if mean.loss is not None}

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from lrladder.benchmark.studies.regret.results import RegretResults
-from lrladder.paradigms.lab import Measurement
+from lrladder.reports.kept import kept
 
 SHOWN = 3000  # most readings that are shown; as points and as rows of a table they take 3 MB of a page
 
@@ -12,14 +12,14 @@ def few(results: RegretResults) -> RegretResults:
     """The results with at most SHOWN readings: those of the first seeds of each cell and LR, but at least one seed."""
     if len(results.measurements) <= SHOWN:
         return results
-    ranks = _ranks(results.measurements)
+    ranks = _ranks(results)
     of_rank = Counter(ranks)
     most, total = 0, 0
     for rank in sorted(of_rank):
         total += of_rank[rank]
         most = rank if total <= SHOWN else most
-    kept = [m for m, rank in zip(results.measurements, ranks, strict=True) if rank <= most]
-    return results.model_copy(update={"measurements": tuple(kept)})
+    shown = [m for m, rank in zip(results.measurements, ranks, strict=True) if rank <= most]
+    return results.model_copy(update={"measurements": tuple(shown)})
 
 
 def sentence(results: RegretResults) -> str:
@@ -33,8 +33,10 @@ def sentence(results: RegretResults) -> str:
     )
 
 
-def _ranks(measurements: tuple[Measurement, ...]) -> list[int]:
+@kept
+def _ranks(results: RegretResults) -> list[int]:
     """The place of each reading among the seeds of its cell and LR, from 0."""
+    measurements = results.measurements
     seen: Counter[tuple[object, ...]] = Counter()
     ranks = {}
     for place in sorted(range(len(measurements)), key=lambda place: measurements[place].seed):

@@ -71,9 +71,8 @@ def frontier(found: Sequence[Point]) -> list[Point]:
 
 def rows(results: RegretResults) -> pd.DataFrame:
     """The data of the figure: a row per target and point."""
-    found = [
-        (t.rung, t.tokens, *p, p in frontier(points(results, t))) for t in results.targets for p in points(results, t)
-    ]
+    at_targets = [(t, points(results, t)) for t in results.targets]
+    found = [(t.rung, t.tokens, *p, p in frontier(some)) for t, some in at_targets for p in some]
     return pd.DataFrame(found, columns=["rung", "tokens", *Point._fields, "on_frontier"])
 
 

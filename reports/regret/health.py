@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from statistics import fmean
 from typing import NamedTuple
 
@@ -11,10 +10,11 @@ import pandas as pd
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.models.slope import fit_slope
 from lrladder.paradigms.lab import Measurement
-from lrladder.reports.downloads import Run
+from lrladder.reports.downloads import PIECE, Run
 from lrladder.reports.drawing import labels_of
 from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
+from lrladder.reports.regret.recorded import Recorded, Table
 from lrladder.reports.regret.signs import STABILITY, Metric
 
 SWEPT = ("rung", "parametrization", "log2_lr", "seed", "metric", "value")
@@ -23,28 +23,14 @@ DECIDES = 0.5  # octaves per doubling of width; assumption: an interval of more 
 TINY = 0.01  # octaves per doubling of width; assumption: a trend this small does not matter
 
 
-def value(m: Measurement, key: str) -> float | None:
-    """A metric of a run, or a ratio of two. None if it was not recorded or the run was too short to judge spikes."""
-    metrics, (judged, top, bottom) = m.metrics, _names_in(key)
-    if judged and metrics.get(judged) == 0:
-        return None
-    above = metrics.get(top)
-    if not bottom:
-        return above
-    below = metrics.get(bottom)
-    return above / below if above is not None and below else None
-
-
-@cache
-def _names_in(key: str) -> tuple[str, str, str]:
-    """The metrics in a key: that which says whether spikes were judged, and the two of a ratio; empty where none is."""
-    top, _, bottom = key.partition("~")
-    return f"{key.partition('_')[0]}_spike_judged" if "_spike" in key else "", top, bottom
-
-
 def deepest(results: RegretResults, m: Measurement) -> str:
     """The key of the change of the deepest features of a run, those that enter the final norm."""
-    return f"feature_change/{next(r.depth for r in results.rungs if r.name == m.rung)}"
+    return _deepest(results)[m.rung]
+
+
+@kept
+def _deepest(results: RegretResults) -> dict[str, str]:
+    return {rung.name: f"feature_change/{rung.depth}" for rung in results.rungs}
 
 
 @kept
@@ -76,12 +62,22 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 def at_own_lr(results: RegretResults) -> list[dict[tuple[str, str], Spread]]:
     """For each target, the spread of each metric over the seeds of each proposal, by (entry, metric)."""
-    found: list[dict[tuple[str, str], list[float]]] = [{} for _ in results.targets]
+    keys = [metric.key for metric in STABILITY]
+    found: list[dict[tuple[str, str], Spread]] = [{} for _ in results.targets]
+    for (place, name), runs in _proposed(results).items():
+        numbers = Table.of(runs).recorded(keys)
+        for at, key in enumerate(keys):
+            if over := spread(numbers.number[numbers.key == at].tolist()):
+                found[place][name, key] = over
+    return found
+
+
+def _proposed(results: RegretResults) -> dict[tuple[int, str], list[Measurement]]:
+    """The runs of each proposal, by target and entry."""
+    found: dict[tuple[int, str], list[Measurement]] = {}
     for place, name, m in own_runs(results):
-        for metric in STABILITY:
-            if (seen := value(m, metric.key)) is not None:
-                found[place].setdefault((name, metric.key), []).append(seen)
-    return [{key: over for key, values in target.items() if (over := spread(values))} for target in found]
+        found.setdefault((place, name), []).append(m)
+    return found
 
 
 def differing(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
@@ -102,20 +98,38 @@ def alike(spreads: Mapping[tuple[str, str], Spread]) -> list[Metric]:
 
 def swept_runs(results: RegretResults, metrics: Sequence[Metric]) -> Iterator[Run]:
     """The metrics of each swept run at the longest horizon of each rung. The columns are SWEPT."""
-    labels = set(labels_of(results))
-    longest = {rung.name: max(rung.horizons) for rung in results.rungs}
-    for m in results.measurements:
-        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in labels and m.lr > 0:
-            found = ((metric.key, value(m, metric.key)) for metric in metrics)
-            numbers = {key: seen for key, seen in found if seen is not None}
-            yield (m.rung, m.parametrization, math.log2(m.lr), m.seed), numbers
+    runs, keys = _swept(results), [metric.key for metric in metrics]
+    for start in range(0, len(runs), PIECE):
+        piece = runs[start : start + PIECE]
+        yield from zip(map(_place, piece), Table.of(piece).by_run(keys), strict=True)
 
 
 @kept
 def swept(results: RegretResults, metrics: Sequence[Metric]) -> pd.DataFrame:
     """A row for each number of `swept_runs`."""
-    rows = ((*run, *seen) for run, numbers in swept_runs(results, metrics) for seen in numbers.items())
-    return pd.DataFrame(rows, columns=SWEPT)
+    runs, keys = _swept(results), [metric.key for metric in metrics]
+    return _rows(pd.DataFrame(map(_place, runs), columns=SWEPT[:4]), keys, Table.of(runs).recorded(keys))
+
+
+def _swept(results: RegretResults) -> list[Measurement]:
+    labels = set(labels_of(results))
+    longest = {rung.name: max(rung.horizons) for rung in results.rungs}
+    return [
+        m
+        for m in results.measurements
+        if m.horizon == longest.get(m.rung) and not m.role_lrs and m.parametrization in labels and m.lr > 0
+    ]
+
+
+def _place(m: Measurement) -> tuple[str, str, float, int]:
+    """What a swept run is: the first columns of SWEPT."""
+    return m.rung, m.parametrization, math.log2(m.lr), m.seed
+
+
+def _rows(runs: pd.DataFrame, names: Sequence[str], found: Recorded) -> pd.DataFrame:
+    """A row for each number that was found: what its run is, the name of its key, and the number."""
+    rows = runs.iloc[found.run].reset_index(drop=True)
+    return rows.assign(metric=pd.Series(names, dtype=object).iloc[found.key].to_numpy(), value=found.number)
 
 
 @kept
@@ -194,6 +208,7 @@ def balances(results: RegretResults) -> list[Balance]:
     return [balance for _, balance in sorted(found, key=lambda pair: pair[0])]
 
 
+@kept
 def feature_rows(results: RegretResults) -> pd.DataFrame:
     """The change of the last features in a row per run at the best LR of its rung."""
     widths = {rung.name: rung.width for rung in results.rungs}
@@ -208,29 +223,29 @@ def feature_rows(results: RegretResults) -> pd.DataFrame:
 
 def metric_rows(results: RegretResults, prefix: str, target: tuple[str, int]) -> pd.DataFrame:
     """All metrics whose key begins with `prefix`, for the proposals at one target: entry, seed, rest of key, value."""
-    rows = [
-        (name, m.seed, key.removeprefix(prefix), seen)
-        for _, name, m in own_runs(results)
-        if (m.rung, m.horizon) == target
-        for key, seen in m.metrics.items()
-        if key.startswith(prefix)
-    ]
-    return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])
+    runs, own = _own(results, target)
+    keys = own.names(prefix)
+    return _rows(runs, [key.removeprefix(prefix) for key in keys], own.recorded(keys))
+
+
+def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:
+    """Update-to-weight ratio / its steady state by role, for the proposals at one target, as in `metric_rows`."""
+    runs, own = _own(results, target)
+    steady = own.names("update_ratio_steady/")
+    roles = [key.removeprefix("update_ratio_steady/") for key in steady]
+    keys = [f"update_ratio/{role}~{key}" for role, key in zip(roles, steady, strict=True)]
+    return _rows(runs, roles, own.recorded(keys))
+
+
+@kept
+def _own(results: RegretResults, target: tuple[str, int]) -> tuple[pd.DataFrame, Table]:
+    """The runs of the proposals at one target, with a row of entry and seed for each, and their metrics."""
+    found = [(name, m) for _, name, m in own_runs(results) if (m.rung, m.horizon) == target]
+    runs = pd.DataFrame([(name, m.seed) for name, m in found], columns=["paradigm", "seed"])
+    return runs, Table.of([m for _, m in found])
 
 
 def all_runs(results: RegretResults) -> Iterator[Run]:
     """All metrics of every run of a proposal. The columns are OWN."""
     for _, name, m in own_runs(results):
         yield (m.rung, m.horizon, name, m.seed), m.metrics
-
-
-def steady_rows(results: RegretResults, target: tuple[str, int]) -> pd.DataFrame:
-    """Update-to-weight ratio / its steady state by role, for the proposals at one target, as in `metric_rows`."""
-    rows = []
-    for _, name, m in own_runs(results):
-        for key in m.metrics if (m.rung, m.horizon) == target else ():
-            role = key.removeprefix("update_ratio_steady/")
-            seen = value(m, f"update_ratio/{role}~{key}")
-            if role != key and seen is not None:
-                rows.append((name, m.seed, role, seen))
-    return pd.DataFrame(rows, columns=["paradigm", "seed", "name", "value"])

@@ -43,7 +43,8 @@ BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "lin
 def stability(results: RegretResults) -> str | None:
     """Metrics against LR, a row per metric and a column per rung. A metric that is equal in all runs has no row."""
     frame = health.swept(results, SHOWN)
-    rungs = [r.name for r in results.rungs if r.name in set(frame["rung"])][-MAX_COLUMNS:]
+    swept = set(frame["rung"].unique())
+    rungs = [r.name for r in results.rungs if r.name in swept][-MAX_COLUMNS:]
     shown = [metric for metric in SHOWN if frame.loc[frame["metric"] == metric.key, "value"].nunique() > 1]
     if not rungs or not shown:
         return None
@@ -149,7 +150,8 @@ def by_depth_and_role(results: RegretResults) -> str | None:
 def _entry_legend(results: RegretResults) -> list[Line2D]:
     """Legend entries for the entries whose proposals were trained."""
     colors = colors_of(results)
-    names = [name for name in colors if name in {own for _, own, _ in health.own_runs(results)}]
+    proposed = {own for _, own, _ in health.own_runs(results)}
+    names = [name for name in colors if name in proposed]
     markers = markers_of(results)
     return [Line2D([], [], marker=markers[n], ms=4, mew=0, lw=1.1, color=colors[n], label=n) for n in names]
 
@@ -178,7 +180,7 @@ def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> Non
 
 def _by_depth(axes: Axes, rows: pd.DataFrame, results: RegretResults) -> None:
     if len(rows):
-        rows = rows.assign(depth=rows["name"].astype(int))
+        rows = rows.assign(depth=rows["metric"].astype(int))
         look: dict[str, Any] = {"palette": colors_of(results), "legend": False, "ax": axes, "linewidth": 1.1}
         look |= {"style": "paradigm", "markers": markers_of(results), "dashes": False, "markeredgewidth": 0}
         sns.lineplot(rows, x="depth", y="value", hue="paradigm", **look, **BAND)
@@ -190,8 +192,8 @@ def _by_depth(axes: Axes, rows: pd.DataFrame, results: RegretResults) -> None:
 def _by_role(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None:
     if len(rows):
         first = sorted(set(rows["seed"]))[:SEEDS]
-        rows = rows[rows["seed"].isin(first)].assign(name=rows["name"].str.replace("_", " "))
+        rows = rows[rows["seed"].isin(first)].assign(metric=rows["metric"].str.replace("_", " "))
         look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "size": 4}
-        sns.stripplot(rows, x="value", y="name", hue="paradigm", dodge=True, jitter=False, **look)
+        sns.stripplot(rows, x="value", y="metric", hue="paradigm", dodge=True, jitter=False, **look)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set(xlabel="", ylabel="")

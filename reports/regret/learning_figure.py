@@ -99,7 +99,8 @@ def sentence(results: RegretResults) -> str:
     frame = rows(results)
     if frame.empty:
         return ""
-    rung = next(r.name for r in reversed(results.rungs) if r.name in set(frame["rung"]))
+    recorded = set(frame["rung"].unique())
+    rung = next(r.name for r in reversed(results.rungs) if r.name in recorded)
     here = frame[(frame["rung"] == rung) & (frame["tokens"] > frame["tokens"].max() / 2) & frame["difference"].notna()]
     own = references(results).get(rung)
     parts = []

@@ -122,6 +122,23 @@ def test_text_that_a_terminal_only_shows_stays_as_it_is(text: str) -> None:
         assert reading.parse_json(json.dumps(text)) == shown == text
 
 
+LEAVES = st.none() | st.booleans() | st.floats() | st.integers(-(2**63), 2**63) | st.text("ab \ud800")
+DOCUMENTS = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner), max_leaves=12)
+
+
+@given(DOCUMENTS, st.booleans())
+def test_json_is_read_as_python_reads_it(document: object, escaped: bool) -> None:
+    text = json.dumps(document, ensure_ascii=escaped)
+    assert repr(reading.parse_json(text)) == repr(json.loads(text))  # in text NaN is NaN, and 1 is not 1.0
+
+
+@given(DOCUMENTS, st.sampled_from([2**63 + 1, -(2**64), 10**4000]))
+def test_an_integer_beyond_64_bits_is_refused_wherever_it_is(document: object, large: int) -> None:
+    for text in (json.dumps([document, {"a": [large]}]), json.dumps({"a": large, "b": document})):
+        with pytest.raises(ValueError, match="does not fit 64 bits"):
+            reading.parse_json(text)
+
+
 ROWS = [
     *("5", "null", '"trial"', '["trial", "step"]', '["step"]', '{"trial": 5}', "\x00", "[" * DEEP),
     *('{"measurements": 5}', '{"measurements": [5]}', '{"trial": {"horizons": []}}', '{"fault": {"a": 1}}'),
