@@ -5,11 +5,13 @@ The rows repeat the measurements without their metrics. Nothing is scored from t
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.paradigms.lab import VERDICTS
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS summaries (
@@ -18,24 +20,19 @@ CREATE TABLE IF NOT EXISTS summaries (
 """
 
 
-class Reading(NamedTuple):
-    """A reading without its metrics. Trials of one `sweep` differ only in LR and seed."""
-
-    trial_id: str
-    sweep: str
-    horizon: int
-    lr: float
-    seed: int
-    verdict: str
-    loss: float | None
+Run = tuple[float, int, float]  # LR, seed and loss; plain, as Python's garbage collector passes over such tuples
 
 
 class Summaries(NamedTuple):
-    """All summaries of a store."""
+    """What the summaries of a store add up to."""
 
-    stored: frozenset[str]  # ids of all stored trials
-    readings: list[Reading]  # without those of trials that an older version stored
-    trials: Mapping[str, Trial]  # one trial of each sweep
+    summed_up: frozenset[str]  # ids of the trials that have a summary
+    missing: frozenset[str]  # ids of the trials that have none, because an older version stored them
+    counts: Mapping[str, int]  # numbers of trials by their worst verdict
+    sweeps: Sequence[tuple[Trial, Mapping[int, Sequence[Run]]]]  # one trial of each, and by horizon its runs' losses
+
+
+NONE = Summaries(frozenset(), frozenset(), {}, ())
 
 
 def put(db: sqlite3.Connection, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
@@ -53,21 +50,36 @@ def sweep_of(trial: Trial) -> str:
 
 def missing(db: sqlite3.Connection) -> frozenset[str]:
     """Ids of stored trials without a summary."""
-    query = "SELECT id FROM trials EXCEPT SELECT trial_id FROM summaries"
-    return frozenset(trial_id for (trial_id,) in db.execute(query))
+    return _ids(db, "SELECT id FROM trials WHERE id NOT IN (SELECT trial_id FROM summaries)")
 
 
 def read(db: sqlite3.Connection) -> Summaries:
     """All summaries. Raises sqlite3.Error, also for damaged text, or ValueError for a damaged specification."""
     db.text_factory = str  # its errors are not passed over here, as nothing says later which row is damaged
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summaries'").fetchone() is None:
-        return Summaries(frozenset(trial_id for (trial_id,) in db.execute("SELECT id FROM trials")), [], {})
-    readings = list(map(Reading._make, db.execute(f"SELECT {', '.join(Reading._fields)} FROM summaries")))
-    stored = missing(db).union(reading.trial_id for reading in readings)
-    return Summaries(stored, readings, dict(_trials(db)))
+        return NONE._replace(missing=_ids(db, "SELECT id FROM trials"))
+    return Summaries(_ids(db, "SELECT DISTINCT trial_id FROM summaries"), missing(db), _counts(db), list(_sweeps(db)))
 
 
-def _trials(db: sqlite3.Connection) -> Iterator[tuple[str, Trial]]:
+def _ids(db: sqlite3.Connection, query: str) -> frozenset[str]:
+    return frozenset(trial_id for (trial_id,) in db.execute(query))
+
+
+def _counts(db: sqlite3.Connection) -> dict[str, int]:
+    """Numbers of trials by their worst verdict. SQLite counts, as it is faster than Python."""
+    ranks = " ".join(f"WHEN '{verdict}' THEN {rank}" for rank, verdict in enumerate(VERDICTS))
+    worst = f"SELECT MAX(CASE verdict {ranks} END) AS rank FROM summaries GROUP BY trial_id"
+    counted = db.execute(f"SELECT rank, COUNT(*) FROM ({worst}) WHERE rank IS NOT NULL GROUP BY rank")
+    return {VERDICTS[rank]: count for rank, count in counted}
+
+
+def _sweeps(db: sqlite3.Connection) -> Iterator[tuple[Trial, dict[int, list[Run]]]]:
+    """Each sweep, in the order of the first ids. Raises ValueError if the trial with this id is not in the store."""
+    runs: dict[str, dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    losses = "SELECT sweep, horizon, lr, seed, loss FROM summaries WHERE loss IS NOT NULL"
+    for sweep, horizon, lr, seed, loss in db.execute(losses):
+        runs[sweep][horizon].append((lr, seed, loss))
     firsts = "SELECT sweep, MIN(trial_id) AS id FROM summaries GROUP BY sweep"
-    for sweep, spec in db.execute(f"SELECT f.sweep, t.spec FROM ({firsts}) f JOIN trials t ON t.id = f.id"):
-        yield sweep, Trial.model_validate_json(spec)
+    specs = f"SELECT f.sweep, t.spec FROM ({firsts}) f LEFT JOIN trials t ON t.id = f.id ORDER BY f.id"
+    for sweep, spec in db.execute(specs):
+        yield Trial.model_validate_json(spec), runs[sweep]
