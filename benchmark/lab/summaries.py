@@ -58,11 +58,13 @@ def read(db: sqlite3.Connection) -> Summaries:
     db.text_factory = str  # its errors are not passed over here, as nothing says later which row is damaged
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summaries'").fetchone() is None:
         return NONE._replace(missing=_ids(db, "SELECT id FROM trials"))
-    return Summaries(_ids(db, "SELECT DISTINCT trial_id FROM summaries"), missing(db), _counts(db), list(_sweeps(db)))
+    return Summaries(_ids(db, "SELECT trial_id AS id FROM summaries"), missing(db), _counts(db), list(_sweeps(db)))
 
 
 def _ids(db: sqlite3.Connection, query: str) -> frozenset[str]:
-    return frozenset(trial_id for (trial_id,) in db.execute(query))
+    """The ids that a query finds. They come as one text, which is faster than a row for each."""
+    [(ids,)] = db.execute(f"SELECT group_concat(id, char(10)) FROM ({query})")
+    return frozenset(ids.split("\n") if ids else ())
 
 
 def _counts(db: sqlite3.Connection) -> dict[str, int]:

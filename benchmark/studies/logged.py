@@ -56,11 +56,13 @@ class LogReader:
         summed_up, missing = summaries.summed_up, summaries.missing
         folder = self._folder / "trials"
         keys = _keys(folder)
-        logs = dict(self._states(folder / f"{key}{SUFFIX}" for key in sorted(keys - summed_up)))
+        to_read = keys - summed_up
+        in_both = len(keys) - len(to_read)
+        logs = dict(self._states(folder / f"{key}{SUFFIX}" for key in sorted(to_read)))
         changes = [changed for changed, _ in logs.values()]
-        latest = max(changes if keys.isdisjoint(summed_up) else [*changes, folder.stat().st_mtime_ns], default=0)
+        latest = max([*changes, folder.stat().st_mtime_ns] if in_both else changes, default=0)
         finished = {path.stem for path, (_, state) in logs.items() if state.measurements}
-        unlogged = len(summed_up - keys) + len(missing - keys)
+        unlogged = len(summed_up) - in_both + len(missing - keys)
         return Logged(summaries, logs, latest, tuple(_differences(fault, len(finished - missing), unlogged)))
 
     def _summaries(self) -> tuple[Summaries, str]:
