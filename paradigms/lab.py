@@ -1,14 +1,14 @@
 """What a paradigm sees: rungs, requests, and a lab that measures them. Plain Python, no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar, get_args
+from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WrapValidator
 
 from lrladder.paradigms.metrics import Metrics
 
 Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)  # the worst last
+RANKS: dict[str, int] = {"finished": 0, "diverged": 1, "failed": 2}  # of verdicts; the worst last
 Part = Literal["proxy", "target", "goal"]  # of the ladder; the `Rung` says what each means
 ParametrizationName = str  # "sp" is standard parametrization, "mup" has muTransfer's rules
 

@@ -6,12 +6,12 @@ The rows repeat the measurements without their metrics. Nothing is scored from t
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.paradigms.lab import VERDICTS
+from lrladder.paradigms.lab import RANKS
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS summaries (
@@ -20,19 +20,19 @@ CREATE TABLE IF NOT EXISTS summaries (
 """
 
 
+COLUMNS = "trial_id, sweep, horizon, lr, seed, verdict, loss"
 Run = tuple[float, int, float]  # LR, seed and loss; plain, as Python's garbage collector passes over such tuples
 
 
 class Summaries(NamedTuple):
-    """What the summaries of a store add up to."""
+    """What the summaries of a store say."""
 
-    summed_up: frozenset[str]  # ids of the trials that have a summary
+    verdicts: Mapping[str, str]  # the worst of each trial that has a summary, by its id
     missing: frozenset[str]  # ids of the trials that have none, because an older version stored them
-    counts: Mapping[str, int]  # numbers of trials by their worst verdict
     sweeps: Sequence[tuple[Trial, Mapping[int, Sequence[Run]]]]  # one trial of each, and by horizon its runs' losses
 
 
-NONE = Summaries(frozenset(), frozenset(), {}, ())
+NONE = Summaries({}, frozenset(), ())
 
 
 def put(db: sqlite3.Connection, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
@@ -58,30 +58,26 @@ def read(db: sqlite3.Connection) -> Summaries:
     db.text_factory = str  # its errors are not passed over here, as nothing says later which row is damaged
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summaries'").fetchone() is None:
         return NONE._replace(missing=_ids(db, "SELECT id FROM trials"))
-    return Summaries(_ids(db, "SELECT trial_id AS id FROM summaries"), missing(db), _counts(db), list(_sweeps(db)))
+    verdicts: dict[str, str] = {}
+    runs: dict[str, dict[int, list[Run]]] = {}
+    firsts: dict[str, str] = {}  # the first id of each sweep
+    for trial_id, sweep, horizon, lr, seed, verdict, loss in db.execute(f"SELECT {COLUMNS} FROM summaries"):
+        known = verdicts.get(trial_id)
+        if known is None or RANKS.get(verdict, -1) > RANKS.get(known, -1):
+            verdicts[trial_id] = verdict
+        if sweep not in firsts:
+            firsts[sweep], runs[sweep] = trial_id, defaultdict(list)
+        if loss is not None:
+            runs[sweep][horizon].append((lr, seed, loss))
+    return Summaries(verdicts, missing(db), [(_trial(db, first), runs[sweep]) for sweep, first in firsts.items()])
 
 
 def _ids(db: sqlite3.Connection, query: str) -> frozenset[str]:
-    """The ids that a query finds. They come as one text, which is faster than a row for each."""
-    [(ids,)] = db.execute(f"SELECT group_concat(id, char(10)) FROM ({query})")
-    return frozenset(ids.split("\n") if ids else ())
+    return frozenset(trial_id for (trial_id,) in db.execute(query))
 
 
-def _counts(db: sqlite3.Connection) -> dict[str, int]:
-    """Numbers of trials by their worst verdict. SQLite counts, as it is faster than Python."""
-    ranks = " ".join(f"WHEN '{verdict}' THEN {rank}" for rank, verdict in enumerate(VERDICTS))
-    worst = f"SELECT MAX(CASE verdict {ranks} END) AS rank FROM summaries GROUP BY trial_id"
-    counted = db.execute(f"SELECT rank, COUNT(*) FROM ({worst}) WHERE rank IS NOT NULL GROUP BY rank")
-    return {VERDICTS[rank]: count for rank, count in counted}
-
-
-def _sweeps(db: sqlite3.Connection) -> Iterator[tuple[Trial, dict[int, list[Run]]]]:
-    """Each sweep, in the order of the first ids. Raises ValueError if the trial with this id is not in the store."""
-    runs: dict[str, dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
-    losses = "SELECT sweep, horizon, lr, seed, loss FROM summaries WHERE loss IS NOT NULL"
-    for sweep, horizon, lr, seed, loss in db.execute(losses):
-        runs[sweep][horizon].append((lr, seed, loss))
-    firsts = "SELECT sweep, MIN(trial_id) AS id FROM summaries GROUP BY sweep"
-    specs = f"SELECT f.sweep, t.spec FROM ({firsts}) f LEFT JOIN trials t ON t.id = f.id ORDER BY f.id"
-    for sweep, spec in db.execute(specs):
-        yield Trial.model_validate_json(spec), runs[sweep]
+def _trial(db: sqlite3.Connection, trial_id: str) -> Trial:
+    found = db.execute("SELECT spec FROM trials WHERE id = ?", (trial_id,)).fetchone()
+    if found is None:
+        raise ValueError(f"trial {trial_id} has a summary, but no specification")
+    return Trial.model_validate_json(found[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lrladder.benchmark.documents import Frozen
-from lrladder.paradigms.lab import VERDICTS
+from lrladder.paradigms.lab import RANKS
 
 
 class Ended(Protocol):
@@ -34,12 +34,8 @@ def count_trials(measurements: Iterable[Ended], *, trained_now: int = 0) -> Tria
 
 def by_verdict(measurements: Iterable[Ended]) -> Counter[str]:
     """Numbers of distinct trials by verdict. A trial with several horizons counts under its worst verdict."""
-    worst: dict[str, int] = {}
+    worst: dict[str, str] = {}
     for m in measurements:
-        rank = _RANKS.get(m.verdict)
-        if rank is not None and rank >= worst.get(m.trial_id, 0):
-            worst[m.trial_id] = rank
-    return Counter(VERDICTS[rank] for rank in worst.values())
-
-
-_RANKS: dict[str, int] = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
+        if RANKS.get(m.verdict, -1) > RANKS.get(worst.get(m.trial_id, ""), -1):
+            worst[m.trial_id] = m.verdict
+    return Counter(worst.values())

@@ -29,7 +29,7 @@ class Logged(NamedTuple):
     def counts(self) -> Counter[str]:
         """Numbers of trials by verdict."""
         logged = by_verdict(m for _, state in self.logs.values() for m in state.measurements)
-        return Counter(self.summaries.counts) + logged
+        return Counter(self.summaries.verdicts.values()) + logged
 
     @property
     def sweeps(self) -> Iterator[tuple[Trial, Mapping[int, Sequence[Run]]]]:
@@ -53,7 +53,7 @@ class LogReader:
     def read(self) -> Logged:
         """The state of the folder now. A store that cannot be read is reported in `differences`."""
         summaries, fault = self._summaries()
-        summed_up, missing = summaries.summed_up, summaries.missing
+        summed_up, missing = summaries.verdicts.keys(), summaries.missing
         folder = self._folder / "trials"
         keys = _keys(folder)
         to_read = keys - summed_up
