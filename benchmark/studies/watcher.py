@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from lrladder.benchmark.lab.labels import labels_of
 from lrladder.benchmark.lab.measurement import Label
 from lrladder.benchmark.lab.summaries import Run
-from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState
 from lrladder.benchmark.reading import read_text
