@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WrapValidato
 from lrladder.paradigms.metrics import Metrics
 
 Verdict = Literal["finished", "diverged", "failed"]  # how a trial ended
+RANKS: dict[str, int] = {"finished": 0, "diverged": 1, "failed": 2}  # of verdicts; the worst last
 Part = Literal["proxy", "target", "goal"]  # of the ladder; the `Rung` says what each means
 ParametrizationName = str  # "sp" is standard parametrization, "mup" has muTransfer's rules
 

@@ -112,13 +112,21 @@ def _check_scalar(loader: yaml.SafeLoader | yaml.CSafeLoader, node: yaml.ScalarN
     """Raise InputError for a value that cannot be converted to the type of its tag."""
     if node.tag == _MERGE:
         return
-    kind = str(node.tag).rsplit(":", 1)[-1]
-    said = f"{where}: {node.value[:MAX_SCALAR]!r}"
     if node.tag not in _LONG and len(node.value) > MAX_SCALAR:
-        raise InputError(f"{said}... is too long for YAML's {kind}; quote it if it is text")
+        raise InputError(f"{_said(node, where)}... is too long for YAML's {_kind(node)}; quote it if it is text")
     try:
         value = loader.construct_object(node)
     except _FAULTS as error:
-        raise InputError(f"{said} cannot be read as YAML's {kind}; correct it, or quote it if it is text") from error
+        raise InputError(
+            f"{_said(node, where)} cannot be read as YAML's {_kind(node)}; correct it, or quote it if it is text"
+        ) from error
     if isinstance(value, int) and abs(value) >= MAX_INT:
-        raise InputError(f"{said} does not fit 64 bits; give a smaller number")
+        raise InputError(f"{_said(node, where)} does not fit 64 bits; give a smaller number")
+
+
+def _said(node: yaml.ScalarNode, where: str) -> str:
+    return f"{where}: {node.value[:MAX_SCALAR]!r}"
+
+
+def _kind(node: yaml.ScalarNode) -> str:
+    return str(node.tag).rsplit(":", 1)[-1]

@@ -14,7 +14,7 @@ from lrladder.benchmark.export.given import give
 from lrladder.benchmark.export.held import Held, held
 from lrladder.benchmark.folders import new_folder, require_free
 from lrladder.benchmark.hf.library import library
-from lrladder.benchmark.lab.trained import labels_of
+from lrladder.benchmark.lab.labels import labels_of
 from lrladder.benchmark.studies.kinds import kind_of, load_stored_study
 from lrladder.benchmark.training.recipe import multipliers
 from lrladder.models.shape import ModelShape

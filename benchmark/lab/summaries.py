@@ -5,11 +5,13 @@ The rows repeat the measurements without their metrics. Nothing is scored from t
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.paradigms.lab import RANKS
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS summaries (
@@ -18,24 +20,19 @@ CREATE TABLE IF NOT EXISTS summaries (
 """
 
 
-class Reading(NamedTuple):
-    """A reading without its metrics. Trials of one `sweep` differ only in LR and seed."""
-
-    trial_id: str
-    sweep: str
-    horizon: int
-    lr: float
-    seed: int
-    verdict: str
-    loss: float | None
+COLUMNS = "trial_id, sweep, horizon, lr, seed, verdict, loss"
+Run = tuple[float, int, float]  # LR, seed and loss; plain, as Python's garbage collector passes over such tuples
 
 
 class Summaries(NamedTuple):
-    """All summaries of a store."""
+    """What the summaries of a store say."""
 
-    stored: frozenset[str]  # ids of all stored trials
-    readings: list[Reading]  # without those of trials that an older version stored
-    trials: Mapping[str, Trial]  # one trial of each sweep
+    verdicts: Mapping[str, str]  # the worst of each trial that has a summary, by its id
+    missing: frozenset[str]  # ids of the trials that have none, because an older version stored them
+    sweeps: Sequence[tuple[Trial, Mapping[int, Sequence[Run]]]]  # one trial of each, and by horizon its runs' losses
+
+
+NONE = Summaries({}, frozenset(), ())
 
 
 def put(db: sqlite3.Connection, trial: Trial, measurements: Iterable[TrialMeasurement]) -> None:
@@ -53,21 +50,34 @@ def sweep_of(trial: Trial) -> str:
 
 def missing(db: sqlite3.Connection) -> frozenset[str]:
     """Ids of stored trials without a summary."""
-    query = "SELECT id FROM trials EXCEPT SELECT trial_id FROM summaries"
-    return frozenset(trial_id for (trial_id,) in db.execute(query))
+    return _ids(db, "SELECT id FROM trials WHERE id NOT IN (SELECT trial_id FROM summaries)")
 
 
 def read(db: sqlite3.Connection) -> Summaries:
     """All summaries. Raises sqlite3.Error, also for damaged text, or ValueError for a damaged specification."""
     db.text_factory = str  # its errors are not passed over here, as nothing says later which row is damaged
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'summaries'").fetchone() is None:
-        return Summaries(frozenset(trial_id for (trial_id,) in db.execute("SELECT id FROM trials")), [], {})
-    readings = list(map(Reading._make, db.execute(f"SELECT {', '.join(Reading._fields)} FROM summaries")))
-    stored = missing(db).union(reading.trial_id for reading in readings)
-    return Summaries(stored, readings, dict(_trials(db)))
+        return NONE._replace(missing=_ids(db, "SELECT id FROM trials"))
+    verdicts: dict[str, str] = {}
+    runs: dict[str, dict[int, list[Run]]] = {}
+    firsts: dict[str, str] = {}  # the first id of each sweep
+    for trial_id, sweep, horizon, lr, seed, verdict, loss in db.execute(f"SELECT {COLUMNS} FROM summaries"):
+        known = verdicts.get(trial_id)
+        if known is None or RANKS.get(verdict, -1) > RANKS.get(known, -1):
+            verdicts[trial_id] = verdict
+        if sweep not in firsts:
+            firsts[sweep], runs[sweep] = trial_id, defaultdict(list)
+        if loss is not None:
+            runs[sweep][horizon].append((lr, seed, loss))
+    return Summaries(verdicts, missing(db), [(_trial(db, first), runs[sweep]) for sweep, first in firsts.items()])
 
 
-def _trials(db: sqlite3.Connection) -> Iterator[tuple[str, Trial]]:
-    firsts = "SELECT sweep, MIN(trial_id) AS id FROM summaries GROUP BY sweep"
-    for sweep, spec in db.execute(f"SELECT f.sweep, t.spec FROM ({firsts}) f JOIN trials t ON t.id = f.id"):
-        yield sweep, Trial.model_validate_json(spec)
+def _ids(db: sqlite3.Connection, query: str) -> frozenset[str]:
+    return frozenset(trial_id for (trial_id,) in db.execute(query))
+
+
+def _trial(db: sqlite3.Connection, trial_id: str) -> Trial:
+    found = db.execute("SELECT spec FROM trials WHERE id = ?", (trial_id,)).fetchone()
+    if found is None:
+        raise ValueError(f"trial {trial_id} has a summary, but no specification")
+    return Trial.model_validate_json(found[0])

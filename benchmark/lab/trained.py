@@ -9,7 +9,7 @@ from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.resolve import Setup, planned_flops, resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
-from lrladder.paradigms.lab import Measurement, ParametrizationName, Request
+from lrladder.paradigms.lab import Measurement, Request
 
 
 class TrainedLab:
@@ -98,22 +98,3 @@ class TrainedLab:
         self.trained_tokens += outcome[0].trained_tokens
         self.planned_tokens += trial.tokens
         return outcome
-
-
-def labels_of(trial: Trial, setup: Setup, parametrizations: Sequence[ParametrizationName]) -> list[Label]:
-    """The labels of a stored trial: each rung and parametrization whose request resolves to this trial."""
-    exponents = {trial.horizon_exponent, trial.horizon_exponent or 0.0}  # the request of a None may have had 0
-    alike = [r for r in setup.rungs if (r.shape, r.batch_tokens) == (trial.shape, trial.batch_tokens)]
-    return [
-        Label(rung.name, name)
-        for rung in alike
-        for name in parametrizations
-        if any(trial.id in _ids(trial, setup, rung.name, name, exponent) for exponent in exponents)
-    ]
-
-
-def _ids(trial: Trial, setup: Setup, rung: str, name: ParametrizationName, exponent: float | None) -> set[str]:
-    """Ids of the trials of a request for `trial` under this rung and parametrization."""
-    request = Request(rung, name, trial.lr, trial.seed, trial.horizons, exponent, trial.role_lrs)
-    parts = resolve(request, setup, corpus_digest=trial.corpus_digest, precision=trial.precision)
-    return {part.id for part in parts}

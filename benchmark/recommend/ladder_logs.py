@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.lab.trained import labels_of
+from lrladder.benchmark.lab.labels import labels_of
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import read_log
 from lrladder.benchmark.own_runs.runs import load_runs

@@ -1,14 +1,15 @@
 """Counts the trials of a study by verdict."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from lrladder.benchmark.documents import Frozen
+from lrladder.paradigms.lab import RANKS
 
 
 class Ended(Protocol):
-    """Anything that knows its trial and how the trial ended, such as a measurement or a reading."""
+    """Anything that knows its trial and how the trial ended, such as a measurement."""
 
     @property
     def trial_id(self) -> str: ...
@@ -26,15 +27,15 @@ class TrialCounts(Frozen):
     trained_now: int = 0
 
 
-def count_trials(measurements: Sequence[Ended], *, trained_now: int = 0) -> TrialCounts:
-    """Distinct trials by verdict. A trial with several horizons counts under its worst verdict."""
-    worst: dict[str, int] = {}
+def count_trials(measurements: Iterable[Ended], *, trained_now: int = 0) -> TrialCounts:
+    """Numbers of distinct trials, each under its worst verdict."""
+    return TrialCounts(**by_verdict(measurements), trained_now=trained_now)
+
+
+def by_verdict(measurements: Iterable[Ended]) -> Counter[str]:
+    """Numbers of distinct trials by verdict. A trial with several horizons counts under its worst verdict."""
+    worst: dict[str, str] = {}
     for m in measurements:
-        rank = _RANKS.get(m.verdict)
-        if rank is not None and rank >= worst.get(m.trial_id, 0):
-            worst[m.trial_id] = rank
-    found = Counter(worst.values())
-    return TrialCounts(**{verdict: found[rank] for verdict, rank in _RANKS.items()}, trained_now=trained_now)
-
-
-_RANKS = {"finished": 0, "diverged": 1, "failed": 2}  # the worst last
+        if RANKS.get(m.verdict, -1) > RANKS.get(worst.get(m.trial_id, ""), -1):
+            worst[m.trial_id] = m.verdict
+    return Counter(worst.values())

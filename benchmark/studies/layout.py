@@ -20,6 +20,7 @@ from lrladder.benchmark.studies.results import StudyResults
 from lrladder.paradigms.lab import Measurement
 
 START_BYTES = 32 * 2**20  # read from the start; assumption: 256 rungs and the addresses of 200,000 logged trials
+FIRST_BYTES = 2**16  # read first; assumption: most heads are shorter
 END_BYTES = 4 * CONFIG_BYTES  # read from the end: config, corpus and environment follow the readings
 START, END = b'\n  "measurements": [', b'\n  ],\n  "config": {'  # as `StudyResults.to_json` writes them
 MOST_BYTES = 2**30  # of a file of this layout; assumption: 400,000 readings of 2.5 KB
@@ -43,7 +44,9 @@ def laid_out(path: Path) -> Laid | None:
     """The head and the tail of a file; None if its layout is another one. Raises OSError, ValueError."""
     with open_for_reading(path) as file:
         size = os.fstat(file.fileno()).st_size
-        head = file.read(START_BYTES)
+        head = file.read(FIRST_BYTES)
+        if START not in head:
+            head += file.read(START_BYTES - FIRST_BYTES)
         file.seek(max(0, size - END_BYTES))
         tail = file.read()
     before, start, _ = head.partition(START)

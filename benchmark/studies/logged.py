@@ -2,22 +2,23 @@
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lrladder.benchmark.lab.stored_trials import read_summaries
-from lrladder.benchmark.lab.summaries import Reading, Summaries
+from lrladder.benchmark.lab.summaries import NONE, Run, Summaries
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState, read_state
 from lrladder.benchmark.reading import why
+from lrladder.benchmark.studies.counts import by_verdict
 
 SUFFIX = ".jsonl"
-NONE = Summaries(frozenset(), [], {})
 
 
 class Logged(NamedTuple):
-    """All readings so far. `logs` has the logs of trials that are not in the store: last change in ns, and content."""
+    """The results so far. `logs` has the logs of trials that are not in the store: last change in ns, and content."""
 
     summaries: Summaries
     logs: Mapping[Path, tuple[int, LogState]]
@@ -25,15 +26,21 @@ class Logged(NamedTuple):
     differences: tuple[str, ...]  # between store and logs, in words
 
     @property
-    def trials(self) -> Iterator[tuple[Trial, Sequence[Reading]]]:
-        """Trials with their readings. The readings of one sweep in the store come together, with one of its trials."""
-        by_sweep: dict[str, list[Reading]] = {}
-        for reading in self.summaries.readings:
-            by_sweep.setdefault(reading.sweep, []).append(reading)
-        yield from ((self.summaries.trials[sweep], found) for sweep, found in by_sweep.items())
+    def counts(self) -> Counter[str]:
+        """Numbers of trials by verdict."""
+        logged = by_verdict(m for _, state in self.logs.values() for m in state.measurements)
+        return Counter(self.summaries.verdicts.values()) + logged
+
+    @property
+    def sweeps(self) -> Iterator[tuple[Trial, Mapping[int, Sequence[Run]]]]:
+        """Runs with a loss, by horizon. Those of one sweep in the store come together, with one of its trials."""
+        yield from self.summaries.sweeps
         for _, state in self.logs.values():
             if state.measurements:
-                yield state.trial, [_reading(state, place) for place in range(len(state.measurements))]
+                yield (
+                    state.trial,
+                    {m.horizon: [(m.lr, m.seed, m.loss)] for m in state.measurements if m.loss is not None},
+                )
 
 
 class LogReader:
@@ -46,15 +53,17 @@ class LogReader:
     def read(self) -> Logged:
         """The state of the folder now. A store that cannot be read is reported in `differences`."""
         summaries, fault = self._summaries()
-        summed_up = {reading.trial_id for reading in summaries.readings}
+        summed_up, missing = summaries.verdicts.keys(), summaries.missing
         folder = self._folder / "trials"
-        keys = {name.removesuffix(SUFFIX) for name in _names(folder)}
-        logs = dict(self._states(folder / f"{key}{SUFFIX}" for key in sorted(keys - summed_up)))
+        keys = _keys(folder)
+        to_read = keys - summed_up
+        in_both = len(keys) - len(to_read)
+        logs = dict(self._states(folder / f"{key}{SUFFIX}" for key in sorted(to_read)))
         changes = [changed for changed, _ in logs.values()]
-        latest = max([*changes, folder.stat().st_mtime_ns] if keys & summed_up else changes, default=0)
+        latest = max([*changes, folder.stat().st_mtime_ns] if in_both else changes, default=0)
         finished = {path.stem for path, (_, state) in logs.items() if state.measurements}
-        differences = tuple(_differences(fault, len(finished - summaries.stored), len(summaries.stored - keys)))
-        return Logged(summaries, logs, latest, differences)
+        unlogged = len(summed_up) - in_both + len(missing - keys)
+        return Logged(summaries, logs, latest, tuple(_differences(fault, len(finished - missing), unlogged)))
 
     def _summaries(self) -> tuple[Summaries, str]:
         try:
@@ -71,16 +80,12 @@ class LogReader:
                 yield path, (path.stat().st_mtime_ns, state)
 
 
-def _names(folder: Path) -> list[str]:
+def _keys(folder: Path) -> set[str]:
+    """Ids of the trials that have a log."""
     try:
-        return [name for name in os.listdir(folder) if name.endswith(SUFFIX)]
+        return {name[: -len(SUFFIX)] for name in os.listdir(folder) if name.endswith(SUFFIX)}
     except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _reading(state: LogState, place: int) -> Reading:
-    m = state.measurements[place]
-    return Reading(m.trial_id, "", m.horizon, m.lr, m.seed, m.verdict, m.loss)
+        return set()
 
 
 def _differences(fault: str, unstored: int, unlogged: int) -> Iterator[str]:

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml
 from lrladder.benchmark.documents import written_schema
+from lrladder.benchmark.lab.labels import labels_of
 from lrladder.benchmark.lab.loggers.places import read_places
 from lrladder.benchmark.lab.stored_trials import read_trials
-from lrladder.benchmark.lab.trained import labels_of
 from lrladder.benchmark.reading import CONFIG_BYTES, read_text
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.kind import StudyKind

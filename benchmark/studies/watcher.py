@@ -1,24 +1,25 @@
 """The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from lrladder.benchmark.lab.labels import labels_of
 from lrladder.benchmark.lab.measurement import Label
-from lrladder.benchmark.lab.summaries import Reading
-from lrladder.benchmark.lab.trained import labels_of
+from lrladder.benchmark.lab.summaries import Run
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState
 from lrladder.benchmark.reading import read_text
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.counts import count_trials
+from lrladder.benchmark.studies.counts import by_verdict
 from lrladder.benchmark.studies.kinds import kind_of, load_stored_study, num_runs_of
 from lrladder.benchmark.studies.logged import LogReader
 from lrladder.benchmark.studies.written import Written, absent, read_written, simulated_measurements
+from lrladder.paradigms.lab import Measurement
 
 PID_BYTES = 64  # most bytes that are read of a lock file; a process id is much shorter
 
@@ -50,26 +51,13 @@ class Best(NamedTuple):
     undecayed: bool  # its runs were read before any decay; after one the best LR and the loss are others
 
 
-class Read(Protocol):
-    """What is needed here of one reading: those of the store, of a log and of results.json have it."""
-
-    @property
-    def horizon(self) -> int: ...
-    @property
-    def lr(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def loss(self) -> float | None: ...
-
-
 class Sweep(NamedTuple):
-    """Readings whose trials differ only in LR, seed and horizons. `recipe` tells sweeps of one label apart."""
+    """Runs with a loss that differ only in LR, seed and horizons. `recipe` tells sweeps of one label apart."""
 
     rung: str
     parametrization: str
     recipe: object
-    readings: Sequence[Read]
+    runs: Mapping[int, Sequence[Run]]  # by horizon
 
 
 class Snapshot(NamedTuple):
@@ -120,20 +108,20 @@ class Watcher:
             for changed, state in logged.logs.values()
             if _is_under_way(state) and started is not None and changed >= started
         ]
-        trained = list(logged.trials)
+        trained = list(logged.sweeps)
         results, written = read_written(self._folder, with_measurements=not trained)
         simulated = [] if trained else simulated_measurements(results, self._folder)
-        sweeps = list(self._sweeps(trained)) or [Sweep(m.rung, m.parametrization, None, [m]) for m in simulated]
-        counts = count_trials([reading for _, found in trained for reading in found] or simulated)
+        sweeps = list(self._sweeps(trained)) or list(_simulated_sweeps(simulated))
+        counts = logged.counts if trained else by_verdict(simulated)
         failed = sum(state.fault is not None and not state.measurements for _, state in logged.logs.values())
         complete = started is None and results.complete and self._is_of_config(results, written)
         return Snapshot(
             preset=self._study.name if self._study else self._folder.name,
             planned=self._runs[0] if self._runs else None,
             at_most=self._runs[1] if self._runs else None,
-            finished=counts.finished,
-            diverged=counts.diverged,
-            failed=counts.failed + failed,
+            finished=counts["finished"],
+            diverged=counts["diverged"],
+            failed=counts["failed"] + failed,
             running=tuple(running),
             best=self._best(sweeps),
             started=None if started is None else started / 1e9,
@@ -159,10 +147,10 @@ class Watcher:
             self._labels[trial.id] = labels_of(trial, self._study, names)
         return self._labels.get(trial.id, [])
 
-    def _sweeps(self, trained: Iterable[tuple[Trial, Sequence[Reading]]]) -> Iterator[Sweep]:
-        for trial, readings in trained:
+    def _sweeps(self, trained: Iterable[tuple[Trial, Mapping[int, Sequence[Run]]]]) -> Iterator[Sweep]:
+        for trial, runs in trained:
             for label in self._names(trial):
-                yield Sweep(*label, (trial.role_lrs, trial.horizon_exponent), readings)
+                yield Sweep(*label, (trial.role_lrs, trial.horizon_exponent), runs)
 
     def _running(self, state: LogState) -> Running:
         trial, last = state.trial, state.last or {}
@@ -211,29 +199,34 @@ def best_lrs(sweeps: Iterable[Sweep], *, undecayed: Container[str] = ()) -> tupl
     Runs that differ in more than LR and seed are different sweeps. The largest one counts. Runs of the parametrizations
     in `undecayed` are read without a decay.
     """
-    found: dict[tuple[str, str], dict[tuple[int, object], list[Read]]] = {}
+    found: dict[tuple[str, str], dict[tuple[int, object], list[Run]]] = {}
     for sweep in sweeps:
         place = found.setdefault((sweep.rung, sweep.parametrization), {})
-        for reading in sweep.readings:
-            if reading.loss is not None:
-                place.setdefault((reading.horizon, sweep.recipe), []).append(reading)
+        for horizon, runs in sweep.runs.items():
+            place.setdefault((horizon, sweep.recipe), []).extend(runs)
     largest = {
-        where: max(runs.values(), key=lambda runs: (runs[0].horizon, len(runs)))
-        for where, runs in found.items()
-        if runs
+        where: max(((horizon, runs) for (horizon, _), runs in places.items()), key=lambda one: (one[0], len(one[1])))
+        for where, places in found.items()
+        if places
     }
-    return tuple(_best(*where, runs, undecayed=where[1] in undecayed) for where, runs in largest.items())
+    return tuple(_best(*where, *one, undecayed=where[1] in undecayed) for where, one in largest.items())
 
 
-def _best(rung: str, parametrization: str, runs: Sequence[Read], *, undecayed: bool) -> Best:
+def _best(rung: str, parametrization: str, horizon: int, runs: Sequence[Run], *, undecayed: bool) -> Best:
     losses: dict[float, dict[int, float]] = {}
-    for m in runs:
-        losses.setdefault(m.lr, {})[m.seed] = m.loss or 0.0
+    for lr, seed, loss in runs:
+        losses.setdefault(lr, {})[seed] = loss
     seeds = max(map(len, losses.values()))
     means = {lr: fmean(found.values()) for lr, found in losses.items() if len(found) == seeds}  # with all seeds
-    lr = min(means, key=lambda lr: means[lr])
-    edge = lr in (min(means), max(means))
-    return Best(rung, parametrization, runs[0].horizon, lr, means[lr], len(means), seeds, edge, undecayed)
+    best = min(means, key=lambda lr: means[lr])
+    edge = best in (min(means), max(means))
+    return Best(rung, parametrization, horizon, best, means[best], len(means), seeds, edge, undecayed)
+
+
+def _simulated_sweeps(measurements: Iterable[Measurement]) -> Iterator[Sweep]:
+    for m in measurements:
+        if m.loss is not None:
+            yield Sweep(m.rung, m.parametrization, None, {m.horizon: [(m.lr, m.seed, m.loss)]})
 
 
 def _is_under_way(state: LogState) -> bool:

@@ -50,6 +50,18 @@ def test_both_layouts_with_readings_are_known(tmp_path: Path) -> None:
         assert laid_out(path) is not None
 
 
+def test_a_head_that_is_longer_than_what_is_read_first_is_read_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(build_results().to_json())
+    known = laid_out(path)
+    assert known is not None and known.start > 10
+    for first in (1, known.start - len(layout.START) // 2, known.start + 1):  # before, within and after its end
+        monkeypatch.setattr(layout, "FIRST_BYTES", first)
+        assert laid_out(path) == known
+
+
 def test_a_study_of_many_readings_is_read_beyond_the_bound_of_other_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lrladder.benchmark.lab import trial_log
+from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.stored_trials import read_summaries
@@ -113,7 +114,7 @@ def test_a_store_of_an_older_version_is_read_from_its_logs_and_summed_up_by_the_
     assert without_differences(look(folder)) == without_differences(before) and look(folder).differences == ()
     put(folder, ())
     summaries = read_summaries(folder)
-    assert summaries is not None and {one.trial_id for one in summaries.readings} == {t.id for t in trials((0, 1))}
+    assert summaries is not None and summaries.verdicts.keys() == {t.id for t in trials((0, 1))}
 
 
 def test_the_head_of_results_says_what_all_of_it_says(folder: Path) -> None:
@@ -126,3 +127,28 @@ def test_the_head_of_results_says_what_all_of_it_says(folder: Path) -> None:
     assert (by_head.complete, by_head.trained_now) == (True, 7)
     path.write_text(json.dumps({**tail, "trials": {"trained_now": 7}, **document}))
     assert look(folder) == by_head
+
+
+def test_a_summary_whose_trial_is_lost_is_said(folder: Path) -> None:
+    first = min(trial.id for trial in trials((0, 1)))
+    with sqlite3.connect(folder / "store.sqlite") as db:
+        db.execute("DELETE FROM trials WHERE id = ?", (first,))
+    db.close()
+    now = look(folder)
+    assert (now.finished, now.diverged) == (6, 2)
+    assert len(now.differences) == 1 and f"trial {first} has a summary, but no specification" in now.differences[0]
+
+
+def test_a_trial_counts_under_its_worst_verdict_in_the_store_as_in_the_logs(folder: Path) -> None:
+    proxy = SMOKE.rungs.proxies[0]
+    [mixed] = resolve(Request(proxy.name, "sp", 0.01, 2, proxy.horizons), SMOKE, corpus_digest="d", precision="fp32")
+    first, *others = fake_measurements(mixed)
+    found = [TrialMeasurement.of(mixed, first.horizon, verdict="diverged"), *others]
+    assert {m.verdict for m in found} == {"finished", "diverged"}
+    TrialLog(folder, mixed).finish(found)
+    by_log = look(folder)
+    store = Store.open(folder, config_digest=SMOKE.digest, corpus_digest="d")
+    store.put(mixed, found)
+    store.close()
+    assert (by_log.finished, by_log.diverged) == (6, 3)
+    assert without_differences(look(folder)) == without_differences(by_log)

@@ -15,7 +15,6 @@ from lrladder.benchmark.cli import main
 from lrladder.benchmark.commands.status_view import EVERY, state, view, watch
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.resolve import resolve
-from lrladder.benchmark.lab.summaries import Reading
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies.kinds import load_study, plan_of
@@ -108,18 +107,15 @@ def test_torn_and_foreign_lines_are_passed_over(folder: Path) -> None:
     assert running.step == 3
 
 
-def _read(lr: float, seed: int, loss: float, horizon: int = 100) -> Reading:
-    return Reading("a", "", horizon, lr, seed, "finished", loss)
-
-
 def test_best_lr_is_of_equal_seeds_at_the_longest_horizon_in_one_sweep() -> None:
-    runs = [_read(lr, seed, (lr - 2) ** 2 + seed) for lr in (1.0, 2.0, 4.0) for seed in (0, 1)]
-    lucky = _read(8.0, 0, 0.0)  # one seed only
-    shorter, tuned = _read(1.0, 0, -9.0, horizon=50), _read(1.0, 0, -9.0)
-    sweeps = [Sweep("p", "sp", None, [*runs, lucky, shorter]), Sweep("p", "sp", "other roles", [tuned])]
+    runs = [(lr, seed, (lr - 2) ** 2 + seed) for lr in (1.0, 2.0, 4.0) for seed in (0, 1)]
+    lucky = (8.0, 0, 0.0)  # one seed only
+    better = [(1.0, 0, -9.0)]
+    first, second = {100: [*runs[:3], lucky], 50: better}, {100: runs[3:]}  # trained with other horizons
+    sweeps = [Sweep("p", "sp", None, first), Sweep("p", "sp", "tuned", {100: better}), Sweep("p", "sp", None, second)]
     [best] = best_lrs(sweeps)
     assert (best.lr, best.loss, best.n_lrs, best.n_seeds, best.edge) == (2.0, 0.5, 3, 2, False)
-    [half] = best_lrs([Sweep("p", "sp", None, [run for run in runs if run.lr < 4])])
+    [half] = best_lrs([Sweep("p", "sp", None, {100: [run for run in runs if run[0] < 4]})])
     assert half.edge
 
 
