@@ -59,7 +59,7 @@ def _with_entries(data: Data) -> Data:
 def _with_validation(data: Data) -> Data:
     """Adds the defaults of its time to a study with entries that does not set `snap_proposals`."""
     given = _mapping(data.get("validation"))
-    if "entries" not in data or "snap_proposals" in given:
+    if "entries" not in data or given.keys() & {"snap_proposals", "oracle_lean"}:  # the second is younger
         return data
     seeds = given.get("seeds", OLD_VALIDATION["seeds"])
     return {**data, "validation": {**OLD_VALIDATION, "oracle_seeds": seeds, **given}}

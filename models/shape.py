@@ -147,6 +147,10 @@ class ModelShape(BaseModel):
             Role.DENSE_UP: dense,
             Role.DENSE_DOWN: dense,
             Role.BIAS: self.architecture.qkv_bias,
+            Role.Q_A: self.q_rank is not None,
+            Role.Q_B: self.q_rank is not None,
+            Role.KV_A: self.kv_rank is not None,
+            Role.KV_B: self.kv_rank is not None,
         }
         return tuple(role for role in Role if optional.get(role, True))
 

@@ -21,7 +21,7 @@ from tests.paths import ROOT
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
 STABLE_NATS = 1e-3  # another processor's rounding moves losses by up to 0.3 millinats where it is not amplified
-UNSTABLE_NATS = 0.05  # the smoke study's seed noise: above the best LR rounding grows, to 23 millinats on another CPU
+UNSTABLE_NATS = 0.3  # above the best LR rounding grows, to 177 millinats at the largest LR on a CPU without AVX-512
 
 
 def _start(out: Path, cache: Path, *arguments: str) -> "subprocess.Popen[str]":

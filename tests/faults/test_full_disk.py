@@ -2,7 +2,7 @@
 
 import errno
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -39,10 +39,10 @@ def _store_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _results_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, text: str) -> None:
+    def full(path: Path, pieces: Iterable[str]) -> None:
         raise FULL
 
-    monkeypatch.setattr(runner, "write_text", full)
+    monkeypatch.setattr(runner, "write_pieces", full)
 
 
 def _log_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

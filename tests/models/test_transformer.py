@@ -14,7 +14,7 @@ from lrladder.models.roles import Role
 from lrladder.models.rules import STANDARD
 from lrladder.models.shape import ModelShape
 from lrladder.models.transformer import Transformer
-from tests.models.shapes import dense_shape, moe_shape, public_shape, tied_shape
+from tests.models.shapes import dense_shape, latent_shape, moe_shape, public_shape, tied_shape
 
 
 def _model(shape: ModelShape, backend: str = "grouped") -> Transformer:
@@ -44,7 +44,18 @@ def test_counts_equal_the_parameters_made(heads: int, depth: int, experts: int, 
     assert shape.n_active == shape.n_total - idle
 
 
-@pytest.mark.parametrize("shape", [moe_shape(), moe_shape(shared_width=8), dense_shape(), tied_shape(), public_shape()])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        moe_shape(),
+        moe_shape(shared_width=8),
+        dense_shape(),
+        tied_shape(),
+        public_shape(),
+        latent_shape(),
+        latent_shape(q_rank=None),
+    ],
+)
 def test_the_roles_of_a_shape_are_those_of_the_parameters_made(shape: ModelShape) -> None:
     with torch.device("meta"):
         made = {tag_of(param, name).role for name, param in Transformer(shape).named_parameters()}

@@ -252,7 +252,7 @@ def test_a_missing_loss_of_a_frame_is_a_run_that_diverged_and_a_bad_row_is_named
 
 
 def test_the_page_of_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block of docs/python.md, in order; only training is replaced by a known law."""
+    """Every block of docs/python.md but that on other machines, in order; a known law replaces training."""
     transformers()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.json").write_bytes((ROOT / "tests/data/configs/Qwen3-30B-A3B.json").read_bytes())
@@ -267,7 +267,8 @@ def test_the_page_of_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ll, "design", rehearsed)
     scope: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL):
-        exec(block, scope)
+        if "executor=" not in block:  # a study on a law refuses other machines
+            exec(block, scope)
     assert scope["run"].page == Path("runs/q/report/index.html")
     assert scope["answer"].lr > 0
     assert len(scope["optimizer"].param_groups) == len(scope["rec"].lr_by_role)

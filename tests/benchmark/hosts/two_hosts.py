@@ -50,8 +50,12 @@ def trained(
 
 
 def processes(of: int | None = None) -> list[psutil.Process]:
-    """All processes that a process has started, and those that they have started."""
-    return psutil.Process(of).children(recursive=True)
+    """All processes that a process has started, and those that they have started.
+
+    multiprocessing keeps one to the end of a program, where an earlier test started it.
+    """
+    found = psutil.Process(of).children(recursive=True)
+    return [process for process in found if "resource_tracker" not in " ".join(process.cmdline())]
 
 
 def named(part: str, among: list[psutil.Process]) -> list[psutil.Process]:

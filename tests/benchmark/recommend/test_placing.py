@@ -31,11 +31,12 @@ from tests.hf.test_exact import CONFIGS, TINY
 from tests.paths import TWO_TARGETS
 
 TRANSFORMERS = transformers()
+AS = {"kimi_k2": "deepseek_v3"}  # whose class the library has for it
 MIXTRAL = {**TINY, **CONFIGS["mixtral"], "model_type": "mixtral", "tie_word_embeddings": False}
 
 
 def config_of(name: str, **changes: Any) -> Any:
-    kind = name.split(",")[0]
+    kind = AS.get(name.split(",")[0], name.split(",")[0])
     return TRANSFORMERS.CONFIG_MAPPING[kind].from_dict({**TINY, **CONFIGS[name], "model_type": kind, **changes})
 
 

@@ -37,7 +37,17 @@ WORDS = {
     "extend",
     "off",
 }
-WORDS |= {"kind", "attention_qkv", "attention_out", "norm_block", "norm_final", "overlap", "documents", "mixture"}
+WORDS |= {
+    "kind",
+    "kv_a",
+    "attention_qkv",
+    "attention_out",
+    "norm_block",
+    "norm_final",
+    "overlap",
+    "documents",
+    "mixture",
+}
 
 
 class Part(NamedTuple):

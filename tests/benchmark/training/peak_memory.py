@@ -9,7 +9,7 @@ import torch
 from lrladder.benchmark.training.loop import Loop
 from lrladder.benchmark.training.memory import memory_bytes
 from lrladder.benchmark.training.optimizer import start_deepspeed
-from tests.benchmark.trials import tiny_corpus, tiny_trial
+from tests.benchmark.trials import BATCH, tiny_corpus, tiny_trial
 from tests.models.shapes import moe_shape
 
 
@@ -23,7 +23,8 @@ def main(width: int, depth: int, num_experts: int, seq_len: int, vocab_size: int
     trial = tiny_trial(shape=shape, batch_tokens=batch_tokens, horizons=(2 * batch_tokens,))
     with tempfile.TemporaryDirectory() as folder:
         corpus = tiny_corpus(Path(folder), shape, tokens=4 * batch_tokens)
-        before = _peak()
+        Loop(tiny_trial(), tiny_corpus(Path(folder) / "tiny"), lambda row: None).train_to(BATCH, horizon=2 * BATCH)
+        before = _peak()  # with all that is imported on the way
         loop = Loop(trial, corpus, lambda row: None)
         loop.train_to(batch_tokens, horizon=2 * batch_tokens)
         _trunk = loop.snapshot()  # alive beside the decay, as in training

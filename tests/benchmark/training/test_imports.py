@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.paths import ROOT
+
 
 def _imported(code: str, names: tuple[str, ...], folder: Path) -> str:
     """Which of these modules a new process has imported after it ran the code."""
@@ -21,6 +23,7 @@ def test_the_process_that_leads_a_study_does_not_import_torch(tmp_path: Path) ->
 def test_uncompiled_training_imports_neither_the_compiler_nor_mlflow(tmp_path: Path) -> None:
     """A run is trained and read. mlflow is what DeepSpeed imports where it is installed, for its autotuner."""
     code = (
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
         "from pathlib import Path\nfrom lrladder.benchmark.training.train import train\n"
         "from tests.benchmark.trials import tiny_corpus, tiny_trial\n"
         "train(tiny_trial(), tiny_corpus(Path('corpus')), log=lambda row: None)"

@@ -114,8 +114,8 @@ def test_a_worker_keeps_the_weights_of_targets_alone(
     for trial in (target, proxy):
         run(trial, no_log)
         assert are_kept(tmp_path / "weights", trial, 10 * BATCH) == (trial is target)
-    assert job_of(setup, target, "cpu").weights == tmp_path / "weights"
-    assert job_of(setup, proxy, "cpu").weights is None
+    assert job_of(setup, target, "cpu", room_bytes=None).weights == tmp_path / "weights"
+    assert job_of(setup, proxy, "cpu", room_bytes=None).weights is None
 
 
 @pytest.fixture
