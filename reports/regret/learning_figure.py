@@ -52,7 +52,7 @@ def references(results: RegretResults) -> dict[str, str]:
 def losses_over_tokens(results: RegretResults) -> str | None:
     """The figure as SVG, with a row per target; None if no training losses are known."""
     frame = rows(results)
-    frame = frame[frame["tokens"] > 0]
+    frame = frame[(frame["tokens"] > 0) & frame["entry"].isin(colors_of(results))]  # without those not scored yet
     rungs = [r for r in references(results) if frame.loc[frame["rung"] == r, "tokens"].nunique() > 1]
     if not rungs:
         return None
