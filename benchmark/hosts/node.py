@@ -71,9 +71,9 @@ class Orders:
 
 def main() -> None:
     """Answer orders until nobody is left to give any."""
-    line, orders = _settle()
     store: Any = None  # of the first host; it must live as long as the ranks
     try:
+        line, orders = _settle()
         while True:
             match orders.next():
                 case "look", name:

@@ -130,8 +130,12 @@ def _asked(config: HostsConfig, hosts: Hosts) -> Iterator[list[Link]]:
             with linked(names, errors) as links:
                 yield links
         except RankLost as error:
-            said = next((f" ({line})" for file in errors if (line := _last_line(file))), "")
-            raise InputError(f"{_named(config)}: {error}{said}") from None
+            told = (_last_line(file) for name, file in zip(names, errors, strict=True) if _is_of(error, name))
+            raise InputError(f"{_named(config)}: {error}{''.join(f' ({line})' for line in told if line)}") from None
+
+
+def _is_of(error: RankLost, host: str) -> bool:
+    return str(error).startswith(f"host {host} ")
 
 
 def _last_line(file: Any) -> str:

@@ -19,13 +19,20 @@ LADDERS: dict[str, dict[str, Any]] = {
     "shared": {"shared_ratio": 0.5},
     "tied": {"architecture": {"tied": True}},
     "bias": {"architecture": {"qkv_bias": True}},
+    "latent": {
+        **{"kv_rank_ratio": 0.25, "q_rank_ratio": 0.5, "rope_size": 4, "value_size": 8},
+        "architecture": {"qk_norm": "none"},
+    },
 }
+LATENT = {Role.Q_A, Role.Q_B, Role.KV_A, Role.KV_B}
+SHARED, DENSE_BLOCKS = {Role.SHARED_UP, Role.SHARED_DOWN}, {Role.DENSE_UP, Role.DENSE_DOWN}
 LACKING = {
-    "moe": {Role.SHARED_UP, Role.SHARED_DOWN, Role.DENSE_UP, Role.DENSE_DOWN, Role.BIAS, Role.TIED},
-    "dense": {Role.ROUTER, Role.SHARED_UP, Role.SHARED_DOWN, Role.DENSE_UP, Role.DENSE_DOWN, Role.BIAS, Role.TIED},
-    "shared": {Role.DENSE_UP, Role.DENSE_DOWN, Role.BIAS, Role.TIED},
-    "tied": {Role.EMBEDDING, Role.HEAD, Role.SHARED_UP, Role.SHARED_DOWN, Role.DENSE_UP, Role.DENSE_DOWN, Role.BIAS},
-    "bias": {Role.SHARED_UP, Role.SHARED_DOWN, Role.DENSE_UP, Role.DENSE_DOWN, Role.TIED},
+    "moe": SHARED | DENSE_BLOCKS | LATENT | {Role.BIAS, Role.TIED},
+    "dense": SHARED | DENSE_BLOCKS | LATENT | {Role.BIAS, Role.TIED, Role.ROUTER},
+    "shared": DENSE_BLOCKS | LATENT | {Role.BIAS, Role.TIED},
+    "tied": SHARED | DENSE_BLOCKS | LATENT | {Role.BIAS, Role.EMBEDDING, Role.HEAD},
+    "bias": SHARED | DENSE_BLOCKS | LATENT | {Role.TIED},
+    "latent": SHARED | DENSE_BLOCKS | {Role.BIAS, Role.TIED},
 }
 
 
