@@ -1,5 +1,7 @@
 """The forward and backward passes of one optimizer step, in micro batches, so that the batch fits the memory."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.training.ranks import Ranks
 from lrladder.models.moe import load_balance_of
+from lrladder.models.transformer import Losses, Output
 
 
 class Step(NamedTuple):
@@ -54,14 +57,45 @@ class Accumulation:
     def _pass(self, windows_bs: Tensor, load: Tensor | None) -> Step:
         """One forward and backward pass. With `load` its numbers are those of this rank.
 
-        Else loads and numbers are those of all ranks in this pass, which all come from one exchange between the passes.
+        Else loads and numbers are those of all ranks in this pass. No rank waits for another while it has work: the
+        loads are sent before the head and needed after it, and the loss is needed after the backward pass.
         """
+        inputs, targets = windows_bs[:, :-1], windows_bs[:, 1:]
+        if load is not None:
+            output = self._engine(inputs, targets)
+            balance = self._backward(output, load)
+            return Step(output.loss.detach(), balance.detach(), load)
+        with self._sent_before_the_head() as sent:
+            output = self._engine(inputs, targets)
+        loss_of_all = self._ranks.start_means(output.loss)
+        probability, load = sent[0]()
+        self._backward(output, load)
+        return Step(loss_of_all()[0], load_balance_of(load, probability), load)
+
+    def _backward(self, output: Losses, load: Tensor) -> Tensor:
+        """Add the gradients of the loss with those of the router. Returns the balance loss of this rank."""
         settings = self._trial.optimizer
-        output = self._engine(windows_bs[:, :-1], windows_bs[:, 1:])
-        loss, probability = output.loss.detach(), output.probability.detach()
-        if load is None:
-            loss, probability, load = self._ranks.means(loss, probability, output.load)
         balance = load_balance_of(load, output.probability)
         router = settings.aux_loss_coef * balance + settings.z_loss_coef * output.router_z
         self._engine.backward(output.loss + router)
-        return Step(loss, load_balance_of(load, probability), load)
+        return balance
+
+    @contextmanager
+    def _sent_before_the_head(self) -> Iterator[list[Callable[[], list[Tensor]]]]:
+        """A context in which a forward pass sends its probabilities and loads to the other ranks.
+
+        Yields a list, in which the pass puts a function that waits for their means.
+        """
+        model, sent = self._engine.module, list[Callable[[], list[Tensor]]]()
+        loss_of = model.loss_of
+
+        def send(output: Output, targets_bs: Tensor) -> Tensor:
+            sent.append(self._ranks.start_means(output.probability, output.load))
+            found: Tensor = loss_of(output, targets_bs)
+            return found
+
+        model.loss_of = send
+        try:
+            yield sent
+        finally:
+            model.loss_of = loss_of

@@ -28,16 +28,26 @@ class Ranks:
         return self.index == 0
 
     def means(self, *values: Tensor) -> list[Tensor]:
-        """The mean of each value over the ranks, without a gradient. It is nan on every rank if one rank has nan.
+        """The mean of each value over the ranks, without a gradient. It is nan on every rank if one rank has nan."""
+        return self.start_means(*values)()
 
-        All are sent together, because each exchange waits for the slowest rank.
+    def start_means(self, *values: Tensor) -> Callable[[], list[Tensor]]:
+        """As `means`, but return at once with a function that waits for the means.
+
+        All values are sent together, because each exchange waits for the slowest rank.
         """
+        held = [value.detach() for value in values]
         if self.count == 1:
-            return [value.detach() for value in values]
-        sent = torch.cat([value.detach().flatten() for value in values])
-        dist.all_reduce(sent)
-        parts = (sent / self.count).split([value.numel() for value in values])
-        return [part.view(value.shape) for part, value in zip(parts, values, strict=True)]
+            return lambda: held
+        sent = torch.cat([value.flatten() for value in held])
+        under_way = dist.all_reduce(sent, async_op=True)
+
+        def wait() -> list[Tensor]:
+            under_way.wait()
+            parts = (sent / self.count).split([value.numel() for value in held])
+            return [part.view(value.shape) for part, value in zip(parts, held, strict=True)]
+
+        return wait
 
     def sum(self, value: Tensor, group: Any = None) -> Tensor:
         """The sum over the ranks, in place; over some of them if a group is given."""

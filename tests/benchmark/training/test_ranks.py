@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,14 @@ def test_all_that_a_pass_tells_the_other_ranks_is_one_exchange(monkeypatch: pyte
     ranks, sent = object.__new__(Ranks), list[int]()
     ranks.count = 2
 
-    def other(values: torch.Tensor) -> None:
+    def other(values: torch.Tensor, *, async_op: bool) -> SimpleNamespace:
         sent.append(values.numel())
-        values.mul_(3)
-        values[0] = torch.nan
+
+        def wait() -> None:
+            values.mul_(3)
+            values[0] = torch.nan
+
+        return SimpleNamespace(wait=wait)
 
     monkeypatch.setattr("torch.distributed.all_reduce", other)
     given = torch.tensor(2.0), torch.arange(8.0).view(2, 4), torch.ones(2, 4, requires_grad=True)

@@ -20,7 +20,10 @@ LADDERS: dict[str, dict[str, Any]] = {
     "tied": {"architecture": {"tied": True}},
     "bias": {"architecture": {"qkv_bias": True}},
     "latent": {
-        **{"kv_rank_ratio": 0.25, "q_rank_ratio": 0.5, "rope_size": 4, "value_size": 8},
+        "kv_rank_ratio": 0.25,
+        "q_rank_ratio": 0.5,
+        "rope_size": 4,
+        "value_size": 8,
         "architecture": {"qk_norm": "none"},
     },
 }
