@@ -23,7 +23,7 @@ def test_preset_fulfils_the_protocol(name: str) -> None:
     assert len({rung.batch_tokens for rung in ladder}) == 1  # the batch is fixed in a sweep
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "gpu30"])
 def test_searches_are_cheap_and_the_largest_target_is_far(name: str) -> None:
     """10 times the FLOPs of the largest searched run; 3 times the active parameters and 2 the tokens of the base."""
     config = load_config(name)
@@ -41,9 +41,15 @@ def test_the_default_preset_takes_twelve_minutes_on_two_cores() -> None:
     assert plan_of(load_config("cpu"), workers=2).planned.seconds <= 12 * 60
 
 
+def test_the_short_gpu_preset_takes_half_an_hour_of_one_h100_at_a_sixth_of_its_peak() -> None:
+    plan = plan_of(load_config("gpu30"), flops_per_second=989e12 / 6, workers=1)  # 989 TFLOP/s in bf16: its data sheet
+    assert plan.planned.seconds <= 30 * 60
+    assert plan.peak_memory_bytes < 70 * 2**30  # of 80
+
+
 def test_both_standard_parametrizations_compete() -> None:
     """What it carries of the embedding, its ratio or its LR, decides a contest with muP."""
-    for name in ("cpu", "gpu", "smoke"):
+    for name in ("cpu", "gpu", "gpu30", "smoke"):
         assert {"sp", "sp+embedding", "mup"} <= set(load_config(name).labels)
 
 

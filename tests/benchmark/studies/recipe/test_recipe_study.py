@@ -272,7 +272,7 @@ def test_unknown_noise_closes_nothing() -> None:
     assert curve.choice() == 0
 
 
-@pytest.mark.parametrize("preset", ["cpu", "modules", "smoke", "gpu", "axes", "power"])
+@pytest.mark.parametrize("preset", ["cpu", "modules", "smoke", "gpu", "gpu30", "axes", "power"])
 def test_a_presets_tuning_is_of_its_base_on_seeds_that_it_uses_for_nothing(preset: str) -> None:
     study = load_study(preset)
     config = tuning_of(study, budget=50)
