@@ -6,11 +6,14 @@ from functools import cache
 from lrladder.models.shape import ModelShape
 
 SOURCE = (
-    "estimated from the speed of one core of an AMD EPYC, in fp32, compiled, with evaluation, for MoE models of 8 "
-    "experts, top-2 and a vocabulary of 1,024: 51k tokens/s at width 32 (2 layers), 27k at 64 (3 layers) and 9k at 128 "
-    "(4 layers). FLOP/s are interpolated over width, and are those of the nearest measured width outside"
+    "estimated from the speed of one core of an AMD EPYC, in fp32, with evaluation, for MoE models of 8 experts, top-2 "
+    "and a vocabulary of 1,024: 51k tokens/s at width 32 (2 layers), 27k at 64 (3 layers) and 9k at 128 (4 layers), "
+    "compiled. At width 16 (2 layers) it is 51k too, because such runs are too short to be compiled. FLOP/s are "
+    "interpolated over width, and are those of the nearest of these widths outside"
 )
-_MEASURED = ((32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))  # width, depth, tokens/s per core
+# Width, depth, tokens/s per core. Width 16: 1.1 times the tokens/s of width 32 on an AMD EPYC without AVX-512 (29k and
+# 26k, preset cpu, 2026-11-29), 0.85 times on an Intel Xeon (docs/performance.md).
+_MEASURED = ((16, 2, 51_000.0), (32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))
 
 
 @cache
