@@ -13,7 +13,7 @@ class TrainingSettings(Strict):
     """The settings of one rung. No trial id contains them, except if the balance loss depends on the micro batch."""
 
     devices: PositiveInt = 1
-    """Number of GPUs of one machine among which the batch of a trial is divided."""
+    """Number of devices (GPUs, or cores if there are none) among which the batch of a trial is divided."""
     zero_stage: Literal[0, 1, 2, 3] = 0
     """What DeepSpeed splits over the devices: from 1 on the moments, from 2 on the gradients, with 3 the weights."""
     micro_batch: MicroBatch = "auto"
