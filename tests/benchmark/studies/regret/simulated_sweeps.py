@@ -89,6 +89,9 @@ class Reading(NamedTuple):
     value: float
     half: float
     true: float
+    far: int = (
+        0  # of a difference: how many of its two entries are more than NEAR octaves from the best LR of their arm
+    )
 
 
 class Judged(NamedTuple):
@@ -172,14 +175,16 @@ def _proposals(truth: Truth, config: RegretConfig) -> Iterator[Proposal]:
 
 
 def _add(found: Judged, target: TargetResult, truth: Truth, config: RegretConfig) -> None:
-    true = {}
+    true, far = {}, {}
     for p in target.paradigms:
         arm = truth.arms[target.rung, p.parametrization]
+        far[p.name] = abs(arm.proposed[p.name] / STEPS_PER_OCTAVE - arm.best) > NEAR
         true[p.name] = float(arm.rise[arm.proposed[p.name] + REACH * STEPS_PER_OCTAVE])
         found.readings["LR regret"].append(_reading(p.lr_regret, p.lr_regret_low, true[p.name]))
         found.readings["regret"].append(_reading(p.regret, p.regret_low, true[p.name]))
     for d in target.differences:
-        found.readings["difference"].append(_reading(d.value, d.low, true[d.second] - true[d.first]))
+        reading = _reading(d.value, d.low, true[d.second] - true[d.first])
+        found.readings["difference"].append(reading._replace(far=far[d.first] + far[d.second]))
     for label, oracle in target.oracle.items():
         if oracle.status == "interior" and oracle.lr and oracle.lr_low and oracle.lr_high:
             best = config.oracle_guess(label) * 2 ** truth.arms[target.rung, label].best
@@ -212,12 +217,15 @@ def compared(pattern: str, studies: int, seed: int = 0) -> str:
     for kind in pairs[0][0].readings:
         before, after = (np.array([r for pair in pairs for r in pair[i].readings[kind]]) for i in (0, 1))
         use = np.isfinite(before).all(1) & np.isfinite(after).all(1) & (before[:, 1] > 0) & (after[:, 1] > 0)
-        covers = [100 * np.mean(np.abs(a[use, 0] - a[use, 2]) <= a[use, 1]) for a in (before, after)]
+        hits = [np.abs(a[use, 0] - a[use, 2]) <= a[use, 1] for a in (before, after)]
+        covers = [100 * np.mean(hit) for hit in hits]
         rms = [1000 * np.sqrt(np.mean((a[use, 0] - a[use, 2]) ** 2)) for a in (before, after)]
         ratio = np.median(after[use, 1] / before[use, 1])
         words.append(
             f"{kind} {ratio:.3f}, covered {covers[0]:.1f}/{covers[1]:.1f}, rms {rms[0]:.1f}/{rms[1]:.1f} ({use.sum()})"
         )
+        if kind == "difference":
+            words += [_of_far(n, before[use, 3] == n, *hits) for n in range(3)]
     for name, i in (("full", 0), ("lean", 1)):
         words.append(
             f"{name}: minima falsely told apart {100 * np.mean([x for p in pairs for x in p[i].false_minima]):.1f}"
@@ -226,6 +234,12 @@ def compared(pattern: str, studies: int, seed: int = 0) -> str:
         inside = 100 * np.mean((best[:, 1] <= 0) & (best[:, 2] >= 0))
         words.append(f"best LR rms {np.sqrt(np.mean(best[:, 0] ** 2)):.3f} covered {inside:.1f} ({len(best)})")
     return "; ".join(words)
+
+
+def _of_far(n: int, those: Array, *hits: Array) -> str:
+    """The coverages of the differences with `n` entries far from the best LR."""
+    full, lean = (100 * np.mean(hit[those]) if those.any() else math.nan for hit in hits)
+    return f"of these {n} far: covered {full:.1f}/{lean:.1f} ({those.sum()})"
 
 
 if __name__ == "__main__":
