@@ -21,6 +21,7 @@ import torch
 from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.lab.trial import Trial
+from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import ScheduleConfig
 from lrladder.benchmark.training import checkpoints, optimizer
 from lrladder.benchmark.training import run as run_module
@@ -35,11 +36,13 @@ from lrladder.benchmark.training.train import train
 from lrladder.models.experts.exchange import share_of
 from tests.benchmark.trials import BATCH, biased_shape, no_log, outcome, tiny_corpus, tiny_trial, wide_shape
 from tests.golden.groups import golden_trial
+from tests.models.shapes import latent_shape
 
 STAGES = (0, 1, 2, 3)
 KEYS = ("lr", "weight_decay", "eps", "lr_multiplier")
 KILLED_AT = 9  # steps, in the first decay
 SEQUENCES = 8  # of a batch of the equality cases
+LATENT_STEPS = 6
 Settings = tuple[TrainingSettings, int | None]
 Which = Literal["all", "equality", "spread"]  # cases: all; the table of docs/devices.md; those of spread experts
 # what a run that is killed goes on with, by name
@@ -81,6 +84,23 @@ def spread_settings(steps: int, count: int) -> dict[str, Settings]:
         name = f"zero{stage} micro={micro} recompute={recompute} offload={offload} experts over {spread}"
         found[name] = (training, micro)
     return found
+
+
+def latent_settings() -> dict[str, Settings]:
+    """Every stage once, for a model with latent attention. Stage 3 cannot spread experts."""
+    cases = [(0, None, "none", 2), (1, 1, "none", 2), (2, 1, "blocks", 2), (3, 1, "blocks", 1)]
+    found: dict[str, Settings] = {}
+    for stage, micro, recompute, spread in cases:
+        plain = {"zero_stage": stage, "recompute": recompute, "expert_parallel": spread, "devices": 2}
+        name = f"latent zero{stage} micro={micro} recompute={recompute} experts over {spread}"
+        found[name] = (TrainingSettings.model_validate(plain), micro)
+    return found
+
+
+def latent_trial(**changes: object) -> Trial:
+    """As `equality_trial`, of a model with latent attention and biases that balance its experts."""
+    base = Base(shape=latent_shape(), batch_tokens=BATCH, tokens=20 * BATCH)
+    return equality_trial(LATENT_STEPS, shape=latent_shape(), base=base, **changes)
 
 
 def equality_trial(steps: int, **changes: object) -> Trial:
@@ -294,6 +314,11 @@ def _rank(rank: int, count: int, folder: Path, steps: int, queue: "Queue[Any]", 
     cases = _of_equality(count, folder, steps, which)
     if which == "all":
         own = equality_trial(steps, aux_loss_sequences=2)
+        for name, (training, micro) in latent_settings().items():
+            latent = latent_trial(training=training)
+            cases[name] = lambda trial=latent, micro=micro: losses_and_norms(trial, folder, micro)
+        latent = latent_trial(training=TrainingSettings.model_validate(SPREAD))
+        cases["latent gradients"] = lambda: gradients(latent, folder)
         cases["micro_batch"] = lambda: losses_and_norms(own, folder, 1)
         cases |= {f"groups {stage}": lambda stage=stage: _groups(stage) for stage in STAGES}
         cases |= {f"resumed {name}": lambda name=name: _resumed(rank, name, folder) for name in CONTINUED}

@@ -24,6 +24,8 @@ from tests.benchmark.training.rank_cases import (
     finished,
     gradients,
     killed,
+    latent_settings,
+    latent_trial,
     losses_and_norms,
     on_ranks,
     plain_state,
@@ -60,6 +62,12 @@ def found(folder: Path) -> Found:
 @pytest.fixture(scope="module")
 def plain(folder: Path) -> tuple[list[float], list[float]]:
     return losses_and_norms(equality_trial(STEPS), folder)
+
+
+@pytest.fixture(scope="module")
+def latent(folder: Path) -> tuple[list[float], list[float]]:
+    """What one device finds with latent attention."""
+    return losses_and_norms(latent_trial(), folder)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +111,22 @@ def test_losses_and_gradient_norms_are_those_of_one_device(
 def test_gradients_of_spread_experts_are_those_of_one_device(found: Found, folder: Path) -> None:
     for of_rank in found:
         _require_equal_gradients(of_rank["gradients 2"], gradients(equality_trial(STEPS), folder))
+
+
+@pytest.mark.parametrize("name", latent_settings())
+def test_latent_attention_trains_on_two_devices_as_on_one(
+    name: str, found: Found, latent: tuple[list[float], list[float]]
+) -> None:
+    for losses, norms in (found[0][name], found[1][name]):
+        assert difference(losses, latent[0]) < 1e-5
+        assert difference(norms, latent[1]) < 1e-4
+
+
+def test_gradients_of_latent_attention_beside_spread_experts_are_those_of_one_device(
+    found: Found, folder: Path
+) -> None:
+    for of_rank in found:
+        _require_equal_gradients(of_rank["latent gradients"], gradients(latent_trial(), folder))
 
 
 def test_experts_over_two_or_four_of_four_ranks_train_as_on_one_device(
