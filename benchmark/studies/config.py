@@ -77,6 +77,11 @@ class StudyConfig(Strict, ABC):
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         """The rules of a parametrization."""
 
+    @property
+    def router_rules(self) -> tuple[str, ...]:
+        """The keys with which the user turned on a rule of the router."""
+        return ()
+
     def base_of(self, rung: Rung, parametrization: ParametrizationName) -> Base:
         """The base of the rules for a trial at this rung and under this parametrization."""
         return self.base

@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.planner import Plan, num_runs, plan_sweeps
 from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
 from lrladder.benchmark.studies.schedules.kind import SCHEDULES
+from lrladder.benchmark.studies.unused import require_used
 from lrladder.benchmark.training.gpus import Gpus
 
 AnyKind = StudyKind[Any, Any]
@@ -26,7 +27,9 @@ def load_study(preset: str) -> StudyConfig:
 
 def parse_study(text: str, *, source: str) -> StudyConfig:
     """The config in a YAML text, whose origin messages call `source`. Raises InputError as `load_study`."""
-    return _study(parse_yaml(text, source=source), source=source)
+    config = _study(parse_yaml(text, source=source), source=source)
+    require_used(config, source=source)
+    return config
 
 
 def load_stored_study(folder: Path) -> StudyConfig:

@@ -20,7 +20,8 @@ HEAD = f"""# Every key of a config
 A config is a YAML file for `lrladder plan` and `lrladder run`. Its key `kind` names the kind of study; without it the
 kind is `benchmark`. The first two chapters list the keys at the top of a file, and the chapters after them list the
 keys of the sections inside. A section that is left out has its defaults. `null` is YAML's word for no value. An unknown
-key is refused with a suggestion. `lrladder plan FILE` checks a file and trains nothing.
+key is refused with a suggestion. So is a value that changes nothing because the models lack what the key is about, such
+as `router_lr` of dense models. `lrladder plan FILE` checks a file and trains nothing.
 
 A *rung* is one model size. A *horizon* is a number of training tokens to which a run is trained. The *base* is the
 model from which the rules take their ratios. [design.md](design.md) defines the other terms, and

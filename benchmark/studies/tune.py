@@ -12,7 +12,7 @@ from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.drift.config import DriftConfig
-from lrladder.benchmark.studies.kinds import load_study
+from lrladder.benchmark.studies.kinds import load_stored_study
 from lrladder.benchmark.studies.recipe.config import TuningConfig
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.schedules.config import SchedulesConfig
@@ -95,7 +95,7 @@ def new_budget(folder: Path, config: TuningConfig) -> Callable[[], None] | None:
     path = folder / "config.yaml"
     if not (folder / "store.sqlite").exists() or not path.exists():
         return None
-    held = load_study(str(path))
+    held = load_stored_study(folder)
     if not isinstance(held, TuningConfig) or held.digest == config.digest:
         return None
     if held.model_copy(update={"budget": config.budget}).digest != config.digest:

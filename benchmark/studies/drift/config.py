@@ -151,6 +151,15 @@ class DriftConfig(StudyConfig):
                     batch = value
             yield self._rung(f"{axis.axis}-{value}", axis, shape, batch, (start.tokens,))
 
+    @property
+    def router_rules(self) -> tuple[str, ...]:
+        return tuple(
+            f"axes.{axis.axis}.variants.{name}.router"
+            for axis in self.axes
+            for name, rules in axis.variants.items()
+            if rules.router
+        )
+
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         axis, variant = self._variant(parametrization)
         return axis.variants[variant]

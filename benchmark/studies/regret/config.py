@@ -16,6 +16,7 @@ from lrladder.benchmark.studies.regret.recipes import (
     label_of,
 )
 from lrladder.benchmark.studies.tied import require_no_embedding, require_no_embedding_rule
+from lrladder.benchmark.studies.unused import require_used
 from lrladder.paradigms.settings import TuningSettings
 
 _OF_SEARCH = {"lr_guess", "factor", "points", "max_extensions", "seeds", "proxy"}  # settings that change its runs
@@ -206,4 +207,6 @@ def parse_config(text: str, *, source: str) -> RegretConfig:
             f"{source}: kind: this is a study of kind {kind!r}, but this command takes only the kind benchmark; "
             "`plan` and `run` take the other kinds too"
         )
-    return validate(RegretConfig, data, source=source)
+    config = validate(RegretConfig, data, source=source)
+    require_used(config, source=source)
+    return config

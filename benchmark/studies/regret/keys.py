@@ -13,6 +13,7 @@ from lrladder.benchmark.studies.config import StudyConfig
 from lrladder.benchmark.studies.regret.entries import EntryConfig, EntryName
 from lrladder.benchmark.studies.regret.parts import LadderConfig, RungConfig, SimulatedConfig, ValidationConfig
 from lrladder.benchmark.studies.regret.recipes import (
+    BUILT_IN_RULES,
     DEFAULT,
     Arm,
     ParametrizationConfig,
@@ -21,7 +22,7 @@ from lrladder.benchmark.studies.regret.recipes import (
     with_built_in_parametrizations,
     with_built_in_schedules,
 )
-from lrladder.models.rules import Rules
+from lrladder.models.rules import STANDARD, Rules
 from lrladder.models.shape import ModelShape
 from lrladder.paradigms.lab import ParametrizationName
 
@@ -110,6 +111,14 @@ class RegretKeys(StudyConfig):
             return rules
         # the Power schedule itself makes the LR depend on tokens and batch
         return rules.model_copy(update={"horizon": "none", "betas": False, "decay_horizon": "none"})
+
+    @property
+    def router_rules(self) -> tuple[str, ...]:
+        return tuple(
+            f"parametrizations.{name}.rules.router"
+            for name, one in self.parametrizations.items()
+            if one.rules.router and not BUILT_IN_RULES.get(name, STANDARD).router
+        )
 
     def schedule_of(self, parametrization: ParametrizationName) -> ScheduleConfig:
         """The schedule of an arm, given by its label."""

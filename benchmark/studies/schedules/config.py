@@ -129,6 +129,10 @@ class SchedulesConfig(StudyConfig):
     def family_of(self, rung: Rung) -> FamilyConfig:
         return next(family for family in self.families if family.name == rung.name.split("-")[0])
 
+    @property
+    def router_rules(self) -> tuple[str, ...]:
+        return ("rules.router",) if self.rules.router and self.rules != BY_SIZE else ()
+
     def rules_of(self, parametrization: ParametrizationName) -> Rules:
         return self.rules
 
