@@ -9,19 +9,49 @@ bands, or `gpu-check` has a step left.
 import io
 import signal
 import sys
-from importlib import metadata
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
-from lrladder.benchmark.commands import design, export, external, laws, machine, recommend, studies, text, watch
 from lrladder.benchmark.errors import ExitCode, InputError
-from lrladder.benchmark.reading import printable
+from lrladder.benchmark.registry import Registry
 
+# The files in commands/, and their commands in the order of `--help`.
+FILES = {
+    "studies": ("plan", "run", "extend", "tune-recipe"),
+    "status": ("status",),
+    "reports": ("report", "compare", "index"),
+    "export": ("export",),
+    "external": ("ask", "tell"),
+    "text": ("prepare",),
+    "design": ("design",),
+    "recommend": ("recommend",),
+    "watch": ("watch",),
+    "laws": ("coordcheck", "schedule", "fit", "replay"),
+    "machine": ("doctor", "bench", "gpu-check"),
+}
 MAX_LINE = 1000  # characters of a refusal: a key from a hostile file may be of any length
+
+
+def _command(place: str) -> Any:
+    file, _, name = place.partition(":")
+    return typer.main.get_group(import_module(f"lrladder.benchmark.commands.{file}").app).commands[name]
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands. The file of a command is imported when the command is asked for."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = Registry({name: f"{file}:{name}" for file, names in FILES.items() for name in names}, _command)
+
 
 app = typer.Typer(
     name="lrladder",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -29,6 +59,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         print(f"lrladder {metadata.version('lr-ladder')}")
         raise typer.Exit
 
@@ -40,10 +72,6 @@ def lrladder(
     ] = False,
 ) -> None:
     """Find a learning rate (LR) for a large mixture-of-experts model, and learn which way of choosing it to trust."""
-
-
-for part in (studies, export, external, text, design, recommend, watch, laws, machine):
-    app.add_typer(part.app)
 
 
 def main() -> None:
@@ -59,6 +87,8 @@ def main() -> None:
 
 
 def _refuse(error: InputError) -> int:
+    from lrladder.benchmark.reading import printable
+
     line = " ".join(printable(str(error)).split())
     print(f"lrladder: {line[:MAX_LINE]}", file=sys.stderr)
     return ExitCode.BAD_INPUT

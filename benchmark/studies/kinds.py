@@ -6,18 +6,23 @@ from typing import Any
 from lrladder.benchmark import upgrade
 from lrladder.benchmark.config.text import parse_yaml, read_preset, suggest, validate
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.registry import Registry
 from lrladder.benchmark.studies.config import StudyConfig
-from lrladder.benchmark.studies.drift.kind import DRIFT
 from lrladder.benchmark.studies.kind import StudyKind
 from lrladder.benchmark.studies.planner import Plan, num_runs, plan_sweeps
-from lrladder.benchmark.studies.recipe.kind import TUNING
 from lrladder.benchmark.studies.regret.kind import REGRET
-from lrladder.benchmark.studies.schedules.kind import SCHEDULES
 from lrladder.benchmark.studies.unused import require_used
 from lrladder.benchmark.training.gpus import Gpus
 
 AnyKind = StudyKind[Any, Any]
-KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (REGRET, DRIFT, SCHEDULES, TUNING)}
+KINDS: Registry[AnyKind] = Registry(
+    {  # the most common kind is first, as a search ends at the kind that it finds
+        REGRET.name: "lrladder.benchmark.studies.regret.kind:REGRET",
+        "axes": "lrladder.benchmark.studies.drift.kind:DRIFT",
+        "power": "lrladder.benchmark.studies.schedules.kind:SCHEDULES",
+        "recipe": "lrladder.benchmark.studies.recipe.kind:TUNING",
+    }
+)
 
 
 def load_study(preset: str) -> StudyConfig:
@@ -52,6 +57,11 @@ def _study(data: dict[str, Any], *, source: str) -> StudyConfig:
 def kind_of(config: StudyConfig) -> AnyKind:
     """The kind of study that a config is for."""
     return next(kind for kind in KINDS.values() if isinstance(config, kind.config_model))
+
+
+def is_schema(name: object) -> bool:
+    """Whether this is the name of the schema of a kind of study, in this version."""
+    return any(kind.schema == name for kind in KINDS.values())
 
 
 def plan_of(

@@ -9,7 +9,7 @@ from lrladder.benchmark import upgrade
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.reading import why
 from lrladder.benchmark.studies.counts import TrialCounts
-from lrladder.benchmark.studies.kinds import KINDS
+from lrladder.benchmark.studies.kinds import is_schema
 from lrladder.benchmark.studies.layout import laid_out, pieces, read_whole
 from lrladder.paradigms.lab import Measurement
 
@@ -33,7 +33,7 @@ def read_written(folder: Path, *, with_measurements: bool) -> tuple[Written, int
     try:
         data = _document(path, with_measurements=with_measurements)
         data = upgrade.results(data) if isinstance(data, dict) else {}
-        if data.get("schema") not in {kind.schema for kind in KINDS.values()}:
+        if not is_schema(data.get("schema")):
             raise ValueError("not of a study")
         return Written.model_validate(data), path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -55,7 +55,7 @@ def absent(folder: Path) -> InputError:
 def _document(path: Path, *, with_measurements: bool) -> Any:
     """The document in the file, with an empty list in place of its readings if these are not asked for."""
     laid = laid_out(path)
-    if laid is None or laid.document.get("schema") not in {kind.schema for kind in KINDS.values()}:
+    if laid is None or not is_schema(laid.document.get("schema")):
         return read_whole(path)
     readings = [reading for piece in pieces(path, laid) for reading in piece] if with_measurements else []
     return {**laid.document, "measurements": readings}
