@@ -3,12 +3,12 @@
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from lrladder.benchmark.lab.stored_trials import read_summaries
-from lrladder.benchmark.lab.summaries import NONE, Run, Summaries
+from lrladder.benchmark.lab.summaries import NONE, Losses, Summaries
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState, read_state
 from lrladder.benchmark.reading import why
@@ -29,17 +29,17 @@ class Logged(NamedTuple):
     def counts(self) -> Counter[str]:
         """Numbers of trials by verdict."""
         logged = by_verdict(m for _, state in self.logs.values() for m in state.measurements)
-        return Counter(self.summaries.verdicts.values()) + logged
+        return self.summaries.counts + logged
 
     @property
-    def sweeps(self) -> Iterator[tuple[Trial, Mapping[int, Sequence[Run]]]]:
-        """Runs with a loss, by horizon. Those of one sweep in the store come together, with one of its trials."""
+    def sweeps(self) -> Iterator[tuple[Trial, Mapping[int, Losses]]]:
+        """Losses by horizon. Those of one sweep in the store come together, with one of its trials."""
         yield from self.summaries.sweeps
         for _, state in self.logs.values():
             if state.measurements:
                 yield (
                     state.trial,
-                    {m.horizon: [(m.lr, m.seed, m.loss)] for m in state.measurements if m.loss is not None},
+                    {m.horizon: {m.lr: {m.seed: m.loss}} for m in state.measurements if m.loss is not None},
                 )
 
 
@@ -53,16 +53,17 @@ class LogReader:
     def read(self) -> Logged:
         """The state of the folder now. A store that cannot be read is reported in `differences`."""
         summaries, fault = self._summaries()
-        summed_up, missing = summaries.verdicts.keys(), summaries.missing
-        folder = self._folder / "trials"
-        keys = _keys(folder)
-        to_read = keys - summed_up
-        in_both = len(keys) - len(to_read)
+        missing, folder = summaries.missing, self._folder / "trials"
+        names = _names(folder)
+        num_files = len(names)
+        names.difference_update(f"{key}{SUFFIX}" for key in summaries.ids)
+        in_both = num_files - len(names)
+        to_read = {name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)}
         logs = dict(self._states(folder / f"{key}{SUFFIX}" for key in sorted(to_read)))
         changes = [changed for changed, _ in logs.values()]
         latest = max([*changes, folder.stat().st_mtime_ns] if in_both else changes, default=0)
         finished = {path.stem for path, (_, state) in logs.items() if state.measurements}
-        unlogged = len(summed_up) - in_both + len(missing - keys)
+        unlogged = len(summaries.ids) - in_both + len(missing - to_read)
         return Logged(summaries, logs, latest, tuple(_differences(fault, len(finished - missing), unlogged)))
 
     def _summaries(self) -> tuple[Summaries, str]:
@@ -80,10 +81,10 @@ class LogReader:
                 yield path, (path.stat().st_mtime_ns, state)
 
 
-def _keys(folder: Path) -> set[str]:
-    """Ids of the trials that have a log."""
+def _names(folder: Path) -> set[str]:
+    """Names of the files in a folder; empty if there is none."""
     try:
-        return {name[: -len(SUFFIX)] for name in os.listdir(folder) if name.endswith(SUFFIX)}
+        return set(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return set()
 

@@ -1,7 +1,7 @@
 """The current state of a study, from its logs. It only reads, so it can be used while the study is running."""
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lrladder.benchmark.lab.labels import labels_of
 from lrladder.benchmark.lab.measurement import Label
-from lrladder.benchmark.lab.summaries import Run
+from lrladder.benchmark.lab.summaries import Losses
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import LogState
 from lrladder.benchmark.reading import read_text
@@ -52,12 +52,12 @@ class Best(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """Runs with a loss that differ only in LR, seed and horizons. `recipe` tells sweeps of one label apart."""
+    """Losses of runs that differ only in LR, seed and horizons. `recipe` tells sweeps of one label apart."""
 
     rung: str
     parametrization: str
     recipe: object
-    runs: Mapping[int, Sequence[Run]]  # by horizon
+    losses: Mapping[int, Losses]  # by horizon
 
 
 class Snapshot(NamedTuple):
@@ -147,10 +147,10 @@ class Watcher:
             self._labels[trial.id] = labels_of(trial, self._study, names)
         return self._labels.get(trial.id, [])
 
-    def _sweeps(self, trained: Iterable[tuple[Trial, Mapping[int, Sequence[Run]]]]) -> Iterator[Sweep]:
-        for trial, runs in trained:
+    def _sweeps(self, trained: Iterable[tuple[Trial, Mapping[int, Losses]]]) -> Iterator[Sweep]:
+        for trial, losses in trained:
             for label in self._names(trial):
-                yield Sweep(*label, (trial.role_lrs, trial.horizon_exponent), runs)
+                yield Sweep(*label, (trial.role_lrs, trial.horizon_exponent), losses)
 
     def _running(self, state: LogState) -> Running:
         trial, last = state.trial, state.last or {}
@@ -199,23 +199,27 @@ def best_lrs(sweeps: Iterable[Sweep], *, undecayed: Container[str] = ()) -> tupl
     Runs that differ in more than LR and seed are different sweeps. The largest one counts. Runs of the parametrizations
     in `undecayed` are read without a decay.
     """
-    found: dict[tuple[str, str], dict[tuple[int, object], list[Run]]] = {}
+    found: dict[tuple[str, str], dict[tuple[int, object], dict[float, dict[int, float]]]] = {}
     for sweep in sweeps:
-        place = found.setdefault((sweep.rung, sweep.parametrization), {})
-        for horizon, runs in sweep.runs.items():
-            place.setdefault((horizon, sweep.recipe), []).extend(runs)
+        places = found.setdefault((sweep.rung, sweep.parametrization), {})
+        for horizon, by_lr in sweep.losses.items():
+            there = places.setdefault((horizon, sweep.recipe), {})
+            for lr, losses in by_lr.items():
+                there.setdefault(lr, {}).update(losses)
     largest = {
-        where: max(((horizon, runs) for (horizon, _), runs in places.items()), key=lambda one: (one[0], len(one[1])))
+        where: max(((horizon, losses) for (horizon, _), losses in places.items()), key=lambda one: _size(*one))
         for where, places in found.items()
         if places
     }
     return tuple(_best(*where, *one, undecayed=where[1] in undecayed) for where, one in largest.items())
 
 
-def _best(rung: str, parametrization: str, horizon: int, runs: Sequence[Run], *, undecayed: bool) -> Best:
-    losses: dict[float, dict[int, float]] = {}
-    for lr, seed, loss in runs:
-        losses.setdefault(lr, {})[seed] = loss
+def _size(horizon: int, losses: Losses) -> tuple[int, int]:
+    """By which sweeps are ordered: the horizon, then the number of runs."""
+    return horizon, sum(map(len, losses.values()))
+
+
+def _best(rung: str, parametrization: str, horizon: int, losses: Losses, *, undecayed: bool) -> Best:
     seeds = max(map(len, losses.values()))
     means = {lr: fmean(found.values()) for lr, found in losses.items() if len(found) == seeds}  # with all seeds
     best = min(means, key=lambda lr: means[lr])
@@ -226,7 +230,7 @@ def _best(rung: str, parametrization: str, horizon: int, runs: Sequence[Run], *,
 def _simulated_sweeps(measurements: Iterable[Measurement]) -> Iterator[Sweep]:
     for m in measurements:
         if m.loss is not None:
-            yield Sweep(m.rung, m.parametrization, None, {m.horizon: [(m.lr, m.seed, m.loss)]})
+            yield Sweep(m.rung, m.parametrization, None, {m.horizon: {m.lr: {m.seed: m.loss}}})
 
 
 def _is_under_way(state: LogState) -> bool:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,15 +108,23 @@ def test_torn_and_foreign_lines_are_passed_over(folder: Path) -> None:
     assert running.step == 3
 
 
+def by_lr(runs: Iterable[tuple[float, int, float]]) -> dict[float, dict[int, float]]:
+    """Losses by LR and seed."""
+    found: dict[float, dict[int, float]] = {}
+    for lr, seed, loss in runs:
+        found.setdefault(lr, {})[seed] = loss
+    return found
+
+
 def test_best_lr_is_of_equal_seeds_at_the_longest_horizon_in_one_sweep() -> None:
     runs = [(lr, seed, (lr - 2) ** 2 + seed) for lr in (1.0, 2.0, 4.0) for seed in (0, 1)]
     lucky = (8.0, 0, 0.0)  # one seed only
-    better = [(1.0, 0, -9.0)]
-    first, second = {100: [*runs[:3], lucky], 50: better}, {100: runs[3:]}  # trained with other horizons
+    better = {1.0: {0: -9.0}}
+    first, second = {100: by_lr([*runs[:3], lucky]), 50: better}, {100: by_lr(runs[3:])}  # trained with other horizons
     sweeps = [Sweep("p", "sp", None, first), Sweep("p", "sp", "tuned", {100: better}), Sweep("p", "sp", None, second)]
     [best] = best_lrs(sweeps)
     assert (best.lr, best.loss, best.n_lrs, best.n_seeds, best.edge) == (2.0, 0.5, 3, 2, False)
-    [half] = best_lrs([Sweep("p", "sp", None, {100: [run for run in runs if run[0] < 4]})])
+    [half] = best_lrs([Sweep("p", "sp", None, {100: by_lr(run for run in runs if run[0] < 4)})])
     assert half.edge
 
 
