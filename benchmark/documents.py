@@ -16,7 +16,7 @@ _SCHEMA = re.compile(r'\s*\{\s*"schema"\s*:\s*"([a-z./0-9]+)"')  # as our docume
 class Frozen(BaseModel):
     """Immutable data. An unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built at first use
 
 
 class Document(Frozen):

@@ -12,7 +12,7 @@ from lrladder.paradigms.lab import Part
 class Base(BaseModel):
     """The model, batch and horizon that muTransfer transfers the LR from: its proxy at its longest horizon."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built at first use
 
     shape: ModelShape
     """The sizes of the model."""

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -22,6 +22,7 @@ HEAD_BYTES = 4096  # the beginning of a file, by which its kind is recognised
 MAX_WHY = 200  # characters of a reason in an error message; assumption
 MAX_INT = 2**63  # what fits 64 bits; products of several still fit a float
 # Characters that a terminal obeys: C0 except tab and line feed, DEL, C1, and marks that change the direction of text.
+_NO_INTEGERS = frozenset((float, str, bool, type(None)))
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ESCAPED = re.compile(r"\\u(?:00[01789]|20[26])|\\[bfr]", re.IGNORECASE)  # how JSON may write them
 
@@ -86,9 +87,14 @@ def _quickly(text: str) -> Any:
 
 def _fits_64_bits(data: Any) -> bool:
     """Whether each integer does."""
-    left: list[Iterable[Any]] = [[data]]
+    left: list[Collection[Any]] = [[data]]
     while left:
-        for value in left.pop():
+        values = left.pop()
+        if _NO_INTEGERS.issuperset(
+            map(type, values)
+        ):  # such as the metrics of a reading, of which there may be millions
+            continue
+        for value in values:
             kind = type(value)
             if kind is dict:
                 left.append(value.values())

@@ -40,7 +40,7 @@ class ScheduleConfig(BaseModel):
     can share one trunk.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # built at first use
 
     kind: Kind = "wsd"
     """Shape of the LR over the tokens. `wsd`: warm-up, stable LR, decay."""

@@ -20,7 +20,7 @@ def _later(default: Any, **limits: Any) -> Any:
 class Architecture(BaseModel):
     """What the blocks of a model compute."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)  # built at first use
 
     qk_norm: Literal["head", "full", "none"] = "head"
     """RMSNorm of queries and keys: in each head, over the full width of all heads, or none."""

@@ -32,7 +32,7 @@ DEPTH_ALPHA = {"completep": 1.0, "depth_mup": 0.5}
 class Rules(BaseModel):
     """Which rules a parametrization applies. By default all are off, which is standard parametrization."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built at first use
 
     width: bool = False
     """Whether width changes the LR of attention, expert up and dense blocks, and init and multiplier of the head."""

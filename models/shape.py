@@ -28,7 +28,7 @@ class ModelShape(BaseModel):
     Parameter counts leave out token embedding and LM head, as Step Law does (arXiv 2503.04715).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)  # built at first use
 
     vocab_size: Size
     """Number of token ids."""

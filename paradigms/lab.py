@@ -67,7 +67,7 @@ class Request(NamedTuple):
 class Measured(BaseModel):
     """Result of one run at one horizon. `loss` is validation loss in nats per token; None unless it finished."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built at first use
 
     trial_id: str
     lr: float

@@ -19,13 +19,13 @@ assert set(LawName.__args__) == {law.name for law in LAWS}  # type: ignore[attr-
 class Settings(BaseModel):
     """Settings of a paradigm. They cannot be changed, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # built at first use
 
 
 class AnySettings(Settings):
     """Settings of a class of the user's own, as the config has them. The class checks them when the study runs."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)  # built at first use
 
 
 class GridSettings(Settings):

@@ -10,8 +10,10 @@ from operator import add
 from typing import Self
 
 import pandas as pd
+from pydantic_core import to_json
 
 MOST_EMBEDDED = 2_000_000  # characters of a table that a page may hold; as many as of a page with all its tables
+_UNLIKE_JSON = ("e", "0.0000", "Infinity", "NaN")  # JSON writes numbers with these otherwise
 PIECE = 10_000  # rows that are written at a time
 END = "\r\n"
 Row = Sequence[object]
@@ -105,14 +107,27 @@ def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
     fields: dict[str, str] = {}
     line = csv.writer(_Echo(), lineterminator=END).writerow
     for run, numbers in runs:
-        first, texts = line(_safe_row(run)).removesuffix(END), list(map(float.__repr__, numbers.values()))
-        if "nan" in texts:
-            texts = ["" if text == "nan" else text for text in texts]
+        if not numbers:
+            continue
+        first, texts = line(_safe_row(run)).removesuffix(END), _texts(list(numbers.values()))
         for name in numbers:
             if name not in fields:
                 fields[name] = f",{line(_safe_row([name])).removesuffix(END)},"
-        if numbers:
-            yield first + f"{END}{first}".join(map(add, map(fields.__getitem__, numbers), texts)) + END
+        yield first + f"{END}{first}".join(map(add, map(fields.__getitem__, numbers), texts)) + END
+
+
+def _texts(numbers: Sequence[float]) -> Sequence[str]:
+    """Each number as Python writes it, and NaN as nothing. JSON has the same text for most, in a sixth of the time."""
+    text = to_json(numbers, inf_nan_mode="constants").decode()[1:-1]
+    texts = text.split(",")
+    if not _is_unlike(text):
+        return texts
+    found = [repr(number) if _is_unlike(one) else one for one, number in zip(texts, numbers, strict=True)]
+    return ["" if one == "nan" else one for one in found]
+
+
+def _is_unlike(text: str) -> bool:
+    return any(mark in text for mark in _UNLIKE_JSON)
 
 
 class _Echo:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lrladder.benchmark.commands import completion
+from lrladder.benchmark.commands.collector import paused_collector
 from lrladder.benchmark.commands.options import Folder
 from lrladder.benchmark.console import make_console
 from lrladder.benchmark.reading import printable, understood
@@ -14,6 +15,7 @@ app = typer.Typer()
 
 
 @app.command(epilog="Example: lrladder report runs/cpu --pdf")
+@paused_collector()
 def report(
     folder: Folder,
     pdf: Annotated[

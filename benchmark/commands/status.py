@@ -1,12 +1,12 @@
 """The command that shows how far a study is."""
 
-import gc
 import json
 import time
 from typing import Annotated
 
 import typer
 
+from lrladder.benchmark.commands.collector import paused_collector
 from lrladder.benchmark.commands.options import AsJson, Folder
 
 app = typer.Typer()
@@ -24,18 +24,17 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how far a study is: runs by how they ended, what runs now, the best LRs so far, and what is missing."""
-    gc.disable()  # one look at 100,000 trials makes as many objects, all of which stay until the command ends
-    from lrladder.benchmark.studies.watcher import Watcher
+    with paused_collector():
+        from lrladder.benchmark.studies.watcher import Watcher
 
-    watcher = Watcher(folder)
-    if as_json and not watch:
-        print(json.dumps(watcher.look().to_dict()))
-        return
-    from lrladder.benchmark.commands import status_view as views
-    from lrladder.benchmark.console import make_console
+        watcher = Watcher(folder)
+        if as_json and not watch:
+            print(json.dumps(watcher.look().to_dict()))
+            return
+        from lrladder.benchmark.commands import status_view as views
+        from lrladder.benchmark.console import make_console
 
-    if watch:
-        gc.enable()
-        views.watch(watcher, make_console())
-    else:
-        make_console().print(views.view(watcher.look(), time.time()))
+        if not watch:
+            make_console().print(views.view(watcher.look(), time.time()))
+            return
+    views.watch(watcher, make_console())

@@ -24,7 +24,7 @@ class Trial(BaseModel):
     in the specification nor in the id. `aux_loss_sequences` is in them only if it changes numbers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # no command uses all
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built at first use
 
     spec_version: int = SPEC_VERSION
     shape: ModelShape
