@@ -30,9 +30,11 @@ class Cost(NamedTuple):
 def cost(*arguments: str) -> Cost:
     """What a command of Python costs.
 
-    The peak of a new process begins at the memory of this one, so this file imports nothing large.
+    The peak of a new process begins at the memory of this one, so this file imports nothing large. Python keeps what it
+    compiles, as it does where a package is installed.
     """
-    process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.DEVNULL, env=environment)
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError(f"{' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}")
