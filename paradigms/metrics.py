@@ -22,6 +22,20 @@ class Metrics(Mapping[str, float]):
         """For pydantic: what it has checked, in this form."""
         return value if isinstance(value, cls) else cls(check(value))
 
+    @classmethod
+    def of(cls, numbers: Mapping[str, float]) -> Self:
+        """Numbers by name in this form, which most have already."""
+        return numbers if isinstance(numbers, cls) else cls(numbers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in their order."""
+        return tuple(self._places)
+
+    def packed(self) -> bytes:
+        """The numbers in the order of the names, 8 bytes each."""
+        return self._numbers.tobytes()
+
     def __getitem__(self, name: str) -> float:
         return self._numbers[self._places[name]]
 

@@ -6,14 +6,12 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import add
 from typing import Self
 
 import pandas as pd
 from pydantic_core import to_json
 
 MOST_EMBEDDED = 2_000_000  # characters of a table that a page may hold; as many as of a page with all its tables
-_UNLIKE_JSON = ("e", "0.0000", "Infinity", "NaN")  # JSON writes numbers with these otherwise
 PIECE = 10_000  # rows that are written at a time
 END = "\r\n"
 Row = Sequence[object]
@@ -103,17 +101,26 @@ def _safe_column(column: pd.Series) -> list[object]:
 
 
 def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
-    """The lines of each run. Its first fields and the names are turned into text once, and not for every number."""
+    """The lines of each run. Its first fields and the names are turned into text once, and not for every number.
+
+    A line has three parts: the end of the line before with the first fields, the name, and the number. Only those that
+    differ from the run before are put in place, and all lines of a run are joined at once.
+    """
     fields: dict[str, str] = {}
+    parts: list[str] = []
+    names: tuple[str, ...] = ()
     line = csv.writer(_Echo(), lineterminator=END).writerow
     for run, numbers in runs:
         if not numbers:
             continue
-        first, texts = line(_safe_row(run)).removesuffix(END), _texts(list(numbers.values()))
-        for name in numbers:
-            if name not in fields:
-                fields[name] = f",{line(_safe_row([name])).removesuffix(END)},"
-        yield first + f"{END}{first}".join(map(add, map(fields.__getitem__, numbers), texts)) + END
+        if tuple(numbers) != names:
+            names = tuple(numbers)
+            fields |= {name: f",{line(_safe_row([name])).removesuffix(END)}," for name in names if name not in fields}
+            parts = [""] * (3 * len(names))
+            parts[1::3] = [fields[name] for name in names]
+        parts[0::3] = [END + line(_safe_row(run)).removesuffix(END)] * len(names)
+        parts[2::3] = _texts(list(numbers.values()))
+        yield "".join(parts).removeprefix(END) + END
 
 
 def _texts(numbers: Sequence[float]) -> Sequence[str]:
@@ -127,7 +134,8 @@ def _texts(numbers: Sequence[float]) -> Sequence[str]:
 
 
 def _is_unlike(text: str) -> bool:
-    return any(mark in text for mark in _UNLIKE_JSON)
+    """Whether JSON writes a number otherwise: with an exponent, below 0.0001, infinite or NaN."""
+    return "e" in text or "I" in text or "N" in text or "0.0000" in text
 
 
 class _Echo:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrladder.paradigms.lab import Measurement
+from lrladder.paradigms.metrics import Metrics
 
 Numbers = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -37,14 +38,16 @@ class Table(NamedTuple):
     @classmethod
     def of(cls, runs: Sequence[Measurement]) -> Self:
         """Of these runs."""
+        metrics = [Metrics.of(m.metrics) for m in runs]
         places: dict[tuple[str, ...], list[int]] = {}
-        for place, m in enumerate(runs):
-            places.setdefault(tuple(m.metrics), []).append(place)
+        for place, here in enumerate(metrics):
+            if here:
+                places.setdefault(here.names, []).append(place)
         parts = []
-        for names, here in places.items():
-            numbers = np.fromiter(chain.from_iterable(runs[place].metrics.values() for place in here), np.float64)
-            columns = np.ascontiguousarray(numbers.reshape(len(here), len(names)).T)
-            parts.append(_Alike(np.array(here, np.intp), dict(zip(names, columns, strict=True))))
+        for names, alike in places.items():
+            numbers = np.frombuffer(b"".join(metrics[place].packed() for place in alike))
+            columns = np.ascontiguousarray(numbers.reshape(len(alike), len(names)).T)
+            parts.append(_Alike(np.array(alike, np.intp), dict(zip(names, columns, strict=True))))
         return cls(parts, len(runs))
 
     def names(self, prefix: str) -> list[str]:
