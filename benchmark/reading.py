@@ -106,9 +106,12 @@ def _fits_64_bits(data: Any) -> bool:
 
 
 def _has_control(text: str) -> bool:
-    """Whether JSON has control characters. Two quick looks come first, as a file may have hundreds of megabytes."""
+    """Whether strings of JSON, which was parsed, have control characters. A file may have hundreds of megabytes.
+
+    No parser of JSON takes C0 as such in a string, so of ASCII only DEL and what is escaped has to be looked for.
+    """
     escaped = "\\" in text and _ESCAPED.search(text) is not None
-    return escaped or (not text.isprintable() and _CONTROL.search(text) is not None)
+    return escaped or ("\x7f" in text if text.isascii() else _CONTROL.search(text) is not None)
 
 
 def _int(digits: str) -> int:

@@ -15,7 +15,7 @@ class Metrics(Mapping[str, float]):
 
     def __init__(self, numbers: Mapping[str, float]) -> None:
         self._places = _places(tuple(numbers))
-        self._numbers = array("d", numbers.values())
+        self._numbers = array("d", list(numbers.values()))  # a list is taken in at once, a view one by one
 
     @classmethod
     def validated(cls, value: Any, check: Callable[[Any], Mapping[str, float]]) -> Self:

@@ -95,7 +95,8 @@ def _panel(
 
 def _num_finished(results: RegretResults, pair: tuple[str, int]) -> int:
     """The number of finished readings at a rung and horizon, with those that are not drawn."""
-    here = (m for m in results.measurements if (m.rung, m.horizon) == pair and not m.role_lrs)
+    cells = analysis.cells(results).items()
+    here = [m for (rung, horizon, _), runs in cells if (rung, horizon) == pair for m in runs if not m.role_lrs]
     return sum(m.verdict == "finished" and m.loss is not None for m in here)
 
 

@@ -196,13 +196,17 @@ class Balance(NamedTuple):
     spread: Spread
 
 
+@kept
 def balances(results: RegretResults) -> list[Balance]:
     """The load balance of each rung and parametrization, in the order of the ladder."""
     found = []
     for p in labels_of(results):
-        best = [m for m in at_best_lr(results, p) if "max_load" in m.metrics]
+        best: dict[str, list[Measurement]] = {}
+        for m in at_best_lr(results, p):
+            if "max_load" in m.metrics:
+                best.setdefault(m.rung, []).append(m)
         for place, rung in enumerate(results.rungs):
-            here = [m for m in best if m.rung == rung.name]
+            here = best.get(rung.name, [])
             if over := spread([m.metrics["max_load"] for m in here]):
                 found.append((place, Balance(rung.name, rung.depth, p, here[0].lr, over)))
     return [balance for _, balance in sorted(found, key=lambda pair: pair[0])]

@@ -24,6 +24,7 @@ from lrladder.reports.drawing import (
     to_svg,
 )
 from lrladder.reports.formats import short
+from lrladder.reports.kept import kept
 from lrladder.reports.panels import panel_title
 from lrladder.reports.regret import health
 from lrladder.reports.regret.signs import Metric
@@ -156,6 +157,7 @@ def _entry_legend(results: RegretResults) -> list[Line2D]:
     return [Line2D([], [], marker=markers[n], ms=4, mew=0, lw=1.1, color=colors[n], label=n) for n in names]
 
 
+@kept
 def largest_target(results: RegretResults) -> tuple[str, int] | None:
     """(rung, horizon) of the largest target at which features of proposals were recorded; None if there is none."""
     recorded = {(m.rung, m.horizon) for _, _, m in health.own_runs(results) if "feature_change/0" in m.metrics}

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import MUTED, colors_of, markers_of, style, to_svg
 from lrladder.reports.formats import short, signed
+from lrladder.reports.kept import kept
 from lrladder.reports.panels import panel_grid, panel_title
 from lrladder.reports.regret.answer import chosen
 from lrladder.reports.regret.health_figures import BAND
@@ -21,6 +22,7 @@ MOST_BANDS = 4  # entries that are drawn with bands over seeds; with more the ba
 EARLY = 0.1  # share of the tokens that is left out at the start, because losses fall too steeply there
 
 
+@kept
 def rows(results: RegretResults) -> pd.DataFrame:
     """A row per run and point with its loss, and `difference`, the loss minus that of the reference with the same seed.
 

@@ -10,6 +10,7 @@ import numpy as np
 from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.paradigms.lab import Measurement
 from lrladder.reports.drawing import labels_of
+from lrladder.reports.kept import kept
 from lrladder.reports.regret import analysis
 from lrladder.reports.regret.health import Spread, spread
 
@@ -37,6 +38,7 @@ class Sensitivity(NamedTuple):
 Swept = Mapping[float, Mapping[int, Measurement]]  # by LR, ascending, and seed
 
 
+@kept
 def sensitivities(results: RegretResults) -> list[Sensitivity]:
     """The sensitivities at the longest horizon of each rung at which two or more arms bracket their best LR."""
     found = []
