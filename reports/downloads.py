@@ -96,6 +96,8 @@ def _lines_of(frame: pd.DataFrame) -> Iterator[str]:
 
 def _safe_column(column: pd.Series) -> list[object]:
     """The fields of a column. What is missing is empty, and only text can be a formula."""
+    if column.dtype == float and len(column):
+        return list(_texts(column.tolist()))
     fields: list[object] = column.astype(object).where(column.notna(), "").tolist()
     return fields if pd.api.types.is_numeric_dtype(column) else _safe_row(fields)
 
