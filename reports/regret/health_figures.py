@@ -25,6 +25,7 @@ from lrladder.reports.drawing import (
 )
 from lrladder.reports.formats import short
 from lrladder.reports.kept import kept
+from lrladder.reports.lines import mean_lines
 from lrladder.reports.panels import panel_title
 from lrladder.reports.regret import health
 from lrladder.reports.regret.signs import Metric
@@ -38,7 +39,6 @@ SHOWN = (
 GRID: dict[str, Any] = {"bottom": 0.16, "top": 0.91, "wspace": 0.22}
 MAX_COLUMNS = 6  # rungs that are shown; of a longer ladder the largest
 SEEDS = 40  # the first of a proposal, which are drawn as points; with 1,000 a page would have 6 MB more
-BAND: dict[str, Any] = {"errorbar": ("pi", 100), "err_kws": {"alpha": 0.18, "linewidth": 0}}  # spans all seeds
 
 
 def stability(results: RegretResults) -> str | None:
@@ -74,20 +74,7 @@ def _metric(axes: Axes, here: pd.DataFrame, span: tuple[float, float], colors: d
     if here.empty:
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     else:
-        sns.lineplot(
-            here,
-            x="log2_lr",
-            y="value",
-            hue="parametrization",
-            palette=colors,
-            marker="o",
-            markersize=4,
-            markeredgewidth=0,
-            linewidth=1.1,
-            legend=False,
-            ax=axes,
-            **BAND,
-        )
+        mean_lines(axes, here, x="log2_lr", y="value", of="parametrization", colors=colors, markersize=4)
     axes.set(xlabel="", ylabel="", xlim=span)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     power_axis(axes, *span)
@@ -168,8 +155,7 @@ def largest_target(results: RegretResults) -> tuple[str, int] | None:
 
 def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> None:
     if len(change):
-        look: dict[str, Any] = {"palette": colors, "legend": False, "ax": axes, "linewidth": 1.1}
-        sns.lineplot(change, x="width", y="value", hue="parametrization", marker="o", markeredgewidth=0, **look, **BAND)
+        mean_lines(axes, change, x="width", y="value", of="parametrization", colors=colors)
         widths = sorted(set(change["width"]))
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(widths))
@@ -183,9 +169,8 @@ def _over_width(axes: Axes, change: pd.DataFrame, colors: dict[str, str]) -> Non
 def _by_depth(axes: Axes, rows: pd.DataFrame, results: RegretResults) -> None:
     if len(rows):
         rows = rows.assign(depth=rows["metric"].astype(int))
-        look: dict[str, Any] = {"palette": colors_of(results), "legend": False, "ax": axes, "linewidth": 1.1}
-        look |= {"style": "paradigm", "markers": markers_of(results), "dashes": False, "markeredgewidth": 0}
-        sns.lineplot(rows, x="depth", y="value", hue="paradigm", **look, **BAND)
+        look: dict[str, Any] = {"colors": colors_of(results), "markers": markers_of(results)}
+        mean_lines(axes, rows, x="depth", y="value", of="paradigm", **look)
         axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="blocks passed", ylabel="")

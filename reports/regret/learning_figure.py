@@ -5,7 +5,6 @@ from statistics import fmean
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -14,9 +13,9 @@ from lrladder.benchmark.studies.regret.results import RegretResults
 from lrladder.reports.drawing import MUTED, colors_of, markers_of, style, to_svg
 from lrladder.reports.formats import short, signed
 from lrladder.reports.kept import kept
+from lrladder.reports.lines import mean_lines
 from lrladder.reports.panels import panel_grid, panel_title
 from lrladder.reports.regret.answer import chosen
-from lrladder.reports.regret.health_figures import BAND
 
 MOST_BANDS = 4  # entries that are drawn with bands over seeds; with more the bands hide each other
 EARLY = 0.1  # share of the tokens that is left out at the start, because losses fall too steeply there
@@ -70,11 +69,15 @@ def losses_over_tokens(results: RegretResults) -> str | None:
 def _row(row: Sequence[Axes], here: pd.DataFrame, rung: str, results: RegretResults) -> None:
     late = here[here["tokens"] >= EARLY * here["tokens"].max()]
     apart = late[late["difference"].notna()].assign(difference=1e3 * late["difference"])
-    look: dict[str, Any] = {"hue": "entry", "palette": colors_of(results), "legend": False, "linewidth": 1.1}
-    look |= {"style": "entry", "markers": markers_of(results), "dashes": False, "markeredgewidth": 0, "markersize": 4}
-    look |= BAND if here["entry"].nunique() <= MOST_BANDS else {"errorbar": None}
-    sns.lineplot(late, x="tokens", y="loss", ax=row[1], **look)
-    sns.lineplot(apart, x="tokens", y="difference", ax=row[0], **look)
+    look: dict[str, Any] = {
+        "x": "tokens",
+        "of": "entry",
+        "markersize": 4,
+        "bands": here["entry"].nunique() <= MOST_BANDS,
+    }
+    look |= {"colors": colors_of(results), "markers": markers_of(results)}
+    mean_lines(row[1], late, y="loss", **look)
+    mean_lines(row[0], apart, y="difference", **look)
     row[0].axhline(0, color=MUTED, lw=0.9, zorder=1)
     name = references(results)[rung]
     panel_title(row[0], f"{rung}, minus {name}'s")
