@@ -2,7 +2,6 @@
 
 import base64
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from pydantic_core import to_json
 MOST_EMBEDDED = 2_000_000  # characters of a table that a page may hold; as many as of a page with all its tables
 PIECE = 10_000  # rows that are written at a time
 END = "\r\n"
+QUOTE = '"'
 Row = Sequence[object]
 Run = tuple[Row, Mapping[str, float]]  # the first fields of the rows of a run, and its numbers by name
 
@@ -39,7 +39,7 @@ class Download:
     @property
     def header(self) -> str:
         """The first line."""
-        return _lines([self.columns])
+        return str(_line(_safe_row(self.columns)))
 
     def pieces(self) -> Iterator[str]:
         """The file, piece by piece."""
@@ -77,29 +77,32 @@ def to_csv(frame: pd.DataFrame) -> str:
     return "".join(Download.of("", frame).pieces())
 
 
-def _lines(rows: Iterable[Row]) -> str:
-    return _written(map(_safe_row, rows))
-
-
-def _written(rows: Iterable[Row]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator=END).writerows(rows)
-    return text.getvalue()
-
-
 def _lines_of(frame: pd.DataFrame) -> Iterator[str]:
     """The lines of the rows of a frame, in parts."""
     for start in range(0, len(frame), PIECE):
         part = frame.iloc[start : start + PIECE]
-        yield _written(zip(*(_safe_column(part[name]) for name in part.columns), strict=True))
+        columns = [_quoted(_safe_column(part[name])) for name in part.columns]
+        # a line with nothing in it is no row
+        yield "".join((",".join(row) or '""') + END for row in zip(*columns, strict=True))
 
 
-def _safe_column(column: pd.Series) -> list[object]:
+def _quoted(fields: Sequence[str]) -> Sequence[str]:
+    """The fields as `csv.writer` writes them, which looks at each one; few columns have a field to quote."""
+    if not _needs_quotes("".join(fields)):
+        return fields
+    return [f'"{field.replace(QUOTE, 2 * QUOTE)}"' if _needs_quotes(field) else field for field in fields]
+
+
+def _needs_quotes(text: str) -> bool:
+    return "," in text or QUOTE in text or "\r" in text or "\n" in text
+
+
+def _safe_column(column: pd.Series) -> Sequence[str]:
     """The fields of a column. What is missing is empty, and only text can be a formula."""
     if column.dtype == float and len(column):
-        return list(_texts(column.tolist()))
+        return _texts(column.tolist())
     fields: list[object] = column.astype(object).where(column.notna(), "").tolist()
-    return fields if pd.api.types.is_numeric_dtype(column) else _safe_row(fields)
+    return list(map(str, fields if pd.api.types.is_numeric_dtype(column) else _safe_row(fields)))
 
 
 def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
@@ -111,16 +114,15 @@ def _numbers_of(runs: Iterable[Run]) -> Iterator[str]:
     fields: dict[str, str] = {}
     parts: list[str] = []
     names: tuple[str, ...] = ()
-    line = csv.writer(_Echo(), lineterminator=END).writerow
     for run, numbers in runs:
         if not numbers:
             continue
         if tuple(numbers) != names:
             names = tuple(numbers)
-            fields |= {name: f",{line(_safe_row([name])).removesuffix(END)}," for name in names if name not in fields}
+            fields |= {name: f",{_line(_safe_row([name])).removesuffix(END)}," for name in names if name not in fields}
             parts = [""] * (3 * len(names))
             parts[1::3] = [fields[name] for name in names]
-        parts[0::3] = [END + line(_safe_row(run)).removesuffix(END)] * len(names)
+        parts[0::3] = [END + _line(_safe_row(run)).removesuffix(END)] * len(names)
         parts[2::3] = _texts(list(numbers.values()))
         yield "".join(parts).removeprefix(END) + END
 
@@ -145,6 +147,9 @@ class _Echo:
 
     def write(self, line: str) -> str:
         return line
+
+
+_line = csv.writer(_Echo(), lineterminator=END).writerow
 
 
 def _safe_row(row: Row) -> list[object]:

@@ -116,6 +116,21 @@ def test_a_large_table_replaces_no_file_of_someone_else(tmp_path: Path, monkeypa
     assert (tmp_path / "large.csv").read_text() == "something else" and not (tmp_path / "index.html").exists()
 
 
+FIELDS = st.one_of(st.text(st.sampled_from("a,\"\r\n =-'")), st.floats(), st.integers(), st.booleans(), st.none())
+
+
+@given(st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[FIELDS] * n), max_size=5)))
+def test_a_frame_is_written_as_by_the_csv_module(rows: list[tuple[Any, ...]]) -> None:
+    """But for formulas, and what is missing."""
+    frame = pd.DataFrame(rows, columns=None if rows else ["a"])
+    text = io.StringIO()
+    csv.writer(text).writerow(frame.columns)
+    for row in frame.itertuples(index=False):
+        safe = ["'" + v if isinstance(v, str) and v[:1] in ("=", "-", "\r") else v for v in row]
+        csv.writer(text).writerow(["" if pd.isna(value) else value for value in safe])
+    assert to_csv(frame) == text.getvalue()
+
+
 @given(
     st.lists(
         st.tuples(
