@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrladder.benchmark import cli
-from lrladder.benchmark.commands import design, export, external, laws, machine, recommend, studies, text, watch
 from lrladder.benchmark.config.text import preset_names, read_preset
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.loggers import choice
@@ -174,7 +174,7 @@ def test_logs(data: st.DataObject, tmp_path: Path) -> None:
 
 COMMANDS = {
     name or command.callback.__name__.replace("_", "-"): command
-    for part in (studies, export, recommend, laws, machine, design, external, text, watch)
+    for part in map(import_module, (f"lrladder.benchmark.commands.{file}" for file in cli.FILES))
     for command in part.app.registered_commands
     if command.callback is not None
     for name in [command.name]
