@@ -21,6 +21,7 @@ from tests.paths import ROOT
 REQUIRED = os.environ.get("LRLADDER_REQUIRE_BROWSER") == "1"
 OWN_TRAFFIC = ("google.com", "googleapis.com", "gvt1.com", "gstatic.com")  # the browser's own, not the page's
 STABLE_NATS = 1e-3  # another processor's rounding moves losses by up to 0.3 millinats where it is not amplified
+SLOW_SECONDS = 1800  # two whole studies take 8 minutes on two cores without AVX-512, and more where others use them too
 UNSTABLE_NATS = 0.3  # above the best LR rounding grows, to 177 millinats at the largest LR on a CPU without AVX-512
 
 
@@ -168,6 +169,7 @@ def test_the_store_alone_tells_what_was_measured(smoke: Path, tmp_path: Path) ->
     assert curves[0] == curves[1]
 
 
+@pytest.mark.timeout(SLOW_SECONDS)
 def test_interrupted_and_killed_run_ends_with_the_same_results(smoke: Path, cache: Path, tmp_path: Path) -> None:
     assert _stop_after(_start(tmp_path, cache), 5, signal.SIGINT) == 130
     partial = json.loads((tmp_path / "results.json").read_text())
@@ -188,6 +190,7 @@ def _losses(targets: list[dict[str, Any]]) -> list[tuple[float, float]]:
     return [(paradigm["lr"], paradigm["loss"]) for target in targets for paradigm in target["paradigms"]]
 
 
+@pytest.mark.timeout(SLOW_SECONDS)
 def test_extend_costs_only_the_new_tokens_and_equals_the_uninterrupted_longer_run(
     smoke: Path, tmp_path: Path, cache: Path
 ) -> None:
