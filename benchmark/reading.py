@@ -90,9 +90,7 @@ def _fits_64_bits(data: Any) -> bool:
     left: list[Collection[Any]] = [[data]]
     while left:
         values = left.pop()
-        if _NO_INTEGERS.issuperset(
-            map(type, values)
-        ):  # such as the metrics of a reading, of which there may be millions
+        if _NO_INTEGERS.issuperset(map(type, values)):  # such as the metrics of a reading; there may be millions
             continue
         for value in values:
             kind = type(value)

@@ -11,8 +11,8 @@ SOURCE = (
     "compiled. At width 16 (2 layers) it is 51k too, because such runs are too short to be compiled. FLOP/s are "
     "interpolated over width, and are those of the nearest of these widths outside"
 )
-# Width, depth, tokens/s per core. Width 16: 1.1 times the tokens/s of width 32 on an AMD EPYC without AVX-512 (29k and
-# 26k, preset cpu, 2026-11-29), 0.85 times on an Intel Xeon (docs/performance.md).
+# Width, depth, tokens/s per core. That width 16 is as fast as width 32 is an assumption: in preset cpu on an AMD EPYC
+# without AVX-512 (2026-11-29) the medians are 27k (n = 9 runs of 40,960 tokens or more) and 26k (n = 2 of 139,264).
 _MEASURED = ((16, 2, 51_000.0), (32, 2, 51_000.0), (64, 3, 27_000.0), (128, 4, 9_000.0))
 
 

@@ -42,7 +42,7 @@ class TooLarge(Exception):
 
 
 class Trained(NamedTuple):
-    """`first` is the training loss of the first step, `last` the validation loss at the end, in nats.
+    """`first` is the training loss of the first step, `last` that of one sequence of the same text at the end, in nats.
 
     `seconds` are those of the processor, as others may use the machine too.
     """

@@ -89,9 +89,7 @@ class Reading(NamedTuple):
     value: float
     half: float
     true: float
-    far: int = (
-        0  # of a difference: how many of its two entries are more than NEAR octaves from the best LR of their arm
-    )
+    far: int = 0  # of a difference: its entries, of two, that are more than NEAR octaves from the best LR of their arm
 
 
 class Judged(NamedTuple):
