@@ -245,10 +245,10 @@ def ablation(results: RegretResults) -> str:
         return "No multiplier was tried at a target."
     expected = 0.1 * len(effects)
     named = [f"{e.role.replace('_', ' ')} x{e.factor:g} at {e.rung} {millinats(e.change)}" for e in clear]
+    which = f" ({', '.join(named)} millinats)" if named else ""
     return (
-        f"{len(clear)} of the {len(effects)} multipliers tried at targets change the loss, with a 90% interval that "
-        f"leaves out 0. By chance alone {expected:.1f} would."
-        + (f" They are: {', '.join(named)} millinats." if named else "")
+        f"Multipliers tried at targets: {len(effects)}. Those that change the loss, with a 90% interval that leaves "
+        f"out 0: {len(clear)}{which}. By chance alone {expected:.1f} would."
     )
 
 
