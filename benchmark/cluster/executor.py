@@ -22,7 +22,7 @@ from lrladder.benchmark.cluster.mailbox import Mailbox
 from lrladder.benchmark.cluster.task import Assignment, Coordinator
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import make_inner, open_plain
-from lrladder.benchmark.lab.executor import SAVE_SECONDS, Fault, Outcome, Say
+from lrladder.benchmark.lab.executor import SAVE_SECONDS, Fault, More, Outcome, Say, no_more
 from lrladder.benchmark.lab.loggers.copies import Said
 from lrladder.benchmark.lab.retries import Retries
 from lrladder.benchmark.lab.store import Store
@@ -75,18 +75,22 @@ class RayExecutor:
     def _folder(self) -> Path:
         return self._store.folder
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
         """Train all trials, the longest first, and yield each when it ends.
 
         A trial whose machine is lost is tried again, and so is a failed one once. Raises OSError if the cluster is
         lost.
         """
-        waiting = sorted(trials, key=lambda trial: trial.flops)
-        asked = {trial.id: trial for trial in trials}
+        waiting = list[Trial]()
+        asked = dict[str, Trial]()
         losses = Counter[str]()
         retries = Retries(partial(halved, room_bytes=self._machines.gpu_bytes), self._say)
+        new = trials
         try:
-            while waiting or self._attempts:
+            while new or waiting or self._attempts:
+                if new:
+                    asked |= {trial.id: trial for trial in new}
+                    waiting = sorted([*waiting, *new], key=lambda trial: trial.flops)
                 while waiting and (self._limit is None or len(self._attempts) < self._limit):
                     self._hand_out(waiting.pop())
                 for attempt, ended in self._ended():
@@ -95,6 +99,7 @@ class RayExecutor:
                         waiting.append(outcome)
                     else:
                         yield asked[attempt.trial.id], outcome
+                new = more()
         except ActorDiedError as error:
             self._attempts.clear()
             raise OSError(f"the Ray cluster was lost ({' '.join(str(error).split())[:200]})") from error

@@ -12,6 +12,7 @@ SAVE_SECONDS = 25.0  # for a busy worker to save its run; schedulers kill a job 
 Log = Callable[[dict[str, object]], None]
 Runner = Callable[[Trial, Log], list[TrialMeasurement]]
 Say = Callable[[str], None]
+More = Callable[[], Sequence[Trial]]
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,23 @@ class Fault:
 Outcome = list[TrialMeasurement] | Fault
 
 
+class Waiting(BaseException):
+    """Runs have no result yet. Like Ctrl-C it passes through paradigms, which may handle any Exception."""
+
+
+def no_more() -> Sequence[Trial]:
+    """For a caller that has named all of its trials."""
+    return ()
+
+
 class Executor(Protocol):
     """Trains trials. It knows nothing of studies and paradigms, and stores nothing."""
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        """Train the trials, and yield each with its outcome when it ends."""
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
+        """Train the trials, and yield each with its outcome when it ends.
+
+        `more` is called whenever the caller has taken outcomes, and returns trials to train besides.
+        """
         ...
 
     def close(self) -> None:

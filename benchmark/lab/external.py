@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Literal
 
 from lrladder.benchmark.config.lab import LabConfig
-from lrladder.benchmark.lab.executor import Executor, Outcome
+from lrladder.benchmark.lab.executor import Executor, More, Outcome, Waiting, no_more
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.register import Reading, Register, Told
@@ -23,10 +23,6 @@ from lrladder.paradigms.lab import Request
 
 PRECISION: Literal["fp32"] = "fp32"  # in ids alone, so that they are the same on every machine
 TRAINER = {"trainer": "external"}  # marks measurements of runs that were trained elsewhere
-
-
-class Waiting(BaseException):
-    """Runs have no result yet. Like Ctrl-C it passes through paradigms, which may handle any Exception."""
 
 
 @dataclass
@@ -44,7 +40,7 @@ class NoTrainer:
     def __init__(self, open_trials: dict[str, Trial]) -> None:
         self.open = open_trials
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
         """Raises Waiting, unless there are no trials."""
         self.open.update((trial.id, trial) for trial in trials)
         if trials:

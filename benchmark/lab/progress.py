@@ -1,6 +1,6 @@
 """Progress of a study: on a terminal a bar with the remaining time, elsewhere plain lines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -37,6 +37,14 @@ class Progress:
         self._bar.update(self._task, description=name)
         if not self._console.is_terminal:
             self.say(f"-- {name}")
+
+    def begin(self, payers: Collection[str]) -> None:
+        """Note the stages that run at the same time from now on, by their payers."""
+        self._time_left.begin(payers)
+
+    def end(self, payer: str) -> None:
+        """Note that one of them has ended."""
+        self._time_left.end(payer)
 
     def add(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
         """Add trials that will be trained next."""

@@ -87,14 +87,25 @@ class TimeLeft:
         self._open, self._finished = Runs(), Runs()
         self._timed: Seconds = defaultdict(float)  # foreseen seconds of what was trained
         self._real: Seconds = defaultdict(float)  # seconds that it really took
-        self._at = 0  # place in the plan of the stage whose runs were asked for last
+        self._at = 0  # place in the plan of the stage whose runs were asked for last; those before it are over
+        self._together: set[str] = set()  # payers of stages that run at the same time, whatever their places
+        self._over: set[str] = set()  # payers of stages that have ended
+
+    def begin(self, payers: Iterable[str]) -> None:
+        """Note stages that run at the same time, by their payers."""
+        self._together = set(payers)
+
+    def end(self, payer: str) -> None:
+        """Note that a stage has ended: what is planned for it and was not asked for is not needed."""
+        self._over.add(payer)
 
     def ask(self, runs: Iterable[tuple[Stage, Foreseen]], *, stored: bool) -> None:
         """Note runs that the lab is asked for. Those that are not stored are trained next."""
         stages = list(self._planned)
         for stage, run in runs:
             self._asked[stage].put(run)
-            self._at = stages.index(stage) if stage in stages else self._at
+            if stage in stages and stage[0] not in self._together:
+                self._at = stages.index(stage)
             if not stored and run.id not in self._finished:
                 self._open.put(run)
 
@@ -133,7 +144,9 @@ class TimeLeft:
     def _todo(self) -> Seconds:
         """Foreseen seconds by width: of runs that were asked for, and of those that are still to be asked for."""
         found = self._open.by_width()
-        for stage, planned in list(self._planned.items())[self._at :]:
+        for place, (stage, planned) in enumerate(self._planned.items()):
+            if stage[0] in self._over or (place < self._at and stage[0] not in self._together):
+                continue
             asked = self._asked[stage].by_width()
             for width, seconds in planned.items():
                 found[width] += max(0.0, seconds - asked[width])

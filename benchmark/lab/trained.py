@@ -1,10 +1,12 @@
 """The lab that trains. Requests become trials; stored trials are looked up, and workers train the others."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from lrladder.benchmark.lab.executor import Executor, Fault, Outcome
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
+from lrladder.benchmark.lab.pool import Pool, Stage
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.resolve import Setup, planned_flops, resolve
 from lrladder.benchmark.lab.store import Store
@@ -26,7 +28,9 @@ class TrainedLab:
         precision: Literal["fp32", "bf16"],
     ) -> None:
         self._setup, self._corpus_digest, self._precision = setup, corpus_digest, precision
-        self._store, self._executor, self._progress = store, executor, progress
+        self._store, self._progress = store, progress
+        self._pool = Pool(executor, self._end)
+        self._asked: dict[str, list[Label]] = {}  # by trial id: all labels under which it was asked for
         self._charged: dict[str, dict[str, float]] = {}  # payer -> trial id -> FLOPs
         self.trained_now = 0
         self.trained_tokens = self.planned_tokens = 0  # planned minus trained: saved by stored trunks
@@ -46,6 +50,15 @@ class TrainedLab:
             [m.labelled(Label.of(request)) for trial in parts for m in found[trial.id]]
             for parts, request in zip(trials, requests, strict=True)
         ]
+
+    def run_stages(self, stages: Mapping[str, Stage]) -> None:
+        """Run stages at the same time. Each has the name of the payer of all its runs."""
+        self._progress.begin(stages)
+        self._pool.run(partial(self._run_stage, payer, stage) for payer, stage in stages.items())
+
+    def _run_stage(self, payer: str, stage: Stage) -> None:
+        stage()
+        self._progress.end(payer)
 
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())
@@ -72,14 +85,20 @@ class TrainedLab:
         for key, measurements in found.items():
             self._see(labels[key], measurements)
         stages = {key: (payer, labels[key][0].parametrization) for key in distinct}
-        self._progress.skip([(stages[key], distinct[key]) for key in found])
         todo = [trial for key, trial in distinct.items() if key not in found]
-        self._progress.add([(stages[trial.id], trial) for trial in todo])
-        for trial, outcome in self._executor.run(todo):
-            found[trial.id] = measurements = self._keep(trial, outcome)
-            self._see(labels[trial.id], measurements)
-            self._progress.done(trial, str(labels[trial.id][0]), measurements)
-        return found
+        new = [trial for trial in todo if trial.id not in self._pool]
+        self._progress.skip([(stages[key], distinct[key]) for key in distinct if key in found or key in self._pool])
+        self._progress.add([(stages[trial.id], trial) for trial in new])
+        for trial in todo:
+            self._asked.setdefault(trial.id, []).extend(labels[trial.id])
+        return found | self._pool.train(todo)
+
+    def _end(self, trial: Trial, outcome: Outcome) -> list[TrialMeasurement]:
+        """Store the outcome of a trial, and show it. Returns what was measured."""
+        measurements, labels = self._keep(trial, outcome), self._asked.pop(trial.id)
+        self._see(labels, measurements)
+        self._progress.done(trial, str(labels[0]), measurements)
+        return measurements
 
     def _see(self, labels: Iterable[Label], measurements: Sequence[TrialMeasurement]) -> None:
         for label in labels:

@@ -6,7 +6,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -18,7 +19,7 @@ from lrladder.benchmark.environment import die_with, keep_freed_memory, kernel_k
 from lrladder.benchmark.errors import InputError, one_line
 from lrladder.benchmark.folders import make_inner, open_plain
 from lrladder.benchmark.lab import heartbeat
-from lrladder.benchmark.lab.executor import SAVE_SECONDS, Fault, Outcome, Runner, Say
+from lrladder.benchmark.lab.executor import SAVE_SECONDS, Fault, More, Outcome, Runner, Say, no_more
 from lrladder.benchmark.lab.heartbeat import LOOK_SECONDS, LOOKS, SILENCE, Pulse
 from lrladder.benchmark.lab.loggers.copies import Said, copies
 from lrladder.benchmark.lab.measurement import TrialMeasurement
@@ -28,6 +29,7 @@ from lrladder.benchmark.lab.trial_log import TrialLog
 
 Start = Callable[[], Runner]  # called once in each worker; must be picklable
 Fits = Callable[[Sequence[Trial]], bool]  # whether one device can train all of them at the same time
+Prepares = Callable[[Trial], Hashable]  # what a worker compiles before the first such trial; None: nothing
 
 LEAVE_SECONDS = 10.0  # for an idle worker to exit; assumption: it needs far less
 SHARED = "LRLADDER_DEVICES"  # the GPUs of a trial on several GPUs, for its ranks
@@ -119,8 +121,9 @@ class LocalExecutor:
     `devices` (GPUs) are assigned to the workers in turn; without devices they train on the CPU. Several trials share a
     device if `fits` allows it. A single trial on a device is always allowed. A trial on several devices
     (`training.devices`) shares none of them; on a CPU it takes the cores of as many workers. A worker without a sign of
-    life for `silence` seconds is ended. `smaller` gives the trial to train after one that had too little memory. `say`
-    gets a sentence for each trial that is tried again or whose log has a note.
+    life for `silence` seconds is ended. `prepares` says what a worker compiles before a trial, so that not all workers
+    begin with the same. `smaller` gives the trial to train after one that had too little memory. `say` gets a sentence
+    for each trial that is tried again or whose log has a note.
     """
 
     def __init__(
@@ -131,22 +134,28 @@ class LocalExecutor:
         workers: int,
         devices: Sequence[str] = (),
         fits: Fits = lambda trials: True,
+        prepares: Prepares = lambda trial: None,
         silence: float = SILENCE,
         smaller: Smaller = none_smaller,
         say: Say = lambda sentence: None,
     ) -> None:
         self._folder, self._start, self._devices, self._fits = folder, start, tuple(devices), fits
+        self._prepares, self._prepared = prepares, set[Hashable]()
         self._silence, self._smaller, self._say, self._said = silence, smaller, say, Said(say)
         self._workers: list[_Worker | None] = [None] * workers
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
         """Train all trials, the longest first, and yield each when it ends. A failed trial is first tried once more."""
-        waiting = sorted(trials, key=lambda trial: trial.flops)
-        asked = {trial.id: trial for trial in trials}
-        attempts = dict.fromkeys(asked, 0)
+        waiting = list[Trial]()
+        asked = dict[str, Trial]()
+        attempts = Counter[str]()
         retries = Retries(self._smaller, self._say)
+        new = trials
         try:
-            while waiting or self._busy():
+            while new or waiting or self._busy():
+                if new:
+                    asked |= {trial.id: trial for trial in new}
+                    waiting = sorted([*waiting, *new], key=lambda trial: trial.flops)
                 self._hand_out(waiting, attempts)
                 for worker, answer in self._answers():
                     trial, outcome = self._take(worker, answer)
@@ -155,6 +164,7 @@ class LocalExecutor:
                         waiting.append(next_step)
                     else:
                         yield asked[trial.id], next_step
+                new = more()
         except BaseException:  # in particular Ctrl-C: no worker may outlive the command
             self.close()
             raise
@@ -162,11 +172,11 @@ class LocalExecutor:
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker is not None and worker.trial is not None]
 
-    def _hand_out(self, waiting: list[Trial], attempts: dict[str, int]) -> None:
+    def _hand_out(self, waiting: list[Trial], attempts: Counter[str]) -> None:
         for index, worker in enumerate(self._workers):
             if worker is not None and worker.trial is not None:
                 continue
-            for place in reversed(range(len(waiting))):  # the longest first
+            for place in self._order(waiting):
                 if (held := self._room(index, waiting[place])) is not None:
                     if worker is None:
                         worker = self._workers[index] = _Worker(index, self._folder, self._start, self._devices)
@@ -174,6 +184,18 @@ class LocalExecutor:
                     attempts[trial.id] += 1
                     worker.send(trial, attempts[trial.id], held)
                     break
+
+    def _order(self, waiting: Sequence[Trial]) -> Iterator[int]:
+        """The places of waiting trials in the order in which they are handed out: the longest first.
+
+        But a shape that a worker prepares now comes last, because another worker would prepare it a second time.
+        """
+        places = reversed(range(len(waiting)))
+        busy = {self._prepares(worker.trial) for worker in self._busy() if worker.trial is not None}
+        if not (now := busy - self._prepared - {None}):
+            return places
+        later = [self._prepares(trial) in now for trial in waiting]
+        return iter(sorted(places, key=later.__getitem__))
 
     def _room(self, index: int, trial: Trial) -> tuple[str, ...] | None:
         """The GPUs on which a worker can train a trial now; none of them on a CPU. None if there is no room."""
@@ -216,7 +238,9 @@ class LocalExecutor:
         for note in answer.notes:
             self._say(f"trial {trial.id}: {note}")
         self._said(dict(answer.faults))
-        if isinstance(outcome, Fault):
+        if not isinstance(outcome, Fault):
+            self._prepared.add(self._prepares(trial))
+        else:
             with suppress(OSError, InputError):  # the fault may be a full disk; the outcome reports it anyway
                 TrialLog(self._folder, trial).fail(outcome.message)
             worker.stop()

@@ -4,6 +4,7 @@ LRLADDER_COMPILE or `run --no-compile` switches compilation off for the whole pr
 """
 
 import os
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +66,16 @@ def is_possible(trial: Trial) -> bool:
     and each number would be compiled anew.
     """
     return trial.training.zero_stage < 3 and trial.training.expert_parallel == 1
+
+
+def shape_of(trial: Trial) -> Hashable:
+    """What has to be compiled for a trial, in a form that can be compared; None if it trains uncompiled.
+
+    Models that differ only in depth share it.
+    """
+    if not expected(trial):
+        return None
+    return trial.shape.model_copy(update={"depth": 1}), trial.batch_tokens, trial.expert_backend, trial.training
 
 
 def expected(trial: Trial) -> bool:

@@ -9,6 +9,7 @@ from lrladder.benchmark.lab.heartbeat import allowed_silence
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import LocalExecutor
+from lrladder.benchmark.training import compiling
 from lrladder.benchmark.training.memory import PROCESS_BYTES, device_bytes, halved, micro_batch_of
 from lrladder.benchmark.training.site import Machines
 from lrladder.benchmark.training.worker import WorkerSetup, start_worker
@@ -36,6 +37,7 @@ class LocalSite:
             partial(start_worker, setup),
             workers=self.machines.workers,
             devices=cuda_devices(),
+            prepares=compiling.shape_of,
             fits=partial(_fit, room_bytes=self.machines.gpu_bytes),
             silence=allowed_silence(),
             smaller=partial(halved, room_bytes=self.machines.gpu_bytes),

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from lrladder.benchmark.cli import main
-from lrladder.benchmark.lab.executor import Outcome
+from lrladder.benchmark.lab.executor import More, Outcome, no_more
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.trial_log import TrialLog
 from lrladder.benchmark.studies import session
 from lrladder.benchmark.training import local
 from tests.benchmark.lab.fake_runner import fake_measurements
+from tests.benchmark.lab.inline import until_no_more
 from tests.benchmark.trials import tiny_corpus
 
 
@@ -23,8 +24,8 @@ class InProcess:
     def __init__(self, folder: Path, *arguments: object, **options: object) -> None:
         self._folder = folder
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        for trial in trials:
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
+        for trial in until_no_more(trials, more):
             self.trained.append(trial.id)
             TrialLog(self._folder, trial).finish(fake_measurements(trial))
             yield trial, fake_measurements(trial)

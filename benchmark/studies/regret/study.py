@@ -3,10 +3,13 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 from statistics import fmean
 
 from lrladder.benchmark.config.parts import SearchConfig
-from lrladder.benchmark.lab.external import Waiting
+from lrladder.benchmark.lab.executor import Waiting
+from lrladder.benchmark.lab.pool import Stage, run_stages
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.assembly import Searched, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
@@ -37,34 +40,26 @@ class RegretStudy:
         self.answers: list[Answer] = []  # for goals
         self.reasons: dict[str, str] = {}  # why an entry proposed nothing
         self._on_stage = on_stage
-        self._waits: dict[str, None] = {}  # searches that wait for runs that are not trained yet
+        self._waits = False  # whether a search waits for runs that are not trained yet
 
     def run(self) -> None:
-        """Runs all stages in order. All proposals are made before anything else is trained at a target.
+        """Runs all searches, and then all stages at the targets. Those of each kind run at the same time.
 
-        Where runs are trained elsewhere, a search without its runs does not stop the others, so that all that can be
-        asked for is asked for at once. The same holds for the stages at the targets.
+        All proposals are made before anything else is trained at a target. Where runs are trained elsewhere, a search
+        without its runs does not stop the others, so that all that can be asked for is asked for at once. The same
+        holds for the stages at the targets.
         """
-        for name in self.paradigms:
-            self._on_stage(f"search: {name}")
-            try:
-                self._search(name)
-            except Waiting:
-                self._waits[name] = None
-        if self._waits:
-            return
-        self._on_stage("validation")
-        with suppress(Waiting):
-            self._validate()
-        for label in self.config.labels:
-            self._on_stage(f"oracle: {label}")
-            self._sweep_oracle(label)
-        for name, entry in self.config.entries.items():
-            roles = getattr(entry.settings, "role_search", None)
-            if roles is not None and roles.ablate:
-                self._on_stage("ablation")
-                with suppress(Waiting):
-                    self._ablate(name, roles)
+        self._on_stage(f"searches of {len(self.paradigms)} entries on the proxies")
+        run_stages(self.lab, {name: partial(self._search, name) for name in self.paradigms})
+        if not self._waits:
+            self._on_stage("proposals and LR sweeps at the targets")
+            run_stages(self.lab, self._stages_at_targets())
+
+    def _stages_at_targets(self) -> dict[str, Stage]:
+        """By payer."""
+        validation, ablation = RESERVED
+        sweeps = {f"{ORACLE}{label}": partial(self._sweep_oracle, label) for label in self.config.labels}
+        return {validation: self._validate, **sweeps, ablation: self._ablate}
 
     def results(self, found: Found) -> RegretResults:
         """The results so far."""
@@ -74,7 +69,7 @@ class RegretStudy:
             found,
             proposals=self.proposals,
             answers=self.answers,
-            reasons={**self.reasons, **dict.fromkeys(self._waits, WAITS)},
+            reasons=self.reasons,
             payers={payer: cost for payer in payers if (cost := self.lab.cost_flops(payer))},
             searched={name: Searched.of(paradigm) for name, paradigm in self.paradigms.items()},
         )
@@ -83,6 +78,7 @@ class RegretStudy:
         """Runs the search of one entry and asks for its proposals.
 
         If it finds no proposal, or if a class of the user's own raises anything, the entry ends and the study goes on.
+        So it does if the search waits for runs that are trained elsewhere.
         """
         paradigm, shipped = self.paradigms[name], self.config.entries[name].paradigm in registry.SHIPPED
         try:
@@ -94,9 +90,19 @@ class RegretStudy:
             if shipped:
                 raise
             self.reasons[name] = f"{type(error).__name__}: {error}"
+        except Waiting:
+            self.reasons[name] = WAITS
+            self._waits = True
         else:
             self.proposals += made
             self.answers += self._answered(name, paradigm)
+            self._sort()
+
+    def _sort(self) -> None:
+        """Brings what entries said into the order of the config, because searches end in any order."""
+        place = {name: place for place, name in enumerate(self.paradigms)}
+        self.proposals.sort(key=lambda one: place[one.paradigm])
+        self.answers.sort(key=lambda one: place[one.entry])
 
     def _answered(self, name: str, paradigm: Paradigm) -> Iterator[Answer]:
         """The answers of an entry for every goal and horizon, or the reason why it has none for a goal."""
@@ -133,7 +139,8 @@ class RegretStudy:
                 horizons.setdefault(run, set()).add(p.horizon)
         requests = [run._replace(horizons=tuple(sorted(read))) for run, read in horizons.items()]
         if requests:
-            self.lab.measure(requests, payer="validation")
+            with suppress(Waiting):
+                self.lab.measure(requests, payer=RESERVED[0])
 
     def _sweep_oracle(self, label: ParametrizationName) -> None:
         """Sweeps the LR at all targets under one arm.
@@ -178,11 +185,19 @@ class RegretStudy:
         own = (p.horizon_exponent for p in self.proposals if p.parametrization == label)
         return next((b for b in own if b is not None), default_exponent(self.config, label))
 
-    def _ablate(self, name: str, spec: RoleSearchSettings) -> None:
-        """Trains the entry's proposals with one multiplier of a role at a time, and without any for comparison."""
+    def _ablate(self) -> None:
+        """Trains the proposals of entries that ask for it with one multiplier of a role at a time."""
+        found = [(name, getattr(entry.settings, "role_search", None)) for name, entry in self.config.entries.items()]
+        asked = [self._ablations(name, roles) for name, roles in found if roles is not None and roles.ablate]
+        if requests := list(chain.from_iterable(asked)):
+            with suppress(Waiting):
+                self.lab.measure(requests, payer=RESERVED[1])
+
+    def _ablations(self, name: str, spec: RoleSearchSettings) -> list[Request]:
+        """The runs of the entry's proposals with one multiplier of a role at a time, and without any for comparison."""
         multipliers = [((role, f),) for role in spec.roles for f in (spec.factor, 1 / spec.factor)]
         plain = {(p.rung, p.horizon, p.parametrization, p.lr) for p in self.proposals if not p.role_lrs}
-        requests = [
+        return [
             Request(p.rung, p.parametrization, p.lr, seed, (p.horizon,), p.horizon_exponent, role_lrs)
             for p in self.proposals
             if p.paradigm == name and p.horizon in self.config.rungs.rung(p.rung).horizons
@@ -192,8 +207,6 @@ class RegretStudy:
             )
             for seed in self.config.validation.seeds
         ]
-        if requests:
-            self.lab.measure(requests, payer="ablation")
 
     def _start(self, rung: Rung, label: ParametrizationName) -> int:
         """Where the oracle's sweep of a target starts: the index of the grid LR nearest to the mean proposal, in ln lr.

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lrladder import ask, tell
 from lrladder.benchmark.cli import app
 from lrladder.benchmark.external.jobs import Job
-from lrladder.benchmark.lab.executor import Outcome
+from lrladder.benchmark.lab.executor import More, Outcome, no_more
 from lrladder.benchmark.lab.external import TRAINER, ExternalLab
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.progress import Progress
@@ -27,6 +27,7 @@ from lrladder.benchmark.studies.results import Found, in_order
 from lrladder.benchmark.studies.session import write_config
 from lrladder.benchmark.studies.stored import load_results
 from tests.benchmark.external.studies import begin, config_of, law, row_of
+from tests.benchmark.lab.inline import until_no_more
 
 NOT_OF_RUNS = {"corpus", "corpus_digest", "environment", "payer_seconds", "lab"}
 
@@ -37,8 +38,8 @@ class _Law:
     def __init__(self, training: Mapping[str, str]) -> None:
         self.training = training
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        for trial in trials:
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
+        for trial in until_no_more(trials, more):
             yield trial, [self._measured(trial, horizon) for horizon in trial.horizons]
 
     def _measured(self, trial: Trial, horizon: int) -> TrialMeasurement:

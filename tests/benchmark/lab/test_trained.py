@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lrladder.benchmark.lab.executor import Fault, Outcome
+from lrladder.benchmark.lab.executor import Fault, More, Outcome, no_more
 from lrladder.benchmark.lab.progress import Progress
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.lab.trained import TrainedLab
@@ -14,6 +14,7 @@ from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.studies.regret.config import load_config
 from lrladder.paradigms.lab import Request
 from tests.benchmark.lab.fake_runner import FAULTY_SEED, fake_measurements
+from tests.benchmark.lab.inline import until_no_more
 
 CONFIG = load_config("smoke")
 RUNG = CONFIG.rungs[0]
@@ -26,8 +27,8 @@ class _Inline:
     def __init__(self) -> None:
         self.trained: list[str] = []
 
-    def run(self, trials: Sequence[Trial]) -> Iterator[tuple[Trial, Outcome]]:
-        for trial in trials:
+    def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
+        for trial in until_no_more(trials, more):
             self.trained.append(trial.id)
             yield trial, Fault("planted") if trial.seed == FAULTY_SEED else fake_measurements(trial)
 

@@ -250,3 +250,15 @@ def test_trials_on_one_and_on_several_workers_all_come_back(executor: LocalExecu
     trials = [_on(2, seed=1), _on(1, seed=2), _on(1, seed=3), _on(2, seed=4)]
     outcomes = {trial.id: outcome for trial, outcome in executor.run(trials)}
     assert outcomes == {trial.id: fake_measurements(trial) for trial in trials}
+
+
+def test_the_second_worker_begins_with_another_shape_than_the_first(tmp_path: Path) -> None:
+    """Each shape is compiled before its first trial, and one worker is enough for that."""
+    a, b, short = (tiny_trial(horizons=(640 * k,)) for k in (3, 2, 1))
+    shapes = {a.id: "a", b.id: "b", short.id: None}
+    rooms = _rooms(tmp_path, [(a, ())], [])
+    rooms._prepares = lambda trial: shapes[trial.id]
+    assert list(rooms._order([short, b, a, a])) == [1, 0, 3, 2]
+    assert list(rooms._order([a, a])) == [1, 0]  # there is nothing else
+    rooms._prepared.add("a")
+    assert list(rooms._order([short, b, a, a])) == [3, 2, 1, 0]
