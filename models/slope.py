@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from lrladder.paradigms.level import LEVEL
 
@@ -27,5 +27,5 @@ def fit_slope(sizes: Sequence[float], coordinates: Sequence[float]) -> Slope:
     slope = float(centred @ y / (centred @ centred))
     misses = y - y.mean() - slope * centred
     error = math.sqrt(misses @ misses / (len(x) - 2) / (centred @ centred))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2)) * error
+    reach = float(stdtrit(len(x) - 2, (1 + LEVEL) / 2)) * error
     return Slope(slope, slope - reach, slope + reach)

@@ -29,6 +29,8 @@ from lrladder.benchmark.training.gpus import GPUS, Gpus, gpus_of
 if TYPE_CHECKING:
     from lrladder.benchmark.studies.runner import Ended
 
+REPORT = "lrladder.reports.pages"  # imported while runs train
+
 app = typer.Typer()
 
 
@@ -127,7 +129,7 @@ def run(
         choice.choose(log)
     if not compiled:
         compiling.choose("off")
-    raise typer.Exit(_ended(run_study(study, out, workers=workers), out))
+    raise typer.Exit(_ended(run_study(study, out, workers=workers, needed_later=REPORT), out))
 
 
 @app.command(epilog="Example: lrladder extend runs/cpu --tokens 800000")
@@ -149,7 +151,9 @@ def extend(
     extension = longer(folder, tokens)
     study = on_executor(extension.config, executor, address=address, listen=listen, hostfile=hostfile)
     kind_of(study).require_classes(study, from_here=allow_import)
-    raise typer.Exit(_ended(run_study(study, folder, workers=workers, change=extension.change), folder))
+    raise typer.Exit(
+        _ended(run_study(study, folder, workers=workers, change=extension.change, needed_later=REPORT), folder)
+    )
 
 
 @app.command(epilog="Example: lrladder tune-recipe cpu --out runs/recipe")
@@ -174,7 +178,8 @@ def tune_recipe(
     study = on_executor(
         tuning_of(load_study(preset), budget=budget), executor, address=address, listen=listen, hostfile=hostfile
     )
-    raise typer.Exit(_ended(run_study(study, out, workers=workers, change=new_budget(out, study)), out))
+    ended = run_study(study, out, workers=workers, change=new_budget(out, study), needed_later=REPORT)
+    raise typer.Exit(_ended(ended, out))
 
 
 def _ended(ended: "Ended[Any]", out: Path) -> ExitCode:

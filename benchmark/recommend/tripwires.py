@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy import stats
 
 from lrladder.benchmark.recommend.run_log import RunLog
+from lrladder.paradigms.quantiles import t_quantile
 
 Array = NDArray[np.float64]
 Quantity = Literal["loss", "grad_norm"]
@@ -97,7 +97,7 @@ def _predicted(logs: Array, place: Array, prior: Prior) -> tuple[float, float]:
     rest = float(((y - x @ slopes) ** 2).sum())
     variance = (rest + WORTH * prior.scatter**2) / (max(0, len(logs) - 3) + WORTH)
     at = np.concatenate([[1.0], place - center[:2]])
-    half = stats.t.ppf((1 + BAND_LEVEL) / 2, max(0, len(logs) - 3) + WORTH) * math.sqrt(variance * (1 + at @ cov @ at))
+    half = t_quantile((1 + BAND_LEVEL) / 2, max(0, len(logs) - 3) + WORTH) * math.sqrt(variance * (1 + at @ cov @ at))
     middle = center[2] + at @ slopes
     return math.exp(middle - half), math.exp(middle + half)
 

@@ -37,6 +37,7 @@ class StudyKind(ABC, Generic[Config, Results]):
     name: ClassVar[str]  # value of `kind` in the config
     config_model: type[Config]
     results_model: type[Results]
+    needed_later: ClassVar[str] = ""  # a module that makes the results; imported while runs train
 
     @property
     def schema(self) -> str:

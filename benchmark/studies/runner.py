@@ -1,10 +1,12 @@
 """Runs or continues one study in one folder, and writes results.json."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from rich.console import Console
@@ -49,11 +51,17 @@ class Ended(Generic[Results]):
 
 
 def run_study(
-    config: StudyConfig, out: Path, *, workers: int | None = None, change: Callable[[], None] | None = None
+    config: StudyConfig,
+    out: Path,
+    *,
+    workers: int | None = None,
+    change: Callable[[], None] | None = None,
+    needed_later: str = "",
 ) -> Ended[Any]:
     """Run or continue the study in `out`. Raises InputError for bad input.
 
-    `change` assigns the folder to this config. It is called after all checks.
+    `change` assigns the folder to this config. It is called after all checks. `needed_later` is the name of a module
+    that the caller needs when the study has ended. It is imported while runs train, because that takes seconds.
     """
     kind = kind_of(config)
     if (lab := kind.simulated_lab(config)) is not None:
@@ -62,7 +70,7 @@ def run_study(
         with lock(out):
             return _simulate(config, lab, out, make_console())
     with open_session(config, out, workers=workers, change=change) as session:
-        return _train(kind, config, session)
+        return _train(kind, config, session, needed_later=needed_later)
 
 
 def run_stored(
@@ -101,11 +109,14 @@ def _simulate(config: StudyConfig, lab: Lab, out: Path, console: Console) -> End
     return Ended(results)
 
 
-def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session) -> Ended[Results]:
+def _train(
+    kind: StudyKind[Any, Results], config: StudyConfig, session: Session, *, needed_later: str = ""
+) -> Ended[Results]:
     planned = plan_of(config, corpus_tokens=session.corpus_tokens, workers=session.workers)
     interrupted, stopped = False, ""
     with session.lab(planned=works_of(config, planned)) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
+        _import_meanwhile(name for name in (kind.needed_later, needed_later) if name)
         try:
             study.run()
         except KeyboardInterrupt:
@@ -133,6 +144,11 @@ def _train(kind: StudyKind[Any, Results], config: StudyConfig, session: Session)
     return Ended(
         results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved, wanted, len(session.not_trained)
     )
+
+
+def _import_meanwhile(modules: Iterable[str]) -> None:
+    """Import modules in a thread, while the main thread waits for workers."""
+    Thread(target=lambda: list(map(import_module, modules)), daemon=True).start()
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:

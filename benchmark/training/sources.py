@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -208,16 +208,20 @@ def _python_sources(packages: bool) -> list[tuple[str, Path]]:
     """Source files of the running Python's standard library and, with `packages`, of the installed packages."""
     places = sysconfig.get_paths()
     root = Path(places["stdlib"])
-    outside = {"site-packages", "dist-packages"}
-    named = {
-        path.relative_to(root).as_posix(): path
-        for path in root.rglob("*.py")
-        if path.is_file() and not outside & set(path.relative_to(root).parts)
-    }
+    named = _sources_below(root, leave_out=("site-packages", "dist-packages"))
     if not named:
         raise InputError(f"{root}: this Python has no library sources; set corpus.text")
     for folder in sorted({places["purelib"], places["platlib"]}) if packages else ():
-        for path in Path(folder).rglob("*.py"):
-            if path.is_file():
-                named[f"packages/{path.relative_to(folder).as_posix()}"] = path
+        found = _sources_below(Path(folder))
+        named |= {f"packages/{name}": path for name, path in found.items()}
     return sorted(named.items())
+
+
+def _sources_below(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
+    """Paths by their names below the root. Links to folders are not followed, folders called `leave_out` not read."""
+    found = {}
+    for folder, folders, files in os.walk(root):  # five times as fast as Path.rglob
+        folders[:] = [name for name in folders if name not in leave_out]
+        paths = [os.path.join(folder, name) for name in files if name.endswith(".py")]
+        found |= {os.path.relpath(path, root): Path(path) for path in paths if os.path.isfile(path)}
+    return found

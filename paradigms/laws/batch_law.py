@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.quantiles import t_quantile
 from lrladder.paradigms.sweep.curve import Curve, fit_curve
 
 PRIOR_W, PRIOR_SD = 0.5, 0.25  # weak prior of w; published exponents (published.py) are within half an sd of it
@@ -60,7 +60,7 @@ def fit_batch_law(points: Sequence[BatchPoint], *, level: float = LEVEL) -> Batc
     dof = len(points) - 2
     chi2 = float(weights @ (y - level_ - w * away) ** 2)
     inflation = max(1.0, chi2 / dof) if dof > 0 else 1.0
-    half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * math.sqrt(inflation / precision)
+    half = t_quantile((1 + level) / 2, max(dof, 1)) * math.sqrt(inflation / precision)
     identified = bool(np.ptp(x) >= math.log(MIN_SPAN))
     flags = (
         ()

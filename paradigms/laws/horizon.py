@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
 from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.quantiles import t_quantile
 
 Array = NDArray[np.float64]
 
@@ -218,5 +219,5 @@ def _flags(floor: float, scale: float, gamma: float, dof: int, known_noise: bool
 
 def interval(predicted: Predicted, dof: int, *, level: float = LEVEL) -> tuple[float, float]:
     """The prediction interval of a measurement, in the unit of the losses."""
-    half = float(stats.t.ppf((1 + level) / 2, max(dof, 1))) * predicted.sd
+    half = t_quantile((1 + level) / 2, max(dof, 1)) * predicted.sd
     return predicted.loss - half, predicted.loss + half

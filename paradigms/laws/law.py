@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN, Column, LawPoint, Place, Size
 from lrladder.paradigms.laws.regression import Regression
 from lrladder.paradigms.level import LEVEL, Z
+from lrladder.paradigms.quantiles import t_quantile
 
 __all__ = ["Exponent", "Law", "LawPoint", "Prediction", "fit_law"]
 
@@ -223,7 +223,7 @@ def _exponents(regression: Regression, draws: Array | None, models: int) -> dict
     design, posterior = regression.design, regression.posterior
     half = Z * posterior.sd[1:]
     if draws is not None:
-        half = np.maximum(half, stats.t.ppf((1 + LEVEL) / 2, models - 1) * draws.std(axis=0))
+        half = np.maximum(half, t_quantile((1 + LEVEL) / 2, models - 1) * draws.std(axis=0))
     found: dict[Column, Exponent] = {}
     for i, name in enumerate(design.names):
         value = float(posterior.mean[1 + i]) * (-1 if name in ("size", "tokens") else 1)

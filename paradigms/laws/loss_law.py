@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN
 from lrladder.paradigms.laws.loss_forms import FORMS, Form
 from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.quantiles import t_quantile
 
 Array = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def half_width(*parts: Spread) -> float:
     variance = sum(part.sd**2 for part in parts)
     doubt = sum(part.sd**4 / part.dof for part in parts)
     dof = variance**2 / doubt if doubt else math.inf
-    return float(stats.t.ppf((1 + LEVEL) / 2, dof)) * math.sqrt(variance)
+    return t_quantile((1 + LEVEL) / 2, dof) * math.sqrt(variance)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from lrladder.paradigms.laws.design import MIN_SPAN, OPTIMUM_SD
 from lrladder.paradigms.level import LEVEL, Z
+from lrladder.paradigms.quantiles import t_quantile
 from lrladder.paradigms.sweep.curve import Curve
 
 # Assumption: without a rule the exponent of tokens is between -0.5 and 0.5, as nearly all published ones (published.py)
@@ -59,7 +59,7 @@ def fit_exponent(curves: Mapping[int, Curve], base: int) -> Exponent | None:
     dof = len(known) - 2
     scatter = math.sqrt(float((((y - x @ [ln_lr, b]) / sd) ** 2).sum()) / dof) if dof else 1.0
     # a scatter from few points is uncertain, so Student's quantile replaces the normal one
-    covariance = max(1.0, scatter * float(stats.t.ppf((1 + LEVEL) / 2, max(dof, 1))) / Z if dof else 1.0) ** 2 * unit
+    covariance = max(1.0, scatter * t_quantile((1 + LEVEL) / 2, max(dof, 1)) / Z if dof else 1.0) ** 2 * unit
     half = Z * math.sqrt(covariance[1, 1])
     if half > UNKNOWN_EXPONENT:
         return None

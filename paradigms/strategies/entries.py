@@ -11,7 +11,6 @@ from lrladder.paradigms.lab import Part, Rung, largest_aim
 from lrladder.paradigms.paradigm import NOT_SEARCHED, ONLY_PROPOSALS, NoProposal, Paradigm, Proposal, Terms
 from lrladder.paradigms.published import law_named
 from lrladder.paradigms.settings import Confirm, ConstantSettings, FittingSettings, GridSettings, PublishedSettings
-from lrladder.paradigms.strategies.active import Active, ActiveSpec
 from lrladder.paradigms.strategies.baselines import AsPublished, ConstantBest, ConstantMedian, NearestCell, Refitted
 from lrladder.paradigms.strategies.book import GridSpec
 from lrladder.paradigms.strategies.ratio import PublishedRatio
@@ -157,6 +156,8 @@ def _economy(grid: GridSpec, aim: Rung, budget: float | None, *, confirm: Confir
 
 
 def _active(grid: GridSpec, aim: Rung, budget: float | None, *, confirm: Confirm) -> Strategy:
+    from lrladder.paradigms.strategies.active import Active, ActiveSpec  # scikit-learn, which takes half a second
+
     spec = ActiveSpec(grid)
     return Active(spec if budget is None else replace(spec, target_runs=budget), aim=aim)
 

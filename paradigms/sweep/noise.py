@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.quantiles import chi2_quantiles, t_quantile
 from lrladder.paradigms.sweep.curve import ASSUMED_NOISE, Curve
 
 MIN_SHARED_DOF = 3  # assumption: with fewer degrees of freedom the estimate is too poor to be used for other curves
@@ -36,7 +36,7 @@ class Noise(NamedTuple):
         """
         if self.sd is None:
             return None
-        return float(stats.t.ppf((1 + level) / 2, self.dof)) * math.sqrt(self.sd**2 * variance + extra)
+        return t_quantile((1 + level) / 2, self.dof) * math.sqrt(self.sd**2 * variance + extra)
 
 
 def pooled_noise(curves: Iterable[Curve]) -> Noise:
@@ -48,7 +48,7 @@ def pooled_noise(curves: Iterable[Curve]) -> Noise:
 def typical_noise(curves: Iterable[Curve]) -> Noise:
     """Noise as the median over curves. One bad run changes it little."""
     known, dof = _residuals(curves)
-    variances = [sd**2 * own / stats.chi2.median(own) for sd, own in known]
+    variances = [sd**2 * own / float(chi2_quantiles(0.5, own)) for sd, own in known]
     return Noise(float(np.sqrt(np.median(variances))) if known else None, dof)
 
 

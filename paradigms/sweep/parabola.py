@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
+from lrladder.paradigms.quantiles import t_quantile
 from lrladder.paradigms.sweep.swept import Sweep
 
 Array = NDArray[np.float64]
@@ -53,8 +54,8 @@ class Parabola(NamedTuple):
 
     def interval(self, noise: float, dof: float, level: float, swept: tuple[float, float]) -> Interval:
         """The interval of the vertex within the x that were `swept`. `noise` has `dof` degrees of freedom."""
-        found = self._fieller(noise * float(stats.t.ppf((1 + level) / 2, dof)), swept)
-        hidden = float(stats.norm.ppf((1 + level) / 2)) * self._lopsided()
+        found = self._fieller(noise * t_quantile((1 + level) / 2, dof), swept)
+        hidden = float(ndtri((1 + level) / 2)) * self._lopsided()
         if not hidden:
             return found
         low = max(swept[0], self.vertex - math.hypot(self.vertex - found.low, hidden))

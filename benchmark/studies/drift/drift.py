@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.quantiles import t_quantile
 
 SD_FLOOR = 0.07  # octaves; assumption: the best that a fitted parabola can give (0.04-0.12 on published sweeps)
 MIN_DOF = 4  # assumption: least degrees of freedom of the optima's own sds, pooled over a study
@@ -39,10 +39,10 @@ class Scatter(NamedTuple):
 
     def quantile(self, level: float) -> float:
         """Half width of an interval, in sds of a slope. From the sds of the optima, or their scatter if larger."""
-        own = float(stats.t.ppf((1 + level) / 2, max(self.dof, MIN_DOF)))
+        own = t_quantile((1 + level) / 2, max(self.dof, MIN_DOF))
         if not self.dof:
             return own
-        return max(own, float(stats.t.ppf((1 + level) / 2, self.dof)) * math.sqrt(self.chi2 / self.dof))
+        return max(own, t_quantile((1 + level) / 2, self.dof) * math.sqrt(self.chi2 / self.dof))
 
 
 def fit_drift(

@@ -6,9 +6,10 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr
 
 from lrladder.paradigms.level import LEVEL
+from lrladder.paradigms.quantiles import t_quantile
 
 NEAR = 0.3  # nats above the best setting; assumption: settings within this distance have the same noise
 LEAST = 7  # settings that are always used, even if they are worse; assumption: with two seeds they give six df
@@ -32,11 +33,11 @@ class Noise(NamedTuple):
         """
         if not self.df:
             return math.inf
-        return float(stats.t.ppf(stats.norm.cdf(sds), self.df)) * self.sd_of_difference(n_seeds)
+        return t_quantile(ndtr(sds), self.df) * self.sd_of_difference(n_seeds)
 
     def half_width(self, n_seeds: int, *, level: float = LEVEL) -> float | None:
         """Half width of the interval of the difference of two means, in nats; None before the noise is known."""
-        return float(stats.t.ppf((1 + level) / 2, self.df)) * self.sd_of_difference(n_seeds) if self.df else None
+        return t_quantile((1 + level) / 2, self.df) * self.sd_of_difference(n_seeds) if self.df else None
 
 
 def pooled(groups: Iterable[Sequence[Losses]]) -> Noise:

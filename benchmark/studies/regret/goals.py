@@ -6,7 +6,6 @@ from typing import NamedTuple
 from lrladder.benchmark.ladder import Rung
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.results import GoalAnswer, GoalResult
-from lrladder.benchmark.training.recipe import proposal_recipe
 from lrladder.paradigms.extrapolation import CHECKED, unchecked
 from lrladder.paradigms.paradigm import Proposal
 
@@ -41,6 +40,8 @@ def _goal(
 
 
 def _answer(config: RegretConfig, proposal: Proposal, cost: float, run_flops: float) -> GoalAnswer:
+    from lrladder.benchmark.training.recipe import proposal_recipe  # torch, for which no run should wait
+
     far = unchecked(proposal.extrapolation)
     kept = proposal.model_dump(exclude={"paradigm", "rung", "horizon", "lr_proposed", "flags"})
     return GoalAnswer(

@@ -17,6 +17,7 @@ class RegretKind(StudyKind[RegretConfig, RegretResults]):
     name = "benchmark"
     config_model = RegretConfig
     results_model = RegretResults
+    needed_later = "lrladder.benchmark.studies.regret.assembly"
 
     def parametrizations(self, config: RegretConfig) -> Sequence[str]:
         return tuple(config.arms)

@@ -11,7 +11,6 @@ from lrladder.benchmark.config.parts import SearchConfig
 from lrladder.benchmark.lab.executor import Waiting
 from lrladder.benchmark.lab.pool import Stage, run_stages
 from lrladder.benchmark.ladder import Rung
-from lrladder.benchmark.studies.regret.assembly import Searched, assemble
 from lrladder.benchmark.studies.regret.config import RegretConfig
 from lrladder.benchmark.studies.regret.entries import ORACLE, RESERVED
 from lrladder.benchmark.studies.regret.goals import Answer
@@ -63,6 +62,8 @@ class RegretStudy:
 
     def results(self, found: Found) -> RegretResults:
         """The results so far."""
+        from lrladder.benchmark.studies.regret.assembly import Searched, assemble  # this takes a second; now runs ended
+
         payers = (*self.paradigms, *RESERVED[:1], *(f"{ORACLE}{label}" for label in self.config.labels), *RESERVED[1:])
         return assemble(
             self.config,

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize
+from scipy.special import ndtr
 
+from lrladder.paradigms.quantiles import chi2_quantiles, t_quantile
 from lrladder.paradigms.sweep.noise import Noise
 
 WINNER_LEVEL = 0.92  # of the interval that must exclude 0; chosen among 90, 91 and 92% by simulation (docs/decision.md)
@@ -105,8 +107,8 @@ def found_share(rivals: Sequence[Rival]) -> float:
     beaten = np.ones((NODES, NODES))  # by estimated noise, and by the best's own scatter
     for rival, n_alike in Counter(rivals).items():
         exact = math.isinf(rival.dof)
-        estimated = np.ones(NODES) if exact else np.sqrt(stats.chi2.ppf(shares, rival.dof) / rival.dof)
-        bar = stats.t.ppf((1 + WINNER_LEVEL) / 2, rival.dof) * estimated
+        estimated = np.ones(NODES) if exact else np.sqrt(chi2_quantiles(shares, rival.dof) / rival.dof)
+        bar = t_quantile((1 + WINNER_LEVEL) / 2, rival.dof) * estimated
         margin = math.sqrt(2) * (rival.difference - bar[:, None]) - nodes
-        beaten *= stats.norm.cdf(margin) ** n_alike
+        beaten *= ndtr(margin) ** n_alike
     return float((beaten @ weights).mean() / math.sqrt(2 * math.pi))
