@@ -6,6 +6,7 @@ import platform
 import sysconfig
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +34,8 @@ from lrladder.benchmark.training.files import (
 from lrladder.benchmark.training.text.looks import require_ids
 from lrladder.benchmark.training.text.progress import Show, silent
 from lrladder.benchmark.training.tiktoken_ids import coder_of
+
+CHARACTERS = 2_000_000  # of the texts that are encoded together, to limit memory
 
 
 @dataclass(frozen=True)
@@ -186,11 +189,22 @@ def _write_tokens(tokenizer: Tokenizer, texts: list[str], path: Path, dtype: str
     assert end is not None
     offsets, code = [0], coder_of(tokenizer)
     with path.open("wb") as out:
-        for text in texts:
-            (ids,) = encode(code, end, [text])
+        for ids in chain.from_iterable(encode(code, end, some) for some in _together(texts)):
             out.write(np.array(ids, dtype=dtype).data)
             offsets.append(offsets[-1] + len(ids))
     return offsets
+
+
+def _together(texts: list[str]) -> Iterator[list[str]]:
+    """The texts in parts of about CHARACTERS, each of which is encoded on all cores."""
+    part, size = list[str](), 0
+    for text in texts:
+        part.append(text)
+        size += len(text)
+        if size >= CHARACTERS:
+            yield part
+            part, size = [], 0
+    yield part
 
 
 def _split(names: list[str], fraction: float) -> tuple[list[str], list[str]]:
