@@ -4,9 +4,9 @@ A stage is ordinary code that asks the lab for runs and waits for them. Each is 
 goes on from there when its runs have ended. Only one of them runs at a time, so stages need no locks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from greenlet import getcurrent, greenlet
 
@@ -15,7 +15,14 @@ from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.paradigms.lab import Lab
 
-Stage = Callable[[], None]
+
+class Stage(NamedTuple):
+    """A part of a study that depends on no other part. All of its runs are charged to `payer`."""
+
+    payer: str
+    run: Callable[[], None]
+
+
 Found = dict[str, list[TrialMeasurement]]  # by the id of the trial
 Keep = Callable[[Trial, Outcome], list[TrialMeasurement]]  # stores an outcome, and says what was measured
 
@@ -24,18 +31,18 @@ Keep = Callable[[Trial, Outcome], list[TrialMeasurement]]  # stores an outcome, 
 class RunsStages(Protocol):
     """A lab whose runs take time, so that it runs the stages of a study at the same time."""
 
-    def run_stages(self, stages: Mapping[str, Stage]) -> None:
-        """Run all stages. Each has the name of the payer of all its runs."""
+    def run_stages(self, stages: Sequence[Stage]) -> None:
+        """Run all stages."""
         ...
 
 
-def run_stages(lab: Lab, stages: Mapping[str, Stage]) -> None:
-    """Run stages that do not depend on one another: at the same time if the lab can, and else in turn."""
+def run_stages(lab: Lab, stages: Sequence[Stage]) -> None:
+    """Run stages: at the same time if the lab can, and else in turn."""
     if isinstance(lab, RunsStages):
         lab.run_stages(stages)
         return
-    for stage in stages.values():
-        stage()
+    for stage in stages:
+        stage.run()
 
 
 class Pool:
@@ -53,7 +60,7 @@ class Pool:
         """Whether a stage waits for this trial."""
         return trial_id in self._new or trial_id in self._training
 
-    def run(self, stages: Iterable[Stage]) -> None:
+    def run(self, stages: Iterable[Callable[[], None]]) -> None:
         """Run all stages. What one of them raises ends them all."""
         started = [greenlet(stage) for stage in stages]
         self._is_open = True

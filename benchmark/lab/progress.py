@@ -39,7 +39,7 @@ class Progress:
             self.say(f"-- {name}")
 
     def begin(self, payers: Collection[str]) -> None:
-        """Note the stages that run at the same time from now on, by their payers."""
+        """Note the stages that run at the same time from now on, by the payer of each."""
         self._time_left.begin(payers)
 
     def end(self, payer: str) -> None:

@@ -88,16 +88,18 @@ class TimeLeft:
         self._timed: Seconds = defaultdict(float)  # foreseen seconds of what was trained
         self._real: Seconds = defaultdict(float)  # seconds that it really took
         self._at = 0  # place in the plan of the stage whose runs were asked for last; those before it are over
-        self._together: set[str] = set()  # payers of stages that run at the same time, whatever their places
-        self._over: set[str] = set()  # payers of stages that have ended
+        self._together: Counter[str] = Counter()  # stages by payer that run at the same time, whatever their places
+        self._over: set[str] = set()  # payers all of whose stages have ended
 
     def begin(self, payers: Iterable[str]) -> None:
-        """Note stages that run at the same time, by their payers."""
-        self._together = set(payers)
+        """Note stages that run at the same time, by the payer of each."""
+        self._together = Counter(payers)
 
     def end(self, payer: str) -> None:
-        """Note that a stage has ended: what is planned for it and was not asked for is not needed."""
-        self._over.add(payer)
+        """Note that a stage has ended. After the last one of a payer, what it has not asked for is not needed."""
+        self._together[payer] -= 1
+        if not self._together[payer]:
+            self._over.add(payer)
 
     def ask(self, runs: Iterable[tuple[Stage, Foreseen]], *, stored: bool) -> None:
         """Note runs that the lab is asked for. Those that are not stored are trained next."""

@@ -51,14 +51,14 @@ class TrainedLab:
             for parts, request in zip(trials, requests, strict=True)
         ]
 
-    def run_stages(self, stages: Mapping[str, Stage]) -> None:
-        """Run stages at the same time. Each has the name of the payer of all its runs."""
-        self._progress.begin(stages)
-        self._pool.run(partial(self._run_stage, payer, stage) for payer, stage in stages.items())
+    def run_stages(self, stages: Sequence[Stage]) -> None:
+        """Run stages at the same time."""
+        self._progress.begin([stage.payer for stage in stages])
+        self._pool.run(partial(self._run_stage, stage) for stage in stages)
 
-    def _run_stage(self, payer: str, stage: Stage) -> None:
-        stage()
-        self._progress.end(payer)
+    def _run_stage(self, stage: Stage) -> None:
+        stage.run()
+        self._progress.end(stage.payer)
 
     def cost_flops(self, payer: str) -> float:
         return sum(self._charged.get(payer, {}).values())

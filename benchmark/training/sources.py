@@ -233,7 +233,7 @@ def _python_sources(packages: bool) -> list[tuple[str, Path]]:
 
 def _sources_below(root: Path, leave_out: Collection[str] = ()) -> dict[str, Path]:
     """Paths by their names below the root. Links to folders are not followed, folders called `leave_out` not read."""
-    found = {}
+    found = dict[str, Path]()
     for folder, folders, files in os.walk(root):  # five times as fast as Path.rglob
         folders[:] = [name for name in folders if name not in leave_out]
         paths = [os.path.join(folder, name) for name in files if name.endswith(".py")]

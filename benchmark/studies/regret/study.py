@@ -1,7 +1,7 @@
 """Runs a regret study: entries search on proxies, their proposals are trained at targets, and the oracle is swept."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -49,16 +49,19 @@ class RegretStudy:
         holds for the stages at the targets.
         """
         self._on_stage(f"searches of {len(self.paradigms)} entries on the proxies")
-        run_stages(self.lab, {name: partial(self._search, name) for name in self.paradigms})
+        run_stages(self.lab, [Stage(name, partial(self._search, name)) for name in self.paradigms])
         if not self._waits:
             self._on_stage("proposals and LR sweeps at the targets")
             run_stages(self.lab, self._stages_at_targets())
 
-    def _stages_at_targets(self) -> dict[str, Stage]:
-        """By payer."""
+    def _stages_at_targets(self) -> list[Stage]:
         validation, ablation = RESERVED
-        sweeps = {f"{ORACLE}{label}": partial(self._sweep_oracle, label) for label in self.config.labels}
-        return {validation: self._validate, **sweeps, ablation: self._ablate}
+        sweeps = [
+            Stage(f"{ORACLE}{label}", partial(self._sweep_oracle, label, rung))
+            for label in self.config.labels
+            for rung in self.config.rungs.targets
+        ]
+        return [Stage(validation, self._validate), *sweeps, Stage(ablation, self._ablate)]
 
     def results(self, found: Found) -> RegretResults:
         """The results so far."""
@@ -143,42 +146,27 @@ class RegretStudy:
             with suppress(Waiting):
                 self.lab.measure(requests, payer=RESERVED[0])
 
-    def _sweep_oracle(self, label: ParametrizationName) -> None:
-        """Sweeps the LR at all targets under one arm.
+    def _sweep_oracle(self, label: ParametrizationName, rung: Rung) -> None:
+        """Sweeps the LR at one target under one arm.
 
-        Targets whose sweeps have the same grid and start are swept together, so that workers stay busy. Lean sweeps of
-        all targets are. Apart from the LR, the runs are like those of the proposals under this arm: they have the same
-        exponent of a fitted horizon rule.
+        Apart from the LR, the runs are like those of the proposals under this arm: they have the same exponent of a
+        fitted horizon rule.
         """
-        if self.config.validation.oracle_lean:
-            spec = self._oracle_spec(label, 0)
-            middles = {
-                r.name: sweep_middle(self.config, self.proposals, r.name, label) for r in self.config.rungs.targets
-            }
-            steps = {name: lattice_step(lr, spec) for name, lr in middles.items()}
-            self._sweep(label, self.config.rungs.targets, spec, starts=steps)
-            return
-        starts: dict[int, list[Rung]] = {}
-        for rung in self.config.rungs.targets:
-            starts.setdefault(self._start(rung, label), []).append(rung)
-        for start, rungs in starts.items():
-            self._sweep(label, rungs, self._oracle_spec(label, start), starts={})
-
-    def _sweep(
-        self, label: ParametrizationName, rungs: Sequence[Rung], spec: SearchConfig, starts: Mapping[str, float]
-    ) -> None:
+        lean = self.config.validation.oracle_lean
+        spec = self._oracle_spec(label, 0 if lean else self._start(rung, label))
+        middle = lattice_step(sweep_middle(self.config, self.proposals, rung.name, label), spec) if lean else 0.0
         with suppress(Waiting):
             search_brackets(
                 self.lab,
-                {rung.name: rung.horizons for rung in rungs},
+                {rung.name: rung.horizons},
                 spec,
                 payer=f"{ORACLE}{label}",
                 parametrization=label,
                 horizon_exponent=self._exponent(label),
-                continued={rung.name: rung.continued for rung in rungs},
+                continued={rung.name: rung.continued},
                 refine=self.config.validation.oracle_refine,
-                lean=self.config.validation.oracle_lean,
-                starts=starts,
+                lean=lean,
+                starts={rung.name: middle},
             )
 
     def _exponent(self, label: str) -> float | None:

@@ -146,7 +146,8 @@ def judge(truth: Truth, config: RegretConfig) -> Judged:
     study.proposals = list(_proposals(truth, config))
     study._validate()
     for label in config.labels:
-        study._sweep_oracle(label)
+        for rung in config.rungs.targets:
+            study._sweep_oracle(label, rung)
     runs = recorder.measurements
     noises = target_noises(config, runs, study.proposals)
     found = Judged({"difference": [], "LR regret": [], "regret": [], "minima": []}, [], [], sum(m.flops for m in runs))

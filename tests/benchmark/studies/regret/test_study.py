@@ -131,7 +131,7 @@ def test_the_oracle_does_not_depend_on_where_it_starts() -> None:
         rung = CONFIG.rungs.rung("t128x4")
         lr = shift * LAW.lr(rung.n_active, 262144, "sp")
         study.proposals.append(_proposal("fitting", "sp", rung, 262144, lr))
-        study._sweep_oracle("sp")
+        study._sweep_oracle("sp", rung)
         oracles.append(study.found().targets[-1].oracle["sp"])
     assert [oracle.status for oracle in oracles] == ["interior"] * 3
     for oracle in oracles:
@@ -432,7 +432,7 @@ def test_a_lean_sweep_shares_the_runs_of_the_proposal_nearest_to_their_mean() ->
     assert sweep_middle(LEAN, study.proposals, "t128x4", "mup") == LEAN.oracle_guess("mup")
     assert sweep_middle(CONFIG, study.proposals, "t128x4", "sp") == guess
     study._validate()
-    study._sweep_oracle("sp")
+    study._sweep_oracle("sp", rung)
     own = {r.lr for payer, r in study.recorder._lab.asked if payer == "oracle-sp" and r.rung == "t128x4"}  # type: ignore[attr-defined]
     assert lrs[2] in own
     assert all((16 * math.log2(lr / lrs[2])) % 8 == pytest.approx(0, abs=1e-6) for lr in own)
