@@ -144,3 +144,23 @@ def test_a_study_comes_to_every_stage_of_its_plan(preset: str) -> None:
     lab.asked = set()
     run_on(study, lab)
     assert {work.stage for work in works_of(study, plan_of(study))} <= lab.asked
+
+
+def test_stages_at_the_same_time_are_all_left_until_each_payer_has_ended() -> None:
+    """What a stage has not asked for counts until the last stage of its payer ends, in whatever order they ask."""
+    left = TimeLeft([Work((payer, "sp"), 32, 20.0) for payer in ("before", "a", "b", "after")], workers=1)
+    left.ask([(("before", "sp"), Foreseen("r0", 32, 20.0))], stored=False)
+    left.finish(Foreseen("r0", 32, 20.0), share=1.0, seconds=20.0)
+    assert left.seconds == pytest.approx(60)
+    left.begin(["a", "b", "b"])
+    left.ask([(("b", "sp"), Foreseen("r1", 32, 5.0))], stored=False)
+    assert left.seconds == pytest.approx(60)  # of b, 15 more seconds are planned
+    left.finish(Foreseen("r1", 32, 5.0), share=1.0, seconds=5.0)
+    left.end("b")
+    assert left.seconds == pytest.approx(55)
+    left.end("b")
+    assert left.seconds == pytest.approx(40)
+    left.ask([(("a", "sp"), Foreseen("r2", 32, 20.0))], stored=False)
+    left.finish(Foreseen("r2", 32, 20.0), share=1.0, seconds=20.0)
+    left.end("a")
+    assert left.seconds == pytest.approx(20)

@@ -15,9 +15,36 @@ def _imported(code: str, names: tuple[str, ...], folder: Path) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_the_process_that_leads_a_study_does_not_import_torch(tmp_path: Path) -> None:
-    code = "from lrladder.benchmark.studies import runner\nfrom lrladder.benchmark.training.local import LocalSite"
-    assert _imported(code + "\nLocalSite(2)", ("torch",), tmp_path) == "imported []"
+UNTIL_THE_FIRST_RUN = """
+from lrladder.benchmark.studies import runner
+from lrladder.benchmark.studies.kinds import kind_of, load_study
+from lrladder.benchmark.training.local import LocalSite
+
+class Asked(BaseException):
+    "A run was asked for."
+
+class Lab:
+    def measure(self, requests, *, payer):
+        raise Asked
+
+    def cost_flops(self, payer):
+        return 0.0
+
+    def flops(self, request):
+        return 1.0
+
+LocalSite(2)
+study = load_study("cpu")
+try:
+    kind_of(study).start(study, Lab(), on_stage=lambda stage: None).run()
+except Asked:
+    print("asked")
+"""
+
+
+def test_the_process_that_leads_a_study_imports_nothing_large_before_the_first_run(tmp_path: Path) -> None:
+    unwanted = ("torch", "scipy.stats", "sklearn", "matplotlib")
+    assert _imported(UNTIL_THE_FIRST_RUN, unwanted, tmp_path) == "imported []"
 
 
 def test_uncompiled_training_imports_neither_the_compiler_nor_mlflow(tmp_path: Path) -> None:
