@@ -11,7 +11,7 @@ from lrladder.models.attention import Attention, RMSNorm, rope_of
 from lrladder.models.experts import BACKENDS
 from lrladder.models.latent_attention import LatentAttention
 from lrladder.models.moe import Dense, MoE, load_balance_of
-from lrladder.models.parameters import linear, parameter
+from lrladder.models.parameters import parameter, to_logits
 from lrladder.models.roles import Role, Tag
 from lrladder.models.shape import ModelShape
 
@@ -33,7 +33,7 @@ class Output(NamedTuple):
     @property
     def logits(self) -> Tensor:
         """Logits [B, S, V]."""
-        return linear(self.features, self.head)
+        return to_logits(self.features, self.head)
 
 
 class Losses(NamedTuple):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lrladder.models.attention import rope_table, rotate
 from lrladder.models.moe import MoE, load_balance_of, route
-from lrladder.models.parameters import tag_of
+from lrladder.models.parameters import tag_of, to_logits
 from lrladder.models.parametrization import build
 from lrladder.models.roles import Role
 from lrladder.models.rules import STANDARD
@@ -133,3 +133,11 @@ def test_rope_keeps_lengths_and_depends_on_distance_only() -> None:
     torch.testing.assert_close(rotated_q.norm(dim=-1), q.norm(dim=-1))
     scores = (rotated_q @ rotated_k.transpose(-1, -2))[0, 0]
     torch.testing.assert_close(scores[5, 3], scores[11, 9], rtol=1e-4, atol=1e-5)
+
+
+def test_logits_and_their_gradients_are_those_of_a_linear_layer() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(to_logits(x, weight), F.linear(x, weight))
+    assert torch.autograd.gradcheck(to_logits, (x, weight))
