@@ -147,8 +147,11 @@ def _train(
 
 
 def _import_meanwhile(modules: Iterable[str]) -> None:
-    """Import modules in a thread, while the main thread waits for workers."""
-    Thread(target=lambda: list(map(import_module, modules)), daemon=True).start()
+    """Import modules in a thread, while the main thread waits for workers.
+
+    An exit waits for the thread. One in the middle of an import may hang, so it is no daemon.
+    """
+    Thread(target=lambda: list(map(import_module, modules))).start()
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:
