@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from typing import Any
 
 from lrladder.benchmark.hosts.link import Link
@@ -13,13 +15,11 @@ from lrladder.benchmark.lab.executor import Log
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.trial import Trial
 from lrladder.benchmark.lab.workers import SHARED
-from lrladder.benchmark.training.meeting import Meeting
+from lrladder.benchmark.training.meeting import LOOPBACK, Meeting
 from lrladder.benchmark.training.members import Member, RankDied, RankLost, watch
 from lrladder.benchmark.training.rank import SIGN_SECONDS
 from lrladder.benchmark.training.shared import ALONE, Sharing
 from lrladder.benchmark.training.worker import Trainer, WorkerSetup
-
-LOOPBACK = "127.0.0.1"
 
 
 def start_launcher(setup: WorkerSetup, room_bytes: int | None) -> Trainer:
@@ -118,7 +118,7 @@ def _tell(links: Sequence[Link], kind: str) -> None:
 def addresses(links: Sequence[Link]) -> list[str]:
     """The address of each host at which the others reach it: the one that ssh used.
 
-    Raises RankLost if ssh has not said it.
+    Raises RankLost if ssh has not said it, or if others cannot use it.
     """
     called: dict[str, list[str]] = {link.host: link.ask("called") for link in links if not link.is_here}
     for host, words in called.items():
@@ -127,4 +127,12 @@ def addresses(links: Sequence[Link]) -> list[str]:
                 f"host {host} has no SSH_CONNECTION, which says at which address it was reached; use OpenSSH"
             )
     here = next((words[0] for words in called.values()), LOOPBACK)
-    return [here if link.is_here else called[link.host][2] for link in links]
+    found = [here if link.is_here else called[link.host][2] for link in links]
+    inside = [ip_address(address.partition("%")[0]).is_loopback for address in found]
+    if any(inside) and not all(inside):
+        link, address = next((link, address) for link, address, own in zip(links, found, inside, strict=True) if own)
+        raise RankLost(
+            f"{link} was reached at {address}, where other machines cannot reach it; write {socket.gethostname()} if "
+            "it is this machine, or an address of its network"
+        )
+    return found

@@ -1,18 +1,21 @@
 """What hosts offer together, and how their programs are started, without starting any."""
 
+import os
 import shlex
 import socket
 import sys
 from typing import Any
 
+import psutil
 import pytest
 
 from lrladder.benchmark.config.executor import HostsConfig
 from lrladder.benchmark.config.hostfile import Host
 from lrladder.benchmark.errors import InputError
-from lrladder.benchmark.hosts.launch import LOOPBACK, addresses
+from lrladder.benchmark.hosts.launch import addresses
 from lrladder.benchmark.hosts.link import command, is_here
 from lrladder.benchmark.hosts.site import _fit, machines
+from lrladder.benchmark.training.meeting import LOOPBACK, interface, lead, name_networks, store_at
 from lrladder.benchmark.training.members import RankLost
 from lrladder.benchmark.training.seen import Seen, software
 from tests.benchmark.trials import tiny_trial
@@ -79,6 +82,9 @@ class _Link:
     def __init__(self, host: str, said: str | None) -> None:
         self.host, self.is_here, self._said = host, said is None, said
 
+    def __str__(self) -> str:
+        return f"host {self.host}"
+
     def ask(self, kind: str) -> list[str]:
         assert kind == "called" and self._said is not None
         return self._said.split()
@@ -92,3 +98,28 @@ def test_hosts_listen_at_the_addresses_that_ssh_used() -> None:
     silent: Any = _Link("node4", "")
     with pytest.raises(RankLost, match="host node4 has no SSH_CONNECTION"):
         addresses([silent])
+
+
+def test_a_host_that_was_reached_where_others_cannot_reach_it_is_named() -> None:
+    """Debian gives a machine the address 127.0.1.1 under its full name."""
+    inside: Any = _Link("node1.cluster", "127.0.0.1 51 127.0.1.1 22")
+    outside: Any = _Link("node2", "10.0.0.1 52 10.0.0.2 22")
+    assert addresses([inside]) == ["127.0.1.1"]
+    with pytest.raises(RankLost, match=r"host node1.cluster was reached at 127\.0\.1\.1, where other machines cannot"):
+        addresses([outside, inside])
+
+
+@pytest.mark.parametrize("own", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_ranks_meet_at_any_address_of_this_machine(own: str) -> None:
+    if own not in ("127.0.0.2", *(way.address for ways in psutil.net_if_addrs().values() for way in ways)):
+        pytest.skip(f"this machine has no {own}")
+    store, address = lead(own, 1)
+    store.set("key", "value")
+    assert store_at(address, 1).get("key") == b"value" and interface(own) == "lo"
+
+
+def test_a_network_that_the_user_names_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "ib0")
+    monkeypatch.setenv("NCCL_SOCKET_IFNAME", "")
+    name_networks(LOOPBACK)
+    assert (os.environ["GLOO_SOCKET_IFNAME"], os.environ["NCCL_SOCKET_IFNAME"]) == ("ib0", "lo")
