@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
 
-from lrladder.benchmark.hosts.link import Link
+from lrladder.benchmark.hosts.link import TRIES, Link
 from lrladder.benchmark.hosts.node import Share
 from lrladder.benchmark.lab.executor import Log
 from lrladder.benchmark.lab.measurement import TrialMeasurement
@@ -51,7 +51,7 @@ def train_on_hosts(
     """
     held = by_host(slots)
     try:
-        with linked(held) as links:
+        with linked(held, tries=TRIES) as links:
             for link, share in zip(links, _shares(trial, setup, room_bytes, held, links), strict=True):
                 link.send("train", share)
             members = [Member(str(link), link.pipe) for link in links]
@@ -85,8 +85,13 @@ def _shares(
 
 
 @contextmanager
-def linked(hosts: Sequence[str] | dict[str, Any], errors: Sequence[Any] = ()) -> Iterator[list[Link]]:
-    """Lines to hosts, which are told all the time that this process lives. At the end no program is left on them."""
+def linked(
+    hosts: Sequence[str] | dict[str, Any], errors: Sequence[Any] = (), *, tries: int = 1
+) -> Iterator[list[Link]]:
+    """Lines to hosts, which are told all the time that this process lives. At the end no program is left on them.
+
+    A connection that ends at once is begun `tries` times.
+    """
     links: list[Link] = []
     ended = threading.Event()
     try:
@@ -94,7 +99,7 @@ def linked(hosts: Sequence[str] | dict[str, Any], errors: Sequence[Any] = ()) ->
             links.append(Link(host, errors[number] if errors else None))
         threading.Thread(target=_give_signs_of_life, args=(links, ended), daemon=True).start()
         for link in links:
-            link.greeted()
+            link.greeted(tries)
         yield links
     finally:
         ended.set()

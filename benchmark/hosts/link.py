@@ -5,6 +5,7 @@ the network ends, so does the line.
 """
 
 import os
+import random
 import shlex
 import socket
 import subprocess
@@ -22,6 +23,10 @@ from lrladder.benchmark.training.members import LOOK_SECONDS, SILENT_SECONDS, Ra
 MARK = b"\0lrladder\0"  # begins what the program says; before it, a shell may greet
 GREETING_BYTES = 2**16  # most of a greeting; assumption
 START_SECONDS = 120.0  # for the program to say something; assumption: a busy file system is slow
+# Of connections that begin at the same time, sshd drops some (MaxStartups). A trial then tries again.
+TRIES = 6  # assumption
+QUICK_SECONDS = 5.0  # a connection that lasted longer was not dropped at its begin; assumption
+PAUSE_SECONDS = 2.0  # mean time between two tries, random so that not all begin together again; assumption
 CLOSE_SECONDS = 10.0  # for the program to end its ranks and itself; assumption
 # ssh asks nothing, and gives up after 15 s without an answer
 OPTIONS = ("BatchMode=yes", "ConnectTimeout=20", "ServerAliveInterval=5", "ServerAliveCountMax=3")
@@ -52,14 +57,18 @@ class Link:
     """A host with its program. Several threads may send. `errors` takes what the program and ssh say on stderr."""
 
     def __init__(self, host: str, errors: IO[bytes] | None = None) -> None:
-        self.host, self.is_here = host, is_here(host)
+        self.host, self.is_here, self._errors = host, is_here(host), errors
+        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
         own = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
         # a session of its own, so that Ctrl-C does not end it before its ranks have saved their run
         self._process = subprocess.Popen(
-            command(host),
+            command(self.host),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=self._errors,
             start_new_session=True,
             env=own,
         )
@@ -67,13 +76,30 @@ class Link:
         with self._process.stdin as theirs, self._process.stdout as ours:
             self._to = Connection(os.dup(theirs.fileno()), readable=False)
             self.pipe = Connection(os.dup(ours.fileno()), writable=False)
-        self._lock = threading.Lock()
 
     def __str__(self) -> str:
         return f"host {self.host}"
 
-    def greeted(self) -> None:
-        """Wait until the program has begun. Raises RankDied or RankLost if it does not."""
+    def greeted(self, tries: int = 1) -> None:
+        """Wait until the program has begun. A connection that ends at once is tried again.
+
+        Raises RankDied or RankLost if the program does not begin.
+        """
+        for left in reversed(range(tries)):
+            began = time.monotonic()
+            try:
+                self._greeted()
+                break
+            except RankDied:
+                if not left or self.is_here or time.monotonic() - began > QUICK_SECONDS:
+                    raise
+            time.sleep(random.uniform(0, 2 * PAUSE_SECONDS))
+            with self._lock:
+                self.hang_up()
+                self.gone()
+                self._begin()
+
+    def _greeted(self) -> None:
         said, until = b"", time.monotonic() + START_SECONDS
         while not said.endswith(MARK):
             beat()

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import psutil
@@ -12,12 +12,14 @@ import pytest
 from lrladder.benchmark.config.executor import HostsConfig
 from lrladder.benchmark.config.training import TrainingSettings
 from lrladder.benchmark.errors import InputError
+from lrladder.benchmark.hosts import link
+from lrladder.benchmark.hosts.launch import linked
 from lrladder.benchmark.hosts.site import open_hosts
 from lrladder.benchmark.lab.store import Store
 from lrladder.benchmark.training import members
 from lrladder.benchmark.training.corpus import Corpus
 from lrladder.benchmark.training.launch import train_on_ranks
-from lrladder.benchmark.training.members import RankLost
+from lrladder.benchmark.training.members import RankDied, RankLost
 from lrladder.benchmark.training.worker import job_of
 from tests.benchmark.hosts.two_hosts import (
     ENDLESS,
@@ -115,6 +117,19 @@ def test_a_trial_goes_on_from_a_checkpoint_until_it_is_told_to_end(corpus: Corpu
     with pytest.raises(SystemExit):
         trained(setup, trial, rows.append, lambda: bool(rows))
     assert {"continued_from_tokens": KILLED_AT * BATCH} in rows and not named("hosts.node", processes())
+
+
+@pytest.mark.parametrize(("drops", "is_reached"), [(2, True), (3, False)])
+def test_a_connection_that_is_dropped_at_once_is_tried_again(
+    drops: int, is_reached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "drops").write_text("x" * drops)
+    monkeypatch.setenv("DROPS", str(tmp_path / "drops"))
+    monkeypatch.setattr(link, "PAUSE_SECONDS", 0.0)
+    ends = nullcontext() if is_reached else pytest.raises(RankDied, match="host busy did not start LR Ladder")
+    with ends, linked(["busy"], tries=3) as (only,):
+        assert only.ask("called") == ["127.0.0.1", "50000", "127.0.0.1", "22"]
+    assert (tmp_path / "drops").read_text() == "" and not named("hosts.node", processes())
 
 
 def test_a_host_that_cannot_be_reached_is_one_line(hostfile: HostsConfig) -> None:
