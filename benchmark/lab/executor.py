@@ -40,7 +40,8 @@ class Executor(Protocol):
     def run(self, trials: Sequence[Trial], more: More = no_more) -> Iterator[tuple[Trial, Outcome]]:
         """Train the trials, and yield each with its outcome when it ends.
 
-        `more` is called whenever the caller has taken outcomes, and returns trials to train besides.
+        `more` is called whenever the caller has taken outcomes, and may be called while trials train. It returns trials
+        to train besides.
         """
         ...
 

@@ -50,6 +50,7 @@ class Pool:
 
     def __init__(self, executor: Executor, keep: Keep) -> None:
         self._executor, self._keep = executor, keep
+        self.meanwhile: list[Callable[[], object]] = []  # called once, while the first trials train
         self._new: dict[str, Trial] = {}  # by id: not handed to the executor yet
         self._training: dict[str, str] = {}  # ids and run ids
         self._runs: set[str] = set()  # run ids of what is training
@@ -110,6 +111,9 @@ class Pool:
 
     def _next(self) -> list[Trial]:
         """New trials to train. Those of one run write the same files and are trained one by one, the shortest first."""
+        if self._training:
+            while self.meanwhile:
+                self.meanwhile.pop()()
         found = []
         for trial in sorted(self._new.values(), key=lambda trial: trial.tokens):
             if (run := trial.run_id) not in self._runs:

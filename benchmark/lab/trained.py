@@ -1,6 +1,6 @@
 """The lab that trains. Requests become trials; stored trials are looked up, and workers train the others."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -50,6 +50,10 @@ class TrainedLab:
             [m.labelled(Label.of(request)) for trial in parts for m in found[trial.id]]
             for parts, request in zip(trials, requests, strict=True)
         ]
+
+    def meanwhile(self, call: Callable[[], object]) -> None:
+        """Have something done once, by this thread, while the first trials train."""
+        self._pool.meanwhile.append(call)
 
     def run_stages(self, stages: Sequence[Stage]) -> None:
         """Run stages at the same time."""

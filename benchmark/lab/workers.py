@@ -157,6 +157,8 @@ class LocalExecutor:
                     asked |= {trial.id: trial for trial in new}
                     waiting = sorted([*waiting, *new], key=lambda trial: trial.flops)
                 self._hand_out(waiting, attempts)
+                if new := more():  # while the workers train
+                    continue
                 for worker, answer in self._answers():
                     trial, outcome = self._take(worker, answer)
                     next_step = retries.after(trial, outcome) if isinstance(outcome, Fault) else outcome

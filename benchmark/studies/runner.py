@@ -1,12 +1,12 @@
 """Runs or continues one study in one folder, and writes results.json."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from rich.console import Console
@@ -116,7 +116,8 @@ def _train(
     interrupted, stopped = False, ""
     with session.lab(planned=works_of(config, planned)) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
-        _import_meanwhile(name for name in (kind.needed_later, needed_later) if name)
+        for name in filter(None, (needed_later, kind.needed_later)):
+            lab.meanwhile(partial(import_module, name))
         try:
             study.run()
         except KeyboardInterrupt:
@@ -144,14 +145,6 @@ def _train(
     return Ended(
         results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved, wanted, len(session.not_trained)
     )
-
-
-def _import_meanwhile(modules: Iterable[str]) -> None:
-    """Import modules in a thread, while the main thread waits for workers.
-
-    An exit waits for the thread. One in the middle of an import may hang, so it is no daemon.
-    """
-    Thread(target=lambda: list(map(import_module, modules))).start()
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:

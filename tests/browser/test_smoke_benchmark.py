@@ -46,7 +46,7 @@ def _stop_after(run: "subprocess.Popen[str]", trials: int, sign: signal.Signals)
         if line.startswith(f"[{trials}/"):
             os.kill(run.pid, sign)
             break
-    run.stdout.read()  # to the end: workers that outlived the run would hold this pipe open
+    print(run.stdout.read())  # to the end: workers that outlived the run would hold this pipe open
     return run.wait()
 
 
