@@ -51,7 +51,7 @@ class Pool:
     def __init__(self, executor: Executor, keep: Keep) -> None:
         self._executor, self._keep = executor, keep
         self.meanwhile: list[Callable[[], object]] = []  # called once, while the first trials train
-        self._new: dict[str, Trial] = {}  # by id: not handed to the executor yet
+        self._new: dict[str, tuple[Trial, str]] = {}  # by id, with the run id: not handed to the executor yet
         self._training: dict[str, str] = {}  # ids and run ids
         self._runs: set[str] = set()  # run ids of what is training
         self._is_open = False  # whether stages run
@@ -90,7 +90,7 @@ class Pool:
             self.run([lambda: alone.update(self.train(trials))])
             return alone
         here = getcurrent()
-        self._new |= {trial.id: trial for trial in trials if trial.id not in self}
+        self._new |= {trial.id: (trial, trial.run_id) for trial in trials if trial.id not in self}
         self._waiting[here] = {trial.id for trial in trials}, {}
         assert here.parent is not None  # it is a stage of `run`
         found: Found = here.parent.switch()
@@ -115,11 +115,12 @@ class Pool:
             while self.meanwhile:
                 self.meanwhile.pop()()
         found = []
-        for trial in sorted(self._new.values(), key=lambda trial: trial.tokens):
-            if (run := trial.run_id) not in self._runs:
+        for trial, run in sorted(self._new.values(), key=lambda new: new[0].tokens):
+            if run not in self._runs:
                 self._runs.add(run)
                 self._training[trial.id] = run
-                found.append(self._new.pop(trial.id))
+                found.append(trial)
+                del self._new[trial.id]
         return found
 
     def _end(self, trial: Trial, measured: list[TrialMeasurement]) -> None:

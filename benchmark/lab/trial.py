@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_serializer, field_validator
+from pydantic_core import PydanticSerializationError
 
 from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.config.training import TrainingSettings
@@ -60,12 +61,21 @@ class Trial(BaseModel):
     @cached_property
     def id(self) -> str:
         """Hash of the specification."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return self._hash()
 
     @property
     def trunk_id(self) -> str:
         """The id of the trunk. Trials that differ only in their horizons share it, if their schedule has a trunk."""
-        return hashlib.sha256(self.model_dump_json(exclude={"horizons"}).encode()).hexdigest()[:16]
+        return self._hash(exclude={"horizons"})
+
+    def _hash(self, exclude: set[str] | None = None) -> str:
+        try:
+            text = self.model_dump_json(exclude=exclude)
+        except PydanticSerializationError as error:  # what pydantic makes of Ctrl-C in `_as_before`
+            if "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from None
+            raise
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def run_id(self) -> str:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from lrladder.benchmark.config.parts import RecipeConfig
+from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.lab.resolve import resolve
 from lrladder.benchmark.lab.trial import Trial, token_rule_of
 from lrladder.benchmark.studies.regret.config import RegretConfig, load_config
 from lrladder.models.rules import STANDARD
 from lrladder.paradigms.lab import Request
+from tests.benchmark.trials import tiny_trial
 
 CONFIG = load_config("smoke")
 BASE = CONFIG.rungs.rung(CONFIG.base_rung)
@@ -65,3 +66,17 @@ def test_a_recipe_is_part_of_every_trial() -> None:
         assert changed.id != plain.id
         assert changed.model_copy(update={"recipe": CONFIG.recipe}) == plain
         assert Trial.model_validate(plain.model_dump(exclude={"recipe"})).recipe == RecipeConfig()
+
+
+def test_ctrl_c_while_an_id_is_computed_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pydantic takes what its serializers raise for an error of its own."""
+
+    def interrupted(self: OptimizerConfig) -> None:
+        raise KeyboardInterrupt
+
+    trial, other = tiny_trial(seed=1), tiny_trial(seed=2)
+    monkeypatch.setattr(OptimizerConfig, "model_dump", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _ = trial.id
+    with pytest.raises(KeyboardInterrupt):
+        _ = other.trunk_id
