@@ -8,7 +8,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from lrladder.benchmark.lab.measurement import TrialMeasurement
-from lrladder.benchmark.lab.time_left import Foreseen, Stage, TimeLeft, Work
+from lrladder.benchmark.lab.time_left import Foreseen, Item, TimeLeft, Work
 from lrladder.benchmark.lab.trial import Trial
 
 
@@ -46,12 +46,12 @@ class Progress:
         """Note that one of them has ended."""
         self._time_left.end(payer)
 
-    def add(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
+    def add(self, trials: Sequence[tuple[Item, Trial]]) -> None:
         """Add trials that will be trained next."""
         self._trials += len(trials)
         self._time_left.ask(_foreseen(trials), stored=False)
 
-    def skip(self, trials: Sequence[tuple[Stage, Trial]]) -> None:
+    def skip(self, trials: Sequence[tuple[Item, Trial]]) -> None:
         """Note trials that are stored already, among them those that this process trained for another stage."""
         self._time_left.ask(_foreseen(trials), stored=True)
 
@@ -78,8 +78,8 @@ class Progress:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _foreseen(trials: Iterable[tuple[Stage, Trial]]) -> list[tuple[Stage, Foreseen]]:
-    return [(stage, Foreseen.of(trial)) for stage, trial in trials]
+def _foreseen(trials: Iterable[tuple[Item, Trial]]) -> list[tuple[Item, Foreseen]]:
+    return [(item, Foreseen.of(trial)) for item, trial in trials]
 
 
 def _describe(measurement: TrialMeasurement) -> str:

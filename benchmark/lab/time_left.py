@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from lrladder.benchmark.lab.throughput import cpu_flops_per_second
 from lrladder.benchmark.lab.trial import Trial
 
-Stage = tuple[str, str]  # payer and parametrization; a plan lists stages in the order in which a study runs them
+Item = tuple[str, str]  # of a plan: payer and parametrization, in the order in which a study runs them
 Seconds = dict[int, float]  # of one worker, by the width of the models
 
 
@@ -24,9 +24,9 @@ class Foreseen(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Runs of models of one width that a plan foresees in one stage, in seconds of one worker."""
+    """Runs of models of one width that a plan foresees for one item, in seconds of one worker."""
 
-    stage: Stage
+    item: Item
     width: int
     seconds: float
 
@@ -75,19 +75,19 @@ class TimeLeft:
     of a width for this width, and all runs for a width of which none has finished. The time before the first step of a
     run is left out, because it is mostly compilation, which is needed once per model and not once per run. Runs that
     extend a sweep are not in the plan; they are added when they are asked for. Planned runs that are stored already,
-    or that a stage turns out not to need, are subtracted.
+    or that an item turns out not to need, are subtracted.
     """
 
     def __init__(self, planned: Iterable[Work], *, workers: int) -> None:
-        self._planned: dict[Stage, Seconds] = {}
+        self._planned: dict[Item, Seconds] = {}
         for work in planned:
-            self._planned.setdefault(work.stage, defaultdict(float))[work.width] += work.seconds
+            self._planned.setdefault(work.item, defaultdict(float))[work.width] += work.seconds
         self._workers = workers
-        self._asked: dict[Stage, Runs] = defaultdict(Runs)
+        self._asked: dict[Item, Runs] = defaultdict(Runs)
         self._open, self._finished = Runs(), Runs()
         self._timed: Seconds = defaultdict(float)  # foreseen seconds of what was trained
         self._real: Seconds = defaultdict(float)  # seconds that it really took
-        self._at = 0  # place in the plan of the stage whose runs were asked for last; those before it are over
+        self._at = 0  # place in the plan of the item whose runs were asked for last; those before it are over
         self._together: Counter[str] = Counter()  # stages by payer that run at the same time, whatever their places
         self._over: set[str] = set()  # payers all of whose stages have ended
 
@@ -101,13 +101,13 @@ class TimeLeft:
         if not self._together[payer]:
             self._over.add(payer)
 
-    def ask(self, runs: Iterable[tuple[Stage, Foreseen]], *, stored: bool) -> None:
+    def ask(self, runs: Iterable[tuple[Item, Foreseen]], *, stored: bool) -> None:
         """Note runs that the lab is asked for. Those that are not stored are trained next."""
-        stages = list(self._planned)
-        for stage, run in runs:
-            self._asked[stage].put(run)
-            if stage in stages and stage[0] not in self._together:
-                self._at = stages.index(stage)
+        items = list(self._planned)
+        for item, run in runs:
+            self._asked[item].put(run)
+            if item in items and item[0] not in self._together:
+                self._at = items.index(item)
             if not stored and run.id not in self._finished:
                 self._open.put(run)
 
@@ -146,10 +146,10 @@ class TimeLeft:
     def _todo(self) -> Seconds:
         """Foreseen seconds by width: of runs that were asked for, and of those that are still to be asked for."""
         found = self._open.by_width()
-        for place, (stage, planned) in enumerate(self._planned.items()):
-            if stage[0] in self._over or (place < self._at and stage[0] not in self._together):
+        for place, ((payer, name), planned) in enumerate(self._planned.items()):
+            if payer in self._over or (place < self._at and payer not in self._together):
                 continue
-            asked = self._asked[stage].by_width()
+            asked = self._asked[payer, name].by_width()
             for width, seconds in planned.items():
                 found[width] += max(0.0, seconds - asked[width])
         return found

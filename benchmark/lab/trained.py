@@ -88,11 +88,11 @@ class TrainedLab:
         found = {key: measurements for key, measurements in stored.items() if measurements is not None}
         for key, measurements in found.items():
             self._see(labels[key], measurements)
-        stages = {key: (payer, labels[key][0].parametrization) for key in distinct}
+        items = {key: (payer, labels[key][0].parametrization) for key in distinct}
         todo = [trial for key, trial in distinct.items() if key not in found]
         new = [trial for trial in todo if trial.id not in self._pool]
-        self._progress.skip([(stages[key], distinct[key]) for key in distinct if key in found or key in self._pool])
-        self._progress.add([(stages[trial.id], trial) for trial in new])
+        self._progress.skip([(items[key], distinct[key]) for key in distinct if key in found or key in self._pool])
+        self._progress.add([(items[trial.id], trial) for trial in new])
         for trial in todo:
             self._asked.setdefault(trial.id, []).extend(labels[trial.id])
         return found | self._pool.train(todo)

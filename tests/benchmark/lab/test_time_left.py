@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lrladder.benchmark.lab.simulated import SimulatedLab
-from lrladder.benchmark.lab.time_left import Foreseen, Stage, TimeLeft, Work
+from lrladder.benchmark.lab.time_left import Foreseen, Item, TimeLeft, Work
 from lrladder.benchmark.lab.truth import TrueLaw
 from lrladder.benchmark.studies.kinds import load_study, plan_of
 from lrladder.benchmark.studies.planner import works_of
@@ -74,7 +74,7 @@ def test_from_the_first_finished_run_on_the_time_left_is_within_a_factor_of_2(na
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_exact_where_runs_take_what_the_model_says_times_one_factor(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    stages: list[Stage] = [("a", "sp"), ("b", "mup"), ("validation", "sp")]
+    stages: list[Item] = [("a", "sp"), ("b", "mup"), ("validation", "sp")]
     runs = {stage: [Foreseen(f"{stage}{i}", int(rng.choice([16, 32])), float(rng.uniform(1, 9))) for i in range(6)]
             for stage in stages}  # fmt: skip
     pace = float(rng.uniform(0.2, 20))
@@ -129,7 +129,7 @@ def test_a_plan_of_any_kind_has_the_work_of_all_its_stages(preset: str) -> None:
 class Stages(SimulatedLab):
     """Notes who asked and for which parametrization."""
 
-    asked: set[Stage]
+    asked: set[Item]
 
     def measure(self, requests: Sequence[Request], *, payer: str) -> list[list[Measurement]]:
         self.asked |= {(payer, request.parametrization) for request in requests}
@@ -143,7 +143,7 @@ def test_a_study_comes_to_every_stage_of_its_plan(preset: str) -> None:
     lab = Stages(study.rungs, TrueLaw(k=0.03, u=0.0, v=0.0))
     lab.asked = set()
     run_on(study, lab)
-    assert {work.stage for work in works_of(study, plan_of(study))} <= lab.asked
+    assert {work.item for work in works_of(study, plan_of(study))} <= lab.asked
 
 
 def test_stages_at_the_same_time_are_all_left_until_each_payer_has_ended() -> None:
