@@ -7,6 +7,7 @@ from pathlib import Path
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.folders import require_plain
 from lrladder.benchmark.lab import summaries
+from lrladder.benchmark.lab.interrupts import interrupts_kept
 from lrladder.benchmark.lab.measurement import TrialMeasurement
 from lrladder.benchmark.lab.older import STORE_VERSION, refuse_older
 from lrladder.benchmark.lab.rows import FILES, TABLES, connect, refusing, row_digest, texts, to_json, whole_trials
@@ -105,8 +106,8 @@ class Store:
         return number
 
     def _write(self, trial: Trial, measurements: Sequence[TrialMeasurement]) -> None:
-        rows = [(trial.id, m.horizon, to_json(m)) for m in measurements]
-        with self._db:
+        with interrupts_kept(), self._db:
+            rows = [(trial.id, m.horizon, to_json(m)) for m in measurements]
             self._db.execute("DELETE FROM measurements WHERE trial_id = ?", (trial.id,))  # damaged or partial ones
             self._db.execute("INSERT OR REPLACE INTO trials VALUES (?, ?)", (trial.id, trial.model_dump_json()))
             self._db.executemany("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?)", rows)

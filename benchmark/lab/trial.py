@@ -5,10 +5,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_serializer, field_validator
-from pydantic_core import PydanticSerializationError
 
 from lrladder.benchmark.config.parts import OptimizerConfig, RecipeConfig
 from lrladder.benchmark.config.training import TrainingSettings
+from lrladder.benchmark.lab.interrupts import interrupts_kept
 from lrladder.benchmark.ladder import Base
 from lrladder.benchmark.schedules import Reference, ScheduleConfig
 from lrladder.models.rules import Rules, TokenRule, token_rule
@@ -69,12 +69,8 @@ class Trial(BaseModel):
         return self._hash(exclude={"horizons"})
 
     def _hash(self, exclude: set[str] | None = None) -> str:
-        try:
+        with interrupts_kept():
             text = self.model_dump_json(exclude=exclude)
-        except PydanticSerializationError as error:  # what pydantic makes of Ctrl-C in `_as_before`
-            if "KeyboardInterrupt" in str(error):
-                raise KeyboardInterrupt from None
-            raise
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

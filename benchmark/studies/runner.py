@@ -117,7 +117,7 @@ def _train(
     with session.lab(planned=works_of(config, planned)) as (lab, progress):
         study = kind.start(config, lab, on_stage=progress.stage)
         for name in filter(None, (needed_later, kind.needed_later)):
-            lab.meanwhile(partial(import_module, name))
+            lab.meanwhile(partial(_import, name))
         try:
             study.run()
         except KeyboardInterrupt:
@@ -145,6 +145,12 @@ def _train(
     return Ended(
         results, interrupted, stopped, len(lab.failed), lab.trained_tokens, saved, wanted, len(session.not_trained)
     )
+
+
+def _import(module: str) -> None:
+    """Import a module early. If it cannot be imported, whoever needs it says so, when the runs are stored."""
+    with suppress(Exception):
+        import_module(module)
 
 
 def _is_complete(out: Path, model: type[StudyResults]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from lrladder.benchmark.config.parts import OptimizerConfig
 from lrladder.benchmark.errors import InputError
 from lrladder.benchmark.lab.lock import lock
 from lrladder.benchmark.lab.measurement import Label, TrialMeasurement
@@ -55,6 +56,25 @@ def test_a_stored_result_is_never_replaced(tmp_path: Path) -> None:
     store.put(trial, fake_measurements(trial))
     store.put(trial, [m.model_copy(update={"loss": 0.0}) for m in fake_measurements(trial)])
     assert store.get(trial) == fake_measurements(trial)
+
+
+def test_ctrl_c_while_a_result_is_stored_stays_ctrl_c_and_leaves_nothing_half_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pydantic takes what its serializers raise for an error of its own."""
+
+    def interrupted(self: OptimizerConfig) -> None:
+        raise KeyboardInterrupt
+
+    trial, store = tiny_trial(), _open(tmp_path)
+    measured = fake_measurements(trial)  # with the id, which is kept
+    with monkeypatch.context() as patch:
+        patch.setattr(OptimizerConfig, "model_dump", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.put(trial, measured)
+    assert store.get(trial) is None
+    store.put(trial, measured)
+    assert store.get(trial) == measured
 
 
 def test_divergence_is_a_stored_result(tmp_path: Path) -> None:
