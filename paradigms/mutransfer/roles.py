@@ -105,6 +105,6 @@ def _flags(
         multipliers = ", ".join(f"{role} x{factor:g}" for role, factor in found)
         yield f"LR multipliers {multipliers}: {1e3 * gain:.1f} millinats better; {each}"
     else:
-        yield f"no LR multiplier of {len(roles)} roles beats the noise: {each}"
+        yield f"no LR multiplier of {', '.join(roles)} beats the noise: {each}"
     if len(roles) < len(spec.roles):
         yield f"the budget of the role search was too small to try {', '.join(spec.roles[len(roles) :])}"

@@ -48,7 +48,7 @@ class RegretStudy:
         without its runs does not stop the others, so that all that can be asked for is asked for at once. The same
         holds for the stages at the targets.
         """
-        self._on_stage(f"searches of {len(self.paradigms)} entries on the proxies")
+        self._on_stage("searches on the proxies")
         run_stages(self.lab, [Stage(name, partial(self._search, name)) for name in self.paradigms])
         if not self._waits:
             self._on_stage("proposals and LR sweeps at the targets")
